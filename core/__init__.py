@@ -1,0 +1,1 @@
+"""The computing half of Leukoscope: imaging, inference, statistics, learning."""

@@ -1,0 +1,1 @@
+"""Decoding, drawing and making of pictures."""

@@ -1,0 +1,1 @@
+"""From pixels to named cells and graded fields."""

@@ -1,0 +1,176 @@
+"""What an analysis yields. Every drawer, counter, table, chart and answer is made from these.
+
+Boxes are `(x, y, width, height)` in pixels of the picture as uploaded, origin top left,
+x to the right, y down. Arrays are row-major: `pixels[y, x, channel]`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.taxonomy import CELL_KINDS, CellKind, Status
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned box in pixels of the uploaded picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and self.height > 0):
+            raise ValueError(f"a box needs a positive width and height, got {self}")
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre `(x, y)` in pixels."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    @property
+    def diameter(self) -> float:
+        """Diameter in pixels of the circle-like cell in the box: the mean of both sides."""
+        return (self.width + self.height) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class ImageProperties:
+    """What the file says of itself, before conversion to 8-bit RGB."""
+
+    format: str
+    """Pillow's name of the format, such as `JPEG`."""
+    mode: str
+    """Pillow's name of the pixel mode, such as `RGB`, `L`, `CMYK`, `I;16`."""
+    bit_depth: int
+    """Bits per channel."""
+    file_bytes: int
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldImage:
+    """A decoded picture of a field or of one cell."""
+
+    name: str
+    pixels: Pixels
+    """H x W x 3, RGB."""
+    sha256: str
+    """Of the file as uploaded."""
+    properties: ImageProperties
+    micrometres_per_pixel: float | None = None
+    """From the file's header when it says so; else None."""
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8:
+            raise ValueError(f"pixels must be H x W x 3 uint8, got {shape} {dtype}")
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One found cell. `type` and `probabilities` are set on white cells only."""
+
+    kind: CellKind
+    box: Box
+    confidence: float
+    """Calibrated probability of `type` for white cells, the detector's score for the others."""
+    status: Status = "classified"
+    type: str | None = None
+    probabilities: Mapping[str, float] | None = None
+    """Over all cell types, summing to 1."""
+    detection_score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Micrometres per pixel and where they came from."""
+
+    micrometres_per_pixel: float
+    source: str
+    """`file` or `red cells`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldAnalysis:
+    """All that was found in one picture. Cells are numbered from 1 in their order here."""
+
+    file: str
+    sha256: str
+    width: int
+    height: int
+    properties: ImageProperties
+    cells: tuple[Cell, ...]
+    scale: Scale | None = None
+    refused: str | None = None
+    """Why the picture was not analysed, in one sentence; None when it was."""
+    seconds: float = 0.0
+
+    def counts(self) -> dict[CellKind, int]:
+        """Count cells by kind, leaving out what is out of scope."""
+        found = Counter(cell.kind for cell in self.cells if cell.status != "out_of_scope")
+        return {kind: found[kind] for kind in CELL_KINDS}
+
+    def white_cells(self) -> tuple[tuple[int, Cell], ...]:
+        """White cells with their number in the picture (from 1)."""
+        return tuple((i, c) for i, c in enumerate(self.cells, 1) if c.kind == "wbc")
+
+    def type_counts(self) -> dict[str, int]:
+        """Count the white cells that were classified, by type."""
+        return dict(
+            Counter(c.type for c in self.cells if c.type is not None and c.status == "classified")
+        )
+
+    def renamed(self, file: str) -> "FieldAnalysis":
+        """Return the same analysis under another file name."""
+        return replace(self, file=file)
+
+
+@dataclass(frozen=True, slots=True)
+class CropResult:
+    """The answer for a picture that is one cell crop."""
+
+    file: str
+    type: str | None
+    probabilities: Mapping[str, float]
+    confidence: float
+    status: Status
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StageResult:
+    """The answer of the ALL model for one field, or pooled over several."""
+
+    file: str
+    stage: str | None
+    probabilities: Mapping[str, float]
+    confidence: float
+    status: Status
+    refused: str | None = None
+    evidence: NDArray[np.float32] | None = field(default=None, repr=False)
+    """Class evidence map of the named stage, h x w in 0..1, covering the whole picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFile:
+    """A file that could not be analysed and the sentence that says why."""
+
+    file: str
+    error: str

@@ -1,0 +1,182 @@
+"""Names, order and colours of everything Leukoscope can call a cell or a field.
+
+The order of `CELL_TYPES` and `STAGES` is the order of model outputs, of matrix rows and of legends.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+CellKind = Literal["wbc", "rbc", "platelet"]
+Status = Literal["classified", "uncertain", "out_of_scope"]
+
+CELL_KINDS: tuple[CellKind, ...] = ("wbc", "rbc", "platelet")
+
+
+@dataclass(frozen=True, slots=True)
+class CellType:
+    """One cell type: its key in contracts, its name on pages and its colour in every drawing."""
+
+    key: str
+    name: str
+    plural: str
+    colour: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One class of the ALL field model, a maturation subtype confirmed by flow cytometry."""
+
+    key: str
+    name: str
+    colour: str
+    description: str
+
+
+# Colours are spaced in hue and lightness so that they stay apart for colour-blind readers
+# (Okabe and Ito 2008) and on both light and dark backgrounds.
+_TYPES = (
+    CellType(
+        "neutrophil",
+        "Neutrophil",
+        "Neutrophils",
+        "#E69F00",
+        "Nucleus in two to five lobes joined by thin strands; pale pink cytoplasm with fine "
+        "lilac granules. 12-15 µm. Bands are counted here.",
+    ),
+    CellType(
+        "lymphocyte",
+        "Lymphocyte",
+        "Lymphocytes",
+        "#0072B2",
+        "Round, dense nucleus that nearly fills the cell; a thin rim of clear blue cytoplasm. "
+        "7-15 µm.",
+    ),
+    CellType(
+        "monocyte",
+        "Monocyte",
+        "Monocytes",
+        "#009E73",
+        "The largest white cell. Folded or kidney-shaped nucleus with lacy chromatin; grey-blue "
+        "cytoplasm, often with vacuoles. 15-20 µm.",
+    ),
+    CellType(
+        "eosinophil",
+        "Eosinophil",
+        "Eosinophils",
+        "#D55E00",
+        "Two-lobed nucleus; cytoplasm packed with coarse, even, orange-red granules. 12-17 µm.",
+    ),
+    CellType(
+        "basophil",
+        "Basophil",
+        "Basophils",
+        "#7B4FA3",
+        "Coarse, dark violet granules that cover the nucleus. 10-14 µm.",
+    ),
+    CellType(
+        "immature_granulocyte",
+        "Immature granulocyte",
+        "Immature granulocytes",
+        "#CC79A7",
+        "Promyelocyte, myelocyte or metamyelocyte: round to indented nucleus, cytoplasm with "
+        "primary or secondary granules. Normally absent from blood.",
+    ),
+    CellType(
+        "erythroblast",
+        "Erythroblast",
+        "Erythroblasts",
+        "#8C564B",
+        "Nucleated red cell: small, round, very dense nucleus in grey-blue to pink cytoplasm. "
+        "Reported per 100 white cells, outside the differential.",
+    ),
+    CellType(
+        "platelet",
+        "Platelet",
+        "Platelets",
+        "#56B4E9",
+        "Fragment of megakaryocyte cytoplasm, 2-3 µm, purple granules, no nucleus. Counted apart.",
+    ),
+)
+
+CELL_TYPES: dict[str, CellType] = {cell_type.key: cell_type for cell_type in _TYPES}
+
+LEUKOCYTES: tuple[str, ...] = (
+    "neutrophil",
+    "lymphocyte",
+    "monocyte",
+    "eosinophil",
+    "basophil",
+    "immature_granulocyte",
+)
+"""The types that make up the denominator of the differential (CLSI H20-A2)."""
+
+MATURE_FIVE: tuple[str, ...] = LEUKOCYTES[:5]
+KAGGLE_FOUR: tuple[str, ...] = LEUKOCYTES[:4]
+
+KIND_NAMES: dict[CellKind, str] = {
+    "wbc": "White cell",
+    "rbc": "Red cell",
+    "platelet": "Platelet",
+}
+KIND_COLOURS: dict[CellKind, str] = {"wbc": "#444444", "rbc": "#C44E52", "platelet": "#56B4E9"}
+UNDETERMINED_COLOUR = "#808080"
+
+_STAGES = (
+    Stage(
+        "Benign",
+        "Benign (hematogones)",
+        "#009E73",
+        "Hematogones: normal B-cell precursors that can look like lymphoblasts.",
+    ),
+    Stage(
+        "Early",
+        "Early pre-B ALL",
+        "#E69F00",
+        "Early pre-B acute lymphoblastic leukaemia: the least mature of the three subtypes here.",
+    ),
+    Stage(
+        "Pre",
+        "Pre-B ALL",
+        "#0072B2",
+        "Pre-B acute lymphoblastic leukaemia.",
+    ),
+    Stage(
+        "Pro",
+        "Pro-B ALL",
+        "#CC79A7",
+        "Pro-B acute lymphoblastic leukaemia.",
+    ),
+)
+
+STAGES: dict[str, Stage] = {stage.key: stage for stage in _STAGES}
+
+STAGE_NOTE = (
+    "The four classes are maturation subtypes confirmed by flow cytometry in the training set; "
+    "they are called stages here by custom. A smear image alone does not establish them."
+)
+
+RESEARCH_NOTICE = "For research and teaching use. Not for diagnosis."
+
+# The eleven morphological attributes of WBCAtt (Tsutsui et al. 2023, NeurIPS Datasets and
+# Benchmarks) with their values in the order of the model's outputs.
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "cell_size": ("small", "big"),
+    "cell_shape": ("round", "irregular"),
+    "nucleus_shape": (
+        "irregular",
+        "segmented-bilobed",
+        "segmented-multilobed",
+        "unsegmented-band",
+        "unsegmented-indented",
+        "unsegmented-round",
+    ),
+    "nuclear_cytoplasmic_ratio": ("low", "high"),
+    "chromatin_density": ("densely", "loosely"),
+    "cytoplasm_vacuole": ("no", "yes"),
+    "cytoplasm_texture": ("clear", "frosted"),
+    "cytoplasm_colour": ("blue", "light blue", "purple blue"),
+    "granule_type": ("coarse", "nil", "round", "small"),
+    "granule_colour": ("nil", "pink", "purple", "red"),
+    "granularity": ("no", "yes"),
+}
