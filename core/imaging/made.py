@@ -1,0 +1,267 @@
+"""Makes blood smear pictures with exact ground truth, to try, teach, train and test with.
+
+Cells are maps of dye (`made_cells`) laid on one canvas; light passes it by Beer and Lambert's law,
+then a lens, a sensor and a file format do what they do. Everything follows from the seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.imaging.made_cells import (
+    DIAMETERS,
+    DYES,
+    RED_CELL_MICROMETRES,
+    Floats,
+    RedCellHabit,
+    Stamp,
+    draw_platelet,
+    draw_red_cell,
+    draw_white_cell,
+)
+from core.results import Box, Pixels
+from core.taxonomy import MATURE_FIVE, CellKind
+
+_RED_CELL_PIXELS = (28.0, 90.0)
+_LEAST_VISIBLE = 1 / 3
+
+# Optical density in R, G, B of one unit of each dye (haemoglobin, chromatin, cytoplasm, eosin) in
+# four looks of Romanowsky slides: Giemsa, pale Wright, magenta May-Grünwald and Leishman.
+_LOOKS = np.array(
+    [
+        [[0.09, 0.15, 0.12], [0.60, 0.80, 0.26], [0.24, 0.22, 0.04], [0.09, 0.27, 0.22]],
+        [[0.03, 0.15, 0.16], [0.24, 0.50, 0.01], [0.16, 0.12, 0.02], [0.06, 0.28, 0.16]],
+        [[0.14, 0.26, 0.17], [0.36, 1.05, 0.34], [0.16, 0.27, 0.06], [0.12, 0.48, 0.30]],
+        [[0.22, 0.28, 0.16], [0.50, 0.90, 0.30], [0.24, 0.24, 0.08], [0.10, 0.36, 0.30]],
+    ]
+)
+# Empty field in the same looks and two more: a neutral and a bluish lamp.
+_LAMPS = np.array(
+    [
+        [252, 230, 202],
+        [206, 219, 210],
+        [232, 176, 158],
+        [204, 184, 178],
+        [232, 230, 228],
+        [222, 224, 240],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class MadeCell:
+    """A drawn cell with its exact box; `type` is set for white cells."""
+
+    kind: CellKind
+    box: Box
+    type: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class MadeField:
+    """A made picture, H x W x 3 RGB, and every cell in it."""
+
+    pixels: Pixels
+    cells: tuple[MadeCell, ...]
+    micrometres_per_pixel: float
+    seed: int
+
+
+class _Slide:
+    """The canvas of dye (H x W x 4) and the discs already taken on it."""
+
+    def __init__(self, rng: np.random.Generator, width: int, height: int) -> None:
+        self.rng = rng
+        self.width, self.height = width, height
+        self.dyes = np.zeros((height, width, DYES), np.float32)
+        self.cells: list[MadeCell] = []
+        self.discs = np.zeros((0, 3))  # x, y, radius
+        self.white = 0  # the first discs are white cells
+
+    def clearance(self, x: float, y: float, radius: float) -> tuple[float, float]:
+        """Least distance over the sum of radii, to white cells and to all other cells."""
+        gap = np.hypot(self.discs[:, 0] - x, self.discs[:, 1] - y) / (self.discs[:, 2] + radius)
+        return (
+            float(gap[: self.white].min(initial=np.inf)),
+            float(gap[self.white :].min(initial=np.inf)),
+        )
+
+    def put(self, stamp: Stamp, x: float, y: float, kind: CellKind, type_: str | None) -> bool:
+        """Lay a cell with its centre at x, y; False if less than a third of it would show."""
+        side = stamp.cover.shape[0]
+        left, top = round(x - side / 2), round(y - side / 2)
+        x0, y0 = max(left, 0), max(top, 0)
+        x1, y1 = min(left + side, self.width), min(top + side, self.height)
+        if x1 <= x0 or y1 <= y0:
+            return False
+        window = np.s_[y0 - top : y1 - top, x0 - left : x1 - left]
+        mask = stamp.cover >= 0.5
+        shown = mask[window]
+        if shown.sum() < _LEAST_VISIBLE * mask.sum() or not shown.any():
+            return False
+        here = self.dyes[y0:y1, x0:x1]
+        if kind == "wbc":  # white cells push red cells aside; all else overlaps as glass would
+            here *= (1 - stamp.cover[window])[..., None]
+        here += stamp.dyes[window]
+        columns, rows = np.flatnonzero(shown.any(axis=0)), np.flatnonzero(shown.any(axis=1))
+        box = Box(
+            float(x0 + columns[0]),
+            float(y0 + rows[0]),
+            float(columns[-1] - columns[0] + 1),
+            float(rows[-1] - rows[0] + 1),
+        )
+        self.cells.append(MadeCell(kind, box, type_))
+        radius = float(np.sqrt(mask.sum() / np.pi))
+        self.discs = np.vstack([self.discs, [x, y, radius]])
+        self.white += kind == "wbc"
+        return True
+
+    def put_white_cells(self, types: Sequence[str], scale: float) -> None:
+        """Lay white cells apart from each other, where at least half of each shows."""
+        for cell_type in types:
+            stamp = draw_white_cell(self.rng, cell_type, scale)
+            radius = float(np.sqrt((stamp.cover >= 0.5).sum() / np.pi))
+            # Both margins keep the centre inside, so that a corner still shows enough.
+            margin = min(0.45 * radius, self.width / 2, self.height / 2)
+            best, place = -1.0, (self.width / 2, self.height / 2)
+            for _ in range(60):
+                x = self.rng.uniform(margin, self.width - margin)
+                y = self.rng.uniform(margin, self.height - margin)
+                gap, _others = self.clearance(x, y, radius)
+                if gap > best:
+                    best, place = gap, (x, y)
+                if best > 1.05:
+                    break
+            self.put(stamp, *place, "wbc", cell_type)
+
+    def put_red_cells(self, pixels: float, coverage: float, clumping: float) -> None:
+        """Lay red cells until they cover `coverage` of the picture or no room is found."""
+        rng = self.rng
+        habit = RedCellHabit(
+            pallor=rng.uniform(0.15, 0.8),
+            size_spread=rng.uniform(0.05, 0.12),
+            bend=rng.uniform(0.02, 0.07),
+            crenated=rng.choice([0.0, 0.02, 0.5], p=[0.7, 0.22, 0.08]),
+        )
+        radius = pixels / 2
+        wanted = int(coverage * self.width * self.height / (np.pi * radius**2)) + 1
+        spacing = rng.uniform(0.85, 1.05)
+        heading, laid = 0.0, 0
+        for _ in range(6 * wanted):
+            if laid == wanted:
+                break
+            clump = laid > 0 and rng.random() < clumping
+            if clump:  # next to the last cell and roughly on its line, as in rouleaux
+                heading += rng.normal(0, 0.5)
+                step = 2 * radius * rng.uniform(0.45, 0.98)
+                x = self.discs[-1, 0] + step * np.cos(heading)
+                y = self.discs[-1, 1] + step * np.sin(heading)
+            else:
+                x = rng.uniform(-0.25 * radius, self.width + 0.25 * radius)
+                y = rng.uniform(-0.25 * radius, self.height + 0.25 * radius)
+            to_white, to_others = self.clearance(x, y, radius)
+            if to_white < 0.97 or to_others < (0.4 if clump else spacing):
+                heading = rng.uniform(0, 2 * np.pi)
+                continue
+            laid += self.put(draw_red_cell(rng, pixels, habit), x, y, "rbc", None)
+
+    def put_platelets(self, count: int, scale: float) -> None:
+        """Lay platelets clear of white cells and mostly clear of red cells."""
+        for _ in range(count):
+            x, y = self.rng.uniform(0, self.width), self.rng.uniform(0, self.height)
+            to_white, to_others = self.clearance(x, y, 1.5 * scale)
+            if to_white > 1.05 and (to_others > 1.0 or self.rng.random() < 0.1):
+                self.put(draw_platelet(self.rng, scale), x, y, "platelet", None)
+
+
+def _mixture(rng: np.random.Generator, looks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mix along the first axis, mostly close to one of the looks."""
+    weights = rng.dirichlet(np.full(len(looks), 0.35))
+    return np.tensordot(weights, looks, axes=1)
+
+
+def _expose(rng: np.random.Generator, dyes: Floats, red_cell_pixels: float) -> Pixels:
+    """Photograph a canvas of dye: stain, lamp, lens, camera and JPEG of one random laboratory."""
+    height, width = dyes.shape[:2]
+    stain = _mixture(rng, _LOOKS) * np.exp(rng.normal(0, 0.1, (DYES, 3)))
+    stain *= rng.uniform(0.75, 1.2)
+    density = dyes.reshape(-1, DYES) @ stain.astype(np.float32)
+    light = np.exp(density * np.float32(-np.log(10))).reshape(height, width, 3)
+
+    lamp = np.clip(_mixture(rng, _LAMPS) * np.exp(rng.normal(0, 0.03, 3)), 0, 254) / 255
+    across = np.linspace(-1, 1, width, dtype=np.float32)[None, :] * np.float32(rng.normal(0, 0.03))
+    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(rng.normal(0, 0.03))
+    far = (np.linspace(-1, 1, width) ** 2)[None, :] + (np.linspace(-1, 1, height) ** 2)[:, None]
+    shade = 1 + across + down - np.float32(rng.uniform(0, 0.06)) * far.astype(np.float32)
+    light *= lamp.astype(np.float32) * shade[..., None]
+
+    blur = rng.uniform(0.25, 1.1) * red_cell_pixels / 45
+    light = cv2.GaussianBlur(light, (0, 0), max(blur, 0.3))
+    sharpening = rng.uniform(0, 0.7)
+    light += np.float32(sharpening) * (light - cv2.GaussianBlur(light, (0, 0), 2 * blur + 0.8))
+    light = np.clip(light, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.12)))
+    light *= 255
+    light += rng.standard_normal((height, width, 1), dtype=np.float32) * rng.uniform(0.3, 2.5)
+    light += rng.standard_normal(light.shape, dtype=np.float32) * rng.uniform(0.2, 1.5)
+    picture = np.clip(np.rint(light), 0, 255).astype(np.uint8)
+    quality = int(rng.integers(70, 97))
+    _, file = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    read = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(read[..., ::-1])
+
+
+def make_field(
+    seed: int,
+    width: int = 640,
+    height: int = 480,
+    *,
+    white_cells: int | Sequence[str] | None = None,
+    red_cell_pixels: float | None = None,
+) -> MadeField:
+    """Make a field of `width` x `height` pixels.
+
+    `white_cells` is how many (of random mature types), or which types; 1 to 5 when None.
+    `red_cell_pixels` is the mean diameter of a red cell, 28 to 90 px when None. White cells that
+    find no free place overlap. Raises ValueError for a type that cannot be drawn.
+    """
+    rng = np.random.default_rng(seed)
+    drawn_size = float(np.exp(rng.uniform(*np.log(_RED_CELL_PIXELS))))
+    drawn_count = int(rng.integers(1, 6))
+    pixels = drawn_size if red_cell_pixels is None else red_cell_pixels
+    if white_cells is None or isinstance(white_cells, int):
+        count = drawn_count if white_cells is None else white_cells
+        types = [str(name) for name in rng.choice(MATURE_FIVE, count)]
+    else:
+        types = list(white_cells)
+    if unknown := set(types) - DIAMETERS.keys():
+        raise ValueError(f"no drawing of {', '.join(sorted(unknown))}")
+
+    scale = pixels / RED_CELL_MICROMETRES
+    slide = _Slide(rng, width, height)
+    slide.put_white_cells(types, scale)
+    slide.put_red_cells(pixels, rng.uniform(0.12, 0.5), rng.choice([0.02, 0.2, 0.55]))
+    red_cells = len(slide.cells) - slide.white
+    slide.put_platelets(int(rng.poisson(2 + red_cells * rng.uniform(0, 0.12))), scale)
+    picture = _expose(rng, slide.dyes, pixels)
+    return MadeField(picture, tuple(slide.cells), 1 / scale, seed)
+
+
+def make_cell(seed: int, cell_type: str, size: int = 192) -> Pixels:
+    """Make a square crop, size x size x 3 RGB, of one white cell centred among red cells.
+
+    Raises ValueError for a type that cannot be drawn.
+    """
+    if cell_type not in DIAMETERS:
+        raise ValueError(f"no drawing of {cell_type}")
+    rng = np.random.default_rng(seed)
+    pixels = size * rng.uniform(0.18, 0.24)  # a crop is then 31 to 42 µm wide
+    scale = pixels / RED_CELL_MICROMETRES
+    slide = _Slide(rng, size, size)
+    x, y = size / 2 + rng.normal(0, size * 0.01, 2)
+    slide.put(draw_white_cell(rng, cell_type, scale), x, y, "wbc", cell_type)
+    slide.put_red_cells(pixels, rng.uniform(0.15, 0.45), rng.choice([0.02, 0.3]))
+    slide.put_platelets(int(rng.poisson(2)), scale)
+    return _expose(rng, slide.dyes, pixels)
