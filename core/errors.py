@@ -15,6 +15,8 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 `str(error)` is the sentence. It never contains a path of the server or a Python name.
 """
 
+READABLE_FORMATS = "JPEG, PNG, BMP, TIFF or WebP"
+
 
 class LeukoscopeError(Exception):
     """Base of all errors a user may see; the message is a full sentence."""
@@ -28,16 +30,14 @@ class EmptyFileError(InputError):
     """The file has no bytes."""
 
     def __init__(self) -> None:
-        super().__init__("The file is empty. Export the picture again and upload it once more.")
+        super().__init__("The file is empty. Export the picture again and send it once more.")
 
 
 class NotAnImageError(InputError):
-    """The bytes are no picture in any format that is read here."""
+    """The bytes are no picture in any format that is known here."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "This is not a picture that can be read. Use JPEG, PNG, BMP, TIFF or WebP."
-        )
+        super().__init__(f"This is not a picture. Send a {READABLE_FORMATS} file.")
 
 
 class DamagedImageError(InputError):
@@ -52,13 +52,28 @@ class DamagedImageError(InputError):
 class UnsupportedFormatError(InputError):
     """A known format, or a variant of it, that is not read here."""
 
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not read here. Save the picture as {READABLE_FORMATS}.")
+
 
 class TooLargeError(InputError):
     """More bytes or pixels than the settings allow."""
 
+    def __init__(self, size: str, limit: str) -> None:
+        super().__init__(
+            f"The picture is too large ({size}; the limit is {limit}). "
+            "Crop it to the fields of interest."
+        )
+
 
 class TooSmallError(InputError):
     """Fewer pixels than a cell needs to be recognised."""
+
+    def __init__(self, width: int, height: int, minimum: int) -> None:
+        super().__init__(
+            f"The picture is too small ({width} × {height} px; each side needs {minimum} px). "
+            "Send the original, not a preview."
+        )
 
 
 class ModelError(LeukoscopeError):

@@ -1,0 +1,263 @@
+"""From the bytes of an upload to a `FieldImage`.
+
+The format is told by content, never by name. Limits are checked on the header, before pixels
+are decoded. Of everything a header may say, only the pixel scale is kept: EXIF carries
+identifiers.
+"""
+
+import hashlib
+import re
+import unicodedata
+import warnings
+from io import BytesIO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+
+from core.errors import (
+    DamagedImageError,
+    EmptyFileError,
+    InputError,
+    NotAnImageError,
+    TooLargeError,
+    TooSmallError,
+    UnsupportedFormatError,
+)
+from core.results import FieldImage, ImageProperties, Pixels
+from core.settings import Settings, get_settings
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+"""Usual file-name endings of the formats, for picking files out of folders only."""
+
+MICROSCOPE_SCALES = (0.02, 2.0)
+"""Micrometres per pixel that a light microscope's camera can give; 72 or 300 dpi lie far off."""
+
+_BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_OTHER_FORMATS = (
+    (0, b"GIF8", "A GIF picture"),
+    (0, b"%PDF", "A PDF document"),
+    (0, b"%!PS", "A PostScript document"),
+    (0, b"\0\0\1\0", "An icon file"),
+    (0, b"8BPS", "A Photoshop document"),
+    (0, b"\0\0\0\x0cjP  ", "A JPEG 2000 picture"),
+    (0, b"\xff\x4f\xff\x51", "A JPEG 2000 picture"),
+    (0, b"PK\3\4", "A ZIP archive"),
+    (0, b"\x1f\x8b", "A compressed archive"),
+    (0, b"<svg", "An SVG drawing"),
+    (4, b"ftyphei", "A HEIC picture"),
+    (4, b"ftypmif1", "A HEIF picture"),
+    (4, b"ftypavi", "An AVIF picture"),
+    (4, b"ftyp", "A video"),
+    (8, b"AVI ", "A video"),
+    (128, b"DICM", "A DICOM file"),
+)
+_NAME_LENGTH = 120
+
+# What Pillow has to say of broken tags and large headers is checked or harmless here.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> FieldImage:
+    """Decode a picture to 8-bit RGB, upright, with its scale if the header gives one.
+
+    Of files with several pages or frames the first is taken. Transparent pixels lie on white.
+    Raises the subclasses of `InputError`; nothing else, whatever the bytes.
+    """
+    settings = settings or get_settings()
+    if not data:
+        raise EmptyFileError
+    if len(data) > settings.max_file_megabytes * 1_000_000:
+        raise TooLargeError(f"{len(data) / 1e6:,.0f} MB", f"{settings.max_file_megabytes:,} MB")
+    form = _form(data)
+    try:
+        with _open(data, form) as picture:
+            _check_size(picture.size, settings)
+            properties = ImageProperties(
+                format=form,
+                mode=picture.mode,
+                bit_depth=_bit_depth(picture, data),
+                file_bytes=len(data),
+                frames=getattr(picture, "n_frames", 1),
+            )
+            scale = _header_scale(picture)
+            orientation = _orientation(picture)
+            picture.load()
+            decoded: Image.Image = picture
+            if properties.bit_depth == 16 and len(picture.getbands()) >= 3:
+                decoded = _deep_colours(data) or picture
+            rgb = _to_rgb(decoded, properties)
+            if form != "TIFF":  # Pillow and OpenCV turn TIFF upright themselves
+                rgb.getexif()[ExifTags.Base.Orientation] = orientation
+                ImageOps.exif_transpose(rgb, in_place=True)
+            pixels = np.array(rgb, dtype=np.uint8)
+    except InputError:
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        limit = f"{settings.max_megapixels:,} megapixels"
+        raise TooLargeError(f"more than {limit}", limit) from error
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        raise DamagedImageError from error
+    return FieldImage(
+        name=display_name(name),
+        pixels=pixels,
+        sha256=hashlib.sha256(data).hexdigest(),
+        properties=properties,
+        micrometres_per_pixel=scale,
+    )
+
+
+def display_name(name: str) -> str:
+    """Return a file name fit to be shown: no folders, no invisible characters, not too long."""
+    base = re.split(r"[/\\]", name)[-1]
+    base = "".join(
+        c for c in unicodedata.normalize("NFC", base) if unicodedata.category(c)[0] != "C"
+    )
+    base = " ".join(base.split())
+    if len(base) > _NAME_LENGTH:
+        base = f"{base[: _NAME_LENGTH - 11]}…{base[-10:]}"
+    return base if base.strip(".") else "unnamed"
+
+
+def _form(data: bytes) -> str:
+    """Tell the format by its first bytes."""
+    if data.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data.startswith(_TIFF_MAGIC):
+        return "TIFF"
+    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
+        return "BMP"
+    for offset, magic, what in _OTHER_FORMATS:
+        if data[offset:].startswith(magic) if offset else data.startswith(magic):
+            raise UnsupportedFormatError(what)
+    raise NotAnImageError
+
+
+def _open(data: bytes, form: str) -> Image.Image:
+    """Read the header only."""
+    try:
+        return Image.open(BytesIO(data), formats=(form,))
+    except (UnidentifiedImageError, KeyError, NotImplementedError) as error:
+        if form == "TIFF" and (variant := _tiff_variant(data)):
+            raise UnsupportedFormatError(variant) from error
+        raise DamagedImageError from error
+
+
+def _tiff_variant(data: bytes) -> str | None:
+    """Describe a TIFF with a sound directory whose pixel layout Pillow does not know."""
+    stream = BytesIO(data)
+    directory = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
+    stream.seek(directory.next)
+    directory.load(stream)
+    bits, width = directory.get(TiffImagePlugin.BITSPERSAMPLE), directory.get(256)
+    if not (bits and width):
+        return None
+    compression = directory.get(TiffImagePlugin.COMPRESSION, 1)
+    return f"This kind of TIFF ({len(bits)} × {bits[0]} bits, compression {compression})"
+
+
+def _check_size(size: tuple[int, int], settings: Settings) -> None:
+    width, height = size
+    if width * height > settings.max_megapixels * 1_000_000:
+        raise TooLargeError(f"{width:,} × {height:,} px", f"{settings.max_megapixels:,} megapixels")
+    if min(size) < settings.min_side_pixels:
+        raise TooSmallError(width, height, settings.min_side_pixels)
+
+
+def _bit_depth(picture: Image.Image, data: bytes) -> int:
+    """Return the bits per channel in the file; a palette's colours have 8."""
+    if picture.mode in ("P", "PA"):
+        return 8
+    if picture.format == "PNG":
+        return data[24]  # IHDR: width, height, bit depth
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return int(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))[0])
+    return 1 if picture.mode == "1" else 8
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) when there is none or EXIF is broken."""
+    try:
+        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - a broken EXIF block is no reason to refuse the pixels
+        return 1
+
+
+def _to_rgb(picture: Image.Image, properties: ImageProperties) -> Image.Image:
+    """Convert a picture of any mode to 8-bit RGB."""
+    if picture.mode.startswith(("I", "F")):
+        picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+    try:
+        return picture.convert("RGB")
+    except ValueError as error:
+        raise UnsupportedFormatError(f"The colour mode {properties.mode}") from error
+
+
+def _deep_colours(data: bytes) -> Image.Image | None:
+    """Decode 16-bit colours with OpenCV, which keeps all bits; None when it cannot.
+
+    Pillow keeps the high byte only, which leaves little of 12-bit data in 16-bit words.
+    """
+    deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.ndim != 3 or deep.dtype != np.uint16:
+        return None
+    colours = _to_8_bits(deep[..., 2::-1])
+    if deep.shape[2] == 4:
+        colours = np.dstack([colours, (deep[..., 3] // 257).astype(np.uint8)])
+    return Image.fromarray(colours)
+
+
+def _to_8_bits(values: NDArray[np.generic]) -> Pixels:
+    """Scale grey values or colours of any type to 0..255.
+
+    Fractions in 0..1 fill the range; non-negative values are scaled by the smallest camera range
+    (8, 10, 12, 14, 16 bits) that holds them; anything else from its minimum to its maximum.
+    """
+    numbers = np.asarray(values, np.float32)
+    numbers = np.where(np.isfinite(numbers), numbers, np.float32(0))
+    low, high = float(numbers.min()), float(numbers.max())
+    fractions = np.issubdtype(values.dtype, np.floating) and high <= 1
+    if low >= 0 and fractions:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high < 2**16:
+        low, high = 0.0, next(2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits)
+    spread = (high - low) or 1.0
+    scaled: Pixels = np.rint((numbers - low) * (255 / spread)).clip(0, 255).astype(np.uint8)
+    return scaled
+
+
+def _header_scale(picture: Image.Image) -> float | None:
+    """Return micrometres per pixel from resolution tags if a microscope can have written them."""
+    try:
+        per_pixel = _imagej_scale(picture)
+        if per_pixel is None and "dpi" in picture.info:
+            across, down = (25_400 / float(dpi) for dpi in picture.info["dpi"])
+            per_pixel = across if abs(across - down) <= 0.02 * across else None
+    except (ArithmeticError, TypeError, ValueError):
+        return None
+    low, high = MICROSCOPE_SCALES
+    return per_pixel if per_pixel is not None and low <= per_pixel <= high else None
+
+
+def _imagej_scale(picture: Image.Image) -> float | None:
+    """Return the scale of an ImageJ TIFF whose unit is the micrometre.
+
+    ImageJ writes pixels per unit as XResolution and names the unit in ImageDescription.
+    """
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return None
+    description = str(picture.tag_v2.get(TiffImagePlugin.IMAGEDESCRIPTION, ""))
+    unit = re.search(r"^unit=(um|µm|μm|\\u00B5m|microns?)\s*$", description, re.MULTILINE)
+    if not (description.startswith("ImageJ=") and unit):
+        return None
+    return 1 / float(picture.tag_v2[TiffImagePlugin.X_RESOLUTION])
