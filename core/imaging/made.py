@@ -80,6 +80,7 @@ class _Slide:
         self.cells: list[MadeCell] = []
         self.discs = np.zeros((0, 3))  # x, y, radius
         self.white = 0  # the first discs are white cells
+        self.press = rng.uniform(1.2, 2.5)
 
     def clearance(self, x: float, y: float, radius: float) -> tuple[float, float]:
         """Least distance over the sum of radii, to white cells and to all other cells."""
@@ -103,9 +104,9 @@ class _Slide:
         if shown.sum() < _LEAST_VISIBLE * mask.sum() or not shown.any():
             return False
         here = self.dyes[y0:y1, x0:x1]
-        if kind == "wbc":  # white cells push red cells aside; all else overlaps as glass would
-            here *= (1 - stamp.cover[window])[..., None]
-        here += stamp.dyes[window]
+        # Cells that lie over each other are pressed thinner: less than the sum of their dyes.
+        press = np.float32(self.press)
+        here[:] = (here**press + stamp.dyes[window] ** press) ** (1 / press)
         columns, rows = np.flatnonzero(shown.any(axis=0)), np.flatnonzero(shown.any(axis=1))
         box = Box(
             float(x0 + columns[0]),
@@ -141,10 +142,11 @@ class _Slide:
         """Lay red cells until they cover `coverage` of the picture or no room is found."""
         rng = self.rng
         habit = RedCellHabit(
-            pallor=rng.uniform(0.15, 0.8),
+            pallor=rng.uniform(0.2, 0.95),
             size_spread=rng.uniform(0.05, 0.12),
             bend=rng.uniform(0.02, 0.07),
             crenated=rng.choice([0.0, 0.02, 0.5], p=[0.7, 0.22, 0.08]),
+            bubbles=rng.choice([0.0, 0.03, 0.3], p=[0.75, 0.15, 0.1]),
         )
         radius = pixels / 2
         wanted = int(coverage * self.width * self.height / (np.pi * radius**2)) + 1
@@ -242,7 +244,7 @@ def make_field(
     scale = pixels / RED_CELL_MICROMETRES
     slide = _Slide(rng, width, height)
     slide.put_white_cells(types, scale)
-    slide.put_red_cells(pixels, rng.uniform(0.12, 0.5), rng.choice([0.02, 0.2, 0.55]))
+    slide.put_red_cells(pixels, rng.uniform(0.15, 0.6), rng.choice([0.02, 0.2, 0.55]))
     red_cells = len(slide.cells) - slide.white
     slide.put_platelets(int(rng.poisson(2 + red_cells * rng.uniform(0, 0.12))), scale)
     picture = _expose(rng, slide.dyes, pixels)
@@ -262,6 +264,6 @@ def make_cell(seed: int, cell_type: str, size: int = 192) -> Pixels:
     slide = _Slide(rng, size, size)
     x, y = size / 2 + rng.normal(0, size * 0.01, 2)
     slide.put(draw_white_cell(rng, cell_type, scale), x, y, "wbc", cell_type)
-    slide.put_red_cells(pixels, rng.uniform(0.15, 0.45), rng.choice([0.02, 0.3]))
+    slide.put_red_cells(pixels, rng.uniform(0.2, 0.55), rng.choice([0.02, 0.3]))
     slide.put_platelets(int(rng.poisson(2)), scale)
     return _expose(rng, slide.dyes, pixels)

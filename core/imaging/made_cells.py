@@ -51,6 +51,8 @@ class RedCellHabit:
     """Size of the deformation of the outline over the radius."""
     crenated: float
     """Share of crenated cells (echinocytes)."""
+    bubbles: float
+    """Share of cells with a refractile bubble, the artefact of water in the fixative."""
 
 
 class _Pen:
@@ -69,8 +71,9 @@ class _Pen:
         step = max(1.0, grain * self.radius)
         coarse = self.rng.standard_normal((int(side / step) + 3,) * 2, dtype=np.float32)
         if step == 1.0:
-            return coarse[:side, :side]
-        return np.asarray(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC))
+            return np.asarray(coarse[:side, :side], np.float32)
+        fine = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(fine, np.float32)
 
     def spots(self, count: int, size: float) -> Floats:
         """Scatter `count` round spots of radius `size` (in cell radii); values 0..1."""
@@ -84,11 +87,11 @@ class _Pen:
         sigma = max(0.45, size * self.radius * 0.7)
         peak = 1 / (1 + 2 * np.pi * sigma**2)
         blurred = np.asarray(cv2.GaussianBlur(marks, (0, 0), sigma), np.float32)
-        return np.clip(blurred / peak * 1.3 - 0.3, 0, 1).astype(np.float32)
+        return np.asarray(np.clip(blurred / peak * 1.3 - 0.3, 0, 1), np.float32)
 
     def inside(self, distance: Floats, softness: float = 1.0) -> Floats:
         """Turn a signed distance in radii into an antialiased mask, 1 inside."""
-        return np.clip(0.5 - distance * (self.radius / softness), 0, 1).astype(np.float32)
+        return np.asarray(np.clip(0.5 - distance * (self.radius / softness), 0, 1), np.float32)
 
     def outline(
         self,
@@ -107,7 +110,7 @@ class _Pen:
 
     def lobes(self, points: NDArray[np.float64], sizes: Sequence[float], strand: float) -> Floats:
         """Signed distance to a chain of round lobes joined by strands, smoothly merged."""
-        warp = 0.04
+        warp = 0.025
         x, y = self.x + warp * self.noise(0.3), self.y + warp * self.noise(0.3)
         parts = [
             np.hypot(x - px, y - py) - size for (px, py), size in zip(points, sizes, strict=True)
@@ -138,19 +141,24 @@ def draw_red_cell(rng: np.random.Generator, pixels: float, habit: RedCellHabit) 
         waves.append((int(rng.integers(9, 15)), 0.05))
     edge = pen.outline(0.98, waves)
     cover = pen.inside(edge)
-    depth = float(np.clip(rng.normal(habit.pallor, 0.25), 0, 0.92))
-    width = rng.uniform(0.18, 0.52)
+    depth = float(np.clip(rng.normal(habit.pallor, 0.18), 0, 0.95))
+    width = rng.uniform(0.25, 0.58)
     centre = rng.normal(0, 0.08, 2)
     hollow = pen.outline(width, [(2, rng.normal(0, 0.12))], (centre[0], centre[1]))
-    slope = rng.uniform(0.05, 0.16)
+    slope = rng.uniform(0.04, 0.13)
     disc = 1 - depth / (1 + np.exp(np.clip(hollow / slope, -30, 30)))
     # The disc thins out at the very edge and carries slightly more haemoglobin in its ring.
     rounded = np.clip(-edge / 0.16, 0, 1) ** 0.5
     thickness = disc * (0.55 + 0.45 * rounded) * rng.normal(1, 0.08)
     dyes = np.zeros((*cover.shape, DYES), np.float32)
     dyes[..., HAEMOGLOBIN] = cover * thickness * (1 + 0.02 * pen.noise(0.25))
-    if rng.random() < 0.03:  # polychromatic: a young red cell still holds RNA
-        dyes[..., CYTOPLASM] = 0.35 * cover
+    if rng.random() < 0.02:  # polychromatic: a young red cell still holds RNA
+        dyes[..., CYTOPLASM] = 0.18 * cover
+    if rng.random() < habit.bubbles:
+        x, y = rng.normal(0, 0.2, 2)
+        bubble = pen.outline(rng.uniform(0.1, 0.25), [(2, 0.2), (3, 0.1)], (x, y))
+        dyes *= (1 - 0.9 * pen.inside(bubble))[..., None]
+        dyes[..., CHROMATIN] += cover * rng.uniform(0.1, 0.4) * np.exp(-((bubble / 0.06) ** 2))
     return Stamp(dyes, cover)
 
 
@@ -172,11 +180,11 @@ def _neutrophil(pen: _Pen) -> tuple[Floats, Floats]:
     if rng.random() < 0.25:  # a band: one bent rod
         count = 7
         points = pen.arc(count, rng.uniform(0.38, 0.5), rng.uniform(2.4, 4.2))
-        nucleus = pen.lobes(points, list(rng.uniform(0.17, 0.24, count)), 0.17)
+        nucleus = pen.lobes(points, list(rng.uniform(0.2, 0.27, count)), 0.19)
     else:
         count = int(rng.choice([2, 3, 4, 5], p=[0.2, 0.4, 0.3, 0.1]))
         points = pen.arc(count, rng.uniform(0.36, 0.48), 1.15 * count * rng.uniform(0.8, 1.1))
-        sizes = rng.uniform(0.21, 0.3, count) * (1.12 - 0.05 * count)
+        sizes = rng.uniform(0.24, 0.34, count) * (1.12 - 0.05 * count)
         nucleus = pen.lobes(points, list(sizes), rng.uniform(0.03, 0.08))
     body = np.zeros((*pen.x.shape, DYES), np.float32)
     body[..., HAEMOGLOBIN] = rng.uniform(0.15, 0.5)
@@ -201,9 +209,9 @@ def _lymphocyte(pen: _Pen) -> tuple[Floats, Floats]:
 def _monocyte(pen: _Pen) -> tuple[Floats, Floats]:
     rng = pen.rng
     count = 5
-    points = pen.arc(count, rng.uniform(0.26, 0.42), rng.uniform(2.2, 3.8))
+    points = pen.arc(count, rng.uniform(0.4, 0.52), rng.uniform(2.4, 4.4))
     points += rng.normal(0, 0.05, 2)
-    nucleus = pen.lobes(points, list(rng.uniform(0.28, 0.38, count)), 0.26)
+    nucleus = pen.lobes(points, list(rng.uniform(0.25, 0.36, count)), 0.24)
     body = np.zeros((*pen.x.shape, DYES), np.float32)
     frosted = 1 + 0.16 * pen.noise(0.06) + 0.12 * pen.noise(0.2)
     holes = pen.spots(int(rng.integers(0, 14)), rng.uniform(0.04, 0.08))
@@ -215,12 +223,12 @@ def _monocyte(pen: _Pen) -> tuple[Floats, Floats]:
 def _eosinophil(pen: _Pen) -> tuple[Floats, Floats]:
     rng = pen.rng
     count = 2 if rng.random() < 0.8 else 3
-    points = pen.arc(count, rng.uniform(0.38, 0.5), rng.uniform(1.5, 2.6) * (count - 1) ** 0.5)
-    nucleus = pen.lobes(points, list(rng.uniform(0.28, 0.36, count)), rng.uniform(0.05, 0.12))
+    points = pen.arc(count, rng.uniform(0.42, 0.55), rng.uniform(1.5, 2.6) * (count - 1) ** 0.5)
+    nucleus = pen.lobes(points, list(rng.uniform(0.3, 0.38, count)), rng.uniform(0.05, 0.12))
     body = np.zeros((*pen.x.shape, DYES), np.float32)
-    granules = pen.spots(int(rng.integers(220, 380)), rng.uniform(0.045, 0.065))
-    body[..., EOSIN] = 0.4 + rng.uniform(0.6, 1.0) * granules
-    body[..., CYTOPLASM] = rng.uniform(0, 0.25)
+    granules = pen.spots(int(rng.integers(260, 420)), rng.uniform(0.034, 0.046))
+    body[..., EOSIN] = rng.uniform(0.55, 0.8) + rng.uniform(0.35, 0.6) * granules
+    body[..., CYTOPLASM] = rng.uniform(0, 0.15)
     body[..., CHROMATIN] = rng.uniform(0.02, 0.08)
     return nucleus, body
 
@@ -246,11 +254,11 @@ _DRAWERS: dict[str, Callable[[_Pen], tuple[Floats, Floats]]] = {
 
 # Density of the nucleus, and how strongly clumps (about 1 µm) and grain (0.4 µm) modulate it.
 _CHROMATIN: dict[str, tuple[float, float, float]] = {
-    "neutrophil": (1.0, 0.16, 0.06),
-    "lymphocyte": (1.0, 0.11, 0.07),
+    "neutrophil": (0.98, 0.17, 0.1),
+    "lymphocyte": (1.0, 0.13, 0.09),
     "monocyte": (0.76, 0.12, 0.14),
-    "eosinophil": (0.92, 0.14, 0.06),
-    "basophil": (0.66, 0.1, 0.06),
+    "eosinophil": (0.92, 0.15, 0.09),
+    "basophil": (0.68, 0.1, 0.08),
 }
 
 
@@ -274,6 +282,6 @@ def draw_white_cell(
     dyes *= (1 - nucleus)[..., None]
     dyes[..., CHROMATIN] += nucleus * density * rng.normal(1, 0.06) * texture * rim
     if cell_type == "basophil":  # its granules lie over the nucleus too
-        granules = pen.spots(int(rng.integers(70, 260)), 0.42 * micrometre)
+        granules = pen.spots(int(rng.integers(110, 420)), rng.uniform(0.24, 0.36) * micrometre)
         dyes[..., CHROMATIN] += granules * rng.uniform(0.6, 0.9) * (1 - 0.4 * nucleus)
     return Stamp(np.clip(dyes, 0, None) * cover[..., None], cover)
