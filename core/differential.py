@@ -7,7 +7,7 @@ platelets are left out; uncertain cells are never forced into a type.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from core.results import FieldAnalysis
 from core.taxonomy import LEUKOCYTES
@@ -71,8 +71,8 @@ def exact_interval(count: int, total: int, confidence: float = 0.95) -> tuple[fl
     if total == 0:
         return 0.0, 1.0
     tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(beta.ppf(tail, count, total - count + 1))
-    high = 1.0 if count == total else float(beta.ppf(1 - tail, count + 1, total - count))
+    low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
+    high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - tail))
     return low, high
 
 
@@ -113,5 +113,5 @@ def differential(analyses: Iterable[FieldAnalysis]) -> Differential:
     for analysis in analyses:
         for key, number in analysis.type_counts().items():
             counts[key] = counts.get(key, 0) + number
-        uncertain += sum(c.status == "uncertain" for c in analysis.cells)
+        uncertain += sum(c.status == "uncertain" for _, c in analysis.white_cells())
     return differential_of_counts(counts, uncertain)

@@ -1,0 +1,135 @@
+"""Drawings over pictures: boxes and numbers of cells, crops for galleries, evidence maps.
+
+Colour tells the type, the line the status: solid is classified, dashed is uncertain, dotted grey
+is out of scope. White cells carry the number they have in the gallery and in every table.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.results import Box, Cell, FieldAnalysis, Pixels
+from core.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR, Status
+
+RGB = tuple[int, int, int]
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_DASHES: dict[Status, tuple[float, float] | None] = {
+    "classified": None,
+    "uncertain": (5, 3),
+    "out_of_scope": (1, 3),
+}
+"""Drawn and skipped length in line widths; None is a solid line."""
+
+
+def cell_colour(cell: Cell) -> str:
+    """Return the hex colour a cell has in every drawing."""
+    if cell.kind != "wbc":
+        return KIND_COLOURS[cell.kind]
+    if cell.type is None or cell.status == "out_of_scope":
+        return UNDETERMINED_COLOUR
+    return CELL_TYPES[cell.type].colour
+
+
+def draw_overlay(pixels: Pixels, analysis: FieldAnalysis) -> Pixels:
+    """Return a copy of the picture (H x W x 3) with the cells of its analysis boxed.
+
+    Lines and figures grow with the picture, so that they are read when it is shown reduced.
+    """
+    drawn = np.ascontiguousarray(pixels).copy()
+    line = max(1, round(max(drawn.shape[:2]) / 400))
+    others = [cell for cell in analysis.cells if cell.kind != "wbc"]
+    for cell in others:
+        _draw_box(drawn, cell, max(1, line // 2))
+    for _, cell in analysis.white_cells():
+        _draw_box(drawn, cell, line + 1)
+    for number, cell in analysis.white_cells():
+        _draw_number(drawn, cell, number)
+    return drawn
+
+
+def crop_cell(pixels: Pixels, box: Box, *, size: int = 128, margin: float = 0.15) -> Pixels:
+    """Return a size x size x 3 picture of one cell, centred, with a margin around its box.
+
+    The margin is a share of the longer side. Beyond the picture's edge it is mirrored.
+    Raises ValueError for a box wholly outside the picture.
+    """
+    height, width = pixels.shape[:2]
+    side = max(2, round(max(box.width, box.height) * (1 + 2 * margin)))
+    x, y = (round(middle - side / 2) for middle in box.centre)
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + side, width), min(y + side, height)
+    if left >= right or top >= bottom:
+        raise ValueError(f"{box} lies outside the {width} x {height} picture")
+    crop = cv2.copyMakeBorder(
+        pixels[top:bottom, left:right],
+        top - y,
+        y + side - bottom,
+        left - x,
+        x + side - right,
+        cv2.BORDER_REFLECT,
+    )
+    shrinks = side > size
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(crop, (size, size), interpolation=method), dtype=np.uint8)
+
+
+def evidence_overlay(
+    pixels: Pixels, evidence: NDArray[np.float32], strength: float = 0.5
+) -> Pixels:
+    """Lay an evidence map (h x w, 0..1, covering the picture) over the picture (H x W x 3).
+
+    The colours are viridis, in which equal steps of evidence look equal (Smith and van der Walt
+    2015). Where there is no evidence the picture shows through; `strength` is the opacity at 1.
+    """
+    height, width = pixels.shape[:2]
+    weights = np.nan_to_num(evidence.astype(np.float32), nan=0.0).clip(0, 1)
+    weights = cv2.resize(weights, (width, height), interpolation=cv2.INTER_LINEAR)
+    coloured = cv2.applyColorMap(np.rint(weights * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
+    opacity = weights[..., None] * strength
+    mixed = pixels * (1 - opacity) + coloured[..., ::-1] * opacity
+    return np.asarray(np.rint(mixed).clip(0, 255), dtype=np.uint8)
+
+
+def _rgb(colour: str) -> RGB:
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def _corners(box: Box) -> NDArray[np.int32]:
+    """Return the four corners of a box as 4 x (x, y), clockwise from the top left."""
+    left, top = round(box.x), round(box.y)
+    right, bottom = round(box.x + box.width), round(box.y + box.height)
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.int32)
+
+
+def _draw_box(drawn: Pixels, cell: Cell, line: int) -> None:
+    colour, corners = _rgb(cell_colour(cell)), _corners(cell.box)
+    dashes = _DASHES[cell.status]
+    if dashes is None:
+        cv2.polylines(drawn, [corners], True, colour, line, cv2.LINE_AA)
+        return
+    on, off = (length * (line + 1) for length in dashes)
+    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        length = float(np.hypot(*(end - start)))
+        for begin in np.arange(0, length, on + off):
+            stretch = np.array([begin, min(begin + on, length)]) / max(length, 1)
+            a, b = (tuple(np.rint(start + (end - start) * s).astype(int).tolist()) for s in stretch)
+            cv2.line(drawn, a, b, colour, line, cv2.LINE_AA)
+
+
+def _draw_number(drawn: Pixels, cell: Cell, number: int) -> None:
+    """Write the number on a plate of the cell's colour, above its box or just inside the edge."""
+    height, width = drawn.shape[:2]
+    scale = max(0.4, max(height, width) / 1400)
+    weight = max(1, round(scale * 1.6))
+    text, colour = str(number), _rgb(cell_colour(cell))
+    (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
+    pad = max(2, round(text_height / 3))
+    plate_width, plate_height = text_width + 2 * pad, text_height + 2 * pad
+    left = int(np.clip(round(cell.box.x), 0, max(0, width - plate_width)))
+    top = int(np.clip(round(cell.box.y) - plate_height, 0, max(0, height - plate_height)))
+    cv2.rectangle(drawn, (left, top), (left + plate_width, top + plate_height), colour, cv2.FILLED)
+    # Luma of ITU-R BT.601 decides between black and white figures.
+    ink = (0, 0, 0) if np.dot(colour, (0.299, 0.587, 0.114)) > 140 else (255, 255, 255)
+    origin = (left + pad, top + pad + text_height)
+    cv2.putText(drawn, text, origin, _FONT, scale, ink, weight, cv2.LINE_AA)
