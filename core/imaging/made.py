@@ -1,54 +1,38 @@
 """Makes blood smear pictures with exact ground truth, to try, teach, train and test with.
 
-Cells are maps of dye (`made_cells`) laid on one canvas; light passes it by Beer and Lambert's law,
-then a lens, a sensor and a file format do what they do. Everything follows from the seed.
+Cells are maps of dye (`made_cells`) laid on one canvas, which is then photographed
+(`made_optics`). Everything follows from the seed.
+
+`python -m core.imaging.made assets/examples` writes the example slides and their truth again.
 """
 
+import argparse
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from core.imaging.made_cells import (
     DIAMETERS,
     DYES,
     RED_CELL_MICROMETRES,
-    Floats,
     RedCellHabit,
     Stamp,
     draw_platelet,
     draw_red_cell,
     draw_white_cell,
 )
+from core.imaging.made_optics import expose
 from core.results import Box, Pixels
 from core.taxonomy import MATURE_FIVE, CellKind
 
 _RED_CELL_PIXELS = (28.0, 90.0)
 _LEAST_VISIBLE = 1 / 3
-
-# Optical density in R, G, B of one unit of each dye (haemoglobin, chromatin, cytoplasm, eosin) in
-# four looks of Romanowsky slides: Giemsa, pale Wright, magenta May-Grünwald and Leishman.
-_LOOKS = np.array(
-    [
-        [[0.09, 0.15, 0.12], [0.60, 0.80, 0.26], [0.24, 0.22, 0.04], [0.09, 0.27, 0.22]],
-        [[0.03, 0.15, 0.16], [0.24, 0.50, 0.01], [0.16, 0.12, 0.02], [0.06, 0.28, 0.16]],
-        [[0.14, 0.26, 0.17], [0.36, 1.05, 0.34], [0.16, 0.27, 0.06], [0.12, 0.48, 0.30]],
-        [[0.22, 0.28, 0.16], [0.50, 0.90, 0.30], [0.24, 0.24, 0.08], [0.10, 0.36, 0.30]],
-    ]
-)
-# Empty field in the same looks and two more: a neutral and a bluish lamp.
-_LAMPS = np.array(
-    [
-        [252, 230, 202],
-        [206, 219, 210],
-        [232, 176, 158],
-        [204, 184, 178],
-        [232, 230, 228],
-        [222, 224, 240],
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -136,7 +120,10 @@ class _Slide:
                     best, place = gap, (x, y)
                 if best > 1.05:
                     break
-            self.put(stamp, *place, "wbc", cell_type)
+            if not self.put(stamp, *place, "wbc", cell_type):
+                raise ValueError(
+                    f"{self.width} x {self.height} pixels are too few for a {cell_type}"
+                )
 
     def put_red_cells(self, pixels: float, coverage: float, clumping: float) -> None:
         """Lay red cells until they cover `coverage` of the picture or no room is found."""
@@ -179,42 +166,6 @@ class _Slide:
                 self.put(draw_platelet(self.rng, scale), x, y, "platelet", None)
 
 
-def _mixture(rng: np.random.Generator, looks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mix along the first axis, mostly close to one of the looks."""
-    weights = rng.dirichlet(np.full(len(looks), 0.35))
-    return np.tensordot(weights, looks, axes=1)
-
-
-def _expose(rng: np.random.Generator, dyes: Floats, red_cell_pixels: float) -> Pixels:
-    """Photograph a canvas of dye: stain, lamp, lens, camera and JPEG of one random laboratory."""
-    height, width = dyes.shape[:2]
-    stain = _mixture(rng, _LOOKS) * np.exp(rng.normal(0, 0.1, (DYES, 3)))
-    stain *= rng.uniform(0.75, 1.2)
-    density = dyes.reshape(-1, DYES) @ stain.astype(np.float32)
-    light = np.exp(density * np.float32(-np.log(10))).reshape(height, width, 3)
-
-    lamp = np.clip(_mixture(rng, _LAMPS) * np.exp(rng.normal(0, 0.03, 3)), 0, 254) / 255
-    across = np.linspace(-1, 1, width, dtype=np.float32)[None, :] * np.float32(rng.normal(0, 0.03))
-    down = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(rng.normal(0, 0.03))
-    far = (np.linspace(-1, 1, width) ** 2)[None, :] + (np.linspace(-1, 1, height) ** 2)[:, None]
-    shade = 1 + across + down - np.float32(rng.uniform(0, 0.06)) * far.astype(np.float32)
-    light *= lamp.astype(np.float32) * shade[..., None]
-
-    blur = rng.uniform(0.25, 1.1) * red_cell_pixels / 45
-    light = cv2.GaussianBlur(light, (0, 0), max(blur, 0.3))
-    sharpening = rng.uniform(0, 0.7)
-    light += np.float32(sharpening) * (light - cv2.GaussianBlur(light, (0, 0), 2 * blur + 0.8))
-    light = np.clip(light, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.12)))
-    light *= 255
-    light += rng.standard_normal((height, width, 1), dtype=np.float32) * rng.uniform(0.3, 2.5)
-    light += rng.standard_normal(light.shape, dtype=np.float32) * rng.uniform(0.2, 1.5)
-    picture = np.clip(np.rint(light), 0, 255).astype(np.uint8)
-    quality = int(rng.integers(70, 97))
-    _, file = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    read = np.asarray(cv2.imdecode(file, cv2.IMREAD_COLOR), np.uint8)
-    return np.ascontiguousarray(read[..., ::-1])
-
-
 def make_field(
     seed: int,
     width: int = 640,
@@ -227,7 +178,8 @@ def make_field(
 
     `white_cells` is how many (of random mature types), or which types; 1 to 5 when None.
     `red_cell_pixels` is the mean diameter of a red cell, 28 to 90 px when None. White cells that
-    find no free place overlap. Raises ValueError for a type that cannot be drawn.
+    find no free place overlap. Raises ValueError for a type that cannot be drawn and for a
+    picture too small for a white cell.
     """
     rng = np.random.default_rng(seed)
     drawn_size = float(np.exp(rng.uniform(*np.log(_RED_CELL_PIXELS))))
@@ -247,7 +199,7 @@ def make_field(
     slide.put_red_cells(pixels, rng.uniform(0.15, 0.6), rng.choice([0.02, 0.2, 0.55]))
     red_cells = len(slide.cells) - slide.white
     slide.put_platelets(int(rng.poisson(2 + red_cells * rng.uniform(0, 0.12))), scale)
-    picture = _expose(rng, slide.dyes, pixels)
+    picture = expose(rng, slide.dyes, pixels)
     return MadeField(picture, tuple(slide.cells), 1 / scale, seed)
 
 
@@ -266,4 +218,60 @@ def make_cell(seed: int, cell_type: str, size: int = 192) -> Pixels:
     slide.put(draw_white_cell(rng, cell_type, scale), x, y, "wbc", cell_type)
     slide.put_red_cells(pixels, rng.uniform(0.2, 0.55), rng.choice([0.02, 0.3]))
     slide.put_platelets(int(rng.poisson(2)), scale)
-    return _expose(rng, slide.dyes, pixels)
+    return expose(rng, slide.dyes, pixels)
+
+
+# Seed, mean red cell diameter in pixels and white cells of each example slide.
+_EXAMPLES: tuple[tuple[int, float, tuple[str, ...]], ...] = (
+    (1003, 62, ("neutrophil", "neutrophil", "lymphocyte")),
+    (2004, 52, ("lymphocyte", "lymphocyte", "neutrophil", "monocyte")),
+    (3007, 66, ("neutrophil", "eosinophil", "neutrophil")),
+    (4007, 56, ("monocyte", "neutrophil", "lymphocyte", "neutrophil")),
+    (5004, 72, ("basophil", "neutrophil")),
+    (6001, 58, ("eosinophil", "lymphocyte", "neutrophil", "eosinophil")),
+    (7001, 46, ("neutrophil", "neutrophil", "monocyte", "lymphocyte", "neutrophil")),
+    (8000, 54, ("lymphocyte", "basophil", "neutrophil", "eosinophil", "monocyte")),
+)
+
+
+@cache
+def example_fields() -> tuple[MadeField, ...]:
+    """Make the example slides, which together show all five mature types."""
+    return tuple(
+        make_field(seed, white_cells=types, red_cell_pixels=pixels)
+        for seed, pixels, types in _EXAMPLES
+    )
+
+
+def example_truth() -> dict[str, Any]:
+    """Return what is in each example slide by file name, in JSON's types; boxes x, y, w, h."""
+    return {
+        f"made_{number}.jpg": {
+            "seed": field.seed,
+            "micrometres_per_pixel": round(field.micrometres_per_pixel, 6),
+            "cells": [
+                {
+                    "kind": cell.kind,
+                    "type": cell.type,
+                    "box": [cell.box.x, cell.box.y, cell.box.width, cell.box.height],
+                }
+                for cell in field.cells
+            ],
+        }
+        for number, field in enumerate(example_fields(), 1)
+    }
+
+
+def write_examples(directory: Path) -> None:
+    """Write the example slides as JPEG and `truth.json` beside them."""
+    directory.mkdir(parents=True, exist_ok=True)
+    truth = example_truth()
+    for name, field in zip(truth, example_fields(), strict=True):
+        Image.fromarray(field.pixels).save(directory / name, quality=95)
+    (directory / "truth.json").write_text(json.dumps(truth) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Write the example slides and their truth.")
+    parser.add_argument("directory", type=Path)
+    write_examples(parser.parse_args().directory)
