@@ -1,0 +1,267 @@
+"""Pictures with boxes for the detector: sources, leak guard, geometry, batches."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import imagehash
+import keras
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.learning import augment
+from core.learning.datasets import DataSet, Example, open_set
+from core.learning.detection_loss import MAX_BOXES
+from core.results import Pixels
+from core.settings import Settings
+from core.taxonomy import CELL_KINDS
+
+NEAR_COPY_BITS = 8
+"""Pictures whose 64-bit perceptual hashes differ in at most this many bits show one field.
+
+In these sets copies differ in 0 to 8 bits and different fields in 10 or more."""
+_LONGEST_SIDE = 640
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """A decoded picture with its boxes: n x 5 of kind index, x0, y0, x1, y1 in pixels."""
+
+    pixels: Pixels
+    boxes: NDArray[np.float32]
+
+
+def _boxes_of(example: Example) -> NDArray[np.float32]:
+    rows = [
+        (CELL_KINDS.index(b.kind), b.x, b.y, b.x + b.width, b.y + b.height) for b in example.boxes
+    ]
+    return np.array(rows, np.float32).reshape(-1, 5)
+
+
+def _shrunk(pixels: Pixels, boxes: NDArray[np.float32]) -> Labelled:
+    factor = _LONGEST_SIDE / max(pixels.shape[:2])
+    if factor < 1:
+        pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        boxes = boxes * np.array([1, *[factor] * 4], np.float32)
+    return Labelled(pixels, boxes)
+
+
+def hashes(data: DataSet, examples: Sequence[Example]) -> NDArray[np.bool_]:
+    """Return the perceptual hashes of pictures, n x 64."""
+    rows = [imagehash.phash(Image.fromarray(data.read(e))).hash.ravel() for e in examples]
+    return np.array(rows, bool).reshape(-1, 64)
+
+
+def near_copies(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say for each row of `a` whether `b` holds a near copy of it."""
+    if len(a) == 0 or len(b) == 0:
+        return np.zeros(len(a), bool)
+    return np.asarray((a[:, None] != b[None]).sum(-1).min(1) <= NEAR_COPY_BITS)
+
+
+def held_out(example: Example) -> bool:
+    """Say whether a TXL validation picture is kept for validation (one in three)."""
+    return hashlib.sha256(example.member.encode()).digest()[0] % 3 == 0
+
+
+def real_fields(settings: Settings) -> tuple[list[Labelled], list[Labelled]]:
+    """Return real training and validation pictures, without copies of any test picture.
+
+    Test pictures are those of TXL-PBC, BCCD and the plain test fields of the Kaggle set, which
+    were photographed from the same slides as BCCD. BCCD pictures that TXL-PBC holds too are
+    taken from there, where their boxes are complete.
+    """
+    txl, bccd, kaggle = (open_set(name, settings) for name in ("txl", "bccd", "kaggle"))
+    txl_examples = txl.of_split("train", "val")
+    bccd_examples = bccd.of_split("train", "val")
+    tested = np.concatenate(
+        [
+            hashes(txl, txl.of_split("test")),
+            hashes(bccd, bccd.of_split("test")),
+            hashes(kaggle, kaggle.of_split("test_simple")),
+        ]
+    )
+    txl_hashes = hashes(txl, txl_examples)
+    bccd_hashes = hashes(bccd, bccd_examples)
+    leaks = near_copies(txl_hashes, tested)
+    bccd_leaks = near_copies(bccd_hashes, np.concatenate([tested, txl_hashes]))
+    training, validation = [], []
+    for example, leak in zip(txl_examples, leaks, strict=True):
+        labelled = _shrunk(txl.read(example), _boxes_of(example))
+        if example.split == "val" and held_out(example):
+            validation.append(labelled)
+        elif not leak:
+            training.append(labelled)
+    for example, leak in zip(bccd_examples, bccd_leaks, strict=True):
+        if not leak:
+            training.append(_shrunk(bccd.read(example), _boxes_of(example)))
+    return training, validation
+
+
+def made_fields(count: int, first_seed: int = 10_000) -> list[Labelled]:
+    """Return made fields as training pictures."""
+    from core.imaging.made import make_field
+
+    def one(seed: int) -> Labelled:
+        field = make_field(seed)
+        rows = [
+            (CELL_KINDS.index(c.kind), c.box.x, c.box.y, c.box.x + c.box.width,
+             c.box.y + c.box.height)
+            for c in field.cells
+        ]
+        return Labelled(field.pixels, np.array(rows, np.float32).reshape(-1, 5))
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(one, range(first_seed, first_seed + count)))
+
+
+def place(
+    source: Labelled, size: int, rng: Generator, *, scale: float, centre: tuple[float, float]
+) -> Labelled:
+    """Scale, turn and mirror a picture into a size x size frame.
+
+    `scale` is output pixels per source pixel, `centre` the source point (as shares of width and
+    height) that comes to the middle. Boxes of which less than a quarter stays visible go.
+    """
+    height, width = source.pixels.shape[:2]
+    turn = rng.integers(4)
+    cos, sin = (1, 0, -1, 0)[turn] * scale, (0, 1, 0, -1)[turn] * scale
+    stretch = np.exp(rng.normal(0, 0.04))
+    matrix = np.array([[cos * stretch, -sin, 0], [sin * stretch, cos, 0]])
+    if rng.random() < 0.5:
+        matrix[0] *= -1
+    middle = np.array([centre[0] * width, centre[1] * height])
+    matrix[:, 2] = size / 2 - matrix[:, :2] @ middle
+    fill = rng.choice(3)
+    colour = (
+        np.percentile(source.pixels[::16, ::16], 90, axis=(0, 1)) if fill == 0
+        else np.zeros(3) if fill == 1 else rng.uniform(0, 255, 3)
+    )
+    pixels = cv2.warpAffine(
+        source.pixels,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_AREA if scale < 0.6 else cv2.INTER_LINEAR,
+        borderValue=colour.tolist(),
+    )
+    boxes = source.boxes
+    corners = boxes[:, [1, 2, 3, 4]].reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
+    low, high = corners.min(1), corners.max(1)
+    area = np.prod(high - low, axis=1)
+    low, high = np.clip(low, 0, size), np.clip(high, 0, size)
+    sides = high - low
+    keep = (np.prod(sides, axis=1) > 0.25 * area) & (sides.min(1, initial=size) > 3)
+    return Labelled(
+        np.asarray(pixels), np.column_stack([boxes[:, 0], low, high]).astype(np.float32)[keep]
+    )
+
+
+def _random_view(source: Labelled, size: int, rng: Generator) -> Labelled:
+    """Return a picture as the detector may meet it: mostly whole, sometimes far or close."""
+    longest = max(source.pixels.shape[:2])
+    if rng.random() < 0.55:
+        scale = size / longest * rng.uniform(0.85, 1.2)
+    else:
+        scale = size / longest * math.exp(rng.uniform(math.log(0.4), math.log(2.2)))
+    spread = max(0.0, 0.5 - 0.5 * size / (scale * longest)) + 0.06
+    centre = 0.5 + rng.uniform(-spread, spread, 2)
+    return place(source, size, rng, scale=scale, centre=(float(centre[0]), float(centre[1])))
+
+
+def _mosaic(sources: Sequence[Labelled], size: int, rng: Generator) -> Labelled:
+    """Join four pictures, each at its own scale."""
+    half = size // 2
+    canvas = np.empty((size, size, 3), np.uint8)
+    rows = []
+    for k, source in enumerate(sources):
+        view = _random_view(source, half, rng)
+        y, x = half * (k // 2), half * (k % 2)
+        canvas[y : y + half, x : x + half] = view.pixels
+        rows.append(view.boxes + np.array([0, x, y, x, y], np.float32))
+    return Labelled(canvas, np.concatenate(rows))
+
+
+def _target(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    target = np.zeros((MAX_BOXES, 5), np.float32)
+    target[:, 0] = -1
+    target[: len(boxes)] = boxes[:MAX_BOXES]
+    return target
+
+
+class TrainingFields(keras.utils.PyDataset):
+    """Endless random views of labelled pictures, `steps` batches an epoch."""
+
+    def __init__(
+        self,
+        groups: Sequence[tuple[Sequence[Labelled], float]],
+        size: int,
+        *,
+        batch: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        super().__init__(workers=2, max_queue_size=6)
+        self.groups, self.size, self.batch, self.steps, self.seed = (
+            groups, size, batch, steps, seed,
+        )
+        weights = np.array([weight for _, weight in groups])
+        self.chances = weights / weights.sum()
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def on_epoch_end(self) -> None:
+        """Let the next epoch draw other views."""
+        self.epoch += 1
+
+    def _draw(self, rng: Generator) -> Labelled:
+        fields = self.groups[int(rng.choice(len(self.groups), p=self.chances))][0]
+        return fields[int(rng.integers(len(fields)))]
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        pixels = np.empty((self.batch, self.size, self.size, 3), np.float32)
+        targets = np.empty((self.batch, MAX_BOXES, 5), np.float32)
+        for k in range(self.batch):
+            if rng.random() < 0.15:
+                view = _mosaic([self._draw(rng) for _ in range(4)], self.size, rng)
+            else:
+                view = _random_view(self._draw(rng), self.size, rng)
+            strength = augment.STRONG if rng.random() < 0.5 else augment.MILD
+            pixels[k] = augment.look(view.pixels, rng, strength)
+            targets[k] = _target(view.boxes)
+        return pixels, targets
+
+
+def whole_fields(
+    fields: Sequence[Labelled], size: int, batch: int
+) -> Any:
+    """Return unchanged pictures, each scaled to fit size x size, as a Keras data set."""
+
+    class WholeFields(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return -(-len(fields) // batch)
+
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            pixels, targets = [], []
+            for source in fields[index * batch : (index + 1) * batch]:
+                scale = size / max(source.pixels.shape[:2])
+                shrunk = cv2.resize(
+                    source.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+                )
+                frame = np.zeros((size, size, 3), np.float32)
+                frame[: shrunk.shape[0], : shrunk.shape[1]] = shrunk[:size, :size]
+                pixels.append(frame)
+                targets.append(
+                    _target(source.boxes * np.array([1, *[scale] * 4], np.float32))
+                )
+            return np.stack(pixels), np.stack(targets)
+
+    return WholeFields()

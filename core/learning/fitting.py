@@ -1,0 +1,155 @@
+"""The training loop that all models share: phases, schedule, checkpoints, resume, history."""
+
+import csv
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.learning.architectures import freeze_below
+
+HISTORY_FIRST = ("epoch", "phase", "loss", "val_loss")
+HISTORY_LAST = ("learning_rate", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One stretch of training with its own frozen part, input size and learning rate."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    """Peak of the schedule: a short linear warm-up, then a cosine down to 1 %."""
+    first_trained: str | None
+    """First trunk layer that learns; None freezes the trunk, "" frees all of it."""
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one training run consists of."""
+
+    phases: tuple[Phase, ...]
+    batches: Callable[[Phase], Any]
+    """Makes the training data (a Keras PyDataset) of a phase."""
+    validation: Callable[[Phase], Any]
+    """Makes the validation data of a phase."""
+    compile_arguments: Mapping[str, Any]
+    """Loss and metrics for `Model.compile`."""
+    patience: int = 8
+    """Epochs without a better validation loss before a phase stops."""
+
+
+def _history_writer(path: Path, phase: str, first_epoch: int) -> Any:
+    import keras
+
+    class HistoryWriter(keras.callbacks.Callback):
+        """Append a row an epoch, so that a stopped run keeps what it had."""
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            del epoch, logs
+            self.started = time.monotonic()
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            values = dict(logs or {})
+            metrics = sorted(k for k in values if k not in (*HISTORY_FIRST, *HISTORY_LAST))
+            columns = [*HISTORY_FIRST, *metrics, *HISTORY_LAST]
+            row = values | {
+                "epoch": first_epoch + epoch + 1,
+                "phase": phase,
+                "learning_rate": float(self.model.optimizer.learning_rate),
+                "seconds": round(time.monotonic() - self.started, 1),
+            }
+            is_new = not path.exists()
+            with path.open("a", newline="") as stream:
+                writer = csv.DictWriter(stream, columns, restval="", extrasaction="ignore")
+                if is_new:
+                    writer.writeheader()
+                writer.writerow(
+                    {k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()}
+                )
+
+    return HistoryWriter()
+
+
+def _epochs_in(history: Path) -> int:
+    if not history.exists():
+        return 0
+    with history.open() as stream:
+        return max(sum(1 for _ in stream) - 1, 0)
+
+
+def _optimizer(phase: Phase, steps: int) -> Any:
+    import keras
+
+    warmup = min(200, max(steps * phase.epochs // 10, 1))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=phase.learning_rate * 0.02,
+        decay_steps=max(steps * phase.epochs - warmup, 1),
+        alpha=0.01,
+        warmup_target=phase.learning_rate,
+        warmup_steps=warmup,
+    )
+    # The average over about the last thousand steps is what the phase ends with.
+    return keras.optimizers.AdamW(
+        schedule, weight_decay=1e-4, clipnorm=10.0, use_ema=True, ema_momentum=0.998
+    )
+
+
+def fit(model: Any, plan: Plan, run: Path, *, verbose: int = 2) -> None:
+    """Train a model through all phases of a plan, resuming where an earlier call stopped.
+
+    `run` holds `state.json` (finished phases), `weights.weights.h5` (after the last finished
+    phase), `backup/` (every epoch of the current phase) and `history.csv`.
+    """
+    import keras
+
+    run.mkdir(parents=True, exist_ok=True)
+    state_path, weights_path = run / "state.json", run / "weights.weights.h5"
+    history_path = run / "history.csv"
+    finished: list[str] = json.loads(state_path.read_text()) if state_path.exists() else []
+    if finished:
+        model.load_weights(weights_path)
+    for phase in plan.phases:
+        if phase.name in finished:
+            continue
+        data = plan.batches(phase)
+        freeze_below(model, phase.first_trained)
+        model.compile(
+            optimizer=_optimizer(phase, len(data)), jit_compile=False, **plan.compile_arguments
+        )
+        backup = run / "backup" / phase.name
+        callbacks = [
+            _history_writer(history_path, phase.name, _epochs_in(history_path)),
+            keras.callbacks.EarlyStopping("val_loss", patience=plan.patience),
+            keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=True),
+        ]
+        model.fit(
+            data,
+            epochs=phase.epochs,
+            validation_data=plan.validation(phase),
+            callbacks=callbacks,
+            verbose=verbose,
+        )
+        model.save_weights(weights_path)
+        finished.append(phase.name)
+        state_path.write_text(json.dumps(finished))
+    plot_history(history_path, run / "history.png")
+
+
+def plot_history(history: Path, picture: Path) -> None:
+    """Draw loss and validation loss over epochs to a PNG file."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    frame = pd.read_csv(history)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    epochs = range(1, len(frame) + 1)
+    axes.plot(epochs, frame["loss"], label="training")
+    axes.plot(epochs, frame["val_loss"], label="validation")
+    axes.set(xlabel="Epoch", ylabel="Loss", title=history.parent.name)
+    axes.legend()
+    figure.savefig(picture, dpi=120)
