@@ -1,0 +1,157 @@
+"""Tables of what was found, for pages and for download.
+
+Numbers are those of the JSON answers, digit for digit.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import Any
+
+import pandas as pd
+
+from core.differential import Differential
+from core.reports.answers import box_numbers, number
+from core.results import Cell, FieldAnalysis
+from core.taxonomy import CELL_TYPES
+
+_CELL_COLUMNS = [
+    "file",
+    "patient",
+    "number",
+    "kind",
+    "type",
+    "status",
+    "confidence",
+    "x",
+    "y",
+    "width",
+    "height",
+    "diameter_um",
+    *(f"p_{key}" for key in CELL_TYPES),
+]
+_FILE_COLUMNS = [
+    "file",
+    "patient",
+    "width",
+    "height",
+    "format",
+    "mode",
+    "bit_depth",
+    "file_bytes",
+    "um_per_px",
+    "scale_source",
+    "wbc",
+    "rbc",
+    "platelet",
+    "uncertain",
+    "seconds",
+    "refused",
+]
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+
+
+def cells_table(
+    analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return a row for each cell; boxes in px, `diameter_um` empty without a scale.
+
+    `patients` names the patient of each analysis, in the same order; without it the column is
+    left out.
+    """
+    rows = [
+        {"file": analysis.file, "patient": patient, "number": i, **_cell_row(cell, analysis)}
+        for analysis, patient in _with_patients(analyses, patients)
+        for i, cell in enumerate(analysis.cells, 1)
+    ]
+    return _frame(rows, _CELL_COLUMNS, patients)
+
+
+def files_table(
+    analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return a row for each picture: what the file is, its scale, and what was counted."""
+    rows = [
+        {
+            "file": analysis.file,
+            "patient": patient,
+            "width": analysis.width,
+            "height": analysis.height,
+            "format": analysis.properties.format,
+            "mode": analysis.properties.mode,
+            "bit_depth": analysis.properties.bit_depth,
+            "file_bytes": analysis.properties.file_bytes,
+            "um_per_px": analysis.scale and number(analysis.scale.micrometres_per_pixel, 5),
+            "scale_source": analysis.scale and analysis.scale.source,
+            **analysis.counts(),
+            "uncertain": sum(c.status == "uncertain" for _, c in analysis.white_cells()),
+            "seconds": round(analysis.seconds, 3),
+            "refused": analysis.refused,
+        }
+        for analysis, patient in _with_patients(analyses, patients)
+    ]
+    return _frame(rows, _FILE_COLUMNS, patients)
+
+
+def differential_table(differential: Differential) -> pd.DataFrame:
+    """Return a row for each leukocyte type: count, percent of leukocytes, exact 95 % limits.
+
+    The last row, `erythroblast`, is per 100 leukocytes and outside the denominator.
+    """
+    shares = {**differential.shares, "erythroblast": differential.erythroblasts}
+    rows = [
+        {
+            "type": key,
+            "count": share.count,
+            "percent": number(share.percent, 2),
+            "low": number(share.low, 2),
+            "high": number(share.high, 2),
+        }
+        for key, share in shares.items()
+    ]
+    return pd.DataFrame(rows, columns=["type", "count", "percent", "low", "high"])
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """Return a table as UTF-8 CSV with a byte-order mark, which spreadsheets need for µ and ü.
+
+    Text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP, CSV
+    injection): file and patient names come from strangers.
+    """
+    safe = frame.map(_without_formula)
+    text: str = safe.to_csv(index=False, lineterminator="\r\n")
+    return text.encode("utf-8-sig")
+
+
+def _without_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+
+
+def _with_patients(
+    analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None
+) -> Iterator[tuple[FieldAnalysis, str | None]]:
+    names = repeat(None, len(analyses)) if patients is None else patients
+    return zip(analyses, names, strict=True)
+
+
+def _frame(
+    rows: list[dict[str, Any]], columns: list[str], patients: Sequence[str] | None
+) -> pd.DataFrame:
+    shown = [name for name in columns if name != "patient" or patients is not None]
+    return pd.DataFrame(rows, columns=shown)
+
+
+def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
+    x, y, width, height = box_numbers(cell)
+    scale = analysis.scale
+    return {
+        "kind": cell.kind,
+        "type": cell.type,
+        "status": cell.status,
+        "confidence": number(cell.confidence, 4),
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        "diameter_um": scale and number(cell.box.diameter * scale.micrometres_per_pixel, 2),
+        **{f"p_{key}": number(p, 4) for key, p in (cell.probabilities or {}).items()},
+    }
