@@ -223,14 +223,14 @@ def make_cell(seed: int, cell_type: str, size: int = 192) -> Pixels:
 
 # Seed, mean red cell diameter in pixels and white cells of each example slide.
 _EXAMPLES: tuple[tuple[int, float, tuple[str, ...]], ...] = (
-    (1003, 62, ("neutrophil", "neutrophil", "lymphocyte")),
-    (2004, 52, ("lymphocyte", "lymphocyte", "neutrophil", "monocyte")),
-    (3007, 66, ("neutrophil", "eosinophil", "neutrophil")),
-    (4007, 56, ("monocyte", "neutrophil", "lymphocyte", "neutrophil")),
-    (5004, 72, ("basophil", "neutrophil")),
-    (6001, 58, ("eosinophil", "lymphocyte", "neutrophil", "eosinophil")),
-    (7001, 46, ("neutrophil", "neutrophil", "monocyte", "lymphocyte", "neutrophil")),
-    (8000, 54, ("lymphocyte", "basophil", "neutrophil", "eosinophil", "monocyte")),
+    (1001, 62, ("neutrophil", "neutrophil", "lymphocyte")),
+    (2000, 52, ("lymphocyte", "lymphocyte", "neutrophil", "monocyte")),
+    (3002, 66, ("neutrophil", "eosinophil", "neutrophil")),
+    (4003, 56, ("monocyte", "neutrophil", "lymphocyte", "neutrophil")),
+    (5001, 72, ("basophil", "neutrophil")),
+    (6003, 58, ("eosinophil", "lymphocyte", "neutrophil", "eosinophil")),
+    (7002, 46, ("neutrophil", "neutrophil", "monocyte", "lymphocyte", "neutrophil")),
+    (8003, 54, ("lymphocyte", "basophil", "neutrophil", "eosinophil", "monocyte")),
 )
 
 

@@ -75,19 +75,28 @@ class _Pen:
         fine = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
         return np.asarray(fine, np.float32)
 
-    def spots(self, count: int, size: float) -> Floats:
-        """Scatter `count` round spots of radius `size` (in cell radii); values 0..1."""
+    def spots(self, share: float, size: float) -> Floats:
+        """Fill a `share` of the places for round spots of radius `size`, side by side; 0..1."""
         side = self.x.shape[0]
+        pitch = 2.05 * size
+        reach = np.arange(-1, 1 + pitch, pitch)
+        a, b = (grid.ravel() for grid in np.meshgrid(reach, reach))
+        chosen = self.rng.random(a.size) < share
+        a, b = a[chosen], b[chosen]
+        a, b = (
+            a + self.rng.normal(0, 0.25 * pitch, a.size),
+            b + self.rng.normal(0, 0.25 * pitch, a.size),
+        )
+        turn = self.rng.uniform(0, 2 * np.pi)  # so that the lattice never follows the pixels
+        x, y = a * np.cos(turn) - b * np.sin(turn), a * np.sin(turn) + b * np.cos(turn)
+        column = np.rint((side - 1) / 2 + x * self.radius).astype(int).clip(0, side - 1)
+        row = np.rint((side - 1) / 2 + y * self.radius).astype(int).clip(0, side - 1)
         marks = np.zeros((side, side), np.float32)
-        angle = self.rng.uniform(0, 2 * np.pi, count)
-        reach = np.sqrt(self.rng.uniform(0, 1, count)) * self.radius
-        column = np.rint(side / 2 + reach * np.cos(angle)).astype(int).clip(0, side - 1)
-        row = np.rint(side / 2 + reach * np.sin(angle)).astype(int).clip(0, side - 1)
-        np.add.at(marks, (row, column), self.rng.uniform(0.5, 1.4, count))
-        sigma = max(0.45, size * self.radius * 0.7)
+        np.add.at(marks, (row, column), self.rng.uniform(0.6, 1.3, a.size))
+        sigma = max(0.45, size * self.radius * 0.55)
         peak = 1 / (1 + 2 * np.pi * sigma**2)
         blurred = np.asarray(cv2.GaussianBlur(marks, (0, 0), sigma), np.float32)
-        return np.asarray(np.clip(blurred / peak * 1.3 - 0.3, 0, 1), np.float32)
+        return np.asarray(np.clip(blurred / peak * 1.5 - 0.4, 0, 1), np.float32)
 
     def inside(self, distance: Floats, softness: float = 1.0) -> Floats:
         """Turn a signed distance in radii into an antialiased mask, 1 inside."""
@@ -170,7 +179,7 @@ def draw_platelet(rng: np.random.Generator, pixels_per_micrometre: float) -> Sta
     core = pen.inside(edge + 0.25, 0.3 * pen.radius)
     dyes = np.zeros((*cover.shape, DYES), np.float32)
     dyes[..., CYTOPLASM] = cover * rng.uniform(0.3, 0.7)
-    granules = pen.spots(int(rng.integers(8, 20)), 0.16)
+    granules = pen.spots(rng.uniform(0.3, 0.8), 0.15)
     dyes[..., CHROMATIN] = cover * (0.12 + core * (rng.uniform(0.1, 0.3) + 0.5 * granules))
     return Stamp(dyes, cover)
 
@@ -214,7 +223,7 @@ def _monocyte(pen: _Pen) -> tuple[Floats, Floats]:
     nucleus = pen.lobes(points, list(rng.uniform(0.25, 0.36, count)), 0.24)
     body = np.zeros((*pen.x.shape, DYES), np.float32)
     frosted = 1 + 0.16 * pen.noise(0.06) + 0.12 * pen.noise(0.2)
-    holes = pen.spots(int(rng.integers(0, 14)), rng.uniform(0.04, 0.08))
+    holes = pen.spots(rng.uniform(0, 0.06), rng.uniform(0.05, 0.09))
     body[..., CYTOPLASM] = rng.uniform(0.7, 1.2) * frosted * (1 - 0.85 * holes)
     body[..., CHROMATIN] = rng.uniform(0.03, 0.12) * (1 - holes)
     return nucleus, body
@@ -226,7 +235,7 @@ def _eosinophil(pen: _Pen) -> tuple[Floats, Floats]:
     points = pen.arc(count, rng.uniform(0.42, 0.55), rng.uniform(1.5, 2.6) * (count - 1) ** 0.5)
     nucleus = pen.lobes(points, list(rng.uniform(0.3, 0.38, count)), rng.uniform(0.05, 0.12))
     body = np.zeros((*pen.x.shape, DYES), np.float32)
-    granules = pen.spots(int(rng.integers(260, 420)), rng.uniform(0.034, 0.046))
+    granules = pen.spots(0.95, rng.uniform(0.04, 0.055))
     body[..., EOSIN] = rng.uniform(0.55, 0.8) + rng.uniform(0.35, 0.6) * granules
     body[..., CYTOPLASM] = rng.uniform(0, 0.15)
     body[..., CHROMATIN] = rng.uniform(0.02, 0.08)
@@ -282,6 +291,6 @@ def draw_white_cell(
     dyes *= (1 - nucleus)[..., None]
     dyes[..., CHROMATIN] += nucleus * density * rng.normal(1, 0.06) * texture * rim
     if cell_type == "basophil":  # its granules lie over the nucleus too
-        granules = pen.spots(int(rng.integers(110, 420)), rng.uniform(0.24, 0.36) * micrometre)
-        dyes[..., CHROMATIN] += granules * rng.uniform(0.6, 0.9) * (1 - 0.4 * nucleus)
+        granules = pen.spots(rng.uniform(0.5, 1), rng.uniform(0.36, 0.55) * micrometre)
+        dyes[..., CHROMATIN] += granules * rng.uniform(0.65, 0.95) * (1 - 0.3 * nucleus)
     return Stamp(np.clip(dyes, 0, None) * cover[..., None], cover)
