@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -89,8 +90,8 @@ class _Slide:
             return False
         here = self.dyes[y0:y1, x0:x1]
         # Cells that lie over each other are pressed thinner: less than the sum of their dyes.
-        press = np.float32(self.press)
-        here[:] = (here**press + stamp.dyes[window] ** press) ** (1 / press)
+        both = cv2.pow(here, self.press) + cv2.pow(stamp.dyes[window], self.press)
+        here[:] = cv2.pow(both, 1 / self.press)
         columns, rows = np.flatnonzero(shown.any(axis=0)), np.flatnonzero(shown.any(axis=1))
         box = Box(
             float(x0 + columns[0]),

@@ -41,8 +41,7 @@ def expose(rng: np.random.Generator, dyes: Floats, red_cell_pixels: float) -> Pi
     height, width = dyes.shape[:2]
     stain = _mixture(rng, _LOOKS) * np.exp(rng.normal(0, 0.1, (DYES, 3)))
     stain *= rng.uniform(0.75, 1.2)
-    density = dyes.reshape(-1, DYES) @ stain.astype(np.float32)
-    light = np.exp(density * np.float32(-np.log(10))).reshape(height, width, 3)
+    light = np.asarray(cv2.exp(cv2.transform(dyes, -np.log(10) * stain.T)), np.float32)
 
     lamp = np.clip(_mixture(rng, _LAMPS) * np.exp(rng.normal(0, 0.03, 3)), 0, 254) / 255
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :] * np.float32(rng.normal(0, 0.03))
@@ -52,11 +51,11 @@ def expose(rng: np.random.Generator, dyes: Floats, red_cell_pixels: float) -> Pi
     light *= lamp.astype(np.float32) * shade[..., None]
 
     blur = rng.uniform(0.25, 1.1) * red_cell_pixels / 45
-    light = cv2.GaussianBlur(light, (0, 0), max(blur, 0.3))
+    light = np.asarray(cv2.GaussianBlur(light, (0, 0), max(blur, 0.3)), np.float32)
     sharpening = rng.uniform(0, 0.7)
     light += np.float32(sharpening) * (light - cv2.GaussianBlur(light, (0, 0), 2 * blur + 0.8))
-    light = np.clip(light, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.12)))
-    light *= 255
+    gamma = float(np.exp(rng.normal(0, 0.12)))
+    light = np.asarray(255 * cv2.pow(np.clip(light, 0, 1), gamma), np.float32)
     light += rng.standard_normal((height, width, 1), dtype=np.float32) * rng.uniform(0.3, 2.5)
     light += rng.standard_normal(light.shape, dtype=np.float32) * rng.uniform(0.2, 1.5)
     picture = np.clip(np.rint(light), 0, 255).astype(np.uint8)
