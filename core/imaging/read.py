@@ -10,6 +10,7 @@ import re
 import unicodedata
 import warnings
 from io import BytesIO
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -70,8 +71,7 @@ def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> F
     settings = settings or get_settings()
     if not data:
         raise EmptyFileError
-    if len(data) > settings.max_file_megabytes * 1_000_000:
-        raise TooLargeError(f"{len(data) / 1e6:,.0f} MB", f"{settings.max_file_megabytes:,} MB")
+    _check_bytes(len(data), settings)
     form = _form(data)
     try:
         with _open(data, form) as picture:
@@ -108,6 +108,15 @@ def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> F
         properties=properties,
         micrometres_per_pixel=scale,
     )
+
+
+def read_image_file(path: Path, *, settings: Settings | None = None) -> FieldImage:
+    """Read a picture from a file; files over the limit are not loaded into memory.
+
+    Raises the subclasses of `InputError`, and OSError when the file cannot be read.
+    """
+    _check_bytes(path.stat().st_size, settings or get_settings())
+    return read_image(path.read_bytes(), path.name, settings=settings)
 
 
 def display_name(name: str) -> str:
@@ -161,6 +170,11 @@ def _tiff_variant(data: bytes) -> str | None:
         return None
     compression = directory.get(TiffImagePlugin.COMPRESSION, 1)
     return f"This kind of TIFF ({len(bits)} × {bits[0]} bits, compression {compression})"
+
+
+def _check_bytes(number: int, settings: Settings) -> None:
+    if number > settings.max_file_megabytes * 1_000_000:
+        raise TooLargeError(f"{number / 1e6:,.1f} MB", f"{settings.max_file_megabytes:,} MB")
 
 
 def _check_size(size: tuple[int, int], settings: Settings) -> None:

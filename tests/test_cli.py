@@ -1,0 +1,256 @@
+"""The contract of `python -m core`, as a script that calls it sees it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+from core import cli
+from core.results import Box, Cell, CropResult, FieldAnalysis, StageResult
+from core.settings import get_settings
+from core.taxonomy import CELL_TYPES, STAGES
+
+ROOT = Path(__file__).resolve().parent.parent
+EVEN = dict.fromkeys(CELL_TYPES, 0.125)
+
+
+class StubAnalyzer:
+    """Answers at once, so that the command line is tested and not the models."""
+
+    versions = {"detector": "1", "wbc": "2", "all_stage": "3"}  # noqa: RUF012
+
+    def analyze(self, image):
+        cell = Cell("wbc", Box(10.04, 10, 50, 50), 0.125, "uncertain", "basophil", EVEN)
+        time.sleep(0.02 * (image.sha256[0] < "8"))  # later files may be ready before earlier ones
+        return FieldAnalysis(
+            image.name, image.sha256, image.width, image.height, image.properties, (cell,)
+        )
+
+    def classify(self, image):
+        return CropResult(image.name, "basophil", EVEN, 0.125, "uncertain")
+
+    def stage(self, image):
+        return StageResult(image.name, "Pre", dict.fromkeys(STAGES, 0.25), 0.25, "uncertain")
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    analyzer = StubAnalyzer()
+    module = types.SimpleNamespace(get_analyzer=lambda: analyzer)
+    monkeypatch.setitem(sys.modules, "core.inference.analyzer", module)
+    stage = types.SimpleNamespace(
+        pool=lambda results: StageResult(
+            "pooled", results[0].stage, results[0].probabilities, 0.25, "uncertain"
+        )
+    )
+    monkeypatch.setitem(sys.modules, "core.inference.stage", stage)
+    return analyzer
+
+
+@pytest.fixture
+def folder(tmp_path, pack):
+    """Fields among what lies beside them in a real folder."""
+    slides = tmp_path / "slides"
+    (slides / "patient 2").mkdir(parents=True)
+    (slides / ".cache").mkdir()
+    (slides / "b.jpg").write_bytes(pack.jpeg(pack.bccd(1)))
+    (slides / "a.PNG").write_bytes(pack.png(pack.bccd(2)))
+    (slides / "patient 2" / "c.tif").write_bytes(pack.encoded(pack.bccd(3), "TIFF"))
+    (slides / "empty.png").write_bytes(b"")
+    (slides / "text.jpg").write_text("not a picture")
+    (slides / "cut.jpg").write_bytes(pack.jpeg(pack.bccd(1))[:20_000])
+    (slides / "notes.txt").write_text("left alone")
+    (slides / ".hidden.png").write_bytes(b"")
+    (slides / ".cache" / "d.jpg").write_bytes(b"")
+    return slides
+
+
+def run(capfdbinary, *arguments):
+    """Exit status, answer and messages of one command."""
+    status = cli.main([str(argument) for argument in arguments])
+    out, err = capfdbinary.readouterr()
+    return status, json.loads(out) if out else None, err.decode()
+
+
+def names(entries, folder):
+    return [Path(entry["file"]).relative_to(folder).as_posix() for entry in entries]
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_folder_of_good_and_bad_files(stub, folder, capfdbinary, jobs):
+    status, answer, messages = run(capfdbinary, "analyze", folder, "--jobs", jobs)
+    assert status == 0
+    assert list(answer) == ["models", "images", "errors"]
+    assert answer["models"] == stub.versions
+    assert names(answer["images"], folder) == ["a.PNG", "b.jpg", "patient 2/c.tif"]
+    assert names(answer["errors"], folder) == ["cut.jpg", "empty.png", "text.jpg"]
+    assert [e["error"].split(".")[0] for e in answer["errors"]] == [
+        "The picture is damaged or cut short",
+        "The file is empty",
+        "This is not a picture",
+    ]
+    assert answer["images"][1]["cells"][0]["box"] == [10.0, 10, 50, 50]
+    assert "3 of 6 files answered" in messages
+
+
+@pytest.mark.usefixtures("stub")
+def test_files_come_in_the_order_named(folder, capfdbinary):
+    paths = [folder / "b.jpg", folder / "a.PNG", folder / "b.jpg"]
+    _, answer, _ = run(capfdbinary, "analyze", *paths, "--jobs", 3)
+    assert [image["file"] for image in answer["images"]] == [str(path) for path in paths]
+
+
+@pytest.mark.usefixtures("stub")
+def test_classify_and_stage(folder, capfdbinary):
+    status, answer, _ = run(capfdbinary, "classify", folder / "a.PNG", folder / "none.png")
+    assert status == 0
+    assert list(answer) == ["images", "errors"]
+    assert answer["images"][0]["type"] == "basophil"
+    assert "no such file" in answer["errors"][0]["error"]
+
+    status, answer, _ = run(capfdbinary, "stage", folder / "a.PNG", folder / "b.jpg")
+    assert status == 0
+    assert list(answer) == ["images", "pooled", "errors"]
+    assert answer["pooled"]["stage"] == "Pre"
+
+
+@pytest.mark.usefixtures("stub")
+def test_no_answer_at_all_is_status_two(folder, tmp_path, capfdbinary):
+    bad, hollow = folder / "text.jpg", tmp_path / "hollow"
+    hollow.mkdir()
+    for command in ("analyze", "classify", "stage"):
+        status, answer, _ = run(capfdbinary, command, bad, hollow)
+        assert status == 2
+        assert answer["images"] == []
+        assert [entry["file"] for entry in answer["errors"]] == [str(bad), str(hollow)]
+    assert "holds no pictures" in answer["errors"][1]["error"]
+
+
+@pytest.mark.usefixtures("stub")
+def test_out_holds_the_answer_and_standard_output_nothing(folder, tmp_path, capfdbinary):
+    out = tmp_path / "answer.json"
+    out.write_text("old")
+    status, printed, _ = run(capfdbinary, "analyze", folder, "--out", out)
+    assert (status, printed) == (0, None)
+    assert len(json.loads(out.read_text("utf-8"))["images"]) == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["answer.json", "slides"]
+
+
+def test_an_unwritable_out_is_said_before_the_work(stub, folder, tmp_path, capfdbinary):
+    stub.analyze = None  # would fail if it were reached
+    for out in (tmp_path / "no" / "answer.json", tmp_path):
+        status, printed, messages = run(capfdbinary, "analyze", folder, "--out", out)
+        assert (status, printed) == (2, None)
+        assert "cannot be written" in messages
+
+
+def test_ctrl_c_leaves_the_old_answer_whole(stub, folder, tmp_path, capfdbinary, monkeypatch):
+    def interrupted(image):
+        if image.name == "b.jpg":
+            raise KeyboardInterrupt
+        return StubAnalyzer.analyze(stub, image)
+
+    monkeypatch.setattr(stub, "analyze", interrupted, raising=False)
+    out = tmp_path / "answer.json"
+    out.write_text("old")
+    status, printed, messages = run(capfdbinary, "analyze", folder, "--out", out)
+    assert (status, printed) == (130, None)
+    assert messages.endswith("Stopped. No answer was written.\n")
+    assert out.read_text() == "old"
+
+
+def test_a_fault_in_the_program_costs_one_file_only(stub, folder, capfdbinary, monkeypatch):
+    def faulty(image):
+        if image.name == "b.jpg":
+            raise ZeroDivisionError
+        return StubAnalyzer.analyze(stub, image)
+
+    monkeypatch.setattr(stub, "analyze", faulty, raising=False)
+    status, answer, _ = run(capfdbinary, "analyze", folder / "a.PNG", folder / "b.jpg")
+    assert status == 0
+    assert names(answer["images"], folder) == ["a.PNG"]
+    assert "inside the program" in answer["errors"][0]["error"]
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_file_over_the_limit_is_not_loaded(folder, capfdbinary, monkeypatch):
+    huge = folder / "huge.png"
+    with huge.open("wb") as stream:
+        stream.truncate(50_000_000_000)  # sparse
+    monkeypatch.setenv("LEUKOSCOPE_MAX_FILE_MEGABYTES", "1")
+    get_settings.cache_clear()
+    try:
+        status, answer, _ = run(capfdbinary, "analyze", huge)
+    finally:
+        get_settings.cache_clear()
+    assert status == 2
+    assert "50,000.0 MB; the limit is 1 MB" in answer["errors"][0]["error"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux only")
+@pytest.mark.usefixtures("stub")
+def test_a_name_that_is_no_text_is_answered(folder, capfdbinary):
+    strange = os.fsencode(folder) + b"/\xff\xfe.png"
+    Path(os.fsdecode(strange)).write_bytes((folder / "a.PNG").read_bytes())
+    status, answer, _ = run(capfdbinary, "analyze", os.fsdecode(strange))
+    assert status == 0
+    assert answer["images"][0]["file"].endswith("/\ufffd\ufffd.png")
+
+
+def test_threads_keep_order_and_run_little_ahead():
+    started = []
+
+    def work(item):
+        started.append(item)
+        time.sleep(0.001 * (item % 3))
+        return item
+
+    for number, result in enumerate(cli.in_order(work, iter(range(60)), jobs=3)):
+        assert result == number
+        assert len(started) <= number + 8
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["analyze"], ["analyze", "a", "--jobs", "0"], ["grade", "a"]]
+)
+def test_wrong_arguments_are_explained(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(arguments)
+    assert "usage: python -m core" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["analyze", "--help"], ["analyze", "missing.png"]]
+)
+def test_commands_start_without_heavy_modules(arguments):
+    script = (
+        "import sys\n"
+        "from core.cli import main\n"
+        "try:\n"
+        f"    main({arguments!r})\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "heavy = {'pandas', 'scipy.stats', 'streamlit', 'tensorflow', 'keras', 'plotly'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_real_fields_through_the_shipped_models(folder, capfdbinary):
+    if not (get_settings().models / "detector" / "model.tflite").is_file():
+        pytest.skip("no models are in models/ yet")
+    status, answer, _ = run(capfdbinary, "analyze", folder)
+    assert status == 0
+    assert names(answer["images"], folder) == ["a.PNG", "b.jpg", "patient 2/c.tif"]
+    for image in answer["images"]:
+        assert (image["width"], image["height"]) == (640, 480)
+        assert image["counts"]["wbc"] >= 1
+        assert image["counts"]["rbc"] >= 5
