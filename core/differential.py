@@ -17,6 +17,16 @@ MINIMUM_FOR_PERCENTAGES = 50
 RECOMMENDED_CELLS = 100
 """Below this many leukocytes a warning is shown."""
 
+ADULT_PERCENT: Mapping[str, tuple[float, float]] = {
+    "neutrophil": (40, 60),
+    "lymphocyte": (20, 40),
+    "monocyte": (2, 8),
+    "eosinophil": (1, 4),
+    "basophil": (0.5, 1),
+    "immature_granulocyte": (0, 0),
+}
+"""Adult reference shares in percent: teaching values. A laboratory has its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
