@@ -3,6 +3,7 @@
 The real fields are from BCCD (Shenggan, BCCD_Dataset, MIT licence), 640 x 480 pixels each.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -28,16 +29,16 @@ _MADE = PROJECT_ROOT / "assets" / "examples"
 _LOG = logging.getLogger(__name__)
 
 
-@cache
-def made_truth() -> dict[str, Any]:
-    """Return what was drawn in each made slide by file name; boxes are x, y, width, height."""
-    truth: dict[str, Any] = json.loads((_MADE / "truth.json").read_text(encoding="utf-8"))
-    return truth
-
-
 def made_slides() -> list[tuple[str, bytes]]:
     """Return the made slides as file name and JPEG bytes."""
-    return [(name, (_MADE / name).read_bytes()) for name in made_truth()]
+    return [(path.name, path.read_bytes()) for path in sorted(_MADE.glob("*.jpg"))]
+
+
+@cache
+def made_truth() -> dict[str, Any]:
+    """Return what was drawn in each made slide by its SHA-256; boxes are x, y, width, height."""
+    truth = json.loads((_MADE / "truth.json").read_text(encoding="utf-8"))
+    return {hashlib.sha256(data).hexdigest(): truth[name] for name, data in made_slides()}
 
 
 def bccd_fields(

@@ -29,10 +29,10 @@ def answer_key(analyses: Iterable[FieldAnalysis], truth: Mapping[str, Any]) -> p
     """
     rows: list[tuple[str, int | None, str | None, str | None, str | None, str]] = []
     for analysis in analyses:
-        if analysis.file not in truth:
+        if analysis.sha256 not in truth:
             continue
         found = {n: cell for n, cell in analysis.white_cells() if cell.status != "out_of_scope"}
-        for made in truth[analysis.file]["cells"]:
+        for made in truth[analysis.sha256]["cells"]:
             if made["kind"] != "wbc":
                 continue
             box = Box(*made["box"])

@@ -6,6 +6,7 @@ decides them. Shares are in percent, positions in pixels of the picture as uploa
 
 import base64
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
@@ -295,7 +296,7 @@ def _stack(
 
 def patients_figure(differentials: Mapping[str, Differential]) -> go.Figure:
     """Stack the shares of leukocyte types for every patient; exact limits on hover."""
-    bars = {name: f"{name} (n = {d.total})" for name, d in differentials.items()}
+    bars = {name: f"{escape(name)} (n = {d.total})" for name, d in differentials.items()}
     keys = list(next(iter(differentials.values())).shares)
     segments = [
         (
@@ -338,7 +339,7 @@ def probabilities_figure(result: StageResult) -> go.Figure:
 
 def stages_figure(results: Mapping[str, Sequence[StageResult]]) -> go.Figure:
     """Stack for every patient the share of fields by class; exact limits on hover."""
-    bars = {name: f"{name} (n = {len(fields)})" for name, fields in results.items()}
+    bars = {name: f"{escape(name)} (n = {len(fields)})" for name, fields in results.items()}
 
     def segment(
         name: str, colour: str, counts: Sequence[int]

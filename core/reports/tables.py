@@ -3,7 +3,7 @@
 Numbers are those of the JSON answers, digit for digit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -11,8 +11,8 @@ import pandas as pd
 
 from core.differential import Differential
 from core.reports.answers import box_numbers, number
-from core.results import Cell, FieldAnalysis
-from core.taxonomy import CELL_TYPES
+from core.results import Cell, FieldAnalysis, StageResult
+from core.taxonomy import CELL_TYPES, STAGES
 
 _CELL_COLUMNS = [
     "file",
@@ -155,3 +155,41 @@ def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
         "diameter_um": scale and number(cell.box.diameter * scale.micrometres_per_pixel, 2),
         **{f"p_{key}": number(p, 4) for key, p in (cell.probabilities or {}).items()},
     }
+
+
+def patients_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
+    """Return a row for each patient: cells, and each type's percent with its exact limits."""
+    rows = [
+        {
+            "patient": patient,
+            "white cells": counted.total,
+            "uncertain": counted.uncertain,
+            **{
+                CELL_TYPES[key].plural: f"{s.percent:.1f} % ({s.low:.1f}-{s.high:.1f})"
+                for key, s in counted.shares.items()
+            },
+        }
+        for patient, counted in differentials.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def stages_table(
+    results: Sequence[StageResult], patients: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return a row for each ALL field: status, class and calibrated probabilities."""
+    names = repeat(None, len(results)) if patients is None else patients
+    rows = [
+        {
+            "file": result.file,
+            "patient": patient,
+            "status": result.status,
+            "stage": result.stage,
+            "confidence": number(result.confidence, 4),
+            **{f"p_{key}": number(result.probabilities.get(key, 0.0), 4) for key in STAGES},
+            "refused": result.refused,
+        }
+        for result, patient in zip(results, names, strict=True)
+    ]
+    columns = ["file", "patient", "status", "stage", "confidence"]
+    return _frame(rows, [*columns, *(f"p_{key}" for key in STAGES), "refused"], patients)

@@ -1,0 +1,207 @@
+"""ALL stage: fields in, class with calibrated probabilities and evidence out."""
+
+import json
+
+import streamlit as st
+
+from core.inference.stage import pool
+from core.reports.answers import stage_answer
+from core.reports.charts import evidence_figure, probabilities_figure, stages_figure
+from core.reports.tables import csv_bytes, stages_table
+from core.results import StageResult
+from core.taxonomy import STAGE_NOTE, STAGES
+from pages import shared
+
+NAME = "stage"
+
+
+def suggestion(result: StageResult) -> str:
+    """Say status first, then the class."""
+    if result.refused:
+        return f":red-badge[:material/block: refused] {result.refused}"
+    name = STAGES[result.stage].name if result.stage else "no class"
+    percent = f"{100 * result.confidence:.1f} %"
+    if result.status == "classified":
+        return f":green-badge[:material/check: classified] Suggested class: **{name}**, {percent}"
+    return (
+        f":orange-badge[:material/help: uncertain] No class is suggested. "
+        f"The likeliest is {name}, {percent}."
+    )
+
+
+def show_pooled(pictures: list[shared.Picture[StageResult]], patient: str | None) -> None:
+    """Show one answer over all fields, when they are of one patient."""
+    results = [p.result for p in pictures]
+    graded = [r for r in results if r.refused is None]
+    if patient is None and len({p.patient for p in pictures}) > 1:
+        st.info("Choose one patient for a pooled answer.", icon=":material/person:")
+        return
+    st.subheader("Pooled answer")
+    pooled = pool(results)
+    st.markdown(suggestion(pooled))
+    st.caption(
+        f"Mean of the calibrated probabilities of {len(graded)} graded "
+        f"{'field' if len(graded) == 1 else 'fields'}; {len(results) - len(graded)} refused."
+    )
+    if pooled.refused is None and len(graded) > 1:
+        st.plotly_chart(
+            probabilities_figure(pooled),
+            key=f"{NAME}_pooled",
+            config={"displayModeBar": False},
+            alt="Pooled calibrated probability of each class",
+        )
+
+
+@st.fragment
+def field_view(pictures: list[shared.Picture[StageResult]]) -> None:
+    """Show one field with its evidence map and probabilities."""
+    st.subheader("Field")
+    picture = pictures[shared.choose_field(NAME, pictures)]
+    result = picture.result
+    drawing, facts = st.columns(2)
+    with facts:
+        st.markdown(f"**{shared.plain(result.file)}**")
+        st.markdown(suggestion(result))
+        if result.probabilities:
+            st.plotly_chart(
+                probabilities_figure(result),
+                key=f"{NAME}_probabilities",
+                config={"displayModeBar": False},
+                alt=f"Calibrated probability of each class for {result.file}",
+            )
+        shared.properties_table(picture, {})
+    with drawing:
+        opacity = 0.0
+        if result.evidence is not None:
+            percent = st.slider(
+                "Opacity of the evidence map, %",
+                0,
+                100,
+                60,
+                step=5,
+                key=f"{NAME}_opacity",
+                persist_state="session",
+            )
+            opacity = percent / 100
+        st.plotly_chart(
+            evidence_figure(picture.jpeg, result, (picture.width, picture.height), opacity),
+            key=f"{NAME}_drawing",
+            config={"scrollZoom": True, "displaylogo": False},
+            alt=f"Field {result.file} with the evidence map of the likeliest class",
+        )
+        if result.evidence is not None:
+            st.caption(
+                "Yellow: what speaks most for the likeliest class in this field. The map shows "
+                "where the model looked, not where disease is. The bottom right corner is painted "
+                "over before grading, because scale bars there gave classes away."
+            )
+
+
+def explain() -> None:
+    """Say what the classes mean."""
+    st.subheader("What the classes mean")
+    with st.grid(4, min_column_width=200):
+        for stage in STAGES.values():
+            with st.container(border=True):
+                st.markdown(f"**{stage.name}**")
+                st.write(stage.description)
+    st.caption(STAGE_NOTE)
+
+
+def show_files(desk: shared.Desk) -> None:
+    """Show a row for each file and the distribution per patient."""
+    st.subheader("Files and patients")
+    pictures = list(desk.pictures.values())
+    text = st.column_config.TextColumn
+    table = stages_table([p.result for p in pictures], [p.patient for p in pictures])
+    table[[f"p_{key}" for key in STAGES]] *= 100
+    shared.patient_editor(
+        NAME,
+        desk,
+        table,
+        {
+            "file": text("File", pinned=True),
+            "patient": text("Patient (editable)", max_chars=60),
+            "status": text("Status"),
+            "stage": text("Likeliest"),
+            **{
+                f"p_{key}": st.column_config.NumberColumn(f"{key}, %", format="%.1f")
+                for key in STAGES
+            },
+            "refused": text("Refused"),
+        },
+    )
+    patients = desk.patients()
+    st.plotly_chart(
+        stages_figure({p: [f.result for f in desk.of_patient(p)] for p in patients}),
+        key=f"{NAME}_patients",
+        config={"displayModeBar": False},
+        alt="Share of fields by class for each patient",
+    )
+
+
+def downloads(pictures: list[shared.Picture[StageResult]], desk: shared.Desk) -> None:
+    """Offer what is on screen as files."""
+    results, patients = [p.result for p in pictures], [p.patient for p in pictures]
+    st.subheader("Download")
+    with st.container(horizontal=True):
+        st.download_button(
+            "Fields, CSV",
+            lambda: csv_bytes(stages_table(results, patients)),
+            "leukoscope_all_stage.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        st.download_button(
+            "All, JSON",
+            lambda: json.dumps(stage_answer(results, pool(results), desk.failed), indent=1),
+            "leukoscope_all_stage.json",
+            "application/json",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def intake(desk: shared.Desk) -> list[shared.Incoming]:
+    """Draw the way in; return the pictures to grade."""
+    incoming = shared.uploader(NAME, desk)
+    if desk.pictures or desk.failed:
+        st.button("Clear all", icon=":material/delete:", on_click=shared.clear_desk, args=(NAME,))
+    return incoming
+
+
+shared.header(
+    "ALL stage",
+    "Drop fields of a smear with suspected acute lymphoblastic leukaemia. Each field gets a "
+    "suggested class; all fields of a patient get one pooled answer.",
+)
+shared.open_analyzer()
+desk = shared.open_desk(NAME)
+if desk.pictures:
+    with st.expander("Add pictures, or clear them", icon=":material/add_photo_alternate:"):
+        incoming = intake(desk)
+else:
+    incoming = intake(desk)
+    st.info(
+        "No example is made for this page. Real fields with known classes: the public set "
+        "*Leukemia* by Ghaderzadeh and others (2021), on Kaggle as `mehradaria/leukemia`: "
+        "peripheral blood fields from Taleqani Hospital, Tehran. This model was trained on them.",
+        icon=":material/dataset:",
+    )
+if incoming:
+    shared.take_in(desk, incoming, shared.stage_field)
+    shared.finish_round(desk)
+shared.show_problems(
+    desk, [(p.result.file, p.result.refused) for p in desk.pictures.values() if p.result.refused]
+)
+if desk.pictures:
+    patient = shared.choose_patient(NAME, desk)
+    pictures = desk.of_patient(patient)
+    show_pooled(pictures, patient)
+    field_view(pictures)
+    explain()
+    show_files(desk)
+    downloads(pictures, desk)
+else:
+    explain()

@@ -1,0 +1,57 @@
+"""The frame of the app: page settings, navigation and what stands in the sidebar."""
+
+import streamlit as st
+
+from core.settings import PROJECT_ROOT
+
+ASSETS = PROJECT_ROOT / "assets"
+
+st.set_page_config(page_title="Leukoscope", page_icon=str(ASSETS / "logo_icon.svg"), layout="wide")
+st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "logo_icon.svg"), size="large")
+
+page = st.navigation(
+    {
+        "": [
+            st.Page(
+                "pages/overview.py",
+                title="Overview",
+                icon=":material/home:",
+                default=True,
+                help="What Leukoscope does, an example, and how its models were measured.",
+            ),
+        ],
+        "Analyse": [
+            st.Page(
+                "pages/wbc_count.py",
+                title="WBC count",
+                icon=":material/blur_circular:",
+                url_path="wbc_count",
+                help="Find, count and type the white cells of smear fields.",
+            ),
+            st.Page(
+                "pages/all_stage.py",
+                title="ALL stage",
+                icon=":material/stacked_line_chart:",
+                url_path="all_stage",
+                help="Grade fields of suspected acute lymphoblastic leukaemia.",
+            ),
+        ],
+        "Trust": [
+            st.Page(
+                "pages/model_metrics.py",
+                title="Model metrics",
+                icon=":material/analytics:",
+                url_path="model_metrics",
+                help="How far the models can be trusted, set by set and class by class.",
+            ),
+            st.Page(
+                "pages/about.py",
+                title="About",
+                icon=":material/info:",
+                url_path="about",
+                help="Model cards, licences and intended use.",
+            ),
+        ],
+    }
+)
+page.run()
