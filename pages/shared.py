@@ -141,13 +141,14 @@ def uploader(name: str, desk: Desk) -> list[Incoming]:
             width=280,
         ).strip()
     files = st.file_uploader(
-        "Drop a folder of fields" if by_folder else "Drop one or many fields",
+        ("Drop a folder of" if by_folder else "Drop one or many")
+        + " fields: JPEG, PNG, BMP, TIFF or WebP",
         # Single files of any name are read, so that each gets its own sentence when it is none.
         type=PICTURE_TYPES if by_folder else None,
         accept_multiple_files="directory" if by_folder else True,
         key=f"{name}_upload_{desk.round}",
-        help="JPEG, PNG, BMP, TIFF or WebP. Pictures stay in this server's memory until you "
-        "clear them or close the page; nothing is written to disk.",
+        help="Pictures stay in this server's memory until you clear them or close the page; "
+        "nothing is written to disk.",
     )
     return [
         Incoming(
@@ -304,13 +305,15 @@ def properties_table(picture: Picture, more: dict[str, str]) -> None:
 def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str, object]) -> None:
     """Show a row for each picture; its patient can be corrected in place."""
     pictures = list(desk.pictures.values())
+    if table["refused"].isna().all():
+        columns.pop("refused")
 
     def rename() -> None:
         for row, change in st.session_state[f"{name}_files"]["edited_rows"].items():
             pictures[row].patient = (change.get("patient") or "").strip() or UNNAMED
 
     st.data_editor(
-        table,
+        table.fillna({"refused": ""}),
         key=f"{name}_files",
         on_change=rename,
         hide_index=True,

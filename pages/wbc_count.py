@@ -26,6 +26,19 @@ MADE_PATIENT, BCCD_PATIENT = "Made example", "BCCD"
 FULL_COUNT = 200
 GALLERY_LIMIT = 48
 
+PICTURES_THAT_WORK = (
+    "Stained smears (Wright, Giemsa, May-Grünwald), in focus, in the thin part of the smear, at a "
+    "magnification that shows single cells. Colours may differ."
+)
+WHAT_YOU_GET = (
+    "Every white cell boxed and named with its probability, counts of white cells, red cells and "
+    "platelets, the differential with exact limits, and the tables as CSV and JSON."
+)
+HOW_MANY = (
+    f"A differential needs {RECOMMENDED_CELLS} white cells, better {FULL_COUNT}. Drop all fields "
+    "of a sample at once. Bands are counted with neutrophils."
+)
+
 
 def example_pictures() -> list[shared.Incoming]:
     """Return the made slides as if they had been uploaded."""
@@ -141,11 +154,6 @@ def field_view(pictures: list[shared.Picture[FieldAnalysis]]) -> None:
         )
 
 
-def caption(label: str, cell: Cell) -> str:
-    """Return the number and the calibrated probability of the suggested type."""
-    return f"{label} · {100 * cell.confidence:.0f} %"
-
-
 @st.fragment
 def gallery(pictures: list[shared.Picture[FieldAnalysis]]) -> None:
     """Show the found white cells by type, the uncertain ones first."""
@@ -167,23 +175,30 @@ def gallery(pictures: list[shared.Picture[FieldAnalysis]]) -> None:
         **{key: cell_type.plural for key, cell_type in CELL_TYPES.items()},
         "out_of_scope": "Not white cells",
     }
+    grid = st.grid(3, min_column_width=330)
     for group, name in names.items():
         cells = groups.get(group, [])
-        if not cells:
-            continue
         if group == "uncertain":
             cells.sort(key=lambda item: item[1].confidence)
-        st.markdown(f"**{name}** ({len(cells)})")
-        if len(cells) > GALLERY_LIMIT and not st.toggle(
-            f"Show all {len(cells)}", key=f"{NAME}_all_{group}"
-        ):
-            cells = cells[:GALLERY_LIMIT]
-        captions = [
-            caption(label, cell)
-            + (f" {CELL_TYPES[cell.type].name}?" if group == "uncertain" and cell.type else "")
-            for label, cell, _ in cells
-        ]
-        st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
+        if cells:
+            wide = len(cells) > 9 or group == "uncertain"
+            with grid.cell(column_span="all" if wide else 1):
+                gallery_group(group, name, cells)
+
+
+def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -> None:
+    """Show the cells of one type with number and confidence."""
+    st.markdown(f"**{name}** ({len(cells)})")
+    if len(cells) > GALLERY_LIMIT and not st.toggle(
+        f"Show all {len(cells)}", key=f"{NAME}_all_{group}"
+    ):
+        cells = cells[:GALLERY_LIMIT]
+    captions = [
+        f"{label} · {100 * cell.confidence:.0f} %"
+        + (f" {CELL_TYPES[cell.type].name}?" if group not in CELL_TYPES and cell.type else "")
+        for label, cell, _ in cells
+    ]
+    st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
 
 
 def show_differential(counted: Differential) -> None:
@@ -202,14 +217,13 @@ def show_differential(counted: Differential) -> None:
     with table:
         rows = differential_table(counted)
         rows["reference"] = [
-            "per 100 white cells"
-            if key not in ADULT_PERCENT
-            else "absent"
-            if ADULT_PERCENT[key] == (0, 0)
-            else "{:g}-{:g}".format(*ADULT_PERCENT[key])
+            "{:g}-{:g}".format(*ADULT_PERCENT[key]) if any(ADULT_PERCENT.get(key, ())) else "absent"
             for key in rows["type"]
         ]
-        rows["type"] = [CELL_TYPES[key].plural for key in rows["type"]]
+        rows["type"] = [
+            "Erythroblasts, per 100" if key == "erythroblast" else CELL_TYPES[key].plural
+            for key in rows["type"]
+        ]
         number = st.column_config.NumberColumn
         st.dataframe(
             rows,
@@ -373,6 +387,19 @@ def show_results(desk: shared.Desk) -> None:
     downloads(pictures, desk)
 
 
+def explain() -> None:
+    """Say what to bring and what comes out, before there is anything to show."""
+    with st.grid(3, min_column_width=240):
+        for title, text in (
+            ("Pictures that work", PICTURES_THAT_WORK),
+            ("What you get", WHAT_YOU_GET),
+            ("How many fields", HOW_MANY),
+        ):
+            with st.container(border=True):
+                st.markdown(f"**{title}**")
+                st.write(text)
+
+
 shared.header(
     "WBC count",
     "Drop fields of a stained blood smear. White cells are found, typed and counted; "
@@ -395,3 +422,5 @@ shared.show_problems(
 )
 if desk.pictures:
     show_results(desk)
+else:
+    explain()

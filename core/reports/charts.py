@@ -31,6 +31,8 @@ _STATUS_NAMES: dict[Status, str] = {
     "out_of_scope": ", not a white cell",
 }
 _BAND = "rgba(128, 128, 128, 0.3)"
+_PLATE = 0.06
+"""Height of a number's plate as a share of the picture's height, about."""
 _EVIDENCE_SIDE = 64
 """The evidence map is thinned to at most this many points a side: the browser smooths it."""
 # Viridis with an opacity that grows with the evidence, as `overlay.evidence_overlay` draws it.
@@ -49,8 +51,12 @@ def _data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-def _picture_figure(jpeg: bytes, width: int, height: int, legend_pixels: int) -> go.Figure:
-    """Lay a picture under axes of `width` x `height` pixels, y down, aspect kept."""
+def _picture_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Figure:
+    """Lay a picture of `size` (width, height) under axes in its pixels, y down, aspect kept.
+
+    `shown_width` is its width on a desktop page; narrower screens letterbox it below.
+    """
+    width, height = size
     figure = go.Figure()
     figure.add_layout_image(
         source=_data_uri(jpeg),
@@ -76,9 +82,8 @@ def _picture_figure(jpeg: bytes, width: int, height: int, legend_pixels: int) ->
         maxallowed=height,
     )
     figure.update_layout(
-        # As tall as the picture is on a desktop page; narrower screens letterbox it.
-        height=int(np.clip(720 * height / width, 280, 620)) + legend_pixels,
-        margin={"l": 0, "r": 0, "t": 0, "b": legend_pixels},
+        height=int(np.clip(shown_width * height / width, 280, 620)),
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
         dragmode="pan",
         hovermode="closest",
         hoverdistance=40,
@@ -124,7 +129,7 @@ def field_figure(
 
     `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn.
     """
-    figure = _picture_figure(jpeg, analysis.width, analysis.height, legend_pixels=60)
+    figure = _picture_figure(jpeg, (analysis.width, analysis.height), shown_width=720)
     shown = set(kinds)
     groups: dict[_Group, list[tuple[int, Cell]]] = {}
     for number, cell in enumerate(analysis.cells, 1):
@@ -135,14 +140,10 @@ def field_figure(
         colour, name = cell_colour(cells[0][1]), _group_name(group)
         x, y = _outlines(cells)
         white = kind == "wbc"
-        labels = [text for number, _ in cells for text in (str(number), "", "", "", "", "")]
         figure.add_scatter(
             x=x,
             y=y,
-            mode="lines+text" if white else "lines",
-            text=labels if white else None,
-            textposition="top right",
-            textfont={"color": colour, "size": 15, "shadow": "0 0 3px white, 0 0 3px white"},
+            mode="lines",
             line={
                 "color": colour,
                 "width": _LINE_WIDTHS[status] if white else 1.2,
@@ -163,18 +164,35 @@ def field_figure(
             legendgroup=name,
             showlegend=False,
         )
+    for number, cell in analysis.white_cells():
+        if "wbc" in shown:
+            _number_plate(figure, number, cell, analysis.height)
     figure.update_layout(
         showlegend=bool(groups),
-        legend={
-            "orientation": "h",
-            "yref": "container",
-            "yanchor": "bottom",
-            "y": 0,
-            "x": 0,
-            "title": None,
-        },
+        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "title": None},
     )
     return figure
+
+
+def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> None:
+    """Write a white cell's number above its box, or inside where the picture ends."""
+    colour = cell_colour(cell)
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_annotation(
+        x=cell.box.x,
+        y=cell.box.y,
+        text=str(number),
+        showarrow=False,
+        xanchor="left",
+        yanchor="top" if cell.box.y < height * _PLATE else "bottom",
+        bgcolor=colour,
+        borderpad=1,
+        # Luma of ITU-R BT.601 decides between black and white figures.
+        font={
+            "color": "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white",
+            "size": 13,
+        },
+    )
 
 
 def evidence_figure(
@@ -185,7 +203,7 @@ def evidence_figure(
     With `opacity` 0, or without a map, the plain picture is drawn.
     """
     width, height = size
-    figure = _picture_figure(jpeg, width, height, legend_pixels=0)
+    figure = _picture_figure(jpeg, size, shown_width=480)
     if result.evidence is None or opacity == 0:
         figure.add_scatter(x=[], y=[], showlegend=False)
         return figure
