@@ -134,13 +134,13 @@ def freeze_below(model: Any, layer_name: str | None) -> None:
 
 
 def wbc_network(
-    size: int, types: int, attribute_values: dict[str, int] | None = None, dropout: float = 0.2
+    types: int, attribute_values: dict[str, int] | None = None, dropout: float = 0.2
 ) -> Any:
     """Return the single-cell network: `type` logits and one logits output per attribute."""
     import keras
     from keras import layers
 
-    inputs = keras.Input((size, size, 3), name="pixels")
+    inputs = keras.Input((None, None, 3), name="pixels")
     features = mobilenet_v2(inputs)["features"]
     pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
     dropped = layers.Dropout(dropout, name="dropped")(pooled)
@@ -150,12 +150,12 @@ def wbc_network(
     return keras.Model(inputs, outputs, name="wbc")
 
 
-def all_stage_network(size: int, stages: int, dropout: float = 0.2) -> Any:
+def all_stage_network(stages: int, dropout: float = 0.2) -> Any:
     """Return the field network: logits of the ALL classes."""
     import keras
     from keras import layers
 
-    inputs = keras.Input((size, size, 3), name="pixels")
+    inputs = keras.Input((None, None, 3), name="pixels")
     features = mobilenet_v2(inputs)["features"]
     pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
     dropped = layers.Dropout(dropout, name="dropped")(pooled)

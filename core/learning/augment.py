@@ -115,12 +115,6 @@ def look(pixels: Pixels, rng: Generator, strength: Strength = STRONG) -> Pixels:
     return pixels
 
 
-def flip(pixels: Pixels, rng: Generator) -> Pixels:
-    """Turn by a multiple of 90 degrees and mirror."""
-    pixels = np.rot90(pixels, rng.integers(4))
-    return np.ascontiguousarray(pixels[:, ::-1] if rng.random() < 0.5 else pixels)
-
-
 def random_zoom(
     pixels: Pixels, size: int, rng: Generator, extent: tuple[float, float], shift: float = 0.05
 ) -> Pixels:

@@ -148,27 +148,28 @@ def _size(archive: zipfile.ZipFile, member: str) -> tuple[int, int]:
         return picture.size
 
 
+def yolo_boxes(
+    text: str, width: int, height: int, kinds: tuple[CellKind, ...] = YOLO_KINDS
+) -> tuple[KindBox, ...]:
+    """Read a YOLO label file: a line a box of class, centre x, y, width, height in shares.
+
+    Raises ValueError for a line that is not five numbers.
+    """
+    boxes = []
+    for line in filter(str.strip, text.splitlines()):
+        kind, x, y, w, h = map(float, line.split()[:5])
+        corner_x, corner_y = (x - w / 2) * width, (y - h / 2) * height
+        boxes.append(KindBox(kinds[int(kind)], corner_x, corner_y, w * width, h * height))
+    return tuple(boxes)
+
+
 def _txl(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     examples = []
     for name in _pictures(archive):
         width, height = _size(archive, name)
         lines = archive.read(name.replace("images/", "labels/").replace(".webp", ".txt"))
-        boxes = []
-        for line in lines.decode().splitlines():
-            if not line.strip():
-                continue
-            kind, x, y, w, h = line.split()[:5]
-            w_px, h_px = float(w) * width, float(h) * height
-            boxes.append(
-                KindBox(
-                    YOLO_KINDS[int(kind)],
-                    float(x) * width - w_px / 2,
-                    float(y) * height - h_px / 2,
-                    w_px,
-                    h_px,
-                )
-            )
-        examples.append(Example(name, PurePosixPath(name).parts[1], group=name, boxes=tuple(boxes)))
+        boxes = yolo_boxes(lines.decode(), width, height)
+        examples.append(Example(name, PurePosixPath(name).parts[1], group=name, boxes=boxes))
     return examples
 
 

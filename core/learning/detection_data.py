@@ -47,7 +47,9 @@ def _boxes_of(example: Example) -> NDArray[np.float32]:
 def _shrunk(pixels: Pixels, boxes: NDArray[np.float32]) -> Labelled:
     factor = _LONGEST_SIDE / max(pixels.shape[:2])
     if factor < 1:
-        pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        pixels = np.asarray(
+            cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8
+        )
         boxes = boxes * np.array([1, *[factor] * 4], np.float32)
     return Labelled(pixels, boxes)
 
@@ -111,8 +113,13 @@ def made_fields(count: int, first_seed: int = 10_000) -> list[Labelled]:
     def one(seed: int) -> Labelled:
         field = make_field(seed)
         rows = [
-            (CELL_KINDS.index(c.kind), c.box.x, c.box.y, c.box.x + c.box.width,
-             c.box.y + c.box.height)
+            (
+                CELL_KINDS.index(c.kind),
+                c.box.x,
+                c.box.y,
+                c.box.x + c.box.width,
+                c.box.y + c.box.height,
+            )
             for c in field.cells
         ]
         return Labelled(field.pixels, np.array(rows, np.float32).reshape(-1, 5))
@@ -140,8 +147,11 @@ def place(
     matrix[:, 2] = size / 2 - matrix[:, :2] @ middle
     fill = rng.choice(3)
     colour = (
-        np.percentile(source.pixels[::16, ::16], 90, axis=(0, 1)) if fill == 0
-        else np.zeros(3) if fill == 1 else rng.uniform(0, 255, 3)
+        np.percentile(source.pixels[::16, ::16], 90, axis=(0, 1))
+        if fill == 0
+        else np.zeros(3)
+        if fill == 1
+        else rng.uniform(0, 255, 3)
     )
     pixels = cv2.warpAffine(
         source.pixels,
@@ -208,7 +218,11 @@ class TrainingFields(keras.utils.PyDataset):
     ) -> None:
         super().__init__(workers=2, max_queue_size=6)
         self.groups, self.size, self.batch, self.steps, self.seed = (
-            groups, size, batch, steps, seed,
+            groups,
+            size,
+            batch,
+            steps,
+            seed,
         )
         weights = np.array([weight for _, weight in groups])
         self.chances = weights / weights.sum()
@@ -240,14 +254,12 @@ class TrainingFields(keras.utils.PyDataset):
         return pixels, targets
 
 
-def whole_fields(
-    fields: Sequence[Labelled], size: int, batch: int
-) -> Any:
+def whole_fields(fields: Sequence[Labelled], size: int, batch: int) -> Any:
     """Return unchanged pictures, each scaled to fit size x size, as a Keras data set."""
 
     class WholeFields(keras.utils.PyDataset):
         def __len__(self) -> int:
-            return -(-len(fields) // batch)
+            return math.ceil(len(fields) / batch)
 
         def __getitem__(self, index: int) -> tuple[Any, Any]:
             pixels, targets = [], []
@@ -259,9 +271,7 @@ def whole_fields(
                 frame = np.zeros((size, size, 3), np.float32)
                 frame[: shrunk.shape[0], : shrunk.shape[1]] = shrunk[:size, :size]
                 pixels.append(frame)
-                targets.append(
-                    _target(source.boxes * np.array([1, *[scale] * 4], np.float32))
-                )
+                targets.append(_target(source.boxes * np.array([1, *[scale] * 4], np.float32)))
             return np.stack(pixels), np.stack(targets)
 
     return WholeFields()

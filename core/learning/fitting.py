@@ -4,7 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ class Phase:
     first_trained: str | None
     """First trunk layer that learns; None freezes the trunk, "" frees all of it."""
     size: int
+
+
+def scaled(phases: tuple[Phase, ...], factor: float) -> tuple[Phase, ...]:
+    """Return phases with their lengths times a factor, at least one epoch each."""
+    return tuple(replace(p, epochs=max(round(p.epochs * factor), 1)) for p in phases)
 
 
 @dataclass(frozen=True, slots=True)

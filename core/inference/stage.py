@@ -1,0 +1,105 @@
+"""Grades whole fields of suspected ALL, with an evidence map, and pools them for a patient."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.inference.card import ModelCard
+from core.inference.classifier import softmax
+from core.inference.engine import Engine
+from core.results import FieldImage, Pixels, StageResult
+from core.taxonomy import STAGES
+
+CORNER = 0.17
+"""Share of width and height of the bottom right corner that is painted over.
+
+The training set has a scale bar burned in there whose presence gives the class away; painting
+the same corner in every picture keeps the class from depending on it."""
+GLASS_PERCENTILE = 90
+
+
+def without_corner(pixels: Pixels) -> Pixels:
+    """Return a copy with the bottom right corner in the picture's own glass colour.
+
+    The colour is taken from the rest of the picture, so nothing of the corner remains.
+    """
+    height, width = pixels.shape[:2]
+    y, x = round(height * (1 - CORNER)), round(width * (1 - CORNER))
+    colour = np.percentile(pixels[:y:4, ::4].reshape(-1, 3), GLASS_PERCENTILE, axis=0)
+    painted = pixels.copy()
+    painted[y:, x:] = colour.astype(np.uint8)
+    return painted
+
+
+def stage_input(pixels: Pixels, size: int) -> Pixels:
+    """Return a field as the network sees it: corner painted, size x size."""
+    method = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
+    scaled = cv2.resize(without_corner(pixels), (size, size), interpolation=method)
+    return np.asarray(scaled)
+
+
+class StageGrader:
+    """The ALL field network with its calibration."""
+
+    def __init__(self, engine: Engine, card: ModelCard) -> None:
+        self._engine = engine
+        self._size = card.input_width
+        self._temperature = card.temperature
+        self._threshold = card.thresholds["uncertain"]
+        self.labels = tuple(card.labels)
+
+    def grade(self, image: FieldImage) -> StageResult:
+        """Return the most probable class of a field with its evidence map."""
+        outputs = self._engine.run(stage_input(image.pixels, self._size)[None])
+        values = softmax(outputs["stage"][0], self._temperature)
+        best = int(values.argmax())
+        confidence = float(values[best])
+        return StageResult(
+            file=image.name,
+            stage=self.labels[best],
+            probabilities=dict(zip(self.labels, map(float, values), strict=True)),
+            confidence=confidence,
+            status="classified" if confidence >= self._threshold else "uncertain",
+            evidence=_evidence_map(outputs["evidence"][0], best),
+        )
+
+
+def _evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """Return what speaks for a class against the mean of the others, scaled to 0..1.
+
+    Class activation map (Zhou et al. 2016, CVPR): feature map times class weights, which the
+    network itself outputs (h x w x classes).
+    """
+    others = np.delete(evidence, index, axis=-1).mean(-1)
+    positive = np.clip(evidence[..., index] - others, 0, None)
+    peak = float(positive.max(initial=0.0))
+    return np.asarray(positive / peak if peak > 0 else positive, dtype=np.float32)
+
+
+def pool(results: Sequence[StageResult], threshold: float = 0.5) -> StageResult:
+    """Return one answer over several fields of a patient: the mean of their probabilities.
+
+    Fields of one smear are not independent, so probabilities are averaged and not multiplied.
+    Refused fields do not count; with none left the answer is out of scope.
+    """
+    used = [r for r in results if r.refused is None and r.status != "out_of_scope"]
+    if not used:
+        return StageResult(
+            file="pooled",
+            stage=None,
+            probabilities={},
+            confidence=0.0,
+            status="out_of_scope",
+            refused="No field could be graded.",
+        )
+    mean = {key: float(np.mean([r.probabilities[key] for r in used])) for key in STAGES}
+    best = max(mean, key=mean.__getitem__)
+    return StageResult(
+        file="pooled",
+        stage=best,
+        probabilities=mean,
+        confidence=mean[best],
+        status="classified" if mean[best] >= threshold else "uncertain",
+    )

@@ -1,0 +1,44 @@
+"""Fits what turns a network's scores into probabilities that can be trusted."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from core.inference.classifier import softmax
+
+WANTED_ACCURACY = 0.995
+"""Share of right answers among those called classified, on validation pictures."""
+
+
+def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
+    """Return the temperature that minimises the negative log-likelihood (Guo et al. 2017).
+
+    `logits` is n x labels, `truth` n label indices.
+    """
+
+    def loss(log_temperature: float) -> float:
+        probabilities = softmax(logits, float(np.exp(log_temperature)))
+        chosen = probabilities[np.arange(len(truth)), truth]
+        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+    result = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    return float(np.exp(result.x))
+
+
+def uncertainty_threshold(
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    wanted: float = WANTED_ACCURACY,
+) -> float:
+    """Return the lowest confidence from which on at least `wanted` of the answers are right.
+
+    Never below 0.5, so that a classified answer always has a majority.
+    """
+    confidence = probabilities.max(1)
+    order = np.argsort(-confidence)
+    right = (probabilities.argmax(1) == truth)[order]
+    accuracy = np.cumsum(right) / np.arange(1, len(right) + 1)
+    enough = np.nonzero(accuracy >= wanted)[0]
+    if len(enough) == 0:
+        return 0.99
+    return max(0.5, float(confidence[order][enough[-1]]))

@@ -1,0 +1,144 @@
+"""Measures the single-cell classifier, on crops and on fields through the detector."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, f1_score
+from tqdm import tqdm
+
+from core.errors import DataError, InputError
+from core.imaging.read import read_image
+from core.inference.analyzer import Analyzer, subject_of_crop, subject_of_field
+from core.learning.datasets import DataSet, Example, open_set
+from core.learning.metrics import classification_metrics
+from core.results import Box, Pixels
+from core.settings import Settings
+from core.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
+
+Subject = Callable[[Pixels], Box | None]
+
+_SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "cellavision": ("cellavision", "test", MATURE_FIVE),
+    "kaggle_test_simple": ("kaggle", "test_simple", KAGGLE_FOUR),
+    "kaggle_test": ("kaggle", "test", KAGGLE_FOUR),
+    "pbc_test": ("pbc", "test", tuple(CELL_TYPES)),
+    "wbcatt_test": ("pbc", "test", MATURE_FIVE),
+}
+
+
+def _probabilities(analyzer: Analyzer, pixels: Pixels, subject: Subject) -> list[float]:
+    box = subject(pixels)
+    if box is None:
+        # No white cell found: no type has any probability, which counts as an error.
+        return [0.0] * len(CELL_TYPES)
+    values = analyzer.classifier.probabilities(pixels, box)
+    return [values[key] for key in CELL_TYPES]
+
+
+def _predict(
+    analyzer: Analyzer, data: DataSet, examples: Sequence[Example], subject: Subject, name: str
+) -> pd.DataFrame:
+    def one(example: Example) -> list[float]:
+        return _probabilities(analyzer, data.read(example), subject)
+
+    with ThreadPoolExecutor(2) as pool:
+        rows = list(tqdm(pool.map(one, examples), total=len(examples), desc=name))
+    frame = pd.DataFrame(rows, columns=[f"p_{key}" for key in CELL_TYPES])
+    frame.insert(0, "truth", [e.label for e in examples])
+    frame.insert(0, "file", [e.member for e in examples])
+    frame.insert(0, "set", name)
+    return frame
+
+
+def _scores(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
+    columns = [f"p_{key}" for key in CELL_TYPES]
+    return classification_metrics(
+        frame["truth"].tolist(),
+        frame[columns].to_numpy(float),
+        list(labels),
+        all_labels=list(CELL_TYPES),
+    )
+
+
+def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Measure the standard sets. Returns the metrics by set and all predictions."""
+    analyzer = Analyzer(settings)
+    detector = analyzer.detector
+    frames: dict[str, pd.DataFrame] = {}
+    for name, (set_name, split, labels) in _SETS.items():
+        if name == "wbcatt_test":
+            # WBCAtt's test split is the mature part of PBC's: the same predictions.
+            mature = frames["pbc_test"]["truth"].isin(labels)
+            frames[name] = frames["pbc_test"][mature].assign(set=name)
+            continue
+        data = open_set(set_name, settings)
+
+        def subject(pixels: Pixels, *, is_field: bool = set_name == "kaggle") -> Box | None:
+            if is_field:
+                return subject_of_field(pixels, detector)
+            return subject_of_crop(pixels, detector)
+
+        frames[name] = _predict(analyzer, data, data.of_split(split), subject, name)
+    metrics = {name: _scores(frames[name], _SETS[name][2]) for name in _SETS}
+    return {"sets": metrics}, pd.concat(frames.values(), ignore_index=True)
+
+
+def attributes(settings: Settings) -> tuple[dict[str, Any], None]:
+    """Measure the eleven attributes on WBCAtt's test split: accuracy and macro-F1 of each."""
+    analyzer = Analyzer(settings)
+    data = open_set("pbc", settings)
+    examples = [e for e in data.of_split("test") if e.attributes]
+
+    def one(example: Example) -> dict[str, str]:
+        pixels = data.read(example)
+        return analyzer.classifier.attributes(pixels, subject_of_crop(pixels, analyzer.detector))
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(tqdm(pool.map(one, examples), total=len(examples), desc="attributes"))
+    scores = {}
+    for name in ATTRIBUTES:
+        truth = [e.attributes[name] for e in examples]
+        said = [answer[name] for answer in answers]
+        scores[name] = {
+            "accuracy": float(accuracy_score(truth, said)),
+            "macro_f1": float(f1_score(truth, said, average="macro")),
+        }
+    mean = {
+        key: float(np.mean([s[key] for s in scores.values()])) for key in ("accuracy", "macro_f1")
+    }
+    return {"attributes": {"n": len(examples), "mean": mean, "per_attribute": scores}}, None
+
+
+def folder_files(folder: Path, labels: Iterable[str]) -> list[tuple[Path, str]]:
+    """Return the files in `folder/<label>/` with their label. Raises DataError without any."""
+    found = [
+        (path, label)
+        for label in labels
+        for path in sorted((folder / label).glob("*"))
+        if path.is_file()
+    ]
+    if not found:
+        raise DataError(f"No pictures found: expected folders named {', '.join(labels)}.")
+    return found
+
+
+def folder(path: Path, settings: Settings) -> dict[str, Any]:
+    """Measure single-cell pictures in `path/<type>/*`; unreadable files are counted apart."""
+    analyzer = Analyzer(settings)
+    truth, rows, unreadable = [], [], 0
+    for file, label in tqdm(folder_files(path, CELL_TYPES), desc=path.name):
+        try:
+            image = read_image(file.read_bytes(), file.name, settings=settings)
+        except InputError:
+            unreadable += 1
+            continue
+        result = analyzer.classify(image)
+        truth.append(label)
+        rows.append([result.probabilities.get(key, 0.0) for key in CELL_TYPES])
+    labels = [key for key in CELL_TYPES if key in set(truth)]
+    metrics = classification_metrics(truth, np.array(rows), labels, all_labels=list(CELL_TYPES))
+    return {"model": "wbc", "sets": {path.name: metrics | {"unreadable": unreadable}}}

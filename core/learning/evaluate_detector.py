@@ -1,0 +1,82 @@
+"""Measures the detector: mean average precision, and the counts a user sees."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from core.errors import DataError, InputError
+from core.imaging.read import read_image
+from core.inference.analyzer import Analyzer
+from core.learning.datasets import YOLO_KINDS, KindBox, open_set, yolo_boxes
+from core.learning.metrics import detection_metrics
+from core.results import Pixels
+from core.settings import Settings
+
+LOWEST_SCORE = 0.01
+"""Average precision needs the weak candidates too."""
+_SETS = {"bccd_test": "bccd", "txl_test": "txl"}
+
+Truth = tuple[str, Pixels, tuple[KindBox, ...]]
+
+
+def measure(
+    name: str, pictures: Iterable[Truth], total: int, analyzer: Analyzer
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the metrics of one set and its true and predicted boxes."""
+    truths, predictions = [], []
+    sizes: dict[str, tuple[int, int]] = {}
+    for file, pixels, boxes in tqdm(pictures, total=total, desc=name):
+        sizes[file] = (pixels.shape[1], pixels.shape[0])
+        truths += [(file, b.kind, b.x, b.y, b.width, b.height) for b in boxes]
+        predictions += [
+            (file, d.kind, d.box.x, d.box.y, d.box.width, d.box.height, d.score)
+            for d in analyzer.detector.detect(pixels, lowest=LOWEST_SCORE)
+        ]
+    columns = ["file", "kind", "x", "y", "width", "height"]
+    truth_frame = pd.DataFrame(truths, columns=columns)
+    prediction_frame = pd.DataFrame(predictions, columns=[*columns, "score"])
+    metrics = detection_metrics(
+        truth_frame, prediction_frame, sizes, thresholds=analyzer.detector.thresholds
+    )
+    joined = pd.concat(
+        [truth_frame.assign(source="truth"), prediction_frame.assign(source="prediction")],
+        ignore_index=True,
+    ).assign(set=name)
+    return metrics, joined[["set", "file", "source", *columns[1:], "score"]]
+
+
+def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Measure the test splits of BCCD and TXL-PBC, with their labels as published."""
+    analyzer = Analyzer(settings)
+    metrics, frames = {}, []
+    for name, set_name in _SETS.items():
+        data = open_set(set_name, settings)
+        examples = data.of_split("test")
+        pictures = ((e.member, data.read(e), e.boxes) for e in examples)
+        metrics[name], frame = measure(name, pictures, len(examples), analyzer)
+        frames.append(frame.round(2))
+    return {"sets": metrics}, pd.concat(frames, ignore_index=True)
+
+
+def folder(path: Path, settings: Settings) -> dict[str, Any]:
+    """Measure `path/images/*` against YOLO boxes in `path/labels/*.txt`."""
+    analyzer = Analyzer(settings)
+    files = sorted(f for f in (path / "images").glob("*") if f.is_file())
+    if not files:
+        raise DataError("No pictures found: expected the folders images and labels.")
+
+    def pictures() -> Iterable[Truth]:
+        for file in files:
+            try:
+                image = read_image(file.read_bytes(), file.name, settings=settings)
+            except InputError:
+                continue
+            labels = path / "labels" / f"{file.stem}.txt"
+            text = labels.read_text() if labels.exists() else ""
+            yield file.name, image.pixels, yolo_boxes(text, image.width, image.height, YOLO_KINDS)
+
+    metrics, _ = measure(path.name, pictures(), len(files), analyzer)
+    return {"model": "detector", "sets": {path.name: metrics}}

@@ -1,0 +1,136 @@
+"""From a trained Keras network to a LiteRT file with its card."""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import ModelError
+from core.inference.card import MODEL_FILE, ModelCard
+from core.inference.engine import LiteRTEngine
+from core.learning.architectures import DISTANCE_BINS, STRIDE
+from core.results import Pixels
+from core.settings import PROJECT_ROOT
+
+_TOLERANCE = 2e-3
+
+
+def detector_for_export(network: Any, kinds: int, size: int) -> Any:
+    """Return the detector with outputs as used: `kinds` (probabilities), `sides` (pixels)."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((size, size, 3), batch_size=1, name="pixels")
+    maps = network(inputs)
+    centres = np.arange(DISTANCE_BINS, dtype=np.float32) * STRIDE
+    expectation = layers.Conv2D(
+        1,
+        1,
+        use_bias=False,
+        trainable=False,
+        kernel_initializer=keras.initializers.Constant(centres.reshape(1, 1, -1, 1)),
+        name="expectation",
+    )
+    sides = []
+    for side in range(4):
+        first = kinds + side * DISTANCE_BINS
+        sides.append(expectation(layers.Softmax()(maps[..., first : first + DISTANCE_BINS])))
+    outputs = {
+        "kinds": layers.Activation("sigmoid", name="kinds")(maps[..., :kinds]),
+        "sides": layers.Concatenate(name="sides")(sides),
+    }
+    return keras.Model(inputs, outputs, name="detector_export")
+
+
+def classifier_for_export(network: Any, head: str, size: int) -> Any:
+    """Return a classifier for size x size crops with pooled features and an evidence map.
+
+    `evidence` is the last feature map times the weights of the head (h x w x labels): the class
+    activation map of Zhou et al. 2016, CVPR.
+    """
+    import keras
+    from keras import layers
+
+    features = network.get_layer("out_relu").output
+    trunk = keras.Model(network.input, features)
+    inputs = keras.Input((size, size, 3), batch_size=1, name="pixels")
+    maps = trunk(inputs)
+    pooled = layers.GlobalAveragePooling2D(name="features")(maps)
+    outputs: dict[str, Any] = {"features": pooled}
+    for layer in network.layers:
+        if isinstance(layer, layers.Dense):
+            outputs[layer.name] = layer(pooled)
+    kernel = network.get_layer(head).get_weights()[0]
+    outputs["evidence"] = layers.Conv2D(
+        kernel.shape[1],
+        1,
+        use_bias=False,
+        kernel_initializer=keras.initializers.Constant(kernel[None, None]),
+        name="evidence",
+    )(maps)
+    return keras.Model(inputs, outputs, name=f"{network.name}_export")
+
+
+def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> Path:
+    """Write `model.tflite` and check that it answers as the Keras model does.
+
+    `examples` are real pictures of the input size. Raises ModelError when the file does not
+    hold the weights or the answers differ.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        written = Path(scratch) / MODEL_FILE
+        model.export(str(written), format="litert", verbose=False)
+        content = written.read_bytes()
+    weight_bytes = 4 * model.count_params()
+    if len(content) < 0.5 * weight_bytes:
+        raise ModelError(f"The exported file has {len(content)} bytes: its weights are missing.")
+    engine = LiteRTEngine(content, interpreters=1)
+    for pixels in examples:
+        batch = pixels[None].astype(np.float32)
+        expected = model(batch, training=False)
+        answer = engine.run(batch)
+        for key, value in expected.items():
+            reference = np.asarray(value)
+            scale = max(float(np.abs(reference).max()), 1.0)
+            error = float(np.abs(answer[key] - reference).max()) / scale
+            if error > _TOLERANCE:
+                raise ModelError(f"The exported file answers {key} off by {error:.2g}.")
+    path = folder / MODEL_FILE
+    path.write_bytes(content)
+    return path
+
+
+def git_revision() -> str:
+    """Return the commit that the code is at, or `unknown` outside a checkout."""
+    answer = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"],  # noqa: S607 - git is on the path
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return answer.stdout.strip() or "unknown"
+
+
+def write_card(folder: Path, **fields: Any) -> ModelCard:
+    """Write `card.json` beside a model file; hash, size, date and revision are filled in."""
+    content = (folder / MODEL_FILE).read_bytes()
+    card = ModelCard(
+        sha256=hashlib.sha256(content).hexdigest(),
+        file_bytes=len(content),
+        trained_on=datetime.now(UTC).date().isoformat(),
+        git_revision=git_revision(),
+        licence="MIT (weights and code); each training set under its own licence",
+        **fields,
+    )
+    (folder / "card.json").write_text(
+        json.dumps(card.model_dump(), indent=2, ensure_ascii=False) + "\n"
+    )
+    return card

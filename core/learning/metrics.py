@@ -1,0 +1,310 @@
+"""Figures of merit of the classifiers, all from truth and probabilities.
+
+Everything here works on predictions that were saved before: no model is loaded. Limits are 95 %
+and treat images as independent; copies of one field or cells of one donor are not, so a set's note
+stands beside its figures. Values are fractions of 1. A figure that does not exist (a class without
+images, nothing predicted as a class) is None, so every result is valid JSON.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
+from statsmodels.stats.proportion import proportion_confint
+
+Floats = NDArray[np.float64]
+Estimate = dict[str, float | None]
+"""`value`, `low`, `high`."""
+
+CALIBRATION_BINS = 15
+"""Equal-width bins of the top probability (Guo et al. 2017, ICML)."""
+BOOTSTRAP_ROUNDS = 2000
+BOOTSTRAP_SEED = 0
+UNKNOWN: Estimate = {"value": None, "low": None, "high": None}
+
+
+def wilson(count: ArrayLike, total: ArrayLike) -> tuple[Floats, Floats]:
+    """Return Wilson's score limits of proportions (1927, JASA 22:209); (0, 1) where total is 0."""
+    counts, totals = np.broadcast_arrays(np.asarray(count, float), np.asarray(total, float))
+    low, high = proportion_confint(counts, np.maximum(totals, 1), method="wilson")
+    return np.where(totals > 0, low, 0.0), np.where(totals > 0, high, 1.0)
+
+
+def proportion(count: float, total: float) -> Estimate:
+    """Return a proportion with Wilson's limits."""
+    if total == 0:
+        return dict(UNKNOWN)
+    low, high = wilson(count, total)
+    return {"value": float(count / total), "low": float(low), "high": float(high)}
+
+
+def restrict(
+    probabilities: ArrayLike, all_labels: Sequence[str], labels: Sequence[str]
+) -> tuple[Floats, float]:
+    """Keep the columns of `labels` and let each row sum to 1 again.
+
+    `probabilities` is n x len(all_labels). Returns n x len(labels), and the share of rows whose
+    largest probability lies on a label left out. A row with nothing left becomes uniform.
+    Raises ValueError when shapes, labels or probabilities do not fit.
+    """
+    full = np.asarray(probabilities, dtype=np.float64)
+    if full.ndim != 2 or full.shape[1] != len(all_labels) or len(full) == 0:
+        raise ValueError(f"expected n x {len(all_labels)} probabilities, got {full.shape}")
+    if not np.isfinite(full).all() or (full < 0).any():
+        raise ValueError("probabilities must be finite and not negative")
+    if unknown := set(labels) - set(all_labels):
+        raise ValueError(f"the model has no output for {sorted(unknown)}")
+    columns = [list(all_labels).index(label) for label in labels]
+    kept = full[:, columns]
+    mass = kept.sum(axis=1, keepdims=True)
+    scaled = np.divide(kept, mass, out=np.full_like(kept, 1 / len(labels)), where=mass > 0)
+    return scaled, float(np.mean(~np.isin(full.argmax(axis=1), columns)))
+
+
+def score(truth: Sequence[str], probabilities: Floats, labels: Sequence[str]) -> pd.DataFrame:
+    """Return one row an image: truth, prediction, confidence, correct and `p_<label>`.
+
+    The prediction is the largest of n x k `probabilities`, its probability the confidence.
+    """
+    if len(truth) != len(probabilities):
+        raise ValueError(f"{len(truth)} labels for {len(probabilities)} rows of probabilities")
+    if unknown := set(truth) - set(labels):
+        raise ValueError(f"labels of the set that are not scored: {sorted(unknown)}")
+    scored = pd.DataFrame(probabilities, columns=[f"p_{label}" for label in labels])
+    prediction = np.asarray(labels, dtype=object)[probabilities.argmax(axis=1)]
+    scored.insert(0, "truth", np.asarray(truth, dtype=object))
+    scored.insert(1, "prediction", prediction)
+    scored.insert(2, "confidence", probabilities.max(axis=1))
+    scored.insert(3, "correct", scored["truth"] == scored["prediction"])
+    return scored
+
+
+def score_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
+    """Score a frame of `file`, `truth` and `p_<label>` columns over `labels` only.
+
+    Returns the columns of `score` with `file` first.
+    """
+    all_labels = [c.removeprefix("p_") for c in predictions.columns if c.startswith("p_")]
+    probabilities = predictions[[f"p_{label}" for label in all_labels]].to_numpy(float)
+    kept, _ = restrict(probabilities, all_labels, labels)
+    scored = score(predictions["truth"].tolist(), kept, labels)
+    scored.insert(0, "file", predictions["file"].to_numpy())
+    return scored
+
+
+def classification_metrics(
+    truth: Sequence[str],
+    probabilities: ArrayLike,
+    labels: Sequence[str],
+    *,
+    all_labels: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """Return all figures of one set, ready for JSON.
+
+    `probabilities` is n x k with columns `all_labels`, which are `labels` unless given: a set that
+    has fewer types is scored over its own labels (see `restrict`), and `outside_labels` is the
+    share of images that the model would call another type. `confusion` has truth in rows and
+    prediction in columns. Means over classes leave out classes without images.
+    """
+    labels = list(labels)
+    kept, outside = restrict(probabilities, all_labels or labels, labels)
+    scored = score(truth, kept, labels)
+    matrix = confusion_matrix(scored["truth"], scored["prediction"], labels=labels)
+    per_class = {label: _class_figures(scored, matrix, i) for i, label in enumerate(labels)}
+    present = [figures for figures in per_class.values() if figures["support"]]
+    one_hot = scored["truth"].to_numpy()[:, None] == np.asarray(labels, dtype=object)[None, :]
+    bins = reliability_bins(scored)
+    return {
+        "n": len(scored),
+        "labels": labels,
+        "accuracy": proportion(int(np.trace(matrix)), len(scored)),
+        "balanced_accuracy": _mean_of_proportions([f["recall"] for f in present]),
+        "macro_f1": _bootstrapped(matrix, np.mean([f["f1"]["value"] for f in present])),
+        "ece": _expected_calibration_error(bins),
+        "brier": float(np.mean(((kept - one_hot) ** 2).sum(axis=1))),
+        "nll": float(-np.log(np.clip(kept[one_hot], np.finfo(float).eps, 1)).mean()),
+        "roc_auc": _mean_of(present, "roc_auc"),
+        "average_precision": _mean_of(present, "average_precision"),
+        "outside_labels": outside,
+        "confusion": matrix.tolist(),
+        "per_class": per_class,
+    }
+
+
+def _class_figures(scored: pd.DataFrame, matrix: NDArray[np.int64], index: int) -> dict[str, Any]:
+    label = scored.columns[scored.columns.str.startswith("p_")][index]
+    positive = (scored["truth"] == label.removeprefix("p_")).to_numpy()
+    hits, support = int(matrix[index, index]), int(matrix[index].sum())
+    named = int(matrix[:, index].sum())
+    ranked = bool(positive.any() and not positive.all())
+    return {
+        "precision": proportion(hits, named),
+        "recall": proportion(hits, support),
+        "f1": f1_of_counts(hits, named - hits, support - hits),
+        "support": support,
+        "roc_auc": float(roc_auc_score(positive, scored[label])) if ranked else None,
+        "average_precision": (
+            float(average_precision_score(positive, scored[label])) if support else None
+        ),
+    }
+
+
+def f1_of_counts(true_positive: int, false_positive: int, false_negative: int) -> Estimate:
+    """Return F1 with its limits.
+
+    F1 = 2J / (1 + J) rises with J = TP / (TP + FP + FN), and given the denominator TP is binomial:
+    Wilson's limits of J therefore become limits of F1. They stay open when no error was seen,
+    which the delta method (Takahashi et al. 2022, Appl Intell 52:4961) and the bootstrap do not.
+    """
+    share = proportion(true_positive, true_positive + false_positive + false_negative)
+    return {key: None if j is None else 2 * j / (1 + j) for key, j in share.items()}
+
+
+def _mean_of_proportions(parts: Sequence[Estimate]) -> Estimate:
+    """Mean of independent proportions; limits by MOVER (Zou and Donner 2008, Stat Med 27:1693)."""
+    value, low, high = np.array([[p["value"], p["low"], p["high"]] for p in parts], float).T
+    mean, k = value.mean(), len(parts)
+    return {
+        "value": float(mean),
+        "low": float(max(0.0, mean - np.sqrt(((value - low) ** 2).sum()) / k)),
+        "high": float(min(1.0, mean + np.sqrt(((high - value) ** 2).sum()) / k)),
+    }
+
+
+def _bootstrapped(matrix: NDArray[np.int64], value: float) -> Estimate:
+    """Limits of macro-F1: percentiles over resampled images.
+
+    Drawing images with replacement is a multinomial draw over the cells of the matrix. Classes
+    share errors, so their F1 are not independent and MOVER would be too narrow. With no error at
+    all the limits close on 1.
+    """
+    total = matrix.sum()
+    draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(
+        total, matrix.ravel() / total, size=BOOTSTRAP_ROUNDS
+    )
+    draws = draws.reshape(-1, *matrix.shape)
+    hits = np.diagonal(draws, axis1=1, axis2=2)
+    either = draws.sum(axis=1) + draws.sum(axis=2)
+    f1 = np.divide(2 * hits, either, out=np.full(hits.shape, np.nan), where=either > 0)
+    low, high = np.quantile(np.nanmean(f1[:, matrix.sum(axis=1) > 0], axis=1), [0.025, 0.975])
+    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}
+
+
+def _mean_of(present: Sequence[dict[str, Any]], key: str) -> float | None:
+    values = [figures[key] for figures in present if figures[key] is not None]
+    return float(np.mean(values)) if values else None
+
+
+def _expected_calibration_error(bins: pd.DataFrame) -> float:
+    """Gap between confidence and accuracy, weighted by images (Guo et al. 2017, ICML)."""
+    gap = (bins["accuracy"] - bins["confidence"]).abs()
+    return float((gap * bins["count"]).sum() / bins["count"].sum())
+
+
+def reliability_bins(scored: pd.DataFrame, bins: int = CALIBRATION_BINS) -> pd.DataFrame:
+    """Return confidence beside accuracy in equal-width bins `(low, high]`; empty bins are left out.
+
+    Columns: low, high, count, confidence (mean), accuracy, accuracy_low, accuracy_high.
+    """
+    confidence = scored["confidence"].to_numpy()
+    edges = np.linspace(0, 1, bins + 1)
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
+    hits = np.bincount(index, weights=scored["correct"], minlength=bins)
+    filled = count > 0
+    low, high = wilson(hits[filled], count[filled])
+    return pd.DataFrame(
+        {
+            "low": edges[:-1][filled],
+            "high": edges[1:][filled],
+            "count": count[filled],
+            "confidence": np.bincount(index, confidence, minlength=bins)[filled] / count[filled],
+            "accuracy": hits[filled] / count[filled],
+            "accuracy_low": low,
+            "accuracy_high": high,
+        }
+    )
+
+
+def risk_coverage(scored: pd.DataFrame) -> pd.DataFrame:
+    """Return what is left to the model, and how wrong it is, at every confidence threshold.
+
+    One row for each threshold that occurs, highest first; images at or above it are answered.
+    Columns: threshold, answered, coverage, risk (share wrong of the answered), low, high (of risk).
+    El-Yaniv and Wiener 2010, JMLR 11:1605.
+    """
+    by_confidence = scored.sort_values("confidence", ascending=False, kind="stable")
+    errors = (~by_confidence["correct"]).cumsum().to_numpy()
+    confidence = by_confidence["confidence"].to_numpy()
+    # Images with the same confidence are answered together.
+    last = np.append(np.flatnonzero(np.diff(confidence)), len(confidence) - 1)
+    answered = last + 1
+    low, high = wilson(errors[last], answered)
+    return pd.DataFrame(
+        {
+            "threshold": confidence[last],
+            "answered": answered,
+            "coverage": answered / len(confidence),
+            "risk": errors[last] / answered,
+            "low": low,
+            "high": high,
+        }
+    )
+
+
+def at_threshold(scored: pd.DataFrame, threshold: float) -> dict[str, Any]:
+    """Return `answered`, `to_person`, `coverage` and the `accuracy` of what is answered."""
+    answered = scored[scored["confidence"] >= threshold]
+    return {
+        "answered": len(answered),
+        "to_person": len(scored) - len(answered),
+        "coverage": len(answered) / len(scored),
+        "accuracy": proportion(int(answered["correct"].sum()), len(answered)),
+    }
+
+
+def roc_points(scored: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Return false_positive_rate, true_positive_rate, threshold of `label` against the rest.
+
+    Empty when the set has no image of the label or no other image.
+    """
+    positive = scored["truth"] == label
+    if not positive.any() or positive.all():
+        return pd.DataFrame(columns=["false_positive_rate", "true_positive_rate", "threshold"])
+    false_rate, true_rate, thresholds = roc_curve(positive, scored[f"p_{label}"])
+    return pd.DataFrame(
+        {
+            "false_positive_rate": false_rate,
+            "true_positive_rate": true_rate,
+            "threshold": thresholds,
+        }
+    )
+
+
+def precision_recall_points(scored: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Return recall, precision, threshold of `label` against the rest, by falling threshold.
+
+    The first row is recall 0, precision 1 by convention. Empty when no image has the label.
+    """
+    positive = scored["truth"] == label
+    if not positive.any():
+        return pd.DataFrame(columns=["recall", "precision", "threshold"])
+    precision, recall, thresholds = precision_recall_curve(
+        positive, scored[f"p_{label}"], drop_intermediate=True
+    )
+    return pd.DataFrame(
+        {
+            "recall": recall[::-1],
+            "precision": precision[::-1],
+            "threshold": np.append(thresholds, np.inf)[::-1],
+        }
+    )
