@@ -5,7 +5,7 @@ predictions, score. Values are fractions of 1; limits are 95 %. A figure that do
 None. No model is loaded here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,6 @@ from faster_coco_eval import COCO, COCOeval_faster
 from core.learning.metrics import Floats, proportion
 from core.taxonomy import CELL_KINDS
 
-Size = tuple[int, int]
-
 MAX_DETECTIONS = 1000
 """Boxes of one kind counted per image; a field can hold more than COCO's usual 100 red cells."""
 DEFAULT_THRESHOLD = 0.5
@@ -25,22 +23,24 @@ DEFAULT_THRESHOLD = 0.5
 def detection_metrics(
     truth: pd.DataFrame,
     prediction: pd.DataFrame,
-    sizes: Mapping[str, Size],
+    files: Collection[str],
     *,
     thresholds: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return average precision, precision and recall per kind, and how well cells are counted.
 
-    `sizes` has (width, height) in pixels of every image of the set, also of those without boxes.
+    `files` names every image of the set, also those without boxes.
     `map50` and `map50_95` are COCO's average precision at IoU .5 and the mean over .5 to .95 in
     steps of .05, averaged over the kinds that occur; they use every prediction handed in.
     `precision`, `recall` and the counts use predictions at or above the kind's threshold
-    (.5 unless given), matched at IoU .5. Raises ValueError when a box names an unknown image.
+    (.5 unless given), matched at IoU .5. Raises ValueError when a box lies in another image.
     """
-    limits = {kind: (thresholds or {}).get(kind, DEFAULT_THRESHOLD) for kind in CELL_KINDS}
+    limits: dict[str, float] = {
+        kind: (thresholds or {}).get(kind, DEFAULT_THRESHOLD) for kind in CELL_KINDS
+    }
     kept = above(prediction, limits)
-    average = _average_precision(_evaluate(truth, prediction, sizes))
-    found = _recall(_evaluate(truth, kept, sizes))
+    average = _average_precision(_evaluate(truth, prediction, files))
+    found = _recall(_evaluate(truth, kept, files))
     per_kind: dict[str, dict[str, Any]] = {}
     for i, kind in enumerate(CELL_KINDS):
         truths = int((truth["kind"] == kind).sum())
@@ -55,14 +55,14 @@ def detection_metrics(
             "predictions": predictions,
             "threshold": limits[kind],
         }
-    white = count_pairs(truth, kept, sizes, "wbc")
+    white = count_pairs(truth, kept, files, "wbc")
     return {
-        "images": len(sizes),
+        "images": len(files),
         "map50": _mean([figures["map50"] for figures in per_kind.values()]),
         "map50_95": _mean([figures["map50_95"] for figures in per_kind.values()]),
         "per_kind": per_kind,
         "wbc_count_exact": proportion(int((white["truth"] == white["found"]).sum()), len(white)),
-        **_count_error(count_pairs(truth, kept, sizes, "rbc")),
+        **_count_error(count_pairs(truth, kept, files, "rbc")),
     }
 
 
@@ -72,7 +72,7 @@ def above(prediction: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataF
 
 
 def count_pairs(
-    truth: pd.DataFrame, prediction: pd.DataFrame, files: Mapping[str, Any] | list[str], kind: str
+    truth: pd.DataFrame, prediction: pd.DataFrame, files: Collection[str], kind: str
 ) -> pd.DataFrame:
     """Return file, truth, found: the number of cells of a kind in every image of `files`."""
     pairs = pd.DataFrame(index=pd.Index(list(files), name="file"))
@@ -83,14 +83,14 @@ def count_pairs(
 
 
 def detection_curves(
-    truth: pd.DataFrame, prediction: pd.DataFrame, sizes: Mapping[str, Size]
+    truth: pd.DataFrame, prediction: pd.DataFrame, files: Collection[str]
 ) -> pd.DataFrame:
     """Return kind, recall, precision, score at IoU .5: 101 points for every kind that occurs.
 
     Precision is interpolated as COCO does: the best at this recall or a higher one. Points past
     the highest recall reached are left out.
     """
-    result = _evaluate(truth, prediction, sizes)
+    result = _evaluate(truth, prediction, files)
     precision, scores = result.eval["precision"], result.eval["scores"]
     frames = []
     for i, kind in enumerate(CELL_KINDS):
@@ -109,22 +109,19 @@ def detection_curves(
 
 
 def _evaluate(
-    truth: pd.DataFrame, prediction: pd.DataFrame, sizes: Mapping[str, Size]
+    truth: pd.DataFrame, prediction: pd.DataFrame, files: Collection[str]
 ) -> COCOeval_faster:
     """Run COCO's evaluation of boxes.
 
     `eval["precision"]` is IoU thresholds (10) x recalls (101) x kinds x areas x limits.
     """
-    numbers = {file: number for number, file in enumerate(sizes, 1)}
+    numbers = {file: number for number, file in enumerate(files, 1)}
     if unknown := (set(truth["file"]) | set(prediction["file"])) - set(numbers):
-        raise ValueError(f"boxes of images without a size: {sorted(unknown)[:5]}")
+        raise ValueError(f"boxes of images that are not in the set: {sorted(unknown)[:5]}")
     reference = COCO(
         {
             "info": {},
-            "images": [
-                {"id": numbers[file], "file_name": file, "width": width, "height": height}
-                for file, (width, height) in sizes.items()
-            ],
+            "images": [{"id": number, "file_name": file} for file, number in numbers.items()],
             "categories": [{"id": i, "name": kind} for i, kind in enumerate(CELL_KINDS, 1)],
             "annotations": [
                 {"id": i, "area": box["bbox"][2] * box["bbox"][3], "iscrowd": 0, **box}

@@ -11,7 +11,7 @@ from core.errors import DataError, InputError
 from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer
 from core.learning.datasets import YOLO_KINDS, KindBox, open_set, yolo_boxes
-from core.learning.metrics import detection_metrics
+from core.learning.detection_metrics import detection_metrics
 from core.results import Pixels
 from core.settings import Settings
 

@@ -29,6 +29,8 @@ CALIBRATION_BINS = 15
 """Equal-width bins of the top probability (Guo et al. 2017, ICML)."""
 BOOTSTRAP_ROUNDS = 2000
 BOOTSTRAP_SEED = 0
+UNANSWERED = "none"
+"""The prediction where the model gave no type any probability."""
 UNKNOWN: Estimate = {"value": None, "low": None, "high": None}
 
 
@@ -36,7 +38,8 @@ def wilson(count: ArrayLike, total: ArrayLike) -> tuple[Floats, Floats]:
     """Return Wilson's score limits of proportions (1927, JASA 22:209); (0, 1) where total is 0."""
     counts, totals = np.broadcast_arrays(np.asarray(count, float), np.asarray(total, float))
     low, high = proportion_confint(counts, np.maximum(totals, 1), method="wilson")
-    return np.where(totals > 0, low, 0.0), np.where(totals > 0, high, 1.0)
+    # Rounding can put a limit a hair outside 0..1.
+    return np.where(totals > 0, np.clip(low, 0, 1), 0), np.where(totals > 0, np.clip(high, 0, 1), 1)
 
 
 def proportion(count: float, total: float) -> Estimate:
@@ -53,7 +56,7 @@ def restrict(
     """Keep the columns of `labels` and let each row sum to 1 again.
 
     `probabilities` is n x len(all_labels). Returns n x len(labels), and the share of rows whose
-    largest probability lies on a label left out. A row with nothing left becomes uniform.
+    largest probability lies on a label left out. A row with nothing left stays zero.
     Raises ValueError when shapes, labels or probabilities do not fit.
     """
     full = np.asarray(probabilities, dtype=np.float64)
@@ -66,24 +69,28 @@ def restrict(
     columns = [list(all_labels).index(label) for label in labels]
     kept = full[:, columns]
     mass = kept.sum(axis=1, keepdims=True)
-    scaled = np.divide(kept, mass, out=np.full_like(kept, 1 / len(labels)), where=mass > 0)
-    return scaled, float(np.mean(~np.isin(full.argmax(axis=1), columns)))
+    scaled = np.divide(kept, mass, out=np.zeros_like(kept), where=mass > 0)
+    elsewhere = ~np.isin(full.argmax(axis=1), columns) & (full.max(axis=1) > 0)
+    return scaled, float(elsewhere.mean())
 
 
 def score(truth: Sequence[str], probabilities: Floats, labels: Sequence[str]) -> pd.DataFrame:
     """Return one row an image: truth, prediction, confidence, correct and `p_<label>`.
 
-    The prediction is the largest of n x k `probabilities`, its probability the confidence.
+    The prediction is the largest of n x k `probabilities`, its probability the confidence. A row
+    of zeros (no cell was found in the field) is `UNANSWERED`: confidence 0 and never correct.
     """
     if len(truth) != len(probabilities):
         raise ValueError(f"{len(truth)} labels for {len(probabilities)} rows of probabilities")
     if unknown := set(truth) - set(labels):
         raise ValueError(f"labels of the set that are not scored: {sorted(unknown)}")
     scored = pd.DataFrame(probabilities, columns=[f"p_{label}" for label in labels])
+    confidence = probabilities.max(axis=1)
     prediction = np.asarray(labels, dtype=object)[probabilities.argmax(axis=1)]
+    prediction[confidence == 0] = UNANSWERED
     scored.insert(0, "truth", np.asarray(truth, dtype=object))
     scored.insert(1, "prediction", prediction)
-    scored.insert(2, "confidence", probabilities.max(axis=1))
+    scored.insert(2, "confidence", confidence)
     scored.insert(3, "correct", scored["truth"] == scored["prediction"])
     return scored
 
@@ -113,12 +120,14 @@ def classification_metrics(
     `probabilities` is n x k with columns `all_labels`, which are `labels` unless given: a set that
     has fewer types is scored over its own labels (see `restrict`), and `outside_labels` is the
     share of images that the model would call another type. `confusion` has truth in rows and
-    prediction in columns. Means over classes leave out classes without images.
+    prediction in columns; `unanswered` counts by true label the images without an answer, which
+    are errors. `nll` is over answered images. Means over classes leave out classes without images.
     """
     labels = list(labels)
     kept, outside = restrict(probabilities, all_labels or labels, labels)
     scored = score(truth, kept, labels)
-    matrix = confusion_matrix(scored["truth"], scored["prediction"], labels=labels)
+    # One more row and column hold what was not answered; the row is always empty.
+    matrix = confusion_matrix(scored["truth"], scored["prediction"], labels=[*labels, UNANSWERED])
     per_class = {label: _class_figures(scored, matrix, i) for i, label in enumerate(labels)}
     present = [figures for figures in per_class.values() if figures["support"]]
     one_hot = scored["truth"].to_numpy()[:, None] == np.asarray(labels, dtype=object)[None, :]
@@ -131,11 +140,12 @@ def classification_metrics(
         "macro_f1": _bootstrapped(matrix, np.mean([f["f1"]["value"] for f in present])),
         "ece": _expected_calibration_error(bins),
         "brier": float(np.mean(((kept - one_hot) ** 2).sum(axis=1))),
-        "nll": float(-np.log(np.clip(kept[one_hot], np.finfo(float).eps, 1)).mean()),
+        "nll": _negative_log_likelihood(kept[one_hot][scored["prediction"] != UNANSWERED]),
         "roc_auc": _mean_of(present, "roc_auc"),
         "average_precision": _mean_of(present, "average_precision"),
         "outside_labels": outside,
-        "confusion": matrix.tolist(),
+        "confusion": matrix[:-1, :-1].tolist(),
+        "unanswered": matrix[:-1, -1].tolist(),
         "per_class": per_class,
     }
 
@@ -202,6 +212,12 @@ def _bootstrapped(matrix: NDArray[np.int64], value: float) -> Estimate:
 def _mean_of(present: Sequence[dict[str, Any]], key: str) -> float | None:
     values = [figures[key] for figures in present if figures[key] is not None]
     return float(np.mean(values)) if values else None
+
+
+def _negative_log_likelihood(of_truth: Floats) -> float | None:
+    if len(of_truth) == 0:
+        return None
+    return float(-np.log(np.clip(of_truth, np.finfo(float).eps, 1)).mean())
 
 
 def _expected_calibration_error(bins: pd.DataFrame) -> float:
