@@ -83,11 +83,12 @@ def field_view(pictures: list[shared.Picture[StageResult]]) -> None:
                 persist_state="session",
             )
             opacity = percent / 100
-        st.plotly_chart(
-            evidence_figure(picture.jpeg, result, (picture.width, picture.height), opacity),
-            key=f"{NAME}_drawing",
-            config={"scrollZoom": True, "displaylogo": False},
-            alt=f"Field {result.file} with the evidence map of the likeliest class",
+        size = (picture.width, picture.height)
+        width = 360 if shared.on_phone() else 480
+        shared.picture_chart(
+            evidence_figure(picture.jpeg, result, size, opacity, width),
+            f"{NAME}_drawing",
+            f"Field {result.file} with the evidence map of the likeliest class",
         )
         if result.evidence is not None:
             st.caption(

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Generic, TypeVar
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from core.errors import InputError, ModelError
@@ -56,6 +57,19 @@ def analyse_field(image: FieldImage) -> FieldAnalysis:
 def stage_field(image: FieldImage) -> StageResult:
     """Grade a field; the same bytes are graded once in this process, whoever brings them."""
     return get_analyzer().stage(image)
+
+
+def on_phone() -> bool:
+    """Tell whether the browser says it is a phone's, where columns lie below each other."""
+    return "Mobi" in st.context.headers.get("User-Agent", "")
+
+
+def picture_chart(figure: go.Figure, key: str, alt: str) -> None:
+    """Draw a picture that can be zoomed and moved; phones have no room for the tool bar."""
+    config = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
+    if not on_phone():
+        config["displayModeBar"] = "hover"
+    st.plotly_chart(figure, key=key, config=config, alt=alt)
 
 
 def plain(text: str) -> str:
@@ -271,6 +285,7 @@ def choose_field(name: str, pictures: Sequence[Picture]) -> int:
             format_func=lambda i: f"{i + 1} · {pictures[i].result.file}",
             key=key,
             persist_state="session",
+            width=420,
         )
         for label, icon, by, end in (
             ("Previous", ":material/chevron_left:", -1, 0),

@@ -142,11 +142,10 @@ def field_view(pictures: list[shared.Picture[FieldAnalysis]]) -> None:
         if analysis.refused:
             st.warning(analysis.refused, title="Refused", icon=":material/block:")
         found = len(analysis.white_cells())
-        st.plotly_chart(
-            field_figure(picture.jpeg, analysis, kinds),
-            key=f"{NAME}_drawing",
-            config={"scrollZoom": True, "displaylogo": False},
-            alt=f"Field {analysis.file} with {found} white cells boxed and numbered",
+        shared.picture_chart(
+            field_figure(picture.jpeg, analysis, kinds, 360 if shared.on_phone() else 720),
+            f"{NAME}_drawing",
+            f"Field {analysis.file} with {found} white cells boxed and numbered",
         )
         st.caption(
             "Colour is the type. Solid: classified. Dashed: uncertain. Dotted grey: not a white "

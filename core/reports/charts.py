@@ -54,7 +54,8 @@ def _data_uri(jpeg: bytes) -> str:
 def _picture_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Figure:
     """Lay a picture of `size` (width, height) under axes in its pixels, y down, aspect kept.
 
-    `shown_width` is its width on a desktop page; narrower screens letterbox it below.
+    `shown_width` is the width in CSS pixels it will have on the page, about; the figure's height
+    follows from it.
     """
     width, height = size
     figure = go.Figure()
@@ -82,7 +83,7 @@ def _picture_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.
         maxallowed=height,
     )
     figure.update_layout(
-        height=int(np.clip(shown_width * height / width, 280, 620)),
+        height=int(np.clip(shown_width * height / width, 240, 620)),
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         dragmode="pan",
         hovermode="closest",
@@ -123,13 +124,16 @@ def _outlines(cells: Sequence[tuple[int, Cell]]) -> tuple[list[float | None], li
 
 
 def field_figure(
-    jpeg: bytes, analysis: FieldAnalysis, kinds: Iterable[CellKind] = ("wbc",)
+    jpeg: bytes,
+    analysis: FieldAnalysis,
+    kinds: Iterable[CellKind] = ("wbc",),
+    shown_width: int = 720,
 ) -> go.Figure:
     """Draw the picture with its cells: colour by type, line style by status, number beside.
 
     `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn.
     """
-    figure = _picture_figure(jpeg, (analysis.width, analysis.height), shown_width=720)
+    figure = _picture_figure(jpeg, (analysis.width, analysis.height), shown_width)
     shown = set(kinds)
     groups: dict[_Group, list[tuple[int, Cell]]] = {}
     for number, cell in enumerate(analysis.cells, 1):
@@ -196,14 +200,18 @@ def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> No
 
 
 def evidence_figure(
-    jpeg: bytes, result: StageResult, size: tuple[int, int], opacity: float
+    jpeg: bytes,
+    result: StageResult,
+    size: tuple[int, int],
+    opacity: float,
+    shown_width: int = 480,
 ) -> go.Figure:
     """Draw the evidence map of the named class over the picture of `size` (width, height).
 
     With `opacity` 0, or without a map, the plain picture is drawn.
     """
     width, height = size
-    figure = _picture_figure(jpeg, size, shown_width=480)
+    figure = _picture_figure(jpeg, size, shown_width)
     if result.evidence is None or opacity == 0:
         figure.add_scatter(x=[], y=[], showlegend=False)
         return figure
@@ -303,10 +311,18 @@ def _stack(
     figure.update_yaxes(automargin=True, autorange="reversed")
     figure.update_layout(
         barmode="stack",
-        height=150 + 46 * len(bars),
+        height=190 + 46 * len(bars),
         bargap=0.35,
         margin={"l": 0, "r": 10, "t": 0, "b": 0},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
+        legend={
+            "orientation": "h",
+            "xref": "container",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+            "maxheight": 0.9,
+        },
         showlegend=True,
     )
     return figure
