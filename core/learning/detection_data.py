@@ -205,9 +205,13 @@ def _target(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class TrainingFields(keras.utils.PyDataset):
-    """Endless random views of labelled pictures, `steps` batches an epoch."""
+    """Endless random views of labelled pictures, `steps` batches an epoch.
 
-    def __init__(
+    `groups` are lists of pictures with their share; `strong` and `mosaics` the shares of views
+    that are strongly changed in look and that join four pictures.
+    """
+
+    def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
         self,
         groups: Sequence[tuple[Sequence[Labelled], float]],
         size: int,
@@ -215,8 +219,11 @@ class TrainingFields(keras.utils.PyDataset):
         batch: int,
         steps: int,
         seed: int,
+        strong: float,
+        mosaics: float,
     ) -> None:
         super().__init__(workers=2, max_queue_size=6)
+        self.strong, self.mosaics = strong, mosaics
         self.groups, self.size, self.batch, self.steps, self.seed = (
             groups,
             size,
@@ -244,11 +251,11 @@ class TrainingFields(keras.utils.PyDataset):
         pixels = np.empty((self.batch, self.size, self.size, 3), np.float32)
         targets = np.empty((self.batch, MAX_BOXES, 5), np.float32)
         for k in range(self.batch):
-            if rng.random() < 0.15:
+            if rng.random() < self.mosaics:
                 view = _mosaic([self._draw(rng) for _ in range(4)], self.size, rng)
             else:
                 view = _random_view(self._draw(rng), self.size, rng)
-            strength = augment.STRONG if rng.random() < 0.5 else augment.MILD
+            strength = augment.STRONG if rng.random() < self.strong else augment.MILD
             pixels[k] = augment.look(view.pixels, rng, strength)
             targets[k] = _target(view.boxes)
         return pixels, targets
