@@ -1,0 +1,51 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: help run test lint format evaluate bench train examples clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-ready: requirements.txt constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.dev-ready: requirements-dev.txt $(VENV)/.run-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+run: $(VENV)/.run-ready ## Set up and serve the app
+	@echo "Leukoscope: http://localhost:$(PORT)"
+	$(BIN)/python -m core serve --port $(PORT)
+
+test: lint ## Set up, check style and types, run all tests with coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+lint: $(VENV)/.dev-ready ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev-ready ## Put the code into the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+evaluate: $(VENV)/.run-ready ## Measure every model again on its test sets
+	for what in detector wbc attributes all_stage; do $(BIN)/python -m core evaluate $$what --out /dev/null || exit 1; done
+
+bench: $(VENV)/.run-ready ## Time the models and the whole way of a field
+	$(BIN)/python -m core bench
+
+train: $(VENV)/.run-ready ## Train all models (about two hours on two cores)
+	for model in detector wbc all_stage; do $(BIN)/python -m core train $$model || exit 1; done
+
+examples: $(VENV)/.run-ready ## Draw the made example slides again
+	$(BIN)/python -m core.imaging.made assets/examples
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

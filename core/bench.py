@@ -1,0 +1,120 @@
+"""`python -m core bench`: times and sizes, measured in one run on made pictures.
+
+Absolute times depend on the machine; the ratios within one run are what to compare.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.settings import PROJECT_ROOT, get_settings
+
+_REPEATS = 20
+_STARTS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m core bench`."""
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures here")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write and return the exit status."""
+    text = json.dumps(measure(), indent=1) + "\n"
+    if args.out is None:
+        sys.stdout.write(text)
+    else:
+        args.out.write_text(text)
+    return 0
+
+
+def measure() -> dict[str, Any]:
+    """Return all figures: times in milliseconds or seconds as their names say, sizes in MB."""
+    from core.imaging.made import make_field
+    from core.imaging.overlay import crop_cell
+    from core.inference.analyzer import Analyzer
+    from core.inference.classifier import central_box
+    from core.inference.card import MODEL_NAMES, model_path
+    from core.results import FieldImage, ImageProperties
+
+    memory_before = _resident_megabytes()
+    analyzer = Analyzer()
+    pixels = make_field(1, 640, 480, white_cells=3, red_cell_pixels=60).pixels
+    properties = ImageProperties("PNG", "RGB", 8, pixels.nbytes)
+    field = FieldImage("made", pixels, "", properties)
+    crop = crop_cell(pixels, central_box(pixels), size=160)
+    field_ms = _median_ms(lambda: analyzer.analyze(field))
+    cell_ms = _median_ms(lambda: analyzer.classifier.probabilities(pixels, central_box(pixels)))
+    stage_ms = _median_ms(lambda: analyzer.stage_grader.grade(field))
+    memory_after = _resident_megabytes()
+    keras_ms = _keras_predict_ms(crop)
+    answer_s = _start_seconds(
+        ["-m", "core", "analyze", str(PROJECT_ROOT / "assets" / "examples" / "made_1.jpg")]
+    )
+    tensorflow_s = _start_seconds(["-c", "import tensorflow"])
+    return {
+        "processors": os.cpu_count(),
+        "field_640x480_ms": field_ms,
+        "cell_ms": cell_ms,
+        "all_stage_field_ms": stage_ms,
+        "keras_predict_one_crop_ms": keras_ms,
+        "crops_per_keras_predict": keras_ms / cell_ms,
+        "fields_per_keras_predict": keras_ms / field_ms,
+        "first_answer_command_line_s": answer_s,
+        "import_tensorflow_s": tensorflow_s,
+        "first_answer_per_import_tensorflow": answer_s / tensorflow_s,
+        "models_resident_megabytes": memory_after - memory_before,
+        "process_resident_megabytes": memory_after,
+        "model_file_megabytes": {
+            name: model_path(name).stat().st_size / 1e6 for name in MODEL_NAMES
+        },
+    }
+
+
+def _median_ms(call: Callable[[], object]) -> float:
+    call()
+    times = []
+    for _ in range(_REPEATS):
+        started = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times)
+
+
+def _keras_predict_ms(crop: Any) -> float:
+    """Return the time of `Model.predict` on one crop: what a plain Keras app does an image."""
+    from core.learning.architectures import wbc_network
+    from core.taxonomy import CELL_TYPES
+
+    # The time does not depend on the weights' values.
+    network = wbc_network(len(CELL_TYPES))
+    batch = crop[None].astype("float32")
+    return _median_ms(lambda: network.predict(batch, verbose=0))
+
+
+def _start_seconds(arguments: list[str]) -> float:
+    times = []
+    for _ in range(_STARTS):
+        started = time.perf_counter()
+        subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            [sys.executable, *arguments],
+            cwd=PROJECT_ROOT,
+            check=True,
+            capture_output=True,
+            env=os.environ | {"LEUKOSCOPE_MODELS": str(get_settings().models)},
+        )
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
+
+
+def _resident_megabytes() -> float:
+    """Return this process's resident memory in MB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
