@@ -84,9 +84,8 @@ def field_view(pictures: list[shared.Picture[StageResult]]) -> None:
             )
             opacity = percent / 100
         size = (picture.width, picture.height)
-        width = 360 if shared.on_phone() else 480
         shared.picture_chart(
-            evidence_figure(picture.jpeg, result, size, opacity, width),
+            evidence_figure(picture.jpeg, result, size, opacity, shared.shown_width(480)),
             f"{NAME}_drawing",
             f"Field {result.file} with the evidence map of the likeliest class",
         )
@@ -134,7 +133,9 @@ def show_files(desk: shared.Desk) -> None:
     )
     patients = desk.patients()
     st.plotly_chart(
-        stages_figure({p: [f.result for f in desk.of_patient(p)] for p in patients}),
+        stages_figure(
+            {p: [f.result for f in desk.of_patient(p)] for p in patients}, shared.shown_width(900)
+        ),
         key=f"{NAME}_patients",
         config={"displayModeBar": False},
         alt="Share of fields by class for each patient",

@@ -89,7 +89,7 @@ def show_example() -> None:
         st.error(str(error), title="The models cannot be used", icon=":material/error:")
         return
     shared.picture_chart(
-        field_figure(jpeg, analysis, shown_width=360 if shared.on_phone() else 560),
+        field_figure(jpeg, analysis, shown_width=shared.shown_width(560)),
         "overview_drawing",
         "A made slide with its white cells boxed and named",
     )

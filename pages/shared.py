@@ -27,6 +27,7 @@ R = TypeVar("R", FieldAnalysis, StageResult)
 MOST_PICTURES = 500
 PICTURE_TYPES = ["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp"]
 UNNAMED = "Unnamed"
+PHONE_WIDTH = 360
 _CROP_SIDE = 96
 _BY_CONTENT = {FieldImage: attrgetter("sha256")}
 
@@ -59,8 +60,16 @@ def stage_field(image: FieldImage) -> StageResult:
     return get_analyzer().stage(image)
 
 
+def shown_width(desktop: int) -> int:
+    """Return about how wide a drawing will be, in CSS pixels; a phone says in its name it is one.
+
+    Figures must know their height beforehand, and it follows from their width.
+    """
+    return PHONE_WIDTH if on_phone() else desktop
+
+
 def on_phone() -> bool:
-    """Tell whether the browser says it is a phone's, where columns lie below each other."""
+    """Tell whether the browser is a phone's."""
     return "Mobi" in st.context.headers.get("User-Agent", "")
 
 

@@ -143,7 +143,7 @@ def field_view(pictures: list[shared.Picture[FieldAnalysis]]) -> None:
             st.warning(analysis.refused, title="Refused", icon=":material/block:")
         found = len(analysis.white_cells())
         shared.picture_chart(
-            field_figure(picture.jpeg, analysis, kinds, 360 if shared.on_phone() else 720),
+            field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
             f"{NAME}_drawing",
             f"Field {analysis.file} with {found} white cells boxed and numbered",
         )
@@ -315,7 +315,7 @@ def show_files(desk: shared.Desk) -> None:
     if len(counted) < 2:
         return
     st.plotly_chart(
-        patients_figure(counted),
+        patients_figure(counted, shared.shown_width(900)),
         key=f"{NAME}_patients",
         config={"displayModeBar": False},
         alt="Share of each white cell type by patient",

@@ -31,6 +31,10 @@ _STATUS_NAMES: dict[Status, str] = {
     "out_of_scope": ", not a white cell",
 }
 _BAND = "rgba(128, 128, 128, 0.3)"
+_LEGEND_SYMBOL, _LEGEND_CHARACTER, _LEGEND_ROW = 50, 7, 20
+"""Size of a legend entry in CSS pixels: before the text, a letter of it, the height of a row."""
+_ROW_LABEL = 130
+"""Width in CSS pixels of the names beside bars, about."""
 _PLATE = 0.06
 """Height of a number's plate as a share of the picture's height, about."""
 _EVIDENCE_SIDE = 64
@@ -49,6 +53,36 @@ _Group = tuple[CellKind, str | None, Status]
 
 def _data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
+
+
+def _top_legend(figure: go.Figure, width: int) -> None:
+    """Put the legend over the figure and make the figure higher by its rows.
+
+    Plotly would take the room from the drawing. It lays entries in one row if they fit into the
+    `width` of the drawing, else in columns as wide as the widest.
+    """
+    names = [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]
+    entries = [_LEGEND_SYMBOL + _LEGEND_CHARACTER * len(name) for name in names]
+    columns = len(names) if sum(entries) <= width else max(1, width // max(entries))
+    rows = -(-len(names) // columns)
+    room = _LEGEND_ROW * rows + 10
+    figure.update_layout(
+        height=figure.layout.height + room,
+        margin={"t": room},
+        showlegend=True,
+        legend={
+            "orientation": "h",
+            "xref": "container",
+            "yref": "container",
+            "x": 0,
+            "y": 1,
+            "xanchor": "left",
+            "yanchor": "top",
+            "traceorder": "normal",
+            "title": None,
+            "maxheight": room + 1,
+        },
+    )
 
 
 def _picture_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Figure:
@@ -171,10 +205,8 @@ def field_figure(
     for number, cell in analysis.white_cells():
         if "wbc" in shown:
             _number_plate(figure, number, cell, analysis.height)
-    figure.update_layout(
-        showlegend=bool(groups),
-        legend={"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "title": None},
-    )
+    if groups:
+        _top_legend(figure, shown_width)
     return figure
 
 
@@ -280,16 +312,18 @@ def differential_figure(differential: Differential) -> go.Figure:
     figure.update_xaxes(title="Share of white cells, %", range=[-1, 101], zeroline=False)
     figure.update_yaxes(automargin=True)
     figure.update_layout(
-        height=340,
-        margin={"l": 0, "r": 10, "t": 30, "b": 0},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        showlegend=True,
+        height=310,
+        margin={"l": 0, "r": 10, "t": 0, "b": 0},
     )
+    _top_legend(figure, width=300)
     return figure
 
 
 def _stack(
-    bars: Mapping[str, str], segments: Sequence[tuple[str, str, list[float], list[str]]], axis: str
+    bars: Mapping[str, str],
+    segments: Sequence[tuple[str, str, list[float], list[str]]],
+    axis: str,
+    shown_width: int,
 ) -> go.Figure:
     """Stack horizontal bars; each segment is name, colour, widths in percent and hover texts."""
     figure = go.Figure()
@@ -311,24 +345,15 @@ def _stack(
     figure.update_yaxes(automargin=True, autorange="reversed")
     figure.update_layout(
         barmode="stack",
-        height=190 + 46 * len(bars),
+        height=80 + 46 * len(bars),
         bargap=0.35,
         margin={"l": 0, "r": 10, "t": 0, "b": 0},
-        legend={
-            "orientation": "h",
-            "xref": "container",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-            "maxheight": 0.9,
-        },
-        showlegend=True,
     )
+    _top_legend(figure, shown_width - _ROW_LABEL)
     return figure
 
 
-def patients_figure(differentials: Mapping[str, Differential]) -> go.Figure:
+def patients_figure(differentials: Mapping[str, Differential], shown_width: int = 900) -> go.Figure:
     """Stack the shares of leukocyte types for every patient; exact limits on hover."""
     bars = {name: f"{escape(name)} (n = {d.total})" for name, d in differentials.items()}
     keys = list(next(iter(differentials.values())).shares)
@@ -344,7 +369,7 @@ def patients_figure(differentials: Mapping[str, Differential]) -> go.Figure:
         )
         for key in keys
     ]
-    return _stack(bars, segments, "Share of classified white cells, %")
+    return _stack(bars, segments, "Share of classified white cells, %", shown_width)
 
 
 def probabilities_figure(result: StageResult) -> go.Figure:
@@ -371,7 +396,9 @@ def probabilities_figure(result: StageResult) -> go.Figure:
     return figure
 
 
-def stages_figure(results: Mapping[str, Sequence[StageResult]]) -> go.Figure:
+def stages_figure(
+    results: Mapping[str, Sequence[StageResult]], shown_width: int = 900
+) -> go.Figure:
     """Stack for every patient the share of fields by class; exact limits on hover."""
     bars = {name: f"{escape(name)} (n = {len(fields)})" for name, fields in results.items()}
 
@@ -396,4 +423,4 @@ def stages_figure(results: Mapping[str, Sequence[StageResult]]) -> go.Figure:
     segments = [segment(stage.name, stage.colour, count(key)) for key, stage in STAGES.items()]
     undecided = [sum(r.status != "classified" for r in fields) for fields in results.values()]
     segments.append(segment("Uncertain or refused", UNDETERMINED_COLOUR, undecided))
-    return _stack(bars, segments, "Share of fields, %")
+    return _stack(bars, segments, "Share of fields, %", shown_width)
