@@ -137,7 +137,7 @@ def classification_metrics(
         "labels": labels,
         "accuracy": proportion(int(np.trace(matrix)), len(scored)),
         "balanced_accuracy": _mean_of_proportions([f["recall"] for f in present]),
-        "macro_f1": _bootstrapped(matrix, np.mean([f["f1"]["value"] for f in present])),
+        "macro_f1": _macro_f1(matrix, [f["f1"] for f in present]),
         "ece": _expected_calibration_error(bins),
         "brier": float(np.mean(((kept - one_hot) ** 2).sum(axis=1))),
         "nll": _negative_log_likelihood(kept[one_hot][scored["prediction"] != UNANSWERED]),
@@ -190,13 +190,14 @@ def _mean_of_proportions(parts: Sequence[Estimate]) -> Estimate:
     }
 
 
-def _bootstrapped(matrix: NDArray[np.int64], value: float) -> Estimate:
-    """Limits of macro-F1: percentiles over resampled images.
+def _macro_f1(matrix: NDArray[np.int64], parts: Sequence[Estimate]) -> Estimate:
+    """Mean F1; limits are the wider of MOVER and a percentile bootstrap over images.
 
-    Drawing images with replacement is a multinomial draw over the cells of the matrix. Classes
-    share errors, so their F1 are not independent and MOVER would be too narrow. With no error at
-    all the limits close on 1.
+    Classes share errors, so their F1 are not independent and MOVER alone is too narrow; the
+    bootstrap alone closes on 1 when no error was seen. Drawing images with replacement is a
+    multinomial draw over the cells of the matrix.
     """
+    estimate = _mean_of_proportions(parts)
     total = matrix.sum()
     draws = np.random.default_rng(BOOTSTRAP_SEED).multinomial(
         total, matrix.ravel() / total, size=BOOTSTRAP_ROUNDS
@@ -205,8 +206,9 @@ def _bootstrapped(matrix: NDArray[np.int64], value: float) -> Estimate:
     hits = np.diagonal(draws, axis1=1, axis2=2)
     either = draws.sum(axis=1) + draws.sum(axis=2)
     f1 = np.divide(2 * hits, either, out=np.full(hits.shape, np.nan), where=either > 0)
-    low, high = np.quantile(np.nanmean(f1[:, matrix.sum(axis=1) > 0], axis=1), [0.025, 0.975])
-    return {"value": float(value), "low": float(min(low, value)), "high": float(max(high, value))}
+    limits = np.quantile(np.nanmean(f1[:, matrix.sum(axis=1) > 0], axis=1), [0.025, 0.975])
+    _, low, high = np.array([estimate[key] for key in ("value", "low", "high")], float)
+    return estimate | {"low": float(min(low, limits[0])), "high": float(max(high, limits[1]))}
 
 
 def _mean_of(present: Sequence[dict[str, Any]], key: str) -> float | None:

@@ -21,12 +21,12 @@ Cell = tuple[str, str]
 # From each theme's own background to its own accent: a share of zero vanishes in the page.
 _LIGHT_SCALE = [[0, "#F5F1F5"], [0.15, "#D9BBD4"], [1, "#7A2E6B"]]
 _DARK_SCALE = [[0, "#221E2A"], [0.15, "#4E3450"], [1, "#D58BC4"]]
-_MAIN = "#7A5CA8"
-_SECOND = "#D98A00"
+MAIN = "#7A5CA8"
+SECOND = "#D98A00"
 _GREY = "#888888"
 _BAND = "rgba(122, 92, 168, 0.22)"
-_DIAGONAL = {"color": _GREY, "width": 1, "dash": "dot"}
-_LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": None}
+HELPER_LINE = {"color": _GREY, "width": 1, "dash": "dot"}
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": None}
 
 
 def _labels(labels: list[str]) -> list[str]:
@@ -98,7 +98,7 @@ def confusion_figure(
             x1=x + 0.48,
             y0=y - 0.48,
             y1=y + 0.48,
-            line={"color": _SECOND, "width": 3},
+            line={"color": SECOND, "width": 3},
         )
     figure.update_xaxes(
         title="Prediction",
@@ -135,7 +135,7 @@ def _unit_square(figure: go.Figure, x: str, y: str) -> go.Figure:
     figure.update_layout(
         height=420,
         margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        legend=_LEGEND_ABOVE,
+        legend=LEGEND_ABOVE,
         hovermode="closest",
         dragmode=False,
     )
@@ -146,7 +146,7 @@ def roc_figure(points: Mapping[str, pd.DataFrame], areas: Mapping[str, float | N
     """Draw one ROC curve a class against the rest; `points` as of `roc_points`, by label."""
     figure = go.Figure()
     figure.add_scatter(
-        x=[0, 100], y=[0, 100], mode="lines", line=_DIAGONAL, hoverinfo="skip", showlegend=False
+        x=[0, 100], y=[0, 100], mode="lines", line=HELPER_LINE, hoverinfo="skip", showlegend=False
     )
     for label, frame in points.items():
         if not frame.empty:
@@ -187,7 +187,7 @@ def reliability_figure(bins: pd.DataFrame) -> go.Figure:
         x=[0, 100],
         y=[0, 100],
         mode="lines",
-        line=_DIAGONAL,
+        line=HELPER_LINE,
         name="Perfect calibration",
         hoverinfo="skip",
     )
@@ -201,11 +201,11 @@ def reliability_figure(bins: pd.DataFrame) -> go.Figure:
             "arrayminus": accuracy - 100 * bins["accuracy_low"],
             "thickness": 1.5,
             "width": 4,
-            "color": _MAIN,
+            "color": MAIN,
         },
         mode="markers",
         # The area of a marker follows the number of images in its bin.
-        marker={"color": _MAIN, "size": 6 + 16 * np.sqrt(bins["count"] / bins["count"].max())},
+        marker={"color": MAIN, "size": 6 + 16 * np.sqrt(bins["count"] / bins["count"].max())},
         customdata=bins["count"],
         name="Images in a bin, with 95 % limits",
         hovertemplate="Confidence %{x:.1f} %<br>Right %{y:.1f} %<br>%{customdata} images"
@@ -223,7 +223,7 @@ def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
             x=coverage,
             y=100 * curve[column],
             mode="lines",
-            line={"width": 0, "color": _MAIN},
+            line={"width": 0, "color": MAIN},
             fill=fill,
             fillcolor=_BAND,
             name="95 % limits",
@@ -235,7 +235,7 @@ def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
         y=100 * curve["risk"],
         customdata=100 * curve["threshold"],
         mode="lines",
-        line={"color": _MAIN, "width": 2},
+        line={"color": MAIN, "width": 2},
         name="Wrong answers",
         hovertemplate="Answered %{x:.1f} %<br>Wrong %{y:.2f} %<br>Threshold %{customdata:.1f} %"
         "<extra></extra>",
@@ -245,7 +245,7 @@ def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
         x=100 * answered["coverage"],
         y=100 * answered["risk"],
         mode="markers",
-        marker={"color": _SECOND, "size": 12},
+        marker={"color": SECOND, "size": 12},
         name="Chosen threshold",
         hoverinfo="skip",
     )
@@ -253,70 +253,6 @@ def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
     _unit_square(figure, "Answered by the model, % of images", "Wrong answers, % of answered")
     figure.update_yaxes(range=[0, min(max(top, 1), 100)])
     return figure
-
-
-def training_figure(history: pd.DataFrame, measure: str) -> go.Figure:
-    """Draw a measure and its `val_` twin over epochs; a line marks where a phase begins."""
-    figure = go.Figure()
-    series = ((measure, "Training", _MAIN), (f"val_{measure}", "Validation", _SECOND))
-    for column, name, colour in series:
-        if column in history:
-            figure.add_scatter(
-                x=history["epoch"],
-                y=history[column],
-                mode="lines+markers" if len(history) < 60 else "lines",
-                marker={"size": 5},
-                line={"color": colour, "width": 2},
-                name=name,
-                hovertemplate="Epoch %{x}: %{y:.4g}<extra></extra>",
-            )
-    _mark_phases(figure, history)
-    figure.update_xaxes(title="Epoch", zeroline=False)
-    figure.update_yaxes(title=measure_name(measure), automargin=True, zeroline=False)
-    figure.update_layout(
-        height=360,
-        margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        legend=_LEGEND_ABOVE | {"y": 1.1},
-        hovermode="closest",
-        dragmode=False,
-    )
-    return figure
-
-
-def learning_rate_figure(history: pd.DataFrame) -> go.Figure:
-    """Draw the learning rate over epochs, on a logarithmic axis."""
-    figure = training_figure(history, "learning_rate")
-    figure.update_yaxes(type="log", dtick=1, exponentformat="power")
-    figure.update_traces(showlegend=False)
-    return figure
-
-
-def measures(history: pd.DataFrame) -> list[str]:
-    """Return the columns that have a `val_` twin, the loss first."""
-    found = [c for c in history.columns if f"val_{c}" in history.columns]
-    return sorted(found, key=lambda column: column != "loss")
-
-
-def measure_name(measure: str) -> str:
-    """Write a column of the history for a page: `type_accuracy` is `Type accuracy`."""
-    return measure.replace("_", " ").capitalize()
-
-
-def _mark_phases(figure: go.Figure, history: pd.DataFrame) -> None:
-    starts = history.loc[history["phase"] != history["phase"].shift()]
-    for start in starts.itertuples():
-        if start.Index > 0:
-            figure.add_vline(x=start.epoch - 0.5, line=_DIAGONAL)
-        figure.add_annotation(
-            x=start.epoch - 0.4,
-            y=1,
-            yref="paper",
-            text=str(start.phase),
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-            font={"size": 12},
-        )
 
 
 def detection_curves_figure(curves: pd.DataFrame, figures: Mapping[str, Any]) -> go.Figure:
@@ -340,13 +276,13 @@ def counts_figure(pairs: pd.DataFrame, kind: str) -> go.Figure:
         x=[0, most],
         y=[0, most],
         mode="lines",
-        line=_DIAGONAL,
+        line=HELPER_LINE,
         hoverinfo="skip",
         showlegend=False,
     )
     for name, rows, colour in (
-        ("Count exact", grouped[right], _MAIN),
-        ("Count off", grouped[~right], _SECOND),
+        ("Count exact", grouped[right], MAIN),
+        ("Count off", grouped[~right], SECOND),
     ):
         figure.add_scatter(
             x=rows["truth"],
