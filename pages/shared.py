@@ -332,17 +332,17 @@ def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str
     if table["refused"].isna().all():
         columns.pop("refused")
 
-    def rename() -> None:
-        for row, change in st.session_state[f"{name}_files"]["edited_rows"].items():
-            pictures[row].patient = (change.get("patient") or "").strip() or UNNAMED
-
-    st.data_editor(
+    edited = st.data_editor(
         table.fillna({"refused": ""}),
         key=f"{name}_files",
-        on_change=rename,
         hide_index=True,
         disabled=[column for column in table.columns if column != "patient"],
         column_order=list(columns),
         column_config=columns,
         alt="A row for each picture with its patient and counts",
     )
+    named = [(patient or "").strip() or UNNAMED for patient in edited["patient"]]
+    if named != [p.patient for p in pictures]:
+        for picture, patient in zip(pictures, named, strict=True):
+            picture.patient = patient
+        st.rerun()

@@ -31,7 +31,7 @@ _STATUS_NAMES: dict[Status, str] = {
     "out_of_scope": ", not a white cell",
 }
 _BAND = "rgba(128, 128, 128, 0.3)"
-_LEGEND_SYMBOL, _LEGEND_CHARACTER, _LEGEND_ROW = 50, 7, 20
+_LEGEND_SYMBOL, _LEGEND_CHARACTER, _LEGEND_ROW = 45, 6, 20
 """Size of a legend entry in CSS pixels: before the text, a letter of it, the height of a row."""
 _ROW_LABEL = 130
 """Width in CSS pixels of the names beside bars, about."""

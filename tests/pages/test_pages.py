@@ -1,0 +1,193 @@
+"""The pages as a user meets them: empty, with examples, with real fields, with bad files."""
+
+import hashlib
+import json
+
+import pytest
+import requests
+from streamlit.testing.v1 import AppTest
+
+from core.errors import DataError
+from core.imaging import examples
+from core.inference.card import MODEL_NAMES
+from core.settings import PROJECT_ROOT, Settings, get_settings
+from core.taxonomy import RESEARCH_NOTICE, STAGES
+
+WBC, STAGE = "pages/wbc_count.py", "pages/all_stage.py"
+
+
+@pytest.fixture
+def app() -> AppTest:
+    return AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
+
+
+def opened(app: AppTest, page: str) -> AppTest:
+    app.switch_page(page).run()
+    assert not app.exception
+    return app
+
+
+def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    for name, data in files:
+        app.file_uploader[0].upload(name, data)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+@pytest.mark.parametrize("page", ["pages/overview.py", WBC, STAGE])
+def test_an_untouched_page_says_its_limits_and_shows_no_error(app, page):
+    opened(app, page)
+    assert [c.value for c in app.caption].count(RESEARCH_NOTICE) == 1
+    assert not app.error
+    assert not app.metric
+
+
+def test_overview_analyses_an_example_and_vouches_for_every_model(app):
+    assert any("white cells named" in c.value for c in app.caption)
+    assert sum("file verified" in m.value for m in app.markdown) == len(MODEL_NAMES)
+
+
+def test_overview_button_opens_the_analysed_examples(app):
+    next(b for b in app.button if b.label == "Open example slides").click().run()
+    assert not app.exception
+    assert app.title[0].value == "WBC count"
+    assert metrics(app)["Fields"] == "8"
+    assert int(metrics(app)["White cells"]) > 0
+    assert any("Answer key" in s.value for s in app.subheader)
+
+
+def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
+    opened(app, WBC)
+    good = [(f"field_{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)]
+    upload(app, good[0], ("notes.jpg", b"no picture"), ("none.png", b""), good[1])
+    assert metrics(app)["Fields"] == "2"
+    assert int(metrics(app)["Red cells"]) >= 10
+    (error,) = app.error
+    assert "notes\\.jpg" in error.value
+    assert "none\\.png" in error.value
+    assert "empty" in error.value
+    assert not app.file_uploader[0].value
+
+
+def test_results_stay_when_the_page_is_left(app, pack):
+    opened(app, WBC)
+    before = metrics(upload(app, ("field.jpg", pack.jpeg(pack.bccd(3)))))
+    opened(app, STAGE)
+    assert metrics(opened(app, WBC)) == before
+    next(b for b in app.button if b.label == "Clear all").click().run()
+    assert not app.metric
+
+
+def test_the_same_picture_twice_is_counted_once(app, pack):
+    field = pack.jpeg(pack.bccd(3))
+    upload(opened(app, WBC), ("first.jpg", field), ("copy.jpg", field))
+    assert metrics(app)["Fields"] == "1"
+    assert any("copy\\.jpg" in note.value for note in app.info)
+
+
+def test_patients_are_kept_apart(app, pack):
+    opened(app, WBC)
+    for patient, number in (("A", 0), ("B", 10)):
+        app.text_input(key="wbc_patient").set_value(patient).run()
+        upload(app, (f"{patient}.jpg", pack.jpeg(pack.bccd(number))))
+    assert app.selectbox(key="wbc_chosen").options == ["A", "B", "All 2 patients"]
+    assert metrics(app)["Fields"] == "1"
+    app.selectbox(key="wbc_chosen").select("All 2 patients").run()
+    assert metrics(app)["Fields"] == "2"
+    assert list(app.data_editor[0].value["patient"]) == ["A", "B"]
+
+
+def test_a_patient_is_corrected_in_the_table(app, pack):
+    upload(opened(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
+    app.session_state["wbc_files"] = {
+        "edited_rows": {1: {"patient": "B-7"}},
+        "added_rows": [],
+        "deleted_rows": [],
+    }
+    app.run()
+    assert list(app.data_editor[0].value["patient"]) == ["Unnamed", "B-7"]
+
+
+def test_a_step_to_the_next_field_shows_it(app, pack):
+    upload(opened(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
+    next(b for b in app.button if b.label == "Next").click().run()
+    assert app.selectbox(key="wbc_field").value == 1
+    assert any(m.value == "**10\\.jpg**" for m in app.markdown)
+
+
+def test_all_fields_get_a_pooled_answer_and_a_bad_one_its_sentence(app, pack):
+    names = pack.names("taleqani_all.zip")
+    fields = [n for n in names if n.endswith(".webp") and "Pre" in n][:2]
+    files = [(f"{i}.png", pack.png(pack.read("taleqani_all.zip", n))) for i, n in enumerate(fields)]
+    upload(opened(app, STAGE), *files, ("bad.tif", b"II*\0"))
+    assert len(app.error) == 1
+    assert any(s.value == "Pooled answer" for s in app.subheader)
+    assert any("2 graded fields" in c.value for c in app.caption)
+    table = app.data_editor[0].value
+    assert table[[f"p_{key}" for key in STAGES]].sum(axis=1).tolist() == pytest.approx(
+        [100, 100], abs=0.1
+    )
+
+
+def test_missing_models_are_named_and_the_page_stays_whole(tmp_path, monkeypatch):
+    from core.inference.analyzer import get_analyzer
+
+    monkeypatch.setenv("LEUKOSCOPE_MODELS", str(tmp_path))
+    get_settings.cache_clear()
+    get_analyzer.cache_clear()
+    try:
+        app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
+        opened(app, WBC)
+        (error,) = app.error
+        assert "detector" in error.value
+        assert "Restore" in error.value
+    finally:
+        monkeypatch.undo()
+        get_settings.cache_clear()
+        get_analyzer.cache_clear()
+
+
+def test_real_examples_come_from_the_net_once(tmp_path, monkeypatch):
+    asked = []
+
+    class Answer:
+        content = b"jpeg"
+
+        def raise_for_status(self) -> None:
+            pass
+
+    def get(_session, address, **_options):
+        asked.append(address)
+        return Answer()
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    settings = Settings(data=tmp_path)
+    first = examples.bccd_fields(settings=settings)
+    assert first == examples.bccd_fields(settings=settings)
+    assert len(asked) == len(first) == 12
+
+
+def test_without_a_network_the_page_says_so(app, tmp_path, monkeypatch):
+    def get(_session, _address, **_options):
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    with pytest.raises(DataError):
+        examples.bccd_fields(settings=Settings(data=tmp_path))
+    opened(app, WBC)
+    monkeypatch.setattr(get_settings(), "data", tmp_path)
+    next(b for b in app.button if "real BCCD" in b.label).click().run()
+    assert not app.exception
+    assert "cannot be reached" in app.error[0].value
+
+
+def test_made_truth_belongs_to_the_made_slides():
+    slides = examples.made_slides()
+    truth = examples.made_truth()
+    assert {hashlib.sha256(data).hexdigest() for _, data in slides} == truth.keys()
+    assert json.dumps(truth)
