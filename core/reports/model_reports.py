@@ -5,8 +5,7 @@ no model is loaded and nothing is measured here.
 """
 
 import json
-import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,95 +13,18 @@ import pandas as pd
 
 from core.errors import ModelError
 from core.inference.card import ModelCard, ModelName, load_card
+from core.learning.detection_metrics import above, count_pairs, detection_curves
 from core.learning.metrics import UNANSWERED, score_predictions
+from core.reports.evaluation_sets import EVALUATION_SETS
 from core.settings import Settings, get_settings
 from core.taxonomy import CELL_TYPES, KIND_COLOURS, KIND_NAMES, STAGES, UNDETERMINED_COLOUR
 
 MODEL_TITLES: dict[ModelName, str] = {
-    "wbc": "White-cell types",
-    "all_stage": "ALL classes",
-    "detector": "Cell detector",
+    "wbc": "White cell types",
+    "all_stage": "ALL stage",
+    "detector": "Detector",
 }
 _BOX_COLUMNS = ["file", "kind", "x", "y", "width", "height"]
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationSet:
-    """A set that models are measured on, and what its figures cannot say."""
-
-    name: str
-    note: str
-    archive: str
-    """Zip in the data folder whose members are the files named in predictions."""
-
-
-# In the order of pages: other laboratories first, home last.
-EVALUATION_SETS: dict[str, EvaluationSet] = {
-    "cellavision": EvaluationSet(
-        "CellaVision cells, another laboratory",
-        "100 single cells from a teaching collection, many of them atypical. Its labels were not "
-        "checked and a few are debatable. Nothing of it was trained on.",
-        "cellavision_cells.zip",
-    ),
-    "kaggle_test_simple": EvaluationSet(
-        "Kaggle fields, originals",
-        "71 unaugmented fields (13 eosinophil, 6 lymphocyte, 4 monocyte, 48 neutrophil), typed "
-        "through the detector. About a dozen labels are disputed. The training half of this "
-        "collection was trained on.",
-        "kaggle_blood_cells.zip",
-    ),
-    "kaggle_test": EvaluationSet(
-        "Kaggle fields, TEST",
-        "Rotated, sheared and mirrored copies of only 71 originals (13 eosinophil, 6 lymphocyte, "
-        "4 monocyte, 48 neutrophil), typed through the detector. The limits treat copies as "
-        "independent and are too narrow; about a dozen labels are disputed. The training half of "
-        "this collection was trained on.",
-        "kaggle_blood_cells.zip",
-    ),
-    "pbc_test": EvaluationSet(
-        "PBC test cells",
-        "Healthy donors, one analyser and one stain, the same as in training. The split is by "
-        "image: donors are not named, so cells of one donor lie on both sides.",
-        "pbc.zip",
-    ),
-    "wbcatt_test": EvaluationSet(
-        "WBCAtt test cells",
-        "The five mature types of PBC in WBCAtt's official split. The split is by image: donors "
-        "are not named, so cells of one donor lie on both sides.",
-        "pbc.zip",
-    ),
-    "taleqani_folds_stain_jitter": EvaluationSet(
-        "Taleqani folds, stain changed",
-        "The same fields with stain colours shifted at random: tone differs by class in this set, "
-        "and this score shows how much the model leans on it. Folds are grouped by near-duplicates "
-        "because patients are not named.",
-        "taleqani_all.zip",
-    ),
-    "taleqani_folds": EvaluationSet(
-        "Taleqani folds",
-        "Each field is graded by the model that was not trained on its fold. Patients are not "
-        "named; folds are grouped by near-duplicates and neighbouring file numbers in their place. "
-        "Stain tone differs by class. One laboratory only.",
-        "taleqani_all.zip",
-    ),
-    "bccd_test": EvaluationSet(
-        "BCCD test fields",
-        "Labels as published: many boxes at the borders are missing, which counts right detections "
-        "there as wrong.",
-        "bccd.zip",
-    ),
-    "txl_test": EvaluationSet(
-        "TXL-PBC test fields",
-        "Labels as published, with known errors: two images annotated twice, three white cells "
-        "labelled as red. A perfect detector with one box a cell reaches mAP50 .980.",
-        "txl_pbc.zip",
-    ),
-}
-
-
-def evaluation_set(key: str) -> EvaluationSet:
-    """Return what is known of a set; a set of one's own has its key for a name."""
-    return EVALUATION_SETS.get(key, EvaluationSet(key, "", ""))
 
 
 def label_name(label: str) -> str:
@@ -163,6 +85,17 @@ class ModelReport:
         found = rows.loc[rows["source"] == "prediction", [*_BOX_COLUMNS, "score"]]
         return truth.reset_index(drop=True), found.reset_index(drop=True)
 
+    def curves(self, key: str) -> pd.DataFrame:
+        """Return the detector's precision over recall at IoU .5: kind, recall, precision, score."""
+        truth, found = self.boxes(key)
+        return detection_curves(truth, found, _files(truth, found))
+
+    def counts(self, key: str, kind: str) -> pd.DataFrame:
+        """Return file, truth, found: cells of a kind in every image that has any box."""
+        truth, found = self.boxes(key)
+        thresholds = {k: own["threshold"] for k, own in self.figures(key)["per_kind"].items()}
+        return count_pairs(truth, above(found, thresholds), _files(truth, found), kind)
+
     def _rows(self, key: str) -> pd.DataFrame:
         rows = self.predictions[self.predictions["set"] == key]
         if rows.empty:
@@ -171,6 +104,10 @@ class ModelReport:
                 f"Run `python -m core evaluate {self.card.name}` again."
             )
         return rows
+
+
+def _files(*frames: pd.DataFrame) -> list[str]:
+    return sorted(set().union(*(frame["file"] for frame in frames)))
 
 
 def load_report(name: ModelName, settings: Settings | None = None) -> ModelReport:
@@ -212,62 +149,14 @@ def behind_cell(scored: pd.DataFrame, truth: str, prediction: str) -> pd.DataFra
     return chosen.sort_values("confidence", ascending=False, kind="stable", ignore_index=True)
 
 
+def count_errors(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the images whose cells were counted wrong, largest error first."""
+    wrong = pairs[pairs["truth"] != pairs["found"]]
+    order = (wrong["found"] - wrong["truth"]).abs().sort_values(ascending=False, kind="stable")
+    return wrong.loc[order.index].reset_index(drop=True)
+
+
 def worst_errors(scored: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return the wrong answers the model was surest of."""
     wrong = scored[~scored["correct"] & (scored["prediction"] != UNANSWERED)]
     return wrong.nlargest(most, "confidence").reset_index(drop=True)
-
-
-def read_pictures(
-    key: str, files: Iterable[str], settings: Settings | None = None
-) -> dict[str, bytes]:
-    """Return the encoded pictures of a set that are on this machine, by file name."""
-    archive = (settings or get_settings()).data / evaluation_set(key).archive
-    if not archive.is_file():
-        return {}
-    with zipfile.ZipFile(archive) as members:
-        present = set(members.namelist())
-        return {file: members.read(file) for file in files if file in present}
-
-
-def percent(estimate: Mapping[str, float | None], digits: int = 1) -> str:
-    """Write a share with its 95 % limits, such as `97.9 % (97.3-98.3)`."""
-    value, low, high = (estimate[part] for part in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return "no images"
-    return f"{100 * value:.{digits}f} % ({100 * low:.{digits}f}-{100 * high:.{digits}f})"
-
-
-def class_table(figures: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row a class: its name, images, and figures with 95 % limits as text."""
-    rows = [
-        {
-            "Class": label_name(label),
-            "Images": own["support"],
-            "Precision": percent(own["precision"]),
-            "Recall": percent(own["recall"]),
-            "F1": percent(own["f1"]),
-            "ROC AUC": own["roc_auc"],
-            "Average precision": own["average_precision"],
-        }
-        for label, own in figures["per_class"].items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def kind_table(figures: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row a kind of cell: boxes and figures of the detector, limits as text."""
-    rows = [
-        {
-            "Cell": label_name(kind),
-            "True boxes": own["truths"],
-            "Boxes found": own["predictions"],
-            "Score threshold": own["threshold"],
-            "Precision": percent(own["precision"]),
-            "Recall": percent(own["recall"]),
-            "mAP50": own["map50"],
-            "mAP50-95": own["map50_95"],
-        }
-        for kind, own in figures["per_kind"].items()
-    ]
-    return pd.DataFrame(rows)

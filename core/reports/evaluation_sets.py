@@ -1,0 +1,98 @@
+"""The sets that models are measured on: their names, their caveats and their pictures."""
+
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.settings import Settings, get_settings
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSet:
+    """A set that models are measured on, and what its figures cannot say."""
+
+    name: str
+    note: str
+    archive: str
+    """Zip in the data folder whose members are the files named in predictions."""
+
+
+# In the order of pages: other laboratories first, home last.
+EVALUATION_SETS: dict[str, EvaluationSet] = {
+    "cellavision": EvaluationSet(
+        "CellaVision cells, another laboratory",
+        "100 single cells from a teaching collection, many of them atypical. Its labels were not "
+        "checked and a few are debatable. Nothing of it was trained on.",
+        "cellavision_cells.zip",
+    ),
+    "kaggle_test_simple": EvaluationSet(
+        "Kaggle fields, originals",
+        "71 unaugmented fields (13 eosinophil, 6 lymphocyte, 4 monocyte, 48 neutrophil), typed "
+        "through the detector. About a dozen labels are disputed. The training half of this "
+        "collection was trained on.",
+        "kaggle_blood_cells.zip",
+    ),
+    "kaggle_test": EvaluationSet(
+        "Kaggle fields, TEST",
+        "Rotated, sheared and mirrored copies of only 71 originals (13 eosinophil, 6 lymphocyte, "
+        "4 monocyte, 48 neutrophil), typed through the detector. The limits treat copies as "
+        "independent and are too narrow; about a dozen labels are disputed. The training half of "
+        "this collection was trained on.",
+        "kaggle_blood_cells.zip",
+    ),
+    "pbc_test": EvaluationSet(
+        "PBC test cells",
+        "Healthy donors, one analyser and one stain, the same as in training. The split is by "
+        "image: donors are not named, so cells of one donor lie on both sides.",
+        "pbc.zip",
+    ),
+    "wbcatt_test": EvaluationSet(
+        "WBCAtt test cells",
+        "The five mature types of PBC in WBCAtt's official split. The split is by image: donors "
+        "are not named, so cells of one donor lie on both sides.",
+        "pbc.zip",
+    ),
+    "taleqani_folds_stain_jitter": EvaluationSet(
+        "Taleqani folds, stain changed",
+        "The same fields with stain colours shifted at random: tone differs by class in this set, "
+        "and this score shows how much the model leans on it. Folds are grouped by near-duplicates "
+        "because patients are not named.",
+        "taleqani_all.zip",
+    ),
+    "taleqani_folds": EvaluationSet(
+        "Taleqani folds",
+        "Each field is graded by the model that was not trained on its fold. Patients are not "
+        "named; folds are grouped by near-duplicates and neighbouring file numbers in their place. "
+        "Stain tone differs by class. One laboratory only.",
+        "taleqani_all.zip",
+    ),
+    "bccd_test": EvaluationSet(
+        "BCCD test fields",
+        "Labels as published: many boxes at the borders are missing, which counts right detections "
+        "there as wrong.",
+        "bccd.zip",
+    ),
+    "txl_test": EvaluationSet(
+        "TXL-PBC test fields",
+        "Labels as published, with known errors: two images annotated twice, three white cells "
+        "labelled as red. A perfect detector with one box a cell reaches mAP50 .980.",
+        "txl_pbc.zip",
+    ),
+}
+
+
+def evaluation_set(key: str) -> EvaluationSet:
+    """Return what is known of a set; a set of one's own has its key for a name."""
+    return EVALUATION_SETS.get(key, EvaluationSet(key, "", ""))
+
+
+def read_pictures(
+    key: str, files: Iterable[str], settings: Settings | None = None
+) -> dict[str, bytes]:
+    """Return the encoded pictures of a set that are on this machine, by file name."""
+    archive = (settings or get_settings()).data / evaluation_set(key).archive
+    if not archive.is_file():
+        return {}
+    with zipfile.ZipFile(archive) as members:
+        present = set(members.namelist())
+        return {file: members.read(file) for file in files if file in present}

@@ -1,0 +1,88 @@
+"""About: intended use, limits, privacy, model cards, sources of the pictures, how to cite."""
+
+import streamlit as st
+
+from core.errors import ModelError
+from core.inference.card import load_card
+from core.reports.model_reports import MODEL_TITLES
+from core.reports.sources import SOURCES
+from pages import shared
+from pages.model_card import show_card
+
+LIMITS = """
+- A smear image alone does not establish leukaemia. The ALL classes are maturation subtypes that
+  flow cytometry confirmed in the training set; here they are called stages by custom.
+- The models were trained on few laboratories. Under another stain, camera or microscope they find
+  and name fewer cells right: see **Model metrics**, where other laboratories come first.
+- A suggested class is a suggestion. Cells below the confidence threshold are shown as uncertain
+  and held out of the percentages; a trained person has to look at them.
+- Blasts, atypical lymphocytes, bands and smudge cells are no types of their own.
+- Limits of a differential are sampling error only. The model's own error comes on top.
+- Counts per litre are not measured: a smear gives shares, not concentrations.
+"""
+PRIVACY = """
+- Uploaded files stay in the memory of this server for the session and are not written to disk.
+- Of a file's header only what is needed to show and measure the picture is read: format, size,
+  pixel mode, orientation and pixel scale (µm per pixel). Names, dates, places and serial numbers
+  are not read.
+- File names and what you type as a patient appear in tables and exports: use pseudonyms.
+- No usage statistics are collected, and no picture leaves this server.
+"""
+
+
+def show_models() -> dict[str, str]:
+    """Show the card of every model; return the versions of those that have one."""
+    versions = {}
+    st.subheader("Models")
+    for name, title in MODEL_TITLES.items():
+        with st.expander(title, icon=":material/badge:"):
+            try:
+                card = load_card(name)
+            except ModelError as error:
+                st.info(str(error), icon=":material/hourglass_empty:")
+                continue
+            show_card(card)
+            versions[name] = card.version
+    return versions
+
+
+def show_sources() -> None:
+    """Show where the pictures come from, with licences and citations."""
+    st.subheader("Data sets")
+    st.caption("Public sets the models were trained and measured on. None is part of the software.")
+    for source in SOURCES:
+        with st.container(border=True):
+            st.markdown(f"**[{source.name}]({source.url})**: {source.content}.")
+            st.caption(f"{source.use}. Licence: {source.licence}.  \n{source.citation}")
+
+
+shared.header(
+    "About",
+    "Leukoscope finds, counts and names the cells of stained blood smears, gives the differential "
+    "with exact limits and grades fields of suspected acute lymphoblastic leukaemia (ALL). It is "
+    "made for haematology research, for teaching, and for comparing models across laboratories.",
+)
+left, right = st.columns(2, gap="large")
+with left:
+    st.subheader("Limits")
+    st.markdown(LIMITS)
+with right:
+    st.subheader("Privacy")
+    st.markdown(PRIVACY)
+    st.subheader("Licence")
+    st.markdown(
+        "The software and the weights of its models are under the MIT licence: use, change and "
+        "pass them on, with the copyright notice and without warranty. The data sets below keep "
+        "their own licences."
+    )
+versions = show_models()
+show_sources()
+st.subheader("How to cite")
+st.caption("Cite the software with the versions of its models, and the data sets you rely on.")
+listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+st.code(
+    "Leukoscope: white-cell counts, differentials and ALL classes from blood smears. "
+    f"Model versions: {listed or 'none'}.",
+    language=None,
+    wrap_lines=True,
+)

@@ -1,0 +1,107 @@
+"""Model metrics: how far each model can be trusted, drawn from what `evaluate` wrote beside it."""
+
+import streamlit as st
+
+from core.errors import ModelError
+from core.inference.card import ModelName
+from core.reports.evaluation_sets import evaluation_set
+from core.reports.metric_tables import detector_sets_table, sets_table
+from core.reports.model_reports import MODEL_TITLES, ModelReport, load_report
+from core.reports.training_charts import (
+    learning_rate_figure,
+    measure_name,
+    measures,
+    training_figure,
+)
+from core.settings import get_settings
+from pages import shared
+from pages.classifier_metrics import show_classifier
+from pages.detector_metrics import show_detector
+from pages.metric_parts import THREE_DIGITS, chart
+from pages.model_card import show_card
+
+
+@st.cache_resource(max_entries=6, ttl="1m", show_spinner="Reading the figures")
+def open_report(name: ModelName, models: str) -> ModelReport:
+    """Read a model's report; `models` is its folder, so that another folder is read anew."""
+    del models
+    return load_report(name)
+
+
+def show_training(report: ModelReport) -> None:
+    """Show the training history."""
+    st.subheader("Training")
+    history = report.history
+    minutes = history["seconds"].sum() / 60
+    st.caption(
+        f"{len(history)} epochs in {minutes:.0f} minutes. Dotted lines part the phases. "
+        "Validation images are none of the test images above."
+    )
+    drawn = measures(history)[:3]
+    with st.grid(2, min_column_width=320, gap="large"):
+        for measure in drawn:
+            chart(
+                training_figure(history, measure),
+                f"metrics_training_{measure}",
+                f"{measure_name(measure)} over epochs in training and validation",
+            )
+        chart(
+            learning_rate_figure(history), "metrics_learning_rate", "Learning rate over the epochs"
+        )
+
+
+def show_not_measured(name: ModelName, error: ModelError) -> None:
+    """Say that there are no figures and how to make them."""
+    st.info(str(error), title="There are no figures yet", icon=":material/hourglass_empty:")
+    st.markdown("Train the model, then measure it:")
+    st.code(f"python -m core train {name}\npython -m core evaluate {name}", language="bash")
+
+
+shared.header(
+    "Model metrics",
+    "How far the models can be trusted, measured on images they were not trained on. "
+    "Other laboratories come first: that is what to expect of your own slides.",
+)
+name = st.segmented_control(
+    "Model",
+    list(MODEL_TITLES),
+    default="wbc",
+    required=True,
+    format_func=MODEL_TITLES.__getitem__,
+    key="metrics_model",
+    persist_state="session",
+)
+try:
+    report = open_report(name, str(get_settings().models))
+except ModelError as error:
+    show_not_measured(name, error)
+    st.stop()
+key = st.selectbox(
+    "Set",
+    report.sets,
+    format_func=lambda k: evaluation_set(k).name,
+    key=f"metrics_set_{name}",
+    persist_state="session",
+    width=420,
+)
+if name == "detector":
+    show_detector(report, key)
+else:
+    show_classifier(report, key)
+if len(report.sets) > 1:
+    st.subheader("All sets")
+    st.dataframe(
+        detector_sets_table(report) if name == "detector" else sets_table(report),
+        hide_index=True,
+        column_config={
+            "Set": st.column_config.TextColumn(pinned=True),
+            "ECE": st.column_config.NumberColumn(format="percent"),
+            "Red-cell count error": st.column_config.NumberColumn(format="percent"),
+            "mAP50": THREE_DIGITS,
+            "mAP50-95": THREE_DIGITS,
+        },
+        alt="The model's figures on every set",
+    )
+show_training(report)
+st.subheader("Model card")
+show_card(report.card)
