@@ -6,7 +6,6 @@ from core.settings import PROJECT_ROOT
 
 ASSETS = PROJECT_ROOT / "assets"
 
-st.set_page_config(page_title="Leukoscope", page_icon=str(ASSETS / "logo_icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "logo_icon.svg"), size="large")
 
 page = st.navigation(
@@ -53,5 +52,10 @@ page = st.navigation(
             ),
         ],
     }
+)
+st.set_page_config(
+    page_title=f"{page.title} · Leukoscope",
+    page_icon=str(ASSETS / "logo_icon.svg"),
+    layout="wide",
 )
 page.run()
