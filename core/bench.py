@@ -40,8 +40,8 @@ def measure() -> dict[str, Any]:
     from core.imaging.made import make_field
     from core.imaging.overlay import crop_cell
     from core.inference.analyzer import Analyzer
-    from core.inference.classifier import central_box
     from core.inference.card import MODEL_NAMES, model_path
+    from core.inference.classifier import central_box
     from core.results import FieldImage, ImageProperties
 
     memory_before = _resident_megabytes()

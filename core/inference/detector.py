@@ -40,7 +40,7 @@ class Detector:
 
     def __init__(self, engine: Engine, card: ModelCard) -> None:
         self._engine = engine
-        self.thresholds = {kind: card.thresholds[kind] for kind in CELL_KINDS}
+        self.thresholds: dict[str, float] = {kind: card.thresholds[kind] for kind in CELL_KINDS}
 
     def detect(self, pixels: Pixels, *, lowest: float | None = None) -> tuple[Detection, ...]:
         """Return the cells of an H x W x 3 RGB picture: by kind, then from top to bottom.

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from core.errors import ModelError
-from core.inference.card import MODEL_FILE, ModelCard
+from core.inference.card import MODEL_FILE, ModelCard, ModelName, load_card, model_path
 from core.inference.engine import LiteRTEngine
 from core.learning.architectures import DISTANCE_BINS, STRIDE
 from core.results import Pixels
-from core.settings import PROJECT_ROOT
+from core.settings import PROJECT_ROOT, Settings
 
+WEIGHTS_FILE = "weights.npz"
 _TOLERANCE = 2e-3
 
 
@@ -105,6 +106,39 @@ def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> Path:
     path = folder / MODEL_FILE
     path.write_bytes(content)
     return path
+
+
+def save_weights(network: Any, folder: Path) -> None:
+    """Keep a network's weights beside its card as 16-bit floats, to go on training from."""
+    arrays = {f"{k:03d}": w.numpy().astype(np.float16) for k, w in enumerate(network.weights)}
+    np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
+
+
+def load_weights(network: Any, folder: Path) -> None:
+    """Set a network to the weights that `save_weights` kept. Raises ModelError if none fit."""
+    try:
+        with np.load(folder / WEIGHTS_FILE) as arrays:
+            network.set_weights([arrays[name].astype(np.float32) for name in sorted(arrays)])
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The weights in {folder.name} are missing or do not fit.") from error
+
+
+def keras_reference(name: ModelName, settings: Settings | None = None) -> Any:
+    """Return a shipped model as Keras runs it, with the outputs of its LiteRT file."""
+    from core.learning.architectures import all_stage_network, detector_network, wbc_network
+
+    card = load_card(name, settings)
+    labels, size = len(card.labels), card.input_width
+    if name == "detector":
+        network = detector_network(labels)
+    elif name == "wbc":
+        network = wbc_network(labels, {k: len(v) for k, v in card.attributes.items()})
+    else:
+        network = all_stage_network(labels)
+    load_weights(network, model_path(name, settings).parent)
+    if name == "detector":
+        return detector_for_export(network, labels, size)
+    return classifier_for_export(network, "type" if name == "wbc" else "stage", size)
 
 
 def git_revision() -> str:

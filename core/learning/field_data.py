@@ -73,8 +73,8 @@ class TrainingFieldsOfStages(keras.utils.PyDataset):
         self.epoch += 1
 
     def _view(self, pixels: Pixels, rng: Generator) -> Pixels:
-        view = augment.random_zoom(pixels, self.size, rng, (0.7, 1.1), shift=0.12)
-        strength = augment.STRONG if rng.random() < 0.5 else augment.MILD
+        view = augment.random_zoom(pixels, self.size, rng, (0.8, 1.1), shift=0.1)
+        strength = augment.STRONG if rng.random() < 0.2 else augment.MILD
         return augment.look(view, rng, strength)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:

@@ -47,7 +47,7 @@ class Plan:
     """Epochs without a better validation loss before a phase stops."""
 
 
-def _history_writer(path: Path, phase: str, first_epoch: int) -> Any:
+def _history_writer(path: Path, phase: str) -> Any:
     import keras
 
     class HistoryWriter(keras.callbacks.Callback):
@@ -58,11 +58,12 @@ def _history_writer(path: Path, phase: str, first_epoch: int) -> Any:
             self.started = time.monotonic()
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+            del epoch  # counts from the start of the phase; the file counts the whole run
             values = dict(logs or {})
             metrics = sorted(k for k in values if k not in (*HISTORY_FIRST, *HISTORY_LAST))
             columns = [*HISTORY_FIRST, *metrics, *HISTORY_LAST]
             row = values | {
-                "epoch": first_epoch + epoch + 1,
+                "epoch": _epochs_in(path) + 1,
                 "phase": phase,
                 "learning_rate": float(self.model.optimizer.learning_rate),
                 "seconds": round(time.monotonic() - self.started, 1),
@@ -97,9 +98,11 @@ def _optimizer(phase: Phase, steps: int) -> Any:
         warmup_target=phase.learning_rate,
         warmup_steps=warmup,
     )
-    # The average over about the last thousand steps is what the phase ends with.
+    # The phase ends with the average over about its last twentieth. A longer average would
+    # still hold much of the untrained start in a short phase.
+    momentum = max(1 - 20 / (steps * phase.epochs), 0.5)
     return keras.optimizers.AdamW(
-        schedule, weight_decay=1e-4, clipnorm=10.0, use_ema=True, ema_momentum=0.998
+        schedule, weight_decay=1e-4, clipnorm=10.0, use_ema=True, ema_momentum=momentum
     )
 
 
@@ -127,7 +130,7 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int = 2) -> None:
         )
         backup = run / "backup" / phase.name
         callbacks = [
-            _history_writer(history_path, phase.name, _epochs_in(history_path)),
+            _history_writer(history_path, phase.name),
             keras.callbacks.EarlyStopping("val_loss", patience=plan.patience),
             keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=True),
         ]

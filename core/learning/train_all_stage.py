@@ -12,7 +12,7 @@ from core.inference.stage import CORNER, stage_input
 from core.learning.architectures import all_stage_network, load_imagenet
 from core.learning.calibrate import fit_temperature, uncertainty_threshold
 from core.learning.datasets import open_set
-from core.learning.export import classifier_for_export, write_card, write_litert
+from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
 from core.learning.field_data import (
     FOLDS,
     Fields,
@@ -29,7 +29,7 @@ SIZE = 192
 BATCH = 32
 PHASES = (
     Phase("head", 1, 2e-3, None, SIZE),
-    Phase("fine", 6, 5e-4, "block_3_expand", SIZE),
+    Phase("top", 8, 6e-4, "block_8_expand", SIZE),
 )
 _LOG = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ def publish(network: Any, settings: Settings, version: str) -> None:
     fields = all_fields(settings)
     folder = settings.models / "all_stage"
     _export(network, fields, folder)
+    save_weights(network, folder)
     logits = np.zeros((len(fields), len(STAGES)), np.float32)
     for fold in FOLDS:
         engine = LiteRTEngine((folder / "folds" / fold / "model.tflite").read_bytes())

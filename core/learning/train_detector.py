@@ -21,7 +21,7 @@ from core.learning.detection_data import (
     whole_fields,
 )
 from core.learning.detection_loss import DetectionLoss
-from core.learning.export import detector_for_export, write_card, write_litert
+from core.learning.export import detector_for_export, save_weights, write_card, write_litert
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
 from core.taxonomy import CELL_KINDS
@@ -85,6 +85,7 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
         np.asarray(cv2.resize(v.pixels, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
         for v in validation[:3]
     ]
+    save_weights(network, folder)
     write_litert(detector_for_export(network, len(CELL_KINDS), size), folder, examples)
     txl, bccd = open_set("txl", settings), open_set("bccd", settings)
     card = {

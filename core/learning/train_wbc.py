@@ -22,7 +22,7 @@ from core.learning.cell_data import (
     validation_cells,
 )
 from core.learning.datasets import open_set
-from core.learning.export import classifier_for_export, write_card, write_litert
+from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
 from core.taxonomy import ATTRIBUTES, CELL_TYPES
@@ -112,6 +112,7 @@ def publish(trained: tuple[Any, tuple[Cells, ...]], settings: Settings, version:
     truth = np.concatenate([cells.types for cells in validation])
     folder = settings.models / "wbc"
     export = classifier_for_export(network, "type", SIZE)
+    save_weights(network, folder)
     write_litert(export, folder, list(crops[:: max(len(crops) // 4, 1)][:4]))
     engine = LiteRTEngine((folder / "model.tflite").read_bytes())
     logits = np.concatenate([engine.run(crop[None])["type"] for crop in crops])

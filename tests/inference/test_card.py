@@ -1,0 +1,51 @@
+import shutil
+
+import pytest
+
+from core.errors import ModelError
+from core.inference.card import MODEL_NAMES, load_card, model_path, read_checked
+from core.settings import get_settings
+from core.taxonomy import CELL_KINDS, CELL_TYPES, STAGES
+
+
+@pytest.fixture
+def copied(tmp_path):
+    settings = get_settings()
+    shutil.copytree(settings.models / "wbc", tmp_path / "wbc")
+    return settings.model_copy(update={"models": tmp_path})
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_shipped_file_is_the_one_its_card_describes(name):
+    card = load_card(name)
+    content = read_checked(card)
+    assert len(content) == card.file_bytes == model_path(name).stat().st_size
+    assert card.file_bytes < 20_000_000
+
+
+def test_labels_are_those_of_the_taxonomy():
+    assert load_card("wbc").labels == list(CELL_TYPES)
+    assert load_card("all_stage").labels == list(STAGES)
+    assert load_card("detector").labels == list(CELL_KINDS)
+
+
+def test_a_changed_file_is_refused_by_name(copied):
+    path = model_path("wbc", copied)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="wbc does not match its card"):
+        read_checked(load_card("wbc", copied), copied)
+
+
+def test_a_missing_file_is_named(copied):
+    model_path("wbc", copied).unlink()
+    with pytest.raises(ModelError, match="wbc is missing"):
+        read_checked(load_card("wbc", copied), copied)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"name": "wbc"}', "[]"])
+def test_a_damaged_card_is_named(copied, text):
+    (copied.models / "wbc" / "card.json").write_text(text)
+    with pytest.raises(ModelError, match="card of the model wbc is damaged"):
+        load_card("wbc", copied)

@@ -1,0 +1,50 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from core.imaging.read import read_image
+from core.inference.classifier import softmax
+from core.learning.datasets import open_set
+from core.taxonomy import CELL_TYPES
+
+logits = hnp.arrays(np.float32, 8, elements=st.floats(-50, 50, width=32))
+
+
+@given(logits, st.floats(0.2, 5))
+def test_softmax_is_a_distribution_and_keeps_the_order(values, temperature):
+    probabilities = softmax(values, temperature)
+    assert abs(probabilities.sum() - 1) < 1e-9
+    assert probabilities[values.argmax()] == probabilities.max()
+
+
+@given(logits, st.floats(1.01, 5))
+def test_a_higher_temperature_never_raises_the_confidence(values, temperature):
+    assert softmax(values, temperature).max() <= softmax(values, 1.0).max() + 1e-9
+
+
+def test_single_cells_of_every_type_are_named(analyzer, pack):
+    data = open_set("pbc")
+    right = []
+    for label in CELL_TYPES:
+        for example in [e for e in data.of_split("test") if e.label == label][:6]:
+            image = read_image(pack.png(pack.read("pbc.zip", example.member)), example.member)
+            result = analyzer.classify(image)
+            assert result.refused is None
+            assert abs(sum(result.probabilities.values()) - 1) < 1e-6
+            assert result.confidence == max(result.probabilities.values())
+            right.append(result.type == label)
+    assert np.mean(right) >= 0.93
+
+
+def test_attributes_are_read_from_the_same_network(analyzer, pack):
+    from core.inference.analyzer import subject_of_crop
+
+    data = open_set("pbc")
+    examples = [e for e in data.of_split("test") if e.attributes][::200]
+    right = []
+    for example in examples:
+        pixels = data.read(example)
+        said = analyzer.classifier.attributes(pixels, subject_of_crop(pixels, analyzer.detector))
+        right += [said[name] == value for name, value in example.attributes.items()]
+    assert np.mean(right) >= 0.85

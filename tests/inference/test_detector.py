@@ -1,0 +1,81 @@
+import cv2
+import numpy as np
+import pytest
+
+from core.inference.detector import Detector, iou
+from core.learning.datasets import open_set
+from core.results import Box
+
+
+@pytest.fixture(scope="module")
+def labelled(pack):
+    data = open_set("txl")
+    return [(data.read(e), e.boxes) for e in data.of_split("test")[:24]]
+
+
+def corners(box):
+    return np.array([box.x, box.y, box.x + box.width, box.y + box.height], np.float32)
+
+
+def found_share(detector: Detector, fields, kind):
+    hits = total = 0
+    for pixels, boxes in fields:
+        found = [corners(d.box) for d in detector.detect(pixels) if d.kind == kind]
+        for box in boxes:
+            if box.kind == kind:
+                total += 1
+                hits += bool(found) and iou(corners(box), np.array(found)).max() >= 0.5
+    return hits / total
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("wbc", 0.9), ("rbc", 0.85)])
+def test_finds_the_labelled_cells(analyzer, labelled, kind, wanted):
+    assert found_share(analyzer.detector, labelled, kind) >= wanted
+
+
+def test_boxes_lie_in_the_picture_and_come_in_reading_order(analyzer, labelled):
+    for pixels, _ in labelled[:6]:
+        height, width = pixels.shape[:2]
+        found = analyzer.detector.detect(pixels)
+        assert found
+        for d in found:
+            assert d.box.x >= 0
+            assert d.box.y >= 0
+            assert d.box.x + d.box.width <= width + 1e-3
+            assert d.box.y + d.box.height <= height + 1e-3
+        kinds = [d.kind for d in found]
+        assert kinds == sorted(kinds, key=["wbc", "rbc", "platelet"].index)
+        white = [d.box.y for d in found if d.kind == "wbc"]
+        assert white == sorted(white)
+
+
+@pytest.mark.parametrize("factor", [0.6, 2.0, 3.0])
+def test_white_cells_are_found_at_other_magnifications(analyzer, labelled, factor):
+    same = 0
+    for pixels, _ in labelled[:10]:
+        scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        counts = [
+            sum(d.kind == "wbc" for d in analyzer.detector.detect(p)) for p in (pixels, scaled)
+        ]
+        same += counts[0] == counts[1]
+    assert same >= 9
+
+
+def test_small_cells_of_a_wide_field_get_a_closer_look(analyzer, labelled):
+    pixels = labelled[0][0]
+    tile = cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA)
+    wide = np.tile(tile, (5, 5, 1))
+    single = sum(d.kind == "wbc" for d in analyzer.detector.detect(tile))
+    assert single >= 1
+    found = sum(d.kind == "wbc" for d in analyzer.detector.detect(wide))
+    assert 0.8 * 25 * single <= found <= 1.2 * 25 * single
+
+
+def test_nothing_is_found_where_nothing_is(analyzer):
+    assert analyzer.detector.detect(np.full((240, 320, 3), 230, np.uint8)) == ()
+
+
+def test_iou_of_corner_boxes():
+    box = Box(0, 0, 10, 10)
+    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
+    np.testing.assert_allclose(iou(corners(box), others), [1, 1 / 3, 0], atol=1e-6)

@@ -1,0 +1,96 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from core.imaging.read import read_image
+from core.inference.stage import CORNER, pool, without_corner
+from core.learning.datasets import open_set
+from core.results import StageResult
+from core.taxonomy import STAGES
+
+
+def png(pixels):
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def fields(pack):
+    data = open_set("taleqani")
+    return [
+        (data.read(e), e.label)
+        for label in STAGES
+        for e in [e for e in data.examples if e.label == label][:40:10]
+    ]
+
+
+def test_fields_are_graded(analyzer, fields):
+    results = [(analyzer.stage(read_image(png(p), "f.png")), label) for p, label in fields]
+    assert np.mean([r.stage == label for r, label in results]) >= 0.9
+    for result, _ in results:
+        assert abs(sum(result.probabilities.values()) - 1) < 1e-6
+        assert result.evidence is not None
+        assert result.evidence.min() >= 0
+        assert result.evidence.max() <= 1
+
+
+def test_the_scale_bar_corner_changes_nothing(analyzer, fields):
+    for pixels, _ in fields[::4]:
+        plain = analyzer.stage_grader.grade(read_image(png(pixels), "f.png"))
+        for colour in (0, 255, (255, 0, 0)):
+            painted = pixels.copy()
+            corner = round(224 * (1 - CORNER))
+            painted[corner:, corner:] = colour
+            answer = analyzer.stage_grader.grade(read_image(png(painted), "f.png"))
+            assert answer.probabilities == plain.probabilities
+
+
+def test_the_painted_corner_holds_nothing_of_the_old_one(fields):
+    pixels = fields[0][0]
+    painted = without_corner(pixels)
+    corner = round(224 * (1 - CORNER))
+    assert np.ptp(painted[corner:, corner:].reshape(-1, 3), axis=0).max() == 0
+    np.testing.assert_array_equal(painted[:corner], pixels[:corner])
+
+
+def result(weights, status="classified"):
+    values = np.array(weights, float) + 1e-6
+    values /= values.sum()
+    best = int(values.argmax())
+    keys = list(STAGES)
+    return StageResult(
+        "f", keys[best], dict(zip(keys, values, strict=True)), float(values[best]), status
+    )
+
+
+fields_of_a_patient = st.lists(
+    st.lists(st.floats(0, 1), min_size=4, max_size=4).map(result), min_size=1, max_size=8
+)
+
+
+@given(fields_of_a_patient)
+def test_pooled_probabilities_are_a_distribution_that_ignores_order(results):
+    pooled = pool(results)
+    assert abs(sum(pooled.probabilities.values()) - 1) < 1e-9
+    backwards = pool(results[::-1])
+    for key in STAGES:
+        assert abs(pooled.probabilities[key] - backwards.probabilities[key]) < 1e-9
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4).map(result), st.integers(1, 5))
+def test_equal_fields_pool_to_one_of_them(one, times):
+    pooled = pool([one] * times)
+    assert pooled.stage == one.stage
+    assert abs(pooled.confidence - one.confidence) < 1e-9
+
+
+def test_refused_fields_do_not_count():
+    good = result([0, 1, 0, 0])
+    refused = StageResult("x", None, {}, 0.0, "out_of_scope", "blank")
+    assert pool([good, refused]).probabilities == pool([good]).probabilities
+    assert pool([refused]).status == "out_of_scope"

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from core.learning import augment
+from core.learning.datasets import open_set
+
+
+@pytest.fixture(scope="module")
+def field(pack):
+    data = open_set("bccd")
+    return data.read(data.examples[0])[:320, :320].copy()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        augment.stain,
+        augment.camera,
+        augment.hue,
+        augment.illumination,
+        augment.blur,
+        augment.noise,
+        augment.look,
+    ],
+)
+def test_changes_keep_shape_repeat_with_the_seed_and_spare_the_input(field, change):
+    before = field.copy()
+    first = change(field, np.random.default_rng(3))
+    again = change(field, np.random.default_rng(3))
+    assert first.shape == field.shape
+    assert first.dtype == np.uint8
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(field, before)
+    others = [change(field, np.random.default_rng(seed)) for seed in range(4, 10)]
+    assert any(not np.array_equal(first, other) for other in others)
+
+
+def test_a_changed_field_still_shows_its_cells(field):
+    grey = field.mean(-1).ravel()
+    for seed in range(30):
+        changed = augment.look(field, np.random.default_rng(seed)).mean(-1).ravel()
+        assert np.corrcoef(grey, changed)[0, 1] > 0.5
+
+
+def test_a_stronger_stain_change_moves_colours_further(field):
+    def moved(strength):
+        means = [
+            augment.stain(field, np.random.default_rng(s), strength).mean((0, 1)) for s in range(20)
+        ]
+        return np.abs(np.array(means) - field.mean((0, 1))).mean()
+
+    assert moved(1.0) > 2 * moved(0.2)
+
+
+def test_random_zoom_keeps_the_middle_in_the_middle(field):
+    marked = np.zeros_like(field)
+    marked[150:170, 150:170] = 255
+    for seed in range(10):
+        view = augment.random_zoom(marked, 128, np.random.default_rng(seed), (0.5, 0.9), shift=0)
+        ys, xs = np.nonzero(view[..., 0] > 127)
+        assert abs(ys.mean() - 64) < 2
+        assert abs(xs.mean() - 64) < 2

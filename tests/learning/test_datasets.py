@@ -1,0 +1,96 @@
+import zipfile
+from collections import Counter
+
+import pytest
+
+from core.errors import DataError, DataNotFoundError
+from core.learning.datasets import open_set, yolo_boxes
+from core.settings import get_settings
+from core.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
+
+COUNTS = {
+    "pbc": 17_092,
+    "kaggle": 12_515,
+    "taleqani": 2_926,
+    "txl": 1_440,
+    "bccd": 364,
+    "cellavision": 100,
+}
+LABELS = {
+    "pbc": set(CELL_TYPES),
+    "kaggle": set(KAGGLE_FOUR),
+    "taleqani": set(STAGES),
+    "cellavision": set(MATURE_FIVE),
+}
+
+
+@pytest.mark.parametrize(("name", "count"), COUNTS.items())
+def test_every_set_is_read_whole(pack, name, count):
+    data = open_set(name)
+    assert len(data) == count
+    if name in LABELS:
+        assert {e.label for e in data.examples} == LABELS[name]
+    pixels, example = next(iter(data))
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    assert example is data.examples[0]
+
+
+def test_pbc_follows_the_official_split_of_wbcatt(pack):
+    data = open_set("pbc")
+    described = [e for e in data.of_split("test") if e.attributes]
+    assert len(described) == 3_099
+    assert len(data.of_split("test")) == 5_141
+    assert all(e.attributes[name] in ATTRIBUTES[name] for e in described for name in ATTRIBUTES)
+
+
+def test_no_kaggle_source_and_no_taleqani_group_is_on_both_sides(pack):
+    for name in ("kaggle", "taleqani"):
+        splits = {}
+        for example in open_set(name).examples:
+            splits.setdefault(example.group, set()).add(example.split)
+        assert all(len(s) == 1 for s in splits.values()), name
+
+
+def test_boxes_of_fields_lie_in_their_pictures(pack):
+    for name in ("txl", "bccd"):
+        data = open_set(name)
+        kinds = Counter()
+        for example in data.of_split("test")[:20]:
+            height, width = data.read(example).shape[:2]
+            for box in example.boxes:
+                kinds[box.kind] += 1
+                assert box.x >= -1
+                assert box.y >= -1
+                assert box.x + box.width <= width + 1
+                assert box.y + box.height <= height + 1
+        assert set(kinds) == {"wbc", "rbc", "platelet"}
+
+
+def test_the_fingerprint_tells_sets_apart_and_stays(pack):
+    assert open_set("bccd").fingerprint() == open_set("bccd").fingerprint()
+    assert open_set("bccd").fingerprint() != open_set("cellavision").fingerprint()
+
+
+def test_a_missing_set_says_how_to_get_it(tmp_path):
+    settings = get_settings().model_copy(update={"data": tmp_path})
+    with pytest.raises(DataNotFoundError, match="data get bccd"):
+        open_set("bccd", settings)
+
+
+def test_a_damaged_set_is_an_error_of_data(tmp_path):
+    (tmp_path / "bccd.zip").write_bytes(b"PK no zip")
+    settings = get_settings().model_copy(update={"data": tmp_path})
+    with pytest.raises(DataError, match="damaged"):
+        open_set("bccd", settings)
+    with zipfile.ZipFile(tmp_path / "bccd.zip", "w") as archive:
+        archive.writestr("readme", "no lists")
+    with pytest.raises(DataError, match="damaged"):
+        open_set("bccd", settings)
+
+
+def test_yolo_lines_become_boxes_in_pixels():
+    (box,) = yolo_boxes("1 0.5 0.25 0.2 0.1\n\n", 100, 200)
+    assert (box.kind, box.x, box.y, box.width, box.height) == ("rbc", 40, 40, 20, 20)
+    with pytest.raises(ValueError, match=r"unpack|convert"):
+        yolo_boxes("1 0.5 half", 100, 200)
