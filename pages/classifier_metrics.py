@@ -13,6 +13,7 @@ from core.learning.metrics import (
     roc_points,
 )
 from core.reports.metric_charts import (
+    ZOOM,
     confusion_figure,
     precision_recall_figure,
     reliability_figure,
@@ -20,7 +21,13 @@ from core.reports.metric_charts import (
     roc_figure,
 )
 from core.reports.metric_tables import class_table, percent
-from core.reports.model_reports import ModelReport, behind_cell, label_name, worst_errors
+from core.reports.model_reports import (
+    ModelReport,
+    behind_cell,
+    label_name,
+    label_phrase,
+    worst_errors,
+)
 from pages.metric_parts import THREE_DIGITS, chart, estimate, show_gallery, show_head
 
 WORST = 24
@@ -30,33 +37,33 @@ CELL_STATE = "metrics_cell"
 def show_classifier(report: ModelReport, key: str) -> None:
     """Show everything measured of a classifier on one set."""
     figures = report.figures(key)
-    show_head(
-        key,
-        figures["n"],
-        {
-            "Accuracy": estimate(figures["accuracy"], "Share of images named right."),
-            "Balanced accuracy": estimate(
-                figures["balanced_accuracy"], "Mean recall: every class counts the same."
+    values = {
+        "Accuracy": estimate(figures["accuracy"], "Share of images named right."),
+        "Balanced accuracy": estimate(
+            figures["balanced_accuracy"], "Mean recall: every class counts the same."
+        ),
+        "Macro F1": estimate(figures["macro_f1"], "Mean F1 of the classes."),
+        "ECE": (
+            f"{100 * figures['ece']:.1f} %",
+            None,
+            (
+                "Expected calibration error: mean gap between confidence and accuracy in 15 bins "
+                "(Guo et al. 2017)."
             ),
-            "Macro F1": estimate(figures["macro_f1"], "Mean F1 of the classes."),
-            "ECE": (
-                f"{100 * figures['ece']:.1f} %",
-                None,
-                (
-                    "Expected calibration error: mean gap between confidence and accuracy in "
-                    "15 bins (Guo et al. 2017)."
-                ),
+        ),
+    }
+    if len(figures["labels"]) < len(report.card.labels):
+        values["Called another type"] = (
+            f"{100 * figures['outside_labels']:.1f} %",
+            None,
+            (
+                "Images whose likeliest type is not among this set's. They are scored with the "
+                "likeliest of the set's own types."
             ),
-            "Called another type": (
-                f"{100 * figures['outside_labels']:.1f} %",
-                None,
-                (
-                    "Images whose likeliest type is not among this set's. They are scored with the "
-                    "likeliest of the set's own types."
-                ),
-            ),
-        },
-    )
+        )
+    if missed := sum(figures["unanswered"]):
+        values["No cell found"] = (f"{missed}", None, "Images without an answer: errors.")
+    show_head(key, figures["n"], values)
     show_confusion(report, key)
     show_classes(report, key)
     show_curves(report, key)
@@ -67,17 +74,17 @@ def show_classifier(report: ModelReport, key: str) -> None:
 def answers(rows: pd.DataFrame) -> list[str]:
     """Say of each image what it is and what it was called."""
     return [
-        f"True {label_name(row.truth).lower()}, called {label_name(row.prediction).lower()}, "
-        f"{100 * row.confidence:.1f} %"
+        f"True {label_phrase(row.truth)}, called {label_phrase(row.prediction)}, "
+        f"{100 * row.confidence:.1f}\u00a0%"
         for row in rows.itertuples()
     ]
 
 
 def cell_title(cell: tuple[str, str], counts: Mapping[tuple[str, str], int]) -> str:
     """Name a cell of the matrix and its number of images."""
-    truth, prediction = (label_name(label) for label in cell)
-    called = "right" if cell[0] == cell[1] else f"called {prediction.lower()}"
-    return f"{truth}, {called} ({counts.get(cell, 0)})"
+    truth, prediction = cell
+    called = "right" if truth == prediction else f"called {label_phrase(prediction)}"
+    return f"{label_name(truth)}, {called} ({counts.get(cell, 0)})"
 
 
 @st.fragment
@@ -166,9 +173,16 @@ def show_classes(report: ModelReport, key: str) -> None:
     st.caption("In brackets: 95 % limits. ROC AUC and average precision: the class against all.")
 
 
+@st.fragment
 def show_curves(report: ModelReport, key: str) -> None:
     """Show ROC and precision-recall curves of each class against the rest."""
     scored, figures = report.scored(key), report.figures(key)["per_class"]
+    areas = [own["roc_auc"] for own in figures.values() if own["roc_auc"] is not None]
+    zoomed = st.toggle(
+        f"Zoom the curves to the best {ZOOM} %",
+        value=bool(areas) and min(areas) > 0.99,
+        key=f"metrics_zoom_{report.card.name}_{key}",
+    )
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("ROC, one against the rest")
@@ -177,6 +191,7 @@ def show_curves(report: ModelReport, key: str) -> None:
             roc_figure(
                 {label: roc_points(scored, label) for label in figures},
                 {label: own["roc_auc"] for label, own in figures.items()},
+                zoomed=zoomed,
             ),
             "metrics_roc",
             "ROC curve of each class against the rest",
@@ -188,6 +203,7 @@ def show_curves(report: ModelReport, key: str) -> None:
             precision_recall_figure(
                 {label: precision_recall_points(scored, label) for label in figures},
                 {label: own["average_precision"] for label, own in figures.items()},
+                zoomed=zoomed,
             ),
             "metrics_precision_recall",
             "Precision over recall of each class against the rest",

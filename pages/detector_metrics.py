@@ -31,10 +31,10 @@ def show_detector(report: ModelReport, key: str) -> None:
         {
             "mAP50": (f"{figures['map50']:.3f}", None, "Mean average precision at IoU .5."),
             "mAP50-95": (f"{figures['map50_95']:.3f}", None, "Mean over IoU .5 to .95."),
-            "White-cell count exact": estimate(
+            "WBC count exact": estimate(
                 figures["wbc_count_exact"], "Share of images with the true number of white cells."
             ),
-            "Red-cell count error": (
+            "RBC count error": (
                 "none" if error is None else f"{100 * error:.1f} %",
                 None,
                 "Median over images of the difference to the true number of red cells.",

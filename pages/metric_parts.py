@@ -30,13 +30,12 @@ def show_head(key: str, images: int, values: Mapping[str, tuple[str, str | None,
                 limits,
                 delta_color="off",
                 delta_arrow="off",
-                delta_description="95 % limits" if limits else None,
                 help=meaning,
                 border=True,
                 height="stretch",
             )
     described = evaluation_set(key)
-    st.caption(f"n = {images:,} images. {described.note}")
+    st.caption(f"n = {images:,} images; below the shares their 95 % limits. {described.note}")
 
 
 def estimate(share: Mapping[str, float | None], meaning: str) -> tuple[str, str | None, str]:

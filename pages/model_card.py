@@ -25,7 +25,7 @@ def show_card(card: ModelCard) -> None:
             "Training data": "; ".join(card.training_data),
             "Data fingerprint": card.data_fingerprint,
             "Code revision": card.git_revision,
-            "File": f"{card.file_bytes / 1e6:.1f} MB, SHA-256 {card.sha256}",
+            "File": f"{card.file_bytes / 1e6:.1f} MB, SHA-256 {card.sha256[:16]}…",
             "Licence": card.licence,
         },
         border="horizontal",

@@ -17,7 +17,7 @@ from core.settings import get_settings
 from pages import shared
 from pages.classifier_metrics import show_classifier
 from pages.detector_metrics import show_detector
-from pages.metric_parts import THREE_DIGITS, chart
+from pages.metric_parts import chart
 from pages.model_card import show_card
 
 
@@ -76,6 +76,14 @@ try:
 except ModelError as error:
     show_not_measured(name, error)
     st.stop()
+if len(report.sets) > 1:
+    # No `st.dataframe`: on a phone its tool bar would cover the choice above.
+    st.table(
+        detector_sets_table(report) if name == "detector" else sets_table(report),
+        border="horizontal",
+        hide_index=True,
+        alt="The model's figures on every set",
+    )
 key = st.selectbox(
     "Set",
     report.sets,
@@ -88,20 +96,6 @@ if name == "detector":
     show_detector(report, key)
 else:
     show_classifier(report, key)
-if len(report.sets) > 1:
-    st.subheader("All sets")
-    st.dataframe(
-        detector_sets_table(report) if name == "detector" else sets_table(report),
-        hide_index=True,
-        column_config={
-            "Set": st.column_config.TextColumn(pinned=True),
-            "ECE": st.column_config.NumberColumn(format="percent"),
-            "Red-cell count error": st.column_config.NumberColumn(format="percent"),
-            "mAP50": THREE_DIGITS,
-            "mAP50-95": THREE_DIGITS,
-        },
-        alt="The model's figures on every set",
-    )
 show_training(report)
 st.subheader("Model card")
 show_card(report.card)

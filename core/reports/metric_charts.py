@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.reports.model_reports import label_colour, label_name
+from core.reports.model_reports import label_colour, label_name, label_phrase
 from core.taxonomy import CELL_KINDS
 
 Cell = tuple[str, str]
@@ -20,7 +20,9 @@ Cell = tuple[str, str]
 
 # From each theme's own background to its own accent: a share of zero vanishes in the page.
 _LIGHT_SCALE = [[0, "#F5F1F5"], [0.15, "#D9BBD4"], [1, "#7A2E6B"]]
-_DARK_SCALE = [[0, "#221E2A"], [0.15, "#4E3450"], [1, "#D58BC4"]]
+_DARK_SCALE = [[0, "#221E2A"], [0.15, "#4A3149"], [1, "#A85B99"]]
+ZOOM = 10
+"""Percent that a zoomed curve shows of either axis."""
 MAIN = "#7A5CA8"
 SECOND = "#D98A00"
 _GREY = "#888888"
@@ -79,7 +81,7 @@ def confusion_figure(
         y=[row for row, _ in cells],
         customdata=[[labels[row], across[column]] for row, column in cells],
         text=[
-            f"True {label_name(labels[row]).lower()}, called {label_name(across[column]).lower()}:"
+            f"True {label_phrase(labels[row])}, called {label_phrase(across[column])}:"
             f"<br>{matrix[row, column]} of {support[row, 0]} images ({shares[row, column]:.1f} %)"
             for row, column in cells
         ],
@@ -104,6 +106,8 @@ def confusion_figure(
         title="Prediction",
         tickvals=list(range(len(across))),
         ticktext=_labels(across),
+        # Upright where names would overlap, never slanted.
+        autotickangles=[0, -90],
         showgrid=False,
         zeroline=False,
         range=[-0.5, len(across) - 0.5],
@@ -142,8 +146,13 @@ def _unit_square(figure: go.Figure, x: str, y: str) -> go.Figure:
     return figure
 
 
-def roc_figure(points: Mapping[str, pd.DataFrame], areas: Mapping[str, float | None]) -> go.Figure:
-    """Draw one ROC curve a class against the rest; `points` as of `roc_points`, by label."""
+def roc_figure(
+    points: Mapping[str, pd.DataFrame], areas: Mapping[str, float | None], *, zoomed: bool = False
+) -> go.Figure:
+    """Draw one ROC curve a class against the rest; `points` as of `roc_points`, by label.
+
+    `zoomed` shows the corner of few false alarms and many found.
+    """
     figure = go.Figure()
     figure.add_scatter(
         x=[0, 100], y=[0, 100], mode="lines", line=HELPER_LINE, hoverinfo="skip", showlegend=False
@@ -158,13 +167,20 @@ def roc_figure(points: Mapping[str, pd.DataFrame], areas: Mapping[str, float | N
                 name=f"{label_name(label)} {areas[label]:.3f}",
                 hovertemplate="%{x:.1f} % false alarms, %{y:.1f} % found<extra></extra>",
             )
-    return _unit_square(figure, "False-positive rate, %", "True-positive rate (recall), %")
+    _unit_square(figure, "False-positive rate, %", "True-positive rate (recall), %")
+    if zoomed:
+        figure.update_xaxes(range=[-0.1, ZOOM])
+        figure.update_yaxes(range=[100 - ZOOM, 100.1])
+    return figure
 
 
 def precision_recall_figure(
-    points: Mapping[str, pd.DataFrame], areas: Mapping[str, float | None]
+    points: Mapping[str, pd.DataFrame], areas: Mapping[str, float | None], *, zoomed: bool = False
 ) -> go.Figure:
-    """Draw precision over recall, one curve a label; `areas` are the average precisions."""
+    """Draw precision over recall, one curve a label; `areas` are the average precisions.
+
+    `zoomed` shows the corner where both are high.
+    """
     figure = go.Figure()
     for label, frame in points.items():
         if not frame.empty:
@@ -172,11 +188,16 @@ def precision_recall_figure(
                 x=100 * frame["recall"],
                 y=100 * frame["precision"],
                 mode="lines",
-                line={"color": label_colour(label), "width": 2},
+                # The grey of white cells in pictures would vanish on a dark page.
+                line={"color": MAIN if label == "wbc" else label_colour(label), "width": 2},
                 name=f"{label_name(label)} {areas[label]:.3f}",
                 hovertemplate="Recall %{x:.1f} %, precision %{y:.1f} %<extra></extra>",
             )
-    return _unit_square(figure, "Recall, %", "Precision, %")
+    _unit_square(figure, "Recall, %", "Precision, %")
+    if zoomed:
+        figure.update_xaxes(range=[100 - ZOOM, 100.1])
+        figure.update_yaxes(range=[100 - ZOOM, 100.1])
+    return figure
 
 
 def reliability_figure(bins: pd.DataFrame) -> go.Figure:
@@ -204,6 +225,7 @@ def reliability_figure(bins: pd.DataFrame) -> go.Figure:
             "color": MAIN,
         },
         mode="markers",
+        cliponaxis=False,
         # The area of a marker follows the number of images in its bin.
         marker={"color": MAIN, "size": 6 + 16 * np.sqrt(bins["count"] / bins["count"].max())},
         customdata=bins["count"],
@@ -298,7 +320,7 @@ def counts_figure(pairs: pd.DataFrame, kind: str) -> go.Figure:
             hovertemplate="True %{x}, found %{y}: %{customdata[0]} images<br>such as "
             "%{customdata[1]}<extra></extra>",
         )
-    noun = label_name(kind).lower() + "s"
+    noun = label_phrase(kind) + "s"
     span = [-0.06 * most - 0.3, 1.06 * most + 0.3]
     _unit_square(figure, f"True {noun} in an image", f"Found {noun} in an image")
     step = {"dtick": 1} if most <= 12 else {}

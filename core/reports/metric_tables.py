@@ -64,7 +64,7 @@ def sets_table(report: ModelReport) -> pd.DataFrame:
                 "Accuracy": percent(own["accuracy"]),
                 "Balanced accuracy": percent(own["balanced_accuracy"]),
                 "Macro F1": percent(own["macro_f1"]),
-                "ECE": own["ece"],
+                "ECE": f"{100 * own['ece']:.1f} %",
             }
         )
     return pd.DataFrame(rows)
@@ -75,14 +75,15 @@ def detector_sets_table(report: ModelReport) -> pd.DataFrame:
     rows = []
     for key in report.sets:
         own = report.figures(key)
+        error = own["rbc_count_error"]
         rows.append(
             {
                 "Set": evaluation_set(key).name,
                 "Images": own["images"],
-                "mAP50": own["map50"],
-                "mAP50-95": own["map50_95"],
-                "White-cell count exact": percent(own["wbc_count_exact"]),
-                "Red-cell count error": own["rbc_count_error"],
+                "mAP50": f"{own['map50']:.3f}",
+                "mAP50-95": f"{own['map50_95']:.3f}",
+                "WBC count exact": percent(own["wbc_count_exact"]),
+                "RBC count error": "none" if error is None else f"{100 * error:.1f} %",
             }
         )
     return pd.DataFrame(rows)

@@ -38,6 +38,12 @@ def label_name(label: str) -> str:
     return {str(kind): name for kind, name in KIND_NAMES.items()}.get(label, label)
 
 
+def label_phrase(label: str) -> str:
+    """Name a label inside a sentence: `early pre-B ALL`, `monocyte`."""
+    name = label_name(label)
+    return name[:1].lower() + name[1:]
+
+
 def label_colour(label: str) -> str:
     """Return the colour of a cell type, a stage or a kind of cell."""
     if label in CELL_TYPES:

@@ -26,8 +26,9 @@ def training_figure(history: pd.DataFrame, measure: str) -> go.Figure:
     figure.update_yaxes(title=measure_name(measure), automargin=True, zeroline=False)
     figure.update_layout(
         height=360,
-        margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        legend=LEGEND_ABOVE | {"y": 1.1},
+        margin={"l": 0, "r": 10, "t": 56, "b": 0},
+        # Above the names of the phases, which stand above the plot.
+        legend=LEGEND_ABOVE | {"y": 1, "yref": "container", "yanchor": "top"},
         hovermode="closest",
         dragmode=False,
     )
