@@ -128,6 +128,8 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int = 2) -> None:
         model.compile(
             optimizer=_optimizer(phase, len(data)), jit_compile=False, **plan.compile_arguments
         )
+        # Keras keeps the epoch that a restored phase began at for the next call of fit.
+        model._initial_epoch = 0  # noqa: SLF001
         backup = run / "backup" / phase.name
         callbacks = [
             _history_writer(history_path, phase.name),

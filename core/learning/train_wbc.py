@@ -33,7 +33,7 @@ BATCH = 32
 STEPS = 380
 PHASES = (
     Phase("head", 1, 2e-3, None, 128),
-    Phase("coarse", 11, 5e-4, "block_3_expand", 128),
+    Phase("coarse", 9, 5e-4, "block_3_expand", 128),
     Phase("fine", 5, 2e-4, "block_3_expand", SIZE),
 )
 _ATTRIBUTE_WEIGHT = 0.04
