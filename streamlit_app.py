@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.settings import PROJECT_ROOT
+from pages.shared import FRAMED
 
 ASSETS = PROJECT_ROOT / "assets"
 
@@ -58,4 +59,5 @@ st.set_page_config(
     page_icon=str(ASSETS / "logo_icon.svg"),
     layout="wide",
 )
+st.session_state[FRAMED] = True
 page.run()

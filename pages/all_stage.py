@@ -11,6 +11,22 @@ from core.reports.tables import csv_bytes, stages_table
 from core.results import StageResult
 from core.taxonomy import STAGE_NOTE, STAGES
 from pages import shared
+from pages.desk import (
+    Desk,
+    Incoming,
+    Picture,
+    choose_field,
+    choose_patient,
+    clear_desk,
+    finish_round,
+    open_desk,
+    patient_editor,
+    properties_table,
+    show_problems,
+    stage_field,
+    take_in,
+    uploader,
+)
 
 NAME = "stage"
 
@@ -29,7 +45,7 @@ def suggestion(result: StageResult) -> str:
     )
 
 
-def show_pooled(pictures: list[shared.Picture[StageResult]], patient: str | None) -> None:
+def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> None:
     """Show one answer over all fields, when they are of one patient."""
     results = [p.result for p in pictures]
     graded = [r for r in results if r.refused is None]
@@ -53,10 +69,10 @@ def show_pooled(pictures: list[shared.Picture[StageResult]], patient: str | None
 
 
 @st.fragment
-def field_view(pictures: list[shared.Picture[StageResult]]) -> None:
+def field_view(pictures: list[Picture[StageResult]]) -> None:
     """Show one field with its evidence map and probabilities."""
     st.subheader("Field")
-    picture = pictures[shared.choose_field(NAME, pictures)]
+    picture = pictures[choose_field(NAME, pictures)]
     result = picture.result
     drawing, facts = st.columns(2)
     with facts:
@@ -69,7 +85,7 @@ def field_view(pictures: list[shared.Picture[StageResult]]) -> None:
                 config={"displayModeBar": False},
                 alt=f"Calibrated probability of each class for {result.file}",
             )
-        shared.properties_table(picture, {})
+        properties_table(picture, {})
     with drawing:
         opacity = 0.0
         if result.evidence is not None:
@@ -108,14 +124,14 @@ def explain() -> None:
     st.caption(STAGE_NOTE)
 
 
-def show_files(desk: shared.Desk) -> None:
+def show_files(desk: Desk) -> None:
     """Show a row for each file and the distribution per patient."""
     st.subheader("Files and patients")
     pictures = list(desk.pictures.values())
     text = st.column_config.TextColumn
     table = stages_table([p.result for p in pictures], [p.patient for p in pictures])
     table[[f"p_{key}" for key in STAGES]] *= 100
-    shared.patient_editor(
+    patient_editor(
         NAME,
         desk,
         table,
@@ -142,7 +158,7 @@ def show_files(desk: shared.Desk) -> None:
     )
 
 
-def downloads(pictures: list[shared.Picture[StageResult]], desk: shared.Desk) -> None:
+def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     """Offer what is on screen as files."""
     results, patients = [p.result for p in pictures], [p.patient for p in pictures]
     st.subheader("Download")
@@ -165,11 +181,11 @@ def downloads(pictures: list[shared.Picture[StageResult]], desk: shared.Desk) ->
         )
 
 
-def intake(desk: shared.Desk) -> list[shared.Incoming]:
+def intake(desk: Desk) -> list[Incoming]:
     """Draw the way in; return the pictures to grade."""
-    incoming = shared.uploader(NAME, desk)
+    incoming = uploader(NAME, desk)
     if desk.pictures or desk.failed:
-        st.button("Clear all", icon=":material/delete:", on_click=shared.clear_desk, args=(NAME,))
+        st.button("Clear all", icon=":material/delete:", on_click=clear_desk, args=(NAME,))
     return incoming
 
 
@@ -179,7 +195,7 @@ shared.header(
     "suggested class; all fields of a patient get one pooled answer.",
 )
 shared.open_analyzer()
-desk = shared.open_desk(NAME)
+desk = open_desk(NAME)
 if desk.pictures:
     with st.expander("Add pictures, or clear them", icon=":material/add_photo_alternate:"):
         incoming = intake(desk)
@@ -192,13 +208,11 @@ else:
         icon=":material/dataset:",
     )
 if incoming:
-    shared.take_in(desk, incoming, shared.stage_field)
-    shared.finish_round(desk)
-shared.show_problems(
-    desk, [(p.result.file, p.result.refused) for p in desk.pictures.values() if p.result.refused]
-)
+    take_in(desk, incoming, stage_field)
+    finish_round(desk)
+show_problems(desk)
 if desk.pictures:
-    patient = shared.choose_patient(NAME, desk)
+    patient = choose_patient(NAME, desk)
     pictures = desk.of_patient(patient)
     show_pooled(pictures, patient)
     field_view(pictures)

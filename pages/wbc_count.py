@@ -1,30 +1,25 @@
 """WBC count: fields in, white cells found, typed and counted out."""
 
-import json
-
 import streamlit as st
 
-from core.differential import ADULT_PERCENT, RECOMMENDED_CELLS, Differential, differential
+from core.differential import RECOMMENDED_CELLS
 from core.errors import DataError
-from core.imaging.examples import bccd_fields, made_slides, made_truth
-from core.reports.answer_key import answer_key
-from core.reports.answers import analyze_answer
-from core.reports.charts import differential_figure, field_figure, patients_figure
-from core.reports.tables import (
-    cells_table,
-    csv_bytes,
-    differential_table,
-    files_table,
-    patients_table,
-)
-from core.results import Cell, FieldAnalysis
-from core.taxonomy import CELL_TYPES, KIND_NAMES
+from core.imaging.examples import bccd_fields, made_slides
 from pages import shared
+from pages.desk import (
+    Desk,
+    Incoming,
+    analyse_field,
+    clear_desk,
+    finish_round,
+    open_desk,
+    show_problems,
+    take_in,
+    uploader,
+)
+from pages.wbc_results import FULL_COUNT, NAME, show_results
 
-NAME = "wbc"
 MADE_PATIENT, BCCD_PATIENT = "Made example", "BCCD"
-FULL_COUNT = 200
-GALLERY_LIMIT = 48
 
 PICTURES_THAT_WORK = (
     "Stained smears (Wright, Giemsa, May-Grünwald), in focus, in the thin part of the smear, at a "
@@ -40,15 +35,14 @@ HOW_MANY = (
 )
 
 
-def example_pictures() -> list[shared.Incoming]:
+def example_pictures() -> list[Incoming]:
     """Return the made slides as if they had been uploaded."""
     return [
-        shared.Incoming(name, name, MADE_PATIENT, lambda data=data: data)
-        for name, data in made_slides()
+        Incoming(name, name, MADE_PATIENT, lambda data=data: data) for name, data in made_slides()
     ]
 
 
-def real_pictures() -> list[shared.Incoming]:
+def real_pictures() -> list[Incoming]:
     """Return the downloaded BCCD fields; without a network say so and return nothing."""
     try:
         with st.spinner("Downloading 12 fields from github.com/Shenggan/BCCD_Dataset"):
@@ -56,14 +50,12 @@ def real_pictures() -> list[shared.Incoming]:
     except DataError as error:
         st.error(str(error), title="No download", icon=":material/cloud_off:")
         return []
-    return [
-        shared.Incoming(name, name, BCCD_PATIENT, lambda data=data: data) for name, data in fields
-    ]
+    return [Incoming(name, name, BCCD_PATIENT, lambda data=data: data) for name, data in fields]
 
 
-def intake(desk: shared.Desk) -> list[shared.Incoming]:
+def intake(desk: Desk) -> list[Incoming]:
     """Draw the ways in; return the pictures to analyse."""
-    incoming = shared.uploader(NAME, desk)
+    incoming = uploader(NAME, desk)
     with st.container(horizontal=True):
         if st.button("Open example slides", icon=":material/draw:", help="Made, not photographed."):
             incoming = example_pictures()
@@ -74,316 +66,8 @@ def intake(desk: shared.Desk) -> list[shared.Incoming]:
         ):
             incoming = real_pictures()
         if desk.pictures or desk.failed:
-            st.button(
-                "Clear all", icon=":material/delete:", on_click=shared.clear_desk, args=(NAME,)
-            )
+            st.button("Clear all", icon=":material/delete:", on_click=clear_desk, args=(NAME,))
     return incoming
-
-
-def status_line(analyses: list[FieldAnalysis]) -> None:
-    """Say first how sure the answer is."""
-    cells = [cell for a in analyses for _, cell in a.white_cells()]
-    number = {s: sum(c.status == s for c in cells) for s in ("classified", "uncertain")}
-    other = len(cells) - sum(number.values())
-    refused = sum(a.refused is not None for a in analyses)
-    badges = [f":green-badge[:material/check: {number['classified']} classified]"]
-    if number["uncertain"]:
-        held = f"{number['uncertain']} uncertain: held out of the percentages"
-        badges.append(f":orange-badge[:material/help: {held}]")
-    if other:
-        badges.append(f":gray-badge[:material/block: {other} not white cells: not counted]")
-    if refused:
-        badges.append(f":red-badge[:material/block: {refused} pictures refused]")
-    st.markdown(" ".join(badges))
-
-
-def count_metrics(analyses: list[FieldAnalysis]) -> None:
-    """Show how many cells of each kind were found."""
-    counts = [a.counts() for a in analyses]
-    with st.grid(4, min_column_width=130):
-        for kind, label in KIND_NAMES.items():
-            st.metric(f"{label}s", sum(c[kind] for c in counts), border=True)
-        st.metric("Fields", len(analyses), border=True)
-
-
-@st.fragment
-def field_view(pictures: list[shared.Picture[FieldAnalysis]]) -> None:
-    """Show one field with its boxes, and what is known of the picture."""
-    index = shared.choose_field(NAME, pictures)
-    picture = pictures[index]
-    analysis = picture.result
-    drawing, facts = st.columns([2.4, 1])
-    with facts:
-        st.markdown(f"**{shared.plain(analysis.file)}**")
-        status_line([analysis])
-        kinds = ["wbc"]
-        for kind in ("rbc", "platelet"):
-            label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
-            if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
-                kinds.append(kind)
-        scale = analysis.scale
-        sides = (picture.width, picture.height)
-        more = {
-            "Scale": f"{scale.micrometres_per_pixel:.3f} µm per px, from the {scale.source}"
-            if scale
-            else "unknown",
-            **(
-                {
-                    "Field": " × ".join(f"{n * scale.micrometres_per_pixel:.0f}" for n in sides)
-                    + " µm"
-                }
-                if scale
-                else {}
-            ),
-            "Analysis": f"{analysis.seconds:.2f} s",
-        }
-        shared.properties_table(picture, more)
-    with drawing:
-        if analysis.refused:
-            st.warning(analysis.refused, title="Refused", icon=":material/block:")
-        found = len(analysis.white_cells())
-        shared.picture_chart(
-            field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
-            f"{NAME}_drawing",
-            f"Field {analysis.file} with {found} white cells boxed and numbered",
-        )
-        st.caption(
-            "Colour is the type. Solid: classified. Dashed: uncertain. Dotted grey: not a white "
-            "cell. Scroll or pinch to zoom, drag to move, double-click to reset."
-        )
-
-
-@st.fragment
-def gallery(pictures: list[shared.Picture[FieldAnalysis]]) -> None:
-    """Show the found white cells by type, the uncertain ones first."""
-    several = len(pictures) > 1
-    groups: dict[str, list[tuple[str, Cell, bytes]]] = {}
-    for place, picture in enumerate(pictures, 1):
-        for number, cell in picture.result.white_cells():
-            group = cell.type if cell.status == "classified" else cell.status
-            label = f"{place}.{number}" if several else str(number)
-            groups.setdefault(group or "uncertain", []).append((label, cell, picture.crops[number]))
-    st.subheader("White cells")
-    if not groups:
-        st.info("No white cells were found.", icon=":material/search_off:")
-        return
-    numbers = "field.cell, as in the drawing of that field" if several else "as in the drawing"
-    st.caption(f"Number ({numbers}) · calibrated probability of the type.")
-    names = {
-        "uncertain": "Uncertain: held out of the percentages",
-        **{key: cell_type.plural for key, cell_type in CELL_TYPES.items()},
-        "out_of_scope": "Not white cells",
-    }
-    grid = st.grid(3, min_column_width=330)
-    for group, name in names.items():
-        cells = groups.get(group, [])
-        if group == "uncertain":
-            cells.sort(key=lambda item: item[1].confidence)
-        if cells:
-            wide = len(cells) > 9 or group == "uncertain"
-            with grid.cell(column_span="all" if wide else 1):
-                gallery_group(group, name, cells)
-
-
-def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -> None:
-    """Show the cells of one type with number and confidence."""
-    st.markdown(f"**{name}** ({len(cells)})")
-    if len(cells) > GALLERY_LIMIT and not st.toggle(
-        f"Show all {len(cells)}", key=f"{NAME}_all_{group}"
-    ):
-        cells = cells[:GALLERY_LIMIT]
-    captions = [
-        f"{label} · {100 * cell.confidence:.0f} %"
-        + (f" {CELL_TYPES[cell.type].name}?" if group not in CELL_TYPES and cell.type else "")
-        for label, cell, _ in cells
-    ]
-    st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
-
-
-def show_differential(counted: Differential) -> None:
-    """Show shares with exact limits beside reference values."""
-    st.subheader("Differential")
-    if counted.warning:
-        st.warning(counted.warning, icon=":material/warning:")
-    goal = RECOMMENDED_CELLS if counted.total < RECOMMENDED_CELLS else FULL_COUNT
-    st.progress(
-        min(counted.total / goal, 1.0),
-        text=f"{counted.total} of {goal} classified white cells",
-    )
-    if counted.total == 0:
-        return
-    table, chart = st.columns([1, 1.15])
-    with table:
-        rows = differential_table(counted)
-        rows["reference"] = [
-            "{:g}-{:g}".format(*ADULT_PERCENT[key]) if any(ADULT_PERCENT.get(key, ())) else "absent"
-            for key in rows["type"]
-        ]
-        rows["type"] = [
-            "Erythroblasts, per 100" if key == "erythroblast" else CELL_TYPES[key].plural
-            for key in rows["type"]
-        ]
-        number = st.column_config.NumberColumn
-        st.dataframe(
-            rows,
-            hide_index=True,
-            column_config={
-                "type": st.column_config.TextColumn("Type", pinned=True),
-                "count": number("Count"),
-                "percent": number("%", format="%.2f"),
-                "low": number("Low", format="%.2f", help="Lower exact 95 % limit, %"),
-                "high": number("High", format="%.2f", help="Upper exact 95 % limit, %"),
-                "reference": st.column_config.TextColumn("Adult, %"),
-            },
-            alt="Differential with exact 95 % limits and adult reference values",
-        )
-        st.caption(
-            "Limits: Clopper-Pearson, sampling error only; the models' own error is on the page "
-            "Model metrics. Adult values are for teaching and differ between populations."
-        )
-    with chart:
-        st.plotly_chart(
-            differential_figure(counted),
-            key=f"{NAME}_differential",
-            config={"displayModeBar": False},
-            alt="Share of each white cell type with 95 % limits over the adult reference range",
-        )
-
-
-def show_key(analyses: list[FieldAnalysis]) -> None:
-    """Compare what was found with what was made."""
-    key = answer_key(analyses, made_truth())
-    if key.empty:
-        return
-    st.subheader("Answer key of the made slides")
-    made = key[key["made"].notna()]
-    found, right = (made["found"].notna()).sum(), (made["answer"] == "right").sum()
-    st.markdown(
-        f"Of {len(made)} made white cells {found} were found and {right} named as made; "
-        f"{(made['answer'] == 'held out').sum()} are held out as uncertain. "
-        f"{(key['answer'] == 'not made').sum()} were found where none was made. "
-        "These slides are drawn by a program: they show how the page works, not how well the "
-        "models do."
-    )
-    shown = key.copy()
-    for column in ("made", "found"):
-        shown[column] = shown[column].map({k: t.name for k, t in CELL_TYPES.items()})
-    with st.expander("Cell by cell"):
-        st.dataframe(
-            shown,
-            hide_index=True,
-            column_config={
-                "file": "File",
-                "number": "No.",
-                "made": "Made",
-                "found": "Found",
-                "status": "Status",
-                "answer": "Answer",
-            },
-            alt="Made and found type of every white cell of the made slides",
-        )
-
-
-def show_files(desk: shared.Desk) -> None:
-    """Show a row for each file and, with several patients, their distributions."""
-    st.subheader("Files and patients")
-    pictures = list(desk.pictures.values())
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    shared.patient_editor(
-        NAME,
-        desk,
-        files_table([p.result for p in pictures], [p.patient for p in pictures]),
-        {
-            "file": text("File", pinned=True),
-            "patient": text("Patient (editable)", max_chars=60),
-            "wbc": number("White cells"),
-            "uncertain": number("Uncertain"),
-            "rbc": number("Red cells"),
-            "platelet": number("Platelets"),
-            "width": number("Width, px"),
-            "height": number("Height, px"),
-            "um_per_px": number("µm per px", format="%.4f"),
-            "scale_source": text("Scale from"),
-            "seconds": number("Time, s", format="%.2f"),
-            "refused": text("Refused"),
-        },
-    )
-    counted = {
-        patient: differential(p.result for p in desk.of_patient(patient))
-        for patient in desk.patients()
-    }
-    if len(counted) < 2:
-        return
-    st.plotly_chart(
-        patients_figure(counted, shared.shown_width(900)),
-        key=f"{NAME}_patients",
-        config={"displayModeBar": False},
-        alt="Share of each white cell type by patient",
-    )
-    with st.expander("Shares with 95 % limits by patient"):
-        st.dataframe(
-            patients_table(counted), hide_index=True, alt="Shares and exact limits by patient"
-        )
-
-
-def downloads(pictures: list[shared.Picture[FieldAnalysis]], desk: shared.Desk) -> None:
-    """Offer what is on screen as files."""
-    analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
-    versions = shared.open_analyzer().versions
-    files = (
-        (
-            "Cells, CSV",
-            "leukoscope_cells.csv",
-            lambda: csv_bytes(cells_table(analyses, patients)),
-        ),
-        (
-            "Files, CSV",
-            "leukoscope_files.csv",
-            lambda: csv_bytes(files_table(analyses, patients)),
-        ),
-        (
-            "Differential, CSV",
-            "leukoscope_differential.csv",
-            lambda: csv_bytes(differential_table(differential(analyses))),
-        ),
-        (
-            "All, JSON",
-            "leukoscope.json",
-            lambda: json.dumps(analyze_answer(analyses, desk.failed, models=versions), indent=1),
-        ),
-    )
-    st.subheader("Download")
-    with st.container(horizontal=True):
-        for label, file, data in files:
-            st.download_button(
-                label,
-                data,
-                file,
-                "application/json" if file.endswith("json") else "text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"{NAME}_{file}",
-            )
-    st.caption(
-        "The numbers are those on this page. Boxes are in pixels of the picture as uploaded."
-    )
-
-
-def show_results(desk: shared.Desk) -> None:
-    """Draw everything that is known of the pictures on the desk."""
-    patient = shared.choose_patient(NAME, desk)
-    pictures = desk.of_patient(patient)
-    analyses = [p.result for p in pictures]
-    if any(a.sha256 in made_truth() for a in analyses):
-        st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
-    status_line(analyses)
-    count_metrics(analyses)
-    field_view(pictures)
-    gallery(pictures)
-    show_differential(differential(analyses))
-    show_key(analyses)
-    show_files(desk)
-    downloads(pictures, desk)
 
 
 def explain() -> None:
@@ -405,7 +89,7 @@ shared.header(
     "what the model is not sure of is set apart for you.",
 )
 shared.open_analyzer()
-desk = shared.open_desk(NAME)
+desk = open_desk(NAME)
 if desk.pictures:
     with st.expander("Add pictures, or clear them", icon=":material/add_photo_alternate:"):
         incoming = intake(desk)
@@ -414,11 +98,9 @@ else:
 if st.session_state.pop("open_examples", False):
     incoming = example_pictures()
 if incoming:
-    shared.take_in(desk, incoming, shared.analyse_field)
-    shared.finish_round(desk)
-shared.show_problems(
-    desk, [(p.result.file, p.result.refused) for p in desk.pictures.values() if p.result.refused]
-)
+    take_in(desk, incoming, analyse_field)
+    finish_round(desk)
+show_problems(desk)
 if desk.pictures:
     show_results(desk)
 else:

@@ -101,6 +101,13 @@ def metric(page: Page, label: str) -> int:
     return int(box.get_by_test_id("stMetricValue").inner_text())
 
 
+def test_the_first_visitor_may_come_by_the_address_of_a_page(page):
+    page.goto("/all_stage")
+    expect(page).to_have_title("ALL stage · Leukoscope")
+    links = page.get_by_test_id("stSidebarNavLink")
+    expect(links).to_have_text(["Overview", "WBC count", "ALL stage", "Model metrics", "About"])
+
+
 def test_upload_count_and_download_agree_with_the_command_line(page, field):
     page.goto("/")
     open_page(page, "WBC count")
