@@ -20,10 +20,13 @@ RED_CELL_SIDE = (30.0, 110.0)
 """Red cells of this size in network pixels are found well; outside it a second look is taken."""
 WANTED_RED_CELL = 52.0
 LARGEST_SIDE = 2048
-_SUPPRESSION_IOU = 0.6
+_SUPPRESSION_IOU: dict[CellKind, float] = {"wbc": 0.45, "rbc": 0.6, "platelet": 0.5}
+"""Red cells overlap each other in a smear, white cells seldom do."""
 _CROSS_KIND_IOU = 0.8
 _VOTING_IOU = 0.7
-_RULER_CELLS = 5
+_FURTHER_LOOKS = 3
+_RULER_CANDIDATES = 12
+"""Boxes before suppression; a red cell has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Detector:
         longest = max(pixels.shape[:2])
         factor = FIRST_SIDE / longest
         boxes, scores = self._look(pixels, factor)
-        while True:
+        for _ in range(_FURTHER_LOOKS):
             better = self._better_factor(boxes, scores, factor, longest)
             if better is None:
                 break
@@ -63,20 +66,18 @@ class Detector:
     def _better_factor(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], factor: float, longest: int
     ) -> float | None:
-        """Return a larger factor when the red cells, or the lack of them, ask for one."""
+        """Return another factor when the red cells, or the lack of them, ask for one."""
         highest = min(LARGEST_SIDE, 4 * longest) / longest
         red = scores[:, CELL_KINDS.index("rbc")] > self.thresholds["rbc"]
-        if factor >= highest * 0.99:
-            return None
-        if red.sum() < _RULER_CELLS:
+        if red.sum() < _RULER_CANDIDATES:
             # Nothing to measure by: large scans show red cells only when looked at more closely.
-            if red.any() or (scores.max(initial=0.0) > 0.5) or longest <= 2 * FIRST_SIDE:
-                return None
-            return min(highest, 2 * factor)
+            is_wide = longest > 2 * FIRST_SIDE and not (scores > 0.5).any()
+            return min(highest, 2 * factor) if is_wide and factor < 0.99 * highest else None
         side = float(np.median(_sides(boxes[red]))) * factor
-        if side >= RED_CELL_SIDE[0]:
+        if RED_CELL_SIDE[0] <= side <= RED_CELL_SIDE[1]:
             return None
-        return min(highest, factor * min(WANTED_RED_CELL / side, 4.0))
+        wanted = min(highest, factor * min(WANTED_RED_CELL / side, 4.0))
+        return None if abs(wanted / factor - 1) < 0.05 else wanted
 
     def _look(
         self, pixels: Pixels, factor: float
@@ -115,7 +116,9 @@ class Detector:
             chosen = scores[:, index] >= threshold
             found += [
                 (score, index, box)
-                for score, box in _suppress(corners[chosen], scores[chosen, index])
+                for score, box in _suppress(
+                    corners[chosen], scores[chosen, index], _SUPPRESSION_IOU[kind]
+                )
             ]
         found.sort(key=lambda item: -item[0])
         kept: list[tuple[float, int, NDArray[np.float32]]] = []
@@ -153,7 +156,7 @@ def iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def _suppress(
-    corners: NDArray[np.float32], scores: NDArray[np.float32]
+    corners: NDArray[np.float32], scores: NDArray[np.float32], overlap_limit: float
 ) -> list[tuple[float, NDArray[np.float32]]]:
     """Keep the best box of every cell, its corners averaged over the boxes that agree with it.
 
@@ -162,7 +165,7 @@ def _suppress(
     if len(corners) == 0:
         return []
     as_rectangles = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    kept = cv2.dnn.NMSBoxes(as_rectangles.tolist(), scores.tolist(), 0.0, _SUPPRESSION_IOU)
+    kept = cv2.dnn.NMSBoxes(as_rectangles.tolist(), scores.tolist(), 0.0, overlap_limit)
     result = []
     for index in np.asarray(kept).ravel():
         overlap = iou(corners[index], corners)
