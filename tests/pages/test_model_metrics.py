@@ -1,0 +1,138 @@
+"""The page of model metrics, on made-up model folders."""
+
+import shutil
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core.reports.model_reports import load_report
+from core.settings import PROJECT_ROOT, Settings, get_settings
+from core.taxonomy import RESEARCH_NOTICE
+from tests.fake_models import write_models
+
+CHOICE = "metrics_cell_wbc_cellavision"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def folder(written, tmp_path, monkeypatch):
+    copy = shutil.copytree(written, tmp_path / "models")
+    monkeypatch.setenv("LEUKOSCOPE_MODELS", str(copy))
+    get_settings.cache_clear()
+    st.cache_resource.clear()
+    yield copy
+    get_settings.cache_clear()
+    st.cache_resource.clear()
+
+
+def opened() -> AppTest:
+    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
+    app.switch_page("pages/model_metrics.py").run()
+    assert not app.exception
+    return app
+
+
+def metrics(app: AppTest) -> dict[str, str]:
+    return {metric.label: metric.value for metric in app.metric}
+
+
+def choose(app: AppTest, model: str) -> AppTest:
+    app.segmented_control(key="metrics_model").set_value(model).run()
+    assert not app.exception
+    return app
+
+
+def test_opens_on_another_laboratory_with_limits_and_caveats(folder):
+    app = opened()
+    figures = load_report("wbc", Settings(models=folder)).figures("cellavision")
+    assert app.selectbox(key="metrics_set_wbc").value == "cellavision"
+    assert metrics(app)["Accuracy"] == f"{100 * figures['accuracy']['value']:.1f} %"
+    limits = next(m.delta for m in app.metric if m.label == "Accuracy")
+    assert limits == (
+        f"{100 * figures['accuracy']['low']:.1f}-{100 * figures['accuracy']['high']:.1f}"
+    )
+    captions = [c.value for c in app.caption]
+    assert captions.count(RESEARCH_NOTICE) == 1
+    assert any("n = 100 images" in c and "labels were not checked" in c for c in captions)
+
+
+def test_each_set_shows_its_own_figures(folder):
+    app = opened()
+    app.selectbox(key="metrics_set_wbc").set_value("kaggle_test_simple").run()
+    assert not app.exception
+    figures = load_report("wbc", Settings(models=folder)).figures("kaggle_test_simple")
+    assert metrics(app)["No cell found"] == str(sum(figures["unanswered"]))
+    assert any(
+        "13 eosinophil, 6 lymphocyte, 4 monocyte, 48 neutrophil" in c.value for c in app.caption
+    )
+
+
+def test_a_cell_of_the_matrix_lists_its_images(folder, pack):
+    del pack  # its pictures are drawn
+    app = opened()
+    report = load_report("wbc", Settings(models=folder))
+    cell = tuple(app.selectbox(key=CHOICE).options[0].split(" (")[0].lower().split(", called "))
+    number = sum(
+        (report.scored("cellavision")["truth"] == cell[0])
+        & (report.scored("cellavision")["prediction"] == cell[1])
+    )
+    assert number > 0
+    app.selectbox(key=CHOICE).set_value(cell).run()
+    assert not app.exception
+    assert f"1-{number} of {number} shown" in [c.value for c in app.caption]
+    clear = next(b for b in app.button if b.label == "Clear")
+    clear.click().run()
+    assert not app.exception
+    assert app.selectbox(key=CHOICE).value is None
+    assert any("Click a cell of the matrix" in i.value for i in app.info)
+
+
+def test_without_pictures_the_names_are_listed(folder, tmp_path, monkeypatch):
+    del folder
+    monkeypatch.setenv("LEUKOSCOPE_DATA", str(tmp_path))
+    get_settings.cache_clear()
+    app = opened()
+    assert any("not on this machine" in c.value for c in app.caption)
+    listed = [frame.value for frame in app.dataframe if "File" in frame.value]
+    assert listed
+    assert listed[0]["File"].str.startswith("images/").all()
+
+
+def test_the_threshold_divides_the_images(folder):
+    del folder
+    app = opened()
+    app.slider(key="metrics_threshold_wbc").set_value(0.0).run()
+    assert any("**100** of 100 answered" in m.value for m in app.markdown)
+    app.slider(key="metrics_threshold_wbc").set_value(100.0).run()
+    assert any("**100** go to a person" in m.value for m in app.markdown)
+    assert not app.exception
+
+
+def test_the_other_models(folder):
+    app = choose(opened(), "all_stage")
+    assert app.selectbox(key="metrics_set_all_stage").value == "taleqani_folds"
+    assert "Called another type" not in metrics(app)
+    choose(app, "detector")
+    figures = load_report("detector", Settings(models=folder)).figures("txl_test")
+    assert metrics(app)["mAP50"] == f"{figures['map50']:.3f}"
+    app.segmented_control(key="metrics_kind").set_value("rbc").run()
+    assert not app.exception
+    assert any("wrong count of red cells" in s.value for s in app.subheader)
+
+
+@pytest.mark.parametrize("missing", ["card.json", "metrics.json", "predictions.csv.gz"])
+def test_a_model_without_figures_says_how_to_make_them(folder, missing):
+    (folder / "wbc" / missing).unlink()
+    app = opened()
+    assert not app.error
+    assert len(app.info) == 1
+    assert "is missing" in app.info[0].value
+    assert "python -m core train wbc" in app.code[0].value
+    assert not app.metric
+    choose(app, "detector")
+    assert "mAP50" in metrics(app)
