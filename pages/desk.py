@@ -152,7 +152,8 @@ def take_in(
 ) -> None:
     """Read and analyse pictures one by one; a bad one is noted and the others go on."""
     total = len(incoming)
-    with st.status(f"Reading {total} pictures" if total > 1 else "Reading the picture") as status:
+    label = f"Reading {total} pictures" if total > 1 else "Reading the picture"
+    with st.status(label, expanded=True) as status:
         bar = st.progress(0.0)
         for number, item in enumerate(incoming, 1):
             shown = display_name(item.name)
