@@ -62,7 +62,6 @@ def sets_table(report: ModelReport) -> pd.DataFrame:
                 "Set": evaluation_set(key).name,
                 "Images": own["n"],
                 "Accuracy": percent(own["accuracy"]),
-                "Balanced accuracy": percent(own["balanced_accuracy"]),
                 "Macro F1": percent(own["macro_f1"]),
                 "ECE": f"{100 * own['ece']:.1f} %",
             }
