@@ -86,7 +86,7 @@ def _write(
         predictions.to_csv(
             folder / "predictions.csv.gz",
             index=False,
-            float_format="%.5f",
+            float_format="%.7g",
             compression={"method": "gzip", "mtime": 0},
         )
     return written

@@ -1,0 +1,104 @@
+"""Writes the README's tables from the files that `evaluate` and `bench` left.
+
+`make evaluate`, `python -m core bench --out benchmarks/bench.json`, then this script.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCH = ROOT / "benchmarks" / "bench.json"
+
+# Model, set, what it is: other laboratories first, home last.
+_CLASSIFIED = (
+    ("wbc", "cellavision", "Cell types, CellaVision teaching cells (5 types)"),
+    ("wbc", "kaggle_test_simple", "Cell types through the detector, Kaggle TEST_SIMPLE (4 types)"),
+    ("wbc", "kaggle_test", "Cell types through the detector, Kaggle TEST (4 types)"),
+    ("wbc", "pbc_test", "Cell types, PBC test (8 types)"),
+    ("wbc", "wbcatt_test", "Cell types, WBCAtt test (5 types)"),
+    (
+        "all_stage",
+        "taleqani_folds_stain_jitter",
+        "ALL classes, Taleqani, five grouped folds, stain changed",
+    ),
+    ("all_stage", "taleqani_folds", "ALL classes, Taleqani, five grouped folds"),
+)
+_DETECTED = (
+    ("bccd_test", "Detection, BCCD test, labels as published"),
+    ("txl_test", "Detection, TXL-PBC test, labels as published"),
+)
+
+
+def _metrics(model: str) -> dict[str, Any]:
+    return dict(json.loads((ROOT / "models" / model / "metrics.json").read_text()))
+
+
+def _percent(estimate: dict[str, float]) -> str:
+    value, low, high = (100 * estimate[key] for key in ("value", "low", "high"))
+    return f"{value:.2f} % ({low:.1f}-{high:.1f})"
+
+
+def accuracy_table() -> str:
+    """Return the accuracy table in Markdown."""
+    rows = [
+        "| what, on which set | pictures | accuracy | macro-F1 | ECE |",
+        "|---|---|---|---|---|",
+    ]
+    for model, name, title in _CLASSIFIED:
+        figures = _metrics(model)["sets"][name]
+        rows.append(
+            f"| {title} | {figures['n']:,} | {_percent(figures['accuracy'])} | "
+            f"{figures['macro_f1']['value']:.3f} | {figures['ece']:.3f} |"
+        )
+    attributes = _metrics("wbc")["attributes"]
+    rows += [
+        "",
+        f"Eleven WBCAtt attributes, {attributes['n']:,} test cells: mean macro-F1 "
+        f"{100 * attributes['mean']['macro_f1']:.1f}, mean accuracy "
+        f"{100 * attributes['mean']['accuracy']:.1f} %.",
+        "",
+        "| what, on which set | pictures | mAP50 | mAP50-95 | white cell count exact |",
+        "|---|---|---|---|---|",
+    ]
+    for name, title in _DETECTED:
+        figures = _metrics("detector")["sets"][name]
+        rows.append(
+            f"| {title} | {figures['images']:,} | {figures['map50']:.3f} | "
+            f"{figures['map50_95']:.3f} | {_percent(figures['wbc_count_exact'])} |"
+        )
+    return "\n".join(rows)
+
+
+def speed_table() -> str:
+    """Return the table of times and sizes in Markdown."""
+    bench = json.loads(BENCH.read_text())
+    sizes = ", ".join(f"{k} {v:.1f} MB" for k, v in bench["model_file_megabytes"].items())
+    rows = (
+        ("Whole 640×480 field: find, count, type", f"{bench['field_640x480_ms']:.0f} ms"),
+        ("One Keras `predict` on one crop", f"{bench['keras_predict_one_crop_ms']:.0f} ms"),
+        ("Fields in the time of that call", f"{bench['fields_per_keras_predict']:.1f}"),
+        ("One cell typed", f"{bench['cell_ms']:.1f} ms"),
+        ("Cells in the time of that call", f"{bench['crops_per_keras_predict']:.1f}"),
+        ("First answer on the command line", f"{bench['first_answer_command_line_s']:.1f} s"),
+        ('`python -c "import tensorflow"`', f"{bench['import_tensorflow_s']:.1f} s"),
+        ("Memory of the server with all models", f"{bench['server_resident_megabytes']:.0f} MB"),
+        ("Model files", sizes),
+    )
+    return "\n".join(["| what | measured |", "|---|---|", *(f"| {a} | {b} |" for a, b in rows)])
+
+
+def filled(readme: str) -> str:
+    """Return the README with its tables replaced."""
+    for name, table in (("accuracy", accuracy_table()), ("speed", speed_table())):
+        before, rest = readme.split(f"<!-- {name} -->")
+        _, after = rest.split(f"<!-- /{name} -->")
+        readme = f"{before}<!-- {name} -->\n{table}\n<!-- /{name} -->{after}"
+    return readme
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(filled(path.read_text()))
+    sys.stdout.write("README.md: tables written\n")
