@@ -158,7 +158,7 @@ def take_in(
         for number, item in enumerate(incoming, 1):
             shown = display_name(item.name)
             bar.progress((number - 1) / total, text=f"{number} of {total}: {plain(shown)}")
-            status.update(label=f"Analysing picture {number} of {total}")
+            status.update(label=f"Analysing picture {number} of {total}", expanded=True)
             sentence = _take_one(desk, item, shown, analyse)
             desk.handled.add(item.key)
             st.write(f"{plain(shown)}: {sentence}")

@@ -31,8 +31,9 @@ def _enter_frame() -> None:
     in its process: so it does when the first visitor comes by the address of a page.
     """
     if FRAMED not in st.session_state:
-        name = urlsplit(st.context.url or "").path.rpartition("/")[2] or "overview"
-        st.navigation([st.Page(f"pages/{name}.py", url_path=name)], position="hidden")
+        name = urlsplit(st.context.url or "").path.rpartition("/")[2]
+        names = dict.fromkeys(["overview", name or "overview"])
+        st.navigation([st.Page(f"pages/{n}.py", url_path=n) for n in names], position="hidden")
         st.rerun()
 
 

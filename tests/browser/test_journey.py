@@ -104,6 +104,8 @@ def metric(page: Page, label: str) -> int:
 def test_the_first_visitor_may_come_by_the_address_of_a_page(page):
     page.goto("/all_stage")
     expect(page).to_have_title("ALL stage · Leukoscope")
+    expect(page.get_by_role("heading", level=1)).to_have_text("ALL stage")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     links = page.get_by_test_id("stSidebarNavLink").locator("p")
     expect(links).to_have_text(["Overview", "WBC count", "ALL stage", "Model metrics", "About"])
 
