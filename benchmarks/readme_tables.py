@@ -55,9 +55,11 @@ def accuracy_table() -> str:
     attributes = _metrics("wbc")["attributes"]
     rows += [
         "",
-        f"Eleven WBCAtt attributes, {attributes['n']:,} test cells: mean macro-F1 "
-        f"{100 * attributes['mean']['macro_f1']:.1f}, mean accuracy "
-        f"{100 * attributes['mean']['accuracy']:.1f} %.",
+        (
+            f"Eleven WBCAtt attributes, {attributes['n']:,} test cells: mean macro-F1 "
+            f"{100 * attributes['mean']['macro_f1']:.1f}, mean accuracy "
+            f"{100 * attributes['mean']['accuracy']:.1f} %."
+        ),
         "",
         "| what, on which set | pictures | mAP50 | mAP50-95 | white cell count exact |",
         "|---|---|---|---|---|",

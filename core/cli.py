@@ -136,7 +136,8 @@ def _stage(options: argparse.Namespace) -> int:
         return replace(analyzer.stage(image), evidence=None)  # maps are drawn, not written
 
     results, failures = _answer_files(options, stage)
-    return _finish(stage_answer(results, pool(results) if results else None, failures), options.out)
+    pooled = pool(results, analyzer.stage_grader.threshold) if results else None
+    return _finish(stage_answer(results, pooled, failures), options.out)
 
 
 def _serve(options: argparse.Namespace) -> int:

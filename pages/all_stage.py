@@ -4,6 +4,7 @@ import json
 
 import streamlit as st
 
+from core.inference.analyzer import get_analyzer
 from core.inference.stage import pool
 from core.reports.answers import stage_answer
 from core.reports.charts import evidence_figure, probabilities_figure, stages_figure
@@ -53,7 +54,7 @@ def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> No
         st.info("Choose one patient for a pooled answer.", icon=":material/person:")
         return
     st.subheader("Pooled answer")
-    pooled = pool(results)
+    pooled = pool(results, get_analyzer().stage_grader.threshold)
     st.markdown(suggestion(pooled))
     st.caption(
         f"Mean of the calibrated probabilities of {len(graded)} graded "
@@ -161,6 +162,7 @@ def show_files(desk: Desk) -> None:
 def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     """Offer what is on screen as files."""
     results, patients = [p.result for p in pictures], [p.patient for p in pictures]
+    pooled = pool(results, get_analyzer().stage_grader.threshold)
     st.subheader("Download")
     with st.container(horizontal=True):
         st.download_button(
@@ -173,7 +175,7 @@ def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
         )
         st.download_button(
             "All, JSON",
-            lambda: json.dumps(stage_answer(results, pool(results), desk.failed), indent=1),
+            lambda: json.dumps(stage_answer(results, pooled, desk.failed), indent=1),
             "leukoscope_all_stage.json",
             "application/json",
             icon=":material/download:",

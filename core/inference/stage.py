@@ -47,7 +47,7 @@ class StageGrader:
         self._engine = engine
         self._size = card.input_width
         self._temperature = card.temperature
-        self._threshold = card.thresholds["uncertain"]
+        self.threshold = card.thresholds["uncertain"]
         self.labels = tuple(card.labels)
 
     def grade(self, image: FieldImage) -> StageResult:
@@ -61,7 +61,7 @@ class StageGrader:
             stage=self.labels[best],
             probabilities=dict(zip(self.labels, map(float, values), strict=True)),
             confidence=confidence,
-            status="classified" if confidence >= self._threshold else "uncertain",
+            status="classified" if confidence >= self.threshold else "uncertain",
             evidence=_evidence_map(outputs["evidence"][0], best),
         )
 
@@ -78,9 +78,10 @@ def _evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float
     return np.asarray(positive / peak if peak > 0 else positive, dtype=np.float32)
 
 
-def pool(results: Sequence[StageResult], threshold: float = 0.5) -> StageResult:
+def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
     """Return one answer over several fields of a patient: the mean of their probabilities.
 
+    Below `threshold`, the model's own for single fields, the answer is uncertain.
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
     Refused fields do not count; with none left the answer is out of scope.
     """

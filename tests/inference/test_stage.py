@@ -75,22 +75,28 @@ fields_of_a_patient = st.lists(
 
 @given(fields_of_a_patient)
 def test_pooled_probabilities_are_a_distribution_that_ignores_order(results):
-    pooled = pool(results)
+    pooled = pool(results, 0.8)
     assert abs(sum(pooled.probabilities.values()) - 1) < 1e-9
-    backwards = pool(results[::-1])
+    backwards = pool(results[::-1], 0.8)
     for key in STAGES:
         assert abs(pooled.probabilities[key] - backwards.probabilities[key]) < 1e-9
 
 
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4).map(result), st.integers(1, 5))
 def test_equal_fields_pool_to_one_of_them(one, times):
-    pooled = pool([one] * times)
+    pooled = pool([one] * times, 0.8)
     assert pooled.stage == one.stage
     assert abs(pooled.confidence - one.confidence) < 1e-9
+
+
+def test_fields_that_disagree_pool_to_an_uncertain_answer():
+    pooled = pool([result([0, 1, 0, 0]), result([0, 0, 1, 0])], 0.8)
+    assert pooled.status == "uncertain"
+    assert pool([result([0, 1, 0, 0])] * 2, 0.8).status == "classified"
 
 
 def test_refused_fields_do_not_count():
     good = result([0, 1, 0, 0])
     refused = StageResult("x", None, {}, 0.0, "out_of_scope", "blank")
-    assert pool([good, refused]).probabilities == pool([good]).probabilities
-    assert pool([refused]).status == "out_of_scope"
+    assert pool([good, refused], 0.8).probabilities == pool([good], 0.8).probabilities
+    assert pool([refused], 0.8).status == "out_of_scope"
