@@ -7,7 +7,8 @@ import streamlit as st
 from core.inference.analyzer import get_analyzer
 from core.inference.stage import pool
 from core.reports.answers import stage_answer
-from core.reports.charts import evidence_figure, probabilities_figure, stages_figure
+from core.reports.charts import probabilities_figure, stages_figure
+from core.reports.picture_charts import evidence_figure
 from core.reports.tables import csv_bytes, stages_table
 from core.results import StageResult
 from core.taxonomy import STAGE_NOTE, STAGES

@@ -8,8 +8,8 @@ from core.imaging.preview import preview_jpeg
 from core.imaging.read import read_image
 from core.inference.analyzer import get_analyzer
 from core.inference.card import load_card, read_checked
-from core.reports.charts import field_figure
 from core.reports.measured import measured_figures
+from core.reports.picture_charts import field_figure
 from core.results import FieldAnalysis
 from pages import shared
 

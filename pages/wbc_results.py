@@ -8,7 +8,8 @@ from core.differential import ADULT_PERCENT, RECOMMENDED_CELLS, Differential, di
 from core.imaging.examples import made_truth
 from core.reports.answer_key import answer_key
 from core.reports.answers import analyze_answer
-from core.reports.charts import differential_figure, field_figure, patients_figure
+from core.reports.charts import differential_figure, patients_figure
+from core.reports.picture_charts import field_figure
 from core.reports.tables import (
     cells_table,
     csv_bytes,

@@ -6,12 +6,11 @@ import pytest
 from core.differential import differential_of_counts
 from core.reports.charts import (
     differential_figure,
-    evidence_figure,
-    field_figure,
     patients_figure,
     probabilities_figure,
     stages_figure,
 )
+from core.reports.picture_charts import evidence_figure, field_figure
 from core.results import Box, Cell, FieldAnalysis, ImageProperties, StageResult
 from core.taxonomy import CELL_TYPES, STAGES
 
