@@ -28,6 +28,7 @@ _CLASSIFIED = (
 _DETECTED = (
     ("bccd_test", "Detection, BCCD test, labels as published"),
     ("txl_test", "Detection, TXL-PBC test, labels as published"),
+    ("txl_test_corrected", "Detection, TXL-PBC test, label errors mended"),
 )
 
 

@@ -20,11 +20,14 @@ RED_CELL_SIDE = (30.0, 110.0)
 """Red cells of this size in network pixels are found well; outside it a second look is taken."""
 WANTED_RED_CELL = 52.0
 LARGEST_SIDE = 2048
-_SUPPRESSION_IOU: dict[CellKind, float] = {"wbc": 0.45, "rbc": 0.6, "platelet": 0.5}
-"""Red cells overlap each other in a smear, white cells seldom do."""
+_LEAST_SCORE = 0.01
+_SUPPRESSION_IOU = 0.6
 _CROSS_KIND_IOU = 0.8
 _VOTING_IOU = 0.7
 _FURTHER_LOOKS = 3
+_CONFIRMING_LOOKS = ((0.8, True), (1.17, False))
+"""Once the scale is found: two more looks, as shares of that scale, the first one mirrored.
+White cells come out better a little smaller, platelets a little larger."""
 _RULER_CANDIDATES = 12
 """Boxes before suppression; a red cell has several."""
 
@@ -50,7 +53,8 @@ class Detector:
 
         `lowest` replaces the card's thresholds (for evaluation). The picture is looked at with
         its longest side at `FIRST_SIDE`; when its red cells turn out too small or too large for
-        the network, again at the scale that brings them to `WANTED_RED_CELL` pixels.
+        the network, again at the scale that brings them to `WANTED_RED_CELL` pixels. What three
+        looks around that scale see is put together.
         """
         longest = max(pixels.shape[:2])
         factor = FIRST_SIDE / longest
@@ -61,7 +65,17 @@ class Detector:
                 break
             factor = better
             boxes, scores = self._look(pixels, factor)
-        return self._select(boxes, scores, pixels.shape[:2], lowest)
+        looks = [(boxes, scores)]
+        looks += [
+            self._look(pixels, factor * share, mirrored=mirrored)
+            for share, mirrored in _CONFIRMING_LOOKS
+        ]
+        return self._select(
+            np.concatenate([b for b, _ in looks]),
+            np.concatenate([s for _, s in looks]),
+            pixels.shape[:2],
+            lowest,
+        )
 
     def _better_factor(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], factor: float, longest: int
@@ -80,7 +94,7 @@ class Detector:
         return None if abs(wanted / factor - 1) < 0.05 else wanted
 
     def _look(
-        self, pixels: Pixels, factor: float
+        self, pixels: Pixels, factor: float, *, mirrored: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return candidate boxes (n x 4 corners in picture pixels) and scores (n x kinds)."""
         height, width = pixels.shape[:2]
@@ -91,15 +105,17 @@ class Detector:
             (1, _round_up(new_h), _round_up(new_w), 3),
             np.float32,
         )
-        frame[0, :new_h, :new_w] = scaled
+        frame[0, :new_h, :new_w] = scaled[:, ::-1] if mirrored else scaled
         outputs = self._engine.run(frame)
         kinds, sides = outputs["kinds"][0], outputs["sides"][0]
-        rows, columns = np.nonzero(kinds.max(-1) > 0.01)
+        rows, columns = np.nonzero(kinds.max(-1) > _LEAST_SCORE)
         scores, distances = kinds[rows, columns], sides[rows, columns]
         centres = (np.column_stack([columns, rows]) + 0.5) * STRIDE
         corners = np.hstack([centres - distances[:, :2], centres + distances[:, 2:]])
         corners[:, 0::2] = np.clip(corners[:, 0::2] * width / new_w, 0, width)
         corners[:, 1::2] = np.clip(corners[:, 1::2] * height / new_h, 0, height)
+        if mirrored:
+            corners[:, [0, 2]] = width - corners[:, [2, 0]]
         keep = (corners[:, 2:] - corners[:, :2]).min(1, initial=np.inf) >= 1
         return corners[keep].astype(np.float32), scores[keep]
 
@@ -116,9 +132,7 @@ class Detector:
             chosen = scores[:, index] >= threshold
             found += [
                 (score, index, box)
-                for score, box in _suppress(
-                    corners[chosen], scores[chosen, index], _SUPPRESSION_IOU[kind]
-                )
+                for score, box in _suppress(corners[chosen], scores[chosen, index])
             ]
         found.sort(key=lambda item: -item[0])
         kept: list[tuple[float, int, NDArray[np.float32]]] = []
@@ -156,7 +170,7 @@ def iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.floa
 
 
 def _suppress(
-    corners: NDArray[np.float32], scores: NDArray[np.float32], overlap_limit: float
+    corners: NDArray[np.float32], scores: NDArray[np.float32]
 ) -> list[tuple[float, NDArray[np.float32]]]:
     """Keep the best box of every cell, its corners averaged over the boxes that agree with it.
 
@@ -165,7 +179,7 @@ def _suppress(
     if len(corners) == 0:
         return []
     as_rectangles = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    kept = cv2.dnn.NMSBoxes(as_rectangles.tolist(), scores.tolist(), 0.0, overlap_limit)
+    kept = cv2.dnn.NMSBoxes(as_rectangles.tolist(), scores.tolist(), 0.0, _SUPPRESSION_IOU)
     result = []
     for index in np.asarray(kept).ravel():
         overlap = iou(corners[index], corners)

@@ -110,6 +110,7 @@ def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> Path:
 
 def save_weights(network: Any, folder: Path) -> None:
     """Keep a network's weights beside its card as 16-bit floats, to go on training from."""
+    folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"{k:03d}": w.numpy().astype(np.float16) for k, w in enumerate(network.weights)}
     np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
 
