@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -106,14 +107,17 @@ def _optimizer(phase: Phase, steps: int) -> Any:
     )
 
 
-def fit(model: Any, plan: Plan, run: Path, *, verbose: int = 2) -> None:
+def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> None:
     """Train a model through all phases of a plan, resuming where an earlier call stopped.
 
     `run` holds `state.json` (finished phases), `weights.weights.h5` (after the last finished
-    phase), `backup/` (every epoch of the current phase) and `history.csv`.
+    phase), `backup/` (every epoch of the current phase) and `history.csv`. On a terminal a bar
+    shows the progress (`verbose` 1), elsewhere a line an epoch (2).
     """
     import keras
 
+    if verbose is None:
+        verbose = 1 if sys.stdout.isatty() else 2
     run.mkdir(parents=True, exist_ok=True)
     state_path, weights_path = run / "state.json", run / "weights.weights.h5"
     history_path = run / "history.csv"
