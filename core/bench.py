@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
 
 def measure() -> dict[str, Any]:
     """Return all figures: times in milliseconds or seconds as their names say, sizes in MB."""
+    from core.imaging.crop import crop_cell
     from core.imaging.made import make_field
-    from core.imaging.overlay import crop_cell
     from core.inference.analyzer import Analyzer
     from core.inference.card import MODEL_NAMES, model_path
     from core.inference.classifier import central_box

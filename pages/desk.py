@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import InputError
-from core.imaging.overlay import crop_cell
+from core.imaging.crop import crop_cell
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name, read_image
 from core.inference.analyzer import get_analyzer

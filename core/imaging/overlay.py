@@ -1,4 +1,4 @@
-"""Drawings over pictures: boxes and numbers of cells, crops for galleries, evidence maps.
+"""Drawings over pictures: boxes and numbers of cells, evidence maps.
 
 Colour tells the type, the line the status: solid is classified, dashed is uncertain, dotted grey
 is out of scope. White cells carry the number they have in the gallery and in every table.
@@ -46,32 +46,6 @@ def draw_overlay(pixels: Pixels, analysis: FieldAnalysis) -> Pixels:
     for number, cell in analysis.white_cells():
         _draw_number(drawn, cell, number)
     return drawn
-
-
-def crop_cell(pixels: Pixels, box: Box, *, size: int = 128, margin: float = 0.15) -> Pixels:
-    """Return a size x size x 3 picture of one cell, centred, with a margin around its box.
-
-    The margin is a share of the longer side. Beyond the picture's edge it is mirrored.
-    Raises ValueError for a box wholly outside the picture.
-    """
-    height, width = pixels.shape[:2]
-    side = max(2, round(max(box.width, box.height) * (1 + 2 * margin)))
-    x, y = (round(middle - side / 2) for middle in box.centre)
-    left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + side, width), min(y + side, height)
-    if left >= right or top >= bottom:
-        raise ValueError(f"{box} lies outside the {width} x {height} picture")
-    crop = cv2.copyMakeBorder(
-        pixels[top:bottom, left:right],
-        top - y,
-        y + side - bottom,
-        left - x,
-        x + side - right,
-        cv2.BORDER_REFLECT,
-    )
-    shrinks = side > size
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(crop, (size, size), interpolation=method), dtype=np.uint8)
 
 
 def evidence_overlay(

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from core.imaging.overlay import crop_cell
+from core.imaging.crop import crop_cell
 from core.inference.card import ModelCard
 from core.inference.engine import Engine
 from core.results import Box, Pixels

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from core.imaging.overlay import crop_cell
+from core.imaging.crop import crop_cell
 from core.inference.analyzer import subject_of_crop, subject_of_field
 from core.inference.classifier import CROP_MARGIN
 from core.inference.detector import Detector

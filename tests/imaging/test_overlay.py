@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.imaging.overlay import crop_cell, draw_overlay, evidence_overlay
+from core.imaging.crop import crop_cell
+from core.imaging.overlay import draw_overlay, evidence_overlay
 from core.results import Box, Cell, FieldAnalysis, ImageProperties
 from core.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR
 

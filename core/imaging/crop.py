@@ -1,0 +1,32 @@
+"""Square pictures of single cells, for the classifier, for training and for galleries."""
+
+import cv2
+import numpy as np
+
+from core.results import Box, Pixels
+
+
+def crop_cell(pixels: Pixels, box: Box, *, size: int = 128, margin: float = 0.15) -> Pixels:
+    """Return a size x size x 3 picture of one cell, centred, with a margin around its box.
+
+    The margin is a share of the longer side. Beyond the picture's edge it is mirrored.
+    Raises ValueError for a box wholly outside the picture.
+    """
+    height, width = pixels.shape[:2]
+    side = max(2, round(max(box.width, box.height) * (1 + 2 * margin)))
+    x, y = (round(middle - side / 2) for middle in box.centre)
+    left, top = max(x, 0), max(y, 0)
+    right, bottom = min(x + side, width), min(y + side, height)
+    if left >= right or top >= bottom:
+        raise ValueError(f"{box} lies outside the {width} x {height} picture")
+    crop = cv2.copyMakeBorder(
+        pixels[top:bottom, left:right],
+        top - y,
+        y + side - bottom,
+        left - x,
+        x + side - right,
+        cv2.BORDER_REFLECT,
+    )
+    shrinks = side > size
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(crop, (size, size), interpolation=method), dtype=np.uint8)
