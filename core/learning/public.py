@@ -16,8 +16,16 @@ from pathlib import Path
 from core.errors import DataError
 from core.settings import Settings, get_settings
 
-_GITHUB = "https://github.com/{}/archive/refs/heads/{}.zip"
-_WBCATT = "https://raw.githubusercontent.com/apple2373/wbcatt/main/submission/pbc_attr_v1_{}.csv"
+# Commits where they are known, so that the files cannot change under their address.
+_GITHUB = "https://github.com/{}/archive/{}.zip"
+_WBCATT = (
+    "https://raw.githubusercontent.com/apple2373/wbcatt/3121eea24a0977184bbedcb61b90f7a528f7b4e9/"
+    "submission/pbc_attr_v1_{}.csv"
+)
+_PBC = (
+    "https://data.mendeley.com/public-files/datasets/snkd93bnjr/files/"
+    "2fc38728-2ae7-4a62-a857-032af82334c3/file_downloaded"
+)
 _KAGGLE = "kaggle:"
 
 
@@ -42,7 +50,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         "CC BY 4.0",
         "https://data.mendeley.com/datasets/snkd93bnjr/1",
         {
-            "pictures": "https://data.mendeley.com/public-api/zip/snkd93bnjr/download/1",
+            "pictures": _PBC,
             **{split: _WBCATT.format(split) for split in ("train", "val", "test")},
         },
         "pbc.zip",
@@ -68,7 +76,11 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         1_440,
         "MIT",
         "https://github.com/lugan113/TXL-PBC_Dataset",
-        {"pictures": _GITHUB.format("lugan113/TXL-PBC_Dataset", "main")},
+        {
+            "pictures": _GITHUB.format(
+                "lugan113/TXL-PBC_Dataset", "bcafb7af67467b02b3bac19a95d0e43ebcc5b983"
+            )
+        },
         "txl_pbc.zip",
     ),
     "bccd": PublicSet(
@@ -76,7 +88,11 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         364,
         "MIT",
         "https://github.com/Shenggan/BCCD_Dataset",
-        {"pictures": _GITHUB.format("Shenggan/BCCD_Dataset", "master")},
+        {
+            "pictures": _GITHUB.format(
+                "Shenggan/BCCD_Dataset", "d272fb14cdff6e473fafeeeba32aba5f560e9e43"
+            )
+        },
         "bccd.zip",
     ),
     "cellavision": PublicSet(
@@ -84,7 +100,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         100,
         "acknowledge the CellaVision blog",
         "https://github.com/zxaoyou/segmentation_WBC",
-        {"pictures": _GITHUB.format("zxaoyou/segmentation_WBC", "master")},
+        {"pictures": _GITHUB.format("zxaoyou/segmentation_WBC", "refs/heads/master")},
         "cellavision_cells.zip",
     ),
 }

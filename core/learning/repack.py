@@ -8,12 +8,14 @@ import csv
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 Files = Iterable[tuple[PurePosixPath, Callable[[], bytes]]]
 """Paths inside a source and how to read them."""
@@ -23,6 +25,10 @@ _PBC_SIDE = 192
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 _RUN_LENGTH = 25
 """Neighbouring file numbers that are kept together: they may show one patient."""
+_NEAR_DUPLICATE_BITS = 3
+_FOLDS = 5
+
+Row = tuple[str, str, str, str]
 
 
 def files_of(source: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
@@ -56,17 +62,61 @@ def _is_picture(path: PurePosixPath) -> bool:
     return path.suffix.lower() in _PICTURES and not path.name.startswith(".")
 
 
-def _share(text: str) -> float:
-    """Return a fixed number in 0..1 for a text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) / 2**64
+def pbc_split(names: Iterable[str], official: Mapping[str, str]) -> list[Row]:
+    """Return path, type, finer type and split of the PBC pictures.
+
+    The five mature types follow WBCAtt's official split; the others a fixed hash of the file name
+    (30 % test, 10 % val, 60 % train).
+    """
+    rows = []
+    for name in sorted(names):
+        label, file = name.split("/")
+        part = int(hashlib.sha256(file.encode()).hexdigest(), 16) % 100
+        hashed = "test" if part < 30 else "val" if part < 40 else "train"
+        rows.append((name, label, file.split("_")[0], official.get(name, hashed)))
+    return rows
+
+
+def taleqani_folds(hashes: Mapping[str, int]) -> list[Row]:
+    """Return path, label, group and fold (0-4) of the fields, from their 64-bit picture hashes.
+
+    The set names no patients. A group is a run of neighbouring file numbers, which may show one
+    patient, joined with every run that holds a near-duplicate of one of its fields. In each class
+    the largest groups come first, each into the fold with the fewest fields so far.
+    """
+    names = sorted(hashes)
+    labels = [name.split("/")[0] for name in names]
+    numbers = [int(PurePosixPath(name).stem.rsplit("-", 1)[-1]) for name in names]
+    runs = np.unique(
+        [f"{c}{n // _RUN_LENGTH}" for c, n in zip(labels, numbers, strict=True)],
+        return_inverse=True,
+    )[1]
+    values = np.array([hashes[name] for name in names], np.uint64)
+    near = np.bitwise_count(values[:, None] ^ values) <= _NEAR_DUPLICATE_BITS
+    one, other = np.nonzero(near)
+    joined = coo_array((np.ones(one.size), (runs[one], runs[other])))
+    group_of = connected_components(joined, directed=False)[1][runs]
+
+    first, sizes = np.unique(group_of, return_index=True, return_counts=True)[1:]
+    filled: dict[str, list[int]] = {label: [0] * _FOLDS for label in labels}
+    fold_of: dict[int, int] = {}
+    for group in sorted(range(first.size), key=lambda g: (-sizes[g], first[g])):
+        fill = filled[labels[first[group]]]
+        fold_of[group] = fill.index(min(fill))
+        fill[fold_of[group]] += int(sizes[group])
+    return [
+        (name, label, f"g{first[group]:04}", str(fold_of[group]))
+        for name, label, group in zip(names, labels, group_of.tolist(), strict=True)
+    ]
+
+
+def _write_rows(path: Path, columns: Row, rows: Iterable[Row]) -> None:
+    with path.open("w", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
 
 
 def pbc(parts: dict[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
-    """Write PBC with WBCAtt's attributes, and the split beside the zip.
-
-    The five mature types follow WBCAtt's official split; the others a fixed hash of the name
-    (60 % train, 10 % val, 30 % test).
-    """
+    """Write PBC with WBCAtt's attributes, and the split beside the zip."""
     names = []
     for path, read in files_of(parts["pictures"]):
         if _is_picture(path):
@@ -82,14 +132,11 @@ def pbc(parts: dict[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     rows["path"] = [by_stem.get(PurePosixPath(n).stem, "") for n in rows["img_name"]]
     out.writestr("wbcatt.csv", rows.to_csv(index=False))
     official = dict(zip(rows["path"], rows["split"], strict=True))
-    with (folder / "pbc_split.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("path", "label", "fine_label", "split"))
-        for name in names:
-            share = _share(name)
-            hashed = "train" if share < 0.6 else "val" if share < 0.7 else "test"
-            fine = PurePosixPath(name).stem.split("_")[0]
-            writer.writerow((name, name.split("/")[0], fine, official.get(name, hashed)))
+    _write_rows(
+        folder / "pbc_split.csv",
+        ("path", "label", "fine_label", "split"),
+        pbc_split(names, official),
+    )
 
 
 def kaggle(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
@@ -104,22 +151,25 @@ def kaggle(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
 
 
 def taleqani(parts: dict[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
-    """Write the original fields, and folds that keep runs of file numbers together."""
-    names = []
+    """Write the original fields, and the folds beside the zip."""
+    hashes = {}
     for path, read in files_of(parts["pictures"]):
         if _is_picture(path) and "Original" in path.parts:
-            names.append(f"{path.parent.name}/{path.stem}.webp")
-            out.writestr(names[-1], _webp(read()))
-    with (folder / "taleqani_folds.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("path", "label", "group", "fold"))
-        for name in names:
-            label, stem = name.removesuffix(".webp").split("/")
-            number = 0
-            with suppress(ValueError):
-                number = int(stem.rsplit("-", 1)[-1])
-            group = f"{label}{number // _RUN_LENGTH:03}"
-            writer.writerow((name, label, group, int(5 * _share(group))))
+            name = f"{path.parent.name}/{path.stem}.webp"
+            content = _webp(read())
+            out.writestr(name, content)
+            hashes[name] = picture_hash(content)
+    _write_rows(
+        folder / "taleqani_folds.csv", ("path", "label", "group", "fold"), taleqani_folds(hashes)
+    )
+
+
+def picture_hash(content: bytes) -> int:
+    """Return the 64-bit perceptual hash of a picture file; near-duplicates differ in few bits."""
+    import imagehash
+
+    with Image.open(io.BytesIO(content)) as picture:
+        return int(str(imagehash.phash(picture)), 16)
 
 
 def txl(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:

@@ -5,6 +5,7 @@ import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -12,6 +13,7 @@ from core.cli import main
 from core.errors import DataError
 from core.learning.datasets import open_set
 from core.learning.public import PUBLIC_SETS, get, listing
+from core.learning.repack import pbc_split, picture_hash, taleqani_folds
 from core.settings import get_settings
 
 
@@ -137,6 +139,35 @@ def test_pbc_follows_the_official_split_where_there_is_one(site, settings):
     assert examples["basophil/BA_2.webp"].attributes["granule_type"] == "coarse"
     assert examples["ig/MY_3.webp"].label == "immature_granulocyte"
     assert data.read(data.examples[0]).shape == (192, 192, 3)
+
+
+def test_the_split_made_from_public_files_is_the_one_the_models_were_trained_on(pack):
+    names = [n for n in pack.names("pbc.zip") if n.endswith(".webp")]
+    rows = pd.read_csv(io.BytesIO(pack.read("pbc.zip", "wbcatt.csv")))
+    official = dict(zip(rows["path"], rows["split"], strict=True))
+    expected = pd.read_csv(pack.folder / "pbc_split.csv")
+    assert pbc_split(names, official) == list(expected.itertuples(index=False, name=None))
+
+
+def test_the_folds_made_from_the_pictures_are_the_ones_measured_on(pack):
+    hashes = {
+        n: picture_hash(pack.read("taleqani_all.zip", n)) for n in pack.names("taleqani_all.zip")
+    }
+    expected = pd.read_csv(pack.folder / "taleqani_folds.csv", dtype=str)
+    made = pd.DataFrame(taleqani_folds(hashes), columns=expected.columns)
+    pd.testing.assert_frame_equal(made.drop(columns="group"), expected.drop(columns="group"))
+    pairs = set(zip(made["group"], expected["group"], strict=True))
+    assert len(pairs) == made["group"].nunique() == expected["group"].nunique()
+
+
+def test_near_duplicates_share_a_group_and_a_fold():
+    apart = {f"Pro/WBC-Pro-{n:03}.webp": (n * 0x9E3779B97F4A7C15) % 2**64 for n in range(1, 200)}
+    groups = {row[0]: row[2:] for row in taleqani_folds(apart)}
+    assert groups["Pro/WBC-Pro-001.webp"] == groups["Pro/WBC-Pro-024.webp"]
+    assert groups["Pro/WBC-Pro-001.webp"] != groups["Pro/WBC-Pro-180.webp"]
+    apart["Pro/WBC-Pro-180.webp"] = apart["Pro/WBC-Pro-001.webp"] ^ 0b11
+    groups = {row[0]: row[2:] for row in taleqani_folds(apart)}
+    assert groups["Pro/WBC-Pro-001.webp"] == groups["Pro/WBC-Pro-180.webp"]
 
 
 def test_a_second_call_downloads_nothing(site, settings):
