@@ -21,7 +21,6 @@ from PIL import Image
 from core.imaging.made_cells import (
     DIAMETERS,
     DYES,
-    RED_CELL_MICROMETRES,
     RedCellHabit,
     Stamp,
     draw_platelet,
@@ -29,6 +28,7 @@ from core.imaging.made_cells import (
     draw_white_cell,
 )
 from core.imaging.made_optics import expose
+from core.imaging.scale import RED_CELL_MICROMETRES
 from core.results import Box, Pixels
 from core.taxonomy import MATURE_FIVE, CellKind
 

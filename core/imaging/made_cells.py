@@ -28,8 +28,6 @@ DIAMETERS: dict[str, tuple[float, float]] = {
 }
 """Range of the diameter in micrometres of the cell types that can be drawn."""
 
-RED_CELL_MICROMETRES = 7.5
-
 
 @dataclass(frozen=True, eq=False)
 class Stamp:
