@@ -40,12 +40,16 @@ def subject_of_crop(pixels: Pixels, detector: Detector) -> Box:
 def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False) -> Box | None:
     """Return the box of the white cell that a field with one label is about: the largest.
 
-    None when there is no white cell, or with `alone` when there are several.
+    Such a field shows a white cell: when none is sure, the likeliest weak one is taken. None when
+    there is none at all, or with `alone` when there are several.
     """
-    found = [d for d in detector.detect(pixels) if d.kind == "wbc"]
+    found = [d for d in detector.detect(pixels, lowest=_CROP_DETECTION_SCORE) if d.kind == "wbc"]
     if not found or (alone and sum(d.score > _SECOND_CELL_SCORE for d in found) > 1):
         return None
-    return max(found, key=lambda d: d.box.width * d.box.height).box
+    sure = [d for d in found if d.score >= detector.thresholds["wbc"]]
+    if not sure:
+        return max(found, key=lambda d: d.score).box
+    return max(sure, key=lambda d: d.box.width * d.box.height).box
 
 
 class Analyzer:

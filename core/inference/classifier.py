@@ -29,6 +29,16 @@ def central_box(pixels: Pixels) -> Box:
     return Box((width - side) / 2, (height - side) / 2, side, side)
 
 
+def mirrored_mean(engine: Engine, crop: Pixels) -> dict[str, NDArray[np.float32]]:
+    """Return the mean outputs of a network over a square crop and its two mirror images.
+
+    Only outputs without a position (logits, features) mean something afterwards.
+    """
+    views = (crop, crop[:, ::-1], crop[::-1])
+    answers = [engine.run(np.ascontiguousarray(view)[None]) for view in views]
+    return {key: np.mean([a[key][0] for a in answers], axis=0) for key in answers[0]}
+
+
 class Classifier:
     """The cell type network with its calibration."""
 
@@ -40,20 +50,20 @@ class Classifier:
         self._attributes = card.attributes
         self.labels = tuple(card.labels)
 
+    def _outputs(self, pixels: Pixels, box: Box) -> dict[str, NDArray[np.float32]]:
+        crop = crop_cell(pixels, box, size=self._size, margin=CROP_MARGIN)
+        return mirrored_mean(self._engine, crop)
+
     def probabilities(self, pixels: Pixels, box: Box) -> dict[str, float]:
         """Return the calibrated probability of every type for the cell in a box."""
-        crop = crop_cell(pixels, box, size=self._size, margin=CROP_MARGIN)
-        logits = self._engine.run(crop[None])["type"][0]
-        values = softmax(logits, self._temperature)
+        values = softmax(self._outputs(pixels, box)["type"], self._temperature)
         return dict(zip(self.labels, map(float, values), strict=True))
 
     def attributes(self, pixels: Pixels, box: Box) -> dict[str, str]:
         """Return the most probable value of every morphological attribute (WBCAtt)."""
-        crop = crop_cell(pixels, box, size=self._size, margin=CROP_MARGIN)
-        outputs = self._engine.run(crop[None])
+        outputs = self._outputs(pixels, box)
         return {
-            name: values[int(outputs[name][0].argmax())]
-            for name, values in self._attributes.items()
+            name: values[int(outputs[name].argmax())] for name, values in self._attributes.items()
         }
 
     def status_of(self, probabilities: dict[str, float]) -> tuple[str, float, Status]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine
@@ -25,22 +27,54 @@ from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
 from core.taxonomy import STAGES
 
-SIZE = 192
+SIZE = 224
 BATCH = 32
-PHASES = (
-    Phase("head", 1, 2e-3, None, SIZE),
-    Phase("top", 8, 6e-4, "block_8_expand", SIZE),
-)
+PHASES = (Phase("top", 4, 2e-4, "block_11_expand", SIZE),)
+_HEAD_VIEWS = 2
+"""Changed views of every field, beside the unchanged one, that the head is fitted to."""
 _LOG = logging.getLogger(__name__)
 
 
+def _imagenet_features(fields: Fields, settings: Settings) -> NDArray[np.float32]:
+    """Return what ImageNet's trunk sees in every field, views x n x 1280."""
+    import keras
+
+    network = all_stage_network(len(STAGES))
+    load_imagenet(network, settings)
+    trunk = keras.Model(network.input, network.get_layer("pooled").output)
+    views = [unchanged(fields, SIZE)[0]]
+    changed = TrainingFieldsOfStages(fields, SIZE, batch=1, seed=0)
+    for view in range(_HEAD_VIEWS):
+        rng = np.random.default_rng(view)
+        views.append(np.stack([changed.view(p, rng) for p in fields.pixels]).astype(np.float32))
+    return np.stack([trunk.predict(v, batch_size=BATCH, verbose=0) for v in views])
+
+
+def _fit_head(network: Any, features: NDArray[np.float32], stages: NDArray[np.int64]) -> None:
+    """Set the head to the logistic regression on features, views x n x 1280.
+
+    From there the trunk is trained with small steps; from a random head it would first unlearn.
+    """
+    regression = LogisticRegression(C=1.0, max_iter=1000)
+    regression.fit(features.reshape(-1, features.shape[-1]), np.tile(stages, len(features)))
+    network.get_layer("stage").set_weights([regression.coef_.T, regression.intercept_])
+
+
 def _train_on(  # noqa: PLR0913 - what one of six equal runs differs in
-    fields: Fields, validation: Fields, settings: Settings, run: Path, *, epochs: float, seed: int
+    fields: Fields,
+    features: NDArray[np.float32],
+    validation: Fields,
+    settings: Settings,
+    run: Path,
+    *,
+    epochs: float,
+    seed: int,
 ) -> Any:
     import keras
 
     network = all_stage_network(len(STAGES))
     load_imagenet(network, settings)
+    _fit_head(network, features, fields.stages)
     pixels, stages = unchanged(validation, SIZE)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
@@ -68,6 +102,7 @@ def train(settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1) 
     held-out figures.
     """
     fields = all_fields(settings)
+    features = _imagenet_features(fields, settings)
     for fold in FOLDS:
         folder = settings.models / "all_stage" / "folds" / fold
         if (run / f"fold_{fold}" / "exported").exists():
@@ -76,6 +111,7 @@ def train(settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1) 
         _LOG.info("fold %s: %d to train, %d held out", fold, (~held_out).sum(), held_out.sum())
         network = _train_on(
             fields.subset(~held_out),
+            features[:, ~held_out],
             fields.subset(held_out),
             settings,
             run / f"fold_{fold}",
@@ -85,7 +121,7 @@ def train(settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1) 
         _export(network, fields, folder)
         (run / f"fold_{fold}" / "exported").touch()
     _LOG.info("final model: %d to train", len(fields))
-    return _train_on(fields, fields, settings, run / "final", epochs=epochs, seed=seed)
+    return _train_on(fields, features, fields, settings, run / "final", epochs=epochs, seed=seed)
 
 
 def _export(network: Any, fields: Fields, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.inference.card import load_card, read_checked
-from core.inference.classifier import softmax
+from core.inference.classifier import mirrored_mean, softmax
 from core.inference.detector import Detector
 from core.inference.engine import LiteRTEngine
 from core.learning.architectures import load_imagenet, wbc_network
@@ -115,7 +115,7 @@ def publish(trained: tuple[Any, tuple[Cells, ...]], settings: Settings, version:
     save_weights(network, folder)
     write_litert(export, folder, list(crops[:: max(len(crops) // 4, 1)][:4]))
     engine = LiteRTEngine((folder / "model.tflite").read_bytes())
-    logits = np.concatenate([engine.run(crop[None])["type"] for crop in crops])
+    logits = np.stack([mirrored_mean(engine, crop)["type"] for crop in crops])
     temperature = fit_temperature(logits, truth)
     threshold = uncertainty_threshold(softmax(logits, temperature), truth)
     pbc, kaggle = open_set("pbc", settings), open_set("kaggle", settings)
@@ -129,7 +129,8 @@ def publish(trained: tuple[Any, tuple[Cells, ...]], settings: Settings, version:
         attributes={k: list(v) for k, v in ATTRIBUTES.items()},
         input_width=SIZE,
         input_height=SIZE,
-        preprocessing="Square crop, 1.4 times the cell's longer side, RGB 0..255 as float32",
+        preprocessing="Square crop, 1.4 times the cell's longer side, RGB 0..255 as float32; "
+        "mean logits of the crop and its two mirror images",
         temperature=temperature,
         thresholds={"uncertain": threshold},
         training_data=[
