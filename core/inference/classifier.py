@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from core.imaging.crop import crop_cell
 from core.inference.card import ModelCard
-from core.inference.engine import Engine
+from core.inference.engine import Engine, mean_outputs
 from core.results import Box, Pixels
 from core.taxonomy import Status
 
@@ -30,13 +30,8 @@ def central_box(pixels: Pixels) -> Box:
 
 
 def mirrored_mean(engine: Engine, crop: Pixels) -> dict[str, NDArray[np.float32]]:
-    """Return the mean outputs of a network over a square crop and its two mirror images.
-
-    Only outputs without a position (logits, features) mean something afterwards.
-    """
-    views = (crop, crop[:, ::-1], crop[::-1])
-    answers = [engine.run(np.ascontiguousarray(view)[None]) for view in views]
-    return {key: np.mean([a[key][0] for a in answers], axis=0) for key in answers[0]}
+    """Return the mean outputs of a network over a square crop and its two mirror images."""
+    return mean_outputs(engine, (crop, crop[:, ::-1], crop[::-1]))
 
 
 class Classifier:

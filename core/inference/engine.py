@@ -1,7 +1,7 @@
 """Runs a network. One small interface; LiteRT is what ships."""
 
 import queue
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -19,6 +19,15 @@ class Engine(Protocol):
     def run(self, pixels: NDArray[Any]) -> Mapping[str, Array]:
         """Run on 1 x H x W x 3 RGB in 0..255 and return the outputs by name, batch first."""
         ...
+
+
+def mean_outputs(engine: Engine, views: Iterable[NDArray[Any]]) -> dict[str, Array]:
+    """Return the mean outputs over views (H x W x 3 each) of one picture, without a batch axis.
+
+    Only outputs without a position (logits, features) mean something afterwards.
+    """
+    answers = [engine.run(np.ascontiguousarray(view)[None]) for view in views]
+    return {key: np.mean([a[key][0] for a in answers], axis=0) for key in answers[0]}
 
 
 class LiteRTEngine:

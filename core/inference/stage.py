@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.inference.card import ModelCard
 from core.inference.classifier import softmax
-from core.inference.engine import Engine
+from core.inference.engine import Engine, mean_outputs
 from core.results import FieldImage, Pixels, StageResult
 from core.taxonomy import STAGES
 
@@ -40,6 +40,16 @@ def stage_input(pixels: Pixels, size: int) -> Pixels:
     return np.asarray(scaled)
 
 
+def turned(pixels: Pixels) -> tuple[Pixels, ...]:
+    """Return a square picture as it is, mirrored both ways, turned by 180 and by 90 degrees."""
+    return pixels, pixels[:, ::-1], pixels[::-1], pixels[::-1, ::-1], np.rot90(pixels)
+
+
+def stage_logits(engine: Engine, pixels: Pixels, size: int) -> NDArray[np.float32]:
+    """Return the mean logits of a field's classes over its turned views."""
+    return mean_outputs(engine, turned(stage_input(pixels, size)))["stage"]
+
+
 class StageGrader:
     """The ALL field network with its calibration."""
 
@@ -52,8 +62,8 @@ class StageGrader:
 
     def grade(self, image: FieldImage) -> StageResult:
         """Return the most probable class of a field with its evidence map."""
-        outputs = self._engine.run(stage_input(image.pixels, self._size)[None])
-        values = softmax(outputs["stage"][0], self._temperature)
+        values = softmax(stage_logits(self._engine, image.pixels, self._size), self._temperature)
+        upright = self._engine.run(stage_input(image.pixels, self._size)[None])
         best = int(values.argmax())
         confidence = float(values[best])
         return StageResult(
@@ -62,7 +72,7 @@ class StageGrader:
             probabilities=dict(zip(self.labels, map(float, values), strict=True)),
             confidence=confidence,
             status="classified" if confidence >= self.threshold else "uncertain",
-            evidence=_evidence_map(outputs["evidence"][0], best),
+            evidence=_evidence_map(upright["evidence"][0], best),
         )
 
 

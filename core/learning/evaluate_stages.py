@@ -14,7 +14,7 @@ from core.inference.analyzer import Analyzer
 from core.inference.card import MODEL_FILE, load_card
 from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine
-from core.inference.stage import stage_input
+from core.inference.stage import stage_logits
 from core.learning.evaluate_cells import folder_files
 from core.learning.field_data import FOLDS, all_fields, of_folds, stain_jittered
 from core.learning.metrics import classification_metrics
@@ -41,8 +41,8 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
             path = settings.models / "all_stage" / "folds" / fold / MODEL_FILE
             engine = LiteRTEngine(path.read_bytes(), interpreters=1)
             for row in np.nonzero(of_folds(fields, fold))[0]:
-                inputs = stage_input(pixels[row], card.input_width)[None]
-                probabilities[row] = softmax(engine.run(inputs)["stage"][0], card.temperature)
+                logits = stage_logits(engine, pixels[row], card.input_width)
+                probabilities[row] = softmax(logits, card.temperature)
         metrics[name] = classification_metrics(truth, probabilities, _LABELS)
         frames.append(_frame(name, [e.member for e in fields.examples], truth, probabilities))
     return {"sets": metrics}, pd.concat(frames, ignore_index=True)

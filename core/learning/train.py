@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         from core.learning import train_all_stage as recipe  # type: ignore[no-redef]
     trained = recipe.train(settings, folder, epochs=args.epochs, seed=args.seed)
     recipe.publish(trained, settings, args.publish_version)
-    history = folder / ("final" if args.model == "all_stage" else "") / "history.csv"
+    history = folder / ("fold_0" if args.model == "all_stage" else "") / "history.csv"
     shutil.copyfile(history, settings.models / args.model / "history.csv")
     _LOG.info(
         "%s trained and exported in %.0f minutes; measure it with `python -m core evaluate %s`",
