@@ -235,6 +235,11 @@ def open_set(name: str, settings: Settings | None = None) -> DataSet:
     try:
         with zipfile.ZipFile(path) as archive:
             examples = tuple(reader(folder, archive))
+    except FileNotFoundError as error:
+        raise DataNotFoundError(
+            f"The list of splits of the data set {name} is missing beside {file_name}. Delete the "
+            f"zip and fetch the set again with `python -m core data get {name}`."
+        ) from error
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise DataError(f"The data set {name} is damaged: fetch it again.") from error
     return DataSet(name, path, examples)

@@ -89,6 +89,14 @@ def test_a_damaged_set_is_an_error_of_data(tmp_path):
         open_set("bccd", settings)
 
 
+def test_a_set_without_its_list_of_splits_says_so(tmp_path):
+    with zipfile.ZipFile(tmp_path / "taleqani_all.zip", "w") as archive:
+        archive.writestr("Benign/1.webp", "")
+    settings = get_settings().model_copy(update={"data": tmp_path})
+    with pytest.raises(DataNotFoundError, match="list of splits"):
+        open_set("taleqani", settings)
+
+
 def test_yolo_lines_become_boxes_in_pixels():
     (box,) = yolo_boxes("1 0.5 0.25 0.2 0.1\n\n", 100, 200)
     assert (box.kind, box.x, box.y, box.width, box.height) == ("rbc", 40, 40, 20, 20)
