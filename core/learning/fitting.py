@@ -61,7 +61,8 @@ def _history_writer(path: Path, phase: str) -> Any:
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
             del epoch  # counts from the start of the phase; the file counts the whole run
             values = dict(logs or {})
-            metrics = sorted(k for k in values if k not in (*HISTORY_FIRST, *HISTORY_LAST))
+            # The losses of single outputs are parts of `loss`; only accuracies say more.
+            metrics = sorted(k for k in values if k.endswith("accuracy"))
             columns = [*HISTORY_FIRST, *metrics, *HISTORY_LAST]
             row = values | {
                 "epoch": _epochs_in(path) + 1,
