@@ -20,6 +20,11 @@ from pages.detector_metrics import show_detector
 from pages.metric_parts import chart
 from pages.model_card import show_card
 
+NOT_TESTED = "Validation images are none of the test images above."
+WATCHED = {
+    "all_stage": "The curves are those of the first fold's model, validated on its held-out fold."
+}
+
 
 @st.cache_resource(max_entries=6, ttl="1m", show_spinner="Reading the figures")
 def open_report(name: ModelName, models: str) -> ModelReport:
@@ -33,9 +38,10 @@ def show_training(report: ModelReport) -> None:
     st.subheader("Training")
     history = report.history
     minutes = history["seconds"].sum() / 60
+    duration = f" in {minutes:.0f} minutes" if minutes else ""
     st.caption(
-        f"{len(history)} epochs in {minutes:.0f} minutes. Dotted lines part the phases. "
-        "Validation images are none of the test images above."
+        f"{len(history)} epochs{duration}. Dotted lines part the phases. "
+        f"{WATCHED.get(report.card.name, NOT_TESTED)}"
     )
     drawn = measures(history)[:3]
     with st.grid(2, min_column_width=320, gap="large"):
@@ -45,9 +51,12 @@ def show_training(report: ModelReport) -> None:
                 f"metrics_training_{measure}",
                 f"{measure_name(measure)} over epochs in training and validation",
             )
-        chart(
-            learning_rate_figure(history), "metrics_learning_rate", "Learning rate over the epochs"
-        )
+        if history["learning_rate"].notna().any():
+            chart(
+                learning_rate_figure(history),
+                "metrics_learning_rate",
+                "Learning rate over the epochs",
+            )
 
 
 def show_not_measured(name: ModelName, error: ModelError) -> None:
