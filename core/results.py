@@ -6,7 +6,7 @@ x to the right, y down. Arrays are row-major: `pixels[y, x, channel]`.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,10 +136,6 @@ class FieldAnalysis:
         return dict(
             Counter(c.type for c in self.cells if c.type is not None and c.status == "classified")
         )
-
-    def renamed(self, file: str) -> "FieldAnalysis":
-        """Return the same analysis under another file name."""
-        return replace(self, file=file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,10 @@ class StageGrader:
 
     def grade(self, image: FieldImage) -> StageResult:
         """Return the most probable class of a field with its evidence map."""
-        values = softmax(stage_logits(self._engine, image.pixels, self._size), self._temperature)
-        upright = self._engine.run(stage_input(image.pixels, self._size)[None])
+        views = turned(stage_input(image.pixels, self._size))
+        answers = [self._engine.run(np.ascontiguousarray(view)[None]) for view in views]
+        logits = np.mean([answer["stage"][0] for answer in answers], axis=0)
+        values = softmax(logits, self._temperature)
         best = int(values.argmax())
         confidence = float(values[best])
         return StageResult(
@@ -72,7 +74,7 @@ class StageGrader:
             probabilities=dict(zip(self.labels, map(float, values), strict=True)),
             confidence=confidence,
             status="classified" if confidence >= self.threshold else "uncertain",
-            evidence=_evidence_map(upright["evidence"][0], best),
+            evidence=_evidence_map(answers[0]["evidence"][0], best),
         )
 
 

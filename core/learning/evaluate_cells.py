@@ -15,7 +15,7 @@ from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer, subject_of_crop, subject_of_field
 from core.learning.datasets import DataSet, Example, open_set
 from core.learning.metrics import classification_metrics
-from core.results import Box, Pixels
+from core.results import Box, CropResult, FieldImage, Pixels, StageResult
 from core.settings import Settings
 from core.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
 
@@ -126,19 +126,34 @@ def folder_files(folder: Path, labels: Iterable[str]) -> list[tuple[Path, str]]:
     return found
 
 
-def folder(path: Path, settings: Settings) -> dict[str, Any]:
-    """Measure single-cell pictures in `path/<type>/*`; unreadable files are counted apart."""
-    analyzer = Analyzer(settings)
+def measure_folder(
+    path: Path,
+    labels: Sequence[str],
+    answer: Callable[[FieldImage], CropResult | StageResult],
+    settings: Settings,
+) -> dict[str, Any]:
+    """Return the metrics over `path/<label>/*`; unreadable files are counted apart.
+
+    Raises DataError when there are no pictures or none can be read.
+    """
     truth, rows, unreadable = [], [], 0
-    for file, label in tqdm(folder_files(path, CELL_TYPES), desc=path.name):
+    for file, label in tqdm(folder_files(path, labels), desc=path.name):
         try:
             image = read_image(file.read_bytes(), file.name, settings=settings)
         except InputError:
             unreadable += 1
             continue
-        result = analyzer.classify(image)
+        probabilities = answer(image).probabilities
         truth.append(label)
-        rows.append([result.probabilities.get(key, 0.0) for key in CELL_TYPES])
-    labels = [key for key in CELL_TYPES if key in set(truth)]
-    metrics = classification_metrics(truth, np.array(rows), labels, all_labels=list(CELL_TYPES))
-    return {"model": "wbc", "sets": {path.name: metrics | {"unreadable": unreadable}}}
+        rows.append([probabilities.get(key, 0.0) for key in labels])
+    if not rows:
+        raise DataError("None of the files is a picture that can be read.")
+    present = [key for key in labels if key in set(truth)]
+    metrics = classification_metrics(truth, np.array(rows), present, all_labels=list(labels))
+    return {path.name: metrics | {"unreadable": unreadable}}
+
+
+def folder(path: Path, settings: Settings) -> dict[str, Any]:
+    """Measure single-cell pictures in `path/<type>/*`."""
+    answer = Analyzer(settings).classify
+    return {"model": "wbc", "sets": measure_folder(path, tuple(CELL_TYPES), answer, settings)}

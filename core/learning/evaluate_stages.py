@@ -8,14 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from core.errors import InputError
-from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer
 from core.inference.card import MODEL_FILE, load_card
 from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine
 from core.inference.stage import stage_logits
-from core.learning.evaluate_cells import folder_files
+from core.learning.evaluate_cells import measure_folder
 from core.learning.field_data import FOLDS, all_fields, of_folds, stain_jittered
 from core.learning.metrics import classification_metrics
 from core.results import Pixels
@@ -60,17 +58,5 @@ def _frame(
 
 def folder(path: Path, settings: Settings) -> dict[str, Any]:
     """Measure fields in `path/<stage>/*` with the final model."""
-    analyzer = Analyzer(settings)
-    truth, rows, unreadable = [], [], 0
-    for file, label in tqdm(folder_files(path, STAGES), desc=path.name):
-        try:
-            image = read_image(file.read_bytes(), file.name, settings=settings)
-        except InputError:
-            unreadable += 1
-            continue
-        result = analyzer.stage(image)
-        truth.append(label)
-        rows.append([result.probabilities.get(key, 0.0) for key in STAGES])
-    labels = [key for key in STAGES if key in set(truth)]
-    metrics = classification_metrics(truth, np.array(rows), labels, all_labels=_LABELS)
-    return {"model": "all_stage", "sets": {path.name: metrics | {"unreadable": unreadable}}}
+    answer = Analyzer(settings).stage
+    return {"model": "all_stage", "sets": measure_folder(path, tuple(STAGES), answer, settings)}

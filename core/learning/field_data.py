@@ -26,11 +26,6 @@ class Fields:
     """n x 224 x 224 x 3."""
     stages: NDArray[np.int64]
 
-    def subset(self, rows: NDArray[np.bool_]) -> "Fields":
-        """Return the chosen fields."""
-        chosen = tuple(e for e, keep in zip(self.examples, rows, strict=True) if keep)
-        return Fields(chosen, self.pixels[rows], self.stages[rows])
-
     def __len__(self) -> int:
         return len(self.stages)
 

@@ -114,6 +114,13 @@ def test_an_empty_folder_says_what_was_expected(tmp_path, what):
         evaluate.run(Namespace(what=what, data=tmp_path, out=None))
 
 
+def test_a_folder_without_one_readable_picture_says_so(tmp_path):
+    (tmp_path / "basophil").mkdir()
+    (tmp_path / "basophil" / "a.png").write_text("no picture")
+    with pytest.raises(DataError, match="None of the files"):
+        evaluate.run(Namespace(what="wbc", data=tmp_path, out=None))
+
+
 def test_fold_models_never_saw_what_they_are_measured_on(pack):
     _, predictions = shipped("all_stage")
     rows = predictions[predictions["set"] == "taleqani_folds"]
