@@ -6,12 +6,12 @@ x to the right, y down. Arrays are row-major: `pixels[y, x, channel]`.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.taxonomy import CELL_KINDS, CellKind, Status
+from core.taxonomy import CELL_KINDS, NOT_A_WHITE_CELL, REVIEW_TYPES, CellKind, Status
 
 Pixels = NDArray[np.uint8]
 
@@ -90,12 +90,37 @@ class Cell:
     kind: CellKind
     box: Box
     confidence: float
-    """Calibrated probability of `type` for white cells, the detector's score for the others."""
+    """Calibrated probability of the model's type for white cells, the detector's score for others."""
     status: Status = "classified"
     type: str | None = None
+    """What the cell counts as: the reviewer's label when there is one, else the model's."""
     probabilities: Mapping[str, float] | None = None
-    """Over all cell types, summing to 1."""
+    """The model's, over all cell types, summing to 1. None on cells that a person added."""
     detection_score: float = 1.0
+    suggested: str | None = None
+    """The model's type, kept on reviewed cells."""
+    reviewer: str | None = None
+    """Who labelled the cell last; None when nobody has."""
+
+    def reviewed(self, label: str, reviewer: str) -> "Cell":
+        """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.
+
+        Reviewed cells are classified, or out of scope when they are no white cells.
+        Raises ValueError for another label, or for a cell that is not white.
+        """
+        if self.kind != "wbc":
+            raise ValueError(f"only white cells are reviewed, not a {self.kind}")
+        if label != NOT_A_WHITE_CELL and label not in REVIEW_TYPES:
+            raise ValueError(f"{label!r} is no cell type")
+        suggested = self.type if self.reviewer is None else self.suggested
+        is_white = label != NOT_A_WHITE_CELL
+        return replace(
+            self,
+            status="classified" if is_white else "out_of_scope",
+            type=label if is_white else suggested,
+            suggested=suggested,
+            reviewer=reviewer,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,29 @@ _TYPES = (
 
 CELL_TYPES: dict[str, CellType] = {cell_type.key: cell_type for cell_type in _TYPES}
 
+_REVIEW_ONLY = (
+    CellType(
+        "suspected_blast",
+        "Suspected blast",
+        "Suspected blasts",
+        "#A50026",
+        "Large immature cell: fine chromatin, nucleoli, little cytoplasm. Named by a reviewer only; "
+        "counted with the leukocytes and always looked at again.",
+    ),
+    CellType(
+        "smudge_cell",
+        "Smudge cell",
+        "Smudge cells",
+        "#5F6B6D",
+        "Ruptured white cell without a cell border. Named by a reviewer only; reported per 100 "
+        "white cells.",
+    ),
+)
+REVIEW_TYPES: dict[str, CellType] = CELL_TYPES | {t.key: t for t in _REVIEW_ONLY}
+"""What a reviewer can call a white cell: the model's types and those it does not know."""
+NOT_A_WHITE_CELL = "not_a_white_cell"
+"""A reviewer's label for what was boxed as a white cell and is none."""
+
 LEUKOCYTES: tuple[str, ...] = (
     "neutrophil",
     "lymphocyte",

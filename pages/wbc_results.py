@@ -18,7 +18,7 @@ from core.reports.tables import (
     patients_table,
 )
 from core.results import Cell, FieldAnalysis
-from core.taxonomy import CELL_TYPES, KIND_NAMES
+from core.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES
 from pages import shared
 from pages.desk import Desk, Picture, choose_field, choose_patient, patient_editor, properties_table
 
@@ -141,7 +141,7 @@ def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -
         cells = cells[:GALLERY_LIMIT]
     captions = [
         f"{label} · {100 * cell.confidence:.0f} %"
-        + (f" {CELL_TYPES[cell.type].name}?" if group not in CELL_TYPES and cell.type else "")
+        + (f" {REVIEW_TYPES[cell.type].name}?" if group not in CELL_TYPES and cell.type else "")
         for label, cell, _ in cells
     ]
     st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
@@ -167,7 +167,7 @@ def show_differential(counted: Differential) -> None:
             for key in rows["type"]
         ]
         rows["type"] = [
-            "Erythroblasts, per 100" if key == "erythroblast" else CELL_TYPES[key].plural
+            "Erythroblasts, per 100" if key == "erythroblast" else REVIEW_TYPES[key].plural
             for key in rows["type"]
         ]
         number = st.column_config.NumberColumn

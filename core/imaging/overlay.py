@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.results import Box, Cell, FieldAnalysis, Pixels
-from core.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR, Status
+from core.taxonomy import KIND_COLOURS, REVIEW_TYPES, UNDETERMINED_COLOUR, Status
 
 RGB = tuple[int, int, int]
 
@@ -28,7 +28,7 @@ def cell_colour(cell: Cell) -> str:
         return KIND_COLOURS[cell.kind]
     if cell.type is None or cell.status == "out_of_scope":
         return UNDETERMINED_COLOUR
-    return CELL_TYPES[cell.type].colour
+    return REVIEW_TYPES[cell.type].colour
 
 
 def draw_overlay(pixels: Pixels, analysis: FieldAnalysis) -> Pixels:

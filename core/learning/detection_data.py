@@ -27,6 +27,11 @@ NEAR_COPY_BITS = 8
 
 In these sets copies differ in 0 to 8 bits and different fields in 10 or more."""
 _LONGEST_SIDE = 640
+_WHITE = CELL_KINDS.index("wbc")
+_LEAST_VISIBLE, _LEAST_WHITE_VISIBLE = 0.25, 0.1
+"""Share of a cell's box that must be in view; a sliver of a white cell is still one to count."""
+_CUT_SHARE = 0.12
+_TILTED_SHARE = 0.12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,18 +134,28 @@ def made_fields(count: int, first_seed: int = 10_000) -> list[Labelled]:
 
 
 def place(
-    source: Labelled, size: int, rng: Generator, *, scale: float, centre: tuple[float, float]
+    source: Labelled,
+    size: int,
+    rng: Generator,
+    *,
+    scale: float,
+    centre: tuple[float, float],
+    tilted: bool = False,
 ) -> Labelled:
     """Scale, turn and mirror a picture into a size x size frame.
 
     `scale` is output pixels per source pixel, `centre` the source point (as shares of width and
-    height) that comes to the middle. Boxes of which less than a quarter stays visible go.
+    height) that comes to the middle. `tilted` pictures are turned by any angle and sheared; cells
+    are taken as the ellipses in their boxes to box them again. Boxes of which too little stays
+    visible go.
     """
     height, width = source.pixels.shape[:2]
-    turn = rng.integers(4)
-    cos, sin = (1, 0, -1, 0)[turn] * scale, (0, 1, 0, -1)[turn] * scale
+    angle = rng.uniform(0, 2 * np.pi) if tilted else np.pi / 2 * rng.integers(4)
+    shear = rng.uniform(-0.15, 0.15) if tilted else 0.0
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     stretch = np.exp(rng.normal(0, 0.04))
     matrix = np.array([[cos * stretch, -sin, 0], [sin * stretch, cos, 0]])
+    matrix[0] += shear * matrix[1]
     if rng.random() < 0.5:
         matrix[0] *= -1
     middle = np.array([centre[0] * width, centre[1] * height])
@@ -161,12 +176,14 @@ def place(
         borderValue=colour.tolist(),
     )
     boxes = source.boxes
-    corners = boxes[:, [1, 2, 3, 4]].reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
-    low, high = corners.min(1), corners.max(1)
-    area = np.prod(high - low, axis=1)
-    low, high = np.clip(low, 0, size), np.clip(high, 0, size)
+    centres = (boxes[:, 1:3] + boxes[:, 3:5]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    # Half the extent of an ellipse with half axes a under a linear map M: sqrt(M² a²), row by row.
+    halves = np.sqrt(((boxes[:, 3:5] - boxes[:, 1:3]) / 2) ** 2 @ (matrix[:, :2] ** 2).T)
+    area = np.prod(2 * halves, axis=1)
+    low, high = np.clip(centres - halves, 0, size), np.clip(centres + halves, 0, size)
     sides = high - low
-    keep = (np.prod(sides, axis=1) > 0.25 * area) & (sides.min(1, initial=size) > 3)
+    least = np.where(boxes[:, 0] == _WHITE, _LEAST_WHITE_VISIBLE, _LEAST_VISIBLE)
+    keep = (np.prod(sides, axis=1) > least * area) & (sides.min(1, initial=size) > 3)
     return Labelled(
         np.asarray(pixels), np.column_stack([boxes[:, 0], low, high]).astype(np.float32)[keep]
     )
@@ -179,9 +196,33 @@ def _random_view(source: Labelled, size: int, rng: Generator) -> Labelled:
         scale = size / longest * rng.uniform(0.85, 1.2)
     else:
         scale = size / longest * math.exp(rng.uniform(math.log(0.4), math.log(2.2)))
-    spread = max(0.0, 0.5 - 0.5 * size / (scale * longest)) + 0.06
-    centre = 0.5 + rng.uniform(-spread, spread, 2)
-    return place(source, size, rng, scale=scale, centre=(float(centre[0]), float(centre[1])))
+    whites = source.boxes[source.boxes[:, 0] == _WHITE]
+    if len(whites) and rng.random() < _CUT_SHARE:
+        centre = _cut_through(whites[rng.integers(len(whites))], size / scale, rng)
+        centre = centre / source.pixels.shape[1::-1]
+    else:
+        spread = max(0.0, 0.5 - 0.5 * size / (scale * longest)) + 0.06
+        centre = 0.5 + rng.uniform(-spread, spread, 2)
+    return place(
+        source,
+        size,
+        rng,
+        scale=scale,
+        centre=(float(centre[0]), float(centre[1])),
+        tilted=bool(rng.random() < _TILTED_SHARE),
+    )
+
+
+def _cut_through(
+    box: NDArray[np.float32], frame: float, rng: Generator
+) -> NDArray[np.floating[Any]]:
+    """Return a centre for a square frame whose edge runs through a box (all in source pixels)."""
+    middle, half = (box[1:3] + box[3:5]) / 2, (box[3:5] - box[1:3]) / 2
+    axis = rng.integers(2)
+    centre = middle + rng.uniform(-0.3, 0.3, 2) * frame
+    inside = middle[axis] + rng.uniform(-0.8, 0.8) * half[axis]
+    centre[axis] = inside + rng.choice([-0.5, 0.5]) * frame
+    return np.asarray(centre)
 
 
 def _mosaic(sources: Sequence[Labelled], size: int, rng: Generator) -> Labelled:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from core.differential import ADULT_PERCENT, Differential, Share, exact_interval
 from core.results import StageResult
-from core.taxonomy import CELL_TYPES, STAGES, UNDETERMINED_COLOUR
+from core.taxonomy import REVIEW_TYPES, STAGES, UNDETERMINED_COLOUR
 
 _BAND = "rgba(128, 128, 128, 0.3)"
 _LEGEND_SYMBOL, _LEGEND_CHARACTER, _LEGEND_ROW = 45, 6, 20
@@ -60,7 +60,7 @@ def differential_figure(differential: Differential) -> go.Figure:
     ranges = [ADULT_PERCENT[key] for key in keys]
     figure = go.Figure()
     figure.add_bar(
-        y=[CELL_TYPES[key].plural for key in keys],
+        y=[REVIEW_TYPES[key].plural for key in keys],
         base=[low for low, _ in ranges],
         x=[high - low for low, high in ranges],
         orientation="h",
@@ -71,7 +71,7 @@ def differential_figure(differential: Differential) -> go.Figure:
         hovertemplate="Adult reference %{customdata[0]}-%{customdata[1]} %<extra></extra>",
     )
     for key in keys:
-        share, cell_type = differential.shares[key], CELL_TYPES[key]
+        share, cell_type = differential.shares[key], REVIEW_TYPES[key]
         limits = _limits(share, differential.total)
         figure.add_scatter(
             x=[share.percent],
@@ -141,11 +141,11 @@ def patients_figure(differentials: Mapping[str, Differential], shown_width: int 
     keys = list(next(iter(differentials.values())).shares)
     segments = [
         (
-            CELL_TYPES[key].plural,
-            CELL_TYPES[key].colour,
+            REVIEW_TYPES[key].plural,
+            REVIEW_TYPES[key].colour,
             [d.shares[key].percent for d in differentials.values()],
             [
-                f"{CELL_TYPES[key].plural}: {_limits(d.shares[key], d.total)}"
+                f"{REVIEW_TYPES[key].plural}: {_limits(d.shares[key], d.total)}"
                 for d in differentials.values()
             ],
         )

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from core.imaging.overlay import cell_colour
 from core.reports.charts import top_legend
 from core.results import Cell, FieldAnalysis, StageResult
-from core.taxonomy import CELL_TYPES, KIND_NAMES, CellKind, Status
+from core.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES, CellKind, Status
 
 LINE_STYLES: dict[Status, str] = {"classified": "solid", "uncertain": "dash", "out_of_scope": "dot"}
 _LINE_WIDTHS: dict[Status, float] = {"classified": 2.5, "uncertain": 2.5, "out_of_scope": 1.5}
@@ -89,7 +89,7 @@ def _group_name(group: _Group) -> str:
         return KIND_NAMES[kind]
     if cell_type is None or status == "out_of_scope":
         return "Not a white cell" if status == "out_of_scope" else "Undetermined"
-    return CELL_TYPES[cell_type].name + _STATUS_NAMES[status]
+    return REVIEW_TYPES[cell_type].name + _STATUS_NAMES[status]
 
 
 def _hover(number: int, cell: Cell) -> str:

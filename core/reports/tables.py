@@ -12,7 +12,7 @@ import pandas as pd
 from core.differential import Differential
 from core.reports.answers import box_numbers, number
 from core.results import Cell, FieldAnalysis, StageResult
-from core.taxonomy import CELL_TYPES, STAGES
+from core.taxonomy import CELL_TYPES, REVIEW_TYPES, STAGES
 
 _CELL_COLUMNS = [
     "file",
@@ -165,7 +165,7 @@ def patients_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
             "white cells": counted.total,
             "uncertain": counted.uncertain,
             **{
-                CELL_TYPES[key].plural: f"{s.percent:.1f} % ({s.low:.1f}-{s.high:.1f})"
+                REVIEW_TYPES[key].plural: f"{s.percent:.1f} % ({s.low:.1f}-{s.high:.1f})"
                 for key, s in counted.shares.items()
             },
         }

@@ -1,0 +1,1 @@
+"""Patients, samples, fields, cells, reviews and signatures, kept in a database."""
