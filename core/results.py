@@ -90,7 +90,7 @@ class Cell:
     kind: CellKind
     box: Box
     confidence: float
-    """Calibrated probability of the model's type for white cells, the detector's score for others."""
+    """White cells: calibrated probability of the model's type; others: the detector's score."""
     status: Status = "classified"
     type: str | None = None
     """What the cell counts as: the reviewer's label when there is one, else the model's."""

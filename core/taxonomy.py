@@ -107,8 +107,8 @@ _REVIEW_ONLY = (
         "Suspected blast",
         "Suspected blasts",
         "#A50026",
-        "Large immature cell: fine chromatin, nucleoli, little cytoplasm. Named by a reviewer only; "
-        "counted with the leukocytes and always looked at again.",
+        "Large immature cell: fine chromatin, nucleoli, little cytoplasm. Named by a reviewer "
+        "only; counted with the leukocytes and always looked at again.",
     ),
     CellType(
         "smudge_cell",
