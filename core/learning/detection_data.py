@@ -133,7 +133,7 @@ def made_fields(count: int, first_seed: int = 10_000) -> list[Labelled]:
         return list(pool.map(one, range(first_seed, first_seed + count)))
 
 
-def place(
+def place(  # noqa: PLR0913 - one view in one call
     source: Labelled,
     size: int,
     rng: Generator,
