@@ -1,9 +1,12 @@
 """From counted cells to percentages with exact limits.
 
-The denominator is leukocytes (CLSI H20-A2): erythroblasts are given per 100 white cells and
-platelets are left out; uncertain cells are never forced into a type.
+The denominator is leukocytes (CLSI H20-A2), suspected blasts among them: erythroblasts and smudge
+cells are given per 100 white cells and platelets are left out; uncertain cells are never forced
+into a type. All limits are 95 % and say how far chance in the counting reaches; the model's own
+error is not in them (`core.reports.model_error`).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,15 +20,18 @@ MINIMUM_FOR_PERCENTAGES = 50
 RECOMMENDED_CELLS = 100
 """Below this many leukocytes a warning is shown."""
 
-ADULT_PERCENT: Mapping[str, tuple[float, float]] = {
-    "neutrophil": (40, 60),
-    "lymphocyte": (20, 40),
-    "monocyte": (2, 8),
-    "eosinophil": (1, 4),
-    "basophil": (0.5, 1),
-    "immature_granulocyte": (0, 0),
-}
-"""Adult reference shares in percent: teaching values. A laboratory has its own."""
+SUSPECTED_BLAST = "suspected_blast"
+"""The one leukocyte that only a reviewer can name. Blasts are counted with the leukocytes and
+named apart (Palmer et al. 2015, Int J Lab Hematol 37:287, for the ICSH)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % limits, in the unit that the function giving it names."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +51,18 @@ class Differential:
     total: int
     """Leukocytes classified: the denominator."""
     shares: Mapping[str, Share]
-    """For every type of `LEUKOCYTES`."""
+    """For every type of `LEUKOCYTES`, and for suspected blasts where a reviewer named any."""
     erythroblasts: Share
     """Per 100 leukocytes."""
+    smudge_cells: Share
+    """Per 100 leukocytes; named by reviewers only."""
     uncertain: int
     """White cells held out because the model is not sure."""
+
+    @property
+    def suspected_blasts(self) -> int:
+        """Cells that a reviewer named suspected blasts."""
+        return self.shares[SUSPECTED_BLAST].count if SUSPECTED_BLAST in self.shares else 0
 
     @property
     def warning(self) -> str | None:
@@ -86,6 +99,17 @@ def exact_interval(count: int, total: int, confidence: float = 0.95) -> tuple[fl
     return low, high
 
 
+def ratio_interval(count: int, other: int) -> tuple[float, float]:
+    """Return exact limits of the ratio count / other of two random counts.
+
+    Given their sum, `count` is binomial with p = ratio / (1 + ratio), so the Clopper-Pearson
+    limits of p give those of the ratio (Przyborowski and Wilenski 1940, Biometrika 31:313).
+    With `other` 0 there is no upper limit: infinity.
+    """
+    low, high = exact_interval(count, count + other)
+    return low / (1 - low), high / (1 - high) if high < 1 else float("inf")
+
+
 def _share(count: int, total: int) -> Share:
     low, high = exact_interval(count, total)
     percent = 100 * count / total if total else 0.0
@@ -93,35 +117,62 @@ def _share(count: int, total: int) -> Share:
 
 
 def _per_hundred(count: int, total: int) -> Share:
-    """Return count per 100 of total; exact limits of the ratio of two counts.
-
-    Given their sum, the count is binomial with p = ratio / (1 + ratio), so the Clopper-Pearson
-    limits of p give those of the ratio.
-    """
     if total == 0:
         return Share(count, 0.0, 0.0, float("inf"))
-    low, high = exact_interval(count, count + total)
-    ratio_high = float("inf") if high >= 1 else high / (1 - high)
-    return Share(count, 100 * count / total, 100 * low / (1 - low), 100 * ratio_high)
+    low, high = ratio_interval(count, total)
+    return Share(count, 100 * count / total, 100 * low, 100 * high)
 
 
 def differential_of_counts(counts: Mapping[str, int], uncertain: int = 0) -> Differential:
     """Make the differential of counts by cell type."""
-    total = sum(counts.get(key, 0) for key in LEUKOCYTES)
+    keys = LEUKOCYTES if not counts.get(SUSPECTED_BLAST) else (*LEUKOCYTES, SUSPECTED_BLAST)
+    total = sum(counts.get(key, 0) for key in keys)
     return Differential(
         total=total,
-        shares={key: _share(counts.get(key, 0), total) for key in LEUKOCYTES},
+        shares={key: _share(counts.get(key, 0), total) for key in keys},
         erythroblasts=_per_hundred(counts.get("erythroblast", 0), total),
+        smudge_cells=_per_hundred(counts.get("smudge_cell", 0), total),
         uncertain=uncertain,
     )
 
 
 def differential(analyses: Iterable[FieldAnalysis]) -> Differential:
     """Make the differential over all fields of a sample."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     uncertain = 0
     for analysis in analyses:
-        for key, number in analysis.type_counts().items():
-            counts[key] = counts.get(key, 0) + number
+        counts.update(analysis.type_counts())
         uncertain += sum(c.status == "uncertain" for _, c in analysis.white_cells())
     return differential_of_counts(counts, uncertain)
+
+
+def neutrophil_lymphocyte_ratio(counted: Differential) -> Estimate | None:
+    """Return neutrophils / lymphocytes with exact limits, both counts being random.
+
+    Without lymphocytes the value and the upper limit are infinite; without either type there is
+    no ratio: None.
+    """
+    neutrophils = counted.shares["neutrophil"].count
+    lymphocytes = counted.shares["lymphocyte"].count
+    if neutrophils + lymphocytes == 0:
+        return None
+    value = neutrophils / lymphocytes if lymphocytes else float("inf")
+    return Estimate(value, *ratio_interval(neutrophils, lymphocytes))
+
+
+def share_difference(before: Differential, after: Differential, key: str) -> Estimate | None:
+    """Return how a type's share changed between two samples, in percentage points.
+
+    Limits: Newcombe's score method 10 (1998, Stat Med 17:873). None when a sample has no cells.
+    """
+    # A second of import, which only pages that compare samples should pay.
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
+    if before.total == 0 or after.total == 0:
+        return None
+    old, new = (
+        counted.shares[key].count if key in counted.shares else 0 for counted in (before, after)
+    )
+    low, high = confint_proportions_2indep(new, after.total, old, before.total, method="newcomb")
+    change = new / after.total - old / before.total
+    return Estimate(100 * change, 100 * float(low), 100 * float(high))

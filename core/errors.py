@@ -8,12 +8,29 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── UnsupportedFormatError
 │   ├── TooLargeError
 │   └── TooSmallError
+├── RangesError             the table of reference ranges cannot be used
+├── NoEstimateError         a number that was asked for cannot be given honestly
 ├── ModelError              a model file is missing, damaged or does not fit its card
-└── DataError               a training or test set is missing or damaged
-    └── DataNotFoundError
+├── DataError               a training or test set is missing or damaged
+│   └── DataNotFoundError
+└── CaseError               the case database cannot do what was asked
+    ├── StoreUnavailableError
+    ├── PictureNotStoredError
+    ├── PictureMissingError
+    ├── NotFoundError
+    ├── InvalidEntryError
+    ├── NotAllowedError
+    ├── UnknownPersonError
+    ├── StaleCaseError
+    ├── SignedCaseError
+    ├── UnreviewedCellsError
+    ├── SignatureError
+    └── LinkError
 
 `str(error)` is the sentence. It never contains a path of the server or a Python name.
 """
+
+from datetime import datetime
 
 READABLE_FORMATS = "JPEG, PNG, BMP, TIFF or WebP"
 
@@ -76,6 +93,14 @@ class TooSmallError(InputError):
         )
 
 
+class RangesError(LeukoscopeError):
+    """The table of reference ranges is missing, or a line of it makes no sense."""
+
+
+class NoEstimateError(LeukoscopeError):
+    """What is known does not carry the estimate that was asked for."""
+
+
 class ModelError(LeukoscopeError):
     """A model file is missing, damaged, or does not fit its card."""
 
@@ -86,3 +111,102 @@ class DataError(LeukoscopeError):
 
 class DataNotFoundError(DataError):
     """A data set is not on this machine."""
+
+
+class CaseError(LeukoscopeError):
+    """The case database cannot do what was asked. Nothing was changed."""
+
+
+class StoreUnavailableError(CaseError):
+    """The database cannot be reached, or did not answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The case database cannot be reached or is busy. Nothing was changed. Try again in a "
+            "moment; if it stays so, ask whoever runs the server."
+        )
+
+
+class PictureNotStoredError(CaseError):
+    """The disk does not take a picture."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The picture could not be written to the store, so nothing was saved. Check the free "
+            "space and the rights of the store folder."
+        )
+
+
+class PictureMissingError(CaseError):
+    """A stored picture is gone or is not what was stored."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The stored picture is missing or damaged. Restore the store folder from its backup."
+        )
+
+
+class NotFoundError(CaseError):
+    """What was asked for is not, or no longer, in the database."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"This {what} does not exist or was deleted. Go back to the list.")
+
+
+class InvalidEntryError(CaseError):
+    """Something typed in cannot be kept; the sentence says what."""
+
+
+class NotAllowedError(CaseError):
+    """The person's role does not allow the action."""
+
+    def __init__(self, name: str, role: str, needed: str) -> None:
+        super().__init__(
+            f"{name} is a {role} here; this needs the role {needed}. Ask an admin to change it."
+        )
+
+
+class UnknownPersonError(CaseError):
+    """Somebody signed in whom nobody has added."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has no account here. Ask an admin to add it.")
+
+
+class StaleCaseError(CaseError):
+    """Somebody else changed the record after it was opened."""
+
+    def __init__(self, name: str, at: datetime) -> None:
+        super().__init__(
+            f"{name} changed this record on {at:%Y-%m-%d at %H:%M} UTC, after you opened it. "
+            "Nothing of yours was saved. Load it again, look at the change, then repeat yours."
+        )
+
+
+class SignedCaseError(CaseError):
+    """The case is signed and so read-only."""
+
+    def __init__(self, names: str) -> None:
+        super().__init__(f"The case is signed by {names}. To change it, reopen it with a reason.")
+
+
+class UnreviewedCellsError(CaseError):
+    """Uncertain white cells bar the way to a signature."""
+
+    def __init__(self, number: int) -> None:
+        cells = "1 uncertain white cell waits" if number == 1 else f"{number} uncertain cells wait"
+        super().__init__(f"{cells} for a reviewer. Name them in the review queue first.")
+
+
+class SignatureError(CaseError):
+    """The case cannot be signed or reopened as it stands; the sentence says why."""
+
+
+class LinkError(CaseError):
+    """A link to a case is unknown, expired or revoked."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This link does not open a case: it is wrong, expired or revoked. "
+            "Ask whoever sent it for a new one."
+        )

@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +28,39 @@ class Settings(BaseSettings):
     runs: Path = Field(
         default=PROJECT_ROOT / "runs", description="Folder of checkpoints and training logs."
     )
+    store: Path = Field(
+        default=PROJECT_ROOT / "store",
+        description="Folder of the case database and its pictures.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://user:password@host/name; without it SQLite in the store folder.",
+    )
+    admins: frozenset[str] = Field(
+        default=frozenset({"local"}),
+        description="People who are admins from their first visit, as a JSON list. "
+        "Without single sign-on everybody is `local`.",
+    )
+    admit_newcomers: bool = Field(
+        default=False,
+        description="Signed-in people whom nobody has added become viewers.",
+    )
+    signatures: int = Field(
+        default=1, ge=1, le=2, description="Signatures of different people that close a case."
+    )
+    ranges: Path = Field(
+        default=PROJECT_ROOT / "assets" / "reference_ranges.csv",
+        description="Table of reference ranges by laboratory, sex and age.",
+    )
+    laboratory: str = Field(
+        default="", description="Whose reference ranges; without it the first of the table."
+    )
+    white_cell_factor: float | None = Field(
+        default=None,
+        gt=0,
+        description="White cells per µL for one white cell a 40x field, calibrated on this "
+        "microscope; without it no count is estimated from smears.",
+    )
     max_file_megabytes: int = Field(default=200, ge=1, description="Largest file that is read.")
     max_megapixels: int = Field(default=100, ge=1, description="Largest picture that is decoded.")
     min_side_pixels: int = Field(default=48, ge=16, description="Smallest side of a picture.")
@@ -35,6 +68,15 @@ class Settings(BaseSettings):
         default=2, ge=1, le=64, description="LiteRT interpreters kept per model."
     )
     threads: int = Field(default=2, ge=1, le=64, description="Threads per interpreter.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, address: SecretStr | None) -> SecretStr | None:
+        if address is None or not address.get_secret_value():
+            return None
+        if not address.get_secret_value().startswith("postgresql://"):
+            raise ValueError("must begin with postgresql://")
+        return address
 
 
 @cache

@@ -4,8 +4,10 @@ import json
 
 import streamlit as st
 
-from core.differential import ADULT_PERCENT, RECOMMENDED_CELLS, Differential, differential
+from core.differential import RECOMMENDED_CELLS, Differential, differential
+from core.errors import RangesError
 from core.imaging.examples import made_truth
+from core.ranges import load_ranges
 from core.reports.answer_key import answer_key
 from core.reports.answers import analyze_answer
 from core.reports.charts import differential_figure, patients_figure
@@ -159,13 +161,15 @@ def show_differential(counted: Differential) -> None:
     )
     if counted.total == 0:
         return
+    try:
+        ranges = load_ranges().of("%")
+    except RangesError as error:
+        st.error(str(error), icon=":material/error:")
+        ranges = {}
     table, chart = st.columns([1, 1.15])
     with table:
         rows = differential_table(counted)
-        rows["reference"] = [
-            "{:g}-{:g}".format(*ADULT_PERCENT[key]) if any(ADULT_PERCENT.get(key, ())) else "absent"
-            for key in rows["type"]
-        ]
+        rows["reference"] = [ranges[key].text if key in ranges else "" for key in rows["type"]]
         rows["type"] = [
             "Erythroblasts, per 100" if key == "erythroblast" else REVIEW_TYPES[key].plural
             for key in rows["type"]
@@ -180,20 +184,20 @@ def show_differential(counted: Differential) -> None:
                 "percent": number("%", format="%.2f"),
                 "low": number("Low", format="%.2f", help="Lower exact 95 % limit, %"),
                 "high": number("High", format="%.2f", help="Upper exact 95 % limit, %"),
-                "reference": st.column_config.TextColumn("Adult, %"),
+                "reference": st.column_config.TextColumn("Range, %"),
             },
-            alt="Differential with exact 95 % limits and adult reference values",
+            alt="Differential with exact 95 % limits and reference ranges",
         )
         st.caption(
             "Limits: Clopper-Pearson, sampling error only; the models' own error is on the page "
-            "Model metrics. Adult values are for teaching and differ between populations."
+            "Model metrics. Reference ranges differ between laboratories and populations."
         )
     with chart:
         st.plotly_chart(
-            differential_figure(counted),
+            differential_figure(counted, ranges),
             key=f"{NAME}_differential",
             config={"displayModeBar": False},
-            alt="Share of each white cell type with 95 % limits over the adult reference range",
+            alt="Share of each white cell type with 95 % limits over its reference range",
         )
 
 

@@ -9,7 +9,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from core.differential import ADULT_PERCENT, Differential, Share, exact_interval
+from core.differential import Differential, Share, exact_interval
+from core.ranges import ReferenceRange
 from core.results import StageResult
 from core.taxonomy import REVIEW_TYPES, STAGES, UNDETERMINED_COLOUR
 
@@ -54,21 +55,24 @@ def _limits(share: Share, total: int) -> str:
     return f"{share.percent:.1f} % ({share.low:.1f}-{share.high:.1f}), {share.count} of {total}"
 
 
-def differential_figure(differential: Differential) -> go.Figure:
-    """Draw each type's share with its exact 95 % limits over the adult reference range."""
+def differential_figure(
+    differential: Differential, ranges: Mapping[str, ReferenceRange]
+) -> go.Figure:
+    """Draw each type's share with its exact 95 % limits over its reference range in percent."""
     keys = list(differential.shares)[::-1]
-    ranges = [ADULT_PERCENT[key] for key in keys]
+    ranged = [ranges[key] for key in keys if key in ranges]
     figure = go.Figure()
     figure.add_bar(
-        y=[REVIEW_TYPES[key].plural for key in keys],
-        base=[low for low, _ in ranges],
-        x=[high - low for low, high in ranges],
+        y=[REVIEW_TYPES[limits.analyte].plural for limits in ranged],
+        base=[limits.low for limits in ranged],
+        x=[limits.high - limits.low for limits in ranged],
         orientation="h",
         width=0.7,
         marker={"color": _BAND, "line": {"width": 0}},
-        name="Adult reference",
-        customdata=ranges,
-        hovertemplate="Adult reference %{customdata[0]}-%{customdata[1]} %<extra></extra>",
+        name="Reference range",
+        customdata=[[limits.low, limits.high, escape(limits.laboratory)] for limits in ranged],
+        hovertemplate="Reference range %{customdata[0]}-%{customdata[1]} %, %{customdata[2]}"
+        "<extra></extra>",
     )
     for key in keys:
         share, cell_type = differential.shares[key], REVIEW_TYPES[key]
@@ -138,14 +142,16 @@ def _stack(
 def patients_figure(differentials: Mapping[str, Differential], shown_width: int = 900) -> go.Figure:
     """Stack the shares of leukocyte types for every patient; exact limits on hover."""
     bars = {name: f"{escape(name)} (n = {d.total})" for name, d in differentials.items()}
-    keys = list(next(iter(differentials.values())).shares)
+    # A patient without suspected blasts has no share of them.
+    keys = dict.fromkeys(key for d in differentials.values() for key in d.shares)
     segments = [
         (
             REVIEW_TYPES[key].plural,
             REVIEW_TYPES[key].colour,
-            [d.shares[key].percent for d in differentials.values()],
+            [d.shares[key].percent if key in d.shares else 0.0 for d in differentials.values()],
             [
-                f"{REVIEW_TYPES[key].plural}: {_limits(d.shares[key], d.total)}"
+                f"{REVIEW_TYPES[key].plural}: "
+                + (_limits(d.shares[key], d.total) if key in d.shares else "none")
                 for d in differentials.values()
             ],
         )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.differential import differential_of_counts
+from core.ranges import load_ranges
 from core.reports.charts import (
     differential_figure,
     patients_figure,
@@ -57,11 +58,32 @@ def test_field_draws_red_cells_only_when_asked(analysis):
 
 
 def test_differential_draws_exact_limits():
-    figure = differential_figure(differential_of_counts({"neutrophil": 70, "lymphocyte": 30}))
+    counted = differential_of_counts({"neutrophil": 70, "lymphocyte": 30})
+    figure = differential_figure(counted, load_ranges().of("%"))
     (point,) = [t for t in figure.data if t.name == "Neutrophil"]
     assert point.x[0] == 70
     assert point.x[0] - point.error_x.arrayminus[0] == pytest.approx(60.0, abs=0.05)
     assert point.x[0] + point.error_x.array[0] == pytest.approx(78.8, abs=0.05)
+
+
+def test_a_type_without_a_range_is_drawn_without_a_band():
+    counted = differential_of_counts({"neutrophil": 70, "suspected_blast": 30})
+    band, *points = differential_figure(counted, load_ranges().of("%")).data
+    assert "Suspected blasts" not in band.y
+    assert (band.base[-1], band.x[-1]) == (40, 20)
+    assert "Suspected blast" in {point.name for point in points}
+
+
+def test_patients_without_blasts_stand_beside_those_with():
+    figure = patients_figure(
+        {
+            "A": differential_of_counts({"neutrophil": 3}),
+            "B": differential_of_counts({"neutrophil": 3, "suspected_blast": 1}),
+        }
+    )
+    (blasts,) = [t for t in figure.data if t.name == "Suspected blasts"]
+    assert list(blasts.x) == [0, 25]
+    assert blasts.customdata[0].endswith("none")
 
 
 def test_patients_stack_to_a_hundred_and_names_are_no_markup():

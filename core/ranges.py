@@ -1,0 +1,160 @@
+"""Reference ranges by laboratory, sex and age, from a table that a laboratory edits.
+
+The table is CSV with the columns of `ReferenceRange`. Ages are in years, `age_from` included and
+`age_to` not; an empty `age_to` is no upper limit. Ranges differ between laboratories, methods and
+populations: people of the Duffy-null type have fewer neutrophils in health. The shipped table is a
+start for adults; analytes and ages without a line have no range and are not judged.
+"""
+
+import csv
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from core.cases.records import Sex
+from core.errors import RangesError
+from core.settings import Settings, get_settings
+from core.taxonomy import LEUKOCYTES
+
+Unit = Literal["%", "10^9/L", "ratio"]
+WHITE_CELLS = "white_cells"
+NLR = "nlr"
+ANALYTES: tuple[str, ...] = (*LEUKOCYTES, "erythroblast", WHITE_CELLS, NLR)
+"""What can have a range. Erythroblasts are per 100 white cells, written with the unit `%`."""
+
+ADULT_AGE = 18
+"""Age in years that is taken when none is known: the shipped ranges are for adults."""
+
+
+class ReferenceRange(BaseModel):
+    """One line of the table: where the values of most healthy people lie."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    laboratory: str = Field(min_length=1)
+    analyte: str
+    unit: Unit
+    sex: Sex | Literal["any"]
+    age_from: float = Field(ge=0, allow_inf_nan=False)
+    age_to: float | None = Field(gt=0, allow_inf_nan=False)
+    low: float = Field(ge=0, allow_inf_nan=False)
+    high: float = Field(ge=0, allow_inf_nan=False)
+    source: str = Field(min_length=1)
+
+    @field_validator("age_to", mode="before")
+    @classmethod
+    def _empty_is_open(cls, value: str) -> str | None:
+        return value or None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.analyte not in ANALYTES:
+            raise ValueError(f"the analyte {self.analyte!r} is none of {', '.join(ANALYTES)}")
+        if self.low > self.high:
+            raise ValueError("low is above high")
+        if self.age_to is not None and self.age_to <= self.age_from:
+            raise ValueError("age_to is not above age_from")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The range for people to read, such as `40-60`; `absent` where healthy blood has none."""
+        return f"{self.low:g}-{self.high:g}" if self.high else "absent"
+
+    def holds(self, age: float) -> bool:
+        """Say whether the line is for people of an age in years."""
+        return self.age_from <= age and (self.age_to is None or age < self.age_to)
+
+    def collides(self, other: Self) -> bool:
+        """Say whether two lines answer for the same people, so that neither can be chosen."""
+        same = all(
+            getattr(self, part) == getattr(other, part)
+            for part in ("laboratory", "analyte", "unit", "sex")
+        )
+        return same and (self.holds(other.age_from) or other.holds(self.age_from))
+
+
+class ReferenceRanges:
+    """The ranges of one laboratory."""
+
+    def __init__(self, laboratory: str, lines: Sequence[ReferenceRange]) -> None:
+        self.laboratory = laboratory
+        self._lines = [line for line in lines if line.laboratory == laboratory]
+
+    def of(
+        self, unit: Unit, *, sex: Sex | None = None, age: float | None = None
+    ) -> dict[str, ReferenceRange]:
+        """Return the ranges in a unit by analyte, for a person of a sex and an age in years.
+
+        A line for the person's sex goes before one for any. Of a person whose sex is not known
+        only the latter are given; one whose age is not known is taken for an adult.
+        """
+        years = ADULT_AGE if age is None else age
+        fitting = [line for line in self._lines if line.unit == unit and line.holds(years)]
+        general = {line.analyte: line for line in fitting if line.sex == "any"}
+        own = {line.analyte: line for line in fitting if line.sex == sex}
+        return general | own
+
+
+def load_ranges(settings: Settings | None = None) -> ReferenceRanges:
+    """Read the table and return the ranges of the laboratory that the settings name.
+
+    Raises RangesError, naming the line, when the table cannot be used.
+    """
+    settings = settings or get_settings()
+    lines = read_table(settings.ranges)
+    laboratories = list(dict.fromkeys(line.laboratory for line in lines))
+    wanted = settings.laboratory or laboratories[0]
+    if wanted not in laboratories:
+        raise RangesError(
+            f"The reference ranges have no laboratory {wanted!r}. "
+            f"Choose one of: {'; '.join(laboratories)}."
+        )
+    return ReferenceRanges(wanted, lines)
+
+
+def read_table(path: Path) -> list[ReferenceRange]:
+    """Read and check every line of a table. Raises RangesError, naming the line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except OSError as error:
+        raise RangesError(
+            f"The table of reference ranges {path.name} is missing. "
+            "Restore it or name another with LEUKOSCOPE_RANGES."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RangesError(
+            f"The table of reference ranges {path.name} is no CSV in UTF-8. Save it as that."
+        ) from error
+    # The first line is the header.
+    lines = [_line(row, number) for number, row in enumerate(rows, 2)]
+    if not lines:
+        raise RangesError(f"The table of reference ranges {path.name} is empty. Add a line.")
+    _refuse_collisions(lines)
+    return lines
+
+
+def _line(row: dict[str, str], number: int) -> ReferenceRange:
+    try:
+        return ReferenceRange.model_validate(row)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = ", ".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise RangesError(
+            f"Line {number} of the reference ranges cannot be read: "
+            f"{f'{column}: ' if column else ''}{reason}. Mend the line."
+        ) from error
+
+
+def _refuse_collisions(lines: Iterable[ReferenceRange]) -> None:
+    for (first, one), (second, other) in combinations(enumerate(lines, 2), 2):
+        if one.collides(other):
+            raise RangesError(
+                f"Lines {first} and {second} of the reference ranges are both for "
+                f"{one.analyte} in {one.unit} at the same age. Remove one."
+            )
