@@ -11,6 +11,7 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 ├── RangesError             the table of reference ranges cannot be used
 ├── NoEstimateError         a number that was asked for cannot be given honestly
 ├── ModelError              a model file is missing, damaged or does not fit its card
+├── ProfileError            a site profile is missing, damaged, or would do harm
 ├── DataError               a training or test set is missing or damaged
 │   └── DataNotFoundError
 └── CaseError               the case database cannot do what was asked
@@ -103,6 +104,10 @@ class NoEstimateError(LeukoscopeError):
 
 class ModelError(LeukoscopeError):
     """A model file is missing, damaged, or does not fit its card."""
+
+
+class ProfileError(LeukoscopeError):
+    """A site profile cannot be made or used; the sentence says why."""
 
 
 class DataError(LeukoscopeError):

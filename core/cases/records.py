@@ -1,16 +1,20 @@
 """What the case database gives back: plain frozen records, detached from any session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from core.results import FieldAnalysis, StageResult
+from core.results import Cell, FieldAnalysis, FieldImage, StageResult
 
 Sex = Literal["female", "male"]
 Material = Literal["peripheral_blood", "bone_marrow", "other"]
 CaseState = Literal["draft", "reviewed", "signed"]
 Role = Literal["viewer", "reviewer", "admin"]
+Origin = Literal["model", "person"]
+"""Who found a cell."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,16 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientDetails:
+    """What is typed in about a patient: the laboratory's own identifier, the rest at will."""
+
+    identifier: str
+    name: str | None = None
+    sex: Sex | None = None
+    birth_year: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Patient:
     """A patient by the laboratory's own identifier; the rest only when somebody typed it in."""
 
@@ -31,6 +45,16 @@ class Patient:
     name: str | None = None
     sex: Sex | None = None
     birth_year: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDetails:
+    """What is typed in about a sample."""
+
+    taken: date
+    material: Material = "peripheral_blood"
+    white_cell_count: float | None = None
+    """In 10⁹/L."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +73,33 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class NewField:
+    """A field to be stored: the picture and what the models made of it, before any review."""
+
+    image: FieldImage
+    analysis: FieldAnalysis
+    models: Mapping[str, str]
+    """Names and versions of the models that looked at it."""
+    stage: StageResult | None = None
+    """The ALL class, when the field was graded. Its evidence map is not stored."""
+    attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """Morphological attributes of white cells by their number in the analysis, where known."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class SampleField:
     """A stored field. Its analysis carries the reviewers' labels; corrections win everywhere."""
 
     id: int
     analysis: FieldAnalysis
-    cell_ids: tuple[int, ...]
-    """Database ids of `analysis.cells`, in the same order."""
+    cell_ids: tuple[int | None, ...]
+    """Database ids of `analysis.cells`, in the same order; None for red cells and platelets."""
     models: Mapping[str, str]
     """Names and versions of the models that looked at it."""
     stage: StageResult | None = None
     """The ALL class, when the field was graded (without its evidence map)."""
+    attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
+    """Morphological attributes of white cells by their number in the analysis, where known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +111,8 @@ class Review:
     reviewer: str
     at: datetime
     """UTC."""
-    label: str
-    """One of `REVIEW_TYPES` or `NOT_A_WHITE_CELL`."""
+    label: str | None
+    """One of `REVIEW_TYPES`, `NOT_A_WHITE_CELL`, or None: labels withdrawn, the model's stands."""
     comment: str = ""
 
 
@@ -84,6 +124,17 @@ class Signature:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A remark on a case."""
+
+    id: int
+    author: str
+    at: datetime
+    """UTC."""
+    text: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
     """A sample with everything in it: what pages draw, reports print and exports write."""
@@ -92,8 +143,65 @@ class Case:
     sample: Sample
     fields: tuple[SampleField, ...]
     signatures: tuple[Signature, ...] = ()
+    """Those that hold; a change makes earlier ones void."""
+    comments: tuple[Comment, ...] = ()
 
     @property
     def analyses(self) -> tuple[FieldAnalysis, ...]:
         """The analyses of all fields in the order they were added."""
         return tuple(stored.analysis for stored in self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list, and how long the whole list is."""
+
+    items: tuple[T, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPatient:
+    """A line of the list of patients."""
+
+    patient: Patient
+    last: Sample | None
+    """The sample taken last."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleSummary:
+    """A sample with its counts, without its cells."""
+
+    sample: Sample
+    fields: int
+    type_counts: Mapping[str, int]
+    """White cells by type: reviewers' labels first, then what the model classified."""
+    uncertain: int
+    """White cells held out: the model is not sure and nobody has reviewed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedCell:
+    """A white cell in the review queue."""
+
+    id: int
+    number: int
+    """In its field, from 1."""
+    cell: Cell
+    field_id: int
+    file: str
+    sample: Sample
+    patient: Patient
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link to one case, without its token."""
+
+    id: int
+    sample_id: int
+    author: str
+    expires: datetime
+    """UTC."""
+    revoked: datetime | None

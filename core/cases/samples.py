@@ -1,0 +1,227 @@
+"""Samples: saving them with their fields, and loading them as they were saved.
+
+A save is one transaction, and pictures are on disk before the rows that refer to them: whatever
+stops the program leaves the old state or the new one. At worst a picture without a row stays,
+which `sweep` removes.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from core.cases import audit
+from core.cases.changes import record_edit, sample_to_edit, signatures
+from core.cases.database import Database
+from core.cases.images import Picture, encode
+from core.cases.people import require
+from core.cases.records import (
+    Case,
+    Comment,
+    NewField,
+    Person,
+    Sample,
+    SampleDetails,
+    SampleField,
+    Signature,
+)
+from core.cases.rows import (
+    cell_rows,
+    field_row,
+    header_scale,
+    patient_of,
+    sample_field_of,
+    sample_of,
+)
+from core.cases.tables import CellRow, CommentRow, FieldRow, PatientRow, SampleRow
+from core.errors import InvalidEntryError, NotFoundError
+from core.results import FieldImage, ImageProperties
+
+HIGHEST_WHITE_CELL_COUNT = 2000.0
+"""10⁹/L; above all that was ever reported, so likely entered in another unit."""
+
+
+def save_sample(
+    database: Database,
+    person: Person,
+    patient_id: int,
+    details: SampleDetails,
+    fields: Sequence[NewField] = (),
+) -> Sample:
+    """Save a new sample of a patient with all its fields.
+
+    Raises NotAllowedError, NotFoundError, InvalidEntryError, PictureNotStoredError; then nothing
+    was saved.
+    """
+    require(person, "reviewer")
+    _check(details)
+    pictures = _encode_all(fields)
+    with database.writing() as session:
+        if session.get(PatientRow, patient_id) is None:
+            raise NotFoundError("patient")
+        row = SampleRow(
+            patient_id=patient_id,
+            changed_by=person.name,
+            changed_at=datetime.now(UTC),
+            **asdict(details),
+        )
+        session.add(row)
+        session.flush()
+        _insert_fields(database, session, row.id, fields, pictures)
+        audit.record(
+            session,
+            person.name,
+            "create sample",
+            patient_id=patient_id,
+            sample_id=row.id,
+            fields=[new.analysis.sha256 for new in fields],
+        )
+        return sample_of(row)
+
+
+def add_fields(
+    database: Database, person: Person, sample_id: int, version: int, fields: Sequence[NewField]
+) -> Sample:
+    """Add fields to a sample that the person saw at a version.
+
+    Raises NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, InvalidEntryError,
+    PictureNotStoredError.
+    """
+    require(person, "reviewer")
+    pictures = _encode_all(fields)
+    with database.writing() as session:
+        row = sample_to_edit(session, sample_id, version)
+        _insert_fields(database, session, row.id, fields, pictures)
+        hashes = [new.analysis.sha256 for new in fields]
+        return record_edit(session, person, row, "add fields", fields=hashes)
+
+
+def update_sample(
+    database: Database, person: Person, seen: Sample, details: SampleDetails
+) -> Sample:
+    """Correct what was entered about a sample. Raises as `add_fields`."""
+    require(person, "reviewer")
+    _check(details)
+    with database.writing() as session:
+        row = sample_to_edit(session, seen.id, seen.version)
+        changed = [
+            field for field, value in asdict(details).items() if getattr(row, field) != value
+        ]
+        row.taken, row.material = details.taken, details.material
+        row.white_cell_count = details.white_cell_count
+        return record_edit(session, person, row, "update sample", changed=changed)
+
+
+def load_case(database: Database, sample_id: int) -> Case:
+    """Return a sample with everything in it. Raises NotFoundError."""
+    with database.reading() as session:
+        found = session.execute(
+            select(SampleRow, PatientRow)
+            .join(PatientRow, PatientRow.id == SampleRow.patient_id)
+            .where(SampleRow.id == sample_id)
+        ).one_or_none()
+        if found is None:
+            raise NotFoundError("case")
+        sample, patient = found
+        comments = session.scalars(
+            select(CommentRow).where(CommentRow.sample_id == sample_id).order_by(CommentRow.id)
+        )
+        return Case(
+            patient=patient_of(patient),
+            sample=sample_of(sample),
+            fields=_load_fields(session, sample_id),
+            signatures=tuple(Signature(s.reviewer, s.at) for s in signatures(session, sample_id)),
+            comments=tuple(Comment(c.id, c.author, c.at, c.text) for c in comments),
+        )
+
+
+def load_image(database: Database, field_id: int) -> FieldImage:
+    """Return the picture of a stored field. Raises NotFoundError, PictureMissingError."""
+    with database.reading() as session:
+        row = session.get(FieldRow, field_id)
+        if row is None:
+            raise NotFoundError("field")
+    return FieldImage(
+        name=row.file,
+        pixels=database.pictures.read(row.picture),
+        sha256=row.sha256,
+        properties=ImageProperties(**row.properties),
+        micrometres_per_pixel=header_scale(row),
+    )
+
+
+def sweep(database: Database) -> int:
+    """Remove pictures and parts of pictures that no row refers to; return how many files.
+
+    Safe at any time: no other program saves meanwhile.
+    """
+    with database.writing() as session:
+        used = set(session.scalars(select(FieldRow.picture).distinct()))
+        return database.pictures.remove_all_but(used)
+
+
+def _check(details: SampleDetails) -> None:
+    white_cell_count = details.white_cell_count
+    if details.taken > datetime.now(UTC).date() + timedelta(
+        days=1
+    ):  # east of UTC it may be tomorrow
+        raise InvalidEntryError("The sample cannot have been taken in the future.")
+    if white_cell_count is not None and not (
+        math.isfinite(white_cell_count) and 0 < white_cell_count <= HIGHEST_WHITE_CELL_COUNT
+    ):
+        raise InvalidEntryError(
+            f"The white cell count lies between 0 and {HIGHEST_WHITE_CELL_COUNT:,.0f} × 10⁹/L."
+        )
+
+
+def _encode_all(fields: Sequence[NewField]) -> list[Picture]:
+    """Encode the pictures before the write turn, which others wait for."""
+    for new in fields:
+        if new.image.sha256 != new.analysis.sha256:
+            raise ValueError(f"{new.analysis.file}: the analysis is of another picture")
+        if any(cell.reviewer is not None for cell in new.analysis.cells):
+            raise ValueError(f"{new.analysis.file}: reviews are stored with label_cells")
+    return [encode(new.image.pixels) for new in fields]
+
+
+def _insert_fields(
+    database: Database,
+    session: Session,
+    sample_id: int,
+    fields: Sequence[NewField],
+    pictures: Sequence[Picture],
+) -> None:
+    known = set(session.scalars(select(FieldRow.sha256).where(FieldRow.sample_id == sample_id)))
+    cells = []
+    for new, picture in zip(fields, pictures, strict=True):
+        if new.analysis.sha256 in known:
+            raise InvalidEntryError(
+                f"{new.analysis.file} is in this case already; its cells would count twice."
+            )
+        known.add(new.analysis.sha256)
+        database.pictures.write(picture)
+        row = field_row(sample_id, new, picture.sha256)
+        session.add(row)
+        session.flush()
+        cells += cell_rows(row.id, new)
+    if cells:
+        session.execute(insert(CellRow), cells)
+
+
+def _load_fields(session: Session, sample_id: int) -> tuple[SampleField, ...]:
+    rows = session.scalars(
+        select(FieldRow).where(FieldRow.sample_id == sample_id).order_by(FieldRow.id)
+    ).all()
+    white: defaultdict[int, list[CellRow]] = defaultdict(list)
+    for cell in session.scalars(
+        select(CellRow)
+        .join(FieldRow, FieldRow.id == CellRow.field_id)
+        .where(FieldRow.sample_id == sample_id)
+        .order_by(CellRow.field_id, CellRow.number)
+    ):
+        white[cell.field_id].append(cell)
+    return tuple(sample_field_of(row, white[row.id]) for row in rows)

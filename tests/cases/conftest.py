@@ -1,0 +1,98 @@
+"""The case database on SQLite, and on PostgreSQL where a server is named."""
+
+import os
+import secrets
+from datetime import date
+
+import pytest
+from sqlalchemy import create_engine, event, make_url
+
+from core.cases.database import open_database
+from core.cases.patients import create_patient
+from core.cases.records import PatientDetails, SampleDetails
+from core.cases.samples import save_sample
+from core.imaging.examples import made_slides
+from core.imaging.read import read_image
+from core.settings import Settings
+from tests.cases.made import REVIEWER, new_field, red, white
+
+
+def postgresql() -> str:
+    """Address of a server for tests; skip without one, fail where it is required."""
+    address = os.environ.get("LEUKOSCOPE_TEST_POSTGRESQL")
+    if not address:
+        reason = "no PostgreSQL server; set LEUKOSCOPE_TEST_POSTGRESQL"
+        if os.environ.get("LEUKOSCOPE_REQUIRE_DATA") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return address
+
+
+def sql(address: str, statement: str) -> None:
+    engine = create_engine(
+        make_url(address).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request, tmp_path):
+    """Settings of an empty store, once per database."""
+    made = Settings(_env_file=None, store=tmp_path, database_url=None)
+    if request.param == "sqlite":
+        yield made
+        return
+    address = postgresql()
+    name = f"test_{secrets.token_hex(6)}"
+    sql(address, f"CREATE DATABASE {name}")
+    url = make_url(address).set(database=name).render_as_string(hide_password=False)
+    yield Settings(_env_file=None, store=tmp_path, database_url=url)
+    sql(address, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(settings):
+    opened = open_database(settings)
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Give the made slides, decoded."""
+    return [read_image(data, name) for name, data in made_slides()]
+
+
+@pytest.fixture
+def patient(database):
+    return create_patient(database, REVIEWER, PatientDetails("P-1", "Åsa Öst", "female", 1970))
+
+
+@pytest.fixture
+def sample(database, patient, images):
+    """Save a case of two fields: neutrophil, red cell, uncertain monocyte; lymphocyte."""
+    return save_sample(
+        database,
+        REVIEWER,
+        patient.id,
+        SampleDetails(date(2026, 3, 1), white_cell_count=7.5),
+        [
+            new_field(images[0], white(), red(), white("monocyte", 0.4, "uncertain", x=90)),
+            new_field(images[1], white("lymphocyte", 0.8)),
+        ],
+    )
+
+
+@pytest.fixture
+def count_queries(database):
+    """Give a list that grows with every SELECT."""
+    statements: list[str] = []
+
+    def executed(_connection, _cursor, statement, *_rest):
+        if statement.startswith(("SELECT", "WITH")):
+            statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", executed)
+    return statements
