@@ -12,21 +12,21 @@ from core.cases.tables import SampleRow, SignatureRow
 from core.errors import NotFoundError, SignedCaseError, StaleCaseError
 
 
-def sample_as_seen(session: Session, sample_id: int, version: int) -> SampleRow:
+def sample_as_seen(session: Session, seen: Sample) -> SampleRow:
     """Return the row of a sample. Raises NotFoundError, and StaleCaseError if it changed since."""
-    row = session.get(SampleRow, sample_id)
+    row = session.get(SampleRow, seen.id)
     if row is None:
         raise NotFoundError("case")
-    if row.version != version:
+    if row.version != seen.version:
         raise StaleCaseError(row.changed_by, row.changed_at)
     return row
 
 
-def sample_to_edit(session: Session, sample_id: int, version: int) -> SampleRow:
+def sample_to_edit(session: Session, seen: Sample) -> SampleRow:
     """Return the row of a sample that may be edited. Raises SignedCaseError too."""
-    row = sample_as_seen(session, sample_id, version)
+    row = sample_as_seen(session, seen)
     if row.state == "signed":
-        raise SignedCaseError(" and ".join(s.reviewer for s in signatures(session, sample_id)))
+        raise SignedCaseError(" and ".join(s.reviewer for s in signatures(session, row.id)))
     return row
 
 

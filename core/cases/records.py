@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
-from core.results import Cell, FieldAnalysis, FieldImage, StageResult
+from core.results import Box, Cell, FieldAnalysis, FieldImage, StageResult
 
 Sex = Literal["female", "male"]
 Material = Literal["peripheral_blood", "bone_marrow", "other"]
@@ -84,6 +84,15 @@ class NewField:
     """The ALL class, when the field was graded. Its evidence map is not stored."""
     attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
     """Morphological attributes of white cells by their number in the analysis, where known."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissedCell:
+    """A white cell that the model missed, as a person marks and names it."""
+
+    field_id: int
+    box: Box
+    label: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,6 +188,23 @@ class SampleSummary:
     """White cells by type: reviewers' labels first, then what the model classified."""
     uncertain: int
     """White cells held out: the model is not sure and nobody has reviewed them."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Which white cells a reviewer wants to see."""
+
+    type: str | None = None
+    """What the cell counts as: the reviewer's label, else the model's type."""
+    lowest: float = 0.0
+    """Of the model's confidence."""
+    highest: float = 1.0
+    patient_id: int | None = None
+    sample_id: int | None = None
+    reviewer: str | None = None
+    """Who labelled the cell last; such cells are not unreviewed, so that is not asked then."""
+    unreviewed: bool = True
+    """Only cells nobody has reviewed, in cases that are not signed; else all cells."""
 
 
 @dataclass(frozen=True, slots=True)

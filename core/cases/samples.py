@@ -84,9 +84,9 @@ def save_sample(
 
 
 def add_fields(
-    database: Database, person: Person, sample_id: int, version: int, fields: Sequence[NewField]
+    database: Database, person: Person, seen: Sample, fields: Sequence[NewField]
 ) -> Sample:
-    """Add fields to a sample that the person saw at a version.
+    """Add fields to a sample that the person saw as `seen`.
 
     Raises NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, InvalidEntryError,
     PictureNotStoredError.
@@ -94,7 +94,7 @@ def add_fields(
     require(person, "reviewer")
     pictures = _encode_all(fields)
     with database.writing() as session:
-        row = sample_to_edit(session, sample_id, version)
+        row = sample_to_edit(session, seen)
         _insert_fields(database, session, row.id, fields, pictures)
         hashes = [new.analysis.sha256 for new in fields]
         return record_edit(session, person, row, "add fields", fields=hashes)
@@ -107,7 +107,7 @@ def update_sample(
     require(person, "reviewer")
     _check(details)
     with database.writing() as session:
-        row = sample_to_edit(session, seen.id, seen.version)
+        row = sample_to_edit(session, seen)
         changed = [
             field for field, value in asdict(details).items() if getattr(row, field) != value
         ]

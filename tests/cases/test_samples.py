@@ -138,13 +138,13 @@ def test_a_picture_is_kept_once_for_all_cases(database, patient, images):
 
 def test_the_same_file_counts_once_in_a_case(database, sample, images):
     with pytest.raises(InvalidEntryError, match="in this case already"):
-        add_fields(database, REVIEWER, sample.id, sample.version, [new_field(images[1], white())])
+        add_fields(database, REVIEWER, sample, [new_field(images[1], white())])
     assert len(load_case(database, sample.id).fields) == 2
 
 
 def test_fields_are_added_in_their_order(database, sample, images):
     more = [new_field(images[i], white(x=i)) for i in (4, 2)]
-    changed = add_fields(database, REVIEWER, sample.id, sample.version, more)
+    changed = add_fields(database, REVIEWER, sample, more)
     assert changed.version == sample.version + 1
     files = [f.analysis.file for f in load_case(database, sample.id).fields]
     assert files == [images[i].name for i in (0, 1, 4, 2)]
@@ -153,7 +153,7 @@ def test_fields_are_added_in_their_order(database, sample, images):
 def test_a_failed_save_leaves_nothing(database, sample, images, monkeypatch):
     monkeypatch.setattr(os, "fsync", _no_space)
     with pytest.raises(PictureNotStoredError):
-        add_fields(database, REVIEWER, sample.id, sample.version, [new_field(images[3], white())])
+        add_fields(database, REVIEWER, sample, [new_field(images[3], white())])
     monkeypatch.undo()
     case = load_case(database, sample.id)
     assert (case.sample, len(case.fields)) == (sample, 2)
@@ -204,7 +204,7 @@ def test_viewers_save_nothing(database, patient, sample, images):
     with pytest.raises(NotAllowedError, match="eve@lab is a viewer here"):
         save_sample(database, VIEWER, patient.id, DETAILS, new)
     with pytest.raises(NotAllowedError):
-        add_fields(database, VIEWER, sample.id, sample.version, new)
+        add_fields(database, VIEWER, sample, new)
     with pytest.raises(NotAllowedError):
         update_sample(database, VIEWER, sample, DETAILS)
     assert not list(database.pictures.root.glob(f"*/{encode(images[5].pixels).sha256}.png"))

@@ -1,0 +1,106 @@
+"""Lists of patients and samples. Each takes the same few queries however long it is."""
+
+from collections import defaultdict
+
+from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from core.cases.database import Database
+from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSummary
+from core.cases.rows import patient_of, sample_of
+from core.cases.tables import CellRow, FieldRow, PatientRow, SampleRow
+from core.errors import NotFoundError
+from core.taxonomy import NOT_A_WHITE_CELL
+
+PAGE = 25
+
+
+def search_patients(
+    database: Database,
+    text: str = "",
+    *,
+    state: CaseState | None = None,
+    offset: int = 0,
+    limit: int = PAGE,
+) -> Page[ListedPatient]:
+    """List patients whose identifier or name holds a text, the last sampled first.
+
+    With `state` only those whose last sample is in it. Letter case does not matter.
+    """
+    later = aliased(SampleRow)
+    last = (
+        select(later.id)
+        .where(later.patient_id == PatientRow.id)
+        .order_by(later.taken.desc(), later.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    wanted: list[ColumnElement[bool]] = []
+    if text.strip():
+        wanted.append(PatientRow.search.contains(text.strip().casefold(), autoescape=True))
+    if state is not None:
+        wanted.append(SampleRow.state == state)
+    listed = select(PatientRow, SampleRow).outerjoin(SampleRow, SampleRow.id == last).where(*wanted)
+    with database.reading() as session:
+        total = session.scalar(select(func.count()).select_from(listed.subquery())) or 0
+        rows = session.execute(
+            listed.order_by(SampleRow.taken.desc().nulls_last(), PatientRow.id.desc())
+            .offset(offset)
+            .limit(limit)
+        )
+        items = tuple(
+            ListedPatient(patient_of(patient), sample_of(sample) if sample else None)
+            for patient, sample in rows
+        )
+    return Page(items, total)
+
+
+def patient_history(
+    database: Database, patient_id: int
+) -> tuple[Patient, tuple[SampleSummary, ...]]:
+    """Return a patient and all samples, the first taken first. Raises NotFoundError."""
+    with database.reading() as session:
+        patient = session.get(PatientRow, patient_id)
+        if patient is None:
+            raise NotFoundError("patient")
+        samples = session.execute(
+            select(SampleRow, func.count(FieldRow.id))
+            .outerjoin(FieldRow, FieldRow.sample_id == SampleRow.id)
+            .where(SampleRow.patient_id == patient_id)
+            .group_by(SampleRow.id)
+            .order_by(SampleRow.taken, SampleRow.id)
+        ).all()
+        counts = _type_counts(session, patient_id)
+        return patient_of(patient), tuple(
+            SampleSummary(
+                sample=sample_of(row),
+                fields=fields,
+                type_counts={key: n for key, n in counts[row.id].items() if key is not None},
+                uncertain=counts[row.id].get(None, 0),
+            )
+            for row, fields in samples
+        )
+
+
+def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None, int]]:
+    """Count white cells by sample and type as `FieldAnalysis.type_counts`; uncertain under None."""
+    counted = case(
+        (CellRow.label.is_not(None), CellRow.label),
+        (CellRow.status == "classified", CellRow.type),
+    )
+    rows = session.execute(
+        select(FieldRow.sample_id, counted, func.count())
+        .select_from(CellRow)
+        .join(FieldRow, FieldRow.id == CellRow.field_id)
+        .join(SampleRow, SampleRow.id == FieldRow.sample_id)
+        .where(
+            SampleRow.patient_id == patient_id,
+            or_(CellRow.label.is_not(None), CellRow.status != "out_of_scope"),
+        )
+        .group_by(FieldRow.sample_id, counted)
+    )
+    counts: defaultdict[int, dict[str | None, int]] = defaultdict(dict)
+    for sample_id, key, number in rows:
+        if key != NOT_A_WHITE_CELL:
+            counts[sample_id][key] = number
+    return counts

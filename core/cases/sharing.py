@@ -1,0 +1,130 @@
+"""Comments on a case, and links that open one case for reading and commenting.
+
+A link's token is random and shown once; the database keeps its SHA-256, so that a copy of the
+database opens nothing.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.cases import audit
+from core.cases.database import Database
+from core.cases.people import require
+from core.cases.records import Comment, Link, Person
+from core.cases.tables import CommentRow, LinkRow, SampleRow
+from core.errors import InvalidEntryError, LinkError, NotFoundError
+
+LINK_DAYS = 30
+_TOKEN_BYTES = 32
+_LONGEST_AUTHOR = 100
+
+
+def comment(database: Database, person: Person, sample_id: int, text: str) -> Comment:
+    """Add a comment to a case, signed or not. Raises NotFoundError, InvalidEntryError."""
+    require(person, "viewer")
+    with database.writing() as session:
+        return _add_comment(session, sample_id, person.name, text, person.name)
+
+
+def share(
+    database: Database, person: Person, sample_id: int, days: int = LINK_DAYS
+) -> tuple[Link, str]:
+    """Make a link to a case; return it with its token, which is never to be had again.
+
+    Raises NotAllowedError, NotFoundError, and InvalidEntryError for less than a day.
+    """
+    require(person, "reviewer")
+    if days < 1:
+        raise InvalidEntryError("A link holds for a day at least.")
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    now = datetime.now(UTC)
+    with database.writing() as session:
+        sample = _sample(session, sample_id)
+        row = LinkRow(
+            sample_id=sample_id,
+            token_hash=_hash(token),
+            author=person.name,
+            made=now,
+            expires=now + timedelta(days=days),
+        )
+        session.add(row)
+        session.flush()
+        _tell(session, person.name, "share", sample, link=row.id)
+        return _link(row), token
+
+
+def revoke(database: Database, person: Person, link_id: int) -> None:
+    """Make a link worthless. Raises NotAllowedError, NotFoundError."""
+    require(person, "reviewer")
+    with database.writing() as session:
+        row = session.get(LinkRow, link_id)
+        if row is None:
+            raise NotFoundError("link")
+        row.revoked = row.revoked or datetime.now(UTC)
+        _tell(session, person.name, "revoke link", _sample(session, row.sample_id), link=link_id)
+
+
+def links(database: Database, sample_id: int) -> tuple[Link, ...]:
+    """Return all links to a case, those that hold no more too."""
+    with database.reading() as session:
+        rows = session.scalars(
+            select(LinkRow).where(LinkRow.sample_id == sample_id).order_by(LinkRow.id)
+        )
+        return tuple(map(_link, rows))
+
+
+def follow(database: Database, token: str) -> int:
+    """Return the id of the sample that a token opens. Raises LinkError."""
+    with database.reading() as session:
+        return _open(session, token).sample_id
+
+
+def comment_by_link(database: Database, token: str, author: str, text: str) -> Comment:
+    """Add a comment of a visitor, by the name they give. Raises LinkError, InvalidEntryError."""
+    name = author.strip()
+    if not 0 < len(name) <= _LONGEST_AUTHOR:
+        raise InvalidEntryError(f"Give your name, in up to {_LONGEST_AUTHOR} characters.")
+    with database.writing() as session:
+        link = _open(session, token)
+        return _add_comment(session, link.sample_id, f"{name} (by link)", text, f"link {link.id}")
+
+
+def _open(session: Session, token: str) -> LinkRow:
+    row = session.scalars(select(LinkRow).where(LinkRow.token_hash == _hash(token))).first()
+    if row is None or row.revoked is not None or row.expires <= datetime.now(UTC):
+        raise LinkError
+    return row
+
+
+def _add_comment(session: Session, sample_id: int, author: str, text: str, who: str) -> Comment:
+    if not text.strip():
+        raise InvalidEntryError("The comment is empty.")
+    sample = _sample(session, sample_id)
+    row = CommentRow(sample_id=sample_id, author=author, at=datetime.now(UTC), text=text.strip())
+    session.add(row)
+    session.flush()
+    _tell(session, who, "comment", sample, comment=row.id)
+    return Comment(row.id, row.author, row.at, row.text)
+
+
+def _sample(session: Session, sample_id: int) -> SampleRow:
+    row = session.get(SampleRow, sample_id)
+    if row is None:
+        raise NotFoundError("case")
+    return row
+
+
+def _tell(session: Session, who: str, action: str, sample: SampleRow, **details: int) -> None:
+    audit.record(session, who, action, patient_id=sample.patient_id, sample_id=sample.id, **details)
+
+
+def _link(row: LinkRow) -> Link:
+    return Link(row.id, row.sample_id, row.author, row.expires, row.revoked)
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

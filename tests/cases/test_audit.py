@@ -1,0 +1,111 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DatabaseError
+
+from core.cases.audit import BEGINNING, history, verify
+from core.cases.patients import create_patient
+from core.cases.records import PatientDetails
+from core.cases.review import label_cells
+from core.cases.sharing import comment
+from core.cases.tables import AuditRow
+from core.cases.worklist import queue
+from core.cli import main
+from tests.cases.made import REVIEWER, SECOND
+
+
+def tamper(database, statement):
+    """Change rows behind the triggers' back, as somebody with the database's password could."""
+    lift = ("DROP TRIGGER audit_no_update", "DROP TRIGGER audit_no_delete")
+    if database.engine.dialect.name == "postgresql":
+        lift = ("ALTER TABLE audit DISABLE TRIGGER ALL",)
+    with database.writing() as session:
+        for command in (*lift, statement):
+            session.execute(text(command))
+
+
+def test_every_change_is_told_in_one_chain(database, sample):
+    cell = queue(database).items[0].id
+    label_cells(database, SECOND, sample, {cell: "basophil"})
+    assert [(e.person, e.action) for e in history(database, sample.id)] == [
+        (REVIEWER.name, "create sample"),
+        (SECOND.name, "label cells"),
+    ]
+    assert history(database, sample.id)[1].details == {"reviews": [[1, cell, "basophil"]]}
+    found = verify(database)
+    assert (found.entries, found.broken) == (3, None)
+
+
+def test_the_chain_of_an_empty_database_is_whole(database):
+    assert (verify(database).entries, verify(database).last_hash) == (0, BEGINNING)
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        ("UPDATE audit SET person = 'nobody' WHERE id = 2", 2),
+        ("UPDATE audit SET details = '{}' WHERE id = 2", 2),
+        ("DELETE FROM audit WHERE id = 2", 2),
+        ("DELETE FROM audit WHERE id = 1", 1),
+        ("UPDATE audit SET hash = previous WHERE id = 3", 3),
+    ],
+)
+def test_the_first_broken_entry_is_told(database, sample, statement, broken):
+    comment(database, REVIEWER, sample.id, "the third entry")
+    tamper(database, statement)
+    assert verify(database).broken == broken
+
+
+def test_writers_at_once_do_not_fork_the_chain(database):
+    with ThreadPoolExecutor(4) as pool:
+        list(
+            pool.map(
+                lambda i: create_patient(database, REVIEWER, PatientDetails(f"P{i}")), range(24)
+            )
+        )
+    found = verify(database)
+    assert (found.entries, found.broken) == (24, None)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE audit SET person = 'nobody'",
+        "DELETE FROM audit",
+        "UPDATE reviews SET label = 'monocyte'",
+        "DELETE FROM reviews",
+        "DELETE FROM cells",
+    ],
+)
+def test_the_database_itself_forbids_rewriting(database, sample, statement):
+    cell = queue(database).items[0].id
+    label_cells(database, REVIEWER, sample, {cell: "basophil"})
+    with pytest.raises(DatabaseError), database.writing() as session:
+        session.execute(text(statement))
+    with database.reading() as session:
+        assert session.scalar(select(AuditRow.person).where(AuditRow.id == 1)) == REVIEWER.name
+
+
+def test_replacing_and_truncating_are_forbidden_too(database, sample):
+    label_cells(database, REVIEWER, sample, {queue(database).items[0].id: "basophil"})
+    statements = (
+        ("TRUNCATE reviews", "TRUNCATE audit")
+        if database.engine.dialect.name == "postgresql"
+        else (
+            "INSERT OR REPLACE INTO reviews SELECT * FROM reviews",
+            "INSERT OR REPLACE INTO audit SELECT * FROM audit",
+        )
+    )
+    for statement in statements:
+        with pytest.raises(DatabaseError), database.writing() as session:
+            session.execute(text(statement))
+
+
+def test_the_command_tells_and_returns_what_it_found(database, sample, monkeypatch, capsys):
+    monkeypatch.setattr("core.cases.audit.get_database", lambda: database)
+    assert main(["audit", "verify"]) == 0
+    assert "2 entries" in capsys.readouterr().out
+    tamper(database, "DELETE FROM audit WHERE id = 1")
+    assert main(["audit", "verify"]) == 1
+    assert capsys.readouterr().out == "The audit trail is broken at entry 1.\n"

@@ -1,0 +1,69 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text, update
+
+from core.cases.audit import history
+from core.cases.samples import load_case
+from core.cases.sharing import comment, comment_by_link, follow, links, revoke, share
+from core.cases.tables import LinkRow
+from core.errors import InvalidEntryError, LinkError, NotAllowedError, NotFoundError
+from tests.cases.made import REVIEWER, VIEWER
+
+
+def test_comments_tell_who_when_and_what(database, sample):
+    before = datetime.now(UTC)
+    comment(database, VIEWER, sample.id, " looks reactive ")
+    (kept,) = load_case(database, sample.id).comments
+    assert (kept.author, kept.text) == (VIEWER.name, "looks reactive")
+    assert before <= kept.at <= datetime.now(UTC)
+    assert load_case(database, sample.id).sample == sample
+    with pytest.raises(InvalidEntryError):
+        comment(database, VIEWER, sample.id, " ")
+    with pytest.raises(NotFoundError):
+        comment(database, VIEWER, 999, "to nobody")
+
+
+def test_a_link_opens_its_case_for_reading_and_commenting(database, sample):
+    link, token = share(database, REVIEWER, sample.id)
+    assert follow(database, token) == sample.id
+    comment_by_link(database, token, "Dr Ole", "agreed")
+    (kept,) = load_case(database, sample.id).comments
+    assert kept.author == "Dr Ole (by link)"
+    assert links(database, sample.id) == (link,)
+    assert "Dr Ole" not in repr(history(database, sample.id))
+    with pytest.raises(InvalidEntryError):
+        comment_by_link(database, token, " ", "anonymous")
+
+
+def test_the_token_is_not_in_the_database(database, sample):
+    _, token = share(database, REVIEWER, sample.id)
+    with database.reading() as session:
+        assert token not in repr(session.execute(text("SELECT * FROM links")).all())
+
+
+def test_links_end(database, sample):
+    link, token = share(database, REVIEWER, sample.id, days=1)
+    _, other = share(database, REVIEWER, sample.id)
+    revoke(database, REVIEWER, link.id)
+    with database.writing() as session:
+        past = datetime.now(UTC) - timedelta(seconds=1)
+        session.execute(update(LinkRow).where(LinkRow.id != link.id).values(expires=past))
+    for dead in (token, other, "", "guessed"):
+        with pytest.raises(LinkError):
+            follow(database, dead)
+        with pytest.raises(LinkError):
+            comment_by_link(database, dead, "Ole", "hello")
+    assert [entry.revoked is not None for entry in links(database, sample.id)] == [True, False]
+
+
+def test_only_reviewers_share(database, sample):
+    link, _ = share(database, REVIEWER, sample.id)
+    with pytest.raises(NotAllowedError):
+        share(database, VIEWER, sample.id)
+    with pytest.raises(NotAllowedError):
+        revoke(database, VIEWER, link.id)
+    with pytest.raises(NotFoundError):
+        revoke(database, REVIEWER, 999)
+    with pytest.raises(InvalidEntryError):
+        share(database, REVIEWER, sample.id, days=0)
