@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from core.cases.records import Material
 from core.differential import (
     MINIMUM_FOR_PERCENTAGES,
     Differential,
@@ -48,28 +49,42 @@ def flags(
     percent_ranges: Mapping[str, ReferenceRange],
     absolute_ranges: Mapping[str, ReferenceRange],
     white_cell_count: float | None = None,
+    material: Material = "peripheral_blood",
 ) -> tuple[Flag, ...]:
     """Return the flags of a sample, those that force a review first.
 
     `white_cell_count` is in 10⁹/L, corrected for erythroblasts. With it a type that has an absolute
     range is judged by its absolute count and not by its share, which also moves when other types
-    do. Below 50 cells no value is judged.
+    do. Below 50 cells no value is judged. Of marrow and other material, where immature cells are
+    at home and no range holds, only the counting and suspected blasts are flagged.
     """
-    found = [*_of_cells(counted)]
+    found = [*_of_counting(counted)]
+    if material == "peripheral_blood":
+        found += _of_blood(counted, percent_ranges, absolute_ranges, white_cell_count)
+    order: tuple[Severity, ...] = ("review", "warning", "note")
+    return tuple(sorted(found, key=lambda flag: order.index(flag.severity)))
+
+
+def _of_blood(
+    counted: Differential,
+    percent_ranges: Mapping[str, ReferenceRange],
+    absolute_ranges: Mapping[str, ReferenceRange],
+    white_cell_count: float | None,
+) -> Iterator[Flag]:
+    yield from _of_immature(counted)
+    yield from _of_erythroblasts(counted)
     absolute: Mapping[str, Estimate] = {}
     if white_cell_count is not None:
         absolute = absolute_counts(counted, white_cell_count)
         if WHITE_CELLS in absolute_ranges:
             exact = Estimate(white_cell_count, white_cell_count, white_cell_count)
-            found += _outside(WHITE_CELLS, "White cells", exact, absolute_ranges[WHITE_CELLS])
+            yield from _outside(WHITE_CELLS, "White cells", exact, absolute_ranges[WHITE_CELLS])
     if counted.total >= MINIMUM_FOR_PERCENTAGES:
-        found += _of_ranges(counted, percent_ranges, absolute_ranges, absolute)
-        found += _of_ratio(neutrophil_lymphocyte_ratio(counted))
-    order: tuple[Severity, ...] = ("review", "warning", "note")
-    return tuple(sorted(found, key=lambda flag: order.index(flag.severity)))
+        yield from _of_ranges(counted, percent_ranges, absolute_ranges, absolute)
+        yield from _of_ratio(neutrophil_lymphocyte_ratio(counted))
 
 
-def _of_cells(counted: Differential) -> Iterator[Flag]:
+def _of_counting(counted: Differential) -> Iterator[Flag]:
     if counted.warning:
         few = counted.total < MINIMUM_FOR_PERCENTAGES
         key = "under_50_cells" if few else "under_100_cells"
@@ -90,9 +105,11 @@ def _of_cells(counted: Differential) -> Iterator[Flag]:
             f"{_cells(blasts, 'suspected_blast')} named by a reviewer: have a second person "
             "review the smear.",
         )
-    yield from _of_immature(counted)
+
+
+def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:
     red = counted.erythroblasts
-    if red.percent > CORRECTION_FROM and counted.total:
+    if counted.total and red.percent > CORRECTION_FROM:
         spans = " The interval spans 5." if red.low <= CORRECTION_FROM else ""
         yield Flag(
             "erythroblasts",

@@ -13,12 +13,13 @@ RANGES = load_ranges()
 NORMAL = {"neutrophil": 110, "lymphocyte": 70, "monocyte": 12, "eosinophil": 6, "basophil": 2}
 
 
-def flagged(counts, uncertain=0, white_cell_count=None):
+def flagged(counts, uncertain=0, white_cell_count=None, material="peripheral_blood"):
     found = flags(
         differential_of_counts(counts, uncertain),
         percent_ranges=RANGES.of("%"),
         absolute_ranges=RANGES.of("10^9/L"),
         white_cell_count=white_cell_count,
+        material=material,
     )
     return {flag.key: flag for flag in found}
 
@@ -97,6 +98,11 @@ def test_the_ratio_is_judged_by_zahorec(neutrophils, lymphocytes, key):
     found = flagged({"neutrophil": neutrophils, "lymphocyte": lymphocytes})
     ratio_flags = [flag for flag in found if flag.startswith("nlr")]
     assert ratio_flags == ([key] if key else [])
+
+
+def test_blood_rules_do_not_judge_marrow():
+    counts = {"immature_granulocyte": 90, "erythroblast": 60, "neutrophil": 9, "suspected_blast": 1}
+    assert set(flagged(counts, 30, 2.0, "bone_marrow")) == {"suspected_blast", "uncertain_high"}
 
 
 def test_infinity_is_never_written():

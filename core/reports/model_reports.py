@@ -5,7 +5,7 @@ no model is loaded and nothing is measured here.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,12 +77,12 @@ class ModelReport:
         figures: Mapping[str, Any] = self.metrics["sets"][key]
         return figures
 
-    def scored(self, key: str) -> pd.DataFrame:
-        """Return the classifier's predictions of a set, scored over the set's labels.
+    def scored(self, key: str, labels: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the classifier's predictions of a set, scored over the set's labels or others.
 
         Columns: file, truth, prediction, confidence, correct, p_<label>.
         """
-        return score_predictions(self._rows(key), self.figures(key)["labels"])
+        return score_predictions(self._rows(key), labels or self.figures(key)["labels"])
 
     def boxes(self, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the true and the predicted boxes of a set, the latter with a score."""

@@ -99,6 +99,22 @@ def test_a_downloaded_table_holds_the_boxes_of_the_answer(analyses):
     assert frame[["x", "y", "width", "height"]].to_numpy().tolist() == boxes
 
 
+def test_suspected_blasts_add_a_key_to_the_answer():
+    cells = (
+        Cell("wbc", Box(1, 1, 9, 9), 0.5, "uncertain", "lymphocyte", {}).reviewed(
+            "suspected_blast", "Ada"
+        ),
+        Cell("wbc", Box(1, 1, 9, 9), 0.9, "classified", "lymphocyte", {}).reviewed(
+            "smudge_cell", "Ada"
+        ),
+    )
+    field = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
+    image = strict(analyze_answer([field], models=MODELS))["images"][0]
+    assert set(image["differential"]) == {*LEUKOCYTES, "erythroblast", "suspected_blast"}
+    assert image["differential"]["suspected_blast"]["count"] == 1
+    assert image["cells"][0]["type"] == "suspected_blast"
+
+
 def test_limits_without_cells_are_null_where_nothing_is_known():
     empty = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), ())
     image = strict(analyze_answer([empty], models=MODELS))["images"][0]
