@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class Database:
         if engine.dialect.name == "postgresql":  # after the wait, see what the last writer did
             engine = engine.execution_options(isolation_level="READ COMMITTED")
         with _as_sentences(), Session(engine, expire_on_commit=False) as session, session.begin():
+            session.connection()  # the turn begins here, not with the first statement
             yield session
 
 
@@ -74,7 +76,7 @@ def open_database(settings: Settings | None = None) -> Database:
     else:
         engine = _postgresql(settings.database_url.get_secret_value())
     database = Database(engine, PictureFolder(folder))
-    with database.writing() as session:
+    with _alone(settings.store), database.writing() as session:
         _migrate(session.connection())
     return database
 
@@ -83,6 +85,14 @@ def open_database(settings: Settings | None = None) -> Database:
 def get_database() -> Database:
     """Return the database of this process. Raises StoreUnavailableError; a failure is not kept."""
     return open_database()
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time open a store: SQLite does not wait where a file turns to WAL."""
+    with (folder / "opening.lock").open("w") as file:
+        flock(file, LOCK_EX)
+        yield
 
 
 def _sqlite(path: Path) -> Engine:

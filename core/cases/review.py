@@ -121,11 +121,11 @@ def _cells(session: Session, sample_id: int, wanted: Mapping[int, str | None]) -
         select(CellRow)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
         .where(CellRow.id.in_(wanted), FieldRow.sample_id == sample_id)
-        .order_by(CellRow.id)
-    ).all()
-    if len(cells) != len(wanted):
+    )
+    found = {cell.id: cell for cell in cells}
+    if len(found) != len(wanted):
         raise NotFoundError("cell")
-    return list(cells)
+    return [found[cell_id] for cell_id in wanted]
 
 
 def _labels_before(session: Session, undone: Iterable[ReviewRow]) -> dict[int, str | None]:
