@@ -2,7 +2,8 @@
 
 from core.differential import Estimate
 from core.ranges import ReferenceRange
-from core.reports.answers import Answer, analyze_answer, number
+from core.reports.answers import Answer, analyze_answer
+from core.reports.answers import number as rounded
 from core.reports.case_summary import CaseSummary, Row
 from core.taxonomy import RESEARCH_NOTICE
 
@@ -10,7 +11,8 @@ from core.taxonomy import RESEARCH_NOTICE
 def case_answer(summary: CaseSummary) -> Answer:
     """Return `analyze`'s answer with a further key `case`: patient, sample, counts and flags.
 
-    Counts per volume are in 10⁹/L. What is not known, or has no finite value, is null.
+    White cells of a field are told by their number, which is their place (from 1) in the `cells` of
+    its image. Counts per volume are in 10⁹/L. What is not known, or has no finite value, is null.
     """
     case = summary.case
     patient, sample = case.patient, case.sample
@@ -32,7 +34,7 @@ def case_answer(summary: CaseSummary) -> Answer:
                 "state": sample.state,
                 "version": sample.version,
                 "white_cell_count": sample.white_cell_count,
-                "white_cell_count_corrected": _rounded(summary.white_cell_count),
+                "white_cell_count_corrected": _volume(summary.white_cell_count),
             },
             "differential": {row.key: _row(row) for row in (*summary.rows, *summary.beside)},
             "total": summary.counted.total,
@@ -48,9 +50,14 @@ def case_answer(summary: CaseSummary) -> Answer:
                     "sha256": stored.analysis.sha256,
                     "models": dict(stored.models),
                     "stage": stored.stage and stored.stage.stage,
-                    "cells": [
-                        {"id": key, "suggested": cell.suggested, "reviewer": cell.reviewer}
-                        for key, cell in zip(stored.cell_ids, stored.analysis.cells, strict=True)
+                    "white_cells": [
+                        {
+                            "number": number,
+                            "id": stored.cell_ids[number - 1],
+                            "suggested": cell.suggested,
+                            "reviewer": cell.reviewer,
+                        }
+                        for number, cell in stored.analysis.white_cells()
                     ],
                 }
                 for stored in case.fields
@@ -58,6 +65,10 @@ def case_answer(summary: CaseSummary) -> Answer:
             "signatures": [
                 {"reviewer": signature.reviewer, "at": signature.at.isoformat()}
                 for signature in case.signatures
+            ],
+            "comments": [
+                {"author": comment.author, "at": comment.at.isoformat(), "text": comment.text}
+                for comment in case.comments
             ],
             "reference_ranges": summary.laboratory or None,
             "models": list(summary.models),
@@ -76,16 +87,16 @@ def case_answer(summary: CaseSummary) -> Answer:
     }
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else number(value, 3)
+def _volume(value: float | None) -> float | None:
+    return None if value is None else rounded(value, 3)
 
 
 def _row(row: Row) -> Answer:
     return {
         "count": row.share.count,
-        "percent": number(row.share.percent, 2),
-        "low": number(row.share.low, 2),
-        "high": number(row.share.high, 2),
+        "percent": rounded(row.share.percent, 2),
+        "low": rounded(row.share.low, 2),
+        "high": rounded(row.share.high, 2),
         "absolute": _estimate(row.absolute),
         "percent_range": _range(row.percent_range),
         "absolute_range": _range(row.absolute_range),
@@ -96,9 +107,9 @@ def _estimate(estimate: Estimate | None) -> Answer | None:
     if estimate is None:
         return None
     return {
-        "value": number(estimate.value, 3),
-        "low": number(estimate.low, 3),
-        "high": number(estimate.high, 3),
+        "value": rounded(estimate.value, 3),
+        "low": rounded(estimate.low, 3),
+        "high": rounded(estimate.high, 3),
     }
 
 

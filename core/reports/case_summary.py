@@ -228,12 +228,13 @@ def differential_frame(summary: CaseSummary) -> pd.DataFrame:
 def case_cells_table(case: Case) -> pd.DataFrame:
     """Return a row for each cell of a case: `cells_table` with who the cell and label are from.
 
-    Further columns, first: patient, sample, cell_id; last: suggested (the model's type on reviewed
-    cells) and reviewer.
+    Further columns, first: patient, sample, cell_id (of white cells); last: suggested (the model's
+    type on reviewed cells) and reviewer.
     """
     frame = cells_table(case.analyses)
     cells = [cell for analysis in case.analyses for cell in analysis.cells]
-    frame.insert(0, "cell_id", [key for stored in case.fields for key in stored.cell_ids])
+    ids = [key for stored in case.fields for key in stored.cell_ids]
+    frame.insert(0, "cell_id", pd.array(ids, dtype="Int64"))
     frame.insert(0, "sample", case.sample.id)
     frame.insert(0, "patient", case.patient.identifier)
     frame["suggested"] = [cell.suggested for cell in cells]

@@ -1,4 +1,4 @@
-"""A case as an Excel workbook: summary, differential, flags, cells and fields."""
+"""A case as an Excel workbook: summary, differential, flags, cells, fields and comments."""
 
 import io
 
@@ -40,6 +40,10 @@ def case_workbook(summary: CaseSummary) -> bytes:
         ),
         "Cells": case_cells_table(summary.case),
         "Fields": files_table(summary.case.analyses),
+        "Comments": pd.DataFrame(
+            [(c.at.isoformat(), c.author, c.text) for c in summary.case.comments],
+            columns=["at", "author", "text"],
+        ),
     }
     stream = io.BytesIO()
     with Workbook(stream, _OPTIONS) as book:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 
-from core.cases.records import Case, Patient, Sample, SampleField, Signature
+from core.cases.records import Case, Comment, Patient, Sample, SampleField, Signature
 from core.results import Box, Cell, FieldAnalysis, ImageProperties, Scale, StageResult
 from core.taxonomy import CELL_TYPES, STAGES
 
@@ -83,7 +83,10 @@ def make_case(
             SampleField(
                 n + 1,
                 analysis,
-                tuple(range(starts[n] + 1, starts[n + 1] + 1)),
+                tuple(
+                    starts[n] + i if cell.kind == "wbc" else None
+                    for i, cell in enumerate(analysis.cells, 1)
+                ),
                 used,
                 stage if n == 0 else None,
             )
@@ -92,6 +95,7 @@ def make_case(
         signatures=(Signature("Ada", datetime(2026, 3, 5, 9, 30, tzinfo=UTC)),)
         if state == "signed"
         else (),
+        comments=(Comment(1, "Bo", datetime(2026, 3, 5, tzinfo=UTC), "=Ask for a new smear."),),
     )
 
 

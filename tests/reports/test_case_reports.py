@@ -103,6 +103,7 @@ def test_the_workbook_holds_the_numbers_of_the_tables(summary):
         sheet(data, "Cells"), case_cells_table(summary.case), check_dtype=False
     )
     assert sheet(data, "Flags")["key"].tolist() == [flag.key for flag in summary.flags]
+    assert sheet(data, "Comments")["text"].tolist() == ["=Ask for a new smear."]
     told = dict(sheet(data, "Summary").itertuples(index=False))
     assert told["Patient"] == "P-0042"
     assert told["Notice"] == RESEARCH_NOTICE
@@ -146,7 +147,8 @@ def test_a_row_a_cell_in_csv(summary):
     data = csv_bytes(case_cells_table(summary.case)).decode("utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(data)))
     cells = [cell for analysis in summary.case.analyses for cell in analysis.cells]
-    assert [int(row["cell_id"]) for row in rows] == list(range(1, len(cells) + 1))
+    ids = [row["cell_id"] for row in rows]
+    assert ids == [str(place) if cell.kind == "wbc" else "" for place, cell in enumerate(cells, 1)]
     assert sum(row["reviewer"] == "Ada" for row in rows) == 7
     blasts = [row for row in rows if row["type"] == "suspected_blast"]
     assert {(row["suggested"], row["status"]) for row in blasts} == {("lymphocyte", "classified")}
@@ -166,8 +168,12 @@ def test_the_case_as_json_holds_the_answer_of_analyze(summary):
         assert key == "smudge_cell" or sum(parts) == counted["count"]
     assert case["neutrophil_lymphocyte_ratio"]["value"] == pytest.approx(118 / 40)
     assert case["flags"][0]["key"] == "suspected_blast"
-    ids = [cell["id"] for field in case["fields"] for cell in field["cells"]]
-    assert ids == list(range(1, len(ids) + 1))
+    for field, image in zip(case["fields"], answer["images"], strict=True):
+        told = {cell["number"]: cell for cell in field["white_cells"]}
+        kinds = [cell["kind"] for cell in image["cells"]]
+        assert [n for n, kind in enumerate(kinds, 1) if kind == "wbc"] == list(told)
+        assert None not in {cell["id"] for cell in told.values()}
+    assert case["comments"][0]["text"] == "=Ask for a new smear."
     assert case["signatures"] == [{"reviewer": "Ada", "at": "2026-03-05T09:30:00+00:00"}]
 
 
