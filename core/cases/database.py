@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
 from core.cases.images import PictureFolder
-from core.errors import StoreUnavailableError
+from core.errors import InvalidEntryError, StoreUnavailableError
 from core.settings import Settings, get_settings
 
 SECONDS_TO_WAIT = 30
@@ -148,3 +148,7 @@ def _as_sentences() -> Iterator[None]:
     except OperationalError as error:
         logger.exception("the case database failed")
         raise StoreUnavailableError from error
+    except (DataError, OverflowError) as error:  # such as a NUL character, or an id of 30 digits
+        raise InvalidEntryError(
+            "What was entered is too long or too large, or holds characters that are no text."
+        ) from error

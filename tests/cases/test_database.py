@@ -11,8 +11,10 @@ from core.cases import database as module
 from core.cases.database import open_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails
+from core.cases.samples import load_case
+from core.cases.sharing import comment
 from core.cases.tables import Base, PatientRow
-from core.errors import StoreUnavailableError
+from core.errors import InvalidEntryError, StoreUnavailableError
 from core.settings import Settings
 from tests.cases.made import REVIEWER
 
@@ -95,3 +97,11 @@ def test_the_address_names_postgresql(tmp_path):
         Settings(_env_file=None, database_url="mysql://root@host/name")
     assert Settings(_env_file=None, database_url="").database_url is None
     assert "secret" not in repr(Settings(_env_file=None, database_url="postgresql://u:secret@h/n"))
+
+
+def test_what_no_column_can_hold_is_a_sentence(database, sample):
+    with pytest.raises(InvalidEntryError, match="too large"):
+        load_case(database, 10**30)
+    if database.engine.dialect.name == "postgresql":  # SQLite keeps it
+        with pytest.raises(InvalidEntryError, match="no text"):
+            comment(database, REVIEWER, sample.id, "a\0b")

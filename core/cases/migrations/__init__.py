@@ -1,1 +1,1 @@
-"""Steps from one schema of the case database to the next."""
+"""Migrations, run by Alembic whenever the case database is opened."""
