@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +65,8 @@ class PictureFolder:
                 part.rename(path)
             _sync_folder(path.parent)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # the sweep removes it else
+                part.unlink()
             raise PictureNotStoredError from error
 
     def read(self, sha256: str) -> Pixels:
