@@ -37,6 +37,7 @@ _MODULES = {
     "evaluate": ("core.learning.evaluate", "measure a model on its test sets"),
     "bench": ("core.bench", "time the models and the whole way of a field"),
     "data": ("core.learning.public", "list the public data sets, or get one"),
+    "audit": ("core.cases.audit", "check the audit trail of the case database"),
 }
 
 logger = logging.getLogger(__name__)
