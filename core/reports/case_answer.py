@@ -35,6 +35,7 @@ def case_answer(summary: CaseSummary) -> Answer:
                 "version": sample.version,
                 "white_cell_count": sample.white_cell_count,
                 "white_cell_count_corrected": _volume(summary.white_cell_count),
+                "white_cell_count_estimated": _estimate(summary.estimate),
             },
             "differential": {row.key: _row(row) for row in (*summary.rows, *summary.beside)},
             "total": summary.counted.total,

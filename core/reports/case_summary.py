@@ -14,7 +14,7 @@ from core.differential import (
     differential,
     neutrophil_lymphocyte_ratio,
 )
-from core.errors import ModelError
+from core.errors import ModelError, NoEstimateError
 from core.flags import Flag, flags, ratio_text
 from core.inference.card import load_card
 from core.ranges import NLR, WHITE_CELLS, ReferenceRange, load_ranges
@@ -23,7 +23,7 @@ from core.reports.model_error import CallAccuracy, accuracy_of
 from core.reports.tables import cells_table
 from core.settings import Settings, get_settings
 from core.taxonomy import REVIEW_TYPES, STAGES
-from core.white_cell_counts import absolute_counts, corrected_count
+from core.white_cell_counts import absolute_counts, corrected_count, smear_estimate
 
 MATERIAL_NAMES: Mapping[Material, str] = {
     "peripheral_blood": "Peripheral blood",
@@ -59,6 +59,9 @@ class CaseSummary:
     white_cell_count: float | None
     """The count that was entered, in 10⁹/L, corrected for erythroblasts."""
     white_cell_range: ReferenceRange | None
+    estimate: Estimate | None
+    """White cells in 10⁹/L estimated from the smear; None for what is not blood, without a
+    calibrated factor or where the fields do not allow it. Nothing else is computed from it."""
     nlr: Estimate | None
     """None where there is none, and for what is not blood."""
     nlr_range: ReferenceRange | None
@@ -116,6 +119,7 @@ def summarise(case: Case, settings: Settings | None = None) -> CaseSummary:
         ),
         white_cell_count=white_cells,
         white_cell_range=per_litre.get(WHITE_CELLS),
+        estimate=_estimate(case, settings) if is_blood else None,
         nlr=neutrophil_lymphocyte_ratio(counted) if is_blood else None,
         nlr_range=ratios.get(NLR),
         flags=flags(
@@ -129,6 +133,13 @@ def summarise(case: Case, settings: Settings | None = None) -> CaseSummary:
         models=_models(case, settings),
         accuracy=_accuracy(case, settings),
     )
+
+
+def _estimate(case: Case, settings: Settings) -> Estimate | None:
+    try:
+        return smear_estimate(case.analyses, settings.white_cell_factor)
+    except NoEstimateError:
+        return None
 
 
 def _accuracy(case: Case, settings: Settings) -> tuple[CallAccuracy, ...]:
@@ -162,6 +173,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
     reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
     refused = sum(analysis.refused is not None for analysis in case.analyses)
     entered, corrected = sample.white_cell_count, summary.white_cell_count
+    guess = summary.estimate
     known = {
         "Patient": patient.identifier,
         "Name": patient.name,
@@ -174,10 +186,12 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         "Corrected for erythroblasts": f"{corrected:.2f} × 10⁹/L"
         if corrected is not None and corrected != entered
         else None,
+        "Estimated from the smear": guess
+        and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f})",
         "Neutrophil-lymphocyte ratio": summary.nlr and ratio_text(summary.nlr),
         "Fields": f"{len(case.fields)}" + (f", {refused} refused" if refused else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain",
-        "Reviewed": f"{len(reviewed)} cells by {reviewers}" if reviewed else "no cells",
+        "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
         "ALL class, suggested": _stages(case),
     }
     return {name: value for name, value in known.items() if value}

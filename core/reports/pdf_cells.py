@@ -62,9 +62,17 @@ def representative_cells(
             left = x + _NAME + column * (side + _GAP)
             pixels = crops[shown.field, shown.number]
             sheet.picture((left, y, side, side), pixels, colour, f"Cell {shown.label}")
-            sure = "R" if shown.cell.reviewer else f"{100 * shown.cell.confidence:.0f} %"
             caption = Style(4.5, colour=GREY, align="C")
-            sheet.text((left - 1, y + side, side + 2), f"{shown.label} · {sure}", caption)
+            sheet.text(
+                (left - 1, y + side, side + 2), f"{shown.label} · {_sure(shown.cell)}", caption
+            )
+
+
+def _sure(cell: Cell) -> str:
+    if cell.reviewer is not None:
+        return "R"
+    # No rounding up to certainty.
+    return ">99 %" if cell.confidence > 0.99 else f"{100 * cell.confidence:.0f} %"
 
 
 def _groups(case: Case) -> dict[str, list[_Shown]]:

@@ -91,7 +91,19 @@ def test_facts_leave_out_what_is_not_known(models):
     known = facts(summarise(make_case(name=None, white_cell_count=None), models))
     assert not known.keys() & {"Name", "White cell count", "Corrected for erythroblasts"}
     assert known["ALL class, suggested"] == "Pre-B ALL 1 of 1 fields"
-    assert known["Reviewed"] == "8 cells by Ada, Bo"
+    assert known["Reviewed"] == "8 of the white cells, by Ada, Bo"
+
+
+def test_white_cells_are_estimated_only_with_a_factor_and_for_blood(models):
+    case = make_case(fields=10)
+    calibrated = models.model_copy(update={"white_cell_factor": 2000.0})
+    estimate = summarise(case, calibrated).estimate
+    cells = sum(COUNTS.values()) - COUNTS["erythroblast"] + 12 + 3 + 4
+    assert estimate.value == pytest.approx(cells / 10 * 2)
+    assert "Estimated from the smear" in facts(summarise(case, calibrated))
+    assert summarise(case, models).estimate is None
+    assert summarise(make_case(fields=9), calibrated).estimate is None
+    assert summarise(make_case(fields=10, material="other"), calibrated).estimate is None
 
 
 def test_the_workbook_holds_the_numbers_of_the_tables(summary):
