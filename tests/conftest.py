@@ -7,7 +7,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# Speed is measured in the bench, never asserted: a busy machine must not fail a law.
+settings.register_profile("leukoscope", deadline=None)
+settings.load_profile("leukoscope")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -139,7 +139,7 @@ def test_no_name_becomes_a_formula_or_a_link(models, text):
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_any_name_can_be_written(models, name):
     case = make_case({"neutrophil": 1}, cells=[], name=name, identifier=name or "x", file=name)
     summary = summarise(case, models)

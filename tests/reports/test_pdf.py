@@ -155,7 +155,7 @@ def test_long_names_are_cut(printed):
 
 
 @given(st.text(max_size=80))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_text_gives_one_page(models, name):
     case = make_case(cells=[], name=name, identifier=name or "x", models={"wbc": name})
     document = pypdfium2.PdfDocument(case_pdf(summarise(case, models), read_pixels))
