@@ -16,6 +16,7 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   └── DataNotFoundError
 └── CaseError               the case database cannot do what was asked
     ├── StoreUnavailableError
+    ├── StoreTooNewError
     ├── PictureNotStoredError
     ├── PictureMissingError
     ├── NotFoundError
@@ -129,6 +130,16 @@ class StoreUnavailableError(CaseError):
         super().__init__(
             "The case database cannot be reached or is busy. Nothing was changed. Try again in a "
             "moment; if it stays so, ask whoever runs the server."
+        )
+
+
+class StoreTooNewError(CaseError):
+    """A later version of the program has migrated the database."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The case database was last used with a newer version of Leukoscope. "
+            "Update this one, or restore a backup from before."
         )
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
 from core.cases.images import PictureFolder
-from core.errors import InvalidEntryError, StoreUnavailableError
+from core.errors import InvalidEntryError, StoreTooNewError, StoreUnavailableError
 from core.settings import Settings, get_settings
 
 SECONDS_TO_WAIT = 30
@@ -63,12 +63,13 @@ class Database:
 def open_database(settings: Settings | None = None) -> Database:
     """Open the database, making or migrating it first; several processes may do so at once.
 
-    Raises StoreUnavailableError.
+    Raises StoreUnavailableError, StoreTooNewError.
     """
     settings = settings or get_settings()
     folder = settings.store / "images"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        lock = (settings.store / "opening.lock").open("w")
     except OSError as error:
         raise StoreUnavailableError from error
     if settings.database_url is None:
@@ -76,23 +77,17 @@ def open_database(settings: Settings | None = None) -> Database:
     else:
         engine = _postgresql(settings.database_url.get_secret_value())
     database = Database(engine, PictureFolder(folder))
-    with _alone(settings.store), database.writing() as session:
-        _migrate(session.connection())
+    with lock:
+        flock(lock, LOCK_EX)  # SQLite does not wait its turn while a file changes to WAL
+        with database.writing() as session:
+            _migrate(session.connection())
     return database
 
 
 @cache
 def get_database() -> Database:
-    """Return the database of this process. Raises StoreUnavailableError; a failure is not kept."""
+    """Return the database of this process. Raises as `open_database`; a failure is not kept."""
     return open_database()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time open a store: SQLite does not wait where a file turns to WAL."""
-    with (folder / "opening.lock").open("w") as file:
-        flock(file, LOCK_EX)
-        yield
 
 
 def _sqlite(path: Path) -> Engine:
@@ -135,10 +130,14 @@ def _migrate(connection: Connection) -> None:
     """Bring the schema up to date, within the transaction of the connection."""
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(_MIGRATIONS))
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:  # its step is not among ours
+        raise StoreTooNewError from error
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from core.cases.records import PatientDetails
 from core.cases.samples import load_case
 from core.cases.sharing import comment
 from core.cases.tables import Base, PatientRow
-from core.errors import InvalidEntryError, StoreUnavailableError
+from core.errors import InvalidEntryError, StoreTooNewError, StoreUnavailableError
 from core.settings import Settings
 from tests.cases.made import REVIEWER
 
@@ -105,3 +105,10 @@ def test_what_no_column_can_hold_is_a_sentence(database, sample):
     if database.engine.dialect.name == "postgresql":  # SQLite keeps it
         with pytest.raises(InvalidEntryError, match="no text"):
             comment(database, REVIEWER, sample.id, "a\0b")
+
+
+def test_a_database_of_a_newer_version_is_left_alone(settings, database):
+    with database.writing() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(StoreTooNewError, match="newer version"):
+        open_database(settings)
