@@ -187,7 +187,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         if corrected is not None and corrected != entered
         else None,
         "Estimated from the smear": guess
-        and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f})",
+        and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f}; method ±20-30 %)",
         "Neutrophil-lymphocyte ratio": summary.nlr and ratio_text(summary.nlr),
         "Fields": f"{len(case.fields)}" + (f", {refused} refused" if refused else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain",

@@ -100,7 +100,8 @@ def test_white_cells_are_estimated_only_with_a_factor_and_for_blood(models):
     estimate = summarise(case, calibrated).estimate
     cells = sum(COUNTS.values()) - COUNTS["erythroblast"] + 12 + 3 + 4
     assert estimate.value == pytest.approx(cells / 10 * 2)
-    assert "Estimated from the smear" in facts(summarise(case, calibrated))
+    told = facts(summarise(case, calibrated))["Estimated from the smear"]
+    assert told.endswith("method ±20-30 %)")
     assert summarise(case, models).estimate is None
     assert summarise(make_case(fields=9), calibrated).estimate is None
     assert summarise(make_case(fields=10, material="other"), calibrated).estimate is None
