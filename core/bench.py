@@ -43,7 +43,7 @@ def measure() -> dict[str, Any]:
     from core.imaging.made import make_field
     from core.inference.analyzer import Analyzer
     from core.inference.card import MODEL_NAMES, model_path
-    from core.inference.classifier import central_box
+    from core.inference.classifier import Subject, central_box
     from core.results import FieldImage, ImageProperties
 
     memory_before = _resident_megabytes()
@@ -53,7 +53,8 @@ def measure() -> dict[str, Any]:
     field = FieldImage("made", pixels, "", properties)
     crop = crop_cell(pixels, central_box(pixels), size=160)
     field_ms = _median_ms(lambda: analyzer.analyze(field))
-    cell_ms = _median_ms(lambda: analyzer.classifier.probabilities(pixels, central_box(pixels)))
+    subject = Subject(central_box(pixels))
+    cell_ms = _median_ms(lambda: analyzer.classifier.answer(pixels, subject))
     stage_ms = _median_ms(lambda: analyzer.stage_grader.grade(field))
     memory_after = _resident_megabytes()
     keras_ms = _keras_predict_ms(crop)

@@ -14,12 +14,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from core.inference.analyzer import Analyzer
+    from core.inference.profile import SiteProfile
     from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
 
     Result = FieldAnalysis | CropResult | StageResult
@@ -34,6 +36,7 @@ ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
 # Commands whose module brings `add_arguments(parser)` and `run(arguments) -> int`.
 _MODULES = {
     "train": ("core.learning.train", "train a model"),
+    "adapt": ("core.learning.adapt", "learn a site's look from its reviewed cells"),
     "evaluate": ("core.learning.evaluate", "measure a model on its test sets"),
     "bench": ("core.bench", "time the models and the whole way of a field"),
     "data": ("core.learning.public", "list the public data sets, or get one"),
@@ -78,6 +81,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     ):
         sub = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
         _add_file_arguments(sub)
+        if name != "stage":
+            sub.add_argument("--profile", metavar="NAME_OR_FILE", help="profile of the site")
         sub.set_defaults(run=run)
     for name, (module, text) in _MODULES.items():
         sub = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
@@ -115,15 +120,19 @@ def _analyze(options: argparse.Namespace) -> int:
     from core.reports.answers import analyze_answer
 
     analyzer = _open_analyzer(options)
-    results, failures = _answer_files(options, analyzer.analyze)
-    answer = analyze_answer(results, failures, models=analyzer.versions)
+    profile = _profile(options, analyzer)
+    results, failures = _answer_files(options, partial(analyzer.analyze, profile=profile))
+    models = analyzer.versions | ({} if profile is None else {"profile": profile.title})
+    answer = analyze_answer(results, failures, models=models)
     return _finish(answer, options.out)
 
 
 def _classify(options: argparse.Namespace) -> int:
     from core.reports.answers import classify_answer
 
-    results, failures = _answer_files(options, _open_analyzer(options).classify)
+    analyzer = _open_analyzer(options)
+    profile = _profile(options, analyzer)
+    results, failures = _answer_files(options, partial(analyzer.classify, profile=profile))
     return _finish(classify_answer(results, failures), options.out)
 
 
@@ -161,6 +170,14 @@ def _open_analyzer(options: argparse.Namespace) -> "Analyzer":
     if out is not None and (out.is_dir() or not os.access(out.absolute().parent, os.W_OK)):
         raise LeukoscopeError(f"{out} cannot be written. Name a file in a folder that exists.")
     return get_analyzer()
+
+
+def _profile(options: argparse.Namespace, analyzer: "Analyzer") -> "SiteProfile | None":
+    from core.inference.profile import load_profile
+
+    if options.profile is None:
+        return None
+    return load_profile(options.profile, analyzer.classifier.model_sha256)
 
 
 def _answer_files(

@@ -145,6 +145,8 @@ class FieldAnalysis:
     scale: Scale | None = None
     refused: str | None = None
     """Why the picture was not analysed, in one sentence; None when it was."""
+    overruled: str | None = None
+    """Why the input gate refused it, when a person had it analysed anyway."""
     seconds: float = 0.0
 
     def counts(self) -> dict[CellKind, int]:
@@ -185,6 +187,8 @@ class StageResult:
     confidence: float
     status: Status
     refused: str | None = None
+    overruled: str | None = None
+    """Why the input gate refused it, when a person had it graded anyway."""
     evidence: NDArray[np.float32] | None = field(default=None, repr=False)
     """Class evidence map of the named stage, h x w in 0..1, covering the whole picture."""
 

@@ -203,3 +203,12 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "granule_colour": ("nil", "pink", "purple", "red"),
     "granularity": ("no", "yes"),
 }
+
+MATURATION: tuple[str, ...] = (
+    "band",
+    "segmented",
+    "metamyelocyte",
+    "myelocyte",
+    "promyelocyte",
+)
+"""Steps of neutrophil maturation that the PBC set names; learnt beside the eight types."""

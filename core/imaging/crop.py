@@ -12,21 +12,28 @@ def crop_cell(pixels: Pixels, box: Box, *, size: int = 128, margin: float = 0.15
     The margin is a share of the longer side. Beyond the picture's edge it is mirrored.
     Raises ValueError for a box wholly outside the picture.
     """
+    return crop_square(pixels, box, max(box.width, box.height) * (1 + 2 * margin), size)
+
+
+def crop_square(pixels: Pixels, box: Box, side: float, size: int) -> Pixels:
+    """Return a square of `side` picture pixels around a box's centre as size x size x 3.
+
+    Beyond the picture's edge it is mirrored. Raises ValueError for a square wholly outside.
+    """
     height, width = pixels.shape[:2]
-    side = max(2, round(max(box.width, box.height) * (1 + 2 * margin)))
-    x, y = (round(middle - side / 2) for middle in box.centre)
+    cut = max(2, round(side))
+    x, y = (round(middle - cut / 2) for middle in box.centre)
     left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + side, width), min(y + side, height)
+    right, bottom = min(x + cut, width), min(y + cut, height)
     if left >= right or top >= bottom:
         raise ValueError(f"{box} lies outside the {width} x {height} picture")
     crop = cv2.copyMakeBorder(
         pixels[top:bottom, left:right],
         top - y,
-        y + side - bottom,
+        y + cut - bottom,
         left - x,
-        x + side - right,
+        x + cut - right,
         cv2.BORDER_REFLECT,
     )
-    shrinks = side > size
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    method = cv2.INTER_AREA if cut > size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(crop, (size, size), interpolation=method), dtype=np.uint8)

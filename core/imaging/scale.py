@@ -3,39 +3,44 @@
 from collections.abc import Iterable
 from statistics import median
 
-from core.results import Cell, FieldImage, Scale
+from core.results import Box, FieldImage, Scale
 
 RED_CELL_MICROMETRES = 7.5
 """Mean diameter of a red cell on a dried smear (6.2-8.2 µm across all healthy cells)."""
 
 MINIMUM_RED_CELLS = 5
 CONFIDENT_SCORE = 0.5
+"""Detections of red cells below this score are no ruler."""
 BORDER_PIXELS = 2
 """A box this close to the picture's edge may hold a cut cell."""
 
 
-def field_scale(image: FieldImage, cells: Iterable[Cell]) -> Scale | None:
+def field_scale(image: FieldImage, red_cells: Iterable[Box]) -> Scale | None:
     """Return the scale of a field and its source, or None when nothing tells it.
 
-    Without a scale in the header the median diameter of at least five confident whole red cells
-    is taken as 7.5 µm. The median bears overlapping cells and a few wrong boxes.
+    Without a scale in the header the confident red cells are the ruler, five at least.
     """
     if image.micrometres_per_pixel is not None:
         return Scale(image.micrometres_per_pixel, "file")
-    diameters = [
-        cell.box.diameter
-        for cell in cells
-        if cell.kind == "rbc" and cell.confidence >= CONFIDENT_SCORE and _is_whole(cell, image)
-    ]
-    if len(diameters) < MINIMUM_RED_CELLS:
-        return None
-    return Scale(RED_CELL_MICROMETRES / median(diameters), "red cells")
+    ruled = red_cell_scale(red_cells, image.width, image.height)
+    return None if ruled is None else Scale(ruled, "red cells")
 
 
-def _is_whole(cell: Cell, image: FieldImage) -> bool:
-    box = cell.box
+def red_cell_scale(
+    red_cells: Iterable[Box], width: int, height: int, at_least: int = MINIMUM_RED_CELLS
+) -> float | None:
+    """Return micrometres per pixel from the boxes of red cells, or None with too few whole ones.
+
+    Their median diameter is taken as 7.5 µm. The median bears overlapping cells and a few wrong
+    boxes.
+    """
+    diameters = [box.diameter for box in red_cells if _is_whole(box, width, height)]
+    return RED_CELL_MICROMETRES / median(diameters) if len(diameters) >= at_least else None
+
+
+def _is_whole(box: Box, width: int, height: int) -> bool:
     return (
         min(box.x, box.y) >= BORDER_PIXELS
-        and box.x + box.width <= image.width - BORDER_PIXELS
-        and box.y + box.height <= image.height - BORDER_PIXELS
+        and box.x + box.width <= width - BORDER_PIXELS
+        and box.y + box.height <= height - BORDER_PIXELS
     )

@@ -1,24 +1,43 @@
 """The one place where pictures become results: pages, REST API and command line share it."""
 
 import time
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 
-from core.imaging.scale import field_scale
+from core.imaging.scale import CONFIDENT_SCORE, field_scale, red_cell_scale
 from core.inference.card import MODEL_NAMES, ModelName, load_card, read_checked
-from core.inference.classifier import Classifier, central_box
+from core.inference.classifier import Classifier, Subject, central_box
 from core.inference.detector import Detection, Detector
 from core.inference.engine import LiteRTEngine
-from core.inference.quality import refuse_blank, refuse_without_cells
+from core.inference.profile import SiteProfile
+from core.inference.quality import (
+    SmearGate,
+    refuse_blank,
+    refuse_blurred,
+    refuse_without_cells,
+)
 from core.inference.stage import StageGrader
 from core.results import Box, Cell, CropResult, FieldAnalysis, FieldImage, Pixels, StageResult
 from core.settings import Settings, get_settings
 
 _CROP_DETECTION_SCORE = 0.15
 _SECOND_CELL_SCORE = 0.5
+_RED_CELLS_FOR_CROPS = 2
+"""Whole red cells that give the scale for the classifier: it bears a rough one."""
 
 
-def subject_of_crop(pixels: Pixels, detector: Detector) -> Box:
-    """Return the box of the cell that a single-cell picture is about.
+def _red_cells(detections: Iterable[Detection]) -> list[Box]:
+    return [d.box for d in detections if d.kind == "rbc" and d.score >= CONFIDENT_SCORE]
+
+
+def _crop_scale(pixels: Pixels, detections: Iterable[Detection]) -> float | None:
+    height, width = pixels.shape[:2]
+    return red_cell_scale(_red_cells(detections), width, height, at_least=_RED_CELLS_FOR_CROPS)
+
+
+def subject_of_crop(pixels: Pixels, detector: Detector) -> Subject:
+    """Return the cell that a single-cell picture is about.
 
     The detection (white cell or platelet) that covers the middle, else the middle itself.
     """
@@ -29,27 +48,28 @@ def subject_of_crop(pixels: Pixels, detector: Detector) -> Box:
             box.x <= width / 2 <= box.x + box.width and box.y <= height / 2 <= box.y + box.height
         )
 
-    candidates = [
-        d
-        for d in detector.detect(pixels, lowest=_CROP_DETECTION_SCORE)
-        if d.kind != "rbc" and covers_middle(d.box)
-    ]
-    return max(candidates, key=lambda d: d.score).box if candidates else central_box(pixels)
+    found = detector.detect(pixels, lowest=_CROP_DETECTION_SCORE, confirmed=False)
+    candidates = [d for d in found if d.kind != "rbc" and covers_middle(d.box)]
+    box = max(candidates, key=lambda d: d.score).box if candidates else central_box(pixels)
+    return Subject(box, _crop_scale(pixels, found))
 
 
-def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False) -> Box | None:
-    """Return the box of the white cell that a field with one label is about: the largest.
+def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False) -> Subject | None:
+    """Return the white cell that a field with one label is about: the largest.
 
     Such a field shows a white cell: when none is sure, the likeliest weak one is taken. None when
     there is none at all, or with `alone` when there are several.
     """
-    found = [d for d in detector.detect(pixels, lowest=_CROP_DETECTION_SCORE) if d.kind == "wbc"]
+    detections = detector.detect(pixels, lowest=_CROP_DETECTION_SCORE)
+    found = [d for d in detections if d.kind == "wbc"]
     if not found or (alone and sum(d.score > _SECOND_CELL_SCORE for d in found) > 1):
         return None
     sure = [d for d in found if d.score >= detector.thresholds["wbc"]]
-    if not sure:
-        return max(found, key=lambda d: d.score).box
-    return max(sure, key=lambda d: d.box.width * d.box.height).box
+    if sure:
+        box = max(sure, key=lambda d: d.box.width * d.box.height).box
+    else:
+        box = max(found, key=lambda d: d.score).box
+    return Subject(box, _crop_scale(pixels, detections))
 
 
 class Analyzer:
@@ -70,28 +90,51 @@ class Analyzer:
 
         self.detector = Detector(engine("detector"), cards["detector"])
         self.classifier = Classifier(engine("wbc"), cards["wbc"])
-        self.stage_grader = StageGrader(engine("all_stage"), cards["all_stage"])
+        field_engine = engine("all_stage")
+        self.stage_grader = StageGrader(field_engine, cards["all_stage"])
+        self.gate = SmearGate(field_engine, cards["all_stage"])
 
-    def analyze(self, image: FieldImage) -> FieldAnalysis:
-        """Find the cells of a field, name its white cells and take its scale."""
+    def analyze(
+        self, image: FieldImage, profile: SiteProfile | None = None, *, anyway: bool = False
+    ) -> FieldAnalysis:
+        """Find the cells of a field, name its white cells and take its scale.
+
+        A picture that the input gate refuses has no cells, unless `anyway` overrules the gate;
+        its reason stays with the analysis.
+        """
         started = time.perf_counter()
-        refused = refuse_blank(image.pixels)
-        detections = () if refused else self.detector.detect(image.pixels)
-        refused = refused or refuse_without_cells(detections)
-        cells = tuple(self._cell(image.pixels, detection) for detection in detections)
+        detections, refused = self._examine(image.pixels, anyway=anyway)
+        crop_scale = image.micrometres_per_pixel or _crop_scale(image.pixels, detections)
         return FieldAnalysis(
             file=image.name,
             sha256=image.sha256,
             width=image.width,
             height=image.height,
             properties=image.properties,
-            cells=cells,
-            scale=field_scale(image, cells),
-            refused=refused,
+            cells=tuple(self._cell(image.pixels, d, crop_scale, profile) for d in detections),
+            scale=field_scale(image, _red_cells(detections)),
+            refused=None if anyway else refused,
+            overruled=refused if anyway else None,
             seconds=time.perf_counter() - started,
         )
 
-    def _cell(self, pixels: Pixels, detection: Detection) -> Cell:
+    def _examine(
+        self, pixels: Pixels, *, anyway: bool = False
+    ) -> tuple[tuple[Detection, ...], str | None]:
+        """Return the cells of a field and why the gate refuses it, or None."""
+        refused = refuse_blank(pixels) or refuse_blurred(pixels) or self.gate.refuse(pixels)
+        if refused and not anyway:
+            return (), refused
+        detections = self.detector.detect(pixels)
+        return detections, refused or refuse_without_cells(detections)
+
+    def _cell(
+        self,
+        pixels: Pixels,
+        detection: Detection,
+        scale: float | None,
+        profile: SiteProfile | None,
+    ) -> Cell:
         if detection.kind != "wbc":
             return Cell(
                 detection.kind,
@@ -99,37 +142,36 @@ class Analyzer:
                 confidence=detection.score,
                 detection_score=detection.score,
             )
-        probabilities = self.classifier.probabilities(pixels, detection.box)
-        best, confidence, status = self.classifier.status_of(probabilities)
+        answer = self.classifier.answer(pixels, Subject(detection.box, scale), profile)
         return Cell(
             kind="wbc",
             box=detection.box,
-            confidence=confidence,
+            confidence=answer.confidence,
             # A platelet is no white cell: the detector was mistaken.
-            status="out_of_scope" if best == "platelet" else status,
-            type=best,
-            probabilities=probabilities,
+            status="out_of_scope" if answer.type == "platelet" else answer.status,
+            type=answer.type,
+            probabilities=answer.probabilities,
             detection_score=detection.score,
         )
 
-    def classify(self, image: FieldImage) -> CropResult:
+    def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
         """Name the cell of a picture that shows one cell."""
         refused = refuse_blank(image.pixels)
         if refused:
             return CropResult(image.name, None, {}, 0.0, "out_of_scope", refused)
-        box = subject_of_crop(image.pixels, self.detector)
-        probabilities = self.classifier.probabilities(image.pixels, box)
-        best, confidence, status = self.classifier.status_of(probabilities)
-        return CropResult(image.name, best, probabilities, confidence, status)
-
-    def stage(self, image: FieldImage) -> StageResult:
-        """Grade a field of suspected ALL."""
-        refused = refuse_blank(image.pixels) or refuse_without_cells(
-            self.detector.detect(image.pixels)
+        answer = self.classifier.answer(
+            image.pixels, subject_of_crop(image.pixels, self.detector), profile
         )
-        if refused:
+        return CropResult(
+            image.name, answer.type, answer.probabilities, answer.confidence, answer.status
+        )
+
+    def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
+        """Grade a field of suspected ALL; `anyway` overrules the input gate."""
+        _, refused = self._examine(image.pixels, anyway=anyway)
+        if refused and not anyway:
             return StageResult(image.name, None, {}, 0.0, "out_of_scope", refused)
-        return self.stage_grader.grade(image)
+        return replace(self.stage_grader.grade(image), overruled=refused)
 
 
 @cache

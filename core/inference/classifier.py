@@ -1,16 +1,24 @@
 """Names white cells: a crop around the cell goes in, calibrated probabilities come out."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from core.imaging.crop import crop_cell
+from core.imaging.crop import crop_square
 from core.inference.card import ModelCard
 from core.inference.engine import Engine, mean_outputs
+from core.inference.profile import SiteProfile
 from core.results import Box, Pixels
 from core.taxonomy import Status
 
-CROP_MARGIN = 0.2
-"""Margin on every side of the crop, as a share of the cell's longer side."""
+CROP_MICROMETRES = 24.0
+"""Side of the crop: the largest monocytes are about 20 µm across."""
+ASSUMED_CELL_MICROMETRES = 13.5
+"""Longer side a white cell is taken to have when nothing tells the scale."""
+_SIDE_LIMITS = (1.15, 3.5)
+"""The crop's side as a multiple of the cell's longer side, whatever the scale says."""
 CENTRAL_SHARE = 0.6
 """Side of the cell in a single-cell picture in which the detector finds none."""
 
@@ -20,6 +28,22 @@ def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A cell to be named: where it is, and the picture's scale when that is known."""
+
+    box: Box
+    micrometres_per_pixel: float | None = None
+
+    @property
+    def crop_side(self) -> float:
+        """Side of the classifier's crop in pixels of the picture."""
+        longer = max(self.box.width, self.box.height)
+        scale = self.micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / longer
+        least, most = (longer * limit for limit in _SIDE_LIMITS)
+        return float(np.clip(CROP_MICROMETRES / scale, least, most))
 
 
 def central_box(pixels: Pixels) -> Box:
@@ -34,6 +58,26 @@ def mirrored_mean(engine: Engine, crop: Pixels) -> dict[str, NDArray[np.float32]
     return mean_outputs(engine, (crop, crop[:, ::-1], crop[::-1]))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CellAnswer:
+    """What the network says of one cell."""
+
+    type: str
+    """The most probable type."""
+    confidence: float
+    status: Status
+    probabilities: Mapping[str, float]
+    """Calibrated, over all types."""
+    white: float
+    """Probability that the picture shows one whole nucleated cell or platelet at all."""
+    attributes: Mapping[str, str]
+    """The most probable value of every morphological attribute (WBCAtt)."""
+    logits: NDArray[np.float32]
+    """Of the types, as the shipped model gives them."""
+    features: NDArray[np.float32]
+    """Pooled features of the trunk, 1280."""
+
+
 class Classifier:
     """The cell type network with its calibration."""
 
@@ -41,28 +85,39 @@ class Classifier:
         self._engine = engine
         self._size = card.input_width
         self._temperature = card.temperature
-        self._threshold = card.thresholds["uncertain"]
+        self._white_threshold = card.thresholds.get("white", 0.0)
+        self.uncertain: float = card.thresholds["uncertain"]
+        self.model_sha256 = card.sha256
         self._attributes = card.attributes
         self.labels = tuple(card.labels)
 
-    def _outputs(self, pixels: Pixels, box: Box) -> dict[str, NDArray[np.float32]]:
-        crop = crop_cell(pixels, box, size=self._size, margin=CROP_MARGIN)
-        return mirrored_mean(self._engine, crop)
+    def answer(
+        self, pixels: Pixels, subject: Subject, profile: SiteProfile | None = None
+    ) -> CellAnswer:
+        """Name one cell of a picture, with a site's profile when one is given."""
+        crop = crop_square(pixels, subject.box, subject.crop_side, self._size)
+        outputs = mirrored_mean(self._engine, crop)
+        logits, temperature, uncertain = outputs["type"], self._temperature, self.uncertain
+        if profile is not None:
+            logits = profile.logits(logits, outputs["features"])
+            temperature, uncertain = profile.temperature, profile.uncertain
+        values = softmax(logits, temperature)
+        best = int(values.argmax())
+        white = float(softmax(outputs["white"], 1.0)[1]) if "white" in outputs else 1.0
+        return CellAnswer(
+            type=self.labels[best],
+            confidence=float(values[best]),
+            status=self._status(float(values[best]), white, uncertain),
+            probabilities=dict(zip(self.labels, map(float, values), strict=True)),
+            white=white,
+            attributes={
+                name: names[int(outputs[name].argmax())] for name, names in self._attributes.items()
+            },
+            logits=outputs["type"],
+            features=outputs["features"],
+        )
 
-    def probabilities(self, pixels: Pixels, box: Box) -> dict[str, float]:
-        """Return the calibrated probability of every type for the cell in a box."""
-        values = softmax(self._outputs(pixels, box)["type"], self._temperature)
-        return dict(zip(self.labels, map(float, values), strict=True))
-
-    def attributes(self, pixels: Pixels, box: Box) -> dict[str, str]:
-        """Return the most probable value of every morphological attribute (WBCAtt)."""
-        outputs = self._outputs(pixels, box)
-        return {
-            name: values[int(outputs[name].argmax())] for name, values in self._attributes.items()
-        }
-
-    def status_of(self, probabilities: dict[str, float]) -> tuple[str, float, Status]:
-        """Return the most probable type, its probability, and whether that is enough."""
-        best = max(probabilities, key=probabilities.__getitem__)
-        confidence = probabilities[best]
-        return best, confidence, "classified" if confidence >= self._threshold else "uncertain"
+    def _status(self, confidence: float, white: float, uncertain: float) -> Status:
+        if white < self._white_threshold:
+            return "out_of_scope"
+        return "classified" if confidence >= uncertain else "uncertain"

@@ -48,13 +48,16 @@ class Detector:
         self._engine = engine
         self.thresholds: dict[str, float] = {kind: card.thresholds[kind] for kind in CELL_KINDS}
 
-    def detect(self, pixels: Pixels, *, lowest: float | None = None) -> tuple[Detection, ...]:
+    def detect(
+        self, pixels: Pixels, *, lowest: float | None = None, confirmed: bool = True
+    ) -> tuple[Detection, ...]:
         """Return the cells of an H x W x 3 RGB picture: by kind, then from top to bottom.
 
-        `lowest` replaces the card's thresholds (for evaluation). The picture is looked at with
-        its longest side at `FIRST_SIDE`; when its red cells turn out too small or too large for
-        the network, again at the scale that brings them to `WANTED_RED_CELL` pixels. What three
-        looks around that scale see is put together.
+        `lowest` replaces the card's thresholds (for evaluation); without `confirmed` the two
+        confirming looks are left out, which is enough to find one large cell. The picture is
+        looked at with its longest side at `FIRST_SIDE`; when its red cells turn out too small or
+        too large for the network, again at the scale that brings them to `WANTED_RED_CELL`
+        pixels. What three looks around that scale see is put together.
         """
         longest = max(pixels.shape[:2])
         factor = FIRST_SIDE / longest
@@ -68,7 +71,7 @@ class Detector:
         looks = [(boxes, scores)]
         looks += [
             self._look(pixels, factor * share, mirrored=mirrored)
-            for share, mirrored in _CONFIRMING_LOOKS
+            for share, mirrored in (_CONFIRMING_LOOKS if confirmed else ())
         ]
         return self._select(
             np.concatenate([b for b, _ in looks]),

@@ -1,18 +1,38 @@
-"""Looks at a whole picture before anything is said about it."""
+"""The input gate: looks at a whole picture before anything is said about it.
+
+Every function returns the reason for a refusal as a sentence with what to do, or None.
+"""
 
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
+from core.inference.card import ModelCard
 from core.inference.detector import Detection
+from core.inference.engine import Engine
 from core.results import Pixels
 
 FLAT_DEVIATION = 3.0
 """Grey levels: a picture that varies less shows nothing."""
+LEAST_CHROMA = 2.5
+"""Spread of CIELAB chroma: stained smears have 4 and more, greyscale pictures 0."""
+LEAST_SHARPNESS = 0.047
+"""Real fields have 0.055 and more; blurred with 3 % of their side they have less than 0.046."""
+_SHARPNESS_SIDE = 384
+
 _BLANK = (
     "The picture shows no structure: it may be empty glass or a blank frame. "
     "Take a field with cells."
+)
+_COLOURLESS = (
+    "The picture has no stain colours: it is greyscale or shows an unstained smear. "
+    "Send the colour picture of a stained smear."
+)
+_BLURRED = "The picture is out of focus. Focus the microscope and take the field again."
+_NO_SMEAR = (
+    "This does not look like a stained blood smear. "
+    "Send a field of a Romanowsky-stained smear at a magnification that shows single cells."
 )
 _NO_CELLS = (
     "No blood cells were found. Check that this is a stained blood smear, in focus, "
@@ -21,12 +41,62 @@ _NO_CELLS = (
 
 
 def refuse_blank(pixels: Pixels) -> str | None:
-    """Return why a picture cannot show cells, or None."""
+    """Refuse what shows nothing, or no colour."""
     small = cv2.resize(pixels, (128, 128), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    return _BLANK if float(np.std(grey)) < FLAT_DEVIATION else None
+    if float(np.std(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))) < FLAT_DEVIATION:
+        return _BLANK
+    return _COLOURLESS if chroma_spread(pixels) < LEAST_CHROMA else None
+
+
+def chroma_spread(pixels: Pixels) -> float:
+    """Return the span from the 5th to the 95th percentile of CIELAB chroma."""
+    small = cv2.resize(pixels, (128, 128), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+    low, high = np.percentile(np.hypot(lab[..., 1] - 128, lab[..., 2] - 128), [5, 95])
+    return float(high - low)
+
+
+def sharpness(pixels: Pixels) -> float:
+    """Return the steepest slopes of a field as a share of its contrast.
+
+    The field is scaled to a longest side of 384 pixels; slope is the 99th percentile of the
+    gradient in grey levels a pixel, contrast the span from the 1st to the 99th percentile.
+    """
+    factor = _SHARPNESS_SIDE / max(pixels.shape[:2])
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)
+    grey = cv2.GaussianBlur(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1)
+    across, down = (cv2.Sobel(grey, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
+    low, high = np.percentile(grey, [1, 99])
+    return float(np.percentile(np.hypot(across, down), 99) / max(high - low, 1.0))
+
+
+def refuse_blurred(pixels: Pixels) -> str | None:
+    """Refuse a field that is out of focus."""
+    return _BLURRED if sharpness(pixels) < LEAST_SHARPNESS else None
+
+
+class SmearGate:
+    """Tells stained smears from other pictures: one linear output on the ALL model's trunk.
+
+    That trunk is ImageNet's, so it knows what photographs, tissue and textures look like.
+    """
+
+    def __init__(self, engine: Engine, card: ModelCard) -> None:
+        self._engine = engine
+        self._size = card.input_width
+        self.threshold: float = card.thresholds["smear"]
+
+    def logit(self, pixels: Pixels) -> float:
+        """Return how much a picture looks like a stained smear."""
+        squared = cv2.resize(pixels, (self._size, self._size), interpolation=cv2.INTER_AREA)
+        return float(self._engine.run(squared[None])["smear"][0, 0])
+
+    def refuse(self, pixels: Pixels) -> str | None:
+        """Refuse a picture that is no stained smear."""
+        return _NO_SMEAR if self.logit(pixels) < self.threshold else None
 
 
 def refuse_without_cells(detections: Sequence[Detection]) -> str | None:
-    """Return why a picture in which the detector found this is no smear, or None."""
+    """Refuse a picture in which the detector found nothing."""
     return None if detections else _NO_CELLS

@@ -133,10 +133,8 @@ def freeze_below(model: Any, layer_name: str | None) -> None:
         layer.trainable = trainable
 
 
-def wbc_network(
-    types: int, attribute_values: dict[str, int] | None = None, dropout: float = 0.2
-) -> Any:
-    """Return the single-cell network: `type` logits and one logits output per attribute."""
+def wbc_network(types: int, heads: dict[str, int] | None = None, dropout: float = 0.2) -> Any:
+    """Return the single-cell network: `type` logits, and logits of each further head by name."""
     import keras
     from keras import layers
 
@@ -145,8 +143,8 @@ def wbc_network(
     pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
     dropped = layers.Dropout(dropout, name="dropped")(pooled)
     outputs = {"type": layers.Dense(types, name="type")(dropped)}
-    for attribute, values in (attribute_values or {}).items():
-        outputs[attribute] = layers.Dense(values, name=attribute)(dropped)
+    for name, values in (heads or {}).items():
+        outputs[name] = layers.Dense(values, name=name)(dropped)
     return keras.Model(inputs, outputs, name="wbc")
 
 

@@ -40,6 +40,27 @@ def stain(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
     return np.clip(cv2.exp(-density) * 256 - 1, 0, 255).astype(np.uint8)
 
 
+def tone(pixels: Pixels) -> NDArray[np.float32]:
+    """Return mean and standard deviation of the CIELAB channels (2 x 3)."""
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    return np.stack([lab.mean(0), lab.std(0)]).astype(np.float32)
+
+
+def restain(pixels: Pixels, other: NDArray[np.float32], amount: float = 1.0) -> Pixels:
+    """Give a picture the tone of another one: mean and spread in CIELAB.
+
+    Reinhard et al. 2001, IEEE CG&A 21(5):34. `other` is what `tone` says of the other picture,
+    `amount` the share of the way that is gone.
+    """
+    own = tone(pixels)
+    wanted = own + amount * (other - own)
+    gain = np.clip(wanted[1] / np.maximum(own[1], 1.0), 0.4, 2.5)
+    lookup = (np.arange(256, dtype=np.float32)[:, None] - own[0]) * gain + wanted[0]
+    table = np.clip(lookup, 0, 255).astype(np.uint8)[None]
+    lab = cv2.LUT(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB), table)
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB))
+
+
 def camera(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
     """Change white balance, gamma, contrast and black level, channel by channel."""
     ramp = np.arange(256, dtype=np.float32)[:, None] / 255

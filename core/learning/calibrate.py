@@ -9,6 +9,9 @@ from core.inference.classifier import softmax
 WANTED_ACCURACY = 0.995
 """Share of right answers among those called classified, on validation pictures."""
 
+REFUSED_CELLS = 0.003
+"""Share of validation cells that may be called no white cell."""
+
 
 def fit_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """Return the temperature that minimises the negative log-likelihood (Guo et al. 2017).
@@ -42,3 +45,11 @@ def uncertainty_threshold(
     if len(enough) == 0:
         return 0.99
     return max(0.5, float(confidence[order][enough[-1]]))
+
+
+def acceptance_threshold(white: NDArray[np.float64], refused: float = REFUSED_CELLS) -> float:
+    """Return the score below which a picture is called no cell, from the scores of real cells.
+
+    Never above 0.5, so that only what is more likely no cell is turned away.
+    """
+    return min(0.5, float(np.quantile(white, refused)))

@@ -1,69 +1,114 @@
-"""Crops of single cells for the classifier: found by the detector, cut, balanced, batched."""
+"""Cells for the classifier's training: found by the detector, cut at one physical scale, cached."""
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from core.imaging.crop import crop_cell
+from core.imaging.crop import crop_square
+from core.imaging.scale import RED_CELL_MICROMETRES
 from core.inference.analyzer import subject_of_crop, subject_of_field
-from core.inference.classifier import CROP_MARGIN
+from core.inference.classifier import Subject
 from core.inference.detector import Detector
-from core.learning import augment
 from core.learning.datasets import Example, open_set
-from core.results import Pixels
+from core.learning.detection_data import Labelled
+from core.results import Box, Pixels
 from core.settings import Settings
-from core.taxonomy import ATTRIBUTES, CELL_TYPES, MATURE_FIVE
+from core.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, MATURATION, MATURE_FIVE
 
-CONTEXT_SIZE = 176
-"""Side in pixels of the cached crops, which hold more of the surroundings than is looked at."""
-CONTEXT_MARGIN = 0.55
-NOMINAL_SHARE = (1 + 2 * CROP_MARGIN) / (1 + 2 * CONTEXT_MARGIN)
-"""Side of the crop the classifier gets in use, as a share of the cached crop's side."""
+CONTEXT = 1.35
+"""Side of the cached crop in sides of the classifier's crop: room to zoom and to move."""
+CONTEXT_SIZE = 216
+"""Side of the cached crops in pixels."""
+NO_TYPE = -1
+"""Type index of what is no cell."""
 COPIES_PER_SOURCE = 12
 """Augmented copies of one Kaggle field that are used: more add nothing but time."""
+DETAILS: dict[str, tuple[str, ...]] = ATTRIBUTES | {"maturation": MATURATION}
+"""What is learnt beside the type, where a set names it."""
 _LABELS = tuple(CELL_TYPES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
-    """Crops of one domain with type indices and attribute indices (-1 where unknown)."""
+    """Crops of one domain with what is known of them."""
 
     crops: NDArray[np.uint8]
     """n x CONTEXT_SIZE x CONTEXT_SIZE x 3."""
     types: NDArray[np.int64]
-    attributes: NDArray[np.int64]
-    """n x number of attributes."""
+    """Index into `CELL_TYPES`, or NO_TYPE."""
+    details: NDArray[np.int64]
+    """n x len(DETAILS): index of the value, -1 where unknown."""
+    unscaled: NDArray[np.float32]
+    """Side of the crop that the classifier gets when no red cell tells the scale, as a share of
+    the cached crop's side."""
 
     def __len__(self) -> int:
         return len(self.types)
 
 
-def _attribute_row(example: Example) -> list[int]:
+def joined(domains: Sequence[Cells]) -> Cells:
+    """Return the cells of several domains in one."""
+    return Cells(
+        np.concatenate([d.crops for d in domains]),
+        np.concatenate([d.types for d in domains]),
+        np.concatenate([d.details for d in domains]),
+        np.concatenate([d.unscaled for d in domains]),
+    )
+
+
+def save_cells(path: Path, cells: Cells) -> None:
+    """Keep cut-out cells beside the checkpoints: a resumed run does not search them again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(
+        path,
+        crops=cells.crops,
+        types=cells.types,
+        details=cells.details,
+        unscaled=cells.unscaled,
+    )
+
+
+def load_cells(path: Path) -> Cells:
+    """Return what `save_cells` kept."""
+    with np.load(path) as arrays:
+        return Cells(arrays["crops"], arrays["types"], arrays["details"], arrays["unscaled"])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    crop: Pixels
+    unscaled: float
+
+
+def _cut(pixels: Pixels, subject: Subject) -> _Cut:
+    side = subject.crop_side * CONTEXT
+    without_scale = Subject(subject.box).crop_side
+    crop = crop_square(pixels, subject.box, side, CONTEXT_SIZE)
+    return _Cut(crop, min(without_scale / side, 1.0))
+
+
+def _details_of(example: Example) -> list[int]:
+    known = {**example.attributes, "maturation": example.maturation}
     return [
-        values.index(example.attributes[name]) if name in example.attributes else -1
-        for name, values in ATTRIBUTES.items()
+        values.index(value) if (value := known.get(name)) is not None else -1
+        for name, values in DETAILS.items()
     ]
 
 
-def _context(pixels: Pixels, box: Any) -> Pixels:
-    return crop_cell(pixels, box, size=CONTEXT_SIZE, margin=CONTEXT_MARGIN)
-
-
-def _collect(crops: Sequence[Pixels | None], examples: Sequence[Example]) -> Cells:
-    pairs = [(c, e) for c, e in zip(crops, examples, strict=True) if c is not None]
+def _collect(cuts: Sequence[_Cut | None], examples: Sequence[Example]) -> Cells:
+    pairs = [(c, e) for c, e in zip(cuts, examples, strict=True) if c is not None]
     return Cells(
-        np.stack([c for c, _ in pairs]),
+        np.stack([c.crop for c, _ in pairs]),
         np.array([_LABELS.index(str(e.label)) for _, e in pairs]),
-        np.array([_attribute_row(e) for _, e in pairs]),
+        np.array([_details_of(e) for _, e in pairs]),
+        np.array([c.unscaled for c, _ in pairs], np.float32),
     )
 
 
@@ -72,13 +117,13 @@ def pbc_cells(settings: Settings, detector: Detector, *splits: str) -> Cells:
     data = open_set("pbc", settings)
     examples = data.of_split(*splits)
 
-    def cut(example: Example) -> Pixels:
+    def cut(example: Example) -> _Cut:
         pixels = data.read(example)
-        return _context(pixels, subject_of_crop(pixels, detector))
+        return _cut(pixels, subject_of_crop(pixels, detector))
 
     with ThreadPoolExecutor(2) as pool:
-        crops = list(tqdm(pool.map(cut, examples), total=len(examples), desc="PBC"))
-    return _collect(crops, examples)
+        cuts = list(tqdm(pool.map(cut, examples), total=len(examples), desc="PBC"))
+    return _collect(cuts, examples)
 
 
 def kaggle_cells(settings: Settings, detector: Detector) -> tuple[Cells, Cells]:
@@ -98,18 +143,18 @@ def kaggle_cells(settings: Settings, detector: Detector) -> tuple[Cells, Cells]:
         for example in copies[:COPIES_PER_SOURCE]
     ]
 
-    def cut(example: Example) -> Pixels | None:
+    def cut(example: Example) -> _Cut | None:
         pixels = data.read(example)
-        box = subject_of_field(pixels, detector, alone=True)
-        return None if box is None else _context(pixels, box)
+        subject = subject_of_field(pixels, detector, alone=True)
+        return None if subject is None else _cut(pixels, subject)
 
     with ThreadPoolExecutor(2) as pool:
-        crops = list(tqdm(pool.map(cut, examples), total=len(examples), desc="Kaggle"))
+        cuts = list(tqdm(pool.map(cut, examples), total=len(examples), desc="Kaggle"))
     chosen = {
         split: [k for k, e in enumerate(examples) if e.split == split] for split in ("train", "val")
     }
     training, validation = (
-        _collect([crops[k] for k in rows], [examples[k] for k in rows]) for rows in chosen.values()
+        _collect([cuts[k] for k in rows], [examples[k] for k in rows]) for rows in chosen.values()
     )
     return training, validation
 
@@ -118,107 +163,103 @@ def made_cells(count: int, first_seed: int = 50_000) -> Cells:
     """Return made cells of the five mature types."""
     from core.imaging.made import make_field
 
-    crops: list[Pixels] = []
+    cuts: list[_Cut] = []
     types: list[int] = []
     seed = first_seed
-    while len(crops) < count:
+    while len(cuts) < count:
         field = make_field(seed, 448, 336, white_cells=MATURE_FIVE[seed % 5 :][:3])
         seed += 1
+        scale = _scale([c.box for c in field.cells if c.kind == "rbc"])
         for cell in field.cells:
             if cell.kind == "wbc" and cell.type is not None:
-                crops.append(_context(field.pixels, cell.box))
+                cuts.append(_cut(field.pixels, Subject(cell.box, scale)))
                 types.append(_LABELS.index(cell.type))
-    return Cells(np.stack(crops), np.array(types), np.full((len(types), len(ATTRIBUTES)), -1))
+    return _plain(cuts, types)
+
+
+def _plain(cuts: Sequence[_Cut], types: Sequence[int]) -> Cells:
+    return Cells(
+        np.stack([c.crop for c in cuts]),
+        np.array(types),
+        np.full((len(types), len(DETAILS)), -1),
+        np.array([c.unscaled for c in cuts], np.float32),
+    )
+
+
+def _scale(red_cells: Sequence[Box]) -> float | None:
+    if not red_cells:
+        return None
+    return RED_CELL_MICROMETRES / float(np.median([box.diameter for box in red_cells]))
+
+
+def _boxes(field: Labelled, kind: str) -> list[Box]:
+    rows = field.boxes[field.boxes[:, 0] == CELL_KINDS.index(kind)]
+    return [Box(float(r[1]), float(r[2]), float(r[3] - r[1]), float(r[4] - r[2])) for r in rows]
+
+
+def field_cells(fields: Sequence[Labelled]) -> list[Pixels]:
+    """Return the untyped white cells of labelled fields: how other laboratories' cells look."""
+    return [
+        _cut(field.pixels, Subject(box, _scale(_boxes(field, "rbc")))).crop
+        for field in fields
+        for box in _boxes(field, "wbc")
+    ]
+
+
+def no_cells(fields: Sequence[Labelled], count: int, seed: int = 5) -> Cells:
+    """Return what may be handed in as a white cell and is none: red cells, glass, cut cells.
+
+    A third each: on a red cell, anywhere off the white cells, and at the rim of a white cell of
+    which less than half is in the box.
+    """
+    rng = np.random.default_rng(seed)
+    cuts: list[_Cut] = []
+    while len(cuts) < count:
+        field = fields[int(rng.integers(len(fields)))]
+        whites, reds = _boxes(field, "wbc"), _boxes(field, "rbc")
+        if not whites or not reds:
+            continue
+        box = _miss(field.pixels, whites, reds, rng, len(cuts) % 3)
+        if box is not None:
+            scale = _scale(reds) if rng.random() < 0.7 else None
+            cuts.append(_cut(field.pixels, Subject(box, scale)))
+    return _plain(cuts, [NO_TYPE] * count)
+
+
+def _miss(
+    pixels: Pixels, whites: list[Box], reds: list[Box], rng: Generator, sort: int
+) -> Box | None:
+    """Return a box that is not on a white cell, or None when the one drawn is."""
+    height, width = pixels.shape[:2]
+    white = whites[int(rng.integers(len(whites)))]
+    if sort == 0:
+        box = reds[int(rng.integers(len(reds)))]
+    elif sort == 1:
+        side = white.diameter * rng.uniform(0.4, 1.2)
+        box = Box(rng.uniform(0, width - side), rng.uniform(0, height - side), side, side)
+    else:
+        angle, away = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.1)
+        x = white.x + away * white.width * np.cos(angle)
+        y = white.y + away * white.height * np.sin(angle)
+        box = Box(x, y, white.width, white.height)
+    x, y = box.centre
+    if not (0 <= x < width and 0 <= y < height):
+        return None
+    most = 0.5 if sort == 2 else 0.1
+    return None if max(_covered(box, other) for other in whites) > most else box
+
+
+def _covered(box: Box, other: Box) -> float:
+    """Return the share of a box that another one covers."""
+    across = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
+    down = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)
+    return max(across, 0.0) * max(down, 0.0) / (box.width * box.height)
 
 
 def central_crops(cells: Cells, size: int) -> NDArray[np.uint8]:
     """Return the crops as the classifier gets them in use, n x size x size x 3."""
-    side = round(CONTEXT_SIZE * NOMINAL_SHARE)
+    side = round(CONTEXT_SIZE / CONTEXT)
     start = (CONTEXT_SIZE - side) // 2
     inner = cells.crops[:, start : start + side, start : start + side]
     method = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     return np.stack([cv2.resize(crop, (size, size), interpolation=method) for crop in inner])
-
-
-def _targets(cells: Cells, rows: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return targets and weights by output; unknown attributes weigh nothing."""
-    attributes = cells.attributes[rows]
-    known = (attributes >= 0).astype(np.float32)
-    targets: dict[str, Any] = {"type": cells.types[rows]}
-    weights: dict[str, Any] = {"type": np.ones(len(rows), np.float32)}
-    for column, name in enumerate(ATTRIBUTES):
-        targets[name] = np.maximum(attributes[:, column], 0)
-        weights[name] = known[:, column]
-    return targets, weights
-
-
-class TrainingCells(keras.utils.PyDataset):
-    """Endless changed crops, `steps` batches an epoch, types balanced within each domain."""
-
-    def __init__(
-        self,
-        domains: Sequence[tuple[Cells, float]],
-        size: int,
-        *,
-        batch: int,
-        steps: int,
-        seed: int,
-    ) -> None:
-        super().__init__(workers=2, max_queue_size=8)
-        self.size, self.batch, self.steps, self.seed = size, batch, steps, seed
-        self.cells = Cells(
-            np.concatenate([d.crops for d, _ in domains]),
-            np.concatenate([d.types for d, _ in domains]),
-            np.concatenate([d.attributes for d, _ in domains]),
-        )
-        chances = []
-        for domain, weight in domains:
-            # Halfway between the natural shares and equal ones: rare types are seen often
-            # enough without being learnt by heart.
-            counts = np.bincount(domain.types, minlength=len(_LABELS))
-            share = 1 / np.sqrt(np.maximum(counts[domain.types], 1))
-            chances.append(weight * share / share.sum())
-        self.cumulative = np.cumsum(np.concatenate(chances))
-        self.cumulative /= self.cumulative[-1]
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.steps
-
-    def on_epoch_end(self) -> None:
-        """Let the next epoch draw other views."""
-        self.epoch += 1
-
-    def _view(self, crop: Pixels, rng: Generator) -> Pixels:
-        extent = (NOMINAL_SHARE * 0.8, min(NOMINAL_SHARE * 1.3, 1.0))
-        view = augment.random_zoom(crop, self.size, rng, extent)
-        strength = augment.STRONG if rng.random() < 0.6 else augment.MILD
-        return augment.look(view, rng, strength)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
-        rng = np.random.default_rng((self.seed, self.epoch, index))
-        rows = np.searchsorted(self.cumulative, rng.random(self.batch))
-        pixels = np.stack([self._view(self.cells.crops[row], rng) for row in rows])
-        targets, weights = _targets(self.cells, rows)
-        return pixels.astype(np.float32), targets, weights
-
-
-def validation_cells(domains: Sequence[Cells], size: int, batch: int) -> Any:
-    """Return unchanged crops of several domains as a Keras data set."""
-    joined = Cells(
-        np.concatenate([d.crops for d in domains]),
-        np.concatenate([d.types for d in domains]),
-        np.concatenate([d.attributes for d in domains]),
-    )
-    pixels = central_crops(joined, size)
-
-    class ValidationCells(keras.utils.PyDataset):
-        def __len__(self) -> int:
-            return math.ceil(len(joined) / batch)
-
-        def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
-            rows = np.arange(len(joined))[index * batch : (index + 1) * batch]
-            targets, weights = _targets(joined, rows)
-            return pixels[rows].astype(np.float32), targets, weights
-
-    return ValidationCells()

@@ -24,6 +24,13 @@ from core.settings import Settings, get_settings
 from core.taxonomy import ATTRIBUTES, CellKind
 
 PBC_LABELS = {"ig": "immature_granulocyte"}
+PBC_MATURATION = {
+    "BNE": "band",
+    "SNE": "segmented",
+    "MMY": "metamyelocyte",
+    "MY": "myelocyte",
+    "PMY": "promyelocyte",
+}
 CELLAVISION_LABELS = {
     1: "neutrophil",
     2: "lymphocyte",
@@ -59,6 +66,8 @@ class Example:
     """Pictures of one group must not be divided between training and testing."""
     boxes: tuple[KindBox, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
+    maturation: str | None = None
+    """Finer class of a neutrophil or immature granulocyte, where the set names it."""
 
 
 class DataSet:
@@ -116,6 +125,7 @@ def _pbc(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
             label=PBC_LABELS.get(row.label, row.label),
             group=row.path,
             attributes=described.get(row.path, {}),
+            maturation=PBC_MATURATION.get(row.fine_label),
         )
         for row in split.itertuples()
         if row.path in present

@@ -29,6 +29,9 @@ _MEASURES = {
     "all_stage": ("evaluate_stages", "standard"),
 }
 
+# Figures that another run of the command wrote are kept.
+_KEPT = ("sets", "attributes", "shifts", "adaptation", "gate")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `python -m core evaluate`."""
@@ -77,7 +80,7 @@ def _write(
         "model": name,
         "version": load_card(name, settings).version,
         "generated_by": f"python -m core evaluate {name}",
-        **{key: known[key] for key in ("sets", "attributes") if key in known},
+        **{key: known[key] for key in _KEPT if key in known},
         **metrics,
     }
     path.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")

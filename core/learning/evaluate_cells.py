@@ -1,6 +1,6 @@
 """Measures the single-cell classifier, on crops and on fields through the detector."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,16 @@ from tqdm import tqdm
 from core.errors import DataError, InputError
 from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer, subject_of_crop, subject_of_field
+from core.inference.classifier import Subject
 from core.learning.datasets import DataSet, Example, open_set
-from core.learning.metrics import classification_metrics
-from core.results import Box, CropResult, FieldImage, Pixels, StageResult
+from core.learning.evaluate_sites import measure_adaptation
+from core.learning.metrics import classification_metrics, proportion
+from core.learning.shifts import SHIFTS
+from core.results import CropResult, FieldImage, Pixels, StageResult
 from core.settings import Settings
 from core.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
 
-Subject = Callable[[Pixels], Box | None]
+Chooser = Callable[[Pixels], Subject | None]
 
 _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "cellavision": ("cellavision", "test", MATURE_FIVE),
@@ -30,20 +33,24 @@ _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 
 
-def _probabilities(analyzer: Analyzer, pixels: Pixels, subject: Subject) -> list[float]:
-    box = subject(pixels)
-    if box is None:
+SHIFTED_EVERY = 8
+"""Of the PBC test cells every eighth is measured under every shift."""
+
+
+def _probabilities(analyzer: Analyzer, pixels: Pixels, choose: Chooser) -> list[float]:
+    subject = choose(pixels)
+    if subject is None:
         # No white cell found: no type has any probability, which counts as an error.
         return [0.0] * len(CELL_TYPES)
-    values = analyzer.classifier.probabilities(pixels, box)
+    values = analyzer.classifier.answer(pixels, subject).probabilities
     return [values[key] for key in CELL_TYPES]
 
 
 def _predict(
-    analyzer: Analyzer, data: DataSet, examples: Sequence[Example], subject: Subject, name: str
+    analyzer: Analyzer, data: DataSet, examples: Sequence[Example], choose: Chooser, name: str
 ) -> pd.DataFrame:
     def one(example: Example) -> list[float]:
-        return _probabilities(analyzer, data.read(example), subject)
+        return _probabilities(analyzer, data.read(example), choose)
 
     with ThreadPoolExecutor(2) as pool:
         rows = list(tqdm(pool.map(one, examples), total=len(examples), desc=name))
@@ -77,14 +84,46 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
             continue
         data = open_set(set_name, settings)
 
-        def subject(pixels: Pixels, *, is_field: bool = set_name == "kaggle") -> Box | None:
+        def choose(pixels: Pixels, *, is_field: bool = set_name == "kaggle") -> Subject | None:
             if is_field:
                 return subject_of_field(pixels, detector)
             return subject_of_crop(pixels, detector)
 
-        frames[name] = _predict(analyzer, data, data.of_split(split), subject, name)
+        frames[name] = _predict(analyzer, data, data.of_split(split), choose, name)
     metrics = {name: _scores(frames[name], _SETS[name][2]) for name in _SETS}
-    return {"sets": metrics}, pd.concat(frames.values(), ignore_index=True)
+    measured = {
+        "sets": metrics,
+        "shifts": shifted(analyzer, settings),
+        "adaptation": measure_adaptation(analyzer, settings),
+    }
+    return measured, pd.concat(frames.values(), ignore_index=True)
+
+
+def shifted(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
+    """Measure every eighth PBC test cell as it is and under each synthetic shift."""
+    data = open_set("pbc", settings)
+    examples = data.of_split("test")[::SHIFTED_EVERY]
+    truth = [str(e.label) for e in examples]
+
+    def right(change: Callable[[Pixels], Pixels], name: str) -> int:
+        def one(example: Example) -> str:
+            pixels = change(data.read(example))
+            return analyzer.classifier.answer(
+                pixels, subject_of_crop(pixels, analyzer.detector)
+            ).type
+
+        with ThreadPoolExecutor(2) as pool:
+            said = list(tqdm(pool.map(one, examples), total=len(examples), desc=name))
+        return sum(a == b for a, b in zip(truth, said, strict=True))
+
+    total = len(examples)
+    plain = right(np.asarray, "unchanged")
+    rows = [
+        {"shift": name, "accuracy": proportion(hits, total), "drop": (plain - hits) / total}
+        for name, change in SHIFTS.items()
+        for hits in (right(change, name),)
+    ]
+    return {"set": "pbc_test", "n": total, "unchanged": proportion(plain, total), "rows": rows}
 
 
 def attributes(settings: Settings) -> tuple[dict[str, Any], None]:
@@ -93,9 +132,10 @@ def attributes(settings: Settings) -> tuple[dict[str, Any], None]:
     data = open_set("pbc", settings)
     examples = [e for e in data.of_split("test") if e.attributes]
 
-    def one(example: Example) -> dict[str, str]:
+    def one(example: Example) -> Mapping[str, str]:
         pixels = data.read(example)
-        return analyzer.classifier.attributes(pixels, subject_of_crop(pixels, analyzer.detector))
+        subject = subject_of_crop(pixels, analyzer.detector)
+        return analyzer.classifier.answer(pixels, subject).attributes
 
     with ThreadPoolExecutor(2) as pool:
         answers = list(tqdm(pool.map(one, examples), total=len(examples), desc="attributes"))

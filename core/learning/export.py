@@ -15,6 +15,7 @@ from core.errors import ModelError
 from core.inference.card import MODEL_FILE, ModelCard, ModelName, load_card, model_path
 from core.inference.engine import LiteRTEngine
 from core.learning.architectures import DISTANCE_BINS, STRIDE
+from core.learning.gate import Gate
 from core.results import Pixels
 from core.settings import PROJECT_ROOT, Settings
 
@@ -49,11 +50,11 @@ def detector_for_export(network: Any, kinds: int, size: int) -> Any:
     return keras.Model(inputs, outputs, name="detector_export")
 
 
-def classifier_for_export(network: Any, head: str, size: int) -> Any:
+def classifier_for_export(network: Any, head: str, size: int, gate: Gate | None = None) -> Any:
     """Return a classifier for size x size crops with pooled features and an evidence map.
 
     `evidence` is the last feature map times the weights of the head (h x w x labels): the class
-    activation map of Zhou et al. 2016, CVPR.
+    activation map of Zhou et al. 2016, CVPR. With a gate, `smear` is its logit.
     """
     import keras
     from keras import layers
@@ -67,6 +68,13 @@ def classifier_for_export(network: Any, head: str, size: int) -> Any:
     for layer in network.layers:
         if isinstance(layer, layers.Dense):
             outputs[layer.name] = layer(pooled)
+    if gate is not None:
+        outputs["smear"] = layers.Dense(
+            1,
+            kernel_initializer=keras.initializers.Constant(gate.weights[:, None]),
+            bias_initializer=keras.initializers.Constant(gate.bias),
+            name="smear",
+        )(pooled)
     kernel = network.get_layer(head).get_weights()[0]
     outputs["evidence"] = layers.Conv2D(
         kernel.shape[1],
@@ -133,7 +141,12 @@ def keras_reference(name: ModelName, settings: Settings | None = None) -> Any:
     if name == "detector":
         network = detector_network(labels)
     elif name == "wbc":
-        network = wbc_network(labels, {k: len(v) for k, v in card.attributes.items()})
+        from core.learning.train_wbc import HEADS
+
+        heads = (
+            HEADS if "white" in card.thresholds else {k: len(v) for k, v in card.attributes.items()}
+        )
+        network = wbc_network(labels, heads)
     else:
         network = all_stage_network(labels)
     load_weights(network, model_path(name, settings).parent)

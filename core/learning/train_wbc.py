@@ -1,27 +1,36 @@
-"""Training of the single-cell classifier: eight types and eleven attributes."""
+"""Training of the single-cell classifier: eight types, eleven attributes, and what is no cell."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.inference.card import load_card, read_checked
-from core.inference.classifier import mirrored_mean, softmax
+from core.inference.classifier import CROP_MICROMETRES, mirrored_mean, softmax
 from core.inference.detector import Detector
 from core.inference.engine import LiteRTEngine
+from core.learning import augment
 from core.learning.architectures import load_imagenet, wbc_network
-from core.learning.calibrate import fit_temperature, uncertainty_threshold
+from core.learning.calibrate import acceptance_threshold, fit_temperature, uncertainty_threshold
+from core.learning.cell_batches import TrainingCells, validation_cells
 from core.learning.cell_data import (
+    DETAILS,
+    NO_TYPE,
     Cells,
-    TrainingCells,
     central_crops,
+    field_cells,
+    joined,
     kaggle_cells,
+    load_cells,
     made_cells,
+    no_cells,
     pbc_cells,
-    validation_cells,
+    save_cells,
 )
 from core.learning.datasets import open_set
+from core.learning.detection_data import real_fields
 from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
@@ -33,10 +42,12 @@ BATCH = 32
 STEPS = 380
 PHASES = (
     Phase("head", 1, 2e-3, None, 128),
-    Phase("coarse", 9, 5e-4, "block_3_expand", 128),
-    Phase("fine", 5, 2e-4, "block_3_expand", SIZE),
+    Phase("coarse", 13, 5e-4, "block_3_expand", 128),
+    Phase("fine", 8, 2.5e-4, "block_3_expand", SIZE),
 )
-_ATTRIBUTE_WEIGHT = 0.04
+HEADS = {name: len(values) for name, values in DETAILS.items()} | {"white": 2}
+_DETAIL_WEIGHT, _WHITE_WEIGHT = 0.06, 0.2
+_SHARES = {"pbc": 0.60, "kaggle": 0.22, "made": 0.08, "none": 0.10}
 
 
 def _compile_arguments() -> dict[str, Any]:
@@ -45,77 +56,82 @@ def _compile_arguments() -> dict[str, Any]:
     def loss() -> Any:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
+    weights = dict.fromkeys(DETAILS, _DETAIL_WEIGHT) | {"type": 1.0, "white": _WHITE_WEIGHT}
     return {
-        "loss": {"type": loss()} | {name: loss() for name in ATTRIBUTES},
-        "loss_weights": {"type": 1.0} | dict.fromkeys(ATTRIBUTES, _ATTRIBUTE_WEIGHT),
+        "loss": {name: loss() for name in weights},
+        "loss_weights": weights,
         "weighted_metrics": {"type": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]},
     }
 
 
-def _cached(path: Path, make: Any) -> Cells:
-    """Keep cut-out cells beside the checkpoints: a resumed run does not search them again."""
-    if path.exists():
-        with np.load(path) as arrays:
-            return Cells(arrays["crops"], arrays["types"], arrays["attributes"])
-    cells: Cells = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, crops=cells.crops, types=cells.types, attributes=cells.attributes)
-    return cells
+def _domains(settings: Settings, run: Path) -> tuple[dict[str, Cells], np.ndarray[Any, Any]]:
+    """Return the cells of all domains by name, and the tones of cells to imitate."""
+    card = load_card("detector", settings)
+    detector = Detector(LiteRTEngine(read_checked(card, settings)), card)
+    fields = real_fields(settings)
+
+    def kaggle() -> Cells:
+        training, validation = kaggle_cells(settings, detector)
+        save_cells(run / "kaggle_val.npz", validation)
+        return training
+
+    makers: dict[str, Callable[[], Cells]] = {
+        "pbc": lambda: pbc_cells(settings, detector, "train"),
+        "pbc_val": lambda: pbc_cells(settings, detector, "val"),
+        "kaggle": kaggle,
+        "kaggle_val": lambda: load_cells(run / "kaggle_val.npz"),
+        "made": lambda: made_cells(1500),
+        "none": lambda: no_cells(fields[0], 2400),
+        "none_val": lambda: no_cells(fields[1], 400),
+    }
+    domains = {}
+    for name, make in makers.items():
+        path = run / f"{name}.npz"
+        if not path.exists():
+            save_cells(path, make())
+        domains[name] = load_cells(path)
+    others = [*field_cells(fields[0]), *domains["kaggle"].crops[::3]]
+    return domains, np.stack([augment.tone(crop) for crop in others])
 
 
 def train(
     settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1
-) -> tuple[Any, tuple[Cells, ...]]:
+) -> tuple[Any, Cells]:
     """Train into a run folder and return the network with its validation cells."""
-    card = load_card("detector", settings)
-    detector = Detector(LiteRTEngine(read_checked(card, settings)), card)
-    pbc = _cached(run / "pbc_train.npz", lambda: pbc_cells(settings, detector, "train"))
-    pbc_val = _cached(run / "pbc_val.npz", lambda: pbc_cells(settings, detector, "val"))
-    if not (run / "kaggle_val.npz").exists():
-        training, validation = kaggle_cells(settings, detector)
-        _cached(run / "kaggle_train.npz", lambda: training)
-        _cached(run / "kaggle_val.npz", lambda: validation)
-    kaggle, kaggle_val = (
-        _cached(run / f"kaggle_{split}.npz", lambda: None) for split in ("train", "val")
-    )
-    made = _cached(run / "made.npz", lambda: made_cells(1500))
-    _LOG.info(
-        "training cells: PBC %d, Kaggle %d, made %d; validation %d + %d",
-        len(pbc),
-        len(kaggle),
-        len(made),
-        len(pbc_val),
-        len(kaggle_val),
-    )
-    domains = [(pbc, 0.68), (kaggle, 0.22), (made, 0.10)]
-    network = wbc_network(len(CELL_TYPES), {k: len(v) for k, v in ATTRIBUTES.items()})
+    domains, tones = _domains(settings, run)
+    _LOG.info("cells: %s; %d tones", {k: len(v) for k, v in domains.items()}, len(tones))
+    training = [(domains[name], share) for name, share in _SHARES.items()]
+    validation = joined([domains[name] for name in ("pbc_val", "kaggle_val", "none_val")])
+    network = wbc_network(len(CELL_TYPES), HEADS)
     load_imagenet(network, settings)
     fit(
         network,
         Plan(
             phases=scaled(PHASES, epochs),
             batches=lambda phase: TrainingCells(
-                domains, phase.size, batch=BATCH, steps=STEPS, seed=seed
+                training, tones, phase.size, batch=BATCH, steps=STEPS, seed=seed
             ),
-            validation=lambda phase: validation_cells([pbc_val, kaggle_val], phase.size, 64),
+            validation=lambda phase: validation_cells(validation, phase.size, 64),
             compile_arguments=_compile_arguments(),
         ),
         run,
     )
-    return network, (pbc_val, kaggle_val)
+    return network, validation
 
 
-def publish(trained: tuple[Any, tuple[Cells, ...]], settings: Settings, version: str) -> None:
+def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> None:
     """Calibrate on validation cells, export, write the card and copy the history."""
     network, validation = trained
-    crops = np.concatenate([central_crops(cells, SIZE) for cells in validation])
-    truth = np.concatenate([cells.types for cells in validation])
+    crops, is_cell = central_crops(validation, SIZE), validation.types != NO_TYPE
     folder = settings.models / "wbc"
     export = classifier_for_export(network, "type", SIZE)
     save_weights(network, folder)
     write_litert(export, folder, list(crops[:: max(len(crops) // 4, 1)][:4]))
     engine = LiteRTEngine((folder / "model.tflite").read_bytes())
-    logits = np.stack([mirrored_mean(engine, crop)["type"] for crop in crops])
+    answers = [mirrored_mean(engine, crop) for crop in crops]
+    logits = np.stack([answer["type"] for answer in answers])[is_cell]
+    white = softmax(np.stack([answer["white"] for answer in answers]), 1.0)[is_cell, 1]
+    truth = validation.types[is_cell]
     temperature = fit_temperature(logits, truth)
     threshold = uncertainty_threshold(softmax(logits, temperature), truth)
     pbc, kaggle = open_set("pbc", settings), open_set("kaggle", settings)
@@ -129,14 +145,18 @@ def publish(trained: tuple[Any, tuple[Cells, ...]], settings: Settings, version:
         attributes={k: list(v) for k, v in ATTRIBUTES.items()},
         input_width=SIZE,
         input_height=SIZE,
-        preprocessing="Square crop, 1.4 times the cell's longer side, RGB 0..255 as float32; "
-        "mean logits of the crop and its two mirror images",
+        preprocessing=(
+            f"Square crop of {CROP_MICROMETRES:.0f} µm around the cell by the red cells' or the "
+            "file's scale (1.8 times the cell's longer side without one), RGB 0..255 as float32; "
+            "mean logits of the crop and its two mirror images"
+        ),
         temperature=temperature,
-        thresholds={"uncertain": threshold},
+        thresholds={"uncertain": threshold, "white": acceptance_threshold(white)},
         training_data=[
             "PBC train split (CC BY 4.0)",
             "Kaggle blood cells TRAIN, cells found by the detector (MIT)",
             "made cells of five types",
+            "red cells, glass and rims of cells from TXL-PBC and BCCD train (MIT), as no cells",
         ],
         data_fingerprint=f"pbc {pbc.fingerprint()[:16]}, kaggle {kaggle.fingerprint()[:16]}",
         intended_use="Research and teaching: suggestions that a trained person verifies.",

@@ -46,6 +46,7 @@ _FILE_COLUMNS = [
     "uncertain",
     "seconds",
     "refused",
+    "overruled",
 ]
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
@@ -86,6 +87,7 @@ def files_table(
             "uncertain": sum(c.status == "uncertain" for _, c in analysis.white_cells()),
             "seconds": round(analysis.seconds, 3),
             "refused": analysis.refused,
+            "overruled": analysis.overruled,
         }
         for analysis, patient in _with_patients(analyses, patients)
     ]

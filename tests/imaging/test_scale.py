@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from core.imaging.scale import field_scale
-from core.results import Box, Cell, FieldImage, ImageProperties, Scale
+from core.imaging.scale import field_scale, red_cell_scale
+from core.results import Box, FieldImage, ImageProperties, Scale
 
 
 def image(scale=None):
@@ -12,8 +12,8 @@ def image(scale=None):
     return FieldImage("a", pixels, "0" * 64, ImageProperties("PNG", "RGB", 8, 1), scale)
 
 
-def red(x, y, width=75, height=75, *, confidence=0.9, kind="rbc"):
-    return Cell(kind, Box(x, y, width, height), confidence)
+def red(x, y, width=75, height=75):
+    return Box(x, y, width, height)
 
 
 INNER = [red(100 + 80 * i, 200) for i in range(5)]
@@ -24,8 +24,7 @@ def test_the_header_comes_first():
 
 
 def test_the_median_red_cell_is_seven_and_a_half_micrometres():
-    doublet, platelet = red(10, 10, 160, 80), red(300, 10, 20, 20, kind="platelet")
-    scale = field_scale(image(), [*INNER, doublet, platelet])
+    scale = field_scale(image(), [*INNER, red(10, 10, 160, 80)])
     assert scale.source == "red cells"
     assert scale.micrometres_per_pixel == pytest.approx(0.1)
 
@@ -35,19 +34,14 @@ def test_an_oval_cell_counts_with_the_mean_of_its_sides():
     assert field_scale(image(), ovals).micrometres_per_pixel == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(
-    "fifth",
-    [
-        red(0, 200, 40),
-        red(600, 200, 40),
-        red(100, 0),
-        red(100, 405),
-        red(100, 200, confidence=0.2),
-        red(100, 200, kind="wbc"),
-    ],
-)
-def test_cut_unsure_and_other_cells_are_no_ruler(fifth):
+@pytest.mark.parametrize("fifth", [red(0, 200, 40), red(600, 200, 40), red(100, 0), red(100, 405)])
+def test_cut_cells_are_no_ruler(fifth):
     assert field_scale(image(), [*INNER[:4], fifth]) is None
+
+
+def test_fewer_cells_give_the_rough_scale_that_crops_need():
+    assert red_cell_scale(INNER[:2], 640, 480, at_least=2) == pytest.approx(0.1)
+    assert red_cell_scale(INNER[:1], 640, 480, at_least=2) is None
 
 
 def test_real_red_cells_give_a_plausible_scale(pack):

@@ -45,6 +45,7 @@ def test_attributes_are_read_from_the_same_network(analyzer, pack):
     right = []
     for example in examples:
         pixels = data.read(example)
-        said = analyzer.classifier.attributes(pixels, subject_of_crop(pixels, analyzer.detector))
+        subject = subject_of_crop(pixels, analyzer.detector)
+        said = analyzer.classifier.answer(pixels, subject).attributes
         right += [said[name] == value for name, value in example.attributes.items()]
     assert np.mean(right) >= 0.85

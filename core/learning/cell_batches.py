@@ -1,0 +1,110 @@
+"""Batches of changed cell crops for the classifier's training."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from core.learning import augment
+from core.learning.cell_data import CONTEXT, DETAILS, NO_TYPE, Cells, central_crops, joined
+from core.results import Pixels
+from core.taxonomy import CELL_TYPES
+
+_UNSCALED_SHARE = 0.25
+"""Views cut as if nothing told the scale."""
+_RESTAINED_SHARE = 0.35
+_STRONG_SHARE = 0.6
+
+
+def targets(cells: Cells, rows: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return targets and weights by output; what is unknown weighs nothing."""
+    types = cells.types[rows]
+    is_cell = types != NO_TYPE
+    wanted: dict[str, Any] = {"type": np.maximum(types, 0), "white": is_cell.astype(np.int64)}
+    weights: dict[str, Any] = {
+        "type": is_cell.astype(np.float32),
+        "white": np.ones(len(rows), np.float32),
+    }
+    for column, name in enumerate(DETAILS):
+        values = cells.details[rows, column]
+        wanted[name] = np.maximum(values, 0)
+        weights[name] = (values >= 0).astype(np.float32)
+    return wanted, weights
+
+
+class TrainingCells(keras.utils.PyDataset):
+    """Endless changed crops, `steps` batches an epoch, types balanced within each domain.
+
+    `domains` are cells with the share they get; `tones` (n x 2 x 3) how cells of other
+    laboratories are coloured.
+    """
+
+    def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
+        self,
+        domains: Sequence[tuple[Cells, float]],
+        tones: NDArray[np.float32],
+        size: int,
+        *,
+        batch: int,
+        steps: int,
+        seed: int,
+    ) -> None:
+        super().__init__(workers=2, max_queue_size=8)
+        self.tones, self.size = tones, size
+        self.batch, self.steps, self.seed = batch, steps, seed
+        self.cells = joined([d for d, _ in domains])
+        chances = []
+        for domain, weight in domains:
+            # Halfway between the natural shares and equal ones: rare types are seen often
+            # enough without being learnt by heart.
+            counts = np.bincount(domain.types - NO_TYPE, minlength=len(CELL_TYPES) + 1)
+            share = 1 / np.sqrt(np.maximum(counts[domain.types - NO_TYPE], 1))
+            chances.append(weight * share / share.sum())
+        self.cumulative = np.cumsum(np.concatenate(chances))
+        self.cumulative /= self.cumulative[-1]
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def on_epoch_end(self) -> None:
+        """Let the next epoch draw other views."""
+        self.epoch += 1
+
+    def _view(self, row: int, rng: Generator) -> Pixels:
+        scaled = 1 / CONTEXT
+        share = float(self.cells.unscaled[row]) if rng.random() < _UNSCALED_SHARE else scaled
+        extent = (min(share * 0.82, 0.95), min(share * 1.25, 1.0))
+        view = augment.random_zoom(self.cells.crops[row], self.size, rng, extent)
+        if rng.random() < _RESTAINED_SHARE:
+            other = self.tones[int(rng.integers(len(self.tones)))]
+            view = augment.restain(view, other, rng.uniform(0.4, 1.0))
+        strength = augment.STRONG if rng.random() < _STRONG_SHARE else augment.MILD
+        return augment.look(view, rng, strength)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        rows = np.searchsorted(self.cumulative, rng.random(self.batch))
+        pixels = np.stack([self._view(int(row), rng) for row in rows])
+        wanted, weights = targets(self.cells, rows)
+        return pixels.astype(np.float32), wanted, weights
+
+
+def validation_cells(cells: Cells, size: int, batch: int) -> Any:
+    """Return unchanged crops as a Keras data set."""
+    pixels = central_crops(cells, size)
+
+    class ValidationCells(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return math.ceil(len(cells) / batch)
+
+        def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
+            rows = np.arange(len(cells))[index * batch : (index + 1) * batch]
+            wanted, weights = targets(cells, rows)
+            return pixels[rows].astype(np.float32), wanted, weights
+
+    return ValidationCells()

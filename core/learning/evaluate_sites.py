@@ -1,0 +1,67 @@
+"""Measures what a site profile gains on a laboratory that the classifier never saw."""
+
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from core.errors import ProfileError
+from core.inference.analyzer import Analyzer, subject_of_crop
+from core.learning.adapt import LEAST_CELLS, SiteCells, adapt
+from core.learning.datasets import open_set
+from core.learning.metrics import proportion
+from core.settings import Settings
+from core.taxonomy import CELL_TYPES
+
+DRAWS = 20
+_LEAST_LEFT = 3
+"""Cells of a type that must remain for measuring."""
+
+
+def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
+    """Adapt to five CellaVision cells a type, measure on all others; twenty random draws.
+
+    Types with too few cells are not adapted to but measured. A draw whose profile is refused
+    counts with the shipped model's answers.
+    """
+    data = open_set("cellavision", settings)
+    labels = list(CELL_TYPES)
+    answers = [
+        analyzer.classifier.answer(pixels, subject_of_crop(pixels, analyzer.detector))
+        for pixels, _ in tqdm(data, total=len(data), desc="adaptation")
+    ]
+    cells = SiteCells(
+        np.array([a.logits for a in answers], np.float64),
+        np.array([a.features for a in answers], np.float64),
+        np.array([labels.index(str(e.label)) for e in data.examples]),
+    )
+    counts = np.bincount(cells.types)
+    types = np.nonzero(counts >= LEAST_CELLS + _LEAST_LEFT)[0]
+    before = after = total = refused = 0
+    for draw in range(DRAWS):
+        rng = np.random.default_rng((21, draw))
+        shown = np.concatenate(
+            [rng.permutation(np.nonzero(cells.types == k)[0])[:LEAST_CELLS] for k in types]
+        )
+        left = np.setdiff1d(np.arange(len(cells)), shown)
+        rest = cells.only(left)
+        moved = rest.logits
+        try:
+            profile = adapt(cells.only(shown), "draw", "", uncertain=0.5)
+        except ProfileError:
+            refused += 1
+        else:
+            weights = profile.weights.reshape(rest.features.shape[1], -1)
+            moved = rest.logits + rest.features @ weights + profile.bias
+        before += int((rest.logits.argmax(1) == rest.types).sum())
+        after += int((moved.argmax(1) == rest.types).sum())
+        total += len(left)
+    return {
+        "set": "cellavision",
+        "types": [labels[k] for k in types],
+        "cells_a_type": LEAST_CELLS,
+        "draws": DRAWS,
+        "refused": refused,
+        "before": proportion(before, total),
+        "after": proportion(after, total),
+    }

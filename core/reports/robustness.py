@@ -1,0 +1,98 @@
+"""What was measured beside the sets: synthetic shifts, the input gate, adaptation to a site."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from core.reports.metric_charts import HELPER_LINE, MAIN, SECOND
+from core.reports.metric_tables import percent
+
+WANTED_DROP = 2.0
+"""Points of accuracy that a shift may cost."""
+_ROW_HEIGHT = 30
+
+
+def shifts_table(shifts: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row for each synthetic shift: accuracy with 95 % limits and points lost."""
+    rows = [{"Shift": "Unchanged", "Accuracy": percent(shifts["unchanged"]), "Points lost": 0.0}]
+    rows += [
+        {
+            "Shift": row["shift"],
+            "Accuracy": percent(row["accuracy"]),
+            "Points lost": round(100 * row["drop"], 1) + 0.0,
+        }
+        for row in shifts["rows"]
+    ]
+    return pd.DataFrame(rows)
+
+
+def shifts_figure(shifts: Mapping[str, Any]) -> go.Figure:
+    """Draw the points of accuracy that each shift costs, the worst on top."""
+    rows = sorted(shifts["rows"], key=lambda row: float(row["drop"]))
+    lost = [100 * row["drop"] for row in rows]
+    figure = go.Figure(
+        go.Bar(
+            x=lost,
+            y=[row["shift"] for row in rows],
+            orientation="h",
+            marker_color=[SECOND if value > WANTED_DROP else MAIN for value in lost],
+            text=[f"{value:.1f}" for value in lost],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.1f} points lost<extra></extra>",
+        )
+    )
+    figure.add_vline(x=WANTED_DROP, line=HELPER_LINE)
+    figure.update_layout(
+        height=90 + _ROW_HEIGHT * len(rows),
+        margin={"l": 10, "r": 40, "t": 10, "b": 40},
+        showlegend=False,
+    )
+    figure.update_xaxes(
+        title="Accuracy lost, points", range=[min(0.0, *lost) - 0.3, max(3.0, *lost) * 1.15]
+    )
+    figure.update_yaxes(automargin=True)
+    return figure
+
+
+def gate_table(gate: Mapping[str, Any], names: Mapping[str, str]) -> pd.DataFrame:
+    """Return a row for each kind of picture: how many, share refused, AUROC against smears.
+
+    `names` gives the sets of smears the names that pages use.
+    """
+    smears = gate["smears"]
+    rows: list[dict[str, Any]] = [
+        {
+            "Pictures": "Smears of all sets",
+            "n": smears["n"],
+            "Refused": percent(smears["refused"]),
+            "AUROC": None,
+        }
+    ]
+    rows += [
+        {"Pictures": f"… {names.get(key, key)}", "n": None, "Refused": percent(own), "AUROC": None}
+        for key, own in smears["by_set"].items()
+    ]
+    rows += [
+        {
+            "Pictures": kind,
+            "n": own["n"],
+            "Refused": percent(own["refused"]),
+            "AUROC": round(own["auroc"], 4),
+        }
+        for kind, own in gate["others"].items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def adaptation_sentence(adaptation: Mapping[str, Any]) -> str:
+    """Say what a site profile gained."""
+    types = ", ".join(key.replace("_", " ") for key in adaptation["types"])
+    return (
+        f"Shown {adaptation['cells_a_type']} reviewed cells of each of {types} (CellaVision), the "
+        f"classifier names {percent(adaptation['after'])} of the other cells right, "
+        f"{percent(adaptation['before'])} before. Mean of {adaptation['draws']} random draws; "
+        f"{adaptation['refused']} profiles were refused because they did not help."
+    )
