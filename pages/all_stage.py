@@ -17,17 +17,20 @@ from pages.desk import (
     Desk,
     Incoming,
     Picture,
-    choose_field,
-    choose_patient,
     clear_desk,
     finish_round,
     open_desk,
-    patient_editor,
-    properties_table,
-    show_problems,
     stage_field,
     take_in,
     uploader,
+)
+from pages.desk_controls import (
+    choose_field,
+    choose_patient,
+    patient_editor,
+    properties_table,
+    remove_button,
+    show_problems,
 )
 
 NAME = "stage"
@@ -71,7 +74,7 @@ def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> No
 
 
 @st.fragment
-def field_view(pictures: list[Picture[StageResult]]) -> None:
+def field_view(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     """Show one field with its evidence map and probabilities."""
     st.subheader("Field")
     picture = pictures[choose_field(NAME, pictures)]
@@ -88,6 +91,7 @@ def field_view(pictures: list[Picture[StageResult]]) -> None:
                 alt=f"Calibrated probability of each class for {result.file}",
             )
         properties_table(picture, {})
+        remove_button(NAME, desk, picture)
     with drawing:
         opacity = 0.0
         if result.evidence is not None:
@@ -213,12 +217,12 @@ else:
 if incoming:
     take_in(desk, incoming, stage_field)
     finish_round(desk)
-show_problems(desk)
+show_problems(desk, stage_field)
 if desk.pictures:
     patient = choose_patient(NAME, desk)
     pictures = desk.of_patient(patient)
     show_pooled(pictures, patient)
-    field_view(pictures)
+    field_view(pictures, desk)
     explain()
     show_files(desk)
     downloads(pictures, desk)

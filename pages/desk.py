@@ -8,9 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import pandas as pd
 import streamlit as st
 
 from core.errors import InputError
@@ -31,15 +30,23 @@ _BY_CONTENT = {FieldImage: attrgetter("sha256")}
 
 
 @st.cache_data(max_entries=MOST_PICTURES, show_spinner=False, hash_funcs=_BY_CONTENT)
-def analyse_field(image: FieldImage) -> FieldAnalysis:
+def analyse_field(image: FieldImage, *, anyway: bool = False) -> FieldAnalysis:
     """Analyse a field; the same bytes are analysed once in this process, whoever brings them."""
-    return get_analyzer().analyze(image)
+    return get_analyzer().analyze(image, anyway=anyway)
 
 
 @st.cache_data(max_entries=MOST_PICTURES, show_spinner=False, hash_funcs=_BY_CONTENT)
-def stage_field(image: FieldImage) -> StageResult:
+def stage_field(image: FieldImage, *, anyway: bool = False) -> StageResult:
     """Grade a field; the same bytes are graded once in this process, whoever brings them."""
-    return get_analyzer().stage(image)
+    return get_analyzer().stage(image, anyway=anyway)
+
+
+class Analyse(Protocol):
+    """Analyses one picture; `anyway` overrules the input gate."""
+
+    def __call__(self, image: FieldImage, *, anyway: bool = False) -> FieldAnalysis | StageResult:
+        """Return what was found."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class Picture(Generic[R]):
     crops: dict[int, bytes]
     """JPEG of each white cell, by its number in the picture."""
     result: R
+    raw: bytes | None = None
+    """The file as uploaded, kept of refused pictures only: they may be analysed anyway."""
 
 
 @dataclass
@@ -147,9 +156,7 @@ def folder_name(path: str) -> str:
     return display_name(parts[-2]) if len(parts) > 1 else ""
 
 
-def take_in(
-    desk: Desk[R], incoming: Sequence[Incoming], analyse: Callable[[FieldImage], R]
-) -> None:
+def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
     """Read and analyse pictures one by one; a bad one is noted and the others go on."""
     total = len(incoming)
     label = f"Reading {total} pictures" if total > 1 else "Reading the picture"
@@ -165,37 +172,61 @@ def take_in(
         status.update(label=f"{total} read", state="complete")
 
 
-def _take_one(desk: Desk[R], item: Incoming, shown: str, analyse: Callable[[FieldImage], R]) -> str:
+def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:
     if len(desk.pictures) >= MOST_PICTURES:
         sentence = f"{MOST_PICTURES} pictures are kept at a time. Clear them to read more."
         desk.failed.append(FailedFile(shown, sentence))
         return sentence
+    raw = item.read()
     try:
-        image = read_image(item.read(), item.name)
+        image = read_image(raw, item.name)
     except InputError as error:
         desk.failed.append(FailedFile(shown, str(error)))
         return str(error)
     if first := desk.pictures.get(image.sha256):
         desk.repeated.append((image.name, first.result.file))
         return f"the same picture as {plain(first.result.file)}."
+    result = analyse(image)
+    desk.pictures[image.sha256] = _picture(item.patient, image, result, raw)
+    return "refused." if result.refused else "done."
+
+
+def _picture(
+    patient: str, image: FieldImage, result: FieldAnalysis | StageResult, raw: bytes
+) -> Picture:
+    """Return what the session keeps of an analysed picture."""
     # The cache may know the same bytes under another name.
-    result = replace(analyse(image), file=image.name)
+    result = replace(result, file=image.name)
     crops = {}
     if isinstance(result, FieldAnalysis):
         crops = {
             n: preview_jpeg(crop_cell(image.pixels, cell.box, size=_CROP_SIDE))
             for n, cell in result.white_cells()
         }
-    desk.pictures[image.sha256] = Picture(
-        item.patient,
+    return Picture(
+        patient,
         image.width,
         image.height,
         image.properties,
         preview_jpeg(image.pixels),
         crops,
         result,
+        raw if result.refused else None,
     )
-    return "done."
+
+
+def overrule(desk: Desk, analyse: Analyse) -> None:
+    """Analyse all refused pictures in spite of the input gate; the results say so."""
+    for key, picture in desk.pictures.items():
+        if picture.raw is not None:
+            image = read_image(picture.raw, picture.result.file)
+            result = analyse(image, anyway=True)
+            desk.pictures[key] = _picture(picture.patient, image, result, picture.raw)
+
+
+def remove(desk: Desk, picture: Picture) -> None:
+    """Take one picture off a desk."""
+    desk.pictures = {key: p for key, p in desk.pictures.items() if p is not picture}
 
 
 def finish_round(desk: Desk) -> None:
@@ -203,105 +234,3 @@ def finish_round(desk: Desk) -> None:
     desk.handled.clear()
     desk.round += 1
     st.rerun()
-
-
-def show_problems(desk: Desk) -> None:
-    """Say which files were not read, were refused, or came twice."""
-    results = [picture.result for picture in desk.pictures.values()]
-    refused = [r for r in results if r.refused]
-    if desk.failed:
-        lines = [f"- **{plain(f.file)}**: {f.error}" for f in desk.failed]
-        st.error("\n".join(lines), title="Not read", icon=":material/error:")
-    if refused:
-        lines = [f"- **{plain(r.file)}**: {r.refused}" for r in refused]
-        st.warning("\n".join(lines), title="Refused", icon=":material/block:")
-    if desk.repeated:
-        lines = [
-            f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in desk.repeated
-        ]
-        st.info("\n".join(lines), title="Counted once", icon=":material/content_copy:")
-
-
-def choose_patient(name: str, desk: Desk) -> str | None:
-    """Let the reader choose a patient when there are several; None is all of them."""
-    patients = desk.patients()
-    if len(patients) < 2:
-        return None
-    everyone = f"All {len(patients)} patients"
-    chosen = st.selectbox(
-        "Patient", [*patients, everyone], key=f"{name}_chosen", persist_state="session"
-    )
-    return None if chosen == everyone else chosen
-
-
-def choose_field(name: str, pictures: Sequence[Picture]) -> int:
-    """Let the reader step through fields; return the index of the chosen one."""
-    if len(pictures) == 1:
-        return 0
-    key = f"{name}_field"
-    last = len(pictures) - 1
-    index = min(st.session_state.get(key) or 0, last)
-    st.session_state[key] = index
-
-    def step(by: int) -> None:
-        st.session_state[key] = min(max(st.session_state[key] + by, 0), last)
-
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(
-            f"Field (of {len(pictures)})",
-            range(len(pictures)),
-            format_func=lambda i: f"{i + 1} · {pictures[i].result.file}",
-            key=key,
-            persist_state="session",
-            width=420,
-        )
-        for label, icon, by, end in (
-            ("Previous", ":material/chevron_left:", -1, 0),
-            ("Next", ":material/chevron_right:", 1, last),
-        ):
-            st.button(
-                label,
-                icon=icon,
-                key=f"{key}_{label}",
-                on_click=step,
-                args=(by,),
-                disabled=index == end,
-            )
-    return int(chosen)
-
-
-def properties_table(picture: Picture, more: dict[str, str]) -> None:
-    """List what the file says of itself."""
-    own = picture.properties
-    st.table(
-        {
-            "Size": f"{picture.width} × {picture.height} px",
-            "Format": f"{own.format}, {own.file_bytes / 1000:,.0f} kB",
-            "Mode": f"{own.mode}, {own.bit_depth} bits per channel",
-            **({"Pages": f"{own.frames}, the first is read"} if own.frames > 1 else {}),
-            **more,
-        },
-        border="horizontal",
-    )
-
-
-def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str, object]) -> None:
-    """Show a row for each picture; its patient can be corrected in place."""
-    pictures = list(desk.pictures.values())
-    if table["refused"].isna().all():
-        columns.pop("refused")
-
-    edited = st.data_editor(
-        table.fillna({"refused": ""}),
-        key=f"{name}_files",
-        hide_index=True,
-        disabled=[column for column in table.columns if column != "patient"],
-        column_order=list(columns),
-        column_config=columns,
-        alt="A row for each picture with its patient and counts",
-    )
-    named = [(patient or "").strip() or UNNAMED for patient in edited["patient"]]
-    if named != [p.patient for p in pictures]:
-        for picture, patient in zip(pictures, named, strict=True):
-            picture.patient = patient
-        st.rerun()

@@ -19,6 +19,7 @@ from pages.classifier_metrics import show_classifier
 from pages.detector_metrics import show_detector
 from pages.metric_parts import chart
 from pages.model_card import show_card
+from pages.robustness import show_robustness
 
 NOT_TESTED = "Validation images are none of the test images above."
 WATCHED = {
@@ -105,6 +106,7 @@ if name == "detector":
     show_detector(report, key)
 else:
     show_classifier(report, key)
+show_robustness(report)
 show_training(report)
 st.subheader("Model card")
 show_card(report.card)

@@ -13,10 +13,10 @@ from pages.desk import (
     clear_desk,
     finish_round,
     open_desk,
-    show_problems,
     take_in,
     uploader,
 )
+from pages.desk_controls import show_problems
 from pages.wbc_results import FULL_COUNT, NAME, show_results
 
 MADE_PATIENT, BCCD_PATIENT = "Made example", "BCCD"
@@ -100,7 +100,7 @@ if st.session_state.pop("open_examples", False):
 if incoming:
     take_in(desk, incoming, analyse_field)
     finish_round(desk)
-show_problems(desk)
+show_problems(desk, analyse_field)
 if desk.pictures:
     show_results(desk)
 else:

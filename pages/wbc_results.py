@@ -1,7 +1,5 @@
 """What the page WBC count shows of analysed fields."""
 
-import json
-
 import streamlit as st
 
 from core.differential import RECOMMENDED_CELLS, Differential, differential
@@ -9,22 +7,23 @@ from core.errors import RangesError
 from core.imaging.examples import made_truth
 from core.ranges import load_ranges
 from core.reports.answer_key import answer_key
-from core.reports.answers import analyze_answer
-from core.reports.charts import differential_figure, patients_figure
+from core.reports.charts import differential_figure
 from core.reports.picture_charts import field_figure
 from core.reports.tables import (
-    cells_table,
-    csv_bytes,
     differential_table,
-    files_table,
-    patients_table,
 )
 from core.results import Cell, FieldAnalysis
 from core.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES
 from pages import shared
-from pages.desk import Desk, Picture, choose_field, choose_patient, patient_editor, properties_table
+from pages.desk import Desk, Picture
+from pages.desk_controls import (
+    choose_field,
+    choose_patient,
+    properties_table,
+    remove_button,
+)
+from pages.wbc_files import NAME, downloads, show_files
 
-NAME = "wbc"
 FULL_COUNT = 200
 GALLERY_LIMIT = 48
 
@@ -56,7 +55,7 @@ def count_metrics(analyses: list[FieldAnalysis]) -> None:
 
 
 @st.fragment
-def field_view(pictures: list[Picture[FieldAnalysis]]) -> None:
+def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
     """Show one field with its boxes, and what is known of the picture."""
     index = choose_field(NAME, pictures)
     picture = pictures[index]
@@ -87,9 +86,16 @@ def field_view(pictures: list[Picture[FieldAnalysis]]) -> None:
             "Analysis": f"{analysis.seconds:.2f} s",
         }
         properties_table(picture, more)
+        remove_button(NAME, desk, picture)
     with drawing:
         if analysis.refused:
             st.warning(analysis.refused, title="Refused", icon=":material/block:")
+        if analysis.overruled:
+            st.warning(
+                analysis.overruled,
+                title="Analysed against the input gate",
+                icon=":material/warning:",
+            )
         found = len(analysis.white_cells())
         shared.picture_chart(
             field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
@@ -235,91 +241,6 @@ def show_key(analyses: list[FieldAnalysis]) -> None:
         )
 
 
-def show_files(desk: Desk) -> None:
-    """Show a row for each file and, with several patients, their distributions."""
-    st.subheader("Files and patients")
-    pictures = list(desk.pictures.values())
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    patient_editor(
-        NAME,
-        desk,
-        files_table([p.result for p in pictures], [p.patient for p in pictures]),
-        {
-            "file": text("File", pinned=True),
-            "patient": text("Patient (editable)", max_chars=60),
-            "wbc": number("White cells"),
-            "uncertain": number("Uncertain"),
-            "rbc": number("Red cells"),
-            "platelet": number("Platelets"),
-            "width": number("Width, px"),
-            "height": number("Height, px"),
-            "um_per_px": number("µm per px", format="%.4f"),
-            "scale_source": text("Scale from"),
-            "seconds": number("Time, s", format="%.2f"),
-            "refused": text("Refused"),
-        },
-    )
-    counted = {
-        patient: differential(p.result for p in desk.of_patient(patient))
-        for patient in desk.patients()
-    }
-    if len(counted) < 2:
-        return
-    st.plotly_chart(
-        patients_figure(counted, shared.shown_width(900)),
-        key=f"{NAME}_patients",
-        config={"displayModeBar": False},
-        alt="Share of each white cell type by patient",
-    )
-    with st.expander("Shares with 95 % limits by patient"):
-        st.dataframe(
-            patients_table(counted), hide_index=True, alt="Shares and exact limits by patient"
-        )
-
-
-def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
-    """Offer what is on screen as files."""
-    analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
-    versions = shared.open_analyzer().versions
-    files = (
-        (
-            "Cells, CSV",
-            "leukoscope_cells.csv",
-            lambda: csv_bytes(cells_table(analyses, patients)),
-        ),
-        (
-            "Files, CSV",
-            "leukoscope_files.csv",
-            lambda: csv_bytes(files_table(analyses, patients)),
-        ),
-        (
-            "Differential, CSV",
-            "leukoscope_differential.csv",
-            lambda: csv_bytes(differential_table(differential(analyses))),
-        ),
-        (
-            "All, JSON",
-            "leukoscope.json",
-            lambda: json.dumps(analyze_answer(analyses, desk.failed, models=versions), indent=1),
-        ),
-    )
-    st.subheader("Download")
-    with st.container(horizontal=True):
-        for label, file, data in files:
-            st.download_button(
-                label,
-                data,
-                file,
-                "application/json" if file.endswith("json") else "text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"{NAME}_{file}",
-            )
-    st.caption(
-        "The numbers are those on this page. Boxes are in pixels of the picture as uploaded."
-    )
-
-
 def show_results(desk: Desk) -> None:
     """Draw everything that is known of the pictures on the desk."""
     patient = choose_patient(NAME, desk)
@@ -329,7 +250,7 @@ def show_results(desk: Desk) -> None:
         st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
     status_line(analyses)
     count_metrics(analyses)
-    field_view(pictures)
+    field_view(pictures, desk)
     gallery(pictures)
     show_differential(differential(analyses))
     show_key(analyses)

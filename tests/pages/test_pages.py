@@ -1,10 +1,12 @@
 """The pages as a user meets them: empty, with examples, with real fields, with bad files."""
 
 import hashlib
+import io
 import json
 
 import pytest
 import requests
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.errors import DataError
@@ -88,6 +90,28 @@ def test_the_same_picture_twice_is_counted_once(app, pack):
     upload(opened(app, WBC), ("first.jpg", field), ("copy.jpg", field))
     assert metrics(app)["Fields"] == "1"
     assert any("copy\\.jpg" in note.value for note in app.info)
+
+
+def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(pack.bccd(3))) as picture:
+        picture.convert("L").save(stream, "PNG")
+    upload(opened(app, WBC), ("grey.png", stream.getvalue()))
+    assert metrics(app)["White cells"] == "0"
+    (warning, *_) = app.warning
+    assert "no stain colours" in warning.value
+    next(b for b in app.button if b.label == "Analyse anyway").click().run()
+    assert not app.exception
+    assert int(metrics(app)["Red cells"]) > 0
+    assert any("against the input gate" in str(w.proto) for w in app.warning)
+    assert not any(b.label == "Analyse anyway" for b in app.button)
+
+
+def test_a_single_picture_is_removed(app, pack):
+    upload(opened(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
+    next(b for b in app.button if b.label == "Remove this picture").click().run()
+    assert metrics(app)["Fields"] == "1"
+    assert any(m.value == "**10\\.jpg**" for m in app.markdown)
 
 
 def test_patients_are_kept_apart(app, pack):

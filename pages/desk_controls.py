@@ -1,0 +1,138 @@
+"""What pages with a desk draw of it: problems, the chosen field, files and patients."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from pages.desk import UNNAMED, Analyse, Desk, Picture, overrule, remove
+from pages.shared import plain
+
+
+def show_problems(desk: Desk, analyse: Analyse) -> None:
+    """Say which files were not read, were refused, or came twice.
+
+    Refused pictures can be analysed all the same; what follows carries the reason.
+    """
+    results = [picture.result for picture in desk.pictures.values()]
+    refused = [r for r in results if r.refused]
+    if desk.failed:
+        lines = [f"- **{plain(f.file)}**: {f.error}" for f in desk.failed]
+        st.error("\n".join(lines), title="Not read", icon=":material/error:")
+    if refused:
+        lines = [f"- **{plain(r.file)}**: {r.refused}" for r in refused]
+        st.warning("\n".join(lines), title="Refused", icon=":material/block:")
+        st.button(
+            "Analyse anyway",
+            icon=":material/fast_forward:",
+            on_click=overrule,
+            args=(desk, analyse),
+            help="The answers will carry the reason for the refusal.",
+        )
+    overruled = [r for r in results if r.overruled]
+    if overruled:
+        lines = [f"- **{plain(r.file)}**: {r.overruled}" for r in overruled]
+        st.warning(
+            "\n".join(lines),
+            title="Analysed against the input gate: do not rely on it",
+            icon=":material/warning:",
+        )
+    if desk.repeated:
+        lines = [
+            f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in desk.repeated
+        ]
+        st.info("\n".join(lines), title="Counted once", icon=":material/content_copy:")
+
+
+def choose_patient(name: str, desk: Desk) -> str | None:
+    """Let the reader choose a patient when there are several; None is all of them."""
+    patients = desk.patients()
+    if len(patients) < 2:
+        return None
+    everyone = f"All {len(patients)} patients"
+    chosen = st.selectbox(
+        "Patient", [*patients, everyone], key=f"{name}_chosen", persist_state="session"
+    )
+    return None if chosen == everyone else chosen
+
+
+def choose_field(name: str, pictures: Sequence[Picture]) -> int:
+    """Let the reader step through fields; return the index of the chosen one."""
+    if len(pictures) == 1:
+        return 0
+    key = f"{name}_field"
+    last = len(pictures) - 1
+    index = min(st.session_state.get(key) or 0, last)
+    st.session_state[key] = index
+
+    def step(by: int) -> None:
+        st.session_state[key] = min(max(st.session_state[key] + by, 0), last)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            f"Field (of {len(pictures)})",
+            range(len(pictures)),
+            format_func=lambda i: f"{i + 1} · {pictures[i].result.file}",
+            key=key,
+            persist_state="session",
+            width=420,
+        )
+        for label, icon, by, end in (
+            ("Previous", ":material/chevron_left:", -1, 0),
+            ("Next", ":material/chevron_right:", 1, last),
+        ):
+            st.button(
+                label,
+                icon=icon,
+                key=f"{key}_{label}",
+                on_click=step,
+                args=(by,),
+                disabled=index == end,
+            )
+    return int(chosen)
+
+
+def properties_table(picture: Picture, more: dict[str, str]) -> None:
+    """List what the file says of itself."""
+    own = picture.properties
+    st.table(
+        {
+            "Size": f"{picture.width} × {picture.height} px",
+            "Format": f"{own.format}, {own.file_bytes / 1000:,.0f} kB",
+            "Mode": f"{own.mode}, {own.bit_depth} bits per channel",
+            **({"Pages": f"{own.frames}, the first is read"} if own.frames > 1 else {}),
+            **more,
+        },
+        border="horizontal",
+    )
+
+
+def remove_button(name: str, desk: Desk, picture: Picture) -> None:
+    """Offer to take the picture that is shown off the desk."""
+    if st.button(
+        "Remove this picture", icon=":material/delete:", key=f"{name}_remove", type="tertiary"
+    ):
+        remove(desk, picture)
+        st.rerun()
+
+
+def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str, object]) -> None:
+    """Show a row for each picture; its patient can be corrected in place."""
+    pictures = list(desk.pictures.values())
+    if table["refused"].isna().all():
+        columns.pop("refused")
+
+    edited = st.data_editor(
+        table.fillna({"refused": ""}),
+        key=f"{name}_files",
+        hide_index=True,
+        disabled=[column for column in table.columns if column != "patient"],
+        column_order=list(columns),
+        column_config=columns,
+        alt="A row for each picture with its patient and counts",
+    )
+    named = [(patient or "").strip() or UNNAMED for patient in edited["patient"]]
+    if named != [p.patient for p in pictures]:
+        for picture, patient in zip(pictures, named, strict=True):
+            picture.patient = patient
+        st.rerun()

@@ -1,0 +1,64 @@
+"""The metrics page's part on what was measured beside the sets."""
+
+import streamlit as st
+
+from core.reports.model_reports import ModelReport
+from core.reports.robustness import (
+    WANTED_DROP,
+    adaptation_sentence,
+    gate_table,
+    shifts_figure,
+    shifts_table,
+)
+from pages.metric_parts import chart
+
+SMEAR_SETS = {
+    "cellavision": "CellaVision cells, never trained on",
+    "kaggle": "Kaggle fields",
+    "bccd": "BCCD test",
+    "txl": "TXL-PBC test",
+    "pbc": "PBC test",
+    "taleqani": "Taleqani fields",
+}
+
+
+def show_robustness(report: ModelReport) -> None:
+    """Show synthetic shifts, adaptation and the input gate, whichever the model has."""
+    metrics = report.metrics
+    if "shifts" in metrics:
+        shifts = metrics["shifts"]
+        st.subheader("Under another stain, camera or optic")
+        st.caption(
+            f"{shifts['n']} PBC test cells, changed one way at a time; no drawing of lots. The "
+            f"line marks {WANTED_DROP:.0f} points, the most a change should cost."
+        )
+        left, right = st.columns(2, gap="large")
+        with left:
+            chart(
+                shifts_figure(shifts),
+                "metrics_shifts",
+                "Points of accuracy lost under each synthetic shift",
+            )
+        with right:
+            st.dataframe(
+                shifts_table(shifts),
+                hide_index=True,
+                column_config={"Points lost": st.column_config.NumberColumn(format="%.1f")},
+                alt="Accuracy under each synthetic shift",
+            )
+    if "adaptation" in metrics:
+        st.subheader("After adapting to a site")
+        st.markdown(adaptation_sentence(metrics["adaptation"]))
+    if "gate" in metrics:
+        gate = metrics["gate"]
+        st.subheader("The input gate")
+        st.caption(
+            "Pictures that are no stained smear in focus are refused before any answer. "
+            f"AUROC over all kinds: {gate['auroc']:.4f}. None of these pictures taught the gate."
+        )
+        st.dataframe(
+            gate_table(gate, SMEAR_SETS),
+            hide_index=True,
+            column_config={"AUROC": st.column_config.NumberColumn(format="%.4f")},
+            alt="Share of pictures refused by kind",
+        )

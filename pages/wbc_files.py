@@ -1,0 +1,109 @@
+"""Files, patients and downloads of the WBC count."""
+
+import json
+
+import streamlit as st
+
+from core.differential import differential
+from core.reports.answers import analyze_answer
+from core.reports.charts import patients_figure
+from core.reports.tables import (
+    cells_table,
+    csv_bytes,
+    differential_table,
+    files_table,
+    patients_table,
+)
+from core.results import FieldAnalysis
+from pages import shared
+from pages.desk import Desk, Picture
+from pages.desk_controls import (
+    patient_editor,
+)
+
+NAME = "wbc"
+
+
+def show_files(desk: Desk) -> None:
+    """Show a row for each file and, with several patients, their distributions."""
+    st.subheader("Files and patients")
+    pictures = list(desk.pictures.values())
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    patient_editor(
+        NAME,
+        desk,
+        files_table([p.result for p in pictures], [p.patient for p in pictures]),
+        {
+            "file": text("File", pinned=True),
+            "patient": text("Patient (editable)", max_chars=60),
+            "wbc": number("White cells"),
+            "uncertain": number("Uncertain"),
+            "rbc": number("Red cells"),
+            "platelet": number("Platelets"),
+            "width": number("Width, px"),
+            "height": number("Height, px"),
+            "um_per_px": number("µm per px", format="%.4f"),
+            "scale_source": text("Scale from"),
+            "seconds": number("Time, s", format="%.2f"),
+            "refused": text("Refused"),
+        },
+    )
+    counted = {
+        patient: differential(p.result for p in desk.of_patient(patient))
+        for patient in desk.patients()
+    }
+    if len(counted) < 2:
+        return
+    st.plotly_chart(
+        patients_figure(counted, shared.shown_width(900)),
+        key=f"{NAME}_patients",
+        config={"displayModeBar": False},
+        alt="Share of each white cell type by patient",
+    )
+    with st.expander("Shares with 95 % limits by patient"):
+        st.dataframe(
+            patients_table(counted), hide_index=True, alt="Shares and exact limits by patient"
+        )
+
+
+def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
+    """Offer what is on screen as files."""
+    analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
+    versions = shared.open_analyzer().versions
+    files = (
+        (
+            "Cells, CSV",
+            "leukoscope_cells.csv",
+            lambda: csv_bytes(cells_table(analyses, patients)),
+        ),
+        (
+            "Files, CSV",
+            "leukoscope_files.csv",
+            lambda: csv_bytes(files_table(analyses, patients)),
+        ),
+        (
+            "Differential, CSV",
+            "leukoscope_differential.csv",
+            lambda: csv_bytes(differential_table(differential(analyses))),
+        ),
+        (
+            "All, JSON",
+            "leukoscope.json",
+            lambda: json.dumps(analyze_answer(analyses, desk.failed, models=versions), indent=1),
+        ),
+    )
+    st.subheader("Download")
+    with st.container(horizontal=True):
+        for label, file, data in files:
+            st.download_button(
+                label,
+                data,
+                file,
+                "application/json" if file.endswith("json") else "text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"{NAME}_{file}",
+            )
+    st.caption(
+        "The numbers are those on this page. Boxes are in pixels of the picture as uploaded."
+    )
