@@ -36,6 +36,29 @@ page = st.navigation(
                 help="Grade fields of suspected acute lymphoblastic leukaemia.",
             ),
         ],
+        "Laboratory": [
+            st.Page(
+                "pages/patients.py",
+                title="Patients",
+                icon=":material/groups:",
+                url_path="patients",
+                help="Stored cases: a patient over time, reports, two samples compared.",
+            ),
+            st.Page(
+                "pages/review.py",
+                title="Review",
+                icon=":material/fact_check:",
+                url_path="review",
+                help="Name uncertain cells, correct the model, sign cases.",
+            ),
+            st.Page(
+                "pages/settings.py",
+                title="Settings",
+                icon=":material/settings:",
+                url_path="settings",
+                help="People and roles, reference ranges, settings in force, audit trail.",
+            ),
+        ],
         "Trust": [
             st.Page(
                 "pages/model_metrics.py",

@@ -1,14 +1,22 @@
 import pytest
 import streamlit as st
 
+from core.cases.database import get_database
 from core.settings import get_settings
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered():
-    """Let no test see settings or cached answers of another one's folders."""
+def nothing_remembered(tmp_path, monkeypatch):
+    """Let no test see settings, cached answers or cases of another one; each has its own store."""
+    monkeypatch.setenv("LEUKOSCOPE_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("LEUKOSCOPE_DATABASE_URL", raising=False)
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
     get_settings.cache_clear()
+    get_database.cache_clear()
     st.cache_data.clear()
     st.cache_resource.clear()
-    yield
-    get_settings.cache_clear()

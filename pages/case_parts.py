@@ -1,0 +1,122 @@
+"""What pages that show stored cases share: the database, the person, state badges, links."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from core.cases.database import Database, get_database
+from core.cases.people import LOCAL_PERSON, person_of
+from core.cases.records import CaseState, Person, Sample
+from core.errors import LeukoscopeError
+from core.reports.case_summary import MATERIAL_NAMES
+from pages.shared import plain
+
+_STATES: dict[CaseState, tuple[str, str]] = {
+    "draft": ("gray", "edit_note"),
+    "reviewed": ("blue", "rate_review"),
+    "signed": ("green", "verified"),
+}
+STATE_NAMES: tuple[CaseState, ...] = tuple(_STATES)
+
+
+@contextmanager
+def errors_shown(*, end_page: bool = False) -> Iterator[None]:
+    """Show what goes wrong in the block as its sentence; with `end_page` nothing follows it."""
+    try:
+        yield
+    except LeukoscopeError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        if end_page:
+            st.stop()
+
+
+def signed_in() -> bool:
+    """Say whether there is a person; with single sign-on a visitor first signs in."""
+    return bool(st.user.get("is_logged_in", True))
+
+
+def sign_in_button() -> None:
+    """Offer to sign in."""
+    st.info("Sign in to work with patients and cases.", icon=":material/lock:")
+    st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
+
+
+def current_person(database: Database) -> Person:
+    """Return who is signed in, or the local person where there is no single sign-on.
+
+    Raises UnknownPersonError for somebody who is not let in, StoreUnavailableError.
+    """
+    if not st.user.get("is_logged_in"):
+        return person_of(database, LOCAL_PERSON)
+    # Some providers let people enter any e-mail address: only a checked one is a name.
+    checked = st.user.get("email_verified", True)
+    name = st.user.get("email") if checked else None
+    return person_of(database, str(name or st.user["sub"]))
+
+
+def open_cases() -> tuple[Database, Person]:
+    """Return the case database and who uses it; else say what is wrong and end the page."""
+    if not signed_in():
+        sign_in_button()
+        st.stop()
+    with errors_shown(end_page=True):
+        database = get_database()
+        return database, current_person(database)
+
+
+def number_in_address(name: str) -> int | None:
+    """Return the database id that the page's address carries; 0, which none has, when it is odd."""
+    text = st.query_params.get(name)
+    if not text:
+        return None
+    return int(text) if text.isdecimal() and text.isascii() else 0
+
+
+def state_badge(state: CaseState) -> str:
+    """Return a case's state as a badge in Markdown."""
+    colour, icon = _STATES[state]
+    return f":{colour}-badge[:material/{icon}: {state}]"
+
+
+def sample_name(sample: Sample) -> str:
+    """Name a sample by its date and number: unlike a date alone, that tells it from all others."""
+    return f"{sample.taken:%Y-%m-%d}, sample {sample.id}"
+
+
+def sample_line(sample: Sample) -> str:
+    """Describe a sample in a line of Markdown: material, entered white cell count, state."""
+    parts = [MATERIAL_NAMES[sample.material]]
+    if sample.white_cell_count is not None:
+        parts.append(f"white cells {sample.white_cell_count:g} × 10⁹/L")
+    return f"{' · '.join(parts)} {state_badge(sample.state)}"
+
+
+def patient_link(patient_id: int, label: str) -> None:
+    """Link to a patient on the page Patients."""
+    st.page_link(
+        "pages/patients.py",
+        label=plain(label),
+        icon=":material/person:",
+        query_params={"patient": str(patient_id)},
+    )
+
+
+def sample_link(sample_id: int, label: str) -> None:
+    """Link to a sample on the page Patients."""
+    st.page_link(
+        "pages/patients.py",
+        label=plain(label),
+        icon=":material/biotech:",
+        query_params={"sample": str(sample_id)},
+    )
+
+
+def review_link(sample_id: int, label: str = "Review") -> None:
+    """Link to a sample on the page Review."""
+    st.page_link(
+        "pages/review.py",
+        label=plain(label),
+        icon=":material/fact_check:",
+        query_params={"sample": str(sample_id)},
+    )

@@ -1,0 +1,5 @@
+"""Patients."""
+
+from pages import shared
+
+shared.header("Patients", "")

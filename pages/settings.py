@@ -1,0 +1,5 @@
+"""Settings."""
+
+from pages import shared
+
+shared.header("Settings", "")
