@@ -74,11 +74,11 @@ class StageGrader:
             probabilities=dict(zip(self.labels, map(float, values), strict=True)),
             confidence=confidence,
             status="classified" if confidence >= self.threshold else "uncertain",
-            evidence=_evidence_map(answers[0]["evidence"][0], best),
+            evidence=evidence_map(answers[0]["evidence"][0], best),
         )
 
 
-def _evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+def evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float32]:
     """Return what speaks for a class against the mean of the others, scaled to 0..1.
 
     Class activation map (Zhou et al. 2016, CVPR): feature map times class weights, which the

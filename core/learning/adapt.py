@@ -202,7 +202,7 @@ def run(args: argparse.Namespace) -> int:
         target.name.removesuffix(".json").removesuffix(".profile"),
         analyzer.classifier.model_sha256,
         uncertain=analyzer.classifier.uncertain,
-        version=_next_version(target),
+        version=next_version(target),
     )
     save_profile(profile, target)
     report = profile.model_dump(exclude={"weights", "bias"})
@@ -226,7 +226,8 @@ def _reviewed_files(folder: Path) -> list[tuple[Path, str]]:
     return found
 
 
-def _next_version(path: Path) -> int:
+def next_version(path: Path) -> int:
+    """Return which version a profile made now at a place will be."""
     try:
         return int(SiteProfile.model_validate_json(path.read_text()).version) + 1
     except (OSError, ValueError):

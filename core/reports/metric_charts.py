@@ -19,8 +19,8 @@ Cell = tuple[str, str]
 """True and predicted label: a cell of the confusion matrix."""
 
 # From each theme's own background to its own accent: a share of zero vanishes in the page.
-_LIGHT_SCALE = [[0, "#F5F1F5"], [0.15, "#D9BBD4"], [1, "#7A2E6B"]]
-_DARK_SCALE = [[0, "#221E2A"], [0.15, "#4A3149"], [1, "#A85B99"]]
+LIGHT_SCALE = [[0, "#F5F1F5"], [0.15, "#D9BBD4"], [1, "#7A2E6B"]]
+DARK_SCALE = [[0, "#221E2A"], [0.15, "#4A3149"], [1, "#A85B99"]]
 ZOOM = 10
 """Percent that a zoomed curve shows of either axis."""
 MAIN = "#7A5CA8"
@@ -66,7 +66,7 @@ def confusion_figure(
         z=shares,
         zmin=0,
         zmax=100,
-        colorscale=_DARK_SCALE if dark else _LIGHT_SCALE,
+        colorscale=DARK_SCALE if dark else LIGHT_SCALE,
         showscale=False,
         text=texts,
         texttemplate="%{text}",

@@ -1,0 +1,89 @@
+"""A site profile from the cells that reviewers named in the case database."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from core.cases.database import Database
+from core.cases.references import NamedCell, named_cells
+from core.cases.samples import load_image
+from core.errors import ProfileError
+from core.inference.classifier import Classifier, Subject
+from core.inference.profile import SiteProfile, profile_path
+from core.learning.adapt import LEAST_CELLS, SiteCells, adapt, next_version
+from core.settings import Settings
+from core.taxonomy import CELL_TYPES
+
+MOST_CELLS = 20
+"""Cells of a type that are learnt from, the last ones: each is left out once, which takes time."""
+
+
+def types_to_learn(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the types with enough reviewed cells for a profile; empty when there are not two."""
+    enough = tuple(key for key in CELL_TYPES if counts.get(key, 0) >= LEAST_CELLS)
+    return enough if len(enough) > 1 else ()
+
+
+def site_cells(database: Database, classifier: Classifier, cells: Iterable[NamedCell]) -> SiteCells:
+    """Return what the shipped classifier sees in reviewed cells of the model's types.
+
+    Raises NotFoundError, PictureMissingError.
+    """
+    by_field: defaultdict[int, list[NamedCell]] = defaultdict(list)
+    for cell in cells:
+        by_field[cell.field_id].append(cell)
+    answers, types = [], []
+    for field_id, of_field in by_field.items():
+        pixels = load_image(database, field_id).pixels
+        for cell in of_field:
+            answers.append(classifier.answer(pixels, Subject(cell.box, cell.micrometres_per_pixel)))
+            types.append(classifier.labels.index(cell.label))
+    return SiteCells(
+        np.array([a.logits for a in answers], np.float64),
+        np.array([a.features for a in answers], np.float64),
+        np.array(types),
+    )
+
+
+def learn_profile(
+    database: Database,
+    classifier: Classifier,
+    types: Sequence[str],
+    name: str,
+    settings: Settings | None = None,
+) -> SiteProfile:
+    """Fit a profile to the last reviewed cells of some types; it is not saved.
+
+    Raises ProfileError with too few cells, a name that is none, or when the profile would do harm,
+    and as `site_cells`.
+    """
+    cells = [cell for key in types for cell in named_cells(database, key, MOST_CELLS)]
+    return adapt(
+        site_cells(database, classifier, cells),
+        name,
+        classifier.model_sha256,
+        uncertain=classifier.uncertain,
+        version=next_version(named_profile_path(name, settings)),
+    )
+
+
+def default_name() -> str:
+    """Return a name for a profile made today."""
+    return f"site-{datetime.now(UTC):%Y-%m-%d}"
+
+
+def named_profile_path(name: str, settings: Settings | None = None) -> Path:
+    """Return where a profile that a person names lies in the store.
+
+    Raises ProfileError for a name with anything but letters, digits, hyphens and underscores:
+    such a name could be a path.
+    """
+    if not re.fullmatch(r"[\w-]{1,60}", name, re.ASCII):
+        raise ProfileError(
+            "Name the profile with up to 60 letters, digits, hyphens and underscores."
+        )
+    return profile_path(name, settings)

@@ -1,0 +1,64 @@
+"""Pictures of single cells for people to compare: all at one physical scale."""
+
+import json
+from functools import cache
+
+import cv2
+import numpy as np
+
+from core.imaging.crop import crop_square
+from core.imaging.examples import made_slides
+from core.imaging.read import read_image
+from core.inference.classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
+from core.results import Box, Pixels
+from core.settings import PROJECT_ROOT
+
+SIDE_MICROMETRES = CROP_MICROMETRES
+"""Side of the picture of a cell."""
+AROUND_MICROMETRES = 4 * SIDE_MICROMETRES
+"""Side of the picture of a cell among its neighbours."""
+_FRAME = (122, 46, 107)
+
+
+def _pixels_per_side(box: Box, micrometres_per_pixel: float | None, side: float) -> float:
+    """Return how many pixels a side in µm has; without a scale the cell is taken for 13.5 µm."""
+    longer = max(box.width, box.height)
+    return side / (micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / longer)
+
+
+def cell_picture(
+    pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
+) -> Pixels:
+    """Return `SIDE_MICROMETRES` around a cell as size x size x 3; no other cell is scaled else.
+
+    Raises ValueError for a box outside the picture.
+    """
+    return crop_square(
+        pixels, box, _pixels_per_side(box, micrometres_per_pixel, SIDE_MICROMETRES), size
+    )
+
+
+def surroundings(
+    pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
+) -> Pixels:
+    """Return `AROUND_MICROMETRES` around a cell as size x size x 3, the cell framed."""
+    side = _pixels_per_side(box, micrometres_per_pixel, AROUND_MICROMETRES)
+    drawn = np.ascontiguousarray(crop_square(pixels, box, side, size))
+    half = np.array([box.width, box.height]) / 2 * size / side
+    corners = [np.rint(size / 2 + sign * half).astype(int).tolist() for sign in (-1, 1)]
+    cv2.rectangle(drawn, *corners, _FRAME, max(2, size // 200), cv2.LINE_AA)
+    return drawn
+
+
+@cache
+def made_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
+    """Return the cells of a type in the made slides, as `cell_picture`; none of rare types."""
+    truth = json.loads((PROJECT_ROOT / "assets/examples/truth.json").read_text(encoding="utf-8"))
+    found = []
+    for name, data in made_slides():
+        wanted = [cell for cell in truth[name]["cells"] if cell["type"] == cell_type]
+        if wanted:
+            pixels = read_image(data, name).pixels
+            scale = truth[name]["micrometres_per_pixel"]
+            found += [cell_picture(pixels, Box(*cell["box"]), scale, size) for cell in wanted]
+    return tuple(found)

@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from core.inference.explain import explain_cell
+
+
+def test_evidence_covers_what_the_network_sees_and_follows_the_type(analyzer):
+    from core.imaging.examples import made_slides
+    from core.imaging.read import read_image
+    from core.inference.classifier import Subject
+
+    name, data = made_slides()[1]
+    image = read_image(data, name)
+    analysis = analyzer.analyze(image)
+    cell = analysis.white_cells()[0][1]
+    subject = Subject(cell.box, analysis.scale.micrometres_per_pixel)
+    crop, evidence = explain_cell(image.pixels, subject, "neutrophil")
+    assert crop.shape[0] == crop.shape[1]
+    assert evidence.ndim == 2
+    assert evidence.min() >= 0
+    assert evidence.max() == pytest.approx(1)
+    _, other = explain_cell(image.pixels, subject, "lymphocyte")
+    assert not np.array_equal(evidence, other)
