@@ -32,6 +32,7 @@ from pages.desk_controls import (
     remove_button,
     show_problems,
 )
+from pages.saving import save_section
 
 NAME = "stage"
 
@@ -225,6 +226,7 @@ if desk.pictures:
     field_view(pictures, desk)
     explain()
     show_files(desk)
+    save_section(NAME, desk, pictures)
     downloads(pictures, desk)
 else:
     explain()

@@ -1,7 +1,8 @@
 """The desk on which uploads are read, analysed and kept.
 
-A desk lives in the session, so results stay when the page is left. It keeps small JPEG copies
-and results; uploaded bytes and full pictures are dropped as soon as they are analysed.
+A desk lives in the session, so results stay when the page is left. It keeps small JPEG copies,
+results, and the files as uploaded, from which pictures are saved; decoded pictures are dropped as
+soon as they are analysed.
 """
 
 import re
@@ -23,6 +24,8 @@ from pages.shared import plain
 R = TypeVar("R", FieldAnalysis, StageResult)
 
 MOST_PICTURES = 500
+MOST_BYTES = 512 * 2**20
+"""Files as uploaded that a session keeps, all desks together."""
 PICTURE_TYPES = ["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp"]
 UNNAMED = "Unnamed"
 _CROP_SIDE = 96
@@ -72,7 +75,9 @@ class Picture(Generic[R]):
     """JPEG of each white cell, by its number in the picture."""
     result: R
     raw: bytes | None = None
-    """The file as uploaded, kept of refused pictures only: they may be analysed anyway."""
+    """The file as uploaded; None once the session holds too many."""
+    sample_id: int | None = None
+    """The stored sample that the picture was saved to."""
 
 
 @dataclass
@@ -100,6 +105,12 @@ class Desk(Generic[R]):
 def open_desk(name: str) -> Desk:
     """Return this session's desk of a page."""
     return st.session_state.setdefault(f"{name}_desk", Desk())
+
+
+def kept_bytes() -> int:
+    """Return how many bytes of files as uploaded the session keeps, over all its desks."""
+    desks = (value for value in st.session_state.values() if isinstance(value, Desk))
+    return sum(len(p.raw) for desk in desks for p in desk.pictures.values() if p.raw is not None)
 
 
 def clear_desk(name: str) -> None:
@@ -135,8 +146,8 @@ def uploader(name: str, desk: Desk) -> list[Incoming]:
         type=PICTURE_TYPES if by_folder else None,
         accept_multiple_files="directory" if by_folder else True,
         key=f"{name}_upload_{desk.round}",
-        help="Pictures stay in this server's memory until you clear them or close the page; "
-        "nothing is written to disk.",
+        help="Pictures stay in this server's memory until you clear them or close the page. "
+        "Nothing is written to disk unless you save it to a patient.",
     )
     return [
         Incoming(
@@ -187,12 +198,13 @@ def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:
         desk.repeated.append((image.name, first.result.file))
         return f"the same picture as {plain(first.result.file)}."
     result = analyse(image)
-    desk.pictures[image.sha256] = _picture(item.patient, image, result, raw)
+    kept = raw if kept_bytes() + len(raw) <= MOST_BYTES else None
+    desk.pictures[image.sha256] = _picture(item.patient, image, result, kept)
     return "refused." if result.refused else "done."
 
 
 def _picture(
-    patient: str, image: FieldImage, result: FieldAnalysis | StageResult, raw: bytes
+    patient: str, image: FieldImage, result: FieldAnalysis | StageResult, raw: bytes | None
 ) -> Picture:
     """Return what the session keeps of an analysed picture."""
     # The cache may know the same bytes under another name.
@@ -211,14 +223,14 @@ def _picture(
         preview_jpeg(image.pixels),
         crops,
         result,
-        raw if result.refused else None,
+        raw,
     )
 
 
 def overrule(desk: Desk, analyse: Analyse) -> None:
     """Analyse all refused pictures in spite of the input gate; the results say so."""
     for key, picture in desk.pictures.items():
-        if picture.raw is not None:
+        if picture.result.refused and picture.raw is not None:
             image = read_image(picture.raw, picture.result.file)
             result = analyse(image, anyway=True)
             desk.pictures[key] = _picture(picture.patient, image, result, picture.raw)

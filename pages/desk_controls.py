@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from pages.desk import UNNAMED, Analyse, Desk, Picture, overrule, remove
+from pages.desk import MOST_BYTES, UNNAMED, Analyse, Desk, Picture, overrule, remove
 from pages.shared import plain
 
 
@@ -14,7 +14,8 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
 
     Refused pictures can be analysed all the same; what follows carries the reason.
     """
-    results = [picture.result for picture in desk.pictures.values()]
+    pictures = desk.pictures.values()
+    results = [picture.result for picture in pictures]
     refused = [r for r in results if r.refused]
     if desk.failed:
         lines = [f"- **{plain(f.file)}**: {f.error}" for f in desk.failed]
@@ -27,7 +28,17 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
             icon=":material/fast_forward:",
             on_click=overrule,
             args=(desk, analyse),
+            disabled=all(p.raw is None for p in pictures if p.result.refused),
             help="The answers will carry the reason for the refusal.",
+        )
+    if dropped := sum(picture.raw is None for picture in pictures):
+        which = "1 picture is" if dropped == 1 else f"{dropped} pictures are"
+        st.warning(
+            f"{which} analysed, but the file is not kept: a session keeps "
+            f"{MOST_BYTES // 2**20} MB of files. It cannot be saved to a patient. Save the others, "
+            "clear the desk, then bring it again.",
+            title="Too many files to keep",
+            icon=":material/memory:",
         )
     overruled = [r for r in results if r.overruled]
     if overruled:
@@ -101,6 +112,7 @@ def properties_table(picture: Picture, more: dict[str, str]) -> None:
             "Format": f"{own.format}, {own.file_bytes / 1000:,.0f} kB",
             "Mode": f"{own.mode}, {own.bit_depth} bits per channel",
             **({"Pages": f"{own.frames}, the first is read"} if own.frames > 1 else {}),
+            **({"Saved": f"sample {picture.sample_id}"} if picture.sample_id is not None else {}),
             **more,
         },
         border="horizontal",
@@ -121,7 +133,10 @@ def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str
     pictures = list(desk.pictures.values())
     if table["refused"].isna().all():
         columns.pop("refused")
-
+    saved = [picture.sample_id for picture in pictures]
+    if any(saved):
+        table = table.assign(sample=pd.array(saved, dtype="Int64"))
+        columns["sample"] = st.column_config.NumberColumn("Saved as sample")
     edited = st.data_editor(
         table.fillna({"refused": ""}),
         key=f"{name}_files",

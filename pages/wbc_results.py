@@ -22,6 +22,7 @@ from pages.desk_controls import (
     properties_table,
     remove_button,
 )
+from pages.saving import save_section
 from pages.wbc_files import NAME, downloads, show_files
 
 FULL_COUNT = 200
@@ -255,4 +256,5 @@ def show_results(desk: Desk) -> None:
     show_differential(differential(analyses))
     show_key(analyses)
     show_files(desk)
+    save_section(NAME, desk, pictures)
     downloads(pictures, desk)

@@ -43,6 +43,13 @@ def create_patient(database: Database, person: Person, details: PatientDetails) 
         return patient_of(row)
 
 
+def find_patient(database: Database, identifier: str) -> Patient | None:
+    """Return the patient with exactly this identifier, or None."""
+    with database.reading() as session:
+        row = session.scalar(select(PatientRow).where(PatientRow.identifier == identifier.strip()))
+        return None if row is None else patient_of(row)
+
+
 def update_patient(
     database: Database, person: Person, seen: Patient, details: PatientDetails
 ) -> Patient:

@@ -1,0 +1,274 @@
+"""Saves the pictures of a desk to patients, each with its analysis and its ALL class."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+import streamlit as st
+
+from core.cases.database import Database, get_database
+from core.cases.listing import patient_history, search_patients
+from core.cases.patients import create_patient, find_patient
+from core.cases.people import require
+from core.cases.records import (
+    Material,
+    NewField,
+    Patient,
+    PatientDetails,
+    Person,
+    Sample,
+    SampleDetails,
+)
+from core.cases.samples import HIGHEST_WHITE_CELL_COUNT, add_fields, save_sample
+from core.imaging.read import read_image
+from core.inference.analyzer import get_analyzer
+from core.reports.case_summary import MATERIAL_NAMES
+from core.results import FieldAnalysis, FieldImage, StageResult
+from pages.case_parts import (
+    current_person,
+    errors_shown,
+    review_link,
+    sample_link,
+    sample_name,
+    sign_in_button,
+    signed_in,
+)
+from pages.desk import UNNAMED, Desk, Picture, analyse_field, open_desk
+from pages.shared import plain
+
+_MATCHES = 10
+_PIXELS_AT_ONCE = 50_000_000
+"""Pictures are decoded for saving in batches, so that five hundred never are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where pictures go, as chosen on the page."""
+
+    pictures: list[Picture]
+    identifier: str
+    patient: Patient | None
+    """None for a new one."""
+    sample: Sample | SampleDetails
+    """A stored one, or what was entered about a new one."""
+
+
+@st.fragment
+def save_section(name: str, desk: Desk, pictures: list[Picture]) -> None:
+    """Offer to save the pictures that are shown; say which are saved and which cannot be."""
+    _show_saved(pictures)
+    box = st.expander(
+        "Save to a patient", icon=":material/save:", key=f"{name}_save", on_change="rerun"
+    )
+    if not box.open:
+        return
+    with box:
+        waiting = [
+            p
+            for p in pictures
+            if p.sample_id is None and p.raw is not None and not p.result.refused
+        ]
+        _show_left_out(desk, pictures)
+        if not waiting:
+            st.info("There is nothing left to save here.", icon=":material/check:")
+        elif not signed_in():
+            sign_in_button()
+        else:
+            with errors_shown():
+                database = get_database()
+                person = current_person(database)
+                require(person, "reviewer")
+                _choose_and_save(name, waiting, database, person)
+
+
+def _show_saved(pictures: Sequence[Picture]) -> None:
+    samples = dict.fromkeys(p.sample_id for p in pictures if p.sample_id is not None)
+    if not samples:
+        return
+    number = sum(p.sample_id is not None for p in pictures)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f":green-badge[:material/check: {number} of {len(pictures)} saved]", width="content"
+        )
+        for sample_id in samples:
+            sample_link(sample_id, f"Sample {sample_id}")
+            review_link(sample_id, f"Review sample {sample_id}")
+
+
+def _show_left_out(desk: Desk, pictures: Sequence[Picture]) -> None:
+    parts = [
+        f"{number} {what}"
+        for number, what in (
+            (sum(p.result.refused is not None for p in pictures), "refused"),
+            (len(desk.failed), "not read"),
+            (sum(p.raw is None for p in pictures), "no longer kept"),
+        )
+        if number
+    ]
+    left_out = f" Not saved: {', '.join(parts)}." if parts else ""
+    st.caption(
+        "Saved are the pixels, without the file's header, and all that was found in them. "
+        f"Refused pictures and files that were not read are never saved.{left_out}"
+    )
+
+
+def _choose_and_save(
+    name: str, waiting: Sequence[Picture], database: Database, person: Person
+) -> None:
+    groups: dict[str, list[Picture]] = {}
+    for picture in waiting:
+        groups.setdefault(picture.patient, []).append(picture)
+    targets = [
+        _choose_target(f"{name}_save_{patient}", patient, members, database)
+        for patient, members in groups.items()
+    ]
+    fields = "1 field" if len(waiting) == 1 else f"{len(waiting)} fields"
+    whose = f" of {len(groups)} patients" if len(groups) > 1 else ""
+    unnamed = sum(not target.identifier for target in targets)
+    if st.button(
+        f"Save {fields}{whose}",
+        key=f"{name}_save_now",
+        type="primary",
+        icon=":material/save:",
+        disabled=unnamed > 0,
+        help="Enter the identifier of every patient first." if unnamed else None,
+    ):
+        bar = st.progress(0.0)
+        for place, target in enumerate(targets):
+            bar.progress(place / len(targets), text=f"Saving {plain(target.identifier)}")
+            _save(database, person, target)
+        st.rerun()
+
+
+def _choose_target(key: str, patient: str, pictures: list[Picture], database: Database) -> _Target:
+    with st.container(border=True):
+        number = "1 field" if len(pictures) == 1 else f"{len(pictures)} fields"
+        st.markdown(f"**{plain(patient)}** · {number}")
+        with st.grid(3, min_column_width=230):
+            typed = st.text_input(
+                "Patient identifier",
+                value="" if patient == UNNAMED else patient,
+                max_chars=100,
+                key=f"{key}_typed",
+                placeholder="The laboratory's own",
+                help="Existing patients are searched by identifier and name.",
+            ).strip()
+            chosen = _choose_patient(key, typed, database) if typed else None
+            sample = _choose_sample(key, chosen, database) or _enter_details(key)
+    return _Target(pictures, chosen.identifier if chosen else typed, chosen, sample)
+
+
+def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
+    """Let the reader choose among the patients that fit what is typed; None is a new one."""
+    exact = find_patient(database, typed)
+    found = {
+        listed.patient.id: listed.patient
+        for listed in search_patients(database, typed, limit=_MATCHES).items
+    }
+    if exact is not None:
+        found = {exact.id: exact} | found
+    options: list[int | None] = list(found) if exact is not None else [None, *found]
+
+    def text(patient_id: int | None) -> str:
+        if patient_id is None:
+            return f"New patient {typed}"
+        patient = found[patient_id]
+        born = f"born {patient.birth_year}" if patient.birth_year else None
+        return " · ".join(filter(None, (patient.identifier, patient.name, born)))
+
+    # What is typed is part of the key, so that another text brings its own best choice.
+    chosen = st.selectbox("Patient", options, format_func=text, key=f"{key}_patient_{typed}")
+    return None if chosen is None else found[chosen]
+
+
+def _choose_sample(key: str, patient: Patient | None, database: Database) -> Sample | None:
+    """Let the reader choose a sample that is not signed; None is a new one."""
+    samples = () if patient is None else patient_history(database, patient.id)[1]
+    found = {s.sample.id: s for s in samples if s.sample.state != "signed"}
+
+    def text(sample_id: int | None) -> str:
+        if sample_id is None:
+            return "New sample"
+        summary = found[sample_id]
+        return f"Add to {sample_name(summary.sample)} ({summary.fields} fields)"
+
+    chosen = st.selectbox(
+        "Sample",
+        [None, *found],
+        format_func=text,
+        key=f"{key}_sample_{patient.id if patient else 0}",
+        disabled=not found,
+    )
+    return None if chosen is None else found[chosen].sample
+
+
+def _enter_details(key: str) -> SampleDetails:
+    taken = st.date_input("Taken", key=f"{key}_taken", format="YYYY-MM-DD")
+    material: Material = st.selectbox(
+        "Material", get_args(Material), format_func=MATERIAL_NAMES.get, key=f"{key}_material"
+    )
+    white_cells = st.number_input(
+        "White cell count, 10⁹/L (optional)",
+        min_value=0.0,
+        max_value=HIGHEST_WHITE_CELL_COUNT,
+        value=None,
+        step=0.1,
+        key=f"{key}_white_cells",
+        placeholder="Not known",
+        help="From a counter. Absolute counts need it.",
+    )
+    return SampleDetails(taken, material, white_cells)
+
+
+def _save(database: Database, person: Person, target: _Target) -> None:
+    """Save a patient's pictures and mark each as saved as soon as it is."""
+    patient = target.patient or find_patient(database, target.identifier)
+    if patient is None:
+        patient = create_patient(database, person, PatientDetails(target.identifier))
+    sample = target.sample
+    for batch in _batches(target.pictures):
+        fields = [_new_field(picture) for picture in batch]
+        if isinstance(sample, SampleDetails):
+            sample = save_sample(database, person, patient.id, sample, fields)
+        else:
+            sample = add_fields(database, person, sample, fields)
+        for picture in batch:
+            picture.sample_id = sample.id
+
+
+def _batches(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
+    batch: list[Picture] = []
+    pixels = 0
+    for picture in pictures:
+        size = picture.width * picture.height
+        if batch and pixels + size > _PIXELS_AT_ONCE:
+            yield batch
+            batch, pixels = [], 0
+        batch.append(picture)
+        pixels += size
+    yield batch
+
+
+def _new_field(picture: Picture) -> NewField:
+    image = read_image(picture.raw or b"", picture.result.file)
+    analysis, stage = _results(image, picture.result)
+    used = ("detector", "wbc") if stage is None else ("detector", "wbc", "all_stage")
+    versions = get_analyzer().versions
+    return NewField(image, analysis, {model: versions[model] for model in used}, stage)
+
+
+def _results(
+    image: FieldImage, result: FieldAnalysis | StageResult
+) -> tuple[FieldAnalysis, StageResult | None]:
+    """Return both answers on a picture: the one given, and the other desk's when it has one.
+
+    A field that was only graded is analysed now, for every stored field has its cells.
+    """
+    if isinstance(result, FieldAnalysis):
+        graded = open_desk("stage").pictures.get(image.sha256)
+        return result, graded.result if graded and not graded.result.refused else None
+    analysed = open_desk("wbc").pictures.get(image.sha256)
+    if analysed and not analysed.result.refused:
+        return analysed.result, result
+    analysis = analyse_field(image, anyway=result.overruled is not None)
+    return replace(analysis, file=image.name), result

@@ -1,0 +1,184 @@
+"""Pictures go from the desk into the case database, once each, whole."""
+
+import io
+from datetime import date
+
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core.cases.database import get_database
+from core.cases.listing import patient_history, search_patients
+from core.cases.patients import create_patient, find_patient
+from core.cases.people import person_of
+from core.cases.records import PatientDetails, SampleDetails
+from core.cases.samples import load_case, load_image, save_sample
+from core.cases.signing import mark_reviewed, sign
+from core.imaging.examples import made_slides
+from core.imaging.read import read_image
+from core.settings import PROJECT_ROOT, get_settings
+from pages import desk as desk_module
+
+WBC, STAGE = "pages/wbc_count.py", "pages/all_stage.py"
+
+
+@pytest.fixture
+def slides():
+    return made_slides()
+
+
+def opened(page: str, *files: tuple[str, bytes], patient: str = "P-1") -> AppTest:
+    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=120).run()
+    app.switch_page(page).run()
+    app.text_input(key=f"{name_of(page)}_patient").set_value(patient).run()
+    return upload(app, *files)
+
+
+def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    for name, data in files:
+        app.file_uploader[0].upload(name, data)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def name_of(page: str) -> str:
+    return "wbc" if page == WBC else "stage"
+
+
+def with_form(app: AppTest, name: str = "wbc") -> AppTest:
+    app.session_state[f"{name}_save"] = True
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    return app
+
+
+def save(app: AppTest, name: str = "wbc") -> AppTest:
+    return checked(app.button(key=f"{name}_save_now").click().run())
+
+
+def stored(identifier: str):
+    database = get_database()
+    patient = find_patient(database, identifier)
+    assert patient is not None
+    return [load_case(database, s.sample.id) for s in patient_history(database, patient.id)[1]]
+
+
+def test_one_click_saves_fields_with_their_cells_to_a_new_patient(slides):
+    app = with_form(opened(WBC, *slides[:2]))
+    assert app.text_input(key="wbc_save_P-1_typed").value == "P-1"
+    app.date_input(key="wbc_save_P-1_taken").set_value(date(2026, 3, 1)).run()
+    app.number_input(key="wbc_save_P-1_white_cells").set_value(7.5).run()
+    save(app)
+    (case,) = stored("P-1")
+    assert (case.sample.taken, case.sample.white_cell_count) == (date(2026, 3, 1), 7.5)
+    shown = [p.result for p in app.session_state["wbc_desk"].pictures.values()]
+    assert [a.cells for a in case.analyses] == [a.cells for a in shown]
+    assert case.fields[0].models.keys() == {"detector", "wbc"}
+    kept = load_image(get_database(), case.fields[0].id).pixels
+    assert (kept == read_image(slides[0][1], slides[0][0]).pixels).all()
+    assert any("2 of 2 saved" in m.value for m in app.markdown)
+
+
+def test_saved_pictures_are_not_saved_twice_and_later_ones_join_the_sample(slides):
+    app = save(with_form(opened(WBC, slides[0])))
+    assert not any(b.key == "wbc_save_now" for b in app.button)
+    assert any("nothing left to save" in i.value for i in app.info)
+    upload(app, slides[1])
+    (sample_id,) = (case.sample.id for case in stored("P-1"))
+    patient = find_patient(get_database(), "P-1")
+    assert patient is not None
+    app.selectbox(key=f"wbc_save_P-1_sample_{patient.id}").select_index(1).run()
+    save(app)
+    (case,) = stored("P-1")
+    assert case.sample.id == sample_id
+    assert [a.file for a in case.analyses] == [slides[0][0], slides[1][0]]
+
+
+def test_several_patients_are_saved_by_one_click(slides):
+    app = opened(WBC, slides[0], patient="A")
+    app.text_input(key="wbc_patient").set_value("B").run()
+    upload(app, slides[1])
+    app.selectbox(key="wbc_chosen").select("All 2 patients").run()
+    save(with_form(app))
+    for identifier, slide in (("A", slides[0]), ("B", slides[1])):
+        (case,) = stored(identifier)
+        assert [a.file for a in case.analyses] == [slide[0]]
+
+
+def test_a_patient_without_a_name_needs_an_identifier(slides):
+    app = with_form(opened(WBC, slides[0], patient=""))
+    assert app.button(key="wbc_save_now").disabled
+    app.text_input(key="wbc_save_Unnamed_typed").set_value("P-9").run()
+    save(app)
+    assert len(stored("P-9")) == 1
+
+
+def test_an_existing_patient_is_found_by_name_and_signed_samples_are_not_offered(slides):
+    database = get_database()
+    person = person_of(database)
+    patient = create_patient(database, person, PatientDetails("X-17", "Åsa Öst"))
+    sample = save_sample(database, person, patient.id, SampleDetails(date(2026, 1, 1)))
+    sign(database, person, mark_reviewed(database, person, sample))
+    app = with_form(opened(WBC, slides[0], patient="öst"))
+    app.selectbox(key="wbc_save_öst_patient_öst").select_index(1).run()
+    assert app.selectbox(key=f"wbc_save_öst_sample_{patient.id}").options == ["New sample"]
+    save(app)
+    assert search_patients(database, "").total == 1
+    assert len(stored("X-17")) == 2
+
+
+def test_refused_and_broken_files_are_left_out_and_said_so(slides):
+    grey = made_grey()
+    app = with_form(opened(WBC, slides[0], ("grey.png", grey), ("notes.jpg", b"no picture")))
+    assert any("1 refused, 1 not read" in c.value for c in app.caption)
+    save(app)
+    (case,) = stored("P-1")
+    assert [a.file for a in case.analyses] == [slides[0][0]]
+
+
+def made_grey() -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (400, 300), (190, 190, 190)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_what_cannot_be_kept_in_memory_is_analysed_and_not_saved(slides, monkeypatch):
+    monkeypatch.setattr(desk_module, "MOST_BYTES", len(slides[0][1]))
+    app = with_form(opened(WBC, *slides[:2]))
+    assert any("1 picture is analysed" in w.value for w in app.warning)
+    save(app)
+    (case,) = stored("P-1")
+    assert [a.file for a in case.analyses] == [slides[0][0]]
+
+
+def test_a_graded_field_is_saved_with_its_class_and_its_cells(slides):
+    app = save(with_form(opened(STAGE, slides[0]), "stage"), "stage")
+    (case,) = stored("P-1")
+    (field,) = case.fields
+    (graded,) = app.session_state["stage_desk"].pictures.values()
+    assert field.stage is not None
+    assert field.stage.stage == graded.result.stage
+    assert field.models.keys() == {"detector", "wbc", "all_stage"}
+    assert field.analysis.white_cells()
+
+
+def test_a_store_that_cannot_be_opened_is_a_sentence_and_the_page_goes_on(slides, monkeypatch):
+    app = opened(WBC, slides[0])
+    monkeypatch.setenv("LEUKOSCOPE_STORE", "/proc/nowhere")
+    get_settings.cache_clear()
+    get_database.cache_clear()
+    with_form(app)
+    assert any("cannot be reached" in e.value for e in app.error)
+    assert any(s.value == "Download" for s in app.subheader)
+
+
+def test_a_viewer_is_told_what_is_missing(slides, monkeypatch):
+    monkeypatch.setenv("LEUKOSCOPE_ADMINS", '["ada@lab"]')
+    monkeypatch.setenv("LEUKOSCOPE_ADMIT_NEWCOMERS", "true")
+    app = with_form(opened(WBC, slides[0]))
+    assert any("needs the role reviewer" in e.value for e in app.error)
+    assert not any(b.key == "wbc_save_now" for b in app.button)
