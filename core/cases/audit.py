@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.cases.database import Database, get_database
+from core.cases.records import Page
 from core.cases.tables import AuditRow
 
+PAGE = 50
 BEGINNING = 64 * "0"
 """What the first entry has for the hash before it."""
 
@@ -28,10 +30,13 @@ BEGINNING = 64 * "0"
 class Entry:
     """What somebody did."""
 
+    number: int
     at: datetime
     """UTC."""
     person: str
     action: str
+    patient_id: int | None
+    sample_id: int | None
     details: Mapping[str, Any]
 
 
@@ -82,7 +87,17 @@ def history(database: Database, sample_id: int) -> tuple[Entry, ...]:
         rows = session.scalars(
             select(AuditRow).where(AuditRow.sample_id == sample_id).order_by(AuditRow.id)
         )
-        return tuple(Entry(row.at, row.person, row.action, row.details) for row in rows)
+        return tuple(map(_entry, rows))
+
+
+def latest(database: Database, *, offset: int = 0, limit: int = PAGE) -> Page[Entry]:
+    """Return a page of the whole trail, last things first."""
+    with database.reading() as session:
+        total = session.scalar(select(func.count()).select_from(AuditRow)) or 0
+        rows = session.scalars(
+            select(AuditRow).order_by(AuditRow.id.desc()).offset(offset).limit(limit)
+        )
+        return Page(tuple(map(_entry, rows)), total)
 
 
 def verify(database: Database) -> Verification:
@@ -98,6 +113,18 @@ def verify(database: Database) -> Verification:
                 return Verification(number, previous, broken=number + 1)
             number, previous = entry.id, entry.hash
     return Verification(number, previous, broken=None)
+
+
+def _entry(row: AuditRow) -> Entry:
+    return Entry(
+        number=row.id,
+        at=row.at,
+        person=row.person,
+        action=row.action,
+        patient_id=row.patient_id,
+        sample_id=row.sample_id,
+        details=row.details,
+    )
 
 
 def _hash(entry: AuditRow) -> str:

@@ -10,6 +10,7 @@ from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSu
 from core.cases.rows import patient_of, sample_of
 from core.cases.tables import CellRow, FieldRow, PatientRow, SampleRow
 from core.errors import NotFoundError
+from core.results import StageResult
 from core.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
@@ -80,6 +81,21 @@ def patient_history(
             )
             for row, fields in samples
         )
+
+
+def patient_stages(database: Database, patient_id: int) -> dict[int, tuple[StageResult, ...]]:
+    """Return the ALL classes of a patient's graded fields by sample id, the first taken first."""
+    found: defaultdict[int, list[StageResult]] = defaultdict(list)
+    with database.reading() as session:
+        rows = session.execute(
+            select(FieldRow.sample_id, FieldRow.stage)
+            .join(SampleRow, SampleRow.id == FieldRow.sample_id)
+            .where(SampleRow.patient_id == patient_id, FieldRow.stage.is_not(None))
+            .order_by(SampleRow.taken, SampleRow.id, FieldRow.id)
+        )
+        for sample_id, stage in rows:
+            found[sample_id].append(StageResult(**stage))
+    return {sample_id: tuple(stages) for sample_id, stages in found.items()}
 
 
 def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None, int]]:

@@ -41,6 +41,7 @@ def field_row(sample_id: int, new: NewField, picture: str) -> FieldRow:
         micrometres_per_pixel=found.scale.micrometres_per_pixel if found.scale else None,
         scale_source=found.scale.source if found.scale else None,
         refused=found.refused,
+        overruled=found.overruled,
         seconds=found.seconds,
         models=dict(new.models),
         stage=_stage_values(new.stage) if new.stage else None,
@@ -112,6 +113,7 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
             cells=(*cells, *rest),
             scale=_scale_of(row),
             refused=row.refused,
+            overruled=row.overruled,
             seconds=row.seconds,
         ),
         cell_ids=(*ids, *(None for _ in rest)),
@@ -151,6 +153,7 @@ def _stage_values(stage: StageResult) -> dict[str, Any]:
         "confidence": stage.confidence,
         "status": stage.status,
         "refused": stage.refused,
+        "overruled": stage.overruled,
     }
 
 

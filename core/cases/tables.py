@@ -133,6 +133,7 @@ class FieldRow(Base):
     micrometres_per_pixel: Mapped[float | None]
     scale_source: Mapped[str | None] = mapped_column(String(32))
     refused: Mapped[str | None] = mapped_column(Text)
+    overruled: Mapped[str | None] = mapped_column(Text)
     seconds: Mapped[float]
     models: Mapped[dict[str, Any]]
     stage: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

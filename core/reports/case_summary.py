@@ -172,6 +172,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
     reviewed = [c for a in case.analyses for _, c in a.white_cells() if c.reviewer]
     reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
     refused = sum(analysis.refused is not None for analysis in case.analyses)
+    overruled = sum(analysis.overruled is not None for analysis in case.analyses)
     entered, corrected = sample.white_cell_count, summary.white_cell_count
     guess = summary.estimate
     known = {
@@ -189,7 +190,9 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         "Estimated from the smear": guess
         and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f}; method ±20-30 %)",
         "Neutrophil-lymphocyte ratio": summary.nlr and ratio_text(summary.nlr),
-        "Fields": f"{len(case.fields)}" + (f", {refused} refused" if refused else ""),
+        "Fields": f"{len(case.fields)}"
+        + (f", {refused} refused" if refused else "")
+        + (f", {overruled} analysed against the input gate" if overruled else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain",
         "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
         "ALL class, suggested": _stages(case),

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DatabaseError
 
-from core.cases.audit import BEGINNING, history, verify
+from core.cases.audit import BEGINNING, history, latest, verify
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails
 from core.cases.review import label_cells
@@ -35,6 +35,17 @@ def test_every_change_is_told_in_one_chain(database, sample):
     assert history(database, sample.id)[1].details == {"reviews": [[1, cell, "basophil"]]}
     found = verify(database)
     assert (found.entries, found.broken) == (3, None)
+
+
+def test_the_trail_is_read_in_pages_last_things_first(database, sample):
+    comment(database, SECOND, sample.id, "Look again.")
+    first, second = latest(database, limit=2), latest(database, offset=2, limit=2)
+    assert [(e.number, e.action) for e in (*first.items, *second.items)] == [
+        (3, "comment"),
+        (2, "create sample"),
+        (1, "create patient"),
+    ]
+    assert (first.total, first.items[0].sample_id) == (3, sample.id)
 
 
 def test_the_chain_of_an_empty_database_is_whole(database):

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from core.cases.listing import patient_history, search_patients
+from core.cases.listing import patient_history, patient_stages, search_patients
 from core.cases.patients import create_patient
 from core.cases.records import MissedCell, PatientDetails, SampleDetails
 from core.cases.review import add_cell, label_cells, undo
@@ -10,7 +10,7 @@ from core.cases.samples import load_case, save_sample
 from core.cases.worklist import queue
 from core.differential import differential, differential_of_counts
 from core.errors import NotFoundError
-from core.results import Box
+from core.results import Box, StageResult
 from core.taxonomy import NOT_A_WHITE_CELL
 from tests.cases.made import REVIEWER, SECOND, new_field, red, white
 
@@ -121,3 +121,29 @@ def test_lists_take_the_same_few_queries_at_every_size(
         read(database)
         taken.append(len(count_queries))
     assert taken == [queries, queries]
+
+
+def test_classes_are_listed_by_sample_with_what_overruled_the_gate(database, patient, images):
+    graded = [
+        StageResult("a.png", "Pre", {"Pre": 0.9}, 0.9, "classified"),
+        StageResult("b.png", "Pro", {"Pro": 0.4}, 0.4, "uncertain", overruled="Too blurred."),
+    ]
+    later, earlier = (
+        save_sample(
+            database,
+            REVIEWER,
+            patient.id,
+            SampleDetails(date(2026, 5, day)),
+            [new_field(images[0], white(), stage=stage), new_field(images[1], white())],
+        )
+        for day, stage in zip((9, 3), graded, strict=True)
+    )
+    found = patient_stages(database, patient.id)
+    assert list(found) == [earlier.id, later.id]
+    for sample, stage in ((later, graded[0]), (earlier, graded[1])):
+        (kept,) = found[sample.id]
+        assert (kept.stage, kept.status, kept.overruled) == (
+            stage.stage,
+            stage.status,
+            stage.overruled,
+        )

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core.cases.audit import verify
-from core.cases.patients import create_patient, delete_patient, update_patient
+from core.cases.patients import create_patient, delete_patient, find_patient, update_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.review import label_cells
 from core.cases.samples import load_case, load_image, save_sample
@@ -26,6 +26,12 @@ def test_identifiers_are_unique_and_entries_checked(database, patient):
             create_patient(database, REVIEWER, wrong)
     with pytest.raises(NotAllowedError):
         create_patient(database, VIEWER, PatientDetails("P-2"))
+
+
+def test_a_patient_is_found_by_the_whole_identifier_only(database, patient):
+    create_patient(database, REVIEWER, PatientDetails("P-10"))
+    assert find_patient(database, " P-1 ") == patient
+    assert find_patient(database, "P") is None
 
 
 def test_patients_are_corrected_but_not_over_another_correction(database, patient):

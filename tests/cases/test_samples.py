@@ -75,6 +75,7 @@ def kept(tmp_path_factory):
             "scale": scales,
             "seconds": st.floats(0, 1e6),
             "refused": st.none() | st.just("No blood cells were found."),
+            "overruled": st.none() | st.just("No blood cells were found."),
         }
     )
 )
