@@ -217,6 +217,7 @@ class QueuedCell:
     cell: Cell
     field_id: int
     file: str
+    micrometres_per_pixel: float | None
     sample: Sample
     patient: Patient
 

@@ -32,7 +32,7 @@ def queue(
     with database.reading() as session:
         total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
         rows = session.execute(
-            select(CellRow, FieldRow.file, SampleRow, PatientRow)
+            select(CellRow, FieldRow.file, FieldRow.micrometres_per_pixel, SampleRow, PatientRow)
             .join(page, page.c.id == CellRow.id)
             .join(FieldRow, FieldRow.id == CellRow.field_id)
             .join(SampleRow, SampleRow.id == FieldRow.sample_id)
@@ -46,10 +46,11 @@ def queue(
                 cell=cell_of(cell),
                 field_id=cell.field_id,
                 file=file,
+                micrometres_per_pixel=scale,
                 sample=sample_of(sample),
                 patient=patient_of(patient),
             )
-            for cell, file, sample, patient in rows
+            for cell, file, scale, sample, patient in rows
         )
     return Page(items, total)
 
