@@ -1,5 +1,142 @@
-"""Review: white cells that wait for a person, the least sure first."""
+"""Review: white cells that wait for a person, the least sure first; then the signature."""
 
+import streamlit as st
+
+from core.cases.listing import patient_history, search_patients
+from core.cases.records import Case, QueueFilter
+from core.cases.samples import load_case
+from core.differential import differential
+from core.reports.charts import patients_figure
 from pages import shared
+from pages.case_parts import (
+    errors_shown,
+    number_in_address,
+    open_cases,
+    sample_line,
+    sample_link,
+    sample_name,
+)
+from pages.review_agreement import show_agreement, show_site_profile
+from pages.review_field import show_fields
+from pages.review_gallery import show_gallery
+from pages.review_link import show_linked_case
+from pages.review_queue import show_queue
+from pages.review_session import ReviewSession, open_session, show_problem, undo_button
+from pages.review_sign import show_signing
 
-shared.header("Review", "White cells that wait for a reviewer, the least sure first.")
+LISTED_PATIENTS = 200
+QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT = "Queue", "Gallery", "Fields", "Sign", "Agreement"
+
+
+def choose_scope(session: ReviewSession) -> QueueFilter:
+    """Let the reader choose a patient and a sample, or none; both stand in the address."""
+    database, sample_id = session.database, number_in_address("sample")
+    patient_id = number_in_address("patient")
+    with errors_shown(end_page=True):
+        if sample_id is not None:
+            patient_id = load_case(database, sample_id).patient.id
+        listed = [item.patient for item in search_patients(database, limit=LISTED_PATIENTS).items]
+        samples = ()
+        if patient_id is not None:
+            patient, samples = patient_history(database, patient_id)
+            listed = [patient, *(p for p in listed if p.id != patient.id)]
+    names = {p.id: f"{p.identifier} · {p.name}" if p.name else p.identifier for p in listed}
+
+    def go(name: str, key: str) -> None:
+        chosen = st.session_state[key]
+        st.query_params.pop("sample", None)
+        if name == "patient":
+            st.query_params.pop("patient", None)
+        if chosen is not None:
+            st.query_params[name] = str(chosen)
+        elif name == "sample":
+            st.query_params["patient"] = str(patient_id)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for name, label, options, chosen in (
+            ("patient", "Patient", names, patient_id),
+            ("sample", "Sample", {s.sample.id: sample_name(s.sample) for s in samples}, sample_id),
+        ):
+            # A key for each choice: the address decides what is chosen, not an earlier visit.
+            key = f"review_{name}_{patient_id}_{sample_id}"
+            st.selectbox(
+                label,
+                list(options),
+                index=list(options).index(chosen) if chosen in options else None,
+                format_func=options.__getitem__,
+                placeholder=f"All {name}s",
+                key=key,
+                on_change=go,
+                args=(name, key),
+                disabled=not options,
+                width=280,
+            )
+    return QueueFilter(patient_id=patient_id, sample_id=sample_id)
+
+
+def show_strip(case: Case) -> None:
+    """Show the differential as it is now."""
+    counted = differential(case.analyses)
+    if counted.total:
+        figure = patients_figure({case.patient.identifier: counted}, shared.shown_width(900))
+        st.plotly_chart(
+            figure,
+            key="review_strip",
+            config={"displayModeBar": False},
+            alt="Share of each white cell type in this sample",
+        )
+    if counted.uncertain:
+        st.caption(f"{counted.uncertain} uncertain cells are held out of the percentages.")
+
+
+@st.fragment
+def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
+    """Show a sample; what is changed here counts at once, without a new page."""
+    show_problem(session)
+    with errors_shown(end_page=True):
+        case = load_case(session.database, sample_id)
+    session.saw(case.sample)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        sample_link(sample_id, f"{case.patient.identifier}, {sample_name(case.sample)}")
+        st.markdown(sample_line(case.sample))
+        if view in (GALLERY, FIELDS):
+            undo_button(session)
+    if view == SIGN:
+        show_signing(session, case)
+        return
+    show_strip(case)
+    (show_gallery if view == GALLERY else show_fields)(session, case)
+
+
+shared.header(
+    "Review",
+    "White cells that the model is not sure of wait here for a person. What a reviewer names "
+    "counts before what the model says, everywhere.",
+)
+if token := st.query_params.get("link"):
+    from core.cases.database import get_database
+
+    with errors_shown(end_page=True):
+        opened = get_database()
+    show_linked_case(opened, token)
+    st.stop()
+session = open_session(*open_cases())
+scope = choose_scope(session)
+views = [QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT] if scope.sample_id else [QUEUE, AGREEMENT]
+view = st.segmented_control(
+    "View",
+    views,
+    default=QUEUE,
+    required=True,
+    key="view" if scope.sample_id else "view_all",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+if view == QUEUE:
+    show_queue(session, scope)
+elif view == AGREEMENT:
+    show_problem(session)
+    show_agreement(session, scope.sample_id)
+    show_site_profile(session)
+elif scope.sample_id:
+    show_sample(session, scope.sample_id, view)

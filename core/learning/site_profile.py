@@ -14,7 +14,7 @@ from core.cases.samples import load_image
 from core.errors import ProfileError
 from core.inference.classifier import Classifier, Subject
 from core.inference.profile import SiteProfile, profile_path
-from core.learning.adapt import LEAST_CELLS, SiteCells, adapt, next_version
+from core.learning.adapt import LEAST_CELLS, SiteCells, adapt, next_version, save_profile
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES
 
@@ -69,6 +69,19 @@ def learn_profile(
         uncertain=classifier.uncertain,
         version=next_version(named_profile_path(name, settings)),
     )
+
+
+def keep_profile(profile: SiteProfile, settings: Settings | None = None) -> Path:
+    """Write a profile to the store and return where it lies. Raises ProfileError."""
+    path = named_profile_path(profile.name, settings)
+    try:
+        save_profile(profile, path)
+    except OSError as error:
+        raise ProfileError(
+            "The profile could not be written to the store. Check the free space and the rights "
+            "of the store folder."
+        ) from error
+    return path
 
 
 def default_name() -> str:

@@ -1,0 +1,188 @@
+"""How well the model and reviewers agree, and what a site can learn from that."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.agreement import Agreement, agreement
+from core.cases.people import people
+from core.cases.references import named_counts
+from core.cases.worklist import Pairs, model_agreement, reviewer_agreement
+from core.inference.analyzer import get_analyzer
+from core.inference.profile import SiteProfile
+from core.learning.adapt import LEAST_CELLS
+from core.learning.site_profile import (
+    MOST_CELLS,
+    default_name,
+    keep_profile,
+    learn_profile,
+    types_to_learn,
+)
+from core.reports.agreement_chart import agreement_figure
+from core.taxonomy import CELL_TYPES
+from pages.case_parts import errors_shown
+from pages.review_session import ReviewSession
+from pages.shared import plain
+
+PROFILE = "review_profile"
+MODEL = "The model"
+
+
+def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
+    """Compare the model with the reviewers, and two reviewers with one another."""
+    with errors_shown(end_page=True):
+        everybody = [person.name for person in people(session.database)]
+        left, right = st.columns(2, gap="large")
+        with left:
+            st.subheader("Model and reviewer")
+            where = "of this sample" if sample_id else "of all samples"
+            st.caption(f"Reviewed cells {where} that the model had found.")
+            _show(model_agreement(session.database, sample_id), MODEL, "Reviewer", "model")
+        with right:
+            st.subheader("Two reviewers")
+            if len(everybody) < 2:
+                st.info(
+                    "Only one person uses this server. Two reviewers are compared where both "
+                    "have named the same cells.",
+                    icon=":material/group:",
+                )
+                return
+            st.caption("Cells of all samples that both have named, by their last label.")
+            first, second = st.columns(2)
+            one = first.selectbox("First", everybody, key="review_first")
+            others = [name for name in everybody if name != one]
+            other = second.selectbox("Second", others, key="review_second")
+            _show(reviewer_agreement(session.database, one, other), one, other, "reviewers")
+
+
+def _show(pairs: Pairs, first: str, second: str, key: str) -> None:
+    compared = agreement(pair for pair, number in pairs.items() for _ in range(number))
+    if not compared.total:
+        st.info("No cell was read by both.", icon=":material/grid_on:")
+        return
+    _show_figures(compared)
+    st.plotly_chart(
+        agreement_figure(compared, first, second, dark=st.context.theme.type == "dark"),
+        key=f"review_matrix_{key}",
+        config={"displayModeBar": False},
+        alt=f"Labels of {first} down, of {second} across",
+    )
+
+
+def _show_figures(compared: Agreement) -> None:
+    share, kappa = compared.share, compared.kappa
+    with st.grid(3, min_column_width=120):
+        st.metric("Cells", f"{compared.total:,}", border=True, height="stretch")
+        st.metric(
+            "Agreement",
+            f"{share.value:.1f} %",
+            f"{share.low:.1f}-{share.high:.1f}",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help="Cells that both call the same, with exact 95 % limits.",
+        )
+        st.metric(
+            "Kappa",
+            f"{kappa.value:.2f}" if kappa else "none",
+            f"{kappa.low:.2f}-{kappa.high:.2f}" if kappa else None,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+            help="Cohen's kappa with 95 % limits: 1 is full agreement, 0 what chance gives. None "
+            "where a reading knows one label only.",
+        )
+
+
+def show_site_profile(session: ReviewSession) -> None:
+    """Offer what can be learnt from the reviewed cells; nothing is applied by itself."""
+    st.subheader("Site profile")
+    with errors_shown(end_page=True):
+        counts = named_counts(session.database)
+    types = types_to_learn(counts)
+    if not types:
+        st.info(
+            f"With {LEAST_CELLS} or more reviewed cells of each of two types, the classifier can "
+            f"learn how cells look at this site. Reviewed now: {_listed(counts)}.",
+            icon=":material/school:",
+        )
+        return
+    st.caption(
+        f"Learns from the last {MOST_CELLS} reviewed cells of each type with {LEAST_CELLS} or "
+        f"more: {_listed({key: counts[key] for key in types})}. Only the classifier's last layer "
+        "moves. The shipped model stays as it is, and cases that are stored stay as they are."
+    )
+    barred = session.barred_by_role()
+    name = st.text_input("Name", default_name(), key="review_profile_name", max_chars=60, width=320)
+    st.button(
+        "Try a profile",
+        icon=":material/model_training:",
+        key="review_profile_try",
+        disabled=barred is not None,
+        help=barred,
+        on_click=_learn,
+        args=(session, types, name),
+    )
+    learnt: SiteProfile | None = st.session_state.get(PROFILE)
+    if learnt is not None:
+        _show_profile(session, learnt)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    told = [
+        f"{number} {CELL_TYPES[key].plural.lower()}"
+        for key, number in counts.items()
+        if key in CELL_TYPES
+    ]
+    return ", ".join(told) or "none"
+
+
+def _learn(session: ReviewSession, types: tuple[str, ...], name: str) -> None:
+    st.session_state[PROFILE] = session.attempt(
+        lambda: learn_profile(session.database, get_analyzer().classifier, types, name)
+    )
+
+
+def _show_profile(session: ReviewSession, learnt: SiteProfile) -> None:
+    cells = sum(learnt.cells.values())
+    with st.grid(3, min_column_width=150):
+        st.metric("Cells", cells, border=True, height="stretch")
+        st.metric(
+            "Before",
+            f"{100 * learnt.accuracy_before:.1f} %",
+            border=True,
+            height="stretch",
+            help="Of the reviewed cells, named right by the shipped model.",
+        )
+        st.metric(
+            "After",
+            f"{100 * learnt.accuracy_after:.1f} %",
+            f"{100 * (learnt.accuracy_after - learnt.accuracy_before):+.1f} points",
+            border=True,
+            height="stretch",
+            help="Named right with the profile, each cell left out in turn while it was fitted.",
+        )
+
+    def save() -> None:
+        if session.attempt(lambda: keep_profile(learnt)) is not None:
+            del st.session_state[PROFILE]
+            st.toast(f"{plain(learnt.title)} is saved", icon=":material/check:")
+
+    with st.container(horizontal=True):
+        st.button(
+            f"Save as {learnt.title}",
+            type="primary",
+            icon=":material/save:",
+            key="review_profile_save",
+            on_click=save,
+        )
+        st.button(
+            "Discard",
+            key="review_profile_discard",
+            on_click=lambda: st.session_state.pop(PROFILE, None),
+        )
+    st.caption(
+        f"A saved profile is used only where it is asked for: `--profile {learnt.name}` on the "
+        "command line."
+    )

@@ -1,0 +1,207 @@
+"""One cell under review: the cell, its neighbours, cells to compare with, and the decision."""
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+
+from core.cases.records import QueuedCell
+from core.cases.review import reviews_of
+from core.errors import LeukoscopeError
+from core.reports.cell_groups import label_name
+from core.reports.cell_pictures import AROUND_MICROMETRES, SIDE_MICROMETRES
+from core.results import Cell
+from core.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES
+from pages.case_parts import errors_shown, sample_link, sample_name, state_badge
+from pages.review_pictures import (
+    LARGE,
+    SMALL,
+    cell_attributes,
+    cell_jpeg,
+    evidence_jpeg,
+    reference_cells,
+    surroundings_jpeg,
+)
+from pages.review_session import ReviewSession
+from pages.shared import plain
+
+LIKELIEST = 3
+KEYS: dict[str, str] = {
+    **{key: str((place + 1) % 10) for place, key in enumerate(REVIEW_TYPES)},
+    NOT_A_WHITE_CELL: "X",
+}
+"""A type keeps its key from cell to cell, so that hands can learn it."""
+COMMENT = "review_comment"
+
+
+def show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:
+    """Show a cell and take the decision; `decided` is called after each that was saved."""
+    session.saw(queued.sample)
+    picture, choice = st.columns([1.15, 1], gap="large")
+    with picture, errors_shown():
+        _show_pictures(queued)
+    with choice:
+        _show_state(queued)
+        _show_choice(session, queued, decided)
+    with errors_shown():
+        _show_references(queued)
+    with st.expander("Attributes and history", icon=":material/list_alt:"):
+        _show_details(session, queued)
+
+
+def likeliest(cell: Cell) -> list[tuple[str, float]]:
+    """Return the likeliest types with their calibrated probabilities; none of an added cell."""
+    probabilities = (cell.probabilities or {}).items()
+    return sorted(probabilities, key=lambda item: -item[1])[:LIKELIEST]
+
+
+def _show_pictures(queued: QueuedCell) -> None:
+    box, scale = queued.cell.box, queued.micrometres_per_pixel
+    suggested = _suggested(queued.cell)
+    evidence = suggested is not None and st.toggle(
+        f"Show what speaks for {label_name(suggested).lower()}",
+        key="review_evidence",
+        persist_state="session",
+        help="Yellow: what speaks most for the model's type. It is where the model looked, not "
+        "what makes a cell what it is.",
+    )
+    name = f"Cell {queued.number} of {queued.file}"
+    large, around = st.columns(2)
+    with large:
+        if evidence and suggested:
+            st.image(
+                evidence_jpeg(queued.field_id, box, scale, suggested),
+                width="stretch",
+                caption="What the model saw",
+                alt=f"{name} with the evidence map",
+            )
+        else:
+            st.image(
+                cell_jpeg(queued.field_id, box, scale, LARGE),
+                width="stretch",
+                caption=_sides(SIDE_MICROMETRES, scale),
+                alt=name,
+            )
+    with around:
+        st.image(
+            surroundings_jpeg(queued.field_id, box, scale),
+            width="stretch",
+            caption=_sides(AROUND_MICROMETRES, scale),
+            alt=f"{name} among its neighbours",
+        )
+
+
+def _sides(micrometres: float, scale: float | None) -> str:
+    return f"{micrometres:.0f} µm across" if scale else "Scale unknown: taken for 13.5 µm"
+
+
+def _suggested(cell: Cell) -> str | None:
+    return cell.suggested if cell.reviewer else cell.type
+
+
+def _show_state(queued: QueuedCell) -> None:
+    cell = queued.cell
+    sample_link(queued.sample.id, f"{queued.patient.identifier}, {sample_name(queued.sample)}")
+    badges = {
+        "classified": ":green-badge[:material/check: classified]",
+        "uncertain": ":orange-badge[:material/help: uncertain: held out]",
+        "out_of_scope": ":gray-badge[:material/block: not a white cell]",
+    }
+    line = f"{badges[cell.status]} {state_badge(queued.sample.state)}"
+    if cell.reviewer:
+        label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
+        line += f"  \nNamed **{label_name(label).lower()}** by {plain(cell.reviewer)}"
+    st.markdown(line)
+    st.caption(f"Cell {queued.number} of {plain(queued.file)}")
+
+
+def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:
+    barred = session.why_not(queued.sample)
+    if barred:
+        st.info(plain(barred), icon=":material/lock:")
+
+    def name(label: str) -> None:
+        comment = st.session_state.get(COMMENT, "")
+        if session.name_cells(queued.sample, {queued.id: label}, comment):
+            st.session_state[COMMENT] = ""
+            decided()
+
+    def button(label: str, text: str, type_: str = "secondary", shortcut: str = "") -> None:
+        st.button(
+            text,
+            key=f"review_{'agree' if shortcut else label}",
+            type=type_,
+            shortcut=shortcut or KEYS[label],
+            on_click=partial(name, label),
+            disabled=barred is not None,
+            width="stretch",
+        )
+
+    likely = likeliest(queued.cell)
+    suggested = _suggested(queued.cell)
+    if suggested is not None:
+        button(suggested, f"Agree: {label_name(suggested)}", "primary", "A")
+    if likely:
+        st.caption("Likeliest types, calibrated probability")
+        for key, probability in likely:
+            button(key, f"{label_name(key)} · {100 * probability:.1f} %")
+    st.caption("Other types" if likely else "Types")
+    shown = {key for key, _ in likely}
+    with st.grid(2, min_column_width=170, gap="xsmall"):
+        for key in (*REVIEW_TYPES, NOT_A_WHITE_CELL):
+            if key not in shown:
+                button(key, label_name(key))
+    st.text_input(
+        "Comment, kept with the next decision",
+        key=COMMENT,
+        max_chars=500,
+        placeholder="What speaks for it",
+        disabled=barred is not None,
+    )
+
+
+def _show_references(queued: QueuedCell) -> None:
+    likely = likeliest(queued.cell)[:2]
+    if not likely:
+        return
+    box, scale = queued.cell.box, queued.micrometres_per_pixel
+    own = cell_jpeg(queued.field_id, box, scale, SMALL)
+    st.markdown("**Compare**, all at one scale")
+    for column, (key, _) in zip(st.columns(2), likely, strict=False):
+        with column:
+            pictures, what = reference_cells(key, queued.id)
+            plural = CELL_TYPES[key].plural
+            if not pictures:
+                st.caption(f"{plural}: nobody has named one here, and none is drawn.")
+                continue
+            st.caption(f"This cell, then {plural.lower()} {what}. {CELL_TYPES[key].description}")
+            names = ["This cell", *[""] * len(pictures)]
+            alts = ["The cell under review", *[f"{CELL_TYPES[key].name}, {what}"] * len(pictures)]
+            st.image([own, *pictures], caption=names, width=92, alt=alts)
+
+
+def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
+    left, right = st.columns(2)
+    with left:
+        try:
+            attributes = cell_attributes(
+                queued.field_id, queued.cell.box, queued.micrometres_per_pixel
+            )
+        except LeukoscopeError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+        else:
+            st.table(
+                {name.replace("_", " ").capitalize(): value for name, value in attributes.items()},
+                border="horizontal",
+            )
+            st.caption("As the model sees them (WBCAtt); nobody has reviewed them.")
+    with right, errors_shown():
+        reviews = reviews_of(session.database, queued.id)
+        if not reviews:
+            st.caption("Nobody has reviewed this cell.")
+        for review in reviews:
+            label = label_name(review.label).lower() if review.label else "label withdrawn"
+            said = f": {plain(review.comment)}" if review.comment else ""
+            st.markdown(
+                f"{review.at:%Y-%m-%d %H:%M} UTC, {plain(review.reviewer)}: **{label}**{said}"
+            )

@@ -1,0 +1,179 @@
+"""All white cells of a case by type: choose several and name them, or drag them to a type."""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pydantic import ValidationError
+
+from core.cases.records import Case
+from core.errors import PictureMissingError
+from core.reports.cell_groups import UNCERTAIN, CaseCell, CellGroup, cell_groups, label_name
+from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from pages.review_components import Moved, gallery_component
+from pages.review_pictures import SMALL, cell_jpeg, data_uri
+from pages.review_session import ReviewSession
+
+MOST_CELLS = 500
+"""Cells that are drawn at a time."""
+TARGETS = (*REVIEW_TYPES, NOT_A_WHITE_CELL)
+
+
+def show_gallery(session: ReviewSession, case: Case) -> None:
+    """Show the cells of a case; what is named counts at once."""
+    groups = cell_groups(case)
+    total = sum(len(group.cells) for group in groups)
+    if not total:
+        st.info("No white cell was found in this case.", icon=":material/search_off:")
+        return
+    shown = _first(groups)
+    if total > MOST_CELLS:
+        st.caption(f"The first {MOST_CELLS} of {total:,} cells, the abnormal types first.")
+    try:
+        pictures = {cell.id: data_uri(_picture(cell)) for _, cells in shown for cell in cells}
+    except PictureMissingError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    barred = session.why_not(case.sample)
+    dragging, table = st.tabs(
+        [":material/drag_indicator: Drag", ":material/checklist: Choose in a table"]
+    )
+    with dragging:
+        gallery_component(
+            f"review_gallery_{case.sample.id}",
+            {
+                "sample": case.sample.id,
+                "version": case.sample.version,
+                "readonly": barred is not None,
+                "groups": [_described(group, cells, pictures) for group, cells in shown],
+            },
+            lambda message: move(session, case, message),
+        )
+    with table:
+        _show_table(session, case, shown, pictures, barred)
+
+
+def move(session: ReviewSession, case: Case, message: Any) -> None:
+    """Name the cells that were dragged, if the message is sound and of this case."""
+    try:
+        moved = Moved.model_validate(message)
+    except ValidationError:
+        return
+    if moved.sample == case.sample.id:
+        # The database refuses what was dragged on an older version than it has.
+        seen = replace(case.sample, version=moved.version)
+        session.name_cells(seen, dict.fromkeys(moved.ids, moved.label))
+
+
+def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[CaseCell, ...]]]:
+    """Return each group with the cells that are drawn of it."""
+    room, first = MOST_CELLS, []
+    for group in groups:
+        cells = group.cells[: max(room, 0)]
+        room -= len(cells)
+        first.append((group, cells))
+    return first
+
+
+def _picture(cell: CaseCell) -> bytes:
+    return cell_jpeg(cell.field_id, cell.cell.box, cell.micrometres_per_pixel, SMALL)
+
+
+def _title(cell: CaseCell) -> str:
+    found = cell.cell
+    suggested = found.suggested if found.reviewer else found.type
+    parts = [cell.label]
+    if suggested:
+        parts.append(f"model: {label_name(suggested).lower()} {100 * found.confidence:.0f} %")
+    if found.reviewer:
+        parts.append(f"named by {found.reviewer}")
+    return ", ".join(parts)
+
+
+def _described(
+    group: CellGroup, cells: tuple[CaseCell, ...], pictures: dict[int, str]
+) -> dict[str, Any]:
+    number = len(group.cells)
+    return {
+        "key": group.key,
+        "name": group.name,
+        "colour": group.colour,
+        "figures": f"{number} · {group.share}" if group.share else str(number),
+        "target": group.key != UNCERTAIN,
+        "cells": [
+            {
+                "id": cell.id,
+                "src": pictures[cell.id],
+                "title": _title(cell),
+                "caption": f"{cell.label} · {100 * cell.cell.confidence:.0f} %"
+                + (" ✓" if cell.cell.reviewer else ""),
+                "uncertain": group.key == UNCERTAIN,
+            }
+            for cell in cells
+        ],
+    }
+
+
+def _show_table(
+    session: ReviewSession,
+    case: Case,
+    shown: list[tuple[CellGroup, tuple[CaseCell, ...]]],
+    pictures: dict[int, str],
+    barred: str | None,
+) -> None:
+    rows = [
+        {
+            "picture": pictures[cell.id],
+            "cell": cell.label,
+            "counts as": group.name,
+            "model": label_name(suggested) if suggested else "",
+            "confidence": 100 * cell.cell.confidence,
+            "reviewer": cell.cell.reviewer or "",
+            "id": cell.id,
+        }
+        for group, cells in shown
+        for cell in cells
+        for suggested in (cell.cell.suggested if cell.cell.reviewer else cell.cell.type,)
+    ]
+    frame = pd.DataFrame(rows)
+    # Its rows stand for cells only as long as the sample is this version of itself.
+    key = f"review_table_{case.sample.id}_{case.sample.version}"
+    chosen = st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        row_height=56,
+        height=420,
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_order=["picture", "cell", "counts as", "model", "confidence", "reviewer"],
+        column_config={
+            "picture": st.column_config.ImageColumn("Picture", width="small"),
+            "cell": st.column_config.TextColumn("Cell", help="Field and number"),
+            "counts as": "Counts as",
+            "model": "Model",
+            "confidence": st.column_config.NumberColumn("Confidence, %", format="%.1f"),
+            "reviewer": "Reviewer",
+        },
+        alt="A row for each white cell: picture, number, type, model's type and reviewer",
+    )["selection"]["rows"]
+    ids = [int(frame["id"].iloc[row]) for row in chosen]
+    label = st.segmented_control(
+        "Name the chosen cells",
+        TARGETS,
+        format_func=label_name,
+        key="review_table_label",
+        wrap=True,
+        disabled=barred is not None,
+    )
+    st.button(
+        f"Apply to {len(ids)} cells" if len(ids) != 1 else "Apply to 1 cell",
+        key="review_apply",
+        type="primary",
+        icon=":material/done_all:",
+        disabled=barred is not None or not ids or label is None,
+        on_click=session.name_cells,
+        args=(case.sample, dict.fromkeys(ids, label)),
+        help=barred,
+    )
