@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import get_args
 
 import streamlit as st
 
 from core.cases.database import Database, get_database
 from core.cases.people import LOCAL_PERSON, person_of
-from core.cases.records import CaseState, Person, Sample
+from core.cases.records import CaseState, Material, Person, Sample, SampleDetails
+from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
 from core.errors import LeukoscopeError
 from core.reports.case_summary import MATERIAL_NAMES
 from pages.shared import plain
@@ -90,6 +92,32 @@ def sample_line(sample: Sample) -> str:
     if sample.white_cell_count is not None:
         parts.append(f"white cells {sample.white_cell_count:g} × 10⁹/L")
     return f"{' · '.join(parts)} {state_badge(sample.state)}"
+
+
+def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
+    """Draw the inputs of a sample, filled with what was seen; return what is entered."""
+    materials = get_args(Material)
+    taken = st.date_input(
+        "Taken", seen.taken if seen else "today", key=f"{key}_taken", format="YYYY-MM-DD"
+    )
+    material: Material = st.selectbox(
+        "Material",
+        materials,
+        materials.index(seen.material) if seen else 0,
+        format_func=lambda name: MATERIAL_NAMES[name],
+        key=f"{key}_material",
+    )
+    white_cells = st.number_input(
+        "White cell count, 10⁹/L (optional)",
+        min_value=0.0,
+        max_value=HIGHEST_WHITE_CELL_COUNT,
+        value=seen.white_cell_count if seen else None,
+        step=0.1,
+        key=f"{key}_white_cells",
+        placeholder="Not known",
+        help="From a counter. Absolute counts need it.",
+    )
+    return SampleDetails(taken, material, white_cells)
 
 
 def patient_link(patient_id: int, label: str) -> None:

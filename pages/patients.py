@@ -1,5 +1,129 @@
-"""Patients."""
+"""Patients: stored cases, a patient over time, one sample with its fields and reports."""
 
+from math import ceil
+
+import streamlit as st
+
+from core.cases.database import Database
+from core.cases.listing import PAGE, patient_history, patient_stages, search_patients
+from core.cases.records import ListedPatient, Person
+from core.cases.samples import load_case
 from pages import shared
+from pages.case_parts import (
+    STATE_NAMES,
+    errors_shown,
+    number_in_address,
+    open_cases,
+    patient_link,
+    state_badge,
+)
+from pages.patients_edit import add_patient, edit_patient, edit_sample, offer_deletion
+from pages.patients_over_time import show_history
+from pages.patients_sample import show_sample
 
-shared.header("Patients", "")
+ANY = "any state"
+
+
+def show_list(database: Database, person: Person) -> None:
+    """Show the patients page by page, those sampled last first."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input(
+            "Search",
+            key="search",
+            bind="query-params",
+            placeholder="Identifier or name",
+            icon=":material/search:",
+            width=320,
+        )
+        state = st.selectbox(
+            "Last sample", [ANY, *STATE_NAMES], key="state", bind="query-params", width=180
+        )
+    wanted = None if state == ANY else state
+    found = search_patients(database, text, state=wanted)
+    listing = st.container(gap="xsmall")
+    pages = ceil(found.total / PAGE)
+    if pages > 1:
+        page = min(st.pagination(pages, key="page", bind="query-params"), pages)
+        if page > 1:
+            found = search_patients(database, text, state=wanted, offset=PAGE * (page - 1))
+    with listing:
+        if found.total:
+            st.caption("1 patient" if found.total == 1 else f"{found.total:,} patients")
+        elif text or wanted:
+            st.info("No patient fits. Change the search.", icon=":material/search_off:")
+        else:
+            show_empty()
+        for line in found.items:
+            show_line(line)
+    add_patient(database, person)
+
+
+def show_empty() -> None:
+    """Say how cases come here."""
+    st.info(
+        "No patients are stored yet. Count a smear, then open **Save to a patient** below its "
+        "results.",
+        icon=":material/folder_open:",
+    )
+    st.page_link(
+        "pages/wbc_count.py",
+        label="Count white cells in your fields",
+        icon=":material/blur_circular:",
+    )
+
+
+def show_line(line: ListedPatient) -> None:
+    """Show one patient of the list with the last sample."""
+    patient, last = line.patient, line.last
+    born = f"born {patient.birth_year}" if patient.birth_year else None
+    facts = [shared.plain(patient.name) if patient.name else None, patient.sex, born]
+    facts.append(f"last sample {last.taken:%Y-%m-%d}" if last else "no samples")
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        patient_link(patient.id, patient.identifier)
+        st.markdown(" · ".join(fact for fact in facts if fact), width="content")
+        if last:
+            st.markdown(state_badge(last.state), width="content")
+
+
+def back_to_list() -> None:
+    """Link to the list."""
+    st.page_link("pages/patients.py", label="All patients", icon=":material/arrow_back:")
+
+
+def show_patient(database: Database, person: Person, patient_id: int) -> None:
+    """Show one patient with all samples."""
+    back_to_list()
+    with errors_shown(end_page=True):
+        patient, samples = patient_history(database, patient_id)
+        stages = patient_stages(database, patient_id)
+    show_history(patient, samples, stages)
+    edit_patient(database, person, patient)
+    offer_deletion(database, person, patient, len(samples))
+
+
+def show_case(database: Database, person: Person, sample_id: int) -> None:
+    """Show one sample."""
+    with st.container(horizontal=True):
+        back_to_list()
+        crumb = st.container(width="content")
+    with errors_shown(end_page=True):
+        case = load_case(database, sample_id)
+    with crumb:
+        patient_link(case.patient.id, case.patient.identifier)
+    show_sample(database, case)
+    edit_sample(database, person, case.sample)
+
+
+shared.header(
+    "Patients",
+    "Stored cases: what was counted, how it changes over time, and the reports of each sample.",
+)
+database, person = open_cases()
+sample_id, patient_id = number_in_address("sample"), number_in_address("patient")
+with errors_shown():
+    if sample_id is not None:
+        show_case(database, person, sample_id)
+    elif patient_id is not None:
+        show_patient(database, person, patient_id)
+    else:
+        show_list(database, person)

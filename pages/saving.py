@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import streamlit as st
 
@@ -10,24 +9,16 @@ from core.cases.database import Database, get_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.patients import create_patient, find_patient
 from core.cases.people import require
-from core.cases.records import (
-    Material,
-    NewField,
-    Patient,
-    PatientDetails,
-    Person,
-    Sample,
-    SampleDetails,
-)
-from core.cases.samples import HIGHEST_WHITE_CELL_COUNT, add_fields, save_sample
+from core.cases.records import NewField, Patient, PatientDetails, Person, Sample, SampleDetails
+from core.cases.samples import add_fields, save_sample
 from core.imaging.read import read_image
 from core.inference.analyzer import get_analyzer
-from core.reports.case_summary import MATERIAL_NAMES
 from core.results import FieldAnalysis, FieldImage, StageResult
 from pages.case_parts import (
     current_person,
     errors_shown,
     review_link,
+    sample_inputs,
     sample_link,
     sample_name,
     sign_in_button,
@@ -154,7 +145,7 @@ def _choose_target(key: str, patient: str, pictures: list[Picture], database: Da
                 help="Existing patients are searched by identifier and name.",
             ).strip()
             chosen = _choose_patient(key, typed, database) if typed else None
-            sample = _choose_sample(key, chosen, database) or _enter_details(key)
+            sample = _choose_sample(key, chosen, database) or sample_inputs(key)
     return _Target(pictures, chosen.identifier if chosen else typed, chosen, sample)
 
 
@@ -200,24 +191,6 @@ def _choose_sample(key: str, patient: Patient | None, database: Database) -> Sam
         disabled=not found,
     )
     return None if chosen is None else found[chosen].sample
-
-
-def _enter_details(key: str) -> SampleDetails:
-    taken = st.date_input("Taken", key=f"{key}_taken", format="YYYY-MM-DD")
-    material: Material = st.selectbox(
-        "Material", get_args(Material), format_func=MATERIAL_NAMES.get, key=f"{key}_material"
-    )
-    white_cells = st.number_input(
-        "White cell count, 10⁹/L (optional)",
-        min_value=0.0,
-        max_value=HIGHEST_WHITE_CELL_COUNT,
-        value=None,
-        step=0.1,
-        key=f"{key}_white_cells",
-        placeholder="Not known",
-        help="From a counter. Absolute counts need it.",
-    )
-    return SampleDetails(taken, material, white_cells)
 
 
 def _save(database: Database, person: Person, target: _Target) -> None:

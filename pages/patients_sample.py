@@ -1,0 +1,245 @@
+"""One stored sample: flags, differential, fields with their cells, reports, history."""
+
+import streamlit as st
+
+from core.cases.audit import history
+from core.cases.database import Database
+from core.cases.records import Case, SampleField
+from core.flags import Severity
+from core.reports.case_summary import CaseSummary, differential_frame, facts, summarise
+from core.reports.charts import differential_figure, probabilities_figure
+from core.reports.picture_charts import field_figure
+from core.results import Cell
+from core.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
+from pages import shared
+from pages.case_parts import errors_shown, review_link, sample_name, state_badge
+from pages.patients_reports import report_files
+from pages.review_pictures import SMALL, cell_jpeg, field_jpeg
+from pages.review_sign import show_comments
+
+_FLAG_MARKS: dict[Severity, str] = {
+    "review": ":red-badge[:material/priority_high: review]",
+    "warning": ":orange-badge[:material/warning: warning]",
+    "note": ":gray-badge[:material/info: note]",
+}
+
+
+def show_sample(database: Database, case: Case) -> None:
+    """Show a stored sample."""
+    with errors_shown(end_page=True):
+        summary = summarise(case)
+    sample = case.sample
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(sample_name(sample), width="content")
+        st.markdown(state_badge(sample.state), width="content")
+        review_link(sample.id, "Review and sign")
+    left, right = st.columns([1, 1.2], gap="large")
+    with left:
+        known = {name: shared.plain(value) for name, value in facts(summary).items()}
+        st.table(known, border="horizontal")
+    with right:
+        show_flags(summary)
+    show_differential(summary)
+    show_fields(case)
+    show_downloads(database, summary)
+    show_record(database, case)
+
+
+def show_flags(summary: CaseSummary) -> None:
+    """List what deserves a second look."""
+    st.markdown("**Flags**")
+    if not summary.flags:
+        st.caption("None.")
+    for flag in summary.flags:
+        st.markdown(f"{_FLAG_MARKS[flag.severity]} {shared.plain(flag.sentence)}")
+
+
+def show_differential(summary: CaseSummary) -> None:
+    """Show shares and counts with limits beside their ranges."""
+    st.subheader("Differential")
+    if summary.counted.warning:
+        st.warning(summary.counted.warning, icon=":material/warning:")
+    if summary.counted.total == 0:
+        return
+    table, chart = st.columns([1.35, 1])
+    frame = differential_frame(summary)
+    rows = (*summary.rows, *summary.beside)
+    frame["type"] = [row.name if row in summary.rows else f"{row.name}, per 100" for row in rows]
+    frame["range"] = [row.percent_range.text if row.percent_range else "" for row in rows]
+    frame["absolute_range"] = [
+        row.absolute_range.text if row.absolute_range else "" for row in rows
+    ]
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    columns = {
+        "type": text("Type", pinned=True),
+        "count": number("Cells"),
+        "percent": number("%", format="%.1f"),
+        "low": number("Low", format="%.1f", help="Lower exact 95 % limit, %"),
+        "high": number("High", format="%.1f", help="Upper exact 95 % limit, %"),
+        "range": text("Range, %"),
+    }
+    if summary.white_cell_count is not None:
+        columns |= {
+            "absolute": number("10⁹/L", format="%.2f"),
+            "absolute_low": number("Low", format="%.2f", help="Lower 95 % limit, 10⁹/L"),
+            "absolute_high": number("High", format="%.2f", help="Upper 95 % limit, 10⁹/L"),
+            "absolute_range": text("Range, 10⁹/L"),
+        }
+    with table:
+        st.dataframe(
+            frame,
+            hide_index=True,
+            column_order=list(columns),
+            column_config=columns,
+            alt="Differential with 95 % limits and reference ranges",
+        )
+        whose = f"Ranges: {summary.laboratory}. " if summary.laboratory else ""
+        st.caption(
+            f"{whose}Limits: Clopper-Pearson, sampling error only. Reviewers' labels count first; "
+            f"{summary.counted.uncertain} uncertain cells are held out."
+        )
+    with chart:
+        ranges = {row.key: row.percent_range for row in summary.rows if row.percent_range}
+        st.plotly_chart(
+            differential_figure(summary.counted, ranges),
+            key="sample_differential",
+            config={"displayModeBar": False},
+            alt="Share of each white cell type with 95 % limits over its reference range",
+        )
+
+
+@st.fragment
+def show_fields(case: Case) -> None:
+    """Show one field of the sample with its boxes and cells."""
+    st.subheader("Fields")
+    if not case.fields:
+        st.info("This sample has no fields yet.", icon=":material/folder_open:")
+        return
+    stored = choose_field(case)
+    analysis = stored.analysis
+    with errors_shown():
+        drawing, about = st.columns([2.4, 1])
+        with about:
+            kinds: list[CellKind] = ["wbc"]
+            for kind in ("rbc", "platelet"):
+                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
+                if st.checkbox(label, key=f"sample_{kind}"):
+                    kinds.append(kind)
+            scale = analysis.scale
+            st.table(
+                {
+                    "Size": f"{analysis.width} × {analysis.height} px",
+                    "Scale": f"{scale.micrometres_per_pixel:.3f} µm per px, from the {scale.source}"
+                    if scale
+                    else "unknown",
+                    "Models": ", ".join(f"{name} {v}" for name, v in stored.models.items()),
+                },
+                border="horizontal",
+            )
+            if stored.stage is not None:
+                show_stage(stored)
+        with drawing:
+            if analysis.overruled:
+                st.warning(
+                    analysis.overruled,
+                    title="Analysed against the input gate",
+                    icon=":material/warning:",
+                )
+            shared.picture_chart(
+                field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(720)),
+                "sample_drawing",
+                f"Field {analysis.file} with {len(analysis.white_cells())} white cells boxed",
+            )
+        show_cells(stored)
+
+
+def choose_field(case: Case) -> SampleField:
+    """Let the reader choose a field of the sample."""
+    by_id = {stored.id: stored for stored in case.fields}
+    places = {key: place for place, key in enumerate(by_id, 1)}
+    if len(by_id) == 1:
+        return case.fields[0]
+    chosen = st.selectbox(
+        f"Field (of {len(by_id)})",
+        list(by_id),
+        format_func=lambda key: f"{places[key]} · {by_id[key].analysis.file}",
+        key=f"sample_field_{case.sample.id}",
+        width=420,
+    )
+    return by_id[chosen]
+
+
+def show_stage(stored: SampleField) -> None:
+    """Show the ALL class that the field was given."""
+    stage = stored.stage
+    if stage is None or stage.stage is None:
+        return
+    st.markdown(f"ALL class, {stage.status}: **{STAGES[stage.stage].name}**")
+    st.plotly_chart(
+        probabilities_figure(stage),
+        key="sample_stage",
+        config={"displayModeBar": False},
+        alt="Calibrated probability of each ALL class",
+    )
+
+
+def show_cells(stored: SampleField) -> None:
+    """Show the white cells of a field, each with its label and whose that is."""
+    cells = stored.analysis.white_cells()
+    if not cells:
+        st.caption("No white cells in this field.")
+        return
+    captions = [f"{number} · {_label(cell)}" for number, cell in cells]
+    scale = stored.analysis.scale
+    um_per_px = scale and scale.micrometres_per_pixel
+    pictures = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL) for _, cell in cells]
+    st.image(pictures, caption=captions, width=120, alt=captions)
+    st.caption(
+        "Number as in the drawing; all cells at one scale. R: the reviewer's label; else the "
+        "model's type with its calibrated probability."
+    )
+
+
+def _label(cell: Cell) -> str:
+    if cell.status == "out_of_scope":
+        return "not a white cell" + (" (R)" if cell.reviewer else "")
+    name = REVIEW_TYPES[cell.type].name if cell.type else "undetermined"
+    if cell.reviewer:
+        return f"{name} (R)"
+    doubt = "?" if cell.status == "uncertain" else ""
+    return f"{name}{doubt} {100 * cell.confidence:.0f} %"
+
+
+def show_downloads(database: Database, summary: CaseSummary) -> None:
+    """Offer every report of the sample."""
+    st.subheader("Reports")
+    with st.container(horizontal=True):
+        for report in report_files(database, summary):
+            st.download_button(
+                report.label,
+                report.make,
+                report.file,
+                report.mime,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"sample_{report.file}",
+            )
+    st.caption("All are made from the same numbers as this page.")
+
+
+def show_record(database: Database, case: Case) -> None:
+    """Show comments and what was done with the sample."""
+    show_comments(case)
+    done = st.expander(
+        "History", icon=":material/history:", on_change="rerun", key="sample_history"
+    )
+    if done.open:
+        with done, errors_shown():
+            st.dataframe(
+                [
+                    {"At (UTC)": f"{e.at:%Y-%m-%d %H:%M}", "Who": e.person, "What": e.action}
+                    for e in history(database, case.sample.id)
+                ],
+                hide_index=True,
+                alt="What was done with this sample, first things first",
+            )
