@@ -1,5 +1,187 @@
-"""Settings."""
+"""Settings, for admins: people and roles, reference ranges, what is in force, the audit trail."""
 
+from math import ceil
+from typing import get_args
+
+import pandas as pd
+import streamlit as st
+
+from core.cases import audit
+from core.cases.database import Database
+from core.cases.people import people, require, set_role
+from core.cases.records import Person, Role
+from core.errors import ModelError
+from core.inference.card import MODEL_NAMES, load_card
+from core.ranges import read_table
+from core.settings import Settings, get_settings
 from pages import shared
+from pages.case_parts import errors_shown, open_cases
 
-shared.header("Settings", "")
+
+def show_people(database: Database, admin: Person) -> None:
+    """Show who may do what; give roles and add people."""
+    st.subheader("People and roles")
+    with errors_shown():
+        st.dataframe(
+            [{"Name": person.name, "Role": person.role} for person in people(database)],
+            hide_index=True,
+            width=520,
+            alt="People and their roles",
+        )
+    st.caption(
+        "A viewer reads and comments. A reviewer also saves, labels and signs. An admin also "
+        "deletes patients and gives roles. With single sign-on people are their e-mail addresses; "
+        "without it everybody is `local`."
+    )
+    with st.form("role", width=520):
+        name = st.text_input("Name", key="role_name", help="Somebody new is added.")
+        role: Role = st.segmented_control(
+            "Role", get_args(Role), default="viewer", required=True, key="role_role"
+        )
+        if st.form_submit_button("Give role", type="primary"):
+            with errors_shown():
+                given = set_role(database, admin, name.strip(), role)
+                st.session_state["role_given"] = given
+                st.rerun()
+    if given := st.session_state.pop("role_given", None):
+        st.success(f"{shared.plain(given.name)} is {given.role} now.", icon=":material/check:")
+
+
+def show_ranges(settings: Settings) -> None:
+    """Show the table of reference ranges with its sources."""
+    st.subheader("Reference ranges")
+    with errors_shown():
+        lines = read_table(settings.ranges)
+        table = pd.DataFrame([line.model_dump() for line in lines])
+        st.dataframe(
+            table,
+            hide_index=True,
+            column_config={
+                "laboratory": "Laboratory",
+                "analyte": st.column_config.TextColumn("Analyte", pinned=True),
+                "unit": "Unit",
+                "sex": "Sex",
+                "age_from": st.column_config.NumberColumn("From age, years"),
+                "age_to": st.column_config.NumberColumn("To age, years"),
+                "low": st.column_config.NumberColumn("Low"),
+                "high": st.column_config.NumberColumn("High"),
+                "source": "Source",
+            },
+            alt="Reference ranges with their sources",
+        )
+        used = settings.laboratory or lines[0].laboratory
+        st.caption(
+            f"In force: {shared.plain(used)}. The table is the file {settings.ranges.name}; name "
+            "one of your own with `LEUKOSCOPE_RANGES`. Ranges differ between laboratories and "
+            "populations."
+        )
+
+
+def show_thresholds(settings: Settings) -> None:
+    """Show the versions and thresholds of the models."""
+    st.subheader("Models and thresholds")
+    rows = []
+    for name in MODEL_NAMES:
+        try:
+            card = load_card(name, settings)
+        except ModelError as error:
+            st.error(str(error), icon=":material/error:")
+            continue
+        rows += [
+            {"Model": name, "Version": card.version, "Threshold": key, "Value": value}
+            for key, value in card.thresholds.items()
+        ]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width=620,
+        column_config={"Value": st.column_config.NumberColumn("Value", format="%.3f")},
+        alt="Thresholds of the models",
+    )
+    st.caption("Chosen on validation pictures when a model is made; its card keeps them.")
+
+
+def show_settings(settings: Settings) -> None:
+    """Show every setting with its value; secrets stay hidden."""
+    st.subheader("Settings in force")
+    st.dataframe(
+        [
+            {
+                "Setting": f"LEUKOSCOPE_{name.upper()}",
+                "Value": _shown(getattr(settings, name)),
+                "Meaning": field.description,
+            }
+            for name, field in Settings.model_fields.items()
+        ],
+        hide_index=True,
+        alt="Settings with their values and meaning",
+    )
+    st.caption("Read from the environment or a file `.env` when the server starts.")
+
+
+def _shown(value: object) -> str:
+    if value is None or value == "":
+        return "not set"
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(str, value)))
+    return str(value)
+
+
+def show_audit(database: Database) -> None:
+    """Show what was done, last things first, and check the chain on request."""
+    st.subheader("Audit trail")
+    if st.button("Verify the chain", icon=":material/verified_user:"):
+        with errors_shown():
+            found = audit.verify(database)
+            if found.broken is None:
+                st.success(
+                    f"The audit trail is whole: {found.entries:,} entries. Note their number and "
+                    f"the last hash elsewhere: `{found.last_hash}`",
+                    icon=":material/check:",
+                )
+            else:
+                st.error(
+                    f"The audit trail is broken at entry {found.broken:,}: it is not what was "
+                    "written. Compare with a backup.",
+                    icon=":material/error:",
+                )
+    with errors_shown():
+        found = audit.latest(database)
+        listing = st.container()
+        pages = ceil(found.total / audit.PAGE)
+        page = st.pagination(pages, key="audit_page") if pages > 1 else 1
+        if page > 1:
+            found = audit.latest(database, offset=audit.PAGE * (page - 1))
+        listing.dataframe(
+            [
+                {
+                    "No.": entry.number,
+                    "At (UTC)": f"{entry.at:%Y-%m-%d %H:%M:%S}",
+                    "Who": entry.person,
+                    "What": entry.action,
+                    "Patient": entry.patient_id,
+                    "Sample": entry.sample_id,
+                    "Details": ", ".join(f"{key}: {value}" for key, value in entry.details.items()),
+                }
+                for entry in found.items
+            ],
+            hide_index=True,
+            column_config={"Details": st.column_config.TextColumn("Details", width="large")},
+            alt="Entries of the audit trail, last things first",
+        )
+        st.caption(
+            f"{found.total:,} entries. Patients and samples are named by number only, so that "
+            "entries may stay when a patient is deleted."
+        )
+
+
+shared.header("Settings", "Who may do what, what is in force, and what was done.")
+database, person = open_cases()
+with errors_shown(end_page=True):
+    require(person, "admin")
+settings = get_settings()
+show_people(database, person)
+show_ranges(settings)
+show_thresholds(settings)
+show_settings(settings)
+show_audit(database)

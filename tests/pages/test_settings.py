@@ -1,0 +1,102 @@
+"""The page for admins: roles, ranges, settings in force, the audit trail."""
+
+import pytest
+from sqlalchemy import text
+from streamlit.testing.v1 import AppTest
+
+from core.cases.database import get_database
+from core.cases.patients import create_patient
+from core.cases.people import people, person_of
+from core.cases.records import PatientDetails
+from core.ranges import read_table
+from core.settings import PROJECT_ROOT, Settings, get_settings
+
+
+def opened() -> AppTest:
+    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
+    app.switch_page("pages/settings.py")
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception
+    return app
+
+
+def button(app: AppTest, label: str):
+    return next(b for b in app.button if b.label == label)
+
+
+def tables(app: AppTest) -> dict[str, object]:
+    """Tables by the name of their first column."""
+    return {frame.value.columns[0]: frame.value for frame in app.dataframe}
+
+
+def give_role(app: AppTest, name: str, role: str) -> AppTest:
+    app.text_input(key="role_name").set_value(name)
+    app.get("button_group")[0].set_value(role)
+    return checked(button(app, "Give role").click().run())
+
+
+def test_an_admin_adds_people_but_cannot_be_the_last_to_leave():
+    app = give_role(opened(), "ana@lab", "reviewer")
+    assert [(p.name, p.role) for p in people(get_database())] == [
+        ("ana@lab", "reviewer"),
+        ("local", "admin"),
+    ]
+    assert any("ana@lab is reviewer now" in s.value for s in app.success)
+    app = give_role(opened(), "local", "viewer")
+    assert any("only admin" in e.value for e in app.error)
+    assert person_of(get_database()).role == "admin"
+
+
+@pytest.mark.parametrize("role", ["viewer", "reviewer"])
+def test_others_see_nothing_but_a_sentence(role):
+    database = get_database()
+    person_of(database)
+    with database.writing() as session:
+        session.execute(text("UPDATE people SET role = :role"), {"role": role})
+    app = opened()
+    assert any("needs the role admin" in e.value for e in app.error)
+    assert not app.dataframe
+    assert not app.button
+
+
+def test_ranges_and_settings_are_shown_without_secrets(monkeypatch):
+    secret = "postgresql://user:hidden@nowhere/cases"  # noqa: S105 - made up
+    app = opened()
+    shown = tables(app)
+    assert len(shown["laboratory"]) == len(read_table(get_settings().ranges))
+    assert shown["laboratory"]["source"].str.len().min() > 0
+    assert len(shown["Setting"]) == len(Settings.model_fields)
+    assert shown["Setting"]["Meaning"].notna().all()
+    assert {"detector", "wbc", "all_stage"} == set(shown["Model"]["Model"])
+    monkeypatch.setattr(get_settings(), "database_url", Settings(database_url=secret).database_url)
+    values = tables(checked(app.run()))["Setting"]["Value"]
+    assert not values.str.contains("hidden").any()
+
+
+def test_a_wrong_table_of_ranges_is_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setenv("LEUKOSCOPE_RANGES", str(tmp_path / "none.csv"))
+    get_settings.cache_clear()
+    app = opened()
+    assert any("is missing" in e.value for e in app.error)
+    assert any(s.value == "Audit trail" for s in app.subheader)
+
+
+def test_the_trail_is_shown_and_a_changed_entry_is_found():
+    database = get_database()
+    person = person_of(database)
+    for number in range(60):
+        create_patient(database, person, PatientDetails(f"P-{number}"))
+    app = opened()
+    assert list(tables(app)["No."]["No."])[:2] == [61, 60]
+    app.get("pagination")[0].set_value(2).run()
+    assert list(tables(app)["No."]["No."])[-1] == 1
+    checked(button(app, "Verify the chain").click().run())
+    assert any("whole: 61 entries" in s.value for s in app.success)
+    with database.writing() as session:
+        session.execute(text("DROP TRIGGER audit_no_update"))
+        session.execute(text("UPDATE audit SET person = 'nobody' WHERE id = 7"))
+    checked(button(app, "Verify the chain").click().run())
+    assert any("broken at entry 7" in e.value for e in app.error)
