@@ -1,4 +1,4 @@
-"""The server: the pages, with the models loaded before the first visitor comes.
+"""The server: the pages, with models loaded and the store tidied before the first visitor comes.
 
 `streamlit run asgi.py`, or any ASGI server with `asgi:app`.
 """
@@ -11,7 +11,9 @@ from typing import Any
 import anyio.to_thread
 import streamlit as st
 
-from core.errors import ModelError
+from core.cases.database import get_database
+from core.cases.samples import sweep
+from core.errors import CaseError, ModelError
 from core.inference.analyzer import get_analyzer
 from core.settings import PROJECT_ROOT
 
@@ -20,12 +22,25 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Load the models; without them the pages still open and say what is wrong."""
-    try:
-        await anyio.to_thread.run_sync(get_analyzer)
-    except ModelError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the sentence says all; a traceback adds nothing
+    """Load the models and sweep the store; without them the pages open and say what is wrong."""
+    for task in (get_analyzer, sweep_store):
+        try:
+            await anyio.to_thread.run_sync(task)
+        except (ModelError, CaseError) as error:
+            logger.error("%s", error)  # noqa: TRY400 - the sentence says all
+        except OSError:
+            logger.exception("the store cannot be swept")
     yield {}
+
+
+def sweep_store() -> None:
+    """Remove pictures that a save left behind when it was cut off.
+
+    Raises CaseError, and OSError for a store that is read-only.
+    """
+    removed = sweep(get_database())
+    if removed:
+        logger.warning("%d pictures without a case were removed from the store", removed)
 
 
 app = st.App(PROJECT_ROOT / "streamlit_app.py", lifespan=lifespan)

@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from core.cases.database import get_database
+from core.cases.listing import search_patients
 from core.errors import ModelError
 from core.imaging.examples import made_slides
 from core.imaging.preview import preview_jpeg
@@ -12,6 +14,15 @@ from core.reports.measured import measured_figures
 from core.reports.picture_charts import field_figure
 from core.results import FieldAnalysis
 from pages import shared
+from pages.case_parts import (
+    current_person,
+    errors_shown,
+    patient_link,
+    sample_line,
+    sample_link,
+    sample_name,
+    signed_in,
+)
 
 MODELS = {
     "detector": ("Detector", "Finds white cells, red cells and platelets in a field."),
@@ -19,6 +30,7 @@ MODELS = {
     "all_stage": ("ALL stage", "Grades a field: 4 classes with calibrated probabilities."),
 }
 SHOWN_SLIDE = 1
+LATEST_CASES = 5
 
 
 @st.cache_data(show_spinner=False)
@@ -81,6 +93,28 @@ def show_accuracy() -> None:
     )
 
 
+def show_latest() -> None:
+    """Show the samples taken last, when there are any and the visitor may see them."""
+    if not signed_in():
+        return
+    with errors_shown():
+        database = get_database()
+        current_person(database)
+        latest = [
+            (line.patient, line.last)
+            for line in search_patients(database, limit=LATEST_CASES).items
+            if line.last is not None
+        ]
+        if not latest:
+            return
+        st.subheader("Latest cases")
+        for patient, sample in latest:
+            with st.container(border=True, horizontal=True, vertical_alignment="center"):
+                patient_link(patient.id, patient.identifier)
+                sample_link(sample.id, sample_name(sample))
+                st.markdown(sample_line(sample), width="content")
+
+
 def show_example() -> None:
     """Show one analysed slide."""
     try:
@@ -133,5 +167,6 @@ with left:
 with right:
     show_example()
 
+show_latest()
 show_accuracy()
 show_health()

@@ -157,11 +157,12 @@ def load_image(database: Database, field_id: int) -> FieldImage:
 def sweep(database: Database) -> int:
     """Remove pictures and parts of pictures that no row refers to; return how many files.
 
-    Safe at any time: no other program saves meanwhile.
+    Safe at any time: no other program saves meanwhile. A database without any field sweeps
+    nothing: the folder may be that of another one, whose address was changed by mistake.
     """
     with database.writing() as session:
         used = set(session.scalars(select(FieldRow.picture).distinct()))
-        return database.pictures.remove_all_but(used)
+        return database.pictures.remove_all_but(used) if used else 0
 
 
 def _check(details: SampleDetails) -> None:

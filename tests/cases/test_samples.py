@@ -188,6 +188,14 @@ def test_the_sweep_removes_only_what_nothing_refers_to(database, sample):
     assert sweep(database) == 0
 
 
+def test_an_empty_database_sweeps_no_pictures_of_another(database):
+    stray = database.pictures.path(64 * "a")
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"of another database")
+    assert sweep(database) == 0
+    assert stray.exists()
+
+
 def test_entered_details_are_corrected_and_checked(database, sample):
     changed = update_sample(database, REVIEWER, sample, replace(DETAILS, white_cell_count=None))
     assert (changed.material, changed.white_cell_count) == ("bone_marrow", None)

@@ -240,3 +240,10 @@ def test_a_viewer_reads_and_changes_nothing(database, patient, samples, monkeypa
     app = opened(patient=patient.id)
     assert not {"Save", "Delete for good"} & {b.label for b in app.button}
     assert "Distribution" in texts(app)
+
+
+def test_the_overview_shows_the_latest_cases(patient, samples):
+    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
+    checked(app)
+    assert any(s.value == "Latest cases" for s in app.subheader)
+    assert f"2026\\-04\\-01, sample {samples[1].id}" in links(app)

@@ -1,0 +1,62 @@
+"""The server starts whatever state models and store are in."""
+
+import asyncio
+import logging
+from datetime import date
+
+import pytest
+
+import asgi
+from core.cases.database import get_database
+from core.cases.patients import create_patient
+from core.cases.people import person_of
+from core.cases.records import PatientDetails, SampleDetails
+from core.cases.samples import save_sample
+from core.imaging.examples import made_slides
+from core.imaging.read import read_image
+from core.settings import get_settings
+from tests.cases.made import new_field, white
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """Point the server at an empty store and no models, so that it starts at once."""
+    monkeypatch.setenv("LEUKOSCOPE_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("LEUKOSCOPE_MODELS", str(tmp_path / "models"))
+    monkeypatch.delenv("LEUKOSCOPE_DATABASE_URL", raising=False)
+    get_settings.cache_clear()
+    get_database.cache_clear()
+    yield tmp_path / "store"
+    get_settings.cache_clear()
+    get_database.cache_clear()
+
+
+def start() -> None:
+    async def run() -> None:
+        async with asgi.lifespan(asgi.app):
+            pass
+
+    asyncio.run(run())
+
+
+def test_a_start_sweeps_what_a_cut_off_save_left(store, caplog):
+    database = get_database()
+    person = person_of(database)
+    patient = create_patient(database, person, PatientDetails("P"))
+    name, data = made_slides()[0]
+    field = new_field(read_image(data, name), white())
+    save_sample(database, person, patient.id, SampleDetails(date(2026, 3, 1)), [field])
+    stray = database.pictures.path(64 * "a")
+    stray.parent.mkdir(parents=True, exist_ok=True)
+    stray.write_bytes(b"half a picture")
+    with caplog.at_level(logging.WARNING):
+        start()
+    assert not stray.exists()
+    assert len(list(database.pictures.root.glob("??/*"))) == 1
+    assert "1 pictures without a case" in caplog.text
+
+
+def test_a_store_that_cannot_be_opened_is_logged_and_the_server_starts(store, caplog):
+    store.parent.joinpath("store").write_text("a file, no folder")
+    start()
+    assert "cannot be reached" in caplog.text
