@@ -40,11 +40,10 @@ def show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[], 
     picture, choice = st.columns([1.15, 1], gap="large")
     with picture, errors_shown():
         _show_pictures(queued)
+        _show_references(queued)
     with choice:
         _show_state(queued)
         _show_choice(session, queued, decided)
-    with errors_shown():
-        _show_references(queued)
     with st.expander("Attributes and history", icon=":material/list_alt:"):
         _show_details(session, queued)
 
@@ -167,17 +166,17 @@ def _show_references(queued: QueuedCell) -> None:
     box, scale = queued.cell.box, queued.micrometres_per_pixel
     own = cell_jpeg(queued.field_id, box, scale, SMALL)
     st.markdown("**Compare**, all at one scale")
-    for column, (key, _) in zip(st.columns(2), likely, strict=False):
-        with column:
-            pictures, what = reference_cells(key, queued.id)
-            plural = CELL_TYPES[key].plural
-            if not pictures:
-                st.caption(f"{plural}: nobody has named one here, and none is drawn.")
-                continue
-            st.caption(f"This cell, then {plural.lower()} {what}. {CELL_TYPES[key].description}")
-            names = ["This cell", *[""] * len(pictures)]
-            alts = ["The cell under review", *[f"{CELL_TYPES[key].name}, {what}"] * len(pictures)]
-            st.image([own, *pictures], caption=names, width=92, alt=alts)
+    for key, _ in likely:
+        pictures, what = reference_cells(key, queued.id)
+        name = CELL_TYPES[key].name
+        shown = f"this cell, then cells {what}" if pictures else "no cell here to compare with"
+        st.caption(f"**{name}**: {shown}. {CELL_TYPES[key].description}")
+        if pictures:
+            with st.container(horizontal=True, gap="xsmall"):
+                st.image(own, width=84, alt="The cell under review")
+                st.space("xsmall")
+                for jpeg in pictures:
+                    st.image(jpeg, width=84, alt=f"{name}, {what}")
 
 
 def _show_details(session: ReviewSession, queued: QueuedCell) -> None:

@@ -19,7 +19,7 @@ from core.results import Box, FieldImage
 
 LARGE, SMALL = 480, 128
 """Pixels a side of the cell under review, and of cells in rows and galleries."""
-REFERENCES = 5
+REFERENCES = 4
 _FIELDS, _CELLS = 8, 4000
 
 

@@ -6,7 +6,7 @@ from core.cases.records import Case, Link
 from core.cases.sharing import LINK_DAYS, comment, links, revoke, share
 from core.cases.signing import mark_reviewed, reopen, sign
 from core.settings import get_settings
-from pages.case_parts import errors_shown, sample_line
+from pages.case_parts import errors_shown
 from pages.review_session import ReviewSession
 from pages.shared import plain
 
@@ -28,7 +28,6 @@ def show_signing(session: ReviewSession, case: Case) -> None:
 def _show_state(session: ReviewSession, case: Case) -> None:
     sample, wanted = case.sample, get_settings().signatures
     st.subheader("Signature")
-    st.markdown(sample_line(sample))
     waiting = sum(cell.status == "uncertain" for a in case.analyses for _, cell in a.white_cells())
     for signature in case.signatures:
         st.markdown(
@@ -119,7 +118,7 @@ def _write_comment(session: ReviewSession, case: Case) -> None:
         if said is not None:
             st.session_state[COMMENT] = ""
 
-    st.text_area("Comment", key=COMMENT, max_chars=2000, height=90, label_visibility="collapsed")
+    st.text_area("Your comment", key=COMMENT, max_chars=2000, height=90)
     st.button("Add comment", key="review_add_comment", icon=":material/comment:", on_click=write)
 
 

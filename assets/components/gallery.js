@@ -98,8 +98,10 @@ export default function (component) {
     }
 
     for (const cell of group.cells) {
-      const button = element("button", cell.uncertain ? "cell uncertain" : "cell");
-      button.type = "button";
+      // Not a <button>: Firefox drags none.
+      const button = element("div", cell.uncertain ? "cell uncertain" : "cell");
+      button.setAttribute("role", "button");
+      button.tabIndex = 0;
       button.cellId = cell.id;
       button.draggable = !data.readonly;
       button.title = cell.title;
@@ -108,6 +110,12 @@ export default function (component) {
       image.alt = cell.title;
       button.append(image, element("div", "", cell.caption));
       button.addEventListener("click", (event) => choose(button, event));
+      button.addEventListener("keydown", (event) => {
+        if (event.key === "Enter" || event.key === " ") {
+          event.preventDefault();
+          choose(button, event);
+        }
+      });
       button.addEventListener("dragstart", (event) => {
         if (!chosen.has(cell.id)) {
           chosen.clear();

@@ -29,13 +29,12 @@ def _pixels_per_side(box: Box, micrometres_per_pixel: float | None, side: float)
 def cell_picture(
     pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
 ) -> Pixels:
-    """Return `SIDE_MICROMETRES` around a cell as size x size x 3; no other cell is scaled else.
+    """Return `SIDE_MICROMETRES` around a cell as size x size x 3, grey beyond the picture.
 
     Raises ValueError for a box outside the picture.
     """
-    return crop_square(
-        pixels, box, _pixels_per_side(box, micrometres_per_pixel, SIDE_MICROMETRES), size
-    )
+    side = _pixels_per_side(box, micrometres_per_pixel, SIDE_MICROMETRES)
+    return crop_square(pixels, box, side, size, mirrored=False)
 
 
 def surroundings(
@@ -43,7 +42,7 @@ def surroundings(
 ) -> Pixels:
     """Return `AROUND_MICROMETRES` around a cell as size x size x 3, the cell framed."""
     side = _pixels_per_side(box, micrometres_per_pixel, AROUND_MICROMETRES)
-    drawn = np.ascontiguousarray(crop_square(pixels, box, side, size))
+    drawn = np.ascontiguousarray(crop_square(pixels, box, side, size, mirrored=False))
     half = np.array([box.width, box.height]) / 2 * size / side
     corners = [np.rint(size / 2 + sign * half).astype(int).tolist() for sign in (-1, 1)]
     cv2.rectangle(drawn, *corners, _FRAME, max(2, size // 200), cv2.LINE_AA)

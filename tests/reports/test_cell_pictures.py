@@ -40,6 +40,17 @@ def test_the_cell_is_framed_among_its_neighbours():
     assert ((high + low) / 2).tolist() == pytest.approx([200, 200], abs=3)
 
 
+def test_beyond_the_edge_there_is_nothing_to_mistake_for_a_cell():
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    corner = Box(-10, -10, 20, 20)
+    for picture in (
+        cell_picture(pixels, corner, 0.12, 240),
+        surroundings(pixels, corner, 0.12, 240),
+    ):
+        assert (picture[:100, :100] == picture[0, 0]).all()
+        assert picture[0, 0].tolist() != [0, 0, 0]
+
+
 def test_made_cells_exist_of_common_types_only():
     assert len(made_cells("neutrophil", 64)) > 3
     assert all(picture.shape == (64, 64, 3) for picture in made_cells("lymphocyte", 64))
