@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.settings import PROJECT_ROOT
-from pages.shared import FRAMED
+from pages.shared import FRAMED, plain
 
 ASSETS = PROJECT_ROOT / "assets"
 
@@ -83,4 +83,8 @@ st.set_page_config(
     layout="wide",
 )
 st.session_state[FRAMED] = True
+if st.user.get("is_logged_in"):
+    with st.sidebar:
+        st.caption(f"Signed in: {plain(str(st.user.get('email') or st.user['sub']))}")
+        st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 page.run()

@@ -10,7 +10,7 @@ from core.cases.database import Database, get_database
 from core.cases.people import LOCAL_PERSON, person_of
 from core.cases.records import CaseState, Material, Person, Sample, SampleDetails
 from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
-from core.errors import LeukoscopeError
+from core.errors import LeukoscopeError, UnknownPersonError
 from core.reports.case_summary import MATERIAL_NAMES
 from pages.shared import plain
 
@@ -49,8 +49,10 @@ def current_person(database: Database) -> Person:
 
     Raises UnknownPersonError for somebody who is not let in, StoreUnavailableError.
     """
-    if not st.user.get("is_logged_in"):
+    if "is_logged_in" not in st.user:
         return person_of(database, LOCAL_PERSON)
+    if not signed_in():
+        raise UnknownPersonError("Whoever has not signed in")
     # Some providers let people enter any e-mail address: only a checked one is a name.
     checked = st.user.get("email_verified", True)
     name = st.user.get("email") if checked else None

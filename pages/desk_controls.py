@@ -136,7 +136,9 @@ def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str
     saved = [picture.sample_id for picture in pictures]
     if any(saved):
         table = table.assign(sample=pd.array(saved, dtype="Int64"))
-        columns["sample"] = st.column_config.NumberColumn("Saved as sample")
+        sample = st.column_config.NumberColumn("Saved as sample")
+        file, patient = columns.pop("file"), columns.pop("patient")
+        columns = {"file": file, "patient": patient, "sample": sample, **columns}
     edited = st.data_editor(
         table.fillna({"refused": ""}),
         key=f"{name}_files",

@@ -188,6 +188,7 @@ def _show_comparison(counts: Sequence[SampleCounts]) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="",
         column_config={
             "type": st.column_config.TextColumn("Type", pinned=True),
             "before": number("Before, %", format="%.1f"),

@@ -7,7 +7,7 @@ from core.cases.database import Database
 from core.cases.records import Case, SampleField
 from core.flags import Severity
 from core.reports.case_summary import CaseSummary, differential_frame, facts, summarise
-from core.reports.charts import differential_figure, probabilities_figure
+from core.reports.charts import differential_figure
 from core.reports.picture_charts import field_figure
 from core.results import Cell
 from core.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
@@ -57,11 +57,12 @@ def show_flags(summary: CaseSummary) -> None:
 def show_differential(summary: CaseSummary) -> None:
     """Show shares and counts with limits beside their ranges."""
     st.subheader("Differential")
-    if summary.counted.warning:
-        st.warning(summary.counted.warning, icon=":material/warning:")
     if summary.counted.total == 0:
+        st.info("No white cells are classified yet.", icon=":material/search_off:")
         return
-    table, chart = st.columns([1.35, 1])
+    # Counts per volume take the room that the chart has beside shares alone.
+    has_volumes = summary.white_cell_count is not None
+    table, chart = (st.container(), st.container()) if has_volumes else st.columns([1.2, 1])
     frame = differential_frame(summary)
     rows = (*summary.rows, *summary.beside)
     frame["type"] = [row.name if row in summary.rows else f"{row.name}, per 100" for row in rows]
@@ -78,7 +79,7 @@ def show_differential(summary: CaseSummary) -> None:
         "high": number("High", format="%.1f", help="Upper exact 95 % limit, %"),
         "range": text("Range, %"),
     }
-    if summary.white_cell_count is not None:
+    if has_volumes:
         columns |= {
             "absolute": number("10⁹/L", format="%.2f"),
             "absolute_low": number("Low", format="%.2f", help="Lower 95 % limit, 10⁹/L"),
@@ -91,6 +92,7 @@ def show_differential(summary: CaseSummary) -> None:
             hide_index=True,
             column_order=list(columns),
             column_config=columns,
+            placeholder="",
             alt="Differential with 95 % limits and reference ranges",
         )
         whose = f"Ranges: {summary.laboratory}. " if summary.laboratory else ""
@@ -146,7 +148,7 @@ def show_fields(case: Case) -> None:
                     icon=":material/warning:",
                 )
             shared.picture_chart(
-                field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(720)),
+                field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(640)),
                 "sample_drawing",
                 f"Field {analysis.file} with {len(analysis.white_cells())} white cells boxed",
             )
@@ -175,10 +177,12 @@ def show_stage(stored: SampleField) -> None:
     if stage is None or stage.stage is None:
         return
     st.markdown(f"ALL class, {stage.status}: **{STAGES[stage.stage].name}**")
-    st.plotly_chart(
-        probabilities_figure(stage),
-        key="sample_stage",
-        config={"displayModeBar": False},
+    st.table(
+        {
+            one.name: f"{100 * stage.probabilities.get(key, 0.0):.1f} %"
+            for key, one in STAGES.items()
+        },
+        border="horizontal",
         alt="Calibrated probability of each ALL class",
     )
 
@@ -207,7 +211,7 @@ def _label(cell: Cell) -> str:
     if cell.reviewer:
         return f"{name} (R)"
     doubt = "?" if cell.status == "uncertain" else ""
-    return f"{name}{doubt} {100 * cell.confidence:.0f} %"
+    return f"{name}{doubt} {100 * cell.confidence:.0f}\N{NO-BREAK SPACE}%"
 
 
 def show_downloads(database: Database, summary: CaseSummary) -> None:

@@ -56,6 +56,7 @@ def show_ranges(settings: Settings) -> None:
         st.dataframe(
             table,
             hide_index=True,
+            placeholder="",
             column_config={
                 "laboratory": "Laboratory",
                 "analyte": st.column_config.TextColumn("Analyte", pinned=True),
@@ -166,6 +167,7 @@ def show_audit(database: Database) -> None:
                 for entry in found.items
             ],
             hide_index=True,
+            placeholder="",
             column_config={"Details": st.column_config.TextColumn("Details", width="large")},
             alt="Entries of the audit trail, last things first",
         )
