@@ -189,6 +189,12 @@ def test_an_address_of_nothing_is_a_sentence(address):
     assert "All patients" in links(app)
 
 
+def test_odd_addresses_do_no_harm(patient):
+    assert opened(patient=10**30).error
+    for odd in ({"page": 99}, {"page": "x"}, {"state": "gone"}):
+        assert "P\\-1" in links(opened(**odd))
+
+
 def test_a_lost_picture_is_a_sentence_and_the_numbers_stay(database, samples):
     for path in database.pictures.root.glob("??/*"):
         path.unlink()

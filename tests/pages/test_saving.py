@@ -166,6 +166,27 @@ def test_a_graded_field_is_saved_with_its_class_and_its_cells(slides):
     assert field.analysis.white_cells()
 
 
+def test_a_field_that_both_pages_know_is_saved_with_both_answers(slides):
+    app = opened(STAGE, slides[0])
+    app.switch_page(WBC).run()
+    app.text_input(key="wbc_patient").set_value("P-1").run()
+    save(with_form(upload(app, slides[0])))
+    (case,) = stored("P-1")
+    assert case.fields[0].stage is not None
+    assert case.fields[0].models.keys() == {"detector", "wbc", "all_stage"}
+
+
+def test_what_was_analysed_against_the_gate_stays_marked(slides):
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(slides[0][1])) as picture:
+        picture.convert("L").save(stream, "PNG")
+    app = opened(WBC, ("grey.png", stream.getvalue()))
+    next(b for b in app.button if b.label == "Analyse anyway").click().run()
+    save(with_form(app))
+    (case,) = stored("P-1")
+    assert "no stain colours" in str(case.analyses[0].overruled)
+
+
 def test_a_store_that_cannot_be_opened_is_a_sentence_and_the_page_goes_on(slides, monkeypatch):
     app = opened(WBC, slides[0])
     monkeypatch.setenv("LEUKOSCOPE_STORE", "/proc/nowhere")
