@@ -183,6 +183,6 @@ def _show_profile(session: ReviewSession, learnt: SiteProfile) -> None:
             on_click=lambda: st.session_state.pop(PROFILE, None),
         )
     st.caption(
-        f"A saved profile is used only where it is asked for: `--profile {learnt.name}` on the "
-        "command line."
+        "A saved profile is used only where a person chooses it: on the page WBC count, or with "
+        f"`--profile {learnt.name}` on the command line."
     )

@@ -9,7 +9,7 @@ from core.cases.records import QueuedCell
 from core.cases.review import reviews_of
 from core.errors import LeukoscopeError
 from core.reports.cell_groups import label_name
-from core.reports.cell_pictures import AROUND_MICROMETRES, SIDE_MICROMETRES
+from core.reports.cell_pictures import SIDE_MICROMETRES
 from core.results import Cell
 from core.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.case_parts import errors_shown, sample_link, sample_name, state_badge
@@ -82,10 +82,11 @@ def _show_pictures(queued: QueuedCell) -> None:
                 alt=name,
             )
     with around:
+        neighbours, side = surroundings_jpeg(queued.field_id, box, scale)
         st.image(
-            surroundings_jpeg(queued.field_id, box, scale),
+            neighbours,
             width="stretch",
-            caption=_sides(AROUND_MICROMETRES, scale),
+            caption=_sides(side, scale),
             alt=f"{name} among its neighbours",
         )
 

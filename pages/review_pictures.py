@@ -43,10 +43,13 @@ def cell_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, size
 
 
 @st.cache_data(max_entries=_FIELDS, show_spinner=False)
-def surroundings_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None) -> bytes:
-    """Return a cell among its neighbours."""
+def surroundings_jpeg(
+    field_id: int, box: Box, micrometres_per_pixel: float | None
+) -> tuple[bytes, float]:
+    """Return a cell among its neighbours, and the side of that picture in µm."""
     pixels = field_image(field_id).pixels
-    return preview_jpeg(surroundings(pixels, box, micrometres_per_pixel, LARGE))
+    picture, side = surroundings(pixels, box, micrometres_per_pixel, LARGE)
+    return preview_jpeg(picture), side
 
 
 @st.cache_data(max_entries=_FIELDS, show_spinner=False)

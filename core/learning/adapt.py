@@ -61,13 +61,15 @@ def fit_head(cells: SiteCells, penalty: float) -> tuple[Floats, Floats]:
 
     Minimises the class-balanced cross-entropy plus `penalty` / 2 times the squared change, with
     features centred on the site's mean and scaled to unit mean square. The change lies in the
-    span of the n cells, so n x types numbers are sought.
+    span of the n cells, so n x types numbers are sought, along the principal axes of the cells.
     """
     centre = cells.features.mean(0)
     centred = cells.features - centre
     scale = float(np.sqrt((centred**2).sum(1).mean())) or 1.0
     centred /= scale
-    kernel = centred @ centred.T
+    values, axes = np.linalg.eigh(centred @ centred.T)
+    spread = np.sqrt(np.maximum(values, 0.0))
+    places = axes * spread  # of the cells along the axes
     n, k = cells.logits.shape
     counts = np.bincount(cells.types, minlength=k)
     weight = 1.0 / counts[cells.types]
@@ -75,18 +77,19 @@ def fit_head(cells: SiteCells, penalty: float) -> tuple[Floats, Floats]:
     truth = np.eye(k)[cells.types]
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        dual, bias = flat[:-k].reshape(n, k), flat[-k:]
-        moved = kernel @ dual
-        logits = cells.logits + moved + bias
+        change, bias = flat[:-k].reshape(n, k), flat[-k:]
+        logits = cells.logits + places @ change + bias
         log_p = logits - logsumexp(logits, axis=1, keepdims=True)
         error = weight[:, None] * (np.exp(log_p) - truth)
         value = -(weight[:, None] * truth * log_p).sum()
-        value += penalty / 2 * ((dual * moved).sum() + (bias**2).sum())
-        gradient = kernel @ (error + penalty * dual)
+        value += penalty / 2 * ((change**2).sum() + (bias**2).sum())
+        gradient = places.T @ error + penalty * change
         return float(value), np.append(gradient.ravel(), error.sum(0) + penalty * bias)
 
     found = minimize(loss, np.zeros(n * k + k), jac=True, method="L-BFGS-B").x
-    weights = centred.T @ found[:-k].reshape(n, k) / scale
+    in_span = spread > 1e-6 * spread.max(initial=0.0)
+    directions = centred.T @ (axes[:, in_span] / spread[in_span])
+    weights = directions @ found[:-k].reshape(n, k)[in_span] / scale
     return weights, found[-k:] - centre @ weights
 
 

@@ -61,13 +61,14 @@ def learn_profile(
     Raises ProfileError with too few cells, a name that is none, or when the profile would do harm,
     and as `site_cells`.
     """
+    path = named_profile_path(name, settings)
     cells = [cell for key in types for cell in named_cells(database, key, MOST_CELLS)]
     return adapt(
         site_cells(database, classifier, cells),
         name,
         classifier.model_sha256,
         uncertain=classifier.uncertain,
-        version=next_version(named_profile_path(name, settings)),
+        version=next_version(path),
     )
 
 

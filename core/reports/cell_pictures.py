@@ -39,14 +39,26 @@ def cell_picture(
 
 def surroundings(
     pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
-) -> Pixels:
-    """Return `AROUND_MICROMETRES` around a cell as size x size x 3, the cell framed."""
-    side = _pixels_per_side(box, micrometres_per_pixel, AROUND_MICROMETRES)
-    drawn = np.ascontiguousarray(crop_square(pixels, box, side, size, mirrored=False))
-    half = np.array([box.width, box.height]) / 2 * size / side
-    corners = [np.rint(size / 2 + sign * half).astype(int).tolist() for sign in (-1, 1)]
-    cv2.rectangle(drawn, *corners, _FRAME, max(2, size // 200), cv2.LINE_AA)
-    return drawn
+) -> tuple[Pixels, float]:
+    """Return the part of a picture that holds a cell, framed, as size x size x 3, and its side.
+
+    The side is in µm: `AROUND_MICROMETRES`, or less in a smaller picture. At the picture's edge
+    the cell is not in the middle.
+    """
+    height, width = pixels.shape[:2]
+    wanted = _pixels_per_side(box, micrometres_per_pixel, AROUND_MICROMETRES)
+    side = min(round(wanted), height, width)
+    left, top = (
+        round(np.clip(middle - side / 2, 0, end - side))
+        for middle, end in zip(box.centre, (width, height), strict=True)
+    )
+    part = pixels[top : top + side, left : left + side]
+    drawn = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    corner = np.array([box.x - left, box.y - top])
+    corners = (corner, corner + np.array([box.width, box.height]))
+    first, second = (np.rint(c * size / side).astype(int).tolist() for c in corners)
+    cv2.rectangle(drawn, first, second, _FRAME, max(2, size // 200), cv2.LINE_AA)
+    return drawn, AROUND_MICROMETRES * side / wanted
 
 
 @cache

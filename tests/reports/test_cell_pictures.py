@@ -33,22 +33,27 @@ def test_without_a_scale_a_cell_is_taken_for_an_ordinary_white_cell():
 
 def test_the_cell_is_framed_among_its_neighbours():
     pixels, box = disc(12.0, 0.12)
-    around = surroundings(pixels, box, 0.12, 400)
+    around, side = surroundings(pixels, box, 0.12, 400)
     framed = np.argwhere((around != around[..., :1]).any(-1))
     low, high = framed.min(0), framed.max(0)
-    assert ((high - low) * 96 / 400).tolist() == pytest.approx([12, 12], abs=1.5)
+    assert side == pytest.approx(96, rel=0.01)
+    assert ((high - low) * side / 400).tolist() == pytest.approx([12, 12], abs=1.5)
     assert ((high + low) / 2).tolist() == pytest.approx([200, 200], abs=3)
 
 
+def test_at_the_edge_the_frame_is_where_the_cell_is():
+    pixels = np.full((300, 500, 3), 255, np.uint8)
+    around, side = surroundings(pixels, Box(440, 30, 40, 40), 0.2, 300)
+    framed = np.argwhere((around != 255).any(-1))
+    assert side == pytest.approx(300 * 0.2)
+    assert framed.min(0).tolist() == pytest.approx([30, 240], abs=3)
+    assert framed.max(0).tolist() == pytest.approx([70, 280], abs=3)
+
+
 def test_beyond_the_edge_there_is_nothing_to_mistake_for_a_cell():
-    pixels = np.zeros((200, 200, 3), np.uint8)
-    corner = Box(-10, -10, 20, 20)
-    for picture in (
-        cell_picture(pixels, corner, 0.12, 240),
-        surroundings(pixels, corner, 0.12, 240),
-    ):
-        assert (picture[:100, :100] == picture[0, 0]).all()
-        assert picture[0, 0].tolist() != [0, 0, 0]
+    picture = cell_picture(np.zeros((200, 200, 3), np.uint8), Box(-10, -10, 20, 20), 0.12, 240)
+    assert (picture[:100, :100] == picture[0, 0]).all()
+    assert picture[0, 0].tolist() != [0, 0, 0]
 
 
 def test_made_cells_exist_of_common_types_only():
