@@ -24,7 +24,7 @@ from pages.case_parts import errors_shown
 from pages.review_session import ReviewSession
 from pages.shared import plain
 
-PROFILE = "review_profile"
+PROFILE, NAME = "review_profile", "review_profile_name"
 MODEL = "The model"
 
 
@@ -114,7 +114,7 @@ def show_site_profile(session: ReviewSession) -> None:
         "moves. The shipped model stays as it is, and cases that are stored stay as they are."
     )
     barred = session.barred_by_role()
-    name = st.text_input("Name", default_name(), key="review_profile_name", max_chars=60, width=320)
+    st.text_input("Name", default_name(), key=NAME, max_chars=60, width=320)
     st.button(
         "Try a profile",
         icon=":material/model_training:",
@@ -122,7 +122,7 @@ def show_site_profile(session: ReviewSession) -> None:
         disabled=barred is not None,
         help=barred,
         on_click=_learn,
-        args=(session, types, name),
+        args=(session, types),
     )
     learnt: SiteProfile | None = st.session_state.get(PROFILE)
     if learnt is not None:
@@ -138,7 +138,8 @@ def _listed(counts: Mapping[str, int]) -> str:
     return ", ".join(told) or "none"
 
 
-def _learn(session: ReviewSession, types: tuple[str, ...], name: str) -> None:
+def _learn(session: ReviewSession, types: tuple[str, ...]) -> None:
+    name = st.session_state[NAME]
     st.session_state[PROFILE] = session.attempt(
         lambda: learn_profile(session.database, get_analyzer().classifier, types, name)
     )

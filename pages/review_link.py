@@ -7,11 +7,12 @@ from core.cases.records import Case
 from core.cases.samples import load_case
 from core.cases.sharing import comment_by_link, follow
 from core.errors import LeukoscopeError
-from core.reports.case_summary import differential_frame, facts, summarise
+from core.reports.case_summary import facts, summarise
 from core.reports.cell_groups import cell_groups
 from core.reports.picture_charts import field_figure
 from pages import shared
 from pages.case_parts import errors_shown
+from pages.patients_sample import show_differential, show_flags
 from pages.review_pictures import SMALL, cell_jpeg, field_jpeg
 from pages.review_sign import show_comments
 
@@ -28,12 +29,13 @@ def show_linked_case(database: Database, token: str) -> None:
         "You read this case by a link. You can comment on it; you cannot change it.",
         icon=":material/link:",
     )
-    left, right = st.columns([1, 1.4], gap="large")
+    left, right = st.columns([1, 1.2], gap="large")
     with left:
         known = {key: shared.plain(text) for key, text in facts(summary).items() if key != "Name"}
         st.table(known, border="horizontal")
     with right:
-        st.dataframe(differential_frame(summary), hide_index=True, alt="The differential")
+        show_flags(summary)
+    show_differential(summary)
     _show_fields(case)
     _show_cells(case)
     show_comments(case)

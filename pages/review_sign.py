@@ -10,7 +10,7 @@ from pages.case_parts import errors_shown
 from pages.review_session import ReviewSession
 from pages.shared import plain
 
-FRESH_LINK = "review_fresh_link"
+FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
 REASON, COMMENT = "review_reason", "review_case_comment"
 
 
@@ -133,7 +133,8 @@ def _show_links(session: ReviewSession, case: Case) -> None:
         "They need not sign in. It holds until it expires or is revoked."
     )
 
-    def make(days: int) -> None:
+    def make() -> None:
+        days = st.session_state[DAYS]
         made = session.attempt(
             lambda: share(session.database, session.person, case.sample.id, days)
         )
@@ -141,10 +142,8 @@ def _show_links(session: ReviewSession, case: Case) -> None:
             st.session_state[FRESH_LINK] = made
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        days = st.number_input("Days", 1, 365, LINK_DAYS, key="review_link_days", width=140)
-        st.button(
-            "Make a link", icon=":material/link:", key="review_share", on_click=make, args=(days,)
-        )
+        st.number_input("Days", 1, 365, LINK_DAYS, key=DAYS, width=140)
+        st.button("Make a link", icon=":material/link:", key="review_share", on_click=make)
     fresh: tuple[Link, str] | None = st.session_state.get(FRESH_LINK)
     if fresh and fresh[0].sample_id == case.sample.id:
         base = (st.context.url or "").partition("?")[0]

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -11,10 +12,15 @@ from core.cases.people import person_of, set_role
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.review import label_cells, reviews_of
 from core.cases.samples import load_case, save_sample
+from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 from core.imaging.examples import made_slides
 from core.imaging.read import read_image
+from core.results import Box
 from core.settings import PROJECT_ROOT, get_settings
 from core.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
+from pages.review_field import pick, place_cell
+from pages.review_gallery import move
+from pages.review_session import ReviewSession
 from tests.cases.made import SECOND, new_field, red, white
 
 PAGE = "pages/review.py"
@@ -208,6 +214,78 @@ def test_several_cells_are_named_in_the_table(database, sample):
     assert all(r.label is None for r in labels_of(database, sample) if r)
 
 
+@pytest.fixture
+def session(database):
+    return ReviewSession(database, person_of(database))
+
+
+def test_dragged_cells_are_named_by_one_message(database, sample, session):
+    case = load_case(database, sample.id)
+    _, monocyte, basophil, _ = cells_of(database, sample)
+    message = {"sample": sample.id, "version": sample.version, "ids": [monocyte, basophil]}
+    move(session, case, {**message, "label": "smudge_cell"})
+    assert [r and r.label for r in labels_of(database, sample)][1:3] == ["smudge_cell"] * 2
+    assert len(session.steps) == 1
+    # The same message again is of a version that is gone.
+    move(session, case, {**message, "label": "basophil"})
+    assert isinstance(session.problem, StaleCaseError)
+    assert labels_of(database, sample)[1].label == "smudge_cell"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"label": "elephant"},
+        {"ids": []},
+        {"ids": ["1"]},
+        {"ids": [True]},
+        {"sample": 2},
+        {"version": "1"},
+        {"more": 1},
+        {"label": None},
+    ],
+)
+def test_a_forged_drag_changes_nothing(database, sample, session, forged):
+    case = load_case(database, sample.id)
+    sound = {"sample": sample.id, "version": 1, "ids": cells_of(database, sample)[:1]}
+    move(session, case, {**sound, "label": "basophil", **forged})
+    move(session, case, "basophil")
+    assert labels_of(database, sample) == [None] * 4
+    assert session.problem is None
+
+
+def test_cells_of_another_sample_are_not_named(database, sample, session):
+    case = load_case(database, sample.id)
+    move(session, case, {"sample": sample.id, "version": 1, "ids": [999], "label": "basophil"})
+    assert isinstance(session.problem, NotFoundError)
+
+
+def test_a_marked_place_becomes_a_cell_and_a_click_removes_it(database, sample, session):
+    case = load_case(database, sample.id)
+    field_id = case.fields[1].id
+    message = {"sample": sample.id, "version": 1, "field": field_id}
+    place_cell(
+        session, case, "monocyte", {**message, "x": 40, "y": 30.5, "width": 20, "height": 24}
+    )
+    case = load_case(database, sample.id)
+    added = case.fields[1].analysis.cells[-1]
+    assert (added.type, added.box) == ("monocyte", Box(40, 30.5, 20, 24))
+    place_cell(session, case, "monocyte", {**message, "x": 40, "y": 3, "width": 0, "height": 24})
+    outside = {**message, "version": 2, "x": -90, "y": 3, "width": 9, "height": 9}
+    place_cell(session, case, "monocyte", outside)
+    assert isinstance(session.problem, InvalidEntryError)
+    picked = {
+        "sample": sample.id,
+        "version": case.sample.version,
+        "mode": "remove",
+        "id": case.fields[1].cell_ids[-1],
+    }
+    pick(session, case, {**picked, "mode": "destroy"})
+    assert load_case(database, sample.id).sample.version == case.sample.version
+    pick(session, case, picked)
+    assert load_case(database, sample.id).fields[1].analysis.cells[-1].status == "out_of_scope"
+
+
 def test_an_unknown_sample_gets_its_sentence(database):
     app = opened(sample=99)
     assert "does not exist" in app.error[0].value
@@ -296,3 +374,36 @@ def test_agreement_follows_the_decisions(database, sample):
     figures = {m.label: m.value for m in ran(app).metric}
     assert (figures["Cells"], figures["Agreement"]) == ("2", "50.0 %")
     assert "Reviewed now: 1 lymphocytes" in texts(app) or "1 neutrophils" in texts(app)
+
+
+def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, monkeypatch):
+    app = opened(view_all="Agreement")
+    assert not any(b.key == "review_profile_try" for b in app.button)
+    images = [read_image(data, name) for name, data in made_slides()[2:3]]
+    cells = [white(x=20 + 40 * i, type_=t) for i, t in enumerate(["neutrophil", "monocyte"] * 5)]
+    local = person_of(database)
+    more = save_sample(
+        database,
+        local,
+        sample.patient_id,
+        SampleDetails(date(2026, 4, 1)),
+        [new_field(images[0], *cells)],
+    )
+    ids = cells_of(database, more)
+    label_cells(database, local, more, {i: c.type for i, c in zip(ids, cells, strict=True)})
+    monkeypatch.setattr(
+        "core.learning.adapt.leave_one_out", lambda site, _penalty: np.eye(8)[site.types] * 9
+    )
+    ran(app)
+    app.text_input(key="review_profile_name").set_value("../escape")
+    press(app, "review_profile_try")
+    assert "letters, digits" in app.error[0].value
+    app.text_input(key="review_profile_name").set_value("ward-7")
+    press(app, "review_profile_try")
+    figures = {m.label: m.value for m in app.metric}
+    assert figures["After"] == "100.0 %"
+    folder = get_settings().store / "profiles"
+    assert not folder.exists()
+    press(app, "review_profile_save")
+    assert [path.name for path in folder.iterdir()] == ["ward-7.profile.json"]
+    assert not any(b.key == "review_profile_save" for b in app.button)
