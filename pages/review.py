@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.cases.database import get_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.records import Case, QueueFilter
 from core.cases.samples import load_case
@@ -114,8 +115,6 @@ shared.header(
     "counts before what the model says, everywhere.",
 )
 if token := st.query_params.get("link"):
-    from core.cases.database import get_database
-
     with errors_shown(end_page=True):
         opened = get_database()
     show_linked_case(opened, token)

@@ -17,6 +17,10 @@ from pages.review_session import ReviewSession
 
 MOST_CELLS = 500
 """Cells that are drawn at a time."""
+WAYS = {
+    "drag": ":material/drag_indicator: Drag",
+    "table": ":material/checklist: Choose in a table",
+}
 TARGETS = (*REVIEW_TYPES, NOT_A_WHITE_CELL)
 
 
@@ -30,28 +34,37 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
     shown = _first(groups)
     if total > MOST_CELLS:
         st.caption(f"The first {MOST_CELLS} of {total:,} cells, the abnormal types first.")
+    # Field by field: only few fields are kept decoded.
+    drawn = sorted((cell for _, cells in shown for cell in cells), key=lambda c: c.field_id)
     try:
-        pictures = {cell.id: data_uri(_picture(cell)) for _, cells in shown for cell in cells}
+        pictures = {cell.id: data_uri(_picture(cell)) for cell in drawn}
     except PictureMissingError as error:
         st.error(str(error), icon=":material/error:")
         return
     barred = session.why_not(case.sample)
-    dragging, table = st.tabs(
-        [":material/drag_indicator: Drag", ":material/checklist: Choose in a table"]
+    way = st.segmented_control(
+        "Name several cells",
+        list(WAYS),
+        format_func=WAYS.__getitem__,
+        default="drag",
+        required=True,
+        key="review_way",
+        persist_state="session",
+        label_visibility="collapsed",
     )
-    with dragging:
-        gallery_component(
-            f"review_gallery_{case.sample.id}",
-            {
-                "sample": case.sample.id,
-                "version": case.sample.version,
-                "readonly": barred is not None,
-                "groups": [_described(group, cells, pictures) for group, cells in shown],
-            },
-            lambda message: move(session, case, message),
-        )
-    with table:
+    if way == "table":
         _show_table(session, case, shown, pictures, barred)
+        return
+    gallery_component(
+        f"review_gallery_{case.sample.id}",
+        {
+            "sample": case.sample.id,
+            "version": case.sample.version,
+            "readonly": barred is not None,
+            "groups": [_described(group, cells, pictures) for group, cells in shown],
+        },
+        lambda message: move(session, case, message),
+    )
 
 
 def move(session: ReviewSession, case: Case, message: Any) -> None:

@@ -21,28 +21,30 @@ LARGE, SMALL = 480, 128
 """Pixels a side of the cell under review, and of cells in rows and galleries."""
 REFERENCES = 4
 _FIELDS, _CELLS = 8, 4000
+KEPT = "1h"
+"""So that pictures of a deleted patient do not stay in memory."""
 
 
-@st.cache_resource(max_entries=_FIELDS, show_spinner=False)
+@st.cache_resource(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
 def field_image(field_id: int) -> FieldImage:
     """Return a stored field. Raises as `core.cases.samples.load_image`."""
     return load_image(get_database(), field_id)
 
 
-@st.cache_data(max_entries=_FIELDS, show_spinner=False)
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
 def field_jpeg(field_id: int) -> bytes:
     """Return a small copy of a stored field."""
     return preview_jpeg(field_image(field_id).pixels)
 
 
-@st.cache_data(max_entries=_CELLS, show_spinner=False)
+@st.cache_data(max_entries=_CELLS, ttl=KEPT, show_spinner=False)
 def cell_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, size: int) -> bytes:
     """Return a cell at the scale of all cells."""
     pixels = field_image(field_id).pixels
     return preview_jpeg(cell_picture(pixels, box, micrometres_per_pixel, size))
 
 
-@st.cache_data(max_entries=_FIELDS, show_spinner=False)
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
 def surroundings_jpeg(
     field_id: int, box: Box, micrometres_per_pixel: float | None
 ) -> tuple[bytes, float]:
@@ -52,7 +54,7 @@ def surroundings_jpeg(
     return preview_jpeg(picture), side
 
 
-@st.cache_data(max_entries=_FIELDS, show_spinner=False)
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
 def evidence_jpeg(
     field_id: int, box: Box, micrometres_per_pixel: float | None, cell_type: str
 ) -> bytes:
@@ -62,7 +64,7 @@ def evidence_jpeg(
     return preview_jpeg(evidence_overlay(crop, evidence))
 
 
-@st.cache_data(max_entries=_FIELDS, show_spinner=False)
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
 def cell_attributes(field_id: int, box: Box, micrometres_per_pixel: float | None) -> dict[str, str]:
     """Return the morphological attributes the model sees in a cell. Raises ModelError."""
     subject = Subject(box, micrometres_per_pixel)

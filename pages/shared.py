@@ -69,4 +69,4 @@ def picture_chart(figure: go.Figure, key: str, alt: str) -> None:
 
 def plain(text: str) -> str:
     """Escape a file's or a patient's name for Markdown."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$@])", r"\\\1", text)
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$])", r"\\\1", text)

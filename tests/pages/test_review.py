@@ -199,6 +199,8 @@ def gallery(database, sample) -> AppTest:
 
 def test_several_cells_are_named_in_the_table(database, sample):
     app = gallery(database, sample)
+    app.segmented_control(key="review_way").set_value("table")
+    ran(app)
     key = f"review_table_{sample.id}_{sample.version}"
     frame = next(f.value for f in app.dataframe if "counts as" in f.value)
     rows = [i for i, name in enumerate(frame["counts as"]) if name.startswith("Uncertain")]

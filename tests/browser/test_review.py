@@ -1,0 +1,119 @@
+"""What reviewers do with keys and the pointer, in Chromium: naming, dragging, marking, removing."""
+
+import os
+import socket
+import subprocess
+import sys
+from datetime import date
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from core.cases.database import open_database
+from core.cases.patients import create_patient
+from core.cases.people import person_of
+from core.cases.records import PatientDetails, SampleDetails
+from core.cases.samples import load_case, save_sample
+from core.imaging.examples import made_slides
+from core.imaging.read import read_image
+from core.settings import PROJECT_ROOT, Settings
+from tests.browser.test_journey import CHROMIUM, SECONDS, _wait_for
+from tests.cases.made import new_field, white
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory):
+    settings = Settings(_env_file=None, store=tmp_path_factory.mktemp("store"), database_url=None)
+    opened = open_database(settings)
+    local = person_of(opened)
+    patient = create_patient(opened, local, PatientDetails("P-1"))
+    name, data = made_slides()[0]
+    cells = (white(x=100), white("monocyte", 0.4, "uncertain", x=250), white("basophil", x=400))
+    field = new_field(read_image(data, name), *cells)
+    save_sample(opened, local, patient.id, SampleDetails(date(2026, 3, 1)), [field])
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def page(database):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "core", "serve", "--port", str(port)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "LEUKOSCOPE_STORE": str(database.pictures.root.parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    options = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
+    try:
+        _wait_for(f"{address}/_stcore/health", process)
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(args=["--no-sandbox"], **options)
+            context = browser.new_context(
+                base_url=address, viewport={"width": 1400, "height": 1400}
+            )
+            context.set_default_timeout(SECONDS * 1000)
+            expect.set_options(timeout=SECONDS * 1000)
+            yield context.new_page()
+            browser.close()
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def types(database) -> list[str | None]:
+    """What each white cell counts as; None is uncertain or no white cell."""
+    cells = load_case(database, 1).fields[0].analysis.cells
+    return [cell.type if cell.status == "classified" else None for cell in cells]
+
+
+def test_keys_name_cells_and_take_it_back(page: Page, database) -> None:
+    page.goto("/review?sample=1")
+    count = page.get_by_text("the least sure first")
+    expect(count).to_have_text("1 of 3, the least sure first")
+    expect(page.get_by_role("button", name="Suspected blast")).to_be_enabled()
+    expect(page.get_by_label("Comment, kept with the next decision")).to_be_visible()
+    page.keyboard.press("9")
+    expect(count).to_have_text("1 of 2, the least sure first")
+    assert types(database) == ["neutrophil", "suspected_blast", "basophil"]
+    page.keyboard.press("u")
+    expect(count).to_have_text("1 of 3, the least sure first")
+    assert types(database) == ["neutrophil", None, "basophil"]
+    page.keyboard.press("ArrowRight")
+    expect(count).to_have_text("2 of 3, the least sure first")
+
+
+def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
+    page.goto("/review?sample=1&view=Gallery")
+    cells, groups = page.locator(".cell"), page.locator(".group")
+    expect(cells).to_have_count(3)
+    cells.nth(0).click()
+    cells.nth(1).click(modifiers=["Control"])
+    expect(page.locator(".status")).to_contain_text("2 chosen")
+    cells.nth(0).drag_to(groups.filter(has_text="Immature granulocytes"))
+    expect(groups.filter(has_text="Immature granulocytes")).to_contain_text("2 · 66.7 %")
+    assert types(database).count("immature_granulocyte") == 2
+    page.keyboard.press("u")
+    expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: held out1")
+
+
+def test_a_missed_cell_is_marked_and_a_false_one_removed(page: Page, database) -> None:
+    page.goto("/review?sample=1&view=Fields")
+    expect(page.locator("svg.inspect .cell")).to_have_count(3)
+    page.get_by_text("Add a missed cell").click()
+    picture = page.locator("svg.add")
+    box = picture.bounding_box()
+    picture.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    expect(page.locator("svg.add .cell")).to_have_count(4)
+    added = load_case(database, 1).fields[0].analysis
+    assert added.cells[-1].box.centre == pytest.approx((added.width / 2, added.height / 2), abs=2)
+    page.get_by_text("Remove a false one").click()
+    page.locator("svg.remove .cell").last.click()
+    expect(page.locator("svg.remove .cell title").last).to_contain_text("not a white cell")
+    assert types(database) == ["neutrophil", None, "basophil", None]
