@@ -10,6 +10,7 @@ from core.cases.database import Database
 from core.cases.people import require
 from core.cases.records import MissedCell, Person, Sample
 from core.cases.review import Done, add_cell, label_cells, undo
+from core.cases.samples import load_case
 from core.errors import LeukoscopeError, NotAllowedError, StaleCaseError
 from pages.shared import plain
 
@@ -61,8 +62,12 @@ class ReviewSession:
     def undo(self) -> None:
         """Take the last decision back."""
         sample_id, reviews = self.steps[-1]
-        seen = self.seen[sample_id]
-        done = self.attempt(lambda: undo(self.database, self.person, seen, reviews))
+
+        def take_back() -> Done:
+            seen = self.seen.get(sample_id) or load_case(self.database, sample_id).sample
+            return undo(self.database, self.person, seen, reviews)
+
+        done = self.attempt(take_back)
         if done is not None:
             self.saw(done[0])
             self.steps.pop()
@@ -109,6 +114,7 @@ def show_problem(session: ReviewSession) -> None:
     if isinstance(problem, StaleCaseError):
         if st.button("Load again", icon=":material/refresh:", key="review_reload"):
             session.problem = None
+            session.seen.clear()
             st.rerun()
         st.stop()
     session.problem = None

@@ -184,6 +184,19 @@ def test_a_change_by_somebody_else_is_named_and_nothing_is_overwritten(database,
     assert labels_of(database, sample)[1].label == "monocyte"
 
 
+def test_a_decision_can_be_undone_after_somebody_elses_change_was_loaded(database, sample):
+    app = press(opened(), "review_agree")
+    neutrophil, monocyte, *_ = cells_of(database, sample)
+    seen = load_case(database, sample.id).sample
+    label_cells(database, SECOND, seen, {neutrophil: "basophil"})
+    press(app, "review_undo")
+    assert "ben@lab" in app.error[0].value.replace("\\", "")
+    press(app, "review_reload")
+    press(app, "review_undo")
+    assert [r and r.label for r in labels_of(database, sample)][:2] == ["basophil", None]
+    assert reviews_of(database, monocyte)[-1].reviewer == "local"
+
+
 def test_a_viewer_sees_why_nothing_can_be_changed(database, sample):
     admin = person_of(database)
     set_role(database, admin, "ada", "admin")
