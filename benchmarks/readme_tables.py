@@ -23,6 +23,11 @@ _CLASSIFIED = (
         "taleqani_folds_stain_jitter",
         "ALL classes, Taleqani, five grouped folds, stain changed",
     ),
+    (
+        "all_stage",
+        "taleqani_folds_tone_swapped",
+        "ALL classes, Taleqani, five grouped folds, tone of another class",
+    ),
     ("all_stage", "taleqani_folds", "ALL classes, Taleqani, five grouped folds"),
 )
 _DETECTED = (
@@ -71,7 +76,36 @@ def accuracy_table() -> str:
             f"| {title} | {figures['images']:,} | {figures['map50']:.3f} | "
             f"{figures['map50_95']:.3f} | {_percent(figures['wbc_count_exact'])} |"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, "", *_robustness()])
+
+
+def _robustness() -> list[str]:
+    """Return what was measured beside the sets: shifts, adaptation, gate."""
+    wbc, gate = _metrics("wbc"), _metrics("detector")["gate"]
+    shifts, adaptation = wbc["shifts"], wbc["adaptation"]
+    worst = sorted(shifts["rows"], key=lambda row: -row["drop"])
+    lost = "; ".join(f"{row['shift'].lower()} {100 * row['drop']:.1f}" for row in worst)
+    others = ", ".join(
+        f"{100 * own['refused']['value']:.0f} % of {own['n']} {kind.lower()}"
+        for kind, own in gate["others"].items()
+    )
+    return [
+        (
+            f"Synthetic shifts, {shifts['n']} PBC test cells, "
+            f"{_percent(shifts['unchanged'])} unchanged; points of accuracy lost: {lost}."
+        ),
+        "",
+        (
+            f"Site adaptation, {adaptation['cells_a_type']} CellaVision cells a type shown, the "
+            f"others measured, {adaptation['draws']} draws: {_percent(adaptation['before'])} "
+            f"before, {_percent(adaptation['after'])} after."
+        ),
+        "",
+        (
+            f"Input gate: {_percent(gate['smears']['refused'])} of {gate['smears']['n']} smears "
+            f"refused; {others} refused; AUROC {gate['auroc']:.4f}."
+        ),
+    ]
 
 
 def speed_table() -> str:

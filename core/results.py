@@ -147,6 +147,8 @@ class FieldAnalysis:
     """Why the picture was not analysed, in one sentence; None when it was."""
     overruled: str | None = None
     """Why the input gate refused it, when a person had it analysed anyway."""
+    profile: str | None = None
+    """Name and version of the site profile that the white cells were typed with."""
     seconds: float = 0.0
 
     def counts(self) -> dict[CellKind, int]:

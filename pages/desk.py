@@ -18,6 +18,7 @@ from core.imaging.crop import crop_cell
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name, read_image
 from core.inference.analyzer import get_analyzer
+from core.inference.profile import SiteProfile
 from core.results import FailedFile, FieldAnalysis, FieldImage, ImageProperties, StageResult
 from pages.shared import plain
 
@@ -29,13 +30,15 @@ MOST_BYTES = 512 * 2**20
 PICTURE_TYPES = ["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp"]
 UNNAMED = "Unnamed"
 _CROP_SIDE = 96
-_BY_CONTENT = {FieldImage: attrgetter("sha256")}
+_BY_CONTENT = {FieldImage: attrgetter("sha256"), SiteProfile: SiteProfile.model_dump_json}
 
 
 @st.cache_data(max_entries=MOST_PICTURES, show_spinner=False, hash_funcs=_BY_CONTENT)
-def analyse_field(image: FieldImage, *, anyway: bool = False) -> FieldAnalysis:
+def analyse_field(
+    image: FieldImage, *, anyway: bool = False, profile: SiteProfile | None = None
+) -> FieldAnalysis:
     """Analyse a field; the same bytes are analysed once in this process, whoever brings them."""
-    return get_analyzer().analyze(image, anyway=anyway)
+    return get_analyzer().analyze(image, profile, anyway=anyway)
 
 
 @st.cache_data(max_entries=MOST_PICTURES, show_spinner=False, hash_funcs=_BY_CONTENT)

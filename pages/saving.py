@@ -227,7 +227,10 @@ def _new_field(picture: Picture) -> NewField:
     analysis, stage = _results(image, picture.result)
     used = ("detector", "wbc") if stage is None else ("detector", "wbc", "all_stage")
     versions = get_analyzer().versions
-    return NewField(image, analysis, {model: versions[model] for model in used}, stage)
+    models = {model: versions[model] for model in used}
+    if analysis.profile is not None:
+        models["profile"] = analysis.profile
+    return NewField(image, analysis, models, stage)
 
 
 def _results(

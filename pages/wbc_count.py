@@ -1,10 +1,13 @@
 """WBC count: fields in, white cells found, typed and counted out."""
 
+from functools import partial
+
 import streamlit as st
 
 from core.differential import RECOMMENDED_CELLS
-from core.errors import DataError
+from core.errors import DataError, ProfileError
 from core.imaging.examples import bccd_fields, made_slides
+from core.inference.profile import SiteProfile, load_profile, profile_names
 from pages import shared
 from pages.desk import (
     Desk,
@@ -70,6 +73,31 @@ def intake(desk: Desk) -> list[Incoming]:
     return incoming
 
 
+def choose_profile() -> SiteProfile | None:
+    """Let the reader choose a site profile, when any was made; none is applied by itself."""
+    names = profile_names()
+    if not names:
+        return None
+    name = st.selectbox(
+        "Site profile",
+        names,
+        index=None,
+        placeholder="None: the shipped classifier",
+        key=f"{NAME}_profile",
+        persist_state="session",
+        width=320,
+        help="Types the pictures that come from now on with what was learnt from this site's "
+        "reviewed cells.",
+    )
+    if name is None:
+        return None
+    try:
+        return load_profile(name, shared.open_analyzer().classifier.model_sha256)
+    except ProfileError as error:
+        st.error(str(error), title="The profile is not used", icon=":material/error:")
+        return None
+
+
 def explain() -> None:
     """Say what to bring and what comes out, before there is anything to show."""
     with st.grid(3, min_column_width=240):
@@ -90,6 +118,7 @@ shared.header(
 )
 shared.open_analyzer()
 desk = open_desk(NAME)
+analyse = partial(analyse_field, profile=choose_profile())
 if desk.pictures:
     with st.expander("Add pictures, or clear them", icon=":material/add_photo_alternate:"):
         incoming = intake(desk)
@@ -98,9 +127,9 @@ else:
 if st.session_state.pop("open_examples", False):
     incoming = example_pictures()
 if incoming:
-    take_in(desk, incoming, analyse_field)
+    take_in(desk, incoming, analyse)
     finish_round(desk)
-show_problems(desk, analyse_field)
+show_problems(desk, analyse)
 if desk.pictures:
     show_results(desk)
 else:

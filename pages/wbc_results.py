@@ -43,6 +43,10 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
         badges.append(f":gray-badge[:material/block: {other} not white cells: not counted]")
     if refused:
         badges.append(f":red-badge[:material/block: {refused} pictures refused]")
+    badges += [
+        f":blue-badge[:material/tune: site profile {shared.plain(name)}]"
+        for name in sorted({a.profile for a in analyses if a.profile is not None})
+    ]
     st.markdown(" ".join(badges))
 
 

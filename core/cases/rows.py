@@ -114,6 +114,7 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
             scale=_scale_of(row),
             refused=row.refused,
             overruled=row.overruled,
+            profile=row.models.get("profile"),
             seconds=row.seconds,
         ),
         cell_ids=(*ids, *(None for _ in rest)),

@@ -90,9 +90,9 @@ class Analyzer:
 
         self.detector = Detector(engine("detector"), cards["detector"])
         self.classifier = Classifier(engine("wbc"), cards["wbc"])
-        field_engine = engine("all_stage")
-        self.stage_grader = StageGrader(field_engine, cards["all_stage"])
-        self.gate = SmearGate(field_engine, cards["all_stage"])
+        self.stage_grader = StageGrader(engine("all_stage"), cards["all_stage"])
+        # An engine of its own: the gate looks at another size, and changing sizes costs time.
+        self.gate = SmearGate(engine("all_stage"), cards["all_stage"])
 
     def analyze(
         self, image: FieldImage, profile: SiteProfile | None = None, *, anyway: bool = False
@@ -115,6 +115,7 @@ class Analyzer:
             scale=field_scale(image, _red_cells(detections)),
             refused=None if anyway else refused,
             overruled=refused if anyway else None,
+            profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
         )
 
@@ -156,7 +157,8 @@ class Analyzer:
 
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
         """Name the cell of a picture that shows one cell."""
-        refused = refuse_blank(image.pixels)
+        # No test of sharpness here: it would take an enlarged cell for a blurred field.
+        refused = refuse_blank(image.pixels) or self.gate.refuse(image.pixels)
         if refused:
             return CropResult(image.name, None, {}, 0.0, "out_of_scope", refused)
         answer = self.classifier.answer(
@@ -171,7 +173,8 @@ class Analyzer:
         _, refused = self._examine(image.pixels, anyway=anyway)
         if refused and not anyway:
             return StageResult(image.name, None, {}, 0.0, "out_of_scope", refused)
-        return replace(self.stage_grader.grade(image), overruled=refused)
+        result = self.stage_grader.grade(image, anyway=anyway)
+        return replace(result, overruled=refused or result.overruled)
 
 
 @cache

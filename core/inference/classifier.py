@@ -85,7 +85,7 @@ class Classifier:
         self._engine = engine
         self._size = card.input_width
         self._temperature = card.temperature
-        self._white_threshold = card.thresholds.get("white", 0.0)
+        self._white_threshold = card.thresholds["white"]
         self.uncertain: float = card.thresholds["uncertain"]
         self.model_sha256 = card.sha256
         self._attributes = card.attributes
@@ -103,7 +103,7 @@ class Classifier:
             temperature, uncertain = profile.temperature, profile.uncertain
         values = softmax(logits, temperature)
         best = int(values.argmax())
-        white = float(softmax(outputs["white"], 1.0)[1]) if "white" in outputs else 1.0
+        white = float(softmax(outputs["white"], 1.0)[1])
         return CellAnswer(
             type=self.labels[best],
             confidence=float(values[best]),

@@ -20,12 +20,12 @@ RED_CELL_SIDE = (30.0, 110.0)
 """Red cells of this size in network pixels are found well; outside it a second look is taken."""
 WANTED_RED_CELL = 52.0
 LARGEST_SIDE = 2048
-_LEAST_SCORE = 0.01
-_SUPPRESSION_IOU = 0.6
-_CROSS_KIND_IOU = 0.8
+_LEAST_SCORE = 0.001
+_SUPPRESSION_IOU = 0.5
+_CROSS_KIND_IOU = 0.65
 _VOTING_IOU = 0.7
 _FURTHER_LOOKS = 3
-_CONFIRMING_LOOKS = ((0.8, True), (1.17, False))
+_CONFIRMING_LOOKS = ((0.8, True), (1.25, False))
 """Once the scale is found: two more looks, as shares of that scale, the first one mirrored.
 White cells come out better a little smaller, platelets a little larger."""
 _RULER_CANDIDATES = 12

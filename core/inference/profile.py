@@ -87,6 +87,12 @@ def profile_path(name_or_file: str, settings: Settings | None = None) -> Path:
     return (settings or get_settings()).store / "profiles" / f"{name_or_file}{SUFFIX}"
 
 
+def profile_names(settings: Settings | None = None) -> list[str]:
+    """Return the names of the profiles in the store."""
+    folder = (settings or get_settings()).store / "profiles"
+    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+
+
 def load_profile(
     name_or_file: str, model_sha256: str, settings: Settings | None = None
 ) -> SiteProfile:

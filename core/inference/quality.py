@@ -20,6 +20,8 @@ LEAST_CHROMA = 2.5
 LEAST_SHARPNESS = 0.047
 """Real fields have 0.055 and more; blurred with 3 % of their side they have less than 0.046."""
 _SHARPNESS_SIDE = 384
+GATE_SIZE = 224
+"""Side in pixels to which the gate squeezes a picture."""
 
 _BLANK = (
     "The picture shows no structure: it may be empty glass or a blank frame. "
@@ -84,12 +86,11 @@ class SmearGate:
 
     def __init__(self, engine: Engine, card: ModelCard) -> None:
         self._engine = engine
-        self._size = card.input_width
         self.threshold: float = card.thresholds["smear"]
 
     def logit(self, pixels: Pixels) -> float:
         """Return how much a picture looks like a stained smear."""
-        squared = cv2.resize(pixels, (self._size, self._size), interpolation=cv2.INTER_AREA)
+        squared = cv2.resize(pixels, (GATE_SIZE, GATE_SIZE), interpolation=cv2.INTER_AREA)
         return float(self._engine.run(squared[None])["smear"][0, 0])
 
     def refuse(self, pixels: Pixels) -> str | None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from core.inference.card import ModelCard
 from core.inference.classifier import softmax
-from core.inference.engine import Engine, mean_outputs
+from core.inference.engine import Engine
 from core.results import FieldImage, Pixels, StageResult
 from core.taxonomy import STAGES
 
@@ -18,6 +18,10 @@ CORNER = 0.17
 The training set has a scale bar burned in there whose presence gives the class away; painting
 the same corner in every picture keeps the class from depending on it."""
 GLASS_PERCENTILE = 90
+_OTHER_FIELD = (
+    "This smear does not look like the fields of suspected ALL that the model knows: crowded "
+    "lymphoid cells at low magnification. Count its cells on the page WBC count instead."
+)
 
 
 def without_corner(pixels: Pixels) -> Pixels:
@@ -41,13 +45,8 @@ def stage_input(pixels: Pixels, size: int) -> Pixels:
 
 
 def turned(pixels: Pixels) -> tuple[Pixels, ...]:
-    """Return a square picture as it is, mirrored both ways, turned by 180 and by 90 degrees."""
-    return pixels, pixels[:, ::-1], pixels[::-1], pixels[::-1, ::-1], np.rot90(pixels)
-
-
-def stage_logits(engine: Engine, pixels: Pixels, size: int) -> NDArray[np.float32]:
-    """Return the mean logits of a field's classes over its turned views."""
-    return mean_outputs(engine, turned(stage_input(pixels, size)))["stage"]
+    """Return a square picture in its eight positions: four turns, each plain and mirrored."""
+    return tuple(np.rot90(p, k) for p in (pixels, pixels[:, ::-1]) for k in range(4))
 
 
 class StageGrader:
@@ -58,12 +57,22 @@ class StageGrader:
         self._size = card.input_width
         self._temperature = card.temperature
         self.threshold = card.thresholds["uncertain"]
+        self._field_threshold = card.thresholds["all_field"]
         self.labels = tuple(card.labels)
 
-    def grade(self, image: FieldImage) -> StageResult:
-        """Return the most probable class of a field with its evidence map."""
+    def grade(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
+        """Return the most probable class of a field with its evidence map.
+
+        A field that does not look like suspected ALL is refused, unless `anyway`; the reason
+        stays with the result.
+        """
         views = turned(stage_input(image.pixels, self._size))
         answers = [self._engine.run(np.ascontiguousarray(view)[None]) for view in views]
+        first = answers[0]
+        strange = float(first["all_field"][0, 0]) < self._field_threshold
+        reason = _OTHER_FIELD if strange else None
+        if reason and not anyway:
+            return StageResult(image.name, None, {}, 0.0, "out_of_scope", reason)
         logits = np.mean([answer["stage"][0] for answer in answers], axis=0)
         values = softmax(logits, self._temperature)
         best = int(values.argmax())
@@ -74,7 +83,8 @@ class StageGrader:
             probabilities=dict(zip(self.labels, map(float, values), strict=True)),
             confidence=confidence,
             status="classified" if confidence >= self.threshold else "uncertain",
-            evidence=evidence_map(answers[0]["evidence"][0], best),
+            overruled=reason,
+            evidence=evidence_map(first["evidence"][0], best),
         )
 
 

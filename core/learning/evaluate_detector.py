@@ -20,7 +20,7 @@ from core.results import Pixels
 from core.settings import Settings
 from core.taxonomy import CELL_KINDS
 
-LOWEST_SCORE = 0.01
+LOWEST_SCORE = 0.005
 """Average precision needs the weak candidates too."""
 _SETS = {"bccd_test": "bccd", "txl_test": "txl", "txl_test_corrected": "txl"}
 _CORRECTIONS = Path(__file__).with_name("txl_test_corrections.csv")

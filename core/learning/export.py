@@ -4,7 +4,7 @@ import hashlib
 import json
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,13 @@ def detector_for_export(network: Any, kinds: int, size: int) -> Any:
     return keras.Model(inputs, outputs, name="detector_export")
 
 
-def classifier_for_export(network: Any, head: str, size: int, gate: Gate | None = None) -> Any:
+def classifier_for_export(
+    network: Any, head: str, size: int, gates: Mapping[str, Gate] | None = None
+) -> Any:
     """Return a classifier for size x size crops with pooled features and an evidence map.
 
     `evidence` is the last feature map times the weights of the head (h x w x labels): the class
-    activation map of Zhou et al. 2016, CVPR. With a gate, `smear` is its logit.
+    activation map of Zhou et al. 2016, CVPR. Gates give a logit each, by name.
     """
     import keras
     from keras import layers
@@ -68,12 +70,12 @@ def classifier_for_export(network: Any, head: str, size: int, gate: Gate | None 
     for layer in network.layers:
         if isinstance(layer, layers.Dense):
             outputs[layer.name] = layer(pooled)
-    if gate is not None:
-        outputs["smear"] = layers.Dense(
+    for name, gate in (gates or {}).items():
+        outputs[name] = layers.Dense(
             1,
             kernel_initializer=keras.initializers.Constant(gate.weights[:, None]),
             bias_initializer=keras.initializers.Constant(gate.bias),
-            name="smear",
+            name=name,
         )(pooled)
     kernel = network.get_layer(head).get_weights()[0]
     outputs["evidence"] = layers.Conv2D(
@@ -143,10 +145,7 @@ def keras_reference(name: ModelName, settings: Settings | None = None) -> Any:
     elif name == "wbc":
         from core.learning.train_wbc import HEADS
 
-        heads = (
-            HEADS if "white" in card.thresholds else {k: len(v) for k, v in card.attributes.items()}
-        )
-        network = wbc_network(labels, heads)
+        network = wbc_network(labels, HEADS)
     else:
         network = all_stage_network(labels)
     load_weights(network, model_path(name, settings).parent)

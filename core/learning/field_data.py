@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from core.inference.stage import without_corner
@@ -14,6 +15,8 @@ from core.settings import Settings
 from core.taxonomy import STAGES
 
 FOLDS = ("0", "1", "2", "3", "4")
+FOLD_HEADS = "folds.npz"
+"""Beside the model: kernel and bias of the head that was fitted without each fold."""
 _LABELS = tuple(STAGES)
 
 
@@ -45,10 +48,39 @@ def of_folds(fields: Fields, *folds: str) -> NDArray[np.bool_]:
     return np.array([e.split in folds for e in fields.examples])
 
 
+def another_stain(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
+    """Return a field as another stain and camera may show it."""
+    return augment.camera(augment.stain(pixels, rng, strength), rng, strength)
+
+
+def other_tones(fields: Fields, number: int, rng: Generator) -> list[NDArray[np.float32]]:
+    """Return for each class that a field does not have the tone of a random field of it.
+
+    The fields are of the same fold, so that no fold learns from another one.
+    """
+    own = fields.examples[number]
+    tones = []
+    for stage in range(len(_LABELS)):
+        if stage != fields.stages[number]:
+            rows = np.nonzero(of_folds(fields, own.split) & (fields.stages == stage))[0]
+            tones.append(augment.tone(fields.pixels[int(rng.choice(rows))]))
+    return tones
+
+
 def stain_jittered(pixels: Sequence[Pixels], seed: int = 7) -> list[Pixels]:
     """Return fields with another stain and camera each, the same ones in every run."""
-    changed = []
-    for number, field in enumerate(pixels):
-        rng = np.random.default_rng((seed, number))
-        changed.append(augment.camera(augment.stain(field, rng, 0.7), rng, 0.7))
-    return changed
+    return [
+        another_stain(field, np.random.default_rng((seed, number)), 0.7)
+        for number, field in enumerate(pixels)
+    ]
+
+
+def tone_swapped(fields: Fields) -> list[Pixels]:
+    """Return every field with the mean tone of another class, the classes in turn."""
+    tones = np.stack([augment.tone(pixels) for pixels in fields.pixels])
+    count = len(_LABELS)
+    means = [tones[fields.stages == stage].mean(0) for stage in range(count)]
+    return [
+        augment.restain(pixels, means[(stage + 1 + number % (count - 1)) % count])
+        for number, (pixels, stage) in enumerate(zip(fields.pixels, fields.stages, strict=True))
+    ]

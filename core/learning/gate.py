@@ -1,11 +1,11 @@
-"""The input gate: tells blood smears from other pictures by what ImageNet's trunk sees.
+"""The gates: tell blood smears from other pictures, and ALL fields from other smears.
 
-Logistic regression on the pooled features of the ALL model, whose trunk stays as of ImageNet. It
-becomes one more output of that model's file.
+Logistic regressions on the pooled features of the ALL model, whose trunk stays as of ImageNet. They
+become further outputs of that model's file.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from core.inference.stage import stage_input
 from core.learning import augment
 from core.learning.datasets import open_set
 from core.learning.no_smears import no_smear
@@ -26,10 +27,10 @@ from core.settings import Settings
 _LOG = logging.getLogger(__name__)
 HEIGHT, WIDTH = 288, 384
 VIEWS = 300
-"""Views of each set of smears; as many of other pictures as of all smears together."""
+"""Random views of each set of smears."""
 INVERSE_PENALTY = 0.01
-THRESHOLD = -1.0
-"""Logit below which a picture is refused: on the side of letting a strange smear pass."""
+THRESHOLD = -1.5
+"""Logit below which a picture is refused: on the side of letting a strange one pass."""
 SMEARS: dict[str, tuple[str, ...]] = {
     "pbc": ("train",),
     "kaggle": ("train",),
@@ -42,52 +43,83 @@ SMEARS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """`features @ weights + bias` is the logit of a picture being a smear."""
+    """`features @ weights + bias` is the logit of a picture being what the gate lets in."""
 
     weights: NDArray[np.float32]
     bias: float
 
 
-def fit_gate(network: Any, settings: Settings, size: int, seed: int = 3) -> Gate:
-    """Fit the gate to the trunk of an ALL network; views are size x size."""
-    from core.imaging.made import make_field
-
+def fit_smear_gate(network: Any, settings: Settings, size: int, seed: int = 3) -> Gate:
+    """Fit smears against other pictures on an ALL network's trunk; views are size x size."""
     rng = np.random.default_rng(seed)
-    smears = [_smear_view(pixels, rng) for pixels in _smears(settings, rng)]
-    smears += [_smear_view(make_field(90_000 + k).pixels, rng) for k in range(VIEWS // 3)]
+    smears = [_view(pixels, rng) for pixels in _pictures(settings, SMEARS, VIEWS, rng)]
+    smears += _made_views(VIEWS // 3, rng)
     with ThreadPoolExecutor(2) as pool:
         others = list(
             pool.map(lambda s: no_smear(np.random.default_rng((seed, s))), range(len(smears)))
         )
-    features = pooled_features(network, [*smears, *others], size)
-    truth = np.repeat([1, 0], [len(smears), len(others)])
+
+    def squeezed(pixels: Pixels) -> Pixels:
+        return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
+
+    return _fit(network, [squeezed(p) for p in smears], [squeezed(p) for p in others], "smear")
+
+
+def fit_field_gate(network: Any, settings: Settings, size: int, seed: int = 4) -> Gate:
+    """Fit fields of suspected ALL against other smears; views are as the grader sees them."""
+    rng = np.random.default_rng(seed)
+    every_fold = {"taleqani": ("0", "1", "2", "3", "4")}
+    fields = [_view(pixels, rng) for pixels in _pictures(settings, every_fold, 3 * VIEWS, rng)]
+    other_sets = {name: splits for name, splits in SMEARS.items() if name != "taleqani"}
+    others = [_view(pixels, rng) for pixels in _pictures(settings, other_sets, VIEWS // 2, rng)]
+    others += _made_views(VIEWS // 2, rng)
+    return _fit(
+        network,
+        [stage_input(p, size) for p in fields],
+        [stage_input(p, size) for p in others],
+        "ALL field",
+    )
+
+
+def _fit(network: Any, inside: Sequence[Pixels], outside: Sequence[Pixels], name: str) -> Gate:
+    features = pooled_features(network, [*inside, *outside])
+    truth = np.repeat([1, 0], [len(inside), len(outside)])
     scaler = StandardScaler().fit(features)
-    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=500)
-    regression.fit(scaler.transform(features), truth)
+    regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=500, class_weight="balanced").fit(
+        scaler.transform(features), truth
+    )
     weights = regression.coef_[0] / scaler.scale_
     bias = float(regression.intercept_[0] - scaler.mean_ @ weights)
     logits = features @ weights + bias
     _LOG.info(
-        "gate: %.2f %% of %d smears refused, %.2f %% of %d others pass",
+        "%s gate: %.2f %% of %d refused, %.2f %% of %d others pass",
+        name,
         100 * (logits[truth == 1] < THRESHOLD).mean(),
-        len(smears),
+        len(inside),
         100 * (logits[truth == 0] >= THRESHOLD).mean(),
-        len(others),
+        len(outside),
     )
     return Gate(weights.astype(np.float32), bias)
 
 
-def _smears(settings: Settings, rng: Generator) -> list[Pixels]:
-    pictures = []
-    for name, splits in SMEARS.items():
+def _made_views(count: int, rng: Generator) -> list[Pixels]:
+    from core.imaging.made import make_field
+
+    return [_view(make_field(90_000 + number).pixels, rng) for number in range(count)]
+
+
+def _pictures(
+    settings: Settings, sets: Mapping[str, tuple[str, ...]], count: int, rng: Generator
+) -> Iterator[Pixels]:
+    """Yield `count` random pictures of the named splits of each set."""
+    for name, splits in sets.items():
         data = open_set(name, settings)
         examples = data.of_split(*splits)
-        rows = rng.choice(len(examples), VIEWS, replace=len(examples) < VIEWS)
-        pictures += [data.read(examples[row]) for row in rows]
-    return pictures
+        for row in rng.choice(len(examples), count, replace=len(examples) < count):
+            yield data.read(examples[row])
 
 
-def _smear_view(pixels: Pixels, rng: Generator) -> Pixels:
+def _view(pixels: Pixels, rng: Generator) -> Pixels:
     """Return a part of a smear as another laboratory may show it, HEIGHT x WIDTH x 3."""
     height, width = pixels.shape[:2]
     share = rng.uniform(0.55, 1.0)
@@ -99,14 +131,13 @@ def _smear_view(pixels: Pixels, rng: Generator) -> Pixels:
     return augment.look(np.asarray(view), rng, strength)
 
 
-def pooled_features(network: Any, pictures: Sequence[Pixels], size: int) -> NDArray[np.float32]:
-    """Return the trunk's pooled features of pictures squeezed to size x size, n x 1280."""
+def pooled_features(network: Any, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
+    """Return the trunk's pooled features of square pictures, n x 1280."""
     import keras
 
     trunk = keras.Model(network.input, network.get_layer("pooled").output)
-    squares = [cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA) for p in pictures]
     rows = [
-        np.asarray(trunk(np.stack(squares[k : k + 16]).astype(np.float32)))
-        for k in range(0, len(squares), 16)
+        trunk.predict_on_batch(np.stack(pictures[k : k + 16]).astype(np.float32))
+        for k in range(0, len(pictures), 16)
     ]
     return np.concatenate(rows)

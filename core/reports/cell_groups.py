@@ -71,7 +71,7 @@ def case_cells(case: Case) -> tuple[CaseCell, ...]:
             label=f"{place}.{number}",
             field_id=stored.id,
             cell=cell,
-            micrometres_per_pixel=scale and scale.micrometres_per_pixel,
+            micrometres_per_pixel=None if scale is None else scale.micrometres_per_pixel,
         )
         for place, stored in enumerate(case.fields, 1)
         for scale in (stored.analysis.scale,)

@@ -54,9 +54,14 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
     ),
     "taleqani_folds_stain_jitter": EvaluationSet(
         "Taleqani folds, stain changed",
-        "The same fields with stain colours shifted at random: tone differs by class in this set, "
-        "and this score shows how much the model leans on it. Folds are grouped by near-duplicates "
-        "because patients are not named.",
+        "Every fourth field with stain colours shifted at random: tone differs by class in this "
+        "set, and this score shows how much the model leans on it. Folds as below.",
+        "taleqani_all.zip",
+    ),
+    "taleqani_folds_tone_swapped": EvaluationSet(
+        "Taleqani folds, tones swapped",
+        "Every fourth field with the mean tone of another class (mean and spread in CIELAB), the "
+        "classes in turn: what is left when tone points to the wrong class. Folds as below.",
         "taleqani_all.zip",
     ),
     "taleqani_folds": EvaluationSet(

@@ -1,11 +1,13 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from core.imaging.read import read_image
-from core.inference.classifier import softmax
+from core.inference.classifier import Subject, softmax
 from core.learning.datasets import open_set
+from core.results import Box
 from core.taxonomy import CELL_TYPES
 
 logits = hnp.arrays(np.float32, 8, elements=st.floats(-50, 50, width=32))
@@ -49,3 +51,17 @@ def test_attributes_are_read_from_the_same_network(analyzer, pack):
         said = analyzer.classifier.answer(pixels, subject).attributes
         right += [said[name] == value for name, value in example.attributes.items()]
     assert np.mean(right) >= 0.85
+
+
+@given(st.floats(8, 300), st.floats(8, 300), st.one_of(st.none(), st.floats(0.01, 2)))
+def test_the_crop_always_holds_the_cell_and_never_loses_it(width, height, scale):
+    side = Subject(Box(0, 0, width, height), scale).crop_side
+    longer = max(width, height)
+    assert 1.1 * longer <= side <= 3.6 * longer
+
+
+@given(st.floats(20, 60), st.floats(0.5, 3))
+def test_a_cell_gets_the_same_crop_at_any_magnification(pixels, zoom):
+    near = Subject(Box(0, 0, pixels, pixels), 12 / pixels)
+    far = Subject(Box(0, 0, pixels * zoom, pixels * zoom), 12 / (pixels * zoom))
+    assert far.crop_side == pytest.approx(near.crop_side * zoom)

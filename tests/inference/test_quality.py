@@ -42,6 +42,16 @@ def test_other_pictures_are_refused_with_a_reason(analyzer, name):
     assert analysis.refused
     assert analysis.cells == ()
     assert analyzer.stage(read_image(path.read_bytes(), name)).status == "out_of_scope"
+    assert analyzer.classify(read_image(path.read_bytes(), name)).status == "out_of_scope"
+
+
+def test_smears_without_suspected_all_are_out_of_scope_of_its_page(analyzer, smears):
+    results = [analyzer.stage(field(p)) for p in smears]
+    assert {r.status for r in results} == {"out_of_scope"}
+    assert all("suspected ALL" in (r.refused or "") for r in results)
+    anyway = analyzer.stage(field(smears[0]), anyway=True)
+    assert anyway.stage is not None
+    assert anyway.overruled == results[0].refused
 
 
 def test_blur_lowers_sharpness_step_by_step_until_it_is_refused(smears):

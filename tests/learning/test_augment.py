@@ -60,3 +60,11 @@ def test_random_zoom_keeps_the_middle_in_the_middle(field):
         ys, xs = np.nonzero(view[..., 0] > 127)
         assert abs(ys.mean() - 64) < 2
         assert abs(xs.mean() - 64) < 2
+
+
+def test_restaining_gives_the_tone_of_the_other_picture(field):
+    other = augment.tone(field) + np.array([[-15, 6, -5], [2, 1, -1]], np.float32)
+    changed = augment.tone(augment.restain(field, other))
+    assert np.abs(changed - other).max() < 3
+    same = augment.restain(field, other, 0.0).astype(int)
+    assert np.abs(same - field).mean() < 2

@@ -215,3 +215,24 @@ def test_made_truth_belongs_to_the_made_slides():
     truth = examples.made_truth()
     assert {hashlib.sha256(data).hexdigest() for _, data in slides} == truth.keys()
     assert json.dumps(truth)
+
+
+def test_a_site_profile_is_used_only_when_chosen(app, pack, tmp_path, monkeypatch):
+    import numpy as np
+
+    from core.inference.analyzer import get_analyzer
+    from core.learning.adapt import SiteCells, adapt, save_profile
+
+    monkeypatch.setattr(get_settings(), "store", tmp_path)
+    rng = np.random.default_rng(0)
+    truth = np.repeat([0, 1], 6)
+    cells = SiteCells(rng.normal(0, 1, (12, 8)), rng.normal(0, 1, (12, 1280)), truth)
+    cells.features[np.arange(12), truth] += 30
+    profile = adapt(cells, "ward-7", get_analyzer().classifier.model_sha256, uncertain=0.5)
+    save_profile(profile, tmp_path / "profiles" / "ward-7.profile.json")
+    opened(app, WBC)
+    upload(app, ("plain.jpg", pack.jpeg(pack.bccd(3))))
+    assert not any("site profile" in m.value for m in app.markdown)
+    app.selectbox(key="wbc_profile").select("ward-7").run()
+    upload(app, ("adapted.jpg", pack.jpeg(pack.bccd(10))))
+    assert any("site profile ward\\-7 v1" in m.value for m in app.markdown)
