@@ -107,7 +107,12 @@ def test_the_first_visitor_may_come_by_the_address_of_a_page(page):
     expect(page.get_by_role("heading", level=1)).to_have_text("ALL stage")
     expect(page.get_by_role("dialog")).to_have_count(0)
     links = page.get_by_test_id("stSidebarNavLink").locator("p")
-    expect(links).to_have_text(["Overview", "WBC count", "ALL stage", "Model metrics", "About"])
+    expect(links).to_have_text(
+        [
+            *("Overview", "WBC count", "ALL stage", "Patients", "Review", "Settings"),
+            *("Model metrics", "About"),
+        ]
+    )
 
 
 def test_upload_count_and_download_agree_with_the_command_line(page, field):

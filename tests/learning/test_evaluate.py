@@ -22,6 +22,7 @@ LABELS = {
     "wbcatt_test": MATURE_FIVE,
     "taleqani_folds": tuple(STAGES),
     "taleqani_folds_stain_jitter": tuple(STAGES),
+    "taleqani_folds_tone_swapped": tuple(STAGES),
 }
 
 
