@@ -29,8 +29,8 @@ def show_robustness(report: ModelReport) -> None:
         shifts = metrics["shifts"]
         st.subheader("Under another stain, camera or optic")
         st.caption(
-            f"{shifts['n']} PBC test cells, changed one way at a time; no drawing of lots. The "
-            f"line marks {WANTED_DROP:.0f} points, the most a change should cost."
+            f"{shifts['n']} PBC test cells, changed in one way at a time, the same in every run. "
+            f"The line marks {WANTED_DROP:.0f} points, the most a change should cost."
         )
         left, right = st.columns(2, gap="large")
         with left:
@@ -59,6 +59,5 @@ def show_robustness(report: ModelReport) -> None:
         st.dataframe(
             gate_table(gate, SMEAR_SETS),
             hide_index=True,
-            column_config={"AUROC": st.column_config.NumberColumn(format="%.4f")},
             alt="Share of pictures refused by kind",
         )

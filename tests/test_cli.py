@@ -25,14 +25,14 @@ class StubAnalyzer:
     versions = {"detector": "1", "wbc": "2", "all_stage": "3"}  # noqa: RUF012
     stage_grader = types.SimpleNamespace(threshold=0.5)
 
-    def analyze(self, image):
+    def analyze(self, image, profile=None):
         cell = Cell("wbc", Box(10.04, 10, 50, 50), 0.125, "uncertain", "basophil", EVEN)
         time.sleep(0.02 * (image.sha256[0] < "8"))  # later files may be ready before earlier ones
         return FieldAnalysis(
             image.name, image.sha256, image.width, image.height, image.properties, (cell,)
         )
 
-    def classify(self, image):
+    def classify(self, image, profile=None):
         return CropResult(image.name, "basophil", EVEN, 0.125, "uncertain")
 
     def stage(self, image):
@@ -146,10 +146,10 @@ def test_an_unwritable_out_is_said_before_the_work(stub, folder, tmp_path, capfd
 
 
 def test_ctrl_c_leaves_the_old_answer_whole(stub, folder, tmp_path, capfdbinary, monkeypatch):
-    def interrupted(image):
+    def interrupted(image, profile):
         if image.name == "b.jpg":
             raise KeyboardInterrupt
-        return StubAnalyzer.analyze(stub, image)
+        return StubAnalyzer.analyze(stub, image, profile)
 
     monkeypatch.setattr(stub, "analyze", interrupted, raising=False)
     out = tmp_path / "answer.json"
@@ -161,10 +161,10 @@ def test_ctrl_c_leaves_the_old_answer_whole(stub, folder, tmp_path, capfdbinary,
 
 
 def test_a_fault_in_the_program_costs_one_file_only(stub, folder, capfdbinary, monkeypatch):
-    def faulty(image):
+    def faulty(image, profile):
         if image.name == "b.jpg":
             raise ZeroDivisionError
-        return StubAnalyzer.analyze(stub, image)
+        return StubAnalyzer.analyze(stub, image, profile)
 
     monkeypatch.setattr(stub, "analyze", faulty, raising=False)
     status, answer, _ = run(capfdbinary, "analyze", folder / "a.PNG", folder / "b.jpg")
@@ -250,3 +250,14 @@ def test_real_fields_through_the_shipped_models(folder, capfdbinary):
         assert (image["width"], image["height"]) == (640, 480)
         assert image["counts"]["wbc"] >= 1
         assert image["counts"]["rbc"] >= 5
+
+
+@pytest.mark.usefixtures("stub")
+def test_a_missing_profile_is_said_before_any_file_is_read(folder, stub, capfdbinary):
+    stub.classifier = types.SimpleNamespace(model_sha256="0" * 64)
+    for command in ("analyze", "classify"):
+        status, printed, messages = run(
+            capfdbinary, command, folder, "--profile", "nowhere/none.json"
+        )
+        assert (status, printed) == (2, None)
+        assert "There is no profile" in messages

@@ -66,25 +66,25 @@ def gate_table(gate: Mapping[str, Any], names: Mapping[str, str]) -> pd.DataFram
     rows: list[dict[str, Any]] = [
         {
             "Pictures": "Smears of all sets",
-            "n": smears["n"],
+            "n": f"{smears['n']:,}",
             "Refused": percent(smears["refused"]),
-            "AUROC": None,
+            "AUROC against smears": "",
         }
     ]
     rows += [
-        {"Pictures": f"… {names.get(key, key)}", "n": None, "Refused": percent(own), "AUROC": None}
+        {"Pictures": f"… {names.get(key, key)}", "n": "", "Refused": percent(own)}
         for key, own in smears["by_set"].items()
     ]
     rows += [
         {
             "Pictures": kind,
-            "n": own["n"],
+            "n": f"{own['n']:,}",
             "Refused": percent(own["refused"]),
-            "AUROC": round(own["auroc"], 4),
+            "AUROC against smears": f"{own['auroc']:.4f}",
         }
         for kind, own in gate["others"].items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).fillna("")
 
 
 def adaptation_sentence(adaptation: Mapping[str, Any]) -> str:

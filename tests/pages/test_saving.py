@@ -27,6 +27,12 @@ def slides():
     return made_slides()
 
 
+@pytest.fixture
+def all_field(pack):
+    names = [n for n in pack.names("taleqani_all.zip") if n.endswith(".webp") and "Pre" in n]
+    return "field.png", pack.png(pack.read("taleqani_all.zip", names[0]))
+
+
 def opened(page: str, *files: tuple[str, bytes], patient: str = "P-1") -> AppTest:
     app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=120).run()
     app.switch_page(page).run()
@@ -155,8 +161,8 @@ def test_what_cannot_be_kept_in_memory_is_analysed_and_not_saved(slides, monkeyp
     assert [a.file for a in case.analyses] == [slides[0][0]]
 
 
-def test_a_graded_field_is_saved_with_its_class_and_its_cells(slides):
-    app = save(with_form(opened(STAGE, slides[0]), "stage"), "stage")
+def test_a_graded_field_is_saved_with_its_class_and_its_cells(all_field):
+    app = save(with_form(opened(STAGE, all_field), "stage"), "stage")
     (case,) = stored("P-1")
     (field,) = case.fields
     (graded,) = app.session_state["stage_desk"].pictures.values()
@@ -166,11 +172,11 @@ def test_a_graded_field_is_saved_with_its_class_and_its_cells(slides):
     assert field.analysis.white_cells()
 
 
-def test_a_field_that_both_pages_know_is_saved_with_both_answers(slides):
-    app = opened(STAGE, slides[0])
+def test_a_field_that_both_pages_know_is_saved_with_both_answers(all_field):
+    app = opened(STAGE, all_field)
     app.switch_page(WBC).run()
     app.text_input(key="wbc_patient").set_value("P-1").run()
-    save(with_form(upload(app, slides[0])))
+    save(with_form(upload(app, all_field)))
     (case,) = stored("P-1")
     assert case.fields[0].stage is not None
     assert case.fields[0].models.keys() == {"detector", "wbc", "all_stage"}
