@@ -25,14 +25,14 @@ class StubAnalyzer:
     versions = {"detector": "1", "wbc": "2", "all_stage": "3"}  # noqa: RUF012
     stage_grader = types.SimpleNamespace(threshold=0.5)
 
-    def analyze(self, image, profile=None):
+    def analyze(self, image, profile=None):  # noqa: ARG002 - as the real one
         cell = Cell("wbc", Box(10.04, 10, 50, 50), 0.125, "uncertain", "basophil", EVEN)
         time.sleep(0.02 * (image.sha256[0] < "8"))  # later files may be ready before earlier ones
         return FieldAnalysis(
             image.name, image.sha256, image.width, image.height, image.properties, (cell,)
         )
 
-    def classify(self, image, profile=None):
+    def classify(self, image, profile=None):  # noqa: ARG002 - as the real one
         return CropResult(image.name, "basophil", EVEN, 0.125, "uncertain")
 
     def stage(self, image):
