@@ -120,13 +120,13 @@ class Analyzer:
         )
 
     def _examine(
-        self, pixels: Pixels, *, anyway: bool = False
+        self, pixels: Pixels, *, anyway: bool = False, confirmed: bool = True
     ) -> tuple[tuple[Detection, ...], str | None]:
         """Return the cells of a field and why the gate refuses it, or None."""
         refused = refuse_blank(pixels) or refuse_blurred(pixels) or self.gate.refuse(pixels)
         if refused and not anyway:
             return (), refused
-        detections = self.detector.detect(pixels)
+        detections = self.detector.detect(pixels, confirmed=confirmed)
         return detections, refused or refuse_without_cells(detections)
 
     def _cell(
@@ -170,7 +170,8 @@ class Analyzer:
 
     def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
         """Grade a field of suspected ALL; `anyway` overrules the input gate."""
-        _, refused = self._examine(image.pixels, anyway=anyway)
+        # Whether there are cells at all is seen at one look.
+        _, refused = self._examine(image.pixels, anyway=anyway, confirmed=False)
         if refused and not anyway:
             return StageResult(image.name, None, {}, 0.0, "out_of_scope", refused)
         result = self.stage_grader.grade(image, anyway=anyway)

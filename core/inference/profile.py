@@ -3,11 +3,19 @@
 import base64
 import binascii
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from core.errors import ProfileError
 from core.settings import Settings, get_settings
@@ -54,12 +62,20 @@ class SiteProfile(BaseModel):
     accuracy_before: float
     accuracy_after: float
     """Leave-one-out accuracy on the site's cells without and with the profile."""
-    temperature: float
-    uncertain: float
+    temperature: float = Field(gt=0)
+    uncertain: float = Field(ge=0, le=1)
     """Confidence below which a cell is uncertain at this site."""
     weights: _Array
     """Features x types, float32; flat in the file."""
     bias: _Array
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if len(self.bias) == 0 or len(self.weights) % len(self.bias):
+            raise ValueError("weights and bias do not fit each other")
+        if not (np.isfinite(self.weights).all() and np.isfinite(self.bias).all()):
+            raise ValueError("weights and bias must be finite")
+        return self
 
     @property
     def title(self) -> str:

@@ -67,12 +67,13 @@ class StageGrader:
         stays with the result.
         """
         views = turned(stage_input(image.pixels, self._size))
-        answers = [self._engine.run(np.ascontiguousarray(view)[None]) for view in views]
-        first = answers[0]
-        strange = float(first["all_field"][0, 0]) < self._field_threshold
+        first, *others = views
+        answers = [self._engine.run(np.ascontiguousarray(first)[None])]
+        strange = float(answers[0]["all_field"][0, 0]) < self._field_threshold
         reason = _OTHER_FIELD if strange else None
         if reason and not anyway:
             return StageResult(image.name, None, {}, 0.0, "out_of_scope", reason)
+        answers += [self._engine.run(np.ascontiguousarray(view)[None]) for view in others]
         logits = np.mean([answer["stage"][0] for answer in answers], axis=0)
         values = softmax(logits, self._temperature)
         best = int(values.argmax())
@@ -84,7 +85,7 @@ class StageGrader:
             confidence=confidence,
             status="classified" if confidence >= self.threshold else "uncertain",
             overruled=reason,
-            evidence=evidence_map(first["evidence"][0], best),
+            evidence=evidence_map(answers[0]["evidence"][0], best),
         )
 
 

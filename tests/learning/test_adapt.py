@@ -64,7 +64,12 @@ def test_a_profile_survives_its_file(tmp_path):
         )
     with pytest.raises(ProfileError, match="another version"):
         load_profile(str(path), "b" * 64)
-    path.write_text(path.read_text()[:-40])
+    whole = json.loads(path.read_text())
+    for change in ({"bias": ""}, {"weights": whole["weights"][:8]}, {"temperature": 0}):
+        path.write_text(json.dumps(whole | change))
+        with pytest.raises(ProfileError, match="damaged"):
+            load_profile(str(path), SHA)
+    path.write_text(json.dumps(whole)[:-40])
     with pytest.raises(ProfileError, match="damaged"):
         load_profile(str(path), SHA)
 
