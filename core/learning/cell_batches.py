@@ -16,8 +16,6 @@ from core.taxonomy import CELL_TYPES
 
 _UNSCALED_SHARE = 0.25
 """Views cut as if nothing told the scale."""
-_RESTAINED_SHARE = 0.35
-_STRONG_SHARE = 0.6
 
 
 def targets(cells: Cells, rows: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -40,7 +38,8 @@ class TrainingCells(keras.utils.PyDataset):
     """Endless changed crops, `steps` batches an epoch, types balanced within each domain.
 
     `domains` are cells with the share they get; `tones` (n x 2 x 3) how cells of other
-    laboratories are coloured.
+    laboratories are coloured; `strong` and `restained` the shares of views that are strongly
+    changed in look and that get one of the tones.
     """
 
     def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
@@ -52,8 +51,11 @@ class TrainingCells(keras.utils.PyDataset):
         batch: int,
         steps: int,
         seed: int,
+        strong: float = 0.6,
+        restained: float = 0.35,
     ) -> None:
         super().__init__(workers=2, max_queue_size=8)
+        self.strong, self.restained = strong, restained
         self.tones, self.size = tones, size
         self.batch, self.steps, self.seed = batch, steps, seed
         self.cells = joined([d for d, _ in domains])
@@ -80,10 +82,10 @@ class TrainingCells(keras.utils.PyDataset):
         share = float(self.cells.unscaled[row]) if rng.random() < _UNSCALED_SHARE else scaled
         extent = (min(share * 0.82, 0.95), min(share * 1.25, 1.0))
         view = augment.random_zoom(self.cells.crops[row], self.size, rng, extent)
-        if rng.random() < _RESTAINED_SHARE:
+        if rng.random() < self.restained:
             other = self.tones[int(rng.integers(len(self.tones)))]
             view = augment.restain(view, other, rng.uniform(0.4, 1.0))
-        strength = augment.STRONG if rng.random() < _STRONG_SHARE else augment.MILD
+        strength = augment.STRONG if rng.random() < self.strong else augment.MILD
         return augment.look(view, rng, strength)
 
     def __getitem__(self, index: int) -> tuple[Any, Any, Any]:

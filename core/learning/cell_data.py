@@ -197,13 +197,14 @@ def _boxes(field: Labelled, kind: str) -> list[Box]:
     return [Box(float(r[1]), float(r[2]), float(r[3] - r[1]), float(r[4] - r[2])) for r in rows]
 
 
-def field_cells(fields: Sequence[Labelled]) -> list[Pixels]:
-    """Return the untyped white cells of labelled fields: how other laboratories' cells look."""
-    return [
-        _cut(field.pixels, Subject(box, _scale(_boxes(field, "rbc")))).crop
+def untyped_cells(fields: Sequence[Labelled]) -> Cells:
+    """Return the white cells of labelled fields, whose type nobody named: NO_TYPE until one is."""
+    cuts = [
+        _cut(field.pixels, Subject(box, _scale(_boxes(field, "rbc"))))
         for field in fields
         for box in _boxes(field, "wbc")
     ]
+    return _plain(cuts, [NO_TYPE] * len(cuts))
 
 
 def no_cells(fields: Sequence[Labelled], count: int, seed: int = 5) -> Cells:

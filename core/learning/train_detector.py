@@ -37,9 +37,10 @@ PHASES = (
     # A warm restart (Loshchilov and Hutter 2017, ICLR) finds better boxes than a longer tail.
     Phase("again", 8, 4e-4, "block_3_expand", 320),
     Phase("last", 14, 3e-4, "block_3_expand", 384),
+    Phase("calm", 16, 3e-4, "block_3_expand", 384),
 )
-_STRONG_LOOKS = {"finish": 0.2, "last": 0.25}
-_MOSAICS = {"finish": 0.05, "again": 0.1, "last": 0.05}
+_STRONG_LOOKS = {"finish": 0.2, "last": 0.25, "calm": 0.12}
+_MOSAICS = {"finish": 0.05, "again": 0.1, "last": 0.05, "calm": 0.03}
 
 
 def train(

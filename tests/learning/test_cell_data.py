@@ -6,7 +6,7 @@ import pytest
 from core.learning.datasets import open_set
 from core.learning.detection_data import Labelled
 from core.results import Box
-from core.taxonomy import CELL_KINDS
+from core.taxonomy import CELL_KINDS, CELL_TYPES
 
 pytestmark = pytest.mark.training
 
@@ -62,9 +62,9 @@ def test_made_cells_fill_the_crop_as_their_size_in_micrometres_says():
 def test_batches_repeat_with_their_seed_and_weigh_only_what_is_known(fields):
     from core.learning import augment
     from core.learning.cell_batches import TrainingCells
-    from core.learning.cell_data import DETAILS, field_cells, made_cells, no_cells
+    from core.learning.cell_data import DETAILS, made_cells, no_cells, untyped_cells
 
-    tones = np.stack([augment.tone(crop) for crop in field_cells(fields)])
+    tones = np.stack([augment.tone(crop) for crop in untyped_cells(fields).crops])
     domains = [(made_cells(12), 0.7), (no_cells(fields, 9), 0.3)]
 
     def batch():
@@ -77,6 +77,24 @@ def test_batches_repeat_with_their_seed_and_weigh_only_what_is_known(fields):
     assert np.array_equal(weights["type"], wanted["white"].astype(np.float32))
     assert 0 < wanted["white"].sum() < 24
     assert all((weights[name] == 0).all() for name in DETAILS)
+
+
+def test_only_cells_of_which_the_network_is_sure_get_a_type(fields):
+    from core.learning.cell_data import untyped_cells
+    from core.learning.train_wbc import _typed_by
+
+    class Network:
+        """Sure of every cell but the first; says the same of mirrored ones."""
+
+        def predict(self, crops, **_):
+            logits = np.zeros((len(crops), len(CELL_TYPES)))
+            logits[1:, 2] = 20
+            return {"type": logits}
+
+    cells = untyped_cells(fields)
+    typed = _typed_by(Network(), cells)
+    assert np.array_equal(typed.crops, cells.crops[1:])
+    assert set(typed.types) == {2}
 
 
 def test_a_covered_share_is_that_of_the_first_box():
