@@ -101,6 +101,9 @@ class Cell:
     """The model's type, kept on reviewed cells."""
     reviewer: str | None = None
     """Who labelled the cell last; None when nobody has."""
+    attributes: Mapping[str, str] | None = None
+    """White cells: the value of every morphological attribute (WBCAtt) as the model sees it. None
+    on cells that a person added, and in cases stored before attributes were."""
 
     def reviewed(self, label: str, reviewer: str) -> "Cell":
         """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.

@@ -70,6 +70,8 @@ class Picture(Generic[R]):
     """An analysed picture as it is kept in the session."""
 
     patient: str
+    sha256: str
+    """Of the file as uploaded."""
     width: int
     height: int
     properties: ImageProperties
@@ -220,6 +222,7 @@ def _picture(
         }
     return Picture(
         patient,
+        image.sha256,
         image.width,
         image.height,
         image.properties,

@@ -184,7 +184,8 @@ def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
     left, right = st.columns(2)
     with left:
         try:
-            attributes = cell_attributes(
+            # Cells that people added, and those stored first, have none in the database.
+            attributes = queued.cell.attributes or cell_attributes(
                 queued.field_id, queued.cell.box, queued.micrometres_per_pixel
             )
         except LeukoscopeError as error:

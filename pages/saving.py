@@ -6,10 +6,18 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from core.cases.database import Database, get_database
-from core.cases.listing import patient_history, search_patients
+from core.cases.listing import patient_history, samples_holding, search_patients
 from core.cases.patients import create_patient, find_patient
 from core.cases.people import require
-from core.cases.records import NewField, Patient, PatientDetails, Person, Sample, SampleDetails
+from core.cases.records import (
+    NewField,
+    Patient,
+    PatientDetails,
+    Person,
+    Sample,
+    SampleDetails,
+    SampleSummary,
+)
 from core.cases.samples import add_fields, save_sample
 from core.imaging.read import read_image
 from core.inference.analyzer import get_analyzer
@@ -145,7 +153,7 @@ def _choose_target(key: str, patient: str, pictures: list[Picture], database: Da
                 help="Existing patients are searched by identifier and name.",
             ).strip()
             chosen = _choose_patient(key, typed, database) if typed else None
-            sample = _choose_sample(key, chosen, database) or sample_inputs(key)
+            sample = _choose_sample(key, chosen, pictures, database) or sample_inputs(key)
     return _Target(pictures, chosen.identifier if chosen else typed, chosen, sample)
 
 
@@ -172,20 +180,34 @@ def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
     return None if chosen is None else found[chosen]
 
 
-def _choose_sample(key: str, patient: Patient | None, database: Database) -> Sample | None:
-    """Let the reader choose a sample that is not signed; None is a new one."""
-    samples = () if patient is None else patient_history(database, patient.id)[1]
-    found = {s.sample.id: s for s in samples if s.sample.state != "signed"}
+def _choose_sample(
+    key: str, patient: Patient | None, pictures: Sequence[Picture], database: Database
+) -> Sample | None:
+    """Let the reader choose a sample that is not signed; None is a new one.
+
+    Graded pictures that a sample holds already only bring it their classes: it is the first choice.
+    """
+    found: dict[int, SampleSummary] = {}
+    held: dict[int, int] = {}
+    if patient is not None:
+        samples = patient_history(database, patient.id)[1]
+        found = {s.sample.id: s for s in samples if s.sample.state != "signed"}
+        held = samples_holding(database, patient.id, [p.sha256 for p in pictures])
+    graded = isinstance(pictures[0].result, StageResult)
+    first = max(held.keys() & found.keys(), key=held.__getitem__, default=None) if graded else None
+    options = [None, *found]
 
     def text(sample_id: int | None) -> str:
         if sample_id is None:
             return "New sample"
         summary = found[sample_id]
-        return f"Add to {sample_name(summary.sample)} ({summary.fields} fields)"
+        has = f", {held[sample_id]} of these among them" if sample_id in held else ""
+        return f"Add to {sample_name(summary.sample)} ({summary.fields} fields{has})"
 
     chosen = st.selectbox(
         "Sample",
-        [None, *found],
+        options,
+        options.index(first),
         format_func=text,
         key=f"{key}_sample_{patient.id if patient else 0}",
         disabled=not found,

@@ -1,6 +1,7 @@
 """Lists of patients and samples. Each takes the same few queries however long it is."""
 
 from collections import defaultdict
+from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
@@ -96,6 +97,20 @@ def patient_stages(database: Database, patient_id: int) -> dict[int, tuple[Stage
         for sample_id, stage in rows:
             found[sample_id].append(StageResult(**stage))
     return {sample_id: tuple(stages) for sample_id, stages in found.items()}
+
+
+def samples_holding(
+    database: Database, patient_id: int, sha256s: Collection[str]
+) -> dict[int, int]:
+    """Return how many of some uploaded files each sample of a patient has already, by its id."""
+    with database.reading() as session:
+        rows = session.execute(
+            select(FieldRow.sample_id, func.count())
+            .join(SampleRow, SampleRow.id == FieldRow.sample_id)
+            .where(SampleRow.patient_id == patient_id, FieldRow.sha256.in_(sha256s))
+            .group_by(FieldRow.sample_id)
+        )
+        return dict(rows)
 
 
 def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None, int]]:

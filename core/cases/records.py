@@ -1,7 +1,7 @@
 """What the case database gives back: plain frozen records, detached from any session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
@@ -82,8 +82,6 @@ class NewField:
     """Names and versions of the models that looked at it."""
     stage: StageResult | None = None
     """The ALL class, when the field was graded. Its evidence map is not stored."""
-    attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """Morphological attributes of white cells by their number in the analysis, where known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +105,6 @@ class SampleField:
     """Names and versions of the models that looked at it."""
     stage: StageResult | None = None
     """The ALL class, when the field was graded (without its evidence map)."""
-    attributes: Mapping[int, Mapping[str, str]] = field(default_factory=dict)
-    """Morphological attributes of white cells by their number in the analysis, where known."""
 
 
 @dataclass(frozen=True, slots=True)

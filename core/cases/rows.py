@@ -1,6 +1,6 @@
 """From results to rows and back: what is loaded equals what was saved."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -44,7 +44,7 @@ def field_row(sample_id: int, new: NewField, picture: str) -> FieldRow:
         overruled=found.overruled,
         seconds=found.seconds,
         models=dict(new.models),
-        stage=_stage_values(new.stage) if new.stage else None,
+        stage=stage_values(new.stage) if new.stage else None,
         other_cells=[_other_values(cell) for cell in found.cells if cell.kind != "wbc"],
     )
 
@@ -65,7 +65,7 @@ def cell_rows(field_id: int, new: NewField) -> list[dict[str, Any]]:
             "status": cell.status,
             "confidence": cell.confidence,
             "detection_score": cell.detection_score,
-            "attributes": _plain(new.attributes.get(number)),
+            "attributes": None if cell.attributes is None else dict(cell.attributes),
         }
         for number, cell in new.analysis.white_cells()
     ]
@@ -81,6 +81,7 @@ def cell_of(row: CellRow) -> Cell:
         type=row.type,
         probabilities=row.probabilities,
         detection_score=row.detection_score,
+        attributes=row.attributes,
     )
     if row.label is None or row.reviewer is None:
         return cell
@@ -92,15 +93,12 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
     others = iter(row.other_cells)
     cells: list[Cell] = []
     ids: list[int | None] = []
-    attributes: dict[int, Mapping[str, str]] = {}
     for cell_row in white:
         while len(cells) + 1 < cell_row.number:  # what stands before it
             cells.append(_other_of(next(others)))
             ids.append(None)
         cells.append(cell_of(cell_row))
         ids.append(cell_row.id)
-        if cell_row.attributes is not None:
-            attributes[cell_row.number] = cell_row.attributes
     rest = [_other_of(values) for values in others]
     return SampleField(
         id=row.id,
@@ -120,7 +118,6 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
         cell_ids=(*ids, *(None for _ in rest)),
         models=row.models,
         stage=StageResult(**row.stage) if row.stage else None,
-        attributes=attributes,
     )
 
 
@@ -146,7 +143,8 @@ def _other_of(values: list[Any]) -> Cell:
     return Cell(kind, Box(x, y, width, height), confidence, status, detection_score=detection_score)
 
 
-def _stage_values(stage: StageResult) -> dict[str, Any]:
+def stage_values(stage: StageResult) -> dict[str, Any]:
+    """Give an ALL class as its column keeps it, without the evidence map."""
     return {
         "file": stage.file,
         "stage": stage.stage,
@@ -156,7 +154,3 @@ def _stage_values(stage: StageResult) -> dict[str, Any]:
         "refused": stage.refused,
         "overruled": stage.overruled,
     }
-
-
-def _plain(values: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if values is None else dict(values)

@@ -36,6 +36,7 @@ from core.cases.rows import (
     patient_of,
     sample_field_of,
     sample_of,
+    stage_values,
 )
 from core.cases.tables import CellRow, CommentRow, FieldRow, PatientRow, SampleRow
 from core.errors import InvalidEntryError, NotFoundError
@@ -71,7 +72,7 @@ def save_sample(
         )
         session.add(row)
         session.flush()
-        _insert_fields(database, session, row.id, fields, pictures)
+        _insert_fields(database, session, row.id, list(zip(fields, pictures, strict=True)))
         audit.record(
             session,
             person.name,
@@ -88,6 +89,7 @@ def add_fields(
 ) -> Sample:
     """Add fields to a sample that the person saw as `seen`.
 
+    A field that is there already only gets the ALL class it lacked; its cells stay as they are.
     Raises NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, InvalidEntryError,
     PictureNotStoredError.
     """
@@ -95,9 +97,15 @@ def add_fields(
     pictures = _encode_all(fields)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
-        _insert_fields(database, session, row.id, fields, pictures)
-        hashes = [new.analysis.sha256 for new in fields]
-        return record_edit(session, person, row, "add fields", fields=hashes)
+        graded = _add_stages(session, row.id, fields)
+        rest = [
+            (new, picture)
+            for new, picture in zip(fields, pictures, strict=True)
+            if new.analysis.sha256 not in graded
+        ]
+        _insert_fields(database, session, row.id, rest)
+        hashes = [new.analysis.sha256 for new, _ in rest]
+        return record_edit(session, person, row, "add fields", fields=hashes, graded=graded)
 
 
 def update_sample(
@@ -189,16 +197,33 @@ def _encode_all(fields: Sequence[NewField]) -> list[Picture]:
     return [encode(new.image.pixels) for new in fields]
 
 
+def _add_stages(session: Session, sample_id: int, fields: Sequence[NewField]) -> list[str]:
+    """Give stored fields without an ALL class the one they have now; return their SHA-256."""
+    ungraded = {
+        row.sha256: row
+        for row in session.scalars(
+            select(FieldRow).where(FieldRow.sample_id == sample_id, FieldRow.stage.is_(None))
+        )
+    }
+    graded = []
+    for new in fields:
+        row = ungraded.pop(new.analysis.sha256, None)
+        if row is not None and new.stage is not None:
+            row.stage = stage_values(new.stage)
+            row.models = row.models | {"all_stage": new.models["all_stage"]}
+            graded.append(row.sha256)
+    return graded
+
+
 def _insert_fields(
     database: Database,
     session: Session,
     sample_id: int,
-    fields: Sequence[NewField],
-    pictures: Sequence[Picture],
+    fields: Sequence[tuple[NewField, Picture]],
 ) -> None:
     known = set(session.scalars(select(FieldRow.sha256).where(FieldRow.sample_id == sample_id)))
     cells = []
-    for new, picture in zip(fields, pictures, strict=True):
+    for new, picture in fields:
         if new.analysis.sha256 in known:
             raise InvalidEntryError(
                 f"{new.analysis.file} is in this case already; its cells would count twice."

@@ -153,6 +153,7 @@ class Analyzer:
             type=answer.type,
             probabilities=answer.probabilities,
             detection_score=detection.score,
+            attributes=answer.attributes,
         )
 
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:

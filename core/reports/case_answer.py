@@ -57,6 +57,7 @@ def case_answer(summary: CaseSummary) -> Answer:
                             "id": stored.cell_ids[number - 1],
                             "suggested": cell.suggested,
                             "reviewer": cell.reviewer,
+                            "attributes": cell.attributes and dict(cell.attributes),
                         }
                         for number, cell in stored.analysis.white_cells()
                     ],

@@ -12,7 +12,7 @@ import pandas as pd
 from core.differential import Differential
 from core.reports.answers import box_numbers, number
 from core.results import Cell, FieldAnalysis, StageResult
-from core.taxonomy import CELL_TYPES, REVIEW_TYPES, STAGES
+from core.taxonomy import ATTRIBUTES, CELL_TYPES, REVIEW_TYPES, STAGES
 
 _CELL_COLUMNS = [
     "file",
@@ -28,6 +28,7 @@ _CELL_COLUMNS = [
     "height",
     "diameter_um",
     *(f"p_{key}" for key in CELL_TYPES),
+    *ATTRIBUTES,
 ]
 _FILE_COLUMNS = [
     "file",
@@ -55,6 +56,9 @@ def cells_table(
     analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Return a row for each cell; boxes in px, `diameter_um` empty without a scale.
+
+    White cells have their calibrated probabilities (`p_` and the type) and the morphological
+    attributes as the model sees them, one column each.
 
     `patients` names the patient of each analysis, in the same order; without it the column is
     left out.
@@ -156,6 +160,7 @@ def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
         "height": height,
         "diameter_um": scale and number(cell.box.diameter * scale.micrometres_per_pixel, 2),
         **{f"p_{key}": number(p, 4) for key, p in (cell.probabilities or {}).items()},
+        **{name: (cell.attributes or {}).get(name) for name in ATTRIBUTES},
     }
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from core.cases.audit import history
 from core.cases.database import open_database
 from core.cases.images import encode
 from core.cases.patients import create_patient
@@ -31,7 +32,7 @@ from core.errors import (
 from core.imaging.read import read_image
 from core.results import Box, Cell, Scale, StageResult
 from core.settings import Settings
-from core.taxonomy import CELL_TYPES
+from core.taxonomy import ATTRIBUTES, CELL_TYPES
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, analysis_of, new_field, white
 
 DETAILS = SampleDetails(date(2026, 3, 1), "bone_marrow", 7.5)
@@ -49,6 +50,7 @@ white_cells = st.builds(
     type=st.sampled_from(sorted(CELL_TYPES)),
     probabilities=st.fixed_dictionaries(dict.fromkeys(CELL_TYPES, share)),
     detection_score=share,
+    attributes=st.none() | st.just({name: values[0] for name, values in ATTRIBUTES.items()}),
 )
 other_cells = st.builds(
     Cell,
@@ -94,15 +96,14 @@ def test_a_real_analysis_comes_back_on_both_databases(database, patient, images,
     image = images[0]
     stage = analyzer.stage(image)
     analysis = analyzer.analyze(image)
-    number = analysis.white_cells()[0][0]
-    new = replace(
-        new_field(image, stage=stage, attributes={number: {"cell_size": "big"}}), analysis=analysis
-    )
+    new = replace(new_field(image, stage=stage), analysis=analysis)
     case = load_case(database, save_sample(database, REVIEWER, patient.id, DETAILS, [new]).id)
     (field,) = case.fields
     assert field.analysis == analysis
     assert field.models == new.models
-    assert field.attributes == {number: {"cell_size": "big"}}
+    for _, cell in field.analysis.white_cells():
+        assert cell.attributes is not None
+        assert cell.attributes.keys() == ATTRIBUTES.keys()
     assert field.stage is not None
     assert field.stage.evidence is None
     for entry in fields(StageResult):
@@ -141,6 +142,23 @@ def test_the_same_file_counts_once_in_a_case(database, sample, images):
     with pytest.raises(InvalidEntryError, match="in this case already"):
         add_fields(database, REVIEWER, sample, [new_field(images[1], white())])
     assert len(load_case(database, sample.id).fields) == 2
+
+
+def test_a_stored_field_gets_the_class_it_lacked_and_keeps_its_cells(database, sample, images):
+    stage = StageResult(images[0].name, "Pre", {"Pre": 0.9, "Pro": 0.1}, 0.9, "classified")
+    before = load_case(database, sample.id)
+    graded = replace(
+        new_field(images[0], white("basophil"), stage=stage), models={"all_stage": "3", "wbc": "9"}
+    )
+    sample = add_fields(database, REVIEWER, sample, [graded, new_field(images[4], white())])
+    case = load_case(database, sample.id)
+    assert case.analyses[:2] == before.analyses
+    assert [f.stage and f.stage.stage for f in case.fields] == ["Pre", None, None]
+    assert case.fields[0].models == {"detector": "1", "wbc": "2", "all_stage": "3"}
+    entry = history(database, sample.id)[-1]
+    assert entry.details == {"fields": [images[4].sha256], "graded": [images[0].sha256]}
+    with pytest.raises(InvalidEntryError, match="in this case already"):
+        add_fields(database, REVIEWER, sample, [graded])
 
 
 def test_fields_are_added_in_their_order(database, sample, images):

@@ -182,6 +182,21 @@ def test_a_field_that_both_pages_know_is_saved_with_both_answers(all_field):
     assert case.fields[0].models.keys() == {"detector", "wbc", "all_stage"}
 
 
+def test_a_stored_field_that_is_graded_later_gets_its_class(all_field):
+    app = save(with_form(opened(WBC, all_field)))
+    (before,) = stored("P-1")
+    app.switch_page(STAGE).run()
+    app.text_input(key="stage_patient").set_value("P-1").run()
+    app = with_form(upload(app, all_field), "stage")
+    offered = next(box for box in app.selectbox if box.label == "Sample")
+    assert offered.value == before.sample.id
+    save(app, "stage")
+    (case,) = stored("P-1")
+    assert case.analyses == before.analyses
+    assert case.fields[0].stage is not None
+    assert case.fields[0].models.keys() == {"detector", "wbc", "all_stage"}
+
+
 def test_what_was_analysed_against_the_gate_stays_marked(slides):
     stream = io.BytesIO()
     with Image.open(io.BytesIO(slides[0][1])) as picture:

@@ -6,7 +6,7 @@ import numpy as np
 
 from core.cases.records import Case, Comment, Patient, Sample, SampleField, Signature
 from core.results import Box, Cell, FieldAnalysis, ImageProperties, Scale, StageResult
-from core.taxonomy import CELL_TYPES, STAGES
+from core.taxonomy import ATTRIBUTES, CELL_TYPES, STAGES
 
 WIDTH, HEIGHT, SIDE = 1200, 900, 60
 COUNTS = {
@@ -24,7 +24,8 @@ def white_cell(place, cell_type, status="classified", confidence=0.97):
     rest = (1 - confidence) / (len(CELL_TYPES) - 1)
     probabilities = {key: confidence if key == cell_type else rest for key in CELL_TYPES}
     box = Box(place % 15 * 80 + 5.25, place // 15 * 80 % 800 + 5, SIDE, SIDE - 2)
-    return Cell("wbc", box, confidence, status, cell_type, probabilities)
+    attributes = {name: values[place % len(values)] for name, values in ATTRIBUTES.items()}
+    return Cell("wbc", box, confidence, status, cell_type, probabilities, attributes=attributes)
 
 
 def make_cells(counts, uncertain=12, blasts=3, smudges=4):

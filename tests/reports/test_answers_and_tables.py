@@ -22,7 +22,7 @@ from core.results import (
     Scale,
     StageResult,
 )
-from core.taxonomy import CELL_TYPES, LEUKOCYTES, STAGES
+from core.taxonomy import ATTRIBUTES, CELL_TYPES, LEUKOCYTES, STAGES
 
 SIDES = st.floats(0.5, 3000)
 BOXES = st.builds(Box, st.floats(-5, 5000), st.floats(-5, 5000), SIDES, SIDES)
@@ -32,7 +32,14 @@ PROBABILITIES = st.lists(UNIT, min_size=8, max_size=8).map(
     lambda values: dict(zip(CELL_TYPES, values, strict=True))
 )
 WHITE = st.builds(
-    Cell, st.just("wbc"), BOXES, UNIT, STATUS, st.sampled_from(list(CELL_TYPES)), PROBABILITIES
+    Cell,
+    st.just("wbc"),
+    BOXES,
+    UNIT,
+    STATUS,
+    st.sampled_from(list(CELL_TYPES)),
+    PROBABILITIES,
+    attributes=st.fixed_dictionaries({k: st.sampled_from(v) for k, v in ATTRIBUTES.items()}),
 )
 OTHER = st.builds(Cell, st.sampled_from(["rbc", "platelet"]), BOXES, UNIT)
 ANALYSES = st.lists(
@@ -97,6 +104,10 @@ def test_a_downloaded_table_holds_the_boxes_of_the_answer(analyses):
     frame = pd.read_csv(io.BytesIO(csv_bytes(cells_table(analyses))))
     boxes = [cell["box"] for image in answer["images"] for cell in image["cells"]]
     assert frame[["x", "y", "width", "height"]].to_numpy().tolist() == boxes
+    cells = [cell for analysis in analyses for cell in analysis.cells]
+    for name in ATTRIBUTES:
+        told = [cell.attributes[name] if cell.attributes else None for cell in cells]
+        assert frame[name].astype(object).where(frame[name].notna(), None).tolist() == told
 
 
 def test_suspected_blasts_add_a_key_to_the_answer():
