@@ -12,8 +12,19 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 ├── NoEstimateError         a number that was asked for cannot be given honestly
 ├── ModelError              a model file is missing, damaged or does not fit its card
 ├── ProfileError            a site profile is missing, damaged, or would do harm
+├── BatchError              a batch cannot start or go on; what is done is kept
 ├── DataError               a training or test set is missing or damaged
 │   └── DataNotFoundError
+├── RequestError            a request to the API cannot be answered
+│   ├── NoPictureError
+│   ├── UnreadableRequestError
+│   ├── ContentTypeError
+│   ├── RequestTooLargeError
+│   ├── TooManyFilesError
+│   ├── TokenError
+│   ├── ForeignPageError
+│   ├── TooManyRequestsError
+│   └── BusyError
 └── CaseError               the case database cannot do what was asked
     ├── StoreUnavailableError
     ├── StoreTooNewError
@@ -111,12 +122,98 @@ class ProfileError(LeukoscopeError):
     """A site profile cannot be made or used; the sentence says why."""
 
 
+class BatchError(LeukoscopeError):
+    """A batch cannot start or go on; the sentence says why and how to resume it."""
+
+
 class DataError(LeukoscopeError):
     """A data set is damaged or does not look as expected."""
 
 
 class DataNotFoundError(DataError):
     """A data set is not on this machine."""
+
+
+class RequestError(LeukoscopeError):
+    """A request to the API cannot be answered."""
+
+    retry_after: int | None = None
+    """Seconds after which the same request may be answered; None when waiting does not help."""
+
+
+class NoPictureError(RequestError):
+    """The request holds no picture where one is looked for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request holds no picture. Send it as the multipart field `file` (several as "
+            '`files`), or as JSON {"image": "<base64>"}.'
+        )
+
+
+class UnreadableRequestError(RequestError):
+    """The body is not what its content type says; the sentence says where it breaks."""
+
+
+class ContentTypeError(RequestError):
+    """The body comes in a form that is not read here."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The body's form is not read here. Send multipart/form-data or application/json."
+        )
+
+
+class RequestTooLargeError(RequestError):
+    """The whole body has more bytes than the settings allow."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The request is larger than {limit_bytes / 1e6:,.0f} MB. Send fewer pictures at a "
+            "time, and large ones as multipart rather than base64."
+        )
+
+
+class TooManyFilesError(RequestError):
+    """More pictures than one answer takes."""
+
+    def __init__(self, limit: int, instead: str) -> None:
+        pictures = "one picture" if limit == 1 else f"{limit:,} pictures"
+        super().__init__(f"This address takes {pictures} a request. {instead}")
+
+
+class TokenError(RequestError):
+    """The request needs a token and brings none that holds."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This needs a token that is known, not expired and not revoked, as the header "
+            "`Authorization: Bearer <token>`. Ask whoever runs the server for one."
+        )
+
+
+class ForeignPageError(RequestError):
+    """A page of another site sent the request from somebody's browser."""
+
+    def __init__(self) -> None:
+        super().__init__("Pages of other sites cannot change anything here without a token.")
+
+
+class TooManyRequestsError(RequestError):
+    """One client asks more often than the settings allow."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many requests. Wait {retry_after} s, then go on more slowly.")
+        self.retry_after = retry_after
+
+
+class BusyError(RequestError):
+    """As many requests wait for the models as the settings allow."""
+
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__("The server is busy. Nothing was done; send the request again shortly.")
 
 
 class CaseError(LeukoscopeError):

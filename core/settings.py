@@ -68,6 +68,22 @@ class Settings(BaseSettings):
         default=2, ge=1, le=64, description="LiteRT interpreters kept per model."
     )
     threads: int = Field(default=2, ge=1, le=64, description="Threads per interpreter.")
+    api_tokens: bool | None = Field(
+        default=None,
+        description="API requests need a token; without it they do where people sign in.",
+    )
+    api_queue: int = Field(
+        default=32, ge=0, description="API requests that wait for the models before it says busy."
+    )
+    api_files: int = Field(
+        default=100, ge=1, description="Pictures an API request may hold; streamed answers take any."
+    )
+    api_request_megabytes: int = Field(
+        default=2000, ge=1, description="Largest body of an API request."
+    )
+    api_requests_per_minute: int = Field(
+        default=6000, ge=1, description="API requests that one address may send in a minute."
+    )
 
     @field_validator("database_url")
     @classmethod
