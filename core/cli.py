@@ -10,26 +10,13 @@ import json
 import logging
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from core.inference.analyzer import Analyzer
     from core.inference.profile import SiteProfile
-    from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
-
-    Result = FieldAnalysis | CropResult | StageResult
-
-T = TypeVar("T")
-R = TypeVar("R")
-ResultT = TypeVar("ResultT", bound="Result")
-OutcomeT = TypeVar("OutcomeT", bound="Result | FailedFile")
 
 ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
 
@@ -41,9 +28,8 @@ _MODULES = {
     "bench": ("core.bench", "time the models and the whole way of a field"),
     "data": ("core.learning.public", "list the public data sets, or get one"),
     "audit": ("core.cases.audit", "check the audit trail of the case database"),
+    "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
 }
-
-logger = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
-        _say("Stopped. No answer was written.")
+        _say("Stopped. No answer was written; --resume goes on with --out.")
         return INTERRUPTED
     except LeukoscopeError as error:
         _say(str(error))
@@ -83,6 +69,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
         _add_file_arguments(sub)
         if name != "stage":
             sub.add_argument("--profile", metavar="NAME_OR_FILE", help="profile of the site")
+        if name == "analyze":
+            sub.add_argument(
+                "--resume", action="store_true", help="go on where a stopped batch left --out"
+            )
+            sub.add_argument(
+                "--engine",
+                choices=("local", "ray"),
+                default="local",
+                help="%(default)s, or a cluster",
+            )
         sub.set_defaults(run=run)
     for name, (module, text) in _MODULES.items():
         sub = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
@@ -105,7 +101,10 @@ def _add_file_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, metavar="FILE.json", help="write here, not to standard output"
     )
     parser.add_argument(
-        "--jobs", type=_positive, default=1, metavar="N", help="files at a time (%(default)s)"
+        "--jobs",
+        type=_positive,
+        metavar="N",
+        help="files at a time, each in a process of its own (1; on a cluster all its processors)",
     )
 
 
@@ -117,37 +116,49 @@ def _positive(text: str) -> int:
 
 
 def _analyze(options: argparse.Namespace) -> int:
-    from core.reports.answers import analyze_answer
+    from core.batch.run import Batch, analyze_files
+    from core.batch.work import Work, analyze_field, models_fingerprint
+    from core.errors import BatchError
+    from core.inference.card import MODEL_NAMES, load_card
 
-    analyzer = _open_analyzer(options)
-    profile = _profile(options, analyzer)
-    results, failures = _answer_files(options, partial(analyzer.analyze, profile=profile))
-    models = analyzer.versions | ({} if profile is None else {"profile": profile.title})
-    answer = analyze_answer(results, failures, models=models)
-    return _finish(answer, options.out)
+    if options.out is None and options.resume:
+        raise BatchError("--resume goes on where --out was left. Name that file with --out.")
+    _check_out(options.out)
+    profile = _profile(options)
+    models: dict[str, str] = {name: load_card(name).version for name in MODEL_NAMES}
+    if profile is not None:
+        models["profile"] = profile.title
+    batch = Batch(options.paths, options.out, options.jobs, options.engine, options.resume)
+    work = Work(analyze_field, models_fingerprint(), profile)
+    return _status(*analyze_files(batch, work, models))
 
 
 def _classify(options: argparse.Namespace) -> int:
+    from core.batch.run import Batch, answer_files
+    from core.batch.work import Work, classify_cell, models_fingerprint
     from core.reports.answers import classify_answer
 
-    analyzer = _open_analyzer(options)
-    profile = _profile(options, analyzer)
-    results, failures = _answer_files(options, partial(analyzer.classify, profile=profile))
-    return _finish(classify_answer(results, failures), options.out)
+    _check_out(options.out)
+    work = Work(classify_cell, models_fingerprint(), _profile(options))
+    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
+    _write(classify_answer(results, failures), options.out)
+    return _status(len(results), len(failures))
 
 
 def _stage(options: argparse.Namespace) -> int:
+    from core.batch.run import Batch, answer_files
+    from core.batch.work import Work, models_fingerprint, stage_field
+    from core.inference.card import load_card
     from core.inference.stage import pool
     from core.reports.answers import stage_answer
 
-    analyzer = _open_analyzer(options)
-
-    def stage(image: "FieldImage") -> "StageResult":
-        return replace(analyzer.stage(image), evidence=None)  # maps are drawn, not written
-
-    results, failures = _answer_files(options, stage)
-    pooled = pool(results, analyzer.stage_grader.threshold) if results else None
-    return _finish(stage_answer(results, pooled, failures), options.out)
+    _check_out(options.out)
+    work = Work(stage_field, models_fingerprint())
+    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
+    threshold = load_card("all_stage").thresholds["uncertain"]
+    pooled = pool(results, threshold) if results else None
+    _write(stage_answer(results, pooled, failures), options.out)
+    return _status(len(results), len(failures))
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -161,136 +172,42 @@ def _serve(options: argparse.Namespace) -> int:
     return ANSWERED
 
 
-def _open_analyzer(options: argparse.Namespace) -> "Analyzer":
-    """Load the models, but first see that the answer can be written."""
+def _check_out(out: Path | None) -> None:
+    """See that the answer can be written, before the work."""
     from core.errors import LeukoscopeError
-    from core.inference.analyzer import get_analyzer
 
-    out: Path | None = options.out
     if out is not None and (out.is_dir() or not os.access(out.absolute().parent, os.W_OK)):
         raise LeukoscopeError(f"{out} cannot be written. Name a file in a folder that exists.")
-    return get_analyzer()
 
 
-def _profile(options: argparse.Namespace, analyzer: "Analyzer") -> "SiteProfile | None":
+def _profile(options: argparse.Namespace) -> "SiteProfile | None":
+    from core.inference.card import load_card
     from core.inference.profile import load_profile
 
     if options.profile is None:
         return None
-    return load_profile(options.profile, analyzer.classifier.model_sha256)
+    return load_profile(options.profile, load_card("wbc").sha256)
 
 
-def _answer_files(
-    options: argparse.Namespace, answer: Callable[["FieldImage"], ResultT]
-) -> tuple[list[ResultT], list["FailedFile"]]:
-    """Answer for every file in the order given; one bad file never stops the others."""
-    from core.results import FailedFile
-
-    found = list(find_files(options.paths))
-    results: list[ResultT] = []
-    failures: list[FailedFile] = []
-
-    def work(path: Path) -> "ResultT | FailedFile":
-        return answer_file(path, answer)
-
-    for outcome in _with_progress(in_order(work, found, options.jobs), len(found)):
-        if isinstance(outcome, FailedFile):
-            failures.append(outcome)
-        else:
-            results.append(outcome)
-    return results, failures
-
-
-def find_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield files as named and the pictures in folders, sorted, without hidden ones.
-
-    A folder without any picture is yielded itself, to become an error with its name.
-    """
-    from core.imaging.read import SUFFIXES
-
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        pictures = []
-        for folder, subfolders, names in os.walk(path):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-            pictures += [
-                Path(folder, name)
-                for name in names
-                if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-            ]
-        yield from sorted(pictures) or [path]
-
-
-def answer_file(path: Path, answer: Callable[["FieldImage"], ResultT]) -> "ResultT | FailedFile":
-    """Read one picture and answer for it under its path; failures become sentences."""
-    from core.errors import LeukoscopeError
-    from core.imaging.read import read_image_file
-    from core.results import FailedFile
-
-    shown = os.fsencode(path).decode("utf-8", "replace")
-    try:
-        if path.is_dir():
-            return FailedFile(shown, "The folder holds no pictures. Name another one.")
-        return replace(answer(read_image_file(path)), file=shown)
-    except LeukoscopeError as error:
-        return FailedFile(shown, str(error))
-    except FileNotFoundError:
-        return FailedFile(shown, "There is no such file. Check the path.")
-    except OSError as error:
-        return FailedFile(shown, f"The file cannot be read ({error.strerror}). Check its rights.")
-    except Exception:
-        logger.exception("analysis of %s failed", shown)
-        return FailedFile(shown, "The analysis failed inside the program. Report it, please.")
-
-
-def in_order(work: Callable[[T], R], items: Iterable[T], jobs: int) -> Iterator[R]:
-    """Yield `work(item)` in the order of items, from `jobs` threads that run little ahead."""
-    pending: deque[Future[R]] = deque()
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        for item in items:
-            pending.append(pool.submit(work, item))
-            if len(pending) > 2 * jobs:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _with_progress(outcomes: Iterable[OutcomeT], total: int) -> Iterator[OutcomeT]:
-    """Pass outcomes on and report on standard error: a bar on a terminal, else lines."""
-    from core.results import FailedFile
-
-    if sys.stderr.isatty():
-        from tqdm import tqdm
-
-        yield from tqdm(outcomes, total=total, unit="file", file=sys.stderr)
-        return
-    for number, outcome in enumerate(outcomes, 1):
-        state = outcome.error if isinstance(outcome, FailedFile) else outcome.refused or "done"
-        _say(f"{number}/{total} {outcome.file}: {state}")
-        yield outcome
-
-
-def _finish(answer: dict[str, Any], out: Path | None) -> int:
-    """Write the answer whole or not at all and return the exit status."""
+def _write(answer: dict[str, Any], out: Path | None) -> None:
+    """Write the answer whole or not at all."""
     text = json.dumps(answer, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     if out is None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
-    else:
-        part = out.with_name(f".{out.name}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(out)
-        finally:
-            part.unlink(missing_ok=True)
-    images, errors = len(answer["images"]), len(answer["errors"])
-    _say(f"{images} of {images + errors} files answered.")
-    return ANSWERED if images else NONE_ANSWERED
+        return
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _status(answered: int, failed: int) -> int:
+    """Say how many files were answered and return the exit status."""
+    _say(f"{answered} of {answered + failed} files answered.")
+    return ANSWERED if answered else NONE_ANSWERED
 
 
 def _say(sentence: str) -> None:

@@ -1,0 +1,95 @@
+"""Runs the work of a batch on a Ray cluster (https://docs.ray.io).
+
+Only paths and answers travel: every machine sees the pictures under the same paths and has the
+same version of the program. Each Ray worker loads the models once. Ray runs a task again when its
+worker or its machine is lost, and hands every answer out once.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from core.batch.local import Item
+from core.batch.work import AnswerT, Work, lost, use_one_core
+from core.errors import BatchError, LeukoscopeError
+from core.results import FailedFile
+
+_TRIES_AGAIN = 3
+"""How often a file is given to another worker before it counts as failed."""
+_QUEUED = 2
+"""Files under way for each processor, so that none waits for the next."""
+
+
+def on_cluster(
+    work: Work[AnswerT], items: Iterable[Item], jobs: int | None = None
+) -> Iterator[tuple[int, AnswerT | FailedFile]]:
+    """Answer `jobs` files at a time; without it all processors that the cluster has now.
+
+    Joins the cluster that `RAY_ADDRESS` names or that runs on this machine; else one is started
+    here for the time of the batch. Raises BatchError, and what a `Work` raises.
+    """
+    joined = ray.is_initialized()
+    if not joined:
+        try:
+            ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        except ConnectionError as error:
+            raise BatchError(
+                "The Ray cluster cannot be reached. Check RAY_ADDRESS, then go on with --resume."
+            ) from error
+    try:
+        yield from _answers(work, iter(items), jobs)
+    finally:
+        if not joined:
+            ray.shutdown()
+
+
+def _answers(
+    work: Work[AnswerT], waiting: Iterator[Item], jobs: int | None
+) -> Iterator[tuple[int, AnswerT | FailedFile]]:
+    shared = ray.put(work)
+    running: dict[ray.ObjectRef, Item] = {}
+
+    def start_next() -> None:
+        item = next(waiting, None)
+        if item is not None:
+            running[_ANSWER.remote(shared, item[1])] = item
+
+    for _ in range(jobs or _QUEUED * int(ray.cluster_resources().get("CPU", 1))):
+        start_next()
+    while running:
+        (ready,), _ = ray.wait(list(running), num_returns=1)
+        place, path = running.pop(ready)
+        start_next()
+        yield place, _result(ready, path)
+
+
+def _result(ready: ray.ObjectRef, path: Path) -> AnswerT | FailedFile:
+    try:
+        answer: AnswerT | FailedFile = ray.get(ready)
+    except RayTaskError as error:
+        if isinstance(error.cause, LeukoscopeError):
+            raise error.cause from error
+        raise BatchError(
+            "A worker of the cluster cannot run the program. Install the same version on all "
+            "machines, then go on with --resume."
+        ) from error
+    except RayError:
+        return lost(path)
+    return answer
+
+
+def _answer(work: Work[AnswerT], path: Path) -> AnswerT | FailedFile:
+    _prepare()
+    return work(path)
+
+
+@cache
+def _prepare() -> None:
+    use_one_core()
+
+
+_ANSWER = ray.remote(num_cpus=1, max_retries=_TRIES_AGAIN)(_answer)

@@ -1,0 +1,115 @@
+"""Writes the result of a batch from its journal, one field at a time: JSON or Parquet.
+
+JSON is the answer of `analyze`, a picture a line. Parquet has a row a cell with the columns of its
+field repeated. A field without cells has one row whose cell columns are null, and so has a file
+that could not be analysed; its sentence is in `error`. The models are in the file's metadata under
+`models`, as JSON.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from core.batch.journal import Journal
+from core.reports.answers import Answer
+from core.taxonomy import CELL_KINDS, CELL_TYPES
+
+PARQUET = ".parquet"
+_ROWS_A_GROUP = 50_000
+
+Row = dict[str, Any]
+
+
+def write_result(journal: Journal, models: Mapping[str, str], out: Path) -> None:
+    """Write the file whole or not at all, as Parquet when it is named so. Raises OSError."""
+    write = _write_parquet if out.suffix == PARQUET else write_json
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            write(journal, models, stream)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_json(journal: Journal, models: Mapping[str, str], stream: BinaryIO) -> None:
+    """Write the answer of `analyze`."""
+    stream.write(b'{\n"models": ' + _json(dict(models)))
+    for key, entries in (("images", journal.images()), ("errors", journal.errors())):
+        stream.write(f',\n"{key}": ['.encode())
+        separator = b"\n"
+        for entry in entries:
+            stream.write(separator + _json(entry))
+            separator = b",\n"
+        stream.write(b"\n]")
+    stream.write(b"\n}\n")
+    stream.flush()
+
+
+def _json(value: Answer) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _write_parquet(journal: Journal, models: Mapping[str, str], stream: BinaryIO) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    text, real, whole = pa.string(), pa.float64(), pa.int32()
+    schema = pa.schema(
+        {
+            "file": text,
+            "image_width": whole,
+            "image_height": whole,
+            "um_per_px": real,
+            **dict.fromkeys(CELL_KINDS, whole),
+            "refused": text,
+            "error": text,
+            "number": whole,
+            "kind": text,
+            "type": text,
+            "status": text,
+            "confidence": real,
+            **dict.fromkeys(("x", "y", "width", "height"), real),
+            **{f"p_{key}": real for key in CELL_TYPES},
+        },
+        metadata={"models": json.dumps(dict(models))},
+    )
+    with parquet.ParquetWriter(stream, schema, compression="zstd") as writer:
+        rows = _rows(journal)
+        while group := list(islice(rows, _ROWS_A_GROUP)):
+            writer.write_table(pa.Table.from_pylist(group, schema))
+
+
+def _rows(journal: Journal) -> Iterator[Row]:
+    for image in journal.images():
+        of_field = {
+            "file": image["file"],
+            "image_width": image["width"],
+            "image_height": image["height"],
+            "um_per_px": image["micrometres_per_pixel"],
+            **image["counts"],
+            "refused": image["refused"],
+        }
+        if not image["cells"]:
+            yield of_field
+        for number, cell in enumerate(image["cells"], 1):
+            yield {**of_field, "number": number, **_cell_columns(cell)}
+    yield from journal.errors()  # whose keys are columns
+
+
+def _cell_columns(cell: Answer) -> Row:
+    x, y, width, height = cell["box"]
+    return {
+        "kind": cell["kind"],
+        "type": cell.get("type"),
+        "status": cell["status"],
+        "confidence": cell["confidence"],
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        **{f"p_{key}": p for key, p in cell.get("probabilities", {}).items()},
+    }

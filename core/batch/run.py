@@ -1,0 +1,128 @@
+"""The batch: files in, answers out, through an engine and, for `analyze`, a journal."""
+
+import sys
+import tempfile
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from core.batch.files import find_files
+from core.batch.journal import Journal
+from core.batch.local import Item, in_process, in_processes
+from core.batch.output import write_json, write_result
+from core.batch.work import AnswerT, Work
+from core.errors import BatchError
+from core.reports.answers import Answer
+from core.results import CropResult, FailedFile, StageResult
+
+Engine = Literal["local", "ray"]
+ENGINES: tuple[Engine, ...] = ("local", "ray")
+
+_SECONDS_BETWEEN_LINES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The files and folders to answer for, and how."""
+
+    paths: Sequence[Path]
+    out: Path | None = None
+    """The file for the result; without it, standard output."""
+    jobs: int | None = None
+    """Files at a time; None for one here, or one for each processor of a cluster."""
+    engine: Engine = "local"
+    resume: bool = False
+    """Go on where a stopped batch with the same `out` left."""
+
+
+def analyze_files(batch: Batch, work: Work[Answer], models: Mapping[str, str]) -> tuple[int, int]:
+    """Analyse files, write the result and return how many were answered and how many failed.
+
+    `models` are named in the result. What is done stands in `<out>.journal` until the result is
+    whole. A resumed batch analyses again what failed, and files whose size or time has changed.
+    Raises BatchError, and ModelError when the models cannot be loaded.
+    """
+    out = batch.out
+    with tempfile.TemporaryDirectory() as temporary:
+        at = Path(temporary, "journal") if out is None else out.with_name(f"{out.name}.journal")
+        with Journal(at, dict(models), resume=batch.resume) as journal:
+            with _progress(sum(1 for _ in find_files(batch.paths))) as bar:
+                items = journal.pending(find_files(batch.paths))
+                with closing(_answers(batch, work, items)) as answers:
+                    for place, answer in answers:
+                        journal.add(place, answer)
+                        _tell(bar, answer, journal.finished)
+                bar.update(journal.finished - bar.n)
+            if out is None:
+                write_json(journal, models, sys.stdout.buffer)
+            else:
+                try:
+                    write_result(journal, models, out)
+                except OSError as error:
+                    raise BatchError(
+                        f"{out} cannot be written ({error.strerror}). Make room, then --resume."
+                    ) from error
+            journal.remove()
+            return journal.finished - journal.failed, journal.failed
+
+
+def answer_files(batch: Batch, work: Work[AnswerT]) -> tuple[list[AnswerT], list[FailedFile]]:
+    """Return the answers in the order of the files, and the failures; nothing is written.
+
+    Raises BatchError, and ModelError when the models cannot be loaded.
+    """
+    found = list(find_files(batch.paths))
+    by_place = {}
+    with (
+        _progress(len(found)) as bar,
+        closing(_answers(batch, work, enumerate(found))) as answers,
+    ):
+        for place, answer in answers:
+            by_place[place] = answer
+            _tell(bar, answer, len(by_place))
+    in_order = [by_place[place] for place in sorted(by_place)]
+    return (
+        [answer for answer in in_order if not isinstance(answer, FailedFile)],
+        [answer for answer in in_order if isinstance(answer, FailedFile)],
+    )
+
+
+def _answers(
+    batch: Batch, work: Work[AnswerT], items: Iterable[Item]
+) -> Generator[tuple[int, AnswerT | FailedFile], None, None]:
+    """Choose the engine."""
+    if batch.engine == "ray":
+        try:
+            from core.batch.cluster import on_cluster
+        except ImportError as error:
+            raise BatchError(
+                "Ray is not installed. Install requirements-ray.txt, or use the local engine."
+            ) from error
+        yield from on_cluster(work, items, batch.jobs)
+    elif batch.jobs is None or batch.jobs == 1:
+        yield from in_process(work, items)
+    else:
+        yield from in_processes(work, items, batch.jobs)
+
+
+def _progress(total: int) -> Any:
+    """Return a bar with rate and time left on standard error; a log gets few lines of it."""
+    seconds = 0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES
+    return tqdm(total=total, unit="file", file=sys.stderr, mininterval=seconds)
+
+
+def _tell(bar: Any, answer: Answer | CropResult | StageResult | FailedFile, finished: int) -> None:
+    """Move the bar and name the files that were refused or failed."""
+    bar.update(finished - bar.n)
+    if isinstance(answer, dict):
+        name, sentence = answer["file"], answer["refused"]
+    elif isinstance(answer, FailedFile):
+        name, sentence = answer.file, answer.error
+    else:
+        name, sentence = answer.file, answer.refused
+    if sentence:
+        bar.write(f"{name}: {sentence}", file=sys.stderr)

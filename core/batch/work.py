@@ -1,0 +1,111 @@
+"""What a worker does with one file. A `Work` travels to other processes and machines."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import cv2
+
+from core.batch.files import shown
+from core.errors import BatchError, LeukoscopeError
+from core.imaging.read import read_image_file
+from core.inference.analyzer import Analyzer, get_analyzer
+from core.inference.card import MODEL_NAMES, load_card
+from core.inference.profile import SiteProfile
+from core.reports.answers import Answer, field_answer
+from core.results import CropResult, FailedFile, FieldImage, StageResult
+from core.settings import get_settings
+
+AnswerT = TypeVar("AnswerT", bound=Answer | CropResult | StageResult)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[AnswerT]):
+    """Answers for files with the models of the process it is in, which are loaded once."""
+
+    answer: Callable[[Analyzer, FieldImage, SiteProfile | None], AnswerT]
+    """A function of a module: it travels by its name."""
+    models: str
+    """`models_fingerprint` of the machine that began the batch."""
+    profile: SiteProfile | None = None
+    folder: Path = field(default_factory=Path.cwd)
+    """Where relative paths start, whatever folder a worker runs in."""
+
+    def __call__(self, path: Path) -> AnswerT | FailedFile:
+        """Read one picture and answer for it under its path; failures become sentences.
+
+        Raises ModelError when the models cannot be loaded, BatchError when they are others.
+        """
+        _check_models(self.models)
+        analyzer = get_analyzer()
+        name = shown(path)
+        source = self.folder / path
+        try:
+            if source.is_dir():
+                os.scandir(source).close()
+                return FailedFile(name, "The folder holds no pictures. Name another one.")
+            image = replace(read_image_file(source), name=name)
+            return self.answer(analyzer, image, self.profile)
+        except LeukoscopeError as error:
+            return FailedFile(name, str(error))
+        except FileNotFoundError:
+            return FailedFile(name, "There is no such file. Check the path.")
+        except OSError as error:
+            return FailedFile(name, f"This cannot be read ({error.strerror}). Check its rights.")
+        except Exception:
+            logger.exception("analysis of %s failed", name)
+            return FailedFile(name, "The analysis failed inside the program. Report it, please.")
+
+
+def analyze_field(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> Answer:
+    """Return what `analyze` says of a field, ready to be written."""
+    return field_answer(analyzer.analyze(image, profile))
+
+
+def classify_cell(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> CropResult:
+    """Name the cell of a picture that shows one cell."""
+    return analyzer.classify(image, profile)
+
+
+def stage_field(analyzer: Analyzer, image: FieldImage, _profile: SiteProfile | None) -> StageResult:
+    """Grade a field, without its evidence map: maps are drawn, not written."""
+    return replace(analyzer.stage(image), evidence=None)
+
+
+def models_fingerprint() -> str:
+    """Return one SHA-256 over those of all model files. Raises ModelError."""
+    checksums = "".join(load_card(name).sha256 for name in MODEL_NAMES)
+    return hashlib.sha256(checksums.encode()).hexdigest()
+
+
+@cache
+def _check_models(expected: str) -> None:
+    """See that this machine has the models of the one that began the batch."""
+    if models_fingerprint() != expected:
+        raise BatchError(
+            "A worker has other models than the machine that began the batch. "
+            "Bring all machines to one version, then go on with --resume."
+        )
+
+
+def use_one_core() -> None:
+    """Keep this process, one of several on a machine, to one thread. Call before any answer."""
+    os.environ |= {"LEUKOSCOPE_THREADS": "1", "LEUKOSCOPE_INTERPRETERS": "1"}
+    get_settings.cache_clear()
+    cv2.setNumThreads(1)
+
+
+def lost(path: Path) -> FailedFile:
+    """Return the answer for a file whose worker died over it."""
+    return FailedFile(
+        shown(path),
+        "The worker was stopped while it analysed this file, most likely for want of memory. "
+        "Analyse it again with fewer jobs.",
+    )

@@ -1,0 +1,139 @@
+"""A batch from folder to file: killed and resumed, JSON and Parquet."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+
+from core.batch.run import Batch, analyze_files, answer_files
+from core.batch.work import stage_field
+from core.errors import BatchError
+from core.settings import PROJECT_ROOT
+from tests.batch.works import marked, work_of, write_fields
+
+MODELS = {"detector": "1", "wbc": "2", "all_stage": "3"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    slides = tmp_path / "slides"
+    write_fields(slides, "a.png", "b.png", "c/deadly.png", "d.png", "e.png")
+    (slides / "broken.png").write_bytes(b"no picture")
+    return slides
+
+
+def file_name(entry):
+    return Path(entry.get("file") or entry["path"]).name
+
+
+def test_a_killed_batch_is_resumed_without_repeating_or_losing_a_file(folder, tmp_path):
+    out = tmp_path / "answer.json"
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from core.batch.run import Batch, analyze_files\n"
+        "from tests.batch.works import dies_over_one, work_of\n"
+        f"batch = Batch([Path({str(folder)!r})], Path({str(out)!r}))\n"
+        f"analyze_files(batch, work_of(dies_over_one), {MODELS!r})\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, check=False
+    )
+    assert killed.returncode == -9
+    assert not out.exists()
+    journal = out.with_name("answer.json.journal")
+    done = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    assert [file_name(entry) for entry in done] == ["a.png", "b.png", "broken.png"]
+
+    assert analyze_files(Batch([folder], out, resume=True), work_of(marked), MODELS) == (5, 1)
+    assert not journal.exists()
+    images = json.loads(out.read_text())["images"]
+    assert [(file_name(image), image["height"] == 0) for image in images] == [
+        ("a.png", False),
+        ("b.png", False),
+        ("deadly.png", True),
+        ("d.png", True),
+        ("e.png", True),
+    ]
+
+
+def test_one_and_several_jobs_write_the_same_bytes(folder, tmp_path):
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
+    assert analyze_files(Batch([folder], one), work_of(), MODELS) == (5, 1)
+    assert analyze_files(Batch([folder], two, jobs=2), work_of(), MODELS) == (5, 1)
+    assert two.read_bytes() == one.read_bytes()
+    answer = json.loads(one.read_bytes())
+    assert list(answer) == ["models", "images", "errors"]
+    assert answer["models"] == MODELS
+    files = [image["file"] for image in answer["images"]]
+    assert files == sorted(files)
+    assert [file_name(entry) for entry in answer["errors"]] == ["broken.png"]
+
+
+def test_parquet_has_every_cell_field_and_failure(folder, tmp_path):
+    out, table = tmp_path / "answer.json", tmp_path / "answer.parquet"
+    analyze_files(Batch([folder], out), work_of(), MODELS)
+    analyze_files(Batch([folder], table), work_of(), MODELS)
+    answer = json.loads(out.read_bytes())
+    found = parquet.read_table(table)
+    assert json.loads(found.schema.metadata[b"models"]) == MODELS
+    rows = found.to_pylist()
+    by_file = {}
+    for row in rows:
+        by_file.setdefault(row["file"], []).append(row)
+    assert list(by_file) == [e["file"] for e in answer["images"] + answer["errors"]]
+    for image in answer["images"]:
+        rows = by_file[image["file"]]
+        assert {(row["image_width"], row["image_height"]) for row in rows} == {
+            (image["width"], image["height"])
+        }
+        assert {row["wbc"] for row in rows} == {image["counts"]["wbc"]}
+        cells = [row for row in rows if row["kind"]]
+        assert len(rows) == max(len(cells), 1)
+        assert [row["number"] for row in cells] == list(range(1, len(image["cells"]) + 1))
+        for row, cell in zip(cells, image["cells"], strict=True):
+            assert [row[key] for key in ("x", "y", "width", "height")] == cell["box"]
+            assert (row["type"], row["status"]) == (cell.get("type"), cell["status"])
+            found_probabilities = {k: row[f"p_{k}"] for k in cell.get("probabilities", {})}
+            assert found_probabilities == cell.get("probabilities", {})
+    assert [by_file[e["file"]][0]["error"] for e in answer["errors"]] == [
+        e["error"] for e in answer["errors"]
+    ]
+
+
+def test_a_result_that_cannot_be_written_leaves_the_journal(folder, tmp_path, monkeypatch):
+    out = tmp_path / "answer.json"
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("core.batch.run.write_result", full)
+        with pytest.raises(BatchError, match="No space left"):
+            analyze_files(Batch([folder], out), work_of(), MODELS)
+    monkeypatch.setattr("core.batch.work.read_image_file", full)
+    assert analyze_files(Batch([folder], out, resume=True), work_of(), MODELS) == (5, 1)
+
+
+def test_progress_shows_rate_and_time_left_and_names_failures(folder, tmp_path, capfd):
+    analyze_files(Batch([folder], tmp_path / "answer.json"), work_of(), MODELS)
+    messages = capfd.readouterr().err
+    assert "6/6 [00:0" in messages
+    assert "file/s]" in messages
+    assert f"{folder / 'broken.png'}: This is not a picture." in messages
+
+
+def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):
+    stages, failures = answer_files(Batch([folder], jobs=2), work_of(stage_field))
+    assert [Path(stage.file).name for stage in stages] == [
+        "a.png",
+        "b.png",
+        "deadly.png",
+        "d.png",
+        "e.png",
+    ]
+    assert all(stage.evidence is None for stage in stages)
+    assert [Path(failure.file).name for failure in failures] == ["broken.png"]
