@@ -1,5 +1,6 @@
-"""The server: the pages, with models loaded and the store tidied before the first visitor comes.
+"""The server: the pages and the REST API under `/api`, with one set of models for both.
 
+Models are loaded and the store is tidied before the first visitor comes. Start it with
 `streamlit run asgi.py`, or any ASGI server with `asgi:app`.
 """
 
@@ -10,7 +11,11 @@ from typing import Any
 
 import anyio.to_thread
 import streamlit as st
+from starlette.routing import Mount
+from streamlit.errors import StreamlitSecretNotFoundError
 
+from core.api.app import create_app
+from core.api.logs import set_up_logging
 from core.cases.database import get_database
 from core.cases.samples import sweep
 from core.errors import CaseError, ModelError
@@ -23,6 +28,7 @@ logger = logging.getLogger(__name__)
 @asynccontextmanager
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the models and sweep the store; without them the pages open and say what is wrong."""
+    set_up_logging()
     for task in (get_analyzer, sweep_store):
         try:
             await anyio.to_thread.run_sync(task)
@@ -43,4 +49,16 @@ def sweep_store() -> None:
         logger.warning("%d pictures without a case were removed from the store", removed)
 
 
-app = st.App(PROJECT_ROOT / "streamlit_app.py", lifespan=lifespan)
+def people_sign_in() -> bool:
+    """Tell whether single sign-on is set up; requests to the API then need a token."""
+    try:
+        return "auth" in st.secrets
+    except StreamlitSecretNotFoundError:
+        return False
+
+
+app = st.App(
+    PROJECT_ROOT / "streamlit_app.py",
+    routes=[Mount("/api", create_app(sign_in=people_sign_in))],
+    lifespan=lifespan,
+)

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         default=32, ge=0, description="API requests that wait for the models before it says busy."
     )
     api_files: int = Field(
-        default=100, ge=1, description="Pictures an API request may hold; streamed answers take any."
+        default=100, ge=1, description="Pictures an API request may hold; streamed, any number."
     )
     api_request_megabytes: int = Field(
         default=2000, ge=1, description="Largest body of an API request."

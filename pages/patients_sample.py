@@ -6,6 +6,7 @@ from core.cases.audit import history
 from core.cases.database import Database
 from core.cases.records import Case, SampleField
 from core.flags import Severity
+from core.reports.case_files import report_files
 from core.reports.case_summary import CaseSummary, differential_frame, facts, summarise
 from core.reports.charts import differential_figure
 from core.reports.picture_charts import field_figure
@@ -13,7 +14,6 @@ from core.results import Cell
 from core.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
 from pages import shared
 from pages.case_parts import errors_shown, review_link, sample_name, state_badge
-from pages.patients_reports import report_files
 from pages.review_pictures import SMALL, cell_jpeg, field_jpeg
 from pages.review_sign import show_comments
 
@@ -65,6 +65,9 @@ def show_differential(summary: CaseSummary) -> None:
     table, chart = (st.container(), st.container()) if has_volumes else st.columns([1.2, 1])
     frame = differential_frame(summary)
     rows = (*summary.rows, *summary.beside)
+    # Rounded once, by the table: of two roundings the second may differ from the printed report.
+    for side in ("percent", "low", "high"):
+        frame[side] = [getattr(row.share, side) for row in rows]
     frame["type"] = [row.name if row in summary.rows else f"{row.name}, per 100" for row in rows]
     frame["range"] = [row.percent_range.text if row.percent_range else "" for row in rows]
     frame["absolute_range"] = [

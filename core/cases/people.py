@@ -29,6 +29,11 @@ def require(person: Person, role: Role) -> None:
         raise NotAllowedError(person.name, person.role, role)
 
 
+def lower_role(one: Role, other: Role) -> Role:
+    """Return the role that allows less."""
+    return min(one, other, key=_RANKS.index)
+
+
 def person_of(
     database: Database, name: str = LOCAL_PERSON, settings: Settings | None = None
 ) -> Person:

@@ -245,6 +245,27 @@ class LinkRow(Base):
     revoked: Mapped[datetime | None]
 
 
+class TokenRow(Base):
+    """A token for the API. The token itself is nowhere, only its SHA-256."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'reviewer', 'admin')", name="role"),
+        _AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    person: Mapped[str] = mapped_column(ForeignKey("people.name"))
+    label: Mapped[str] = mapped_column(String(100))
+    role: Mapped[Role] = mapped_column(String(16))
+    """What it may do at most; less when the person's role is lower."""
+    made: Mapped[datetime]
+    expires: Mapped[datetime]
+    last_used: Mapped[datetime | None]
+    revoked: Mapped[datetime | None]
+
+
 class AuditRow(Base):
     """One entry of the audit trail. Triggers forbid changing and deleting it.
 

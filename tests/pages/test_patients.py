@@ -18,10 +18,10 @@ from core.cases.signing import mark_reviewed, sign
 from core.cases.worklist import queue
 from core.imaging.examples import made_slides
 from core.imaging.read import read_image
+from core.reports.case_files import report_files
 from core.reports.case_summary import summarise
 from core.results import StageResult
 from core.settings import PROJECT_ROOT
-from pages.patients_reports import report_files
 from tests.cases.made import new_field, red, white
 
 STAGE = StageResult("a.png", "Pre", {"Pre": 0.9, "Pro": 0.1}, 0.9, "classified")

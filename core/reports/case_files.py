@@ -16,6 +16,7 @@ from core.reports.tables import csv_bytes
 from core.reports.workbook import case_workbook
 from core.results import Pixels
 
+REPORT_KEYS = ("pdf", "xlsx", "differential_csv", "cells_csv", "json", "coco", "fhir")
 _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -23,6 +24,8 @@ _SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 class ReportFile:
     """A report that is made when somebody downloads it."""
 
+    key: str
+    """In addresses of the API."""
     label: str
     file: str
     mime: str
@@ -41,37 +44,45 @@ def report_files(database: Database, summary: CaseSummary) -> tuple[ReportFile, 
     name = f"leukoscope_{identifier}_{case.sample.taken:%Y-%m-%d}_{case.sample.id}"
     return (
         ReportFile(
+            "pdf",
             "Report, PDF",
             f"{name}.pdf",
             "application/pdf",
             lambda: case_pdf(summary, read_pixels),
         ),
-        ReportFile("Workbook, XLSX", f"{name}.xlsx", _SHEET, lambda: case_workbook(summary)),
         ReportFile(
+            "xlsx", "Workbook, XLSX", f"{name}.xlsx", _SHEET, lambda: case_workbook(summary)
+        ),
+        ReportFile(
+            "differential_csv",
             "Differential, CSV",
             f"{name}_differential.csv",
             "text/csv",
             lambda: csv_bytes(differential_frame(summary)),
         ),
         ReportFile(
+            "cells_csv",
             "Cells, CSV",
             f"{name}_cells.csv",
             "text/csv",
             lambda: csv_bytes(case_cells_table(case)),
         ),
         ReportFile(
+            "json",
             "All, JSON",
             f"{name}.json",
             "application/json",
             lambda: json.dumps(case_answer(summary), indent=1),
         ),
         ReportFile(
+            "coco",
             "COCO, JSON",
             f"{name}_coco.json",
             "application/json",
             lambda: json.dumps(coco(case.analyses), indent=1),
         ),
         ReportFile(
+            "fhir",
             "FHIR, JSON",
             f"{name}_fhir.json",
             "application/fhir+json",

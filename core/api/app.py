@@ -1,0 +1,101 @@
+"""The REST API: beside the pages (`asgi.py`), or alone.
+
+Alone, with as many processes as there are cores:
+`uvicorn --factory core.api.app:create_server --workers 4`.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cache, partial
+
+from anyio import to_thread
+from fastapi import Depends, FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from core.api import cases, predictions, service
+from core.api.dependencies import RateLimit, Services, counted, get_caller
+from core.api.logs import set_up_logging
+from core.api.metrics import Metrics
+from core.api.middleware import RequestMiddleware
+from core.api.openapi import describe
+from core.api.problems import add_handlers
+from core.api.work import Workers
+from core.cases.database import Database, get_database
+from core.cases.people import LOCAL_PERSON
+from core.errors import ModelError
+from core.inference.analyzer import Analyzer, get_analyzer
+from core.settings import Settings, get_settings
+from core.taxonomy import RESEARCH_NOTICE
+
+VERSION = "1"
+"""Of the API; the models have their own."""
+_ABOUT = f"""Finds, counts and types white blood cells in smear pictures and grades ALL fields.
+{RESEARCH_NOTICE}
+
+Errors are problem details (RFC 9457); every answer carries `X-Request-ID`. Batches are answered
+whole, or with `?stream=true` line by line (NDJSON) as each picture is done."""
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    analyzer: Callable[[], Analyzer] = get_analyzer,
+    database: Callable[[], Database] = get_database,
+    sign_in: Callable[[], bool] = lambda: False,
+) -> FastAPI:
+    """Return the app. It opens models and database with its first requests.
+
+    Where people sign in to the pages, as `sign_in` tells, requests need a token unless the
+    settings say otherwise; it is asked once, with the first request.
+    """
+    settings = settings or get_settings()
+    workers = Workers(settings.interpreters, settings.api_queue)
+    services = Services(
+        settings=settings,
+        analyzer=analyzer,
+        database=database,
+        needs_token=cache(partial(_needs_token, settings, sign_in)),
+        workers=workers,
+        metrics=Metrics(workers),
+        rate=RateLimit(settings.api_requests_per_minute),
+    )
+    app = FastAPI(
+        title="Leukoscope",
+        version=VERSION,
+        summary="White blood cells in smear pictures",
+        description=_ABOUT,
+    )
+    app.state.services = services
+    app.include_router(service.public)
+    guarded = [Depends(counted), Depends(get_caller)]
+    for router in (predictions.router, service.router, cases.router):
+        app.include_router(router, dependencies=guarded)
+    app.add_middleware(RequestMiddleware, services=services)
+    add_handlers(app)
+    app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
+    return app
+
+
+def create_server() -> Starlette:
+    """Return the API alone, at the same addresses as beside the pages, with its models loaded."""
+    set_up_logging()
+    return Starlette(routes=[Mount("/api", create_app())], lifespan=_loaded)
+
+
+@asynccontextmanager
+async def _loaded(_server: Starlette) -> AsyncIterator[None]:
+    try:
+        await to_thread.run_sync(get_analyzer)
+    except ModelError as error:
+        logger.error("%s", error)  # noqa: TRY400 - the sentence says all
+    yield
+
+
+def _needs_token(settings: Settings, sign_in: Callable[[], bool]) -> bool:
+    if settings.api_tokens is not None:
+        return settings.api_tokens
+    return sign_in() or bool(settings.admins - {LOCAL_PERSON})

@@ -1,0 +1,83 @@
+"""What happens to every request: an id, a limit on its body, a log record, a measurement."""
+
+import logging
+from time import perf_counter
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.api.dependencies import Services
+from core.api.logs import id_of, request_id
+from core.api.problems import internal
+from core.errors import RequestTooLargeError
+
+MAX_JSON_BYTES = 32_000_000
+"""JSON is held in memory, a picture in it several times; larger ones come as multipart."""
+_CLIENT_LEFT = 499  # what nginx writes in its log; nobody is there to see it
+
+logger = logging.getLogger(__name__)
+
+
+class RequestMiddleware:
+    """Wraps an app; as plain ASGI, so that streams pass piece by piece."""
+
+    def __init__(self, app: ASGIApp, services: Services) -> None:
+        self._app = app
+        self._metrics = services.metrics
+        self._largest = services.settings.api_request_megabytes * 1_000_000
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        identifier = id_of(headers.get("x-request-id"))
+        reset = request_id.set(identifier)
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answered = MutableHeaders(scope=message)
+                answered["X-Request-ID"] = identifier
+                answered["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        started = perf_counter()
+        try:
+            await self._app(scope, self._limited(headers, receive), answer)
+        except ClientDisconnect:
+            status = status or _CLIENT_LEFT
+        except Exception:
+            logger.exception("the request failed")
+            if status:
+                raise  # the server cuts the answer short, so that nobody takes it for whole
+            await internal(Request(scope))(scope, receive, answer)
+        finally:
+            seconds = perf_counter() - started
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._metrics.request(scope["method"], route, status, seconds)
+            logger.info("%s %s %d %.3f s", scope["method"], scope["path"], status, seconds)
+            request_id.reset(reset)
+
+    def _limited(self, headers: Headers, receive: Receive) -> Receive:
+        """Count a body as it comes in, whatever its header says of its length."""
+        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        limit = self._largest if is_form else min(self._largest, MAX_JSON_BYTES)
+        said = headers.get("content-length", "")
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit or (said.isdecimal() and int(said) > limit):
+                raise HTTPException(413, str(RequestTooLargeError(limit)))
+            return message
+
+        return counted

@@ -1,0 +1,150 @@
+"""Pictures in, answers out: the same as the command line's.
+
+One picture that cannot be answered is a problem; one of a batch is an entry in `errors`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from core.api.dependencies import (
+    NDJSON,
+    ModelsDep,
+    Services,
+    ServicesDep,
+    SiteModelsDep,
+    StreamedDep,
+    UploadDep,
+    UploadsDep,
+)
+from core.api.openapi import one_picture, pictures, streamed_too
+from core.api.schemas import AnalyzeAnswer, ClassifyAnswer, CropAnswer, StageAnswer
+from core.api.tasks import ANALYZE, CLASSIFY, STAGE, Models, ResultT, Task, answer_upload
+from core.api.uploads import Upload
+from core.errors import LeukoscopeError
+from core.imaging.read import read_image
+from core.reports.answers import crop_answer
+from core.results import CropResult, FailedFile, StageResult
+
+router = APIRouter(tags=["pictures"])
+
+
+@router.post("/predict", response_model=CropAnswer, openapi_extra=one_picture())
+async def predict(services: ServicesDep, models: SiteModelsDep, upload: UploadDep) -> Response:
+    """Name the cell of a picture that shows one cell."""
+
+    def classify() -> CropResult:
+        image = read_image(upload.read(), upload.name, settings=services.settings)
+        return CLASSIFY.run(models, image)
+
+    try:
+        result = await services.workers.run(classify)
+    except LeukoscopeError as error:
+        services.metrics.picture(CLASSIFY.name, FailedFile(upload.name, str(error)))
+        raise
+    services.metrics.picture(CLASSIFY.name, result)
+    return JSONResponse(crop_answer(result))
+
+
+@router.post(
+    "/predict_batch",
+    response_model=ClassifyAnswer,
+    openapi_extra=pictures(),
+    responses=streamed_too(),
+)
+async def predict_batch(
+    services: ServicesDep, models: SiteModelsDep, uploads: UploadsDep, streamed: StreamedDep
+) -> Response:
+    """Name the cells of pictures that show one cell each."""
+    return await _answer(CLASSIFY, services, models, uploads, streamed=streamed)
+
+
+@router.post(
+    "/analyze", response_model=AnalyzeAnswer, openapi_extra=pictures(), responses=streamed_too()
+)
+async def analyze(
+    services: ServicesDep, models: SiteModelsDep, uploads: UploadsDep, streamed: StreamedDep
+) -> Response:
+    """Find, count and type the cells of fields."""
+    return await _answer(ANALYZE, services, models, uploads, streamed=streamed)
+
+
+@router.post(
+    "/stage", response_model=StageAnswer, openapi_extra=pictures(), responses=streamed_too()
+)
+async def stage(
+    services: ServicesDep, models: ModelsDep, uploads: UploadsDep, streamed: StreamedDep
+) -> Response:
+    """Grade ALL fields, one by one and pooled."""
+    return await _answer(STAGE, services, models, uploads, streamed=streamed)
+
+
+async def _answer(
+    task: Task[ResultT],
+    services: Services,
+    models: Models,
+    uploads: Sequence[Upload],
+    *,
+    streamed: bool,
+) -> Response:
+    outcomes = _outcomes(task, services, models, uploads)
+    if streamed:
+        answer = partial(task.answer, models)
+        return StreamingResponse(_lines(answer, outcomes, len(uploads)), media_type=NDJSON)
+    results: list[ResultT] = []
+    failures: list[FailedFile] = []
+    async for outcome in outcomes:
+        if isinstance(outcome, FailedFile):
+            failures.append(outcome)
+        else:
+            results.append(outcome)
+    return JSONResponse(task.answer(models, results, failures))
+
+
+async def _outcomes(
+    task: Task[ResultT], services: Services, models: Models, uploads: Sequence[Upload]
+) -> AsyncIterator[ResultT | FailedFile]:
+    """Yield what becomes of each picture, in their order, as soon as it is known."""
+    for upload in uploads:
+        outcome = await services.workers.run(
+            partial(answer_upload, task, models, upload, services.settings)
+        )
+        services.metrics.picture(task.name, outcome)
+        yield outcome
+
+
+async def _lines(
+    answer: Callable[[Sequence[ResultT], Sequence[FailedFile]], dict[str, Any]],
+    outcomes: AsyncIterator[ResultT | FailedFile],
+    total: int,
+) -> AsyncIterator[str]:
+    """Yield a line for each picture and one with the totals; each says how far the work is.
+
+    What the contract says of all pictures together (`models`, `pooled`) is in the last line.
+    """
+    kept: list[ResultT] = []
+    done = failed = refused = 0
+    async for outcome in outcomes:
+        done += 1
+        if isinstance(outcome, FailedFile):
+            failed += 1
+            said = {"error": answer([], [outcome])["errors"][0]}
+        else:
+            refused += outcome.refused is not None
+            said = {"image": answer([outcome], [])["images"][0]}
+            if isinstance(outcome, StageResult):  # small, and pooled at the end
+                kept.append(outcome)
+        yield _line(done, total, said)
+    totals = {"images": done - failed, "errors": failed, "refused": refused}
+    together = answer(kept, [])
+    del together["images"], together["errors"]
+    yield _line(done, total, {"totals": totals} | together)
+
+
+def _line(done: int, total: int, said: dict[str, Any]) -> str:
+    line = {"done": done, "total": total} | said
+    return json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,125 @@
+"""Errors as problem details (RFC 9457): a status, a stable type, and the sentence a page shows."""
+
+import re
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+
+from core import errors
+from core.api.logs import request_id
+from core.api.schemas import InvalidValue, Problem
+from core.errors import LeukoscopeError, RequestError
+
+MEDIA_TYPE = "application/problem+json"
+_URN = "urn:leukoscope:problem:"
+
+STATUS: Mapping[type[LeukoscopeError], int] = {
+    errors.LeukoscopeError: 500,
+    errors.InputError: 422,
+    errors.NotAnImageError: 415,
+    errors.UnsupportedFormatError: 415,
+    errors.TooLargeError: 413,
+    errors.ModelError: 503,
+    errors.ProfileError: 422,
+    errors.UnreadableRequestError: 400,
+    errors.NoPictureError: 422,
+    errors.ContentTypeError: 415,
+    errors.RequestTooLargeError: 413,
+    errors.TooManyFilesError: 413,
+    errors.TokenError: 401,
+    errors.ForeignPageError: 403,
+    errors.TooManyRequestsError: 429,
+    errors.BusyError: 503,
+    errors.StoreUnavailableError: 503,
+    errors.StoreTooNewError: 503,
+    errors.PictureNotStoredError: 507,
+    errors.NotFoundError: 404,
+    errors.InvalidEntryError: 422,
+    errors.NotAllowedError: 403,
+    errors.UnknownPersonError: 403,
+    errors.StaleCaseError: 409,
+    errors.SignedCaseError: 409,
+}
+"""Of each error, or of its nearest base that is named here."""
+
+_HTTP = {
+    404: ("unknown-address", "There is nothing at this address. See /api/docs for what there is."),
+    405: ("method-not-allowed", "This address does not take this method. See /api/docs."),
+}
+"""Names and sentences where the framework has none for people."""
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Have an app answer every expected error with its problem."""
+    app.add_exception_handler(LeukoscopeError, _known)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+def status_of(error: LeukoscopeError) -> int:
+    """Return the HTTP status of an error."""
+    return next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+
+
+def name_of(error: type[LeukoscopeError]) -> str:
+    """Return the stable name of a kind of error, such as `empty-file`."""
+    words = re.findall(r"[A-Z][a-z]*", error.__name__.removesuffix("Error"))
+    return "-".join(words).lower()
+
+
+def internal(request: Request) -> Response:
+    """Return the problem of an error that nobody foresaw; its cause is in the log only."""
+    sentence = "The request failed inside the program. Report it with its request id, please."
+    return _answer(_problem(request, 500, "internal", sentence))
+
+
+def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LeukoscopeError)
+    headers = {}
+    if isinstance(error, RequestError) and error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, errors.TokenError):
+        headers["WWW-Authenticate"] = "Bearer"
+    problem = _problem(request, status_of(error), name_of(type(error)), str(error))
+    return _answer(problem, headers)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError | ValidationError)
+    wrong = [
+        InvalidValue(place=".".join(map(str, found["loc"])), message=found["msg"])
+        for found in error.errors()
+    ]
+    sentence = "The request does not fit its description. See /api/docs."
+    problem = _problem(request, 422, "invalid-request", sentence)
+    return _answer(problem.model_copy(update={"invalid": wrong}))
+
+
+def _http(request: Request, error: Exception) -> Response:
+    """Answer what the framework refuses by itself."""
+    assert isinstance(error, HTTPException)
+    fallback = name_of(errors.UnreadableRequestError), str(error.detail)
+    name, sentence = _HTTP.get(error.status_code, fallback)
+    if error.status_code == STATUS[errors.RequestTooLargeError]:
+        name = name_of(errors.RequestTooLargeError)
+    return _answer(_problem(request, error.status_code, name, sentence), error.headers)
+
+
+def _problem(request: Request, status: int, name: str, sentence: str) -> Problem:
+    return Problem(
+        type=f"{_URN}{name}",
+        title=name.replace("-", " ").capitalize(),
+        status=status,
+        detail=sentence,
+        instance=request.url.path,
+        request_id=request_id.get(),
+    )
+
+
+def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    content = problem.model_dump_json(exclude_none=True)
+    return Response(content, problem.status, headers, MEDIA_TYPE)

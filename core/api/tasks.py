@@ -1,0 +1,80 @@
+"""The three things that the models do with a picture, and their answers in the contract."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from core.api.uploads import Upload
+from core.errors import LeukoscopeError
+from core.imaging.read import read_image
+from core.inference.analyzer import Analyzer
+from core.inference.profile import SiteProfile
+from core.inference.stage import pool
+from core.reports.answers import Answer, analyze_answer, classify_answer, stage_answer
+from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
+from core.settings import Settings
+
+ResultT = TypeVar("ResultT", FieldAnalysis, CropResult, StageResult)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The loaded models, and the site profile that a request asks for."""
+
+    analyzer: Analyzer
+    profile: SiteProfile | None = None
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Names and versions, for answers."""
+        profile = {} if self.profile is None else {"profile": self.profile.title}
+        return self.analyzer.versions | profile
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[ResultT]):
+    """One of them."""
+
+    name: str
+    run: Callable[[Models, FieldImage], ResultT]
+    answer: Callable[[Models, Sequence[ResultT], Sequence[FailedFile]], Answer]
+
+
+def _stage(models: Models, image: FieldImage) -> StageResult:
+    return replace(models.analyzer.stage(image), evidence=None)  # maps are drawn, not written
+
+
+def _stage_answer(
+    models: Models, results: Sequence[StageResult], failures: Sequence[FailedFile]
+) -> Answer:
+    pooled = pool(results, models.analyzer.stage_grader.threshold) if results else None
+    return stage_answer(results, pooled, failures)
+
+
+CLASSIFY: Task[CropResult] = Task(
+    "classify",
+    lambda models, image: models.analyzer.classify(image, models.profile),
+    lambda _models, results, failures: classify_answer(results, failures),
+)
+ANALYZE: Task[FieldAnalysis] = Task(
+    "analyze",
+    lambda models, image: models.analyzer.analyze(image, models.profile),
+    lambda models, results, failures: analyze_answer(results, failures, models=models.versions),
+)
+STAGE: Task[StageResult] = Task("stage", _stage, _stage_answer)
+
+
+def answer_upload(
+    task: Task[ResultT], models: Models, upload: Upload, settings: Settings
+) -> ResultT | FailedFile:
+    """Read one picture and do the task with it; failures become sentences."""
+    try:
+        return task.run(models, read_image(upload.read(), upload.name, settings=settings))
+    except LeukoscopeError as error:
+        return FailedFile(upload.name, str(error))
+    except Exception:
+        logger.exception("%s of a picture failed", task.name)
+        return FailedFile(upload.name, "The analysis failed inside the program. Report it, please.")

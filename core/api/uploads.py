@@ -1,0 +1,196 @@
+"""Pictures out of a request's body.
+
+All pictures of a request go into one temporary file as they come in, so that five hundred of
+them need neither the memory nor five hundred open files. Each is read from there when its turn
+comes.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from tempfile import TemporaryFile
+from typing import IO
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from core.api.schemas import PictureBody, PicturesBody
+from core.errors import (
+    ContentTypeError,
+    NoPictureError,
+    TooLargeError,
+    TooManyFilesError,
+    UnreadableRequestError,
+)
+from core.imaging.read import display_name
+from core.settings import Settings
+
+MOST_STREAMED = 100_000
+"""Pictures of one request at most: their names are held in memory."""
+_FIELDS = (b"file", b"files")
+_MEGABYTE = 1_000_000
+_DAMAGED = "The multipart body is damaged or cut short. Send it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A picture as it was sent."""
+
+    name: str
+    """Fit to be shown."""
+    size: int
+    """In bytes, as sent."""
+    limit: int
+    """Bytes beyond which it was not kept."""
+    spool: IO[bytes]
+    offset: int
+
+    def read(self) -> bytes:
+        """Return its bytes. Raises TooLargeError."""
+        if self.size > self.limit:
+            raise TooLargeError(
+                f"{self.size / _MEGABYTE:,.1f} MB", f"{self.limit / _MEGABYTE:,.0f} MB"
+            )
+        return os.pread(self.spool.fileno(), self.size, self.offset)
+
+
+@asynccontextmanager
+async def received(
+    request: Request, settings: Settings, most: int, instead: str
+) -> AsyncIterator[Sequence[Upload]]:
+    """Give the pictures of a request, while the block runs; at least one and `most` at most.
+
+    `instead` tells whoever sends more what to do. Raises the subclasses of RequestError, and
+    ValidationError for JSON of another shape.
+    """
+    form, options = parse_options_header(request.headers.get("content-type"))
+    with TemporaryFile() as spool:
+        parts = _Parts(spool, most, settings.max_file_megabytes * _MEGABYTE)
+        if form == b"multipart/form-data":
+            await _read_multipart(request, options.get(b"boundary", b""), parts)
+        elif form == b"application/json":
+            _read_json(await request.body(), parts)
+        else:
+            raise ContentTypeError
+        if parts.count > most:
+            raise TooManyFilesError(most, instead)
+        if not parts.uploads:
+            raise NoPictureError
+        spool.flush()
+        yield parts.uploads
+
+
+async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") -> None:
+    """Read the whole body, also past what is kept: a client hears no answer before it has sent."""
+    if not boundary:
+        raise UnreadableRequestError("The multipart body has no boundary in its content type.")
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": parts.begin,
+                "on_header_field": parts.header_name,
+                "on_header_value": parts.header_value,
+                "on_header_end": parts.header_end,
+                "on_headers_finished": parts.open,
+                "on_part_data": parts.data,
+                "on_part_end": parts.end,
+                "on_end": parts.finish,
+            },
+        )
+        async for chunk in request.stream():
+            parser.write(chunk)
+        parser.finalize()
+    except FormParserError as error:
+        raise UnreadableRequestError(_DAMAGED) from error
+    if not parts.whole:
+        raise UnreadableRequestError(_DAMAGED)
+
+
+def _read_json(body: bytes, parts: "_Parts") -> None:
+    content = PicturesBody.model_validate_json(body)
+    pictures = content.images
+    if content.image is not None:
+        pictures = [PictureBody(image=content.image, name=content.name), *pictures]
+    for picture in pictures:
+        try:
+            parts.add(picture.name, base64.b64decode(picture.image, validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise UnreadableRequestError(
+                f"What is given for {display_name(picture.name)} is not base64 (RFC 4648, "
+                "without line breaks or a `data:` prefix)."
+            ) from error
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Takes what the parser finds and keeps the pictures, within limits."""
+
+    spool: IO[bytes]
+    most: int
+    limit: int
+    """Bytes of one picture."""
+    uploads: list[Upload] = field(default_factory=list)
+    count: int = 0
+    whole: bool = False
+    """The closing boundary has come in."""
+    _headers: dict[bytes, bytes] = field(default_factory=dict)
+    _name: bytes = b""
+    _value: bytes = b""
+    _file: str | None = None
+    """Name of the picture that is coming in; None in a part that is none."""
+    _size: int = 0
+    _offset: int = 0
+
+    def begin(self) -> None:
+        self._headers = {}
+
+    def header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def open(self) -> None:
+        """Begin a picture if the part's name says that it is one."""
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._file = None
+        if options.get(b"name") in _FIELDS:
+            self._begin_picture(options.get(b"filename", b"").decode("utf-8", "replace"))
+
+    def data(self, data: bytes, start: int, end: int) -> None:
+        """Keep a piece of a picture."""
+        if self._file is None:
+            return
+        self._size += end - start
+        if self.count <= self.most and self._size <= self.limit:
+            self.spool.write(memoryview(data)[start:end])
+
+    def end(self) -> None:
+        """Note the picture that has come in."""
+        if self._file is not None and self.count <= self.most:
+            self.uploads.append(
+                Upload(self._file, self._size, self.limit, self.spool, self._offset)
+            )
+
+    def finish(self) -> None:
+        self.whole = True
+
+    def add(self, name: str, content: bytes) -> None:
+        """Keep a picture that is there already."""
+        self._begin_picture(name)
+        self.data(content, 0, len(content))
+        self.end()
+
+    def _begin_picture(self, name: str) -> None:
+        self.count += 1
+        self._file = display_name(name)
+        self._size, self._offset = 0, self.spool.tell()

@@ -1,0 +1,45 @@
+"""Work for the models: off the event loop, a few at a time, and no endless queue."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from core.errors import BusyError
+
+T = TypeVar("T")
+
+
+class Workers:
+    """Threads that requests take turns at, file by file, so that no batch holds up the others.
+
+    For the event loop's thread only.
+    """
+
+    def __init__(self, threads: int, queue: int) -> None:
+        """Let `threads` calls run at a time for up to `threads + queue` requests."""
+        self._places = threads + queue
+        self._limiter = CapacityLimiter(threads)
+        self.requests = 0
+        """How many have a place now."""
+
+    @property
+    def running(self) -> int:
+        """How many calls run now."""
+        return self._limiter.borrowed_tokens
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold a place for a request. Raises BusyError when all are taken."""
+        if self.requests >= self._places:
+            raise BusyError
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """Run a call in a thread when its turn comes."""
+        return await to_thread.run_sync(call, limiter=self._limiter)

@@ -1,0 +1,170 @@
+"""Tokens for the API: each acts for one person, at most in the role it was made for.
+
+A token is random and shown once; the database keeps its SHA-256, so that a copy of the database
+opens nothing.
+"""
+
+import argparse
+import hashlib
+import secrets
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+from sqlalchemy import select
+
+from core.cases import audit
+from core.cases.database import Database, get_database
+from core.cases.people import LOCAL_PERSON, lower_role, person_of, require
+from core.cases.records import Person, Role
+from core.cases.tables import TokenRow
+from core.errors import InvalidEntryError, NotFoundError, TokenError
+from core.settings import Settings
+
+TOKEN_DAYS = 365
+LONGEST_LABEL = 100
+_PREFIX = "leuko_"
+"""Lets people and scanners for leaked secrets see what it is."""
+_BYTES = 32
+_USE_KEPT_FOR = timedelta(minutes=10)
+"""The time of use is written this often: each write waits for its turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of a token, without the token itself."""
+
+    id: int
+    person: str
+    label: str
+    role: Role
+    made: datetime
+    """UTC, as all times here."""
+    expires: datetime
+    last_used: datetime | None
+    """Within ten minutes."""
+    revoked: datetime | None
+
+
+def add_token(
+    database: Database, admin: Person, owner: Person, label: str, days: int = TOKEN_DAYS
+) -> tuple[Token, str]:
+    """Make a token that acts for a person, at most in the role given here; return it and its text.
+
+    The text is never to be had again. Raises NotAllowedError, InvalidEntryError.
+    """
+    require(admin, "admin")
+    if not 0 < len(label.strip()) <= LONGEST_LABEL:
+        raise InvalidEntryError(f"Say what the token is for, in up to {LONGEST_LABEL} characters.")
+    if days < 1:
+        raise InvalidEntryError("A token holds for a day at least.")
+    text = _PREFIX + secrets.token_urlsafe(_BYTES)
+    now = datetime.now(UTC)
+    with database.writing() as session:
+        row = TokenRow(
+            token_hash=_hash(text),
+            person=owner.name,
+            label=label.strip(),
+            role=owner.role,
+            made=now,
+            expires=now + timedelta(days=days),
+        )
+        session.add(row)
+        session.flush()
+        audit.record(
+            session, admin.name, "add token", token=row.id, owner=owner.name, role=row.role
+        )
+        return _token(row), text
+
+
+def revoke_token(database: Database, admin: Person, token_id: int) -> None:
+    """Make a token worthless. Raises NotAllowedError, NotFoundError."""
+    require(admin, "admin")
+    with database.writing() as session:
+        row = session.get(TokenRow, token_id)
+        if row is None:
+            raise NotFoundError("token")
+        row.revoked = row.revoked or datetime.now(UTC)
+        audit.record(session, admin.name, "revoke token", token=token_id)
+
+
+def tokens(database: Database) -> tuple[Token, ...]:
+    """Return all tokens, those that hold no more too."""
+    with database.reading() as session:
+        return tuple(map(_token, session.scalars(select(TokenRow).order_by(TokenRow.id))))
+
+
+def person_of_token(database: Database, text: str, settings: Settings | None = None) -> Person:
+    """Return whom a token acts for, in the lower of the person's role and the token's.
+
+    Raises TokenError when it is unknown, expired or revoked, and UnknownPersonError.
+    """
+    now = datetime.now(UTC)
+    with database.reading() as session:
+        row = session.scalars(select(TokenRow).where(TokenRow.token_hash == _hash(text))).first()
+    if row is None or row.revoked is not None or row.expires <= now:
+        raise TokenError
+    if row.last_used is None or now - row.last_used > _USE_KEPT_FOR:
+        with database.writing() as session:
+            session.get_one(TokenRow, row.id).last_used = now
+    person = person_of(database, row.person, settings)
+    return Person(person.name, lower_role(person.role, row.role))
+
+
+def _token(row: TokenRow) -> Token:
+    return Token(
+        id=row.id,
+        person=row.person,
+        label=row.label,
+        role=row.role,
+        made=row.made,
+        expires=row.expires,
+        last_used=row.last_used,
+        revoked=row.revoked,
+    )
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe `python -m core token`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="make a token and print it, once")
+    add.add_argument("person", help="whom it acts for, as they are named here")
+    add.add_argument("--label", required=True, help="what it is for")
+    add.add_argument("--role", choices=get_args(Role), help="at most this role (the person's)")
+    add.add_argument("--days", type=int, default=TOKEN_DAYS, help="it holds for (%(default)s)")
+    actions.add_parser("list", help="list all tokens")
+    revoke = actions.add_parser("revoke", help="make a token worthless")
+    revoke.add_argument("id", type=int, help="number in the list")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Add, list or revoke; whoever may run commands on the server is an admin here."""
+    database = get_database()
+    operator = Person(LOCAL_PERSON, "admin")
+    if options.action == "add":
+        person = person_of(database, options.person)
+        owner = Person(person.name, lower_role(person.role, options.role or person.role))
+        token, text = add_token(database, operator, owner, options.label, options.days)
+        sys.stderr.write(f"Token {token.id} of {token.person} ({token.role}), shown only now:\n")
+        sys.stdout.write(f"{text}\n")
+    elif options.action == "list":
+        for token in tokens(database):
+            sys.stdout.write(f"{_line(token)}\n")
+    else:
+        revoke_token(database, operator, options.id)
+        sys.stderr.write(f"Token {options.id} holds no more.\n")
+    return 0
+
+
+def _line(token: Token) -> str:
+    if token.revoked:
+        state = f"revoked {token.revoked:%Y-%m-%d}"
+    else:
+        state = f"expires {token.expires:%Y-%m-%d}"
+    used = f"last used {token.last_used:%Y-%m-%d}" if token.last_used else "never used"
+    return "\t".join((str(token.id), token.person, token.role, token.label, state, used))

@@ -1,0 +1,54 @@
+"""The API over a store of its own, with models that know their answers."""
+
+import pytest
+from starlette.testclient import TestClient
+
+from core.api.app import create_app
+from core.cases.database import open_database
+from core.imaging.examples import made_slides
+from core.settings import Settings
+from tests.api.fake_analyzer import FakeAnalyzer
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(_env_file=None, store=tmp_path, database_url=None)
+
+
+@pytest.fixture
+def database(settings):
+    opened = open_database(settings)
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture
+def fake():
+    return FakeAnalyzer()
+
+
+@pytest.fixture
+def open_client(settings, database, fake):
+    """Give a function that opens the API, with some settings changed."""
+
+    def opened(*, sign_in=False, **changed):
+        app = create_app(
+            settings.model_copy(update=changed),
+            analyzer=lambda: fake,
+            database=lambda: database,
+            sign_in=lambda: sign_in,
+        )
+        return TestClient(app, raise_server_exceptions=False)
+
+    return opened
+
+
+@pytest.fixture
+def client(open_client):
+    return open_client()
+
+
+@pytest.fixture(scope="session")
+def slides():
+    """Give the made slides as they would be uploaded: name and bytes."""
+    return list(made_slides())
