@@ -5,7 +5,7 @@ changed and the answer is 409.
 """
 
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Response
@@ -43,14 +43,13 @@ from core.cases.samples import add_fields, load_case, save_sample
 from core.imaging.read import read_image
 from core.reports.answers import field_answer, stage_answer
 from core.reports.case_answer import case_answer
-from core.reports.case_files import REPORT_KEYS, report_files
+from core.reports.case_files import REPORTS, ReportKey, report_files
 from core.reports.case_summary import summarise
 from core.results import FieldAnalysis, FieldImage, StageResult
 
 LONGEST_PAGE = 200
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 """As the databases keep it."""
-ReportKey = Literal[REPORT_KEYS]  # type: ignore[valid-type]
 
 router = APIRouter(tags=["cases"])
 
@@ -127,6 +126,7 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
         sample = _sample_seen(database, sample_id, version)
         image = read_image(upload.read(), upload.name, settings=services.settings)
         analysis = ANALYZE.run(models, image)
+        services.metrics.picture(ANALYZE.name, analysis)
         accepted = analysis.refused is None
         graded = STAGE.run(models, image) if grade and accepted else None
         if accepted:
@@ -162,7 +162,9 @@ def get_reviews(database: DatabaseDep, _person: PersonDep, cell_id: Id) -> list[
 @router.get(
     "/samples/{sample_id}/reports/{report}",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "The file"}},
+    responses={
+        200: {"content": {mime: {} for mime in REPORTS.values()}, "description": "The file"}
+    },
 )
 async def get_report(
     services: ServicesDep,

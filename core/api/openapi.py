@@ -61,6 +61,8 @@ def describe(app: FastAPI) -> Described:
         for operation in path.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _PROBLEM
+            if "security" in operation and not app.state.services.needs_token():
+                operation["security"].append({})  # a token is welcome, not needed
     return described
 
 

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from core.cases.database import Database
 from core.cases.samples import load_image
@@ -16,15 +17,24 @@ from core.reports.tables import csv_bytes
 from core.reports.workbook import case_workbook
 from core.results import Pixels
 
-REPORT_KEYS = ("pdf", "xlsx", "differential_csv", "cells_csv", "json", "coco", "fhir")
-_SHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ReportKey = Literal["pdf", "xlsx", "differential_csv", "cells_csv", "json", "coco", "fhir"]
+REPORTS: dict[ReportKey, str] = {
+    "pdf": "application/pdf",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "differential_csv": "text/csv",
+    "cells_csv": "text/csv",
+    "json": "application/json",
+    "coco": "application/json",
+    "fhir": "application/fhir+json",
+}
+"""Media types of all reports by key."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFile:
     """A report that is made when somebody downloads it."""
 
-    key: str
+    key: ReportKey
     """In addresses of the API."""
     label: str
     file: str
@@ -42,50 +52,21 @@ def report_files(database: Database, summary: CaseSummary) -> tuple[ReportFile, 
 
     identifier = re.sub(r"[^\w-]+", "_", case.patient.identifier)
     name = f"leukoscope_{identifier}_{case.sample.taken:%Y-%m-%d}_{case.sample.id}"
-    return (
-        ReportFile(
-            "pdf",
-            "Report, PDF",
-            f"{name}.pdf",
-            "application/pdf",
-            lambda: case_pdf(summary, read_pixels),
-        ),
-        ReportFile(
-            "xlsx", "Workbook, XLSX", f"{name}.xlsx", _SHEET, lambda: case_workbook(summary)
-        ),
-        ReportFile(
+    reports: tuple[tuple[ReportKey, str, str, Callable[[], bytes | str]], ...] = (
+        ("pdf", "Report, PDF", ".pdf", lambda: case_pdf(summary, read_pixels)),
+        ("xlsx", "Workbook, XLSX", ".xlsx", lambda: case_workbook(summary)),
+        (
             "differential_csv",
             "Differential, CSV",
-            f"{name}_differential.csv",
-            "text/csv",
+            "_differential.csv",
             lambda: csv_bytes(differential_frame(summary)),
         ),
-        ReportFile(
-            "cells_csv",
-            "Cells, CSV",
-            f"{name}_cells.csv",
-            "text/csv",
-            lambda: csv_bytes(case_cells_table(case)),
-        ),
-        ReportFile(
-            "json",
-            "All, JSON",
-            f"{name}.json",
-            "application/json",
-            lambda: json.dumps(case_answer(summary), indent=1),
-        ),
-        ReportFile(
-            "coco",
-            "COCO, JSON",
-            f"{name}_coco.json",
-            "application/json",
-            lambda: json.dumps(coco(case.analyses), indent=1),
-        ),
-        ReportFile(
-            "fhir",
-            "FHIR, JSON",
-            f"{name}_fhir.json",
-            "application/fhir+json",
-            lambda: fhir_bundle(summary),
-        ),
+        ("cells_csv", "Cells, CSV", "_cells.csv", lambda: csv_bytes(case_cells_table(case))),
+        ("json", "All, JSON", ".json", lambda: json.dumps(case_answer(summary), indent=1)),
+        ("coco", "COCO, JSON", "_coco.json", lambda: json.dumps(coco(case.analyses), indent=1)),
+        ("fhir", "FHIR, JSON", "_fhir.json", lambda: fhir_bundle(summary)),
+    )
+    return tuple(
+        ReportFile(key, label, name + ending, REPORTS[key], make)
+        for key, label, ending, make in reports
     )

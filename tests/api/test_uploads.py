@@ -1,0 +1,43 @@
+"""Pictures come out of a body as they were put in, wherever its pieces were cut."""
+
+import asyncio
+
+from fastapi import Request
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3 import encode_multipart_formdata
+
+from core.api.uploads import received
+from core.settings import Settings
+
+SETTINGS = Settings(_env_file=None)
+
+
+def request_of(body, content_type, size):
+    """Make a request whose body comes in pieces of a size."""
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    messages = [{"type": "http.request", "body": p, "more_body": True} for p in pieces]
+    messages.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive():
+        return messages.pop(0)
+
+    headers = [(b"content-type", content_type.encode())]
+    return Request({"type": "http", "headers": headers}, receive)
+
+
+async def read_all(request):
+    async with received(request, SETTINGS, 100, "") as uploads:
+        return [(upload.size, upload.read()) for upload in uploads]
+
+
+@given(
+    contents=st.lists(st.binary(max_size=300), min_size=1, max_size=5),
+    size=st.integers(1, 400),
+)
+def test_pictures_survive_any_cutting(contents, size):
+    fields = [("note", "no picture")]
+    fields += [("files", (f"{n}.png", content)) for n, content in enumerate(contents)]
+    body, content_type = encode_multipart_formdata(fields, boundary="leukoscope")
+    found = asyncio.run(read_all(request_of(body, content_type, size)))
+    assert found == [(len(content), content) for content in contents]
