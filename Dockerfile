@@ -1,0 +1,26 @@
+# The app with its API and command line, without TensorFlow: an image to serve, not to train.
+# docker build -t leukoscope .   (compose.yaml runs two of it behind nginx, with PostgreSQL)
+
+FROM python:3.11.14-slim-bookworm AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements-serve.txt constraints.txt /build/
+RUN python -m venv /opt/venv \
+ && /opt/venv/bin/pip install -r /build/requirements-serve.txt -c /build/constraints.txt
+COPY . /opt/leukoscope
+RUN /opt/venv/bin/python -m compileall -q /opt/leukoscope
+
+FROM python:3.11.14-slim-bookworm
+RUN useradd --system --uid 10001 --user-group --no-create-home leukoscope \
+ && install -d -o leukoscope -g leukoscope /var/lib/leukoscope
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/leukoscope /opt/leukoscope
+# Nothing but the store and /tmp is written to, so the rest may be mounted read-only.
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib LEUKOSCOPE_STORE=/var/lib/leukoscope
+WORKDIR /opt/leukoscope
+USER 10001:10001
+VOLUME /var/lib/leukoscope
+EXPOSE 8501
+HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8501/api/health', timeout=4)"]
+CMD ["python", "-m", "core", "serve", "--host", "0.0.0.0", "--port", "8501"]
