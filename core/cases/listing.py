@@ -110,7 +110,7 @@ def samples_holding(
             .where(SampleRow.patient_id == patient_id, FieldRow.sha256.in_(sha256s))
             .group_by(FieldRow.sample_id)
         )
-        return dict(rows)
+        return dict(rows.all())
 
 
 def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None, int]]:

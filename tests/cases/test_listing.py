@@ -2,7 +2,12 @@ from datetime import date
 
 import pytest
 
-from core.cases.listing import patient_history, patient_stages, search_patients
+from core.cases.listing import (
+    patient_history,
+    patient_stages,
+    samples_holding,
+    search_patients,
+)
 from core.cases.patients import create_patient
 from core.cases.records import MissedCell, PatientDetails, SampleDetails
 from core.cases.review import add_cell, label_cells, undo
@@ -147,3 +152,13 @@ def test_classes_are_listed_by_sample_with_what_overruled_the_gate(database, pat
             stage.status,
             stage.overruled,
         )
+
+
+def test_samples_that_hold_some_of_the_files_are_told(database, patient, sample, images):
+    other = save_sample(
+        database, REVIEWER, patient.id, SampleDetails(date(2026, 4, 1)), [new_field(images[1])]
+    )
+    asked = [image.sha256 for image in images[:3]]
+    assert samples_holding(database, patient.id, asked) == {sample.id: 2, other.id: 1}
+    assert samples_holding(database, patient.id, asked[2:]) == {}
+    assert samples_holding(database, add_patient(database, 1).id, asked) == {}
