@@ -23,7 +23,7 @@ from pages.review_pictures import (
     surroundings_jpeg,
 )
 from pages.review_session import ReviewSession
-from pages.shared import plain
+from pages.shared import attributes_table, plain
 
 LIKELIEST = 3
 KEYS: dict[str, str] = {
@@ -191,11 +191,7 @@ def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
         except LeukoscopeError as error:
             st.error(plain(str(error)), icon=":material/error:")
         else:
-            st.table(
-                {name.replace("_", " ").capitalize(): value for name, value in attributes.items()},
-                border="horizontal",
-            )
-            st.caption("As the model sees them (WBCAtt); nobody has reviewed them.")
+            attributes_table(attributes)
     with right, errors_shown():
         reviews = reviews_of(session.database, queued.id)
         if not reviews:

@@ -1,6 +1,7 @@
 """What all pages share: the head, the models, names made safe, pictures that can be zoomed."""
 
 import re
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import plotly.graph_objects as go
@@ -59,12 +60,39 @@ def on_phone() -> bool:
     return "Mobi" in st.context.headers.get("User-Agent", "")
 
 
-def picture_chart(figure: go.Figure, key: str, alt: str) -> None:
-    """Draw a picture that can be zoomed and moved; phones have no room for the tool bar."""
+def picture_chart(
+    figure: go.Figure, key: str, alt: str, clicked: Callable[[int], None] | None = None
+) -> None:
+    """Draw a picture that can be zoomed and moved; phones have no room for the tool bar.
+
+    `clicked` is called with the number of the cell that was clicked.
+    """
+
+    def selected() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points and clicked:  # a figure drawn anew empties the selection
+            clicked(int(points[-1]["customdata"]))
+
     config = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
     if not on_phone():
         config["displayModeBar"] = "hover"
-    st.plotly_chart(figure, key=key, config=config, alt=alt)
+    st.plotly_chart(
+        figure,
+        key=key,
+        config=config,
+        alt=alt,
+        on_select=selected if clicked else "ignore",
+        selection_mode="points",
+    )
+
+
+def attributes_table(attributes: Mapping[str, str]) -> None:
+    """List the morphological attributes of a cell."""
+    st.table(
+        {name.replace("_", " ").capitalize(): value for name, value in attributes.items()},
+        border="horizontal",
+    )
+    st.caption("As the model sees them (WBCAtt); nobody has reviewed them.")
 
 
 def plain(text: str) -> str:

@@ -8,46 +8,19 @@ from core.imaging.examples import made_truth
 from core.ranges import load_ranges
 from core.reports.answer_key import answer_key
 from core.reports.charts import differential_figure
-from core.reports.picture_charts import field_figure
 from core.reports.tables import (
     differential_table,
 )
 from core.results import Cell, FieldAnalysis
 from core.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES
-from pages import shared
 from pages.desk import Desk, Picture
-from pages.desk_controls import (
-    choose_field,
-    choose_patient,
-    properties_table,
-    remove_button,
-)
+from pages.desk_controls import choose_patient
 from pages.saving import save_section
+from pages.wbc_field import field_view, status_line
 from pages.wbc_files import NAME, downloads, show_files
 
 FULL_COUNT = 200
 GALLERY_LIMIT = 48
-
-
-def status_line(analyses: list[FieldAnalysis]) -> None:
-    """Say first how sure the answer is."""
-    cells = [cell for a in analyses for _, cell in a.white_cells()]
-    number = {s: sum(c.status == s for c in cells) for s in ("classified", "uncertain")}
-    other = len(cells) - sum(number.values())
-    refused = sum(a.refused is not None for a in analyses)
-    badges = [f":green-badge[:material/check: {number['classified']} classified]"]
-    if number["uncertain"]:
-        held = f"{number['uncertain']} uncertain: held out of the percentages"
-        badges.append(f":orange-badge[:material/help: {held}]")
-    if other:
-        badges.append(f":gray-badge[:material/block: {other} not white cells: not counted]")
-    if refused:
-        badges.append(f":red-badge[:material/block: {refused} pictures refused]")
-    badges += [
-        f":blue-badge[:material/tune: site profile {shared.plain(name)}]"
-        for name in sorted({a.profile for a in analyses if a.profile is not None})
-    ]
-    st.markdown(" ".join(badges))
 
 
 def count_metrics(analyses: list[FieldAnalysis]) -> None:
@@ -57,60 +30,6 @@ def count_metrics(analyses: list[FieldAnalysis]) -> None:
         for kind, label in KIND_NAMES.items():
             st.metric(f"{label}s", sum(c[kind] for c in counts), border=True)
         st.metric("Fields", len(analyses), border=True)
-
-
-@st.fragment
-def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
-    """Show one field with its boxes, and what is known of the picture."""
-    index = choose_field(NAME, pictures)
-    picture = pictures[index]
-    analysis = picture.result
-    drawing, facts = st.columns([2.4, 1])
-    with facts:
-        st.markdown(f"**{shared.plain(analysis.file)}**")
-        status_line([analysis])
-        kinds = ["wbc"]
-        for kind in ("rbc", "platelet"):
-            label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
-            if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
-                kinds.append(kind)
-        scale = analysis.scale
-        sides = (picture.width, picture.height)
-        more = {
-            "Scale": f"{scale.micrometres_per_pixel:.3f} µm per px, from the {scale.source}"
-            if scale
-            else "unknown",
-            **(
-                {
-                    "Field": " × ".join(f"{n * scale.micrometres_per_pixel:.0f}" for n in sides)
-                    + " µm"
-                }
-                if scale
-                else {}
-            ),
-            "Analysis": f"{analysis.seconds:.2f} s",
-        }
-        properties_table(picture, more)
-        remove_button(NAME, desk, picture)
-    with drawing:
-        if analysis.refused:
-            st.warning(analysis.refused, title="Refused", icon=":material/block:")
-        if analysis.overruled:
-            st.warning(
-                analysis.overruled,
-                title="Analysed against the input gate",
-                icon=":material/warning:",
-            )
-        found = len(analysis.white_cells())
-        shared.picture_chart(
-            field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
-            f"{NAME}_drawing",
-            f"Field {analysis.file} with {found} white cells boxed and numbered",
-        )
-        st.caption(
-            "Colour is the type. Solid: classified. Dashed: uncertain. Dotted grey: not a white "
-            "cell. Scroll or pinch to zoom, drag to move, double-click to reset."
-        )
 
 
 @st.fragment

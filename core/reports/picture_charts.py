@@ -102,6 +102,19 @@ def _hover(number: int, cell: Cell) -> str:
     return "<br>".join(lines)
 
 
+def _points(cell: Cell) -> list[tuple[float, float]]:
+    """Return where a cell can be pointed at: nine places all over the box of a white cell."""
+    box = cell.box
+    if cell.kind != "wbc":
+        return [box.centre]
+    thirds = (1 / 6, 3 / 6, 5 / 6)
+    return [
+        (box.x + across * box.width, box.y + down * box.height)
+        for down in thirds
+        for across in thirds
+    ]
+
+
 def _outlines(cells: Sequence[tuple[int, Cell]]) -> tuple[list[float | None], list[float | None]]:
     """Return one polyline that goes round every box, broken between boxes."""
     x: list[float | None] = []
@@ -122,7 +135,8 @@ def field_figure(
 ) -> go.Figure:
     """Draw the picture with its cells: colour by type, line style by status, number beside.
 
-    `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn.
+    `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn. Points of a
+    selection carry the number of their cell as `customdata`.
     """
     figure = _picture_figure(jpeg, (analysis.width, analysis.height), shown_width)
     shown = set(kinds)
@@ -148,12 +162,16 @@ def field_figure(
             legendgroup=name,
             hoverinfo="skip",
         )
+        points = [(number, cell, *point) for number, cell in cells for point in _points(cell)]
         figure.add_scatter(
-            x=[cell.box.centre[0] for _, cell in cells],
-            y=[cell.box.centre[1] for _, cell in cells],
+            x=[x for *_, x, _ in points],
+            y=[y for *_, y in points],
             mode="markers",
             marker={"color": colour, "opacity": 0, "size": 1},
-            text=[_hover(number, cell) for number, cell in cells],
+            selected={"marker": {"opacity": 0}},
+            unselected={"marker": {"opacity": 0}},
+            customdata=[number for number, *_ in points],
+            text=[_hover(number, cell) for number, cell, *_ in points],
             hovertemplate="%{text}<extra></extra>",
             name=name,
             legendgroup=name,

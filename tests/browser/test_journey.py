@@ -5,100 +5,35 @@ import io
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections import Counter
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from core.settings import PROJECT_ROOT
+from tests.browser.conftest import PHONE, serving, visiting
+from tests.browser.visits import download, metric, open_page, upload
 
 pytestmark = pytest.mark.browser
 
-SECONDS = 60
-CHROMIUM = Path("/usr/bin/chromium")
-
 
 @pytest.fixture(scope="module")
-def server():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "core", "serve", "--port", str(port)],
-        cwd=PROJECT_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{address}/_stcore/health", process)
+def server(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("store")) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-def _wait_for(address: str, process: subprocess.Popen) -> None:
-    for _ in range(2 * SECONDS):
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(address, timeout=2):  # noqa: S310 - our own address
-                return
-        except OSError:
-            time.sleep(0.5)
-    pytest.fail("the server did not start")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(args=["--no-sandbox"], **options)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
 def page(browser, server):
-    context = browser.new_context(base_url=server, viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(SECONDS * 1000)
-    expect.set_options(timeout=SECONDS * 1000)
-    yield context.new_page()
-    context.close()
+    with visiting(browser, server) as page:
+        yield page
 
 
 @pytest.fixture(scope="module")
-def field(pack, tmp_path_factory):
-    path = tmp_path_factory.mktemp("fields") / "BloodImage_00003.jpg"
-    path.write_bytes(pack.jpeg(pack.bccd(3)))
-    return path
-
-
-def open_page(page: Page, title: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
-    expect(page).to_have_title(f"{title} · Leukoscope")
-    expect(page.get_by_role("heading", level=1)).to_be_visible()
-
-
-def upload(page: Page, *files: Path) -> None:
-    page.locator("input[type=file]").first.set_input_files([str(file) for file in files])
-
-
-def download(page: Page, label: str) -> bytes:
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name=label).click()
-    return Path(waiting.value.path()).read_bytes()
-
-
-def metric(page: Page, label: str) -> int:
-    box = page.get_by_test_id("stMetric").filter(has_text=label)
-    return int(box.get_by_test_id("stMetricValue").inner_text())
+def field(bccd_files):
+    return bccd_files(3)[0]
 
 
 def test_the_first_visitor_may_come_by_the_address_of_a_page(page):
@@ -150,6 +85,30 @@ def test_upload_count_and_download_agree_with_the_command_line(page, field):
         assert int(row["count"]) == image["differential"][row["type"]]["count"]
 
 
+def test_a_click_on_a_boxed_cell_shows_its_details(page, field):
+    page.goto("/wbc_count")
+    upload(page, field)
+    drawing = page.locator(".st-key-wbc_drawing .js-plotly-plot")
+    expect(drawing).to_be_visible()
+    drawing.scroll_into_view_if_needed()
+    x, y = drawing.evaluate(
+        """chart => {
+            const {xaxis, yaxis} = chart._fullLayout
+            const marks = chart.data.find(trace => trace.customdata?.[0] === 1)
+            const corner = chart.getBoundingClientRect()
+            return [
+                corner.x + xaxis._offset + xaxis.d2p(marks.x[0]),
+                corner.y + yaxis._offset + yaxis.d2p(marks.y[0]),
+            ]
+        }"""
+    )
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    expect(page.get_by_role("img", name="White cell 1")).to_be_visible()
+    page.get_by_text("Attributes", exact=True).click()
+    expect(page.get_by_text("Nuclear cytoplasmic ratio")).to_be_visible()
+
+
 def test_a_bad_file_is_named_and_the_good_one_is_answered(page, field, tmp_path):
     bad = tmp_path / "letter.jpg"
     bad.write_text("Dear colleague")
@@ -173,11 +132,8 @@ def test_back_button_brings_the_results_again(page, field):
     assert metric(page, "White cells") == white
 
 
-def test_leaving_while_files_are_read_breaks_nothing(page, pack, tmp_path):
-    files = []
-    for number in range(12):
-        files.append(tmp_path / f"{number}.jpg")
-        files[-1].write_bytes(pack.jpeg(pack.bccd(number)))
+def test_leaving_while_files_are_read_breaks_nothing(page, bccd_files):
+    files = bccd_files(*range(12))
     page.goto("/wbc_count")
     expect(page.get_by_role("heading", name="WBC count")).to_be_visible()
     upload(page, *files)
@@ -191,21 +147,13 @@ def test_leaving_while_files_are_read_breaks_nothing(page, pack, tmp_path):
 
 
 def test_a_phone_sees_every_page_without_scrolling_sideways(browser, server, field):
-    context = browser.new_context(
-        base_url=server,
-        viewport={"width": 390, "height": 844},
-        is_mobile=True,
-        has_touch=True,
-        user_agent="Mozilla/5.0 (Linux; Android 15) Chrome/150 Mobile Safari/537.36",
-    )
-    page = context.new_page()
-    page.goto("/wbc_count")
-    upload(page, field)
-    expect(page.get_by_role("heading", name="Differential")).to_be_visible(timeout=SECONDS * 1000)
-    for path in ("/wbc_count", "/", "/all_stage", "/model_metrics", "/about"):
-        if path != "/wbc_count":
-            page.goto(path)
-        expect(page.get_by_role("heading", level=1)).to_be_visible(timeout=SECONDS * 1000)
-        widths = page.get_by_test_id("stMain").evaluate("m => [m.scrollWidth, m.clientWidth]")
-        assert widths[0] <= widths[1], path
-    context.close()
+    with visiting(browser, server, **PHONE) as page:
+        page.goto("/wbc_count")
+        upload(page, field)
+        expect(page.get_by_role("heading", name="Differential")).to_be_visible()
+        for path in ("/wbc_count", "/", "/all_stage", "/model_metrics", "/about"):
+            if path != "/wbc_count":
+                page.goto(path)
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            widths = page.get_by_test_id("stMain").evaluate("m => [m.scrollWidth, m.clientWidth]")
+            assert widths[0] <= widths[1], path

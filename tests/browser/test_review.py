@@ -1,13 +1,9 @@
 """What reviewers do with keys and the pointer, in Chromium: naming, dragging, marking, removing."""
 
-import os
-import socket
-import subprocess
-import sys
 from datetime import date
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from core.cases.database import open_database
 from core.cases.patients import create_patient
@@ -16,8 +12,8 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
 from core.imaging.examples import made_slides
 from core.imaging.read import read_image
-from core.settings import PROJECT_ROOT, Settings
-from tests.browser.test_journey import CHROMIUM, SECONDS, _wait_for
+from core.settings import Settings
+from tests.browser.conftest import serving, visiting
 from tests.cases.made import new_field, white
 
 pytestmark = pytest.mark.browser
@@ -38,33 +34,13 @@ def database(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(database):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "core", "serve", "--port", str(port)],
-        cwd=PROJECT_ROOT,
-        env={**os.environ, "LEUKOSCOPE_STORE": str(database.pictures.root.parent)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    options = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
-    try:
-        _wait_for(f"{address}/_stcore/health", process)
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(args=["--no-sandbox"], **options)
-            context = browser.new_context(
-                base_url=address, viewport={"width": 1400, "height": 1400}
-            )
-            context.set_default_timeout(SECONDS * 1000)
-            expect.set_options(timeout=SECONDS * 1000)
-            yield context.new_page()
-            browser.close()
-    finally:
-        process.terminate()
-        process.wait(10)
+def page(browser, database):
+    tall = {"viewport": {"width": 1400, "height": 1400}}
+    with (
+        serving(database.pictures.root.parent) as address,
+        visiting(browser, address, **tall) as page,
+    ):
+        yield page
 
 
 def types(database) -> list[str | None]:

@@ -1,11 +1,9 @@
 """The case database on SQLite, and on PostgreSQL where a server is named."""
 
-import os
-import secrets
 from datetime import date
 
 import pytest
-from sqlalchemy import create_engine, event, make_url
+from sqlalchemy import event
 
 from core.cases.database import open_database
 from core.cases.patients import create_patient
@@ -15,41 +13,14 @@ from core.imaging.examples import made_slides
 from core.imaging.read import read_image
 from core.settings import Settings
 from tests.cases.made import REVIEWER, new_field, red, white
+from tests.cases.stores import KINDS, empty_database
 
 
-def postgresql() -> str:
-    """Address of a server for tests; skip without one, fail where it is required."""
-    address = os.environ.get("LEUKOSCOPE_TEST_POSTGRESQL")
-    if not address:
-        reason = "no PostgreSQL server; set LEUKOSCOPE_TEST_POSTGRESQL"
-        if os.environ.get("LEUKOSCOPE_REQUIRE_DATA") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return address
-
-
-def sql(address: str, statement: str) -> None:
-    engine = create_engine(
-        make_url(address).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-    )
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=KINDS)
 def settings(request, tmp_path):
     """Settings of an empty store, once per database."""
-    made = Settings(_env_file=None, store=tmp_path, database_url=None)
-    if request.param == "sqlite":
-        yield made
-        return
-    address = postgresql()
-    name = f"test_{secrets.token_hex(6)}"
-    sql(address, f"CREATE DATABASE {name}")
-    url = make_url(address).set(database=name).render_as_string(hide_password=False)
-    yield Settings(_env_file=None, store=tmp_path, database_url=url)
-    sql(address, f"DROP DATABASE {name} WITH (FORCE)")
+    with empty_database(request.param) as address:
+        yield Settings(_env_file=None, store=tmp_path, database_url=address)
 
 
 @pytest.fixture

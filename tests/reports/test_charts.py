@@ -51,6 +51,16 @@ def test_field_hover_names_number_type_and_probability(analysis):
     assert "uncertain" in second
 
 
+def test_every_part_of_a_box_can_be_clicked_and_tells_its_number(analysis):
+    marks = [t for t in field_figure(JPEG, analysis, ("wbc", "rbc")).data if t.mode == "markers"]
+    points = [p for t in marks for p in zip(t.customdata, t.x, t.y, strict=True)]
+    for number, cell in enumerate(analysis.cells, 1):
+        own = [(x, y) for mark, x, y in points if mark == number]
+        box = cell.box
+        assert all(box.x < x < box.x + box.width and box.y < y < box.y + box.height for x, y in own)
+        assert len(own) == (9 if cell.kind == "wbc" else 1)
+
+
 def test_field_draws_red_cells_only_when_asked(analysis):
     names = {t.name for t in field_figure(JPEG, analysis, ("wbc", "rbc")).data}
     assert "Red cell (1)" in names

@@ -1,0 +1,42 @@
+"""What visitors do on the pages, whatever the test is about."""
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+
+def open_page(page: Page, title: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
+    expect(page).to_have_title(f"{title} · Leukoscope")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def upload(page: Page, *files: Path) -> None:
+    page.locator("input[type=file]").first.set_input_files([str(file) for file in files])
+
+
+def download(page: Page, label: str) -> bytes:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=label).click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def metric(page: Page, label: str) -> int:
+    box = page.get_by_test_id("stMetric").filter(has_text=label)
+    return int(box.get_by_test_id("stMetricValue").inner_text())
+
+
+def table(page: Page, alt: str) -> list[list[str]]:
+    """Return the cells that a table shows, row by row; those that must be scrolled to are not."""
+    rows = page.get_by_role("region", name=alt).locator("canvas table tbody tr")
+    expect(rows.first).to_be_attached()
+    return [row.locator("td").all_inner_texts() for row in rows.all()]
+
+
+def points(page: Page, key: str) -> list[str]:
+    """Return where the points of a chart stand on its horizontal axis."""
+    css_class = re.sub(r"[^\w-]", "-", f"st-key-{key}")
+    chart = page.locator(f".{css_class} .js-plotly-plot")
+    expect(chart).to_be_visible()
+    return chart.evaluate("chart => chart.data.flatMap(trace => Array.from(trace.x))")
