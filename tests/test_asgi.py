@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from datetime import date
 
 import pytest
@@ -60,3 +62,25 @@ def test_a_store_that_cannot_be_opened_is_logged_and_the_server_starts(store, ca
     store.parent.joinpath("store").write_text("a file, no folder")
     start()
     assert "cannot be reached" in caplog.text
+
+
+ASK = """
+import asgi
+from core.api.app import create_server
+from starlette.testclient import TestClient
+
+for server in (asgi.app, create_server()):
+    print(TestClient(server).get("/api/nothing").json()["instance"])
+"""
+
+
+def test_the_api_has_the_same_addresses_beside_the_pages_and_alone(store):
+    # In a process of its own: Streamlit's runtime, once made, stays.
+    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["/api/nothing", "/api/nothing"]
+
+
+def test_the_api_asks_for_tokens_where_single_sign_on_is_set_up(store, monkeypatch):
+    assert not asgi.people_sign_in()
+    monkeypatch.setattr(asgi.st, "secrets", {"auth": {"client_id": "x"}})
+    assert asgi.people_sign_in()

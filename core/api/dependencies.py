@@ -1,6 +1,6 @@
 """What routes ask for: who calls, the models, the database, the pictures of the request."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import time
@@ -146,19 +146,6 @@ ModelsDep: TypeAlias = Annotated[Models, Depends(get_models)]
 SiteModelsDep: TypeAlias = Annotated[Models, Depends(get_models_for_site)]
 
 
-def is_streamed(
-    request: Request,
-    stream: Annotated[
-        bool, Query(description=f"Answer line by line, as does `Accept: {NDJSON}`")
-    ] = False,
-) -> bool:
-    """Tell whether the answer is wanted line by line."""
-    return stream or NDJSON in request.headers.get("accept", "")
-
-
-StreamedDep: TypeAlias = Annotated[bool, Depends(is_streamed)]
-
-
 async def get_upload(
     request: Request, services: ServicesDep, _caller: CallerDep
 ) -> AsyncIterator[Upload]:
@@ -169,16 +156,32 @@ async def get_upload(
             yield uploads[0]
 
 
-async def get_uploads(
-    request: Request, services: ServicesDep, _caller: CallerDep, streamed: StreamedDep
-) -> AsyncIterator[Sequence[Upload]]:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The pictures of a request, and how their answer is wanted."""
+
+    uploads: Sequence[Upload]
+    streamed: bool
+    """Line by line, as each picture is done."""
+    client_left: Callable[[], Awaitable[bool]]
+
+
+async def get_batch(
+    request: Request,
+    services: ServicesDep,
+    _caller: CallerDep,
+    stream: Annotated[
+        bool, Query(description=f"Answer line by line, as does `Accept: {NDJSON}`")
+    ] = False,
+) -> AsyncIterator[Batch]:
     """Give the pictures of the request, with a place for the models until all are answered."""
+    streamed = stream or NDJSON in request.headers.get("accept", "")
     most = MOST_STREAMED if streamed else services.settings.api_files
     instead = "Send the rest in another." if streamed else "Have more streamed: ?stream=true."
     async with received(request, services.settings, most, instead) as uploads:
         with services.workers.place():
-            yield uploads
+            yield Batch(uploads, streamed, request.is_disconnected)
 
 
 UploadDep: TypeAlias = Annotated[Upload, Depends(get_upload)]
-UploadsDep: TypeAlias = Annotated[Sequence[Upload], Depends(get_uploads)]
+BatchDep: TypeAlias = Annotated[Batch, Depends(get_batch)]

@@ -2,6 +2,7 @@
 
 import logging
 from time import perf_counter
+from urllib.parse import quote
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -62,7 +63,8 @@ class RequestMiddleware:
             seconds = perf_counter() - started
             route = getattr(scope.get("route"), "path", "unknown")
             self._metrics.request(scope["method"], route, status, seconds)
-            logger.info("%s %s %d %.3f s", scope["method"], scope["path"], status, seconds)
+            path = quote(scope["path"])  # whoever sends line breaks writes no lines of the log
+            logger.info("%s %s %d %.3f s", scope["method"], path, status, seconds)
             request_id.reset(reset)
 
     def _limited(self, headers: Headers, receive: Receive) -> Receive:

@@ -10,16 +10,17 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.requests import ClientDisconnect
 
 from core.api.dependencies import (
     NDJSON,
+    Batch,
+    BatchDep,
     ModelsDep,
     Services,
     ServicesDep,
     SiteModelsDep,
-    StreamedDep,
     UploadDep,
-    UploadsDep,
 )
 from core.api.openapi import one_picture, pictures, streamed_too
 from core.api.schemas import AnalyzeAnswer, ClassifyAnswer, CropAnswer, StageAnswer
@@ -56,45 +57,34 @@ async def predict(services: ServicesDep, models: SiteModelsDep, upload: UploadDe
     openapi_extra=pictures(),
     responses=streamed_too(),
 )
-async def predict_batch(
-    services: ServicesDep, models: SiteModelsDep, uploads: UploadsDep, streamed: StreamedDep
-) -> Response:
+async def predict_batch(services: ServicesDep, models: SiteModelsDep, batch: BatchDep) -> Response:
     """Name the cells of pictures that show one cell each."""
-    return await _answer(CLASSIFY, services, models, uploads, streamed=streamed)
+    return await _answer(CLASSIFY, services, models, batch)
 
 
 @router.post(
     "/analyze", response_model=AnalyzeAnswer, openapi_extra=pictures(), responses=streamed_too()
 )
-async def analyze(
-    services: ServicesDep, models: SiteModelsDep, uploads: UploadsDep, streamed: StreamedDep
-) -> Response:
+async def analyze(services: ServicesDep, models: SiteModelsDep, batch: BatchDep) -> Response:
     """Find, count and type the cells of fields."""
-    return await _answer(ANALYZE, services, models, uploads, streamed=streamed)
+    return await _answer(ANALYZE, services, models, batch)
 
 
 @router.post(
     "/stage", response_model=StageAnswer, openapi_extra=pictures(), responses=streamed_too()
 )
-async def stage(
-    services: ServicesDep, models: ModelsDep, uploads: UploadsDep, streamed: StreamedDep
-) -> Response:
+async def stage(services: ServicesDep, models: ModelsDep, batch: BatchDep) -> Response:
     """Grade ALL fields, one by one and pooled."""
-    return await _answer(STAGE, services, models, uploads, streamed=streamed)
+    return await _answer(STAGE, services, models, batch)
 
 
 async def _answer(
-    task: Task[ResultT],
-    services: Services,
-    models: Models,
-    uploads: Sequence[Upload],
-    *,
-    streamed: bool,
+    task: Task[ResultT], services: Services, models: Models, batch: Batch
 ) -> Response:
-    outcomes = _outcomes(task, services, models, uploads)
-    if streamed:
-        answer = partial(task.answer, models)
-        return StreamingResponse(_lines(answer, outcomes, len(uploads)), media_type=NDJSON)
+    outcomes = _outcomes(task, services, models, batch.uploads)
+    if batch.streamed:
+        lines = _lines(partial(task.answer, models), outcomes, len(batch.uploads))
+        return StreamingResponse(lines, media_type=NDJSON)
     results: list[ResultT] = []
     failures: list[FailedFile] = []
     async for outcome in outcomes:
@@ -102,6 +92,8 @@ async def _answer(
             failures.append(outcome)
         else:
             results.append(outcome)
+        if await batch.client_left():  # streams end by themselves
+            raise ClientDisconnect
     return JSONResponse(task.answer(models, results, failures))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from core import errors
@@ -56,7 +55,6 @@ def add_handlers(app: FastAPI) -> None:
     """Have an app answer every expected error with its problem."""
     app.add_exception_handler(LeukoscopeError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -89,7 +87,7 @@ def _known(request: Request, error: Exception) -> Response:
 
 
 def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError | ValidationError)
+    assert isinstance(error, RequestValidationError)
     wrong = [
         InvalidValue(place=".".join(map(str, found["loc"])), message=found["msg"])
         for found in error.errors()

@@ -15,6 +15,8 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -65,7 +67,7 @@ async def received(
     """Give the pictures of a request, while the block runs; at least one and `most` at most.
 
     `instead` tells whoever sends more what to do. Raises the subclasses of RequestError, and
-    ValidationError for JSON of another shape.
+    RequestValidationError for JSON of another shape.
     """
     form, options = parse_options_header(request.headers.get("content-type"))
     with TemporaryFile() as spool:
@@ -112,7 +114,11 @@ async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") ->
 
 
 def _read_json(body: bytes, parts: "_Parts") -> None:
-    content = PicturesBody.model_validate_json(body)
+    try:
+        content = PicturesBody.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise RequestValidationError(found) from error
     pictures = content.images
     if content.image is not None:
         pictures = [PictureBody(image=content.image, name=content.name), *pictures]

@@ -29,6 +29,12 @@ def test_the_id_is_in_every_record_of_its_request(client, slides, caplog):
     assert not hasattr(logging.makeLogRecord({}), "request_id")
 
 
+def test_an_address_writes_no_lines_of_the_log(client, caplog):
+    set_up_logging()
+    client.get("/none%0A2026-01-01 INFO core.api all is well")
+    assert caplog.records[-1].message.startswith("GET /none%0A2026-01-01%20INFO")
+
+
 def test_a_body_is_counted_as_it_comes(open_client):
     client = open_client(api_request_megabytes=1)
     pieces = [bytes(200_000)] * 6
