@@ -16,6 +16,7 @@ from starlette.routing import Mount
 
 from core.api import cases, predictions, service
 from core.api.dependencies import RateLimit, Services, counted, get_caller
+from core.api.docs import add_docs
 from core.api.logs import set_up_logging
 from core.api.metrics import Metrics
 from core.api.middleware import RequestMiddleware
@@ -68,8 +69,11 @@ def create_app(
         version=VERSION,
         summary="White blood cells in smear pictures",
         description=_ABOUT,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.services = services
+    add_docs(app)
     app.include_router(service.public)
     guarded = [Depends(counted), Depends(get_caller)]
     for router in (predictions.router, service.router, cases.router):

@@ -1,4 +1,6 @@
-"""Health, models, profiles and metrics."""
+"""Health, models, profiles, metrics and the description."""
+
+import re
 
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
@@ -95,3 +97,13 @@ def test_metrics_of_unknown_addresses_share_a_label(client):
     for number in range(3):
         client.get(f"/none/{number}")
     assert samples(client)["leukoscope_request_seconds_count", "404", "GET", "unknown"] == 3
+
+
+def test_the_docs_load_nothing_from_elsewhere(client):
+    page = client.get("/docs").text
+    assert "https://" not in page
+    found = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(found) == 3
+    for address in found:
+        assert client.get(address).status_code == 200
+    assert client.get("/openapi.json").json()["openapi"].startswith("3.")
