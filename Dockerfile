@@ -5,7 +5,8 @@ FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY requirements-serve.txt constraints.txt /build/
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install -r /build/requirements-serve.txt -c /build/constraints.txt
+ && /opt/venv/bin/pip install -r /build/requirements-serve.txt -c /build/constraints.txt \
+ && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 COPY . /opt/leukoscope
 RUN /opt/venv/bin/python -m compileall -q /opt/leukoscope
 
