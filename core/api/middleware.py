@@ -47,6 +47,7 @@ class RequestMiddleware:
                 answered = MutableHeaders(scope=message)
                 answered["X-Request-ID"] = identifier
                 answered["X-Content-Type-Options"] = "nosniff"
+                answered.setdefault("Cache-Control", "no-store")
             await send(message)
 
         started = perf_counter()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -69,10 +70,15 @@ def name_of(error: type[LeukoscopeError]) -> str:
     return "-".join(words).lower()
 
 
+def title_of(error: type[LeukoscopeError]) -> str:
+    """Return what kind of error it is, as its class says."""
+    return (error.__doc__ or name_of(error)).splitlines()[0].rstrip(".")
+
+
 def internal(request: Request) -> Response:
     """Return the problem of an error that nobody foresaw; its cause is in the log only."""
     sentence = "The request failed inside the program. Report it with its request id, please."
-    return _answer(_problem(request, 500, "internal", sentence))
+    return _answer(_problem(request, 500, "internal", "The program is at fault", sentence))
 
 
 def _known(request: Request, error: Exception) -> Response:
@@ -82,7 +88,8 @@ def _known(request: Request, error: Exception) -> Response:
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.TokenError):
         headers["WWW-Authenticate"] = "Bearer"
-    problem = _problem(request, status_of(error), name_of(type(error)), str(error))
+    kind = type(error)
+    problem = _problem(request, status_of(error), name_of(kind), title_of(kind), str(error))
     return _answer(problem, headers)
 
 
@@ -92,25 +99,30 @@ def _invalid(request: Request, error: Exception) -> Response:
         InvalidValue(place=".".join(map(str, found["loc"])), message=found["msg"])
         for found in error.errors()
     ]
+    title = "A value does not fit the description"
     sentence = "The request does not fit its description. See /api/docs."
-    problem = _problem(request, 422, "invalid-request", sentence)
+    problem = _problem(request, 422, "invalid-request", title, sentence)
     return _answer(problem.model_copy(update={"invalid": wrong}))
 
 
 def _http(request: Request, error: Exception) -> Response:
     """Answer what the framework refuses by itself."""
     assert isinstance(error, HTTPException)
-    fallback = name_of(errors.UnreadableRequestError), str(error.detail)
-    name, sentence = _HTTP.get(error.status_code, fallback)
-    if error.status_code == STATUS[errors.RequestTooLargeError]:
-        name = name_of(errors.RequestTooLargeError)
-    return _answer(_problem(request, error.status_code, name, sentence), error.headers)
+    status = error.status_code
+    if status in _HTTP:
+        name, sentence = _HTTP[status]
+        title = HTTPStatus(status).phrase
+    else:
+        too_large = status == STATUS[errors.RequestTooLargeError]
+        kind = errors.RequestTooLargeError if too_large else errors.UnreadableRequestError
+        name, title, sentence = name_of(kind), title_of(kind), str(error.detail)
+    return _answer(_problem(request, status, name, title, sentence), error.headers)
 
 
-def _problem(request: Request, status: int, name: str, sentence: str) -> Problem:
+def _problem(request: Request, status: int, name: str, title: str, sentence: str) -> Problem:
     return Problem(
         type=f"{_URN}{name}",
-        title=name.replace("-", " ").capitalize(),
+        title=title,
         status=status,
         detail=sentence,
         instance=request.url.path,

@@ -41,7 +41,7 @@ class Problem(BaseModel):
 
     model_config = _example(
         type="urn:leukoscope:problem:not-an-image",
-        title="Not an image",
+        title="The bytes are no picture in any format that is known here",
         status=415,
         detail="This is not a picture. Send a JPEG, PNG, BMP, TIFF or WebP file.",
         instance="/api/predict",

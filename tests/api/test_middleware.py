@@ -29,6 +29,10 @@ def test_the_id_is_in_every_record_of_its_request(client, slides, caplog):
     assert not hasattr(logging.makeLogRecord({}), "request_id")
 
 
+def test_answers_are_kept_nowhere(client):
+    assert client.get("/patients").headers["cache-control"] == "no-store"
+
+
 def test_an_address_writes_no_lines_of_the_log(client, caplog):
     set_up_logging()
     client.get("/none%0A2026-01-01 INFO core.api all is well")

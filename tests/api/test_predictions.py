@@ -53,6 +53,7 @@ def test_one_bad_file_of_predict_is_a_problem(client, slides):
         problem = answer.json()
         assert problem["type"] == f"urn:leukoscope:problem:{kind}"
         assert problem["status"] == status
+        assert problem["title"]
         assert problem["instance"] == "/predict"
         assert problem["request_id"] == answer.headers["x-request-id"]
 
