@@ -3,6 +3,8 @@
 import base64
 import json
 
+import cv2
+import numpy as np
 import pytest
 
 from core.imaging.read import read_image
@@ -155,6 +157,13 @@ def test_a_file_over_the_limit_is_not_kept(open_client, slides):
     answer = client.post("/analyze", files=files).json()
     assert [image["file"] for image in answer["images"]] == ["b.jpg"]
     assert answer["errors"][0]["error"].startswith("The picture is too large (1.0 MB")
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded(open_client):
+    wide = cv2.imencode(".png", np.zeros((960, 1280, 3), np.uint8))[1].tobytes()
+    answer = open_client(max_megapixels=1).post("/predict", files={"file": ("a.png", wide)})
+    assert answer.status_code == 413
+    assert "1,280 × 960 px; the limit is 1 megapixels" in answer.json()["detail"]
 
 
 def test_a_profile_is_named_never_a_file(client, slides, tmp_path):

@@ -1,6 +1,7 @@
 """Pictures come out of a body as they were put in, wherever its pieces were cut."""
 
 import asyncio
+from contextlib import suppress
 
 from fastapi import Request
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from urllib3 import encode_multipart_formdata
 
 from core.api.uploads import received
+from core.errors import RequestError
 from core.settings import Settings
 
 SETTINGS = Settings(_env_file=None)
@@ -41,3 +43,26 @@ def test_pictures_survive_any_cutting(contents, size):
     body, content_type = encode_multipart_formdata(fields, boundary="leukoscope")
     found = asyncio.run(read_all(request_of(body, content_type, size)))
     assert found == [(len(content), content) for content in contents]
+
+
+@given(
+    body=st.lists(
+        st.binary(max_size=60)
+        | st.sampled_from(
+            [
+                b"--x\r\n",
+                b"\r\n--x--\r\n",
+                b'Content-Disposition: form-data; name="file"; filename="a.png"\r\n',
+                b"\r\n",
+                b"\r\n--x\r\n",
+            ]
+        ),
+        max_size=8,
+    ).map(b"".join),
+    size=st.integers(1, 100),
+)
+def test_no_body_does_more_than_be_refused(body, size):
+    request = request_of(body, "multipart/form-data; boundary=x", size)
+    with suppress(RequestError):
+        found = asyncio.run(read_all(request))
+        assert sum(kept for kept, _ in found) <= len(body)
