@@ -1,14 +1,20 @@
 """The metrics page's part on what was measured beside the sets."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from core.reports.model_reports import ModelReport
 from core.reports.robustness import (
     WANTED_DROP,
     adaptation_sentence,
+    evidence_sentence,
     gate_table,
+    made_fields_table,
     shifts_figure,
     shifts_table,
+    unseen_table,
 )
 from pages.metric_parts import chart
 
@@ -23,8 +29,10 @@ SMEAR_SETS = {
 
 
 def show_robustness(report: ModelReport) -> None:
-    """Show synthetic shifts, adaptation and the input gate, whichever the model has."""
+    """Show what was measured beside the sets, whichever the model has."""
     metrics = report.metrics
+    if "unseen" in metrics:
+        show_unseen(metrics["unseen"])
     if "shifts" in metrics:
         shifts = metrics["shifts"]
         st.subheader("Under another stain, camera or optic")
@@ -49,6 +57,9 @@ def show_robustness(report: ModelReport) -> None:
     if "adaptation" in metrics:
         st.subheader("After adapting to a site")
         st.markdown(adaptation_sentence(metrics["adaptation"]))
+    if "evidence" in metrics:
+        st.subheader("Does the evidence lie on cells?")
+        st.markdown(evidence_sentence(metrics["evidence"]))
     if "gate" in metrics:
         gate = metrics["gate"]
         st.subheader("The input gate")
@@ -61,3 +72,26 @@ def show_robustness(report: ModelReport) -> None:
             hide_index=True,
             alt="Share of pictures refused by kind",
         )
+
+
+def show_unseen(unseen: Mapping[str, Any]) -> None:
+    """Show the detector on pictures unlike those of its training."""
+    st.subheader("On pictures unlike the training's")
+    st.caption(
+        "Most of these have no boxes. Nuclei of ALL fields are taken from their colour: those that "
+        "stand alone must lie in a found box, and a box must hold nuclear colour."
+    )
+    st.dataframe(
+        unseen_table(unseen),
+        hide_index=True,
+        alt="White cells found in pictures unlike those of training",
+    )
+    st.caption(
+        f"{unseen['made']['n']} made fields, drawn for measuring, changed in one way at a time. "
+        "RBC count error: median over the fields."
+    )
+    st.dataframe(
+        made_fields_table(unseen["made"]),
+        hide_index=True,
+        alt="White cells found in made fields under each synthetic shift",
+    )

@@ -29,8 +29,8 @@ _MEASURES = {
     "all_stage": ("evaluate_stages", "standard"),
 }
 
-# Figures that another run of the command wrote are kept.
-_KEPT = ("sets", "attributes", "shifts", "adaptation", "gate")
+# Two measures share the classifier's file: what the other one wrote is kept.
+_KEPT = {"wbc": ("attributes",), "attributes": ("sets", "shifts", "adaptation")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +80,7 @@ def _write(
         "model": name,
         "version": load_card(name, settings).version,
         "generated_by": f"python -m core evaluate {name}",
-        **{key: known[key] for key in _KEPT if key in known},
+        **{key: known[key] for key in _KEPT.get(what, ()) if key in known},
         **metrics,
     }
     path.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")

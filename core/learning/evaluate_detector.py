@@ -15,7 +15,7 @@ from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer
 from core.learning.datasets import YOLO_KINDS, Example, KindBox, open_set, yolo_boxes
 from core.learning.detection_metrics import detection_metrics
-from core.learning.evaluate_gate import measure_gate
+from core.learning.evaluate_unseen import measure_unseen
 from core.results import Pixels
 from core.settings import Settings
 from core.taxonomy import CELL_KINDS
@@ -69,7 +69,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         pictures = ((e.member, data.read(e), boxes_of(e)) for e in examples)
         metrics[name], frame = measure(name, pictures, len(examples), analyzer)
         frames.append(frame.round(2))
-    measured = {"sets": metrics, "gate": measure_gate(analyzer, settings)}
+    measured = {"sets": metrics, "unseen": measure_unseen(analyzer, settings)}
     return measured, pd.concat(frames, ignore_index=True)
 
 

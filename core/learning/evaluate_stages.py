@@ -1,4 +1,4 @@
-"""Measures the ALL field model: held-out folds, and the same under another stain."""
+"""Measures the ALL field model: held-out folds, another stain, evidence, and the input gate."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,8 @@ from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine, mean_outputs
 from core.inference.stage import stage_input, turned
 from core.learning.evaluate_cells import measure_folder
+from core.learning.evaluate_evidence import evidence_on_cells
+from core.learning.evaluate_gate import measure_gate
 from core.learning.field_data import FOLD_HEADS, FOLDS, all_fields, stain_jittered, tone_swapped
 from core.learning.metrics import classification_metrics
 from core.results import Pixels
@@ -28,7 +30,8 @@ _LABELS = list(STAGES)
 def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     """Let each fold's head answer for the fold it did not see; they share one trunk.
 
-    Every fourth field is measured with its look changed, all of them as they are.
+    Every fourth field is measured with its look changed, all of them as they are. The input
+    gate is an output of the same network and measured here too.
     """
     fields = all_fields(settings)
     card = load_card("all_stage", settings)
@@ -56,7 +59,13 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         truth, probabilities = [str(e.label) for e in chosen], np.stack(answers)
         metrics[name] = classification_metrics(truth, probabilities, _LABELS)
         frames.append(_frame(name, [e.member for e in chosen], truth, probabilities))
-    return {"sets": metrics}, pd.concat(frames, ignore_index=True)
+    analyzer = Analyzer(settings)
+    measured = {
+        "sets": metrics,
+        "evidence": evidence_on_cells(analyzer, settings),
+        "gate": measure_gate(analyzer, settings),
+    }
+    return measured, pd.concat(frames, ignore_index=True)
 
 
 def _frame(

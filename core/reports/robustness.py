@@ -1,4 +1,4 @@
-"""What was measured beside the sets: synthetic shifts, the input gate, adaptation to a site."""
+"""What was measured beside the sets: shifts, unseen pictures, evidence, gate, adaptation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -95,4 +95,54 @@ def adaptation_sentence(adaptation: Mapping[str, Any]) -> str:
         f"classifier names {percent(adaptation['after'])} of the other cells right, "
         f"{percent(adaptation['before'])} before. Mean of {adaptation['draws']} random draws; "
         f"{adaptation['refused']} profiles were refused because they did not help."
+    )
+
+
+def unseen_table(unseen: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row for each kind of pictures that are unlike the detector's training."""
+    fields, nuclei = unseen["kaggle_test_simple"], unseen["taleqani"]
+    rows = [
+        {
+            "Pictures": "Kaggle fields, originals",
+            "n": fields["n"],
+            "What was measured": "A white cell found",
+            "Share": percent(fields["found"]),
+        },
+        {
+            "Pictures": "ALL fields (Taleqani)",
+            "n": nuclei["n"],
+            "What was measured": f"{nuclei['nuclei']:,} single nuclei found",
+            "Share": percent(nuclei["recall"]),
+        },
+        {
+            "Pictures": "ALL fields (Taleqani)",
+            "n": nuclei["n"],
+            "What was measured": "White-cell boxes with a nucleus",
+            "Share": percent(nuclei["precision"]),
+        },
+    ]
+    return pd.DataFrame(rows)
+
+
+def made_fields_table(made: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row for each synthetic shift of made fields."""
+    return pd.DataFrame(
+        {
+            "Shift": row["shift"],
+            "White cells found": percent(row["recall"]),
+            "Boxes on white cells": percent(row["precision"]),
+            "RBC count error": f"{100 * row['rbc_count_error']:.1f} %",
+        }
+        for row in made["rows"]
+    )
+
+
+def evidence_sentence(evidence: Mapping[str, Any]) -> str:
+    """Say how much of the ALL model's evidence lies on white cells."""
+    ratio = evidence["evidence"] / evidence["area"]
+    return (
+        f"In {evidence['n']:,} fields, {100 * evidence['evidence']:.1f} % of the evidence lies "
+        f"inside the white cells that the detector finds; they cover {100 * evidence['area']:.1f} "
+        f"% of the picture. Evidence spread evenly would have a ratio of 1; here it is "
+        f"{ratio:.2f}. A map has 7 × 7 places, wider than a cell."
     )

@@ -11,7 +11,7 @@ from core.learning import evaluate
 from core.learning.datasets import open_set
 from core.learning.evaluate_detector import corrected
 from core.learning.metrics import classification_metrics
-from core.settings import get_settings
+from core.settings import Settings, get_settings
 from core.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
 
 LABELS = {
@@ -132,3 +132,21 @@ def test_fold_models_never_saw_what_they_are_measured_on(pack):
         groups.setdefault(example.group, set()).add(example.split)
     assert all(len(folds) == 1 for folds in groups.values())
     assert len(rows) == 2_926
+
+
+def test_figures_of_the_other_measure_of_a_file_are_kept(tmp_path):
+    folder = tmp_path / "wbc"
+    folder.mkdir()
+    (folder / "card.json").write_text((get_settings().models / "wbc" / "card.json").read_text())
+    settings = Settings(models=tmp_path)
+    known = {"sets": {"old": {}}, "attributes": {"n": 3}, "gate": {"n": 1}}
+    (folder / "metrics.json").write_text(json.dumps(known))
+    evaluate._write("wbc", {"sets": {"new": {}}}, None, settings)
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written["sets"] == {"new": {}}
+    assert written["attributes"] == {"n": 3}
+    assert "gate" not in written
+    evaluate._write("attributes", {"attributes": {"n": 9}}, None, settings)
+    written = json.loads((folder / "metrics.json").read_text())
+    assert written["sets"] == {"new": {}}
+    assert written["attributes"] == {"n": 9}

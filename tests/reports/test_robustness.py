@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from core.reports.robustness import adaptation_sentence, gate_table, shifts_figure, shifts_table
+from core.learning.metrics import proportion
+from core.reports.robustness import (
+    adaptation_sentence,
+    evidence_sentence,
+    gate_table,
+    made_fields_table,
+    shifts_figure,
+    shifts_table,
+    unseen_table,
+)
 from core.settings import get_settings
 
 
@@ -27,7 +36,14 @@ def test_every_shift_has_its_row_and_its_bar():
 
 
 def test_the_gate_table_names_every_set_and_kind():
-    gate = metrics("detector")["gate"]
+    gate = {
+        "smears": {
+            "n": 9,
+            "refused": proportion(1, 9),
+            "by_set": {"cellavision": proportion(1, 4)},
+        },
+        "others": {"Noise": {"n": 5, "refused": proportion(5, 5), "auroc": 1.0}},
+    }
     table = gate_table(gate, {"cellavision": "Another laboratory"})
     assert len(table) == 1 + len(gate["smears"]["by_set"]) + len(gate["others"])
     assert "… Another laboratory" in set(table["Pictures"])
@@ -39,3 +55,31 @@ def test_adaptation_is_told_with_both_figures():
     sentence = adaptation_sentence(adaptation)
     for key in ("before", "after"):
         assert f"{100 * adaptation[key]['value']:.1f} %" in sentence
+
+
+def test_unseen_pictures_keep_their_figures_and_numbers():
+    rows = [{"shift": "Unchanged", "recall": proportion(9, 9), "precision": proportion(9, 10)}]
+    rows[0]["rbc_count_error"] = 0.034
+    unseen = {
+        "kaggle_test_simple": {"n": 71, "found": proportion(70, 71)},
+        "taleqani": {
+            "n": 30,
+            "nuclei": 1200,
+            "recall": proportion(9, 10),
+            "precision": proportion(8, 10),
+        },
+        "made": {"n": 4, "rows": rows},
+    }
+    table = unseen_table(unseen)
+    assert table["Share"].str.startswith(("98.6 %", "90.0 %", "80.0 %")).all()
+    assert table["What was measured"].str.contains("1,200").sum() == 1
+    made = made_fields_table(unseen["made"]).iloc[0]
+    assert made["RBC count error"] == "3.4 %"
+    assert made["Boxes on white cells"].startswith("90.0 %")
+
+
+def test_evidence_stands_beside_the_area_of_the_cells():
+    sentence = evidence_sentence({"n": 244, "without_cells": 0, "evidence": 0.3, "area": 0.2})
+    assert "30.0 %" in sentence
+    assert "20.0 %" in sentence
+    assert "1.50" in sentence
