@@ -11,14 +11,18 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.settings import PROJECT_ROOT, get_settings
 
-_REPEATS = 20
+if TYPE_CHECKING:
+    from core.inference.classifier import Subject
+    from core.results import Pixels
+
+_CELLS = 200
 _STARTS = 3
 
 
@@ -39,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
 def measure() -> dict[str, Any]:
     """Return all figures: times in milliseconds or seconds as their names say, sizes in MB."""
+    from core.bench_batch import batch_figures
+    from core.bench_runtimes import median_ms, runtimes_ms
     from core.imaging.crop import crop_cell
     from core.imaging.made import make_field
     from core.inference.analyzer import Analyzer
@@ -52,11 +58,14 @@ def measure() -> dict[str, Any]:
     properties = ImageProperties("PNG", "RGB", 8, pixels.nbytes)
     field = FieldImage("made", pixels, "", properties)
     crop = crop_cell(pixels, central_box(pixels), size=160)
-    field_ms = _median_ms(lambda: analyzer.analyze(field))
+    field_ms = median_ms(lambda: analyzer.analyze(field))
     subject = Subject(central_box(pixels))
-    cell_ms = _median_ms(lambda: analyzer.classifier.answer(pixels, subject))
-    stage_ms = _median_ms(lambda: analyzer.stage_grader.grade(field, anyway=True))
+    cell_ms = median_ms(lambda: analyzer.classifier.answer(pixels, subject))
+    stage_ms = median_ms(lambda: analyzer.stage_grader.grade(field, anyway=True))
     memory_after = _resident_megabytes()
+    batch = batch_figures()
+    cells_per_second = _cells_per_second(pixels, subject)
+    looks_ms = runtimes_ms(get_settings().threads)
     keras_ms = _keras_predict_ms(crop)
     answer_s = _start_seconds(
         ["-m", "core", "analyze", str(PROJECT_ROOT / "assets" / "examples" / "made_1.jpg")]
@@ -69,37 +78,46 @@ def measure() -> dict[str, Any]:
         "all_stage_field_ms": stage_ms,
         "keras_predict_one_crop_ms": keras_ms,
         "crops_per_keras_predict": keras_ms / cell_ms,
+        "cells_per_second": cells_per_second,
+        "cells_per_second_per_keras_predict": cells_per_second * keras_ms / 1000,
+        "one_look_ms": looks_ms,
+        "one_look_per_keras_predict": keras_ms / looks_ms["litert"],
         "fields_per_keras_predict": keras_ms / field_ms,
         "first_answer_command_line_s": answer_s,
         "import_tensorflow_s": tensorflow_s,
         "first_answer_per_import_tensorflow": answer_s / tensorflow_s,
         "models_resident_megabytes": memory_after - memory_before,
         "server_resident_megabytes": _server_megabytes(),
+        **batch,
         "model_file_megabytes": {
             name: model_path(name).stat().st_size / 1e6 for name in MODEL_NAMES
         },
     }
 
 
-def _median_ms(call: Callable[[], object]) -> float:
-    call()
-    times = []
-    for _ in range(_REPEATS):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+def _cells_per_second(pixels: "Pixels", subject: "Subject") -> float:
+    """Return how many cells are typed in a second with a thread of one's own per processor."""
+    from core.bench_batch import rate
+    from core.inference.analyzer import Analyzer
+
+    processors = os.cpu_count() or 1
+    settings = get_settings().model_copy(update={"threads": 1, "interpreters": processors})
+    classifier = Analyzer(settings).classifier
+    with ThreadPoolExecutor(processors) as pool:
+        answers = pool.map(lambda _: classifier.answer(pixels, subject), range(_CELLS))
+        return rate(answers, warm=2 * processors)
 
 
 def _keras_predict_ms(crop: Any) -> float:
     """Return the time of `Model.predict` on one crop: what a plain Keras app does an image."""
+    from core.bench_runtimes import median_ms
     from core.learning.architectures import wbc_network
     from core.taxonomy import CELL_TYPES
 
     # The time does not depend on the weights' values.
     network = wbc_network(len(CELL_TYPES))
     batch = crop[None].astype("float32")
-    return _median_ms(lambda: network.predict(batch, verbose=0))
+    return median_ms(lambda: network.predict(batch, verbose=0))
 
 
 def _start_seconds(arguments: list[str]) -> float:

@@ -1,0 +1,66 @@
+"""Times a batch in one and in two processes, and on a Ray cluster of one and of two processors.
+
+Rates are those of a running batch: the first answers, which wait for models, do not count.
+"""
+
+import json
+import logging
+import statistics
+import time
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from itertools import cycle, islice
+from typing import Any
+
+from core.batch.local import Item, in_process, in_processes
+from core.batch.work import Work, analyze_field, models_fingerprint
+from core.reports.answers import Answer
+from core.settings import PROJECT_ROOT
+
+_FIELDS = 64
+_EXAMPLES = 8
+_WARM = 4
+"""Answers of each worker that do not count."""
+
+
+def batch_figures() -> dict[str, Any]:
+    """Return fields per second by workers; Ray's where it is installed (requirements-ray.txt)."""
+    work = Work(analyze_field, models_fingerprint())
+    local = {n: rate(in_processes(work, _items(), n), _WARM * n) for n in (1, 2)}
+    answers = [answer for _, answer in in_process(work, islice(_items(), _EXAMPLES))]
+    figures = {
+        "fields_per_second_by_processes": local,
+        "two_processes_per_one": local[2] / local[1],
+        "answer_bytes_per_field": statistics.mean(len(json.dumps(answer)) for answer in answers),
+    }
+    if find_spec("ray"):
+        cluster = {n: _rate_on_ray(work, n) for n in (1, 2)}
+        figures |= {
+            "fields_per_second_by_ray_processors": cluster,
+            "two_ray_processors_per_one": cluster[2] / cluster[1],
+        }
+    return figures
+
+
+def rate(answers: Iterable[object], warm: int) -> float:
+    """Return answers per second, counted from the last of the first `warm`."""
+    times = [time.perf_counter() for _ in answers]
+    return (len(times) - warm) / (times[-1] - times[warm - 1])
+
+
+def _rate_on_ray(work: Work[Answer], processors: int) -> float:
+    import ray
+
+    from core.batch.cluster import on_cluster
+
+    ray.init(num_cpus=processors, logging_level=logging.ERROR, log_to_driver=False)
+    try:
+        return rate(on_cluster(work, _items()), _WARM * processors)
+    finally:
+        ray.shutdown()
+
+
+def _items() -> Iterator[Item]:
+    """Yield the made example slides, 640 x 480 each, over and over."""
+    slides = sorted((PROJECT_ROOT / "assets" / "examples").glob("*.jpg"))
+    return enumerate(islice(cycle(slides), _FIELDS))

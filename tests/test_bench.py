@@ -1,0 +1,55 @@
+"""What the bench times is what it says."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from core import bench_batch, bench_runtimes
+from core.inference.card import load_card
+
+
+def test_the_first_answers_do_not_count(monkeypatch):
+    clock = iter([0.0, 50.0, 100.0, 100.5, 101.0, 101.5, 102.0])
+    monkeypatch.setattr(bench_batch.time, "perf_counter", lambda: next(clock))
+    assert bench_batch.rate(range(7), warm=3) == pytest.approx(2.0)
+
+
+def test_the_median_leaves_out_the_first_call(monkeypatch):
+    # A first call of 100 s, then calls of 2 ms with one of 5 s among them.
+    durations = [0.002] * 20
+    durations[7] = 5
+    now = [0.0]
+    calls = iter([100, *durations])
+
+    def call():
+        now[0] += next(calls)
+
+    monkeypatch.setattr(bench_runtimes.time, "perf_counter", lambda: now[0])
+    assert bench_runtimes.median_ms(call) == pytest.approx(2.0)
+
+
+def test_runtimes_that_are_not_installed_are_left_out(monkeypatch):
+    monkeypatch.setattr(bench_runtimes, "find_spec", lambda _name: None)
+    assert list(bench_runtimes.looks(threads=1)) == ["litert"]
+
+
+def test_openvino_runs_the_very_network(monkeypatch):
+    pytest.importorskip("openvino", reason="OpenVINO is optional: requirements-speed.txt")
+    monkeypatch.setattr(bench_runtimes, "find_spec", lambda name: name == "openvino" or None)
+    looks = bench_runtimes.looks(threads=1)
+    size = load_card("wbc").input_width
+    pixels = np.random.default_rng(2).integers(0, 256, (1, size, size, 3)).astype(np.float32)
+    found = sorted(looks["openvino"](pixels).values(), key=np.size)
+    expected = sorted(looks["litert"](pixels).values(), key=np.size)
+    assert [output.shape for output in found] == [output.shape for output in expected]
+    np.testing.assert_allclose(found[-1], expected[-1], atol=2e-3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux")
+def test_memory_grows_with_what_is_held():
+    from core.bench import _resident_megabytes
+
+    before = _resident_megabytes()
+    held = np.ones(40_000_000, np.uint8)
+    assert _resident_megabytes() - before > held.nbytes / 2e6
