@@ -7,9 +7,11 @@ from tqdm import tqdm
 
 from core.errors import ProfileError
 from core.inference.analyzer import Analyzer, subject_of_crop
+from core.inference.card import load_card
+from core.inference.classifier import softmax
 from core.learning.adapt import LEAST_CELLS, SiteCells, adapt
 from core.learning.datasets import open_set
-from core.learning.metrics import proportion
+from core.learning.metrics import calibration_error, proportion
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES
 
@@ -37,7 +39,9 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
     )
     counts = np.bincount(cells.types)
     types = np.nonzero(counts >= LEAST_CELLS + _LEAST_LEFT)[0]
+    temperature = load_card("wbc", settings).temperature
     before = after = total = refused = 0
+    ece_before, ece_after = [], []
     for draw in range(DRAWS):
         rng = np.random.default_rng((21, draw))
         shown = np.concatenate(
@@ -45,7 +49,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         )
         left = np.setdiff1d(np.arange(len(cells)), shown)
         rest = cells.only(left)
-        moved = rest.logits
+        moved, moved_temperature = rest.logits, temperature
         try:
             profile = adapt(cells.only(shown), "draw", "", uncertain=0.5)
         except ProfileError:
@@ -53,9 +57,12 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         else:
             weights = profile.weights.reshape(rest.features.shape[1], -1)
             moved = rest.logits + rest.features @ weights + profile.bias
+            moved_temperature = profile.temperature
         before += int((rest.logits.argmax(1) == rest.types).sum())
         after += int((moved.argmax(1) == rest.types).sum())
         total += len(left)
+        ece_before.append(calibration_error(softmax(rest.logits, temperature), rest.types))
+        ece_after.append(calibration_error(softmax(moved, moved_temperature), rest.types))
     return {
         "set": "cellavision",
         "types": [labels[k] for k in types],
@@ -64,4 +71,5 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         "refused": refused,
         "before": proportion(before, total),
         "after": proportion(after, total),
+        "ece": {"before": float(np.mean(ece_before)), "after": float(np.mean(ece_after))},
     }

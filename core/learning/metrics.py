@@ -228,6 +228,14 @@ def _expected_calibration_error(bins: pd.DataFrame) -> float:
     return float((gap * bins["count"]).sum() / bins["count"].sum())
 
 
+def calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> float:
+    """Return the expected calibration error of n x k probabilities; `truth` are n columns."""
+    scored = pd.DataFrame(
+        {"confidence": probabilities.max(1), "correct": probabilities.argmax(1) == truth}
+    )
+    return _expected_calibration_error(reliability_bins(scored))
+
+
 def reliability_bins(scored: pd.DataFrame, bins: int = CALIBRATION_BINS) -> pd.DataFrame:
     """Return confidence beside accuracy in equal-width bins `(low, high]`; empty bins are left out.
 

@@ -90,11 +90,17 @@ def gate_table(gate: Mapping[str, Any], names: Mapping[str, str]) -> pd.DataFram
 def adaptation_sentence(adaptation: Mapping[str, Any]) -> str:
     """Say what a site profile gained."""
     types = ", ".join(key.replace("_", " ") for key in adaptation["types"])
+    calibration = ""
+    if error := adaptation.get("ece"):
+        calibration = (
+            f" The expected calibration error is {100 * error['after']:.1f} %, "
+            f"{100 * error['before']:.1f} % before."
+        )
     return (
         f"Shown {adaptation['cells_a_type']} reviewed cells of each of {types} (CellaVision), the "
         f"classifier names {percent(adaptation['after'])} of the other cells right, "
         f"{percent(adaptation['before'])} before. Mean of {adaptation['draws']} random draws; "
-        f"{adaptation['refused']} profiles were refused because they did not help."
+        f"{adaptation['refused']} profiles were refused because they did not help.{calibration}"
     )
 
 

@@ -17,6 +17,7 @@ from sklearn.metrics import (
 from core.learning.detection_metrics import count_pairs, detection_curves, detection_metrics
 from core.learning.metrics import (
     at_threshold,
+    calibration_error,
     classification_metrics,
     f1_of_counts,
     precision_recall_points,
@@ -384,3 +385,10 @@ def test_count_pairs_cover_images_without_cells():
     pairs = count_pairs(TRUTH, boxes(*TRUE_ROWS[:1], score=[0.9]), FILES, "wbc").set_index("file")
     assert pairs.loc["empty.webp"].tolist() == [0, 0]
     assert pairs.loc["two.webp"].tolist() == [1, 0]
+
+
+def test_the_calibration_error_is_that_of_the_sets(sample):
+    truth, probabilities = sample
+    told = classification_metrics(truth, probabilities, LABELS)["ece"]
+    columns = np.array([LABELS.index(label) for label in truth])
+    assert calibration_error(probabilities, columns) == pytest.approx(told)

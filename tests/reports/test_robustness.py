@@ -52,7 +52,8 @@ def test_the_gate_table_names_every_set_and_kind():
 
 def test_adaptation_is_told_with_both_figures():
     adaptation = metrics("wbc")["adaptation"]
-    sentence = adaptation_sentence(adaptation)
+    sentence = adaptation_sentence(adaptation | {"ece": {"before": 0.312, "after": 0.087}})
+    assert "8.7 %, 31.2 % before" in sentence
     for key in ("before", "after"):
         assert f"{100 * adaptation[key]['value']:.1f} %" in sentence
 
