@@ -30,9 +30,10 @@ class Journal:
     """
 
     def __init__(self, path: Path, models: dict[str, str], *, resume: bool) -> None:
-        """Open or make the journal of a batch with these models; without `resume` it starts empty.
+        """Open or make the journal of a batch; without `resume` it starts empty.
 
-        Raises BatchError when another process has it, or when it was begun with other models.
+        `models` is what makes answers comparable: versions and checksums. Raises BatchError when
+        another process has the journal, or when it was begun with other models.
         """
         self._path = path
         self._offsets = array("q")

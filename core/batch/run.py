@@ -49,7 +49,8 @@ def analyze_files(batch: Batch, work: Work[Answer], models: Mapping[str, str]) -
     out = batch.out
     with tempfile.TemporaryDirectory() as temporary:
         at = Path(temporary, "journal") if out is None else out.with_name(f"{out.name}.journal")
-        with Journal(at, dict(models), resume=batch.resume) as journal:
+        compared = {**models, "files": work.models}
+        with Journal(at, compared, resume=batch.resume) as journal:
             with _progress(sum(1 for _ in find_files(batch.paths))) as bar:
                 items = journal.pending(find_files(batch.paths))
                 with closing(_answers(batch, work, items)) as answers:
