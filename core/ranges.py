@@ -1,14 +1,15 @@
 """Reference ranges by laboratory, sex and age, from a table that a laboratory edits.
 
-The table is CSV with the columns of `ReferenceRange`. Ages are in years, `age_from` included and
-`age_to` not; an empty `age_to` is no upper limit. Ranges differ between laboratories, methods and
-populations: people of the Duffy-null type have fewer neutrophils in health. The shipped table is a
-start for adults; analytes and ages without a line have no range and are not judged.
+The table is CSV with the columns of `ReferenceRange`; what admins edit on the page Settings is in
+the case database (`core.cases.range_tables`) and goes before it. Ages are in years, `age_from`
+included and `age_to` not; an empty `age_to` is no upper limit. Ranges differ between laboratories,
+methods and populations: people of the Duffy-null type have fewer neutrophils in health. The shipped
+table is a start for adults; analytes and ages without a line have no range and are not judged.
 """
 
 import csv
-from collections.abc import Iterable, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations, count
 from pathlib import Path
 from typing import Literal, Self
 
@@ -80,9 +81,16 @@ class ReferenceRange(BaseModel):
 class ReferenceRanges:
     """The ranges of one laboratory."""
 
-    def __init__(self, laboratory: str, lines: Sequence[ReferenceRange]) -> None:
+    def __init__(self, laboratory: str, lines: Sequence[ReferenceRange], version: int = 0) -> None:
         self.laboratory = laboratory
+        self.version = version
+        """Of the table that was edited here; 0 is the file."""
         self._lines = [line for line in lines if line.laboratory == laboratory]
+
+    @property
+    def title(self) -> str:
+        """Laboratory and, of a table that was edited here, its version: for reports to name."""
+        return f"{self.laboratory}, table {self.version}" if self.version else self.laboratory
 
     def of(
         self, unit: Unit, *, sex: Sex | None = None, age: float | None = None
@@ -100,12 +108,21 @@ class ReferenceRanges:
 
 
 def load_ranges(settings: Settings | None = None) -> ReferenceRanges:
-    """Read the table and return the ranges of the laboratory that the settings name.
+    """Read the file and return the ranges of the laboratory that the settings name.
 
     Raises RangesError, naming the line, when the table cannot be used.
     """
     settings = settings or get_settings()
-    lines = read_table(settings.ranges)
+    return choose_laboratory(read_table(settings.ranges), settings)
+
+
+def choose_laboratory(
+    lines: Sequence[ReferenceRange], settings: Settings, version: int = 0
+) -> ReferenceRanges:
+    """Return the ranges of the laboratory that the settings name, else of the first of the table.
+
+    Raises RangesError when the table lacks it.
+    """
     laboratories = list(dict.fromkeys(line.laboratory for line in lines))
     wanted = settings.laboratory or laboratories[0]
     if wanted not in laboratories:
@@ -113,7 +130,7 @@ def load_ranges(settings: Settings | None = None) -> ReferenceRanges:
             f"The reference ranges have no laboratory {wanted!r}. "
             f"Choose one of: {'; '.join(laboratories)}."
         )
-    return ReferenceRanges(wanted, lines)
+    return ReferenceRanges(wanted, lines, version)
 
 
 def read_table(path: Path) -> list[ReferenceRange]:
@@ -130,31 +147,42 @@ def read_table(path: Path) -> list[ReferenceRange]:
         raise RangesError(
             f"The table of reference ranges {path.name} is no CSV in UTF-8. Save it as that."
         ) from error
-    # The first line is the header.
-    lines = [_line(row, number) for number, row in enumerate(rows, 2)]
+    return check_lines(rows, count(2))  # the first line is the header
+
+
+def check_lines(
+    rows: Iterable[Mapping[str, object]], numbers: Iterable[int] | None = None
+) -> list[ReferenceRange]:
+    """Check every line of a table; `numbers` name the lines, from 1 without them.
+
+    Raises RangesError, naming the line.
+    """
+    numbered = zip(count(1) if numbers is None else numbers, rows, strict=False)
+    lines = {number: _line(row, number) for number, row in numbered}
     if not lines:
-        raise RangesError(f"The table of reference ranges {path.name} is empty. Add a line.")
+        raise RangesError("The table of reference ranges is empty. Add a line.")
     _refuse_collisions(lines)
-    return lines
+    return list(lines.values())
 
 
-def _line(row: dict[str, str], number: int) -> ReferenceRange:
+def _line(row: Mapping[str, object], number: int) -> ReferenceRange:
     try:
         return ReferenceRange.model_validate(row)
     except ValidationError as error:
         first = error.errors()[0]
         column = ", ".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
+        is_empty = first["input"] in (None, "")
+        reason = "is empty" if is_empty else first["msg"].removeprefix("Value error, ")
         raise RangesError(
-            f"Line {number} of the reference ranges cannot be read: "
+            f"Line {number} of the reference ranges cannot be used: "
             f"{f'{column}: ' if column else ''}{reason}. Mend the line."
         ) from error
 
 
-def _refuse_collisions(lines: Iterable[ReferenceRange]) -> None:
-    for (first, one), (second, other) in combinations(enumerate(lines, 2), 2):
+def _refuse_collisions(lines: Mapping[int, ReferenceRange]) -> None:
+    for (upper, one), (lower, other) in combinations(lines.items(), 2):
         if one.collides(other):
             raise RangesError(
-                f"Lines {first} and {second} of the reference ranges are both for "
+                f"Lines {upper} and {lower} of the reference ranges are both for "
                 f"{one.analyte} in {one.unit} at the same age. Remove one."
             )

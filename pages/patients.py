@@ -96,7 +96,7 @@ def show_patient(database: Database, person: Person, patient_id: int) -> None:
     with errors_shown(end_page=True):
         patient, samples = patient_history(database, patient_id)
         stages = patient_stages(database, patient_id)
-    show_history(patient, samples, stages)
+    show_history(database, patient, samples, stages)
     edit_patient(database, person, patient)
     offer_deletion(database, person, patient, len(samples))
 

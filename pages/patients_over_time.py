@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from core.cases.database import Database
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import Patient, SampleSummary
 from core.errors import RangesError
 from core.flags import ratio_text
-from core.ranges import ReferenceRanges, Unit, load_ranges
+from core.ranges import ReferenceRanges, Unit
 from core.reports.case_summary import MATERIAL_NAMES
 from core.reports.charts import patients_figure, stages_figure
 from core.reports.trends import (
@@ -29,6 +31,7 @@ _DIRECTIONS = {"up": "▲ higher", "down": "▼ lower", "": "within chance"}
 
 
 def show_history(
+    database: Database,
     patient: Patient,
     samples: Sequence[SampleSummary],
     stages: Mapping[int, Sequence[StageResult]],
@@ -43,7 +46,7 @@ def show_history(
     material = _choose_material(counts)
     counts = [one for one in counts if one.sample.material == material]
     _show_distribution(counts)
-    _show_trends(patient, counts)
+    _show_trends(database, patient, counts)
     _show_stages(counts, stages)
     _show_comparison(counts)
 
@@ -101,7 +104,7 @@ def _show_distribution(counts: Sequence[SampleCounts]) -> None:
     )
 
 
-def _show_trends(patient: Patient, counts: Sequence[SampleCounts]) -> None:
+def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCounts]) -> None:
     st.subheader("Over time")
     has_volumes = any(one.absolute for one in counts)
     shown = SHARES
@@ -109,7 +112,7 @@ def _show_trends(patient: Patient, counts: Sequence[SampleCounts]) -> None:
         shown = st.segmented_control(
             "Unit", list(_UNITS), default=VOLUMES, required=True, key="history_unit"
         )
-    ranges = _ranges()
+    ranges = _ranges(database)
     last = counts[-1].sample
     found = [
         line
@@ -130,15 +133,15 @@ def _show_trends(patient: Patient, counts: Sequence[SampleCounts]) -> None:
     st.caption(
         "Points are samples, bars 95 % limits (Clopper-Pearson; of the ratio, both counts being "
         "random): sampling error only. Grey: reference range"
-        + (f" of {ranges.laboratory}" if ranges else "")
+        + (f" of {ranges.title}" if ranges else "")
         + ", for the patient's sex and age at the last sample. "
         + ("" if has_volumes else "Counts per volume need a white cell count.")
     )
 
 
-def _ranges() -> ReferenceRanges | None:
+def _ranges(database: Database) -> ReferenceRanges | None:
     try:
-        return load_ranges()
+        return ranges_in_force(database)
     except RangesError as error:
         st.error(str(error), icon=":material/error:")
         return None

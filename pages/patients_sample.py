@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.cases.audit import history
 from core.cases.database import Database
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case, SampleField
 from core.flags import Severity
 from core.reports.case_files import report_files
@@ -27,7 +28,7 @@ _FLAG_MARKS: dict[Severity, str] = {
 def show_sample(database: Database, case: Case) -> None:
     """Show a stored sample."""
     with errors_shown(end_page=True):
-        summary = summarise(case)
+        summary = summarise(case, ranges_in_force(database))
     sample = case.sample
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader(sample_name(sample), width="content")

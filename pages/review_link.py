@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.cases.database import Database
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case
 from core.cases.samples import load_case
 from core.cases.sharing import comment_by_link, follow
@@ -24,7 +25,7 @@ def show_linked_case(database: Database, token: str) -> None:
     """Show the case that a token opens."""
     with errors_shown(end_page=True):
         case = load_case(database, follow(database, token))
-        summary = summarise(case)
+        summary = summarise(case, ranges_in_force(database))
     st.info(
         "You read this case by a link. You can comment on it; you cannot change it.",
         icon=":material/link:",

@@ -3,7 +3,6 @@
 from math import ceil
 from typing import get_args
 
-import pandas as pd
 import streamlit as st
 
 from core.cases import audit
@@ -12,10 +11,10 @@ from core.cases.people import people, require, set_role
 from core.cases.records import Person, Role
 from core.errors import ModelError
 from core.inference.card import MODEL_NAMES, load_card
-from core.ranges import read_table
 from core.settings import Settings, get_settings
 from pages import shared
 from pages.case_parts import errors_shown, open_cases
+from pages.settings_ranges import show_ranges
 
 
 def show_people(database: Database, admin: Person) -> None:
@@ -45,37 +44,6 @@ def show_people(database: Database, admin: Person) -> None:
                 st.rerun()
     if given := st.session_state.pop("role_given", None):
         st.success(f"{shared.plain(given.name)} is {given.role} now.", icon=":material/check:")
-
-
-def show_ranges(settings: Settings) -> None:
-    """Show the table of reference ranges with its sources."""
-    st.subheader("Reference ranges")
-    with errors_shown():
-        lines = read_table(settings.ranges)
-        table = pd.DataFrame([line.model_dump() for line in lines])
-        st.dataframe(
-            table,
-            hide_index=True,
-            placeholder="",
-            column_config={
-                "laboratory": "Laboratory",
-                "analyte": st.column_config.TextColumn("Analyte", pinned=True),
-                "unit": "Unit",
-                "sex": "Sex",
-                "age_from": st.column_config.NumberColumn("From age, years"),
-                "age_to": st.column_config.NumberColumn("To age, years"),
-                "low": st.column_config.NumberColumn("Low"),
-                "high": st.column_config.NumberColumn("High"),
-                "source": "Source",
-            },
-            alt="Reference ranges with their sources",
-        )
-        used = settings.laboratory or lines[0].laboratory
-        st.caption(
-            f"In force: {shared.plain(used)}. The table is the file {settings.ranges.name}; name "
-            "one of your own with `LEUKOSCOPE_RANGES`. Ranges differ between laboratories and "
-            "populations."
-        )
 
 
 def show_thresholds(settings: Settings) -> None:
@@ -172,8 +140,8 @@ def show_audit(database: Database) -> None:
             alt="Entries of the audit trail, last things first",
         )
         st.caption(
-            f"{found.total:,} entries. Patients and samples are named by number only, so that "
-            "entries may stay when a patient is deleted."
+            f"{found.total:,} {'entry' if found.total == 1 else 'entries'}. Patients and samples "
+            "are named by number only, so that entries may stay when a patient is deleted."
         )
 
 
@@ -183,7 +151,7 @@ with errors_shown(end_page=True):
     require(person, "admin")
 settings = get_settings()
 show_people(database, person)
-show_ranges(settings)
+show_ranges(database, person, settings)
 show_thresholds(settings)
 show_settings(settings)
 show_audit(database)

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from core.cases.database import get_database
+from core.cases.range_tables import ranges_in_force
 from core.differential import RECOMMENDED_CELLS, Differential, differential
-from core.errors import RangesError
+from core.errors import CaseError, RangesError
 from core.imaging.examples import made_truth
-from core.ranges import load_ranges
 from core.reports.answer_key import answer_key
 from core.reports.charts import differential_figure
 from core.reports.tables import (
@@ -92,8 +93,8 @@ def show_differential(counted: Differential) -> None:
     if counted.total == 0:
         return
     try:
-        ranges = load_ranges().of("%")
-    except RangesError as error:
+        ranges = ranges_in_force(get_database()).of("%")
+    except (RangesError, CaseError) as error:
         st.error(str(error), icon=":material/error:")
         ranges = {}
     table, chart = st.columns([1, 1.15])

@@ -27,6 +27,7 @@ from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, search_patients
 from core.cases.patients import create_patient
 from core.cases.people import require
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import (
     CaseState,
     ListedPatient,
@@ -95,7 +96,8 @@ async def get_sample(
     """Return a sample with all that is in it: the answer of `analyze`, and the case around it."""
 
     def answer() -> Response:
-        summary = summarise(load_case(database, sample_id), services.settings)
+        ranges = ranges_in_force(database, services.settings)
+        summary = summarise(load_case(database, sample_id), ranges, services.settings)
         return JSONResponse(case_answer(summary))
 
     with services.workers.place():
@@ -176,7 +178,8 @@ async def get_report(
     """Return a sample as a file, as the page Patients gives it."""
 
     def make() -> Response:
-        summary = summarise(load_case(database, sample_id), services.settings)
+        ranges = ranges_in_force(database, services.settings)
+        summary = summarise(load_case(database, sample_id), ranges, services.settings)
         file = next(f for f in report_files(database, summary) if f.key == report)
         name = f"attachment; filename*=UTF-8''{quote(file.file)}"
         return Response(file.make(), media_type=file.mime, headers={"Content-Disposition": name})

@@ -284,3 +284,16 @@ class AuditRow(Base):
     details: Mapped[dict[str, Any]]
     previous: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64))
+
+
+class RangesRow(Base):
+    """A version of the laboratory's table of reference ranges. The last one counts."""
+
+    __tablename__ = "reference_ranges"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+    lines: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Columns of `core.ranges.ReferenceRange`; None: the file counts again."""

@@ -17,7 +17,7 @@ from core.differential import (
 from core.errors import ModelError, NoEstimateError
 from core.flags import Flag, flags, ratio_text
 from core.inference.card import load_card
-from core.ranges import NLR, WHITE_CELLS, ReferenceRange, load_ranges
+from core.ranges import NLR, WHITE_CELLS, ReferenceRange, ReferenceRanges
 from core.reports.answers import number
 from core.reports.model_error import CallAccuracy, accuracy_of
 from core.reports.tables import cells_table
@@ -67,7 +67,8 @@ class CaseSummary:
     nlr_range: ReferenceRange | None
     flags: tuple[Flag, ...]
     laboratory: str
-    """Whose reference ranges were used; empty when none hold for the material."""
+    """Whose reference ranges were used, as `ReferenceRanges.title` says it; empty when none hold
+    for the material."""
     models: tuple[str, ...]
     """Names, versions and thresholds of the models that looked at the fields."""
     accuracy: tuple[CallAccuracy, ...]
@@ -75,15 +76,13 @@ class CaseSummary:
     that looked at the fields."""
 
 
-def summarise(case: Case, settings: Settings | None = None) -> CaseSummary:
-    """Count a case and judge it by the reference ranges of the settings.
+def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = None) -> CaseSummary:
+    """Count a case and judge it by reference ranges.
 
     Ages are of whole years between the birth year and the sample. Material other than peripheral
-    blood has no ranges, no ratio and no cells per volume. Raises RangesError when the table of
-    ranges cannot be used.
+    blood has no ranges, no ratio and no cells per volume.
     """
     settings = settings or get_settings()
-    ranges = load_ranges(settings)
     patient, sample = case.patient, case.sample
     age = None if patient.birth_year is None else sample.taken.year - patient.birth_year
     counted = differential(case.analyses)
@@ -129,7 +128,7 @@ def summarise(case: Case, settings: Settings | None = None) -> CaseSummary:
             white_cell_count=white_cells,
             material=sample.material,
         ),
-        laboratory=ranges.laboratory if is_blood else "",
+        laboratory=ranges.title if is_blood else "",
         models=_models(case, settings),
         accuracy=_accuracy(case, settings),
     )

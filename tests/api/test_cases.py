@@ -3,6 +3,7 @@
 import pytest
 
 from core.cases.people import person_of
+from core.cases.range_tables import ranges_in_force
 from core.cases.review import reviews_of
 from core.cases.samples import load_case
 from core.reports.case_answer import case_answer
@@ -46,7 +47,9 @@ def test_a_patient_is_given_with_counted_samples(client, sample):
 
 def test_a_sample_is_given_as_the_pages_report_it(client, sample, database, settings):
     answer = client.get(f"/samples/{sample['id']}").json()
-    assert answer == case_answer(summarise(load_case(database, sample["id"]), settings))
+    assert answer == case_answer(
+        summarise(load_case(database, sample["id"]), ranges_in_force(database, settings), settings)
+    )
 
 
 def test_a_graded_field_keeps_its_class_and_models(client, sample, slides, database):

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 
 def open_page(page: Page, title: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True).click()
     expect(page).to_have_title(f"{title} · Leukoscope")
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 

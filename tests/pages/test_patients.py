@@ -11,6 +11,7 @@ from core.cases.database import get_database
 from core.cases.listing import search_patients
 from core.cases.patients import create_patient, find_patient
 from core.cases.people import person_of
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.review import label_cells
 from core.cases.samples import load_case, save_sample
@@ -171,7 +172,7 @@ def test_a_sample_shows_its_counts_flags_cells_and_reports(patient, samples):
 def test_every_report_holds_the_reviewed_counts(database, person, samples):
     cell = queue(database).items[0]
     label_cells(database, person, cell.sample, {cell.id: "basophil"})
-    summary = summarise(load_case(database, cell.sample.id))
+    summary = summarise(load_case(database, cell.sample.id), ranges_in_force(database))
     made = {r.label: r.make() for r in report_files(database, summary)}
     assert made["Report, PDF"].startswith(b"%PDF")
     assert made["Workbook, XLSX"].startswith(b"PK")

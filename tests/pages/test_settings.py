@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 from core.cases.database import get_database
 from core.cases.patients import create_patient
 from core.cases.people import people, person_of
+from core.cases.range_tables import ranges_table, save_ranges
 from core.cases.records import PatientDetails
 from core.ranges import read_table
 from core.settings import PROJECT_ROOT, Settings, get_settings
@@ -67,6 +68,8 @@ def test_ranges_and_settings_are_shown_without_secrets(monkeypatch):
     app = opened()
     shown = tables(app)
     assert len(shown["laboratory"]) == len(read_table(get_settings().ranges))
+    assert any("In force: **Adults**" in m.value for m in app.markdown)
+    assert app.button(key="ranges_restore").disabled
     assert shown["laboratory"]["source"].str.len().min() > 0
     assert len(shown["Setting"]) == len(Settings.model_fields)
     assert shown["Setting"]["Meaning"].notna().all()
@@ -74,6 +77,18 @@ def test_ranges_and_settings_are_shown_without_secrets(monkeypatch):
     monkeypatch.setattr(get_settings(), "database_url", Settings(database_url=secret).database_url)
     values = tables(checked(app.run()))["Setting"]["Value"]
     assert not values.str.contains("hidden").any()
+
+
+def test_one_click_goes_back_to_the_shipped_ranges():
+    database = get_database()
+    lines = read_table(get_settings().ranges)
+    ours = [line.model_copy(update={"laboratory": "Ours"}) for line in lines[:3]]
+    save_ranges(database, person_of(database), 0, ours)
+    app = opened()
+    assert any("**Ours**, from table 1, edited here" in m.value for m in app.markdown)
+    checked(app.button(key="ranges_restore").click().run())
+    assert any("**Adults**, from the file" in m.value for m in app.markdown)
+    assert list(ranges_table(database).lines) == lines
 
 
 def test_a_wrong_table_of_ranges_is_a_sentence(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.differential import differential
+from core.ranges import load_ranges
 from core.reports.answers import analyze_answer
 from core.reports.case_answer import case_answer
 from core.reports.case_summary import case_cells_table, differential_frame, facts, summarise
@@ -27,6 +28,8 @@ from core.taxonomy import LEUKOCYTES, RESEARCH_NOTICE, REVIEW_TYPES
 from tests.fake_models import write_models
 from tests.reports.cases import COUNTS, make_case, make_cells
 
+RANGES = load_ranges()
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
@@ -35,7 +38,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def summary(models):
-    return summarise(make_case(), models)
+    return summarise(make_case(), RANGES, models)
 
 
 def sheet(data, name):
@@ -71,13 +74,13 @@ def test_absolute_counts_rest_on_the_corrected_white_cells(summary):
 def test_thresholds_are_told_only_of_the_version_that_looked(summary, models):
     assert summary.models[1] == "wbc 1.2.3 (thresholds: uncertain 0.80)"
     assert summary.accuracy[0].name == "PBC test cells"
-    other = summarise(make_case(models={"wbc": "0.9"}), models)
+    other = summarise(make_case(models={"wbc": "0.9"}), RANGES, models)
     assert other.models == ("wbc 0.9 (thresholds not on record)",)
     assert other.accuracy == ()
 
 
 def test_marrow_has_no_ranges_and_no_cells_per_volume(models):
-    marrow = summarise(make_case(material="bone_marrow"), models)
+    marrow = summarise(make_case(material="bone_marrow"), RANGES, models)
     assert marrow.white_cell_count is None
     assert marrow.nlr is None
     assert all(row.percent_range is None and row.absolute is None for row in marrow.rows)
@@ -88,7 +91,7 @@ def test_marrow_has_no_ranges_and_no_cells_per_volume(models):
 
 
 def test_facts_leave_out_what_is_not_known(models):
-    known = facts(summarise(make_case(name=None, white_cell_count=None), models))
+    known = facts(summarise(make_case(name=None, white_cell_count=None), RANGES, models))
     assert not known.keys() & {"Name", "White cell count", "Corrected for erythroblasts"}
     assert known["ALL class, suggested"] == "Pre-B ALL 1 of 1 fields"
     assert known["Reviewed"] == "8 of the white cells, by Ada, Bo"
@@ -97,14 +100,14 @@ def test_facts_leave_out_what_is_not_known(models):
 def test_white_cells_are_estimated_only_with_a_factor_and_for_blood(models):
     case = make_case(fields=10)
     calibrated = models.model_copy(update={"white_cell_factor": 2000.0})
-    estimate = summarise(case, calibrated).estimate
+    estimate = summarise(case, RANGES, calibrated).estimate
     cells = sum(COUNTS.values()) - COUNTS["erythroblast"] + 12 + 3 + 4
     assert estimate.value == pytest.approx(cells / 10 * 2)
-    told = facts(summarise(case, calibrated))["Estimated from the smear"]
+    told = facts(summarise(case, RANGES, calibrated))["Estimated from the smear"]
     assert told.endswith("method ±20-30 %)")
-    assert summarise(case, models).estimate is None
-    assert summarise(make_case(fields=9), calibrated).estimate is None
-    assert summarise(make_case(fields=10, material="other"), calibrated).estimate is None
+    assert summarise(case, RANGES, models).estimate is None
+    assert summarise(make_case(fields=9), RANGES, calibrated).estimate is None
+    assert summarise(make_case(fields=10, material="other"), RANGES, calibrated).estimate is None
 
 
 def test_the_workbook_holds_the_numbers_of_the_tables(summary):
@@ -128,7 +131,7 @@ HOSTILE = ["=1+1", '=HYPERLINK("http://x","y")', "@SUM(A1)", "+1", "-2", "\t=3",
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_name_becomes_a_formula_or_a_link(models, text):
     case = make_case({"neutrophil": 3}, name=text, identifier=text, file=text)
-    book = openpyxl.load_workbook(io.BytesIO(case_workbook(summarise(case, models))))
+    book = openpyxl.load_workbook(io.BytesIO(case_workbook(summarise(case, RANGES, models))))
     found = 0
     for page in book:
         for row in page.iter_rows():
@@ -143,7 +146,7 @@ def test_no_name_becomes_a_formula_or_a_link(models, text):
 @settings(max_examples=15)
 def test_any_name_can_be_written(models, name):
     case = make_case({"neutrophil": 1}, cells=[], name=name, identifier=name or "x", file=name)
-    summary = summarise(case, models)
+    summary = summarise(case, RANGES, models)
     openpyxl.load_workbook(io.BytesIO(case_workbook(summary)))
     assert json.loads(json.dumps(case_answer(summary)))["case"]["patient"]["name"] == name
     assert coco(case.analyses)["images"][0]["file_name"] == f"{name}-0.png"
@@ -152,7 +155,7 @@ def test_any_name_can_be_written(models, name):
 
 def test_a_long_text_fits_into_a_sheet(models):
     case = make_case({"neutrophil": 1}, name="W" * 50_000)
-    told = sheet(case_workbook(summarise(case, models)), "Summary").set_index("what")
+    told = sheet(case_workbook(summarise(case, RANGES, models)), "Summary").set_index("what")
     assert len(told.loc["Name", "value"]) == 32_767
 
 
@@ -192,7 +195,7 @@ def test_the_case_as_json_holds_the_answer_of_analyze(summary):
 
 def test_what_is_infinite_is_null_in_json(models):
     cells = make_cells({"neutrophil": 60}, uncertain=0, blasts=0, smudges=0)
-    case = case_answer(summarise(make_case(cells=cells), models))["case"]
+    case = case_answer(summarise(make_case(cells=cells), RANGES, models))["case"]
     ratio = json.loads(json.dumps(case, allow_nan=False))["neutrophil_lymphocyte_ratio"]
     assert ratio["value"] is None
     assert ratio["high"] is None
@@ -250,7 +253,7 @@ def test_fhir_interprets_only_what_the_whole_interval_says(models):
     case = make_case(cells=cells, white_cell_count=None)
     found = {
         o.code.coding[0].code: o.interpretation and o.interpretation[0].coding[0].code
-        for o in resources(summarise(case, models), "Observation")
+        for o in resources(summarise(case, RANGES, models), "Observation")
         if o.code.coding
     }
     assert found[PER_HUNDRED["neutrophil"].code] == "H"
@@ -278,13 +281,13 @@ def test_fhir_references_lead_somewhere(summary):
 
 @pytest.mark.parametrize("state", ["draft", "reviewed"])
 def test_what_is_not_signed_is_preliminary(models, state):
-    case = summarise(make_case(state=state), models)
+    case = summarise(make_case(state=state), RANGES, models)
     assert {o.status for o in resources(case, "Observation")} == {"preliminary"}
     assert resources(case, "DiagnosticReport")[0].status == "preliminary"
 
 
 def test_an_empty_case_is_valid_fhir_without_values(models):
-    empty = summarise(make_case(cells=[], name=None), models)
+    empty = summarise(make_case(cells=[], name=None), RANGES, models)
     observations = resources(empty, "Observation")
     for observation in observations:
         if "share" in observation.code.text:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
+from core.ranges import load_ranges
 from core.reports.case_summary import summarise
 from core.reports.pdf import case_pdf
 from core.settings import Settings
@@ -15,6 +16,8 @@ from tests.reports.cases import COUNTS, make_case, make_cells, read_pixels
 
 POINTS = 72 / 25.4
 SIGNATURES_TOP, PAGE_HEIGHT, PAGE_WIDTH = 242 * POINTS, 297 * POINTS, 210 * POINTS
+
+RANGES = load_ranges()
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def printed(models):
     """Give the page of a case; fail unless there is exactly one with all text inside."""
 
     def page(case, read=read_pixels):
-        document = pypdfium2.PdfDocument(case_pdf(summarise(case, models), read))
+        document = pypdfium2.PdfDocument(case_pdf(summarise(case, RANGES, models), read))
         assert len(document) == 1
         text = document[0].get_textpage()
         for place in range(text.count_chars()):
@@ -51,7 +54,7 @@ def images(page):
 
 
 def test_the_numbers_are_those_of_the_differential(printed, models):
-    summary = summarise(make_case(), models)
+    summary = summarise(make_case(), RANGES, models)
     text = words(printed(summary.case))
     right = summary.accuracy[0].by_type
     for row in summary.rows:
@@ -158,5 +161,5 @@ def test_long_names_are_cut(printed):
 @settings(max_examples=25)
 def test_any_text_gives_one_page(models, name):
     case = make_case(cells=[], name=name, identifier=name or "x", models={"wbc": name})
-    document = pypdfium2.PdfDocument(case_pdf(summarise(case, models), read_pixels))
+    document = pypdfium2.PdfDocument(case_pdf(summarise(case, RANGES, models), read_pixels))
     assert len(document) == 1

@@ -10,6 +10,7 @@ from fhir.resources.R4B.bundle import Bundle
 from core.cases.database import open_database
 from core.cases.patients import create_patient
 from core.cases.people import person_of
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import MissedCell, NewField, PatientDetails, SampleDetails
 from core.cases.review import add_cell, label_cells
 from core.cases.samples import load_case, load_image, save_sample
@@ -65,7 +66,7 @@ def test_the_reports_of_a_stored_case(tmp_path):
 
     case = load_case(database, sample.id)
     fields = {stored.analysis.sha256: stored.id for stored in case.fields}
-    summary = summarise(case)
+    summary = summarise(case, ranges_in_force(database))
     pdf = case_pdf(summary, lambda sha256: load_image(database, fields[sha256]).pixels)
     counts = {row.key: row.share.count for row in summary.rows if row.share.count}
     assert counts == {"lymphocyte": 6, "monocyte": 1, "suspected_blast": 1}
