@@ -1,8 +1,9 @@
 """Cells for the classifier's training: found by the detector, cut at one physical scale, cached."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from core.imaging.scale import RED_CELL_MICROMETRES
 from core.inference.analyzer import subject_of_crop, subject_of_field
 from core.inference.classifier import Subject
 from core.inference.detector import Detector
-from core.learning.datasets import Example, open_set
+from core.learning.datasets import DataSet, Example, open_set
 from core.learning.detection_data import Labelled
 from core.results import Box, Pixels
 from core.settings import Settings
@@ -112,18 +113,25 @@ def _collect(cuts: Sequence[_Cut | None], examples: Sequence[Example]) -> Cells:
     )
 
 
+def cells_of(
+    data: DataSet, examples: Sequence[Example], choose: Callable[[Pixels], Subject | None]
+) -> Cells:
+    """Return the cells that `choose` finds in pictures; pictures without one are left out."""
+
+    def cut(example: Example) -> _Cut | None:
+        pixels = data.read(example)
+        subject = choose(pixels)
+        return None if subject is None else _cut(pixels, subject)
+
+    with ThreadPoolExecutor(2) as pool:
+        cuts = list(tqdm(pool.map(cut, examples), total=len(examples), desc=data.name))
+    return _collect(cuts, examples)
+
+
 def pbc_cells(settings: Settings, detector: Detector, *splits: str) -> Cells:
     """Return the PBC cells of the named splits, cut around what the detector found."""
     data = open_set("pbc", settings)
-    examples = data.of_split(*splits)
-
-    def cut(example: Example) -> _Cut:
-        pixels = data.read(example)
-        return _cut(pixels, subject_of_crop(pixels, detector))
-
-    with ThreadPoolExecutor(2) as pool:
-        cuts = list(tqdm(pool.map(cut, examples), total=len(examples), desc="PBC"))
-    return _collect(cuts, examples)
+    return cells_of(data, data.of_split(*splits), partial(subject_of_crop, detector=detector))
 
 
 def kaggle_cells(settings: Settings, detector: Detector) -> tuple[Cells, Cells]:
@@ -143,18 +151,10 @@ def kaggle_cells(settings: Settings, detector: Detector) -> tuple[Cells, Cells]:
         for example in copies[:COPIES_PER_SOURCE]
     ]
 
-    def cut(example: Example) -> _Cut | None:
-        pixels = data.read(example)
-        subject = subject_of_field(pixels, detector, alone=True)
-        return None if subject is None else _cut(pixels, subject)
-
-    with ThreadPoolExecutor(2) as pool:
-        cuts = list(tqdm(pool.map(cut, examples), total=len(examples), desc="Kaggle"))
-    chosen = {
-        split: [k for k, e in enumerate(examples) if e.split == split] for split in ("train", "val")
-    }
+    choose = partial(subject_of_field, detector=detector, alone=True)
     training, validation = (
-        _collect([cuts[k] for k in rows], [examples[k] for k in rows]) for rows in chosen.values()
+        cells_of(data, [e for e in examples if e.split == split], choose)
+        for split in ("train", "val")
     )
     return training, validation
 

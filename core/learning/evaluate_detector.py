@@ -13,6 +13,7 @@ from tqdm import tqdm
 from core.errors import DataError, InputError
 from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer
+from core.inference.detector import Detector
 from core.learning.datasets import YOLO_KINDS, Example, KindBox, open_set, yolo_boxes
 from core.learning.detection_metrics import detection_metrics
 from core.learning.evaluate_unseen import measure_unseen
@@ -29,7 +30,7 @@ Truth = tuple[str, Pixels, tuple[KindBox, ...]]
 
 
 def measure(
-    name: str, pictures: Iterable[Truth], total: int, analyzer: Analyzer
+    name: str, pictures: Iterable[Truth], total: int, detector: Detector
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return the metrics of one set and its true and predicted boxes."""
     truths, predictions = [], []
@@ -39,13 +40,13 @@ def measure(
         truths += [(file, b.kind, b.x, b.y, b.width, b.height) for b in boxes]
         predictions += [
             (file, d.kind, d.box.x, d.box.y, d.box.width, d.box.height, d.score)
-            for d in analyzer.detector.detect(pixels, lowest=LOWEST_SCORE)
+            for d in detector.detect(pixels, lowest=LOWEST_SCORE)
         ]
     columns = ["file", "kind", "x", "y", "width", "height"]
     truth_frame = pd.DataFrame(truths, columns=columns)
     prediction_frame = pd.DataFrame(predictions, columns=[*columns, "score"])
     metrics = detection_metrics(
-        truth_frame, prediction_frame, sizes, thresholds=analyzer.detector.thresholds
+        truth_frame, prediction_frame, sizes, thresholds=detector.thresholds
     )
     joined = pd.concat(
         [truth_frame.assign(source="truth"), prediction_frame.assign(source="prediction")],
@@ -67,7 +68,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         examples = data.of_split("test")
         boxes_of = corrected if name == "txl_test_corrected" else _published
         pictures = ((e.member, data.read(e), boxes_of(e)) for e in examples)
-        metrics[name], frame = measure(name, pictures, len(examples), analyzer)
+        metrics[name], frame = measure(name, pictures, len(examples), analyzer.detector)
         frames.append(frame.round(2))
     measured = {"sets": metrics, "unseen": measure_unseen(analyzer, settings)}
     return measured, pd.concat(frames, ignore_index=True)
@@ -95,7 +96,7 @@ def corrected(example: Example) -> tuple[KindBox, ...]:
 
 def folder(path: Path, settings: Settings) -> dict[str, Any]:
     """Measure `path/images/*` against YOLO boxes in `path/labels/*.txt`."""
-    analyzer = Analyzer(settings)
+    detector = Analyzer(settings).detector
     files = sorted(f for f in (path / "images").glob("*") if f.is_file())
     if not files:
         raise DataError("No pictures found: expected the folders images and labels.")
@@ -110,5 +111,5 @@ def folder(path: Path, settings: Settings) -> dict[str, Any]:
             text = labels.read_text() if labels.exists() else ""
             yield file.name, image.pixels, yolo_boxes(text, image.width, image.height, YOLO_KINDS)
 
-    metrics, _ = measure(path.name, pictures(), len(files), analyzer)
+    metrics, _ = measure(path.name, pictures(), len(files), detector)
     return {"model": "detector", "sets": {path.name: metrics}}

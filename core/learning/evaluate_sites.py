@@ -11,7 +11,7 @@ from core.inference.card import load_card
 from core.inference.classifier import softmax
 from core.learning.adapt import LEAST_CELLS, SiteCells, adapt
 from core.learning.datasets import open_set
-from core.learning.metrics import calibration_error, proportion
+from core.learning.metrics import Floats, calibration_error, proportion
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES
 
@@ -61,8 +61,8 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         before += int((rest.logits.argmax(1) == rest.types).sum())
         after += int((moved.argmax(1) == rest.types).sum())
         total += len(left)
-        ece_before.append(calibration_error(softmax(rest.logits, temperature), rest.types))
-        ece_after.append(calibration_error(softmax(moved, moved_temperature), rest.types))
+        ece_before.append(_calibration_error(rest.logits, temperature, rest))
+        ece_after.append(_calibration_error(moved, moved_temperature, rest))
     return {
         "set": "cellavision",
         "types": [labels[k] for k in types],
@@ -73,3 +73,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         "after": proportion(after, total),
         "ece": {"before": float(np.mean(ece_before)), "after": float(np.mean(ece_after))},
     }
+
+
+def _calibration_error(logits: Floats, temperature: float, cells: SiteCells) -> float:
+    return calibration_error(softmax(logits.astype(np.float32), temperature), cells.types)

@@ -1,13 +1,20 @@
-"""`python -m core train`: trains a model, exports it and writes its card and history."""
+"""`python -m core train`: trains a model, exports it and writes its card and history.
+
+With `--architecture` or `--without` a small network is trained for comparison instead: it is
+measured at once, its figures go to `models/<name>/comparisons.json`, and nothing is shipped.
+"""
 
 import argparse
+import json
 import logging
 import shutil
 import time
 from pathlib import Path
 
+from core.errors import DataError
 from core.inference.card import MODEL_NAMES
-from core.settings import get_settings
+from core.learning.compared_architectures import ARCHITECTURES
+from core.settings import Settings, get_settings
 
 _LOG = logging.getLogger(__name__)
 
@@ -28,12 +35,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERSION",
         help="version written into the model's card",
     )
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        help="wbc: train this network on a small protocol, to compare",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="PART",
+        help="leave a laboratory out on a small protocol, to compare: pbc, kaggle, cellavision "
+        "for wbc; bccd, txl_575, txl_360, nothing for detector",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Train, export into `models/<name>` and return the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings = get_settings()
+    if args.architecture or args.without:
+        return _compare(args, settings)
     folder = args.run or settings.runs / args.model
     started = time.monotonic()
     if args.model == "detector":
@@ -53,3 +73,37 @@ def run(args: argparse.Namespace) -> int:
         args.model,
     )
     return 0
+
+
+def _compare(args: argparse.Namespace, settings: Settings) -> int:
+    """Train a small network, write its row and return the exit status."""
+    folder = args.run or settings.runs / "compared" / args.model
+    if args.model == "wbc":
+        from core.learning import compare_cells as cells
+
+        if args.architecture:
+            protocol = cells.scaled(cells.ARCHITECTURE_PROTOCOL, args.epochs)
+            row = cells.compare_architecture(args.architecture, settings, folder, protocol)
+        elif args.without in cells.LABORATORIES:
+            protocol = cells.scaled(cells.DOMAIN_PROTOCOL, args.epochs)
+            row = cells.compare_laboratories(args.without, settings, folder, protocol)
+        else:
+            raise _no_part(args, cells.LABORATORIES)
+    elif args.model == "detector" and args.without:
+        from core.learning import compare_fields as fields
+
+        parts = (*fields.PARTS, fields.NOTHING)
+        if args.without not in parts:
+            raise _no_part(args, parts)
+        epochs = max(round(fields.EPOCHS * args.epochs), 1)
+        row = fields.compare_parts(args.without, settings, folder, epochs=epochs)
+    else:
+        raise DataError(f"There is no small protocol of this kind for the model {args.model}.")
+    _LOG.info("%s", json.dumps(row, indent=1))
+    return 0
+
+
+def _no_part(args: argparse.Namespace, parts: tuple[str, ...]) -> DataError:
+    return DataError(
+        f"{args.without!r} cannot be left out of {args.model}. Known: {', '.join(parts)}."
+    )

@@ -1,0 +1,258 @@
+"""Small trainings of cell classifiers on one protocol: which network, and which laboratories.
+
+`train wbc --architecture NAME` trains a network on PBC cells of all eight types.
+`train wbc --without NAME` trains MobileNetV2 on the mature types of PBC and Kaggle but for the
+laboratory left out; CellaVision is only ever left out. All are measured on the same test cells.
+None of these networks is shipped: the protocols are too short for that.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from core.inference.analyzer import subject_of_crop, subject_of_field
+from core.inference.card import MODEL_FILE, load_card, read_checked
+from core.inference.classifier import softmax
+from core.inference.detector import Detector
+from core.inference.engine import LiteRTEngine
+from core.learning import augment
+from core.learning.cell_batches import TrainingCells
+from core.learning.cell_data import (
+    Cells,
+    cells_of,
+    central_crops,
+    joined,
+    load_cells,
+    save_cells,
+)
+from core.learning.compared_architectures import (
+    Architecture,
+    compared_network,
+    start_from_imagenet,
+)
+from core.learning.comparisons import write_row
+from core.learning.datasets import Example, open_set
+from core.learning.export import write_litert
+from core.learning.fitting import Phase, Plan, fit
+from core.learning.metrics import classification_metrics
+from core.settings import Settings
+from core.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
+
+LABORATORIES = ("pbc", "kaggle", "cellavision")
+"""What can be left out; the last one is never trained on."""
+_BATCH = 32
+_SEED = 17
+_TIMED_RUNS = 20
+_FIGURES = ("n", "accuracy", "macro_f1", "ece")
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What every network of a comparison gets."""
+
+    epochs: int
+    steps: int
+    """Batches of 32 crops an epoch."""
+    size: int = 128
+    learning_rate: float = 3e-4
+    cells_a_type: int = 250
+    """Training cells of each type and laboratory, drawn at random."""
+    tested_a_type: int = 100
+    """The same for test cells; fewer where a set has fewer."""
+
+    @property
+    def length(self) -> str:
+        """Name the length, so that a run of another one is not taken for this one's."""
+        return f"{self.epochs}x{self.steps}"
+
+    def sentence(self, start: str) -> str:
+        """Describe the protocol for the file and the page."""
+        return (
+            f"{self.epochs * self.steps * _BATCH:,} changed crops of {self.size} px from "
+            f"{self.cells_a_type} cells a type and laboratory, AdamW with a peak rate of "
+            f"{self.learning_rate:g}, all layers trained, {start} start, seed {_SEED}"
+        )
+
+
+ARCHITECTURE_PROTOCOL = Protocol(epochs=4, steps=34)
+"""So that VGG19 takes about twelve minutes on two cores."""
+DOMAIN_PROTOCOL = Protocol(epochs=8, steps=60)
+
+
+class _TypedCells(TrainingCells):
+    """Changed crops with their types alone."""
+
+    def __getitem__(self, index: int) -> tuple[Any, Any]:  # type: ignore[override]
+        pixels, wanted, _ = super().__getitem__(index)
+        return pixels, wanted["type"]
+
+
+def sampled(examples: Sequence[Example], each: int, seed: int = _SEED) -> list[Example]:
+    """Return up to `each` examples of every label, drawn at random and always the same."""
+    by_label: dict[str, list[Example]] = {}
+    for example in examples:
+        by_label.setdefault(str(example.label), []).append(example)
+    rng = np.random.default_rng(seed)
+    return [own[k] for _, own in sorted(by_label.items()) for k in rng.permutation(len(own))[:each]]
+
+
+def laboratory_cells(settings: Settings, run: Path, name: str, split: str, each: int) -> Cells:
+    """Return cells of one laboratory as the shipped detector finds them, kept in a run folder."""
+    path = run / f"{name}_{split}_{each}.npz"
+    if not path.exists():
+        card = load_card("detector", settings)
+        detector = Detector(LiteRTEngine(read_checked(card, settings)), card)
+        data = open_set(name, settings)
+        find = subject_of_field if name == "kaggle" else subject_of_crop
+        choose = partial(find, detector=detector)
+        save_cells(path, cells_of(data, sampled(data.of_split(split), each), choose))
+    return load_cells(path)
+
+
+def _mature(cells: Cells) -> Cells:
+    chosen = cells.types < len(MATURE_FIVE)
+    return Cells(
+        cells.crops[chosen], cells.types[chosen], cells.details[chosen], cells.unscaled[chosen]
+    )
+
+
+def _train(network: Any, domains: Sequence[Cells], protocol: Protocol, run: Path) -> float:
+    """Train a network, equal shares for all domains, and return the seconds it took."""
+    tones = np.stack([augment.tone(crop) for crop in joined(domains).crops[::3]])
+    phase = Phase("small", protocol.epochs, protocol.learning_rate, "", protocol.size)
+    watched = joined(domains)
+    rows = np.random.default_rng(_SEED).permutation(len(watched))[:200]
+    crops = central_crops(watched, protocol.size)[rows].astype(np.float32)
+    started = time.monotonic()
+    fit(
+        network,
+        Plan(
+            phases=(phase,),
+            batches=lambda _: _TypedCells(
+                [(cells, 1.0) for cells in domains],
+                tones,
+                protocol.size,
+                batch=_BATCH,
+                steps=protocol.steps,
+                seed=_SEED,
+            ),
+            # Only for the log: nothing is chosen by it.
+            validation=lambda _: (crops, watched.types[rows]),
+            compile_arguments={
+                "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+                "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            },
+            patience=protocol.epochs,
+        ),
+        run,
+    )
+    return time.monotonic() - started
+
+
+def _measured(
+    network: Any, cells: Cells, labels: Sequence[str], all_labels: Sequence[str], size: int
+) -> dict[str, Any]:
+    crops = central_crops(cells, size).astype(np.float32)
+    logits = np.asarray(network.predict(crops, batch_size=64, verbose=0), np.float32)
+    figures = classification_metrics(
+        [list(CELL_TYPES)[k] for k in cells.types],
+        softmax(logits, 1.0),
+        list(labels),
+        all_labels=list(all_labels),
+    )
+    return {key: figures[key] for key in _FIGURES}
+
+
+def _shipped_form(network: Any, example: NDArray[np.uint8]) -> tuple[int, float]:
+    """Return the bytes of a network's LiteRT file and its median milliseconds an image."""
+    size = example.shape[0]
+    inputs = keras.Input((size, size, 3), batch_size=1, name="pixels")
+    export = keras.Model(inputs, {"type": network(inputs)}, name=f"{network.name}_export")
+    with tempfile.TemporaryDirectory() as folder:
+        write_litert(export, Path(folder), [example])
+        content = (Path(folder) / MODEL_FILE).read_bytes()
+    engine, seconds = LiteRTEngine(content, interpreters=1), []
+    for _ in range(_TIMED_RUNS):
+        started = time.perf_counter()
+        engine.run(example[None])
+        seconds.append(time.perf_counter() - started)
+    return len(content), 1000 * float(np.median(seconds))
+
+
+def compare_architecture(
+    name: Architecture,
+    settings: Settings,
+    run: Path,
+    protocol: Protocol = ARCHITECTURE_PROTOCOL,
+) -> dict[str, Any]:
+    """Train one network on PBC cells, measure it on PBC and CellaVision, and keep its row."""
+    keras.utils.set_random_seed(_SEED)
+    training = laboratory_cells(settings, run, "pbc", "train", protocol.cells_a_type)
+    types, size = list(CELL_TYPES), protocol.size
+    network = compared_network(name, len(types), size)
+    start = "ImageNet" if start_from_imagenet(network, settings) else "random"
+    seconds = _train(network, [training], protocol, run / f"{name}_{protocol.length}")
+    tests: Mapping[str, Sequence[str]] = {"pbc": types, "cellavision": MATURE_FIVE}
+    cells = {
+        key: laboratory_cells(settings, run, key, "test", protocol.tested_a_type) for key in tests
+    }
+    file_bytes, milliseconds = _shipped_form(network, central_crops(cells["pbc"], size)[0])
+    row = {
+        "protocol": protocol.sentence(start),
+        "start": start,
+        "parameters": int(network.count_params()),
+        "file_bytes": file_bytes,
+        "milliseconds": milliseconds,
+        "training_seconds": seconds,
+        "sets": {
+            key: _measured(network, cells[key], labels, types, size)
+            for key, labels in tests.items()
+        },
+    }
+    write_row(settings.models / "wbc", "architectures", name, row)
+    return row
+
+
+def compare_laboratories(
+    without: str, settings: Settings, run: Path, protocol: Protocol = DOMAIN_PROTOCOL
+) -> dict[str, Any]:
+    """Train MobileNetV2 without one laboratory, measure it on all of them, and keep its row."""
+    keras.utils.set_random_seed(_SEED)
+    trained_on = [name for name in LABORATORIES[:-1] if name != without]
+    domains = [
+        _mature(laboratory_cells(settings, run, name, "train", protocol.cells_a_type))
+        for name in trained_on
+    ]
+    network = compared_network("mobilenetv2", len(MATURE_FIVE), protocol.size)
+    start_from_imagenet(network, settings)
+    seconds = _train(network, domains, protocol, run / f"without_{without}_{protocol.length}")
+    row = {
+        "protocol": protocol.sentence("ImageNet"),
+        "trained_on": trained_on,
+        "training_seconds": seconds,
+        "sets": {
+            name: _measured(
+                network,
+                _mature(laboratory_cells(settings, run, name, "test", protocol.tested_a_type)),
+                KAGGLE_FOUR if name == "kaggle" else MATURE_FIVE,
+                MATURE_FIVE,
+                protocol.size,
+            )
+            for name in LABORATORIES
+        },
+    }
+    write_row(settings.models / "wbc", "domains", without, row)
+    return row
+
+
+def scaled(protocol: Protocol, factor: float) -> Protocol:
+    """Return a protocol with its length times a factor, at least one epoch."""
+    return replace(protocol, epochs=max(round(protocol.epochs * factor), 1))

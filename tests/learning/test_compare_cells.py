@@ -1,0 +1,119 @@
+"""Small trainings for comparison: the networks are what they are called, the rows are whole."""
+
+import json
+import shutil
+from argparse import Namespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import DataError
+from core.learning import train
+from core.learning.compared_architectures import ARCHITECTURES, compared_network
+from core.learning.comparisons import write_row
+from core.learning.datasets import Example
+from core.settings import Settings, get_settings
+
+pytestmark = pytest.mark.training
+
+# Without a top, as `keras.applications` publishes them.
+PUBLISHED = {"vgg19": 20_024_384, "resnet50": 23_587_712}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_are_of_their_size_and_answer_with_logits(name):
+    network = compared_network(name, 8, 64)
+    head = network.get_layer("type").count_params()
+    if name in PUBLISHED:
+        # The normalisation in front of the trunk holds its three means, variances and a count.
+        assert abs(network.count_params() - head - PUBLISHED[name]) <= 7
+    pixels = np.random.default_rng(1).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    logits = np.asarray(network(pixels, training=False))
+    assert logits.shape == (2, 8)
+    assert np.isfinite(logits).all()
+
+
+def test_a_selective_kernel_shares_each_channel_between_its_branches():
+    import keras
+
+    network = compared_network("mobilenetv2_skcab", 8, 64)
+    names = ("sk_1_relu", "sk_2_relu", "sk_select", "sk_selected")
+    parts = keras.Model(network.input, [network.get_layer(n).output for n in names])
+    pixels = np.random.default_rng(2).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    narrow, wide, share, selected = (np.asarray(part) for part in parts(pixels))
+    np.testing.assert_allclose(selected, share * narrow + (1 - share) * wide, atol=1e-4)
+
+
+@given(counts=st.lists(st.integers(1, 30), min_size=1, max_size=4), each=st.integers(1, 12))
+def test_samples_take_up_to_so_many_of_each_label(counts, each):
+    from core.learning.compare_cells import sampled
+
+    examples = [
+        Example(f"{label}/{k}", "train", str(label))
+        for label, count in enumerate(counts)
+        for k in range(count)
+    ]
+    drawn = sampled(examples, each)
+    assert len({e.member for e in drawn}) == len(drawn)
+    for label, count in enumerate(counts):
+        assert sum(e.label == str(label) for e in drawn) == min(count, each)
+    assert drawn == sampled(examples, each)
+
+
+def test_a_row_replaces_only_its_own(tmp_path):
+    write_row(tmp_path, "domains", "pbc", {"value": 1})
+    write_row(tmp_path, "domains", "kaggle", {"value": 2})
+    write_row(tmp_path, "architectures", "vgg19", {"value": 3})
+    write_row(tmp_path, "domains", "pbc", {"value": 4})
+    rows = json.loads((tmp_path / "comparisons.json").read_text())
+    assert {k: r["value"] for k, r in rows["domains"].items()} == {"pbc": 4, "kaggle": 2}
+    assert rows["architectures"]["vgg19"]["value"] == 3
+
+
+@pytest.fixture
+def settings(tmp_path):
+    shipped = get_settings().models / "detector"
+    shutil.copytree(shipped, tmp_path / "models" / "detector")
+    return get_settings().model_copy(update={"models": tmp_path / "models"})
+
+
+def test_the_smallest_trainings_leave_whole_rows(pack, settings, tmp_path, monkeypatch):
+    del pack
+    from core.learning import compare_cells
+    from core.learning.compare_cells import (
+        LABORATORIES,
+        Protocol,
+        compare_architecture,
+        compare_laboratories,
+    )
+
+    tiny = Protocol(epochs=1, steps=1, size=32, cells_a_type=2, tested_a_type=2)
+    row = compare_architecture("convnet", settings, tmp_path, tiny)
+    assert row["start"] == "random"
+    assert row["sets"]["pbc"]["n"] == 16
+    assert row["sets"]["cellavision"]["n"] == 10
+    assert row["file_bytes"] > 3 * row["parameters"]
+    assert row["milliseconds"] > 0
+    # The plain network stands for MobileNetV2, which takes long to compile.
+    plain = compared_network
+    monkeypatch.setattr(compare_cells, "compared_network", lambda _, *size: plain("convnet", *size))
+    row = compare_laboratories("kaggle", settings, tmp_path, tiny)
+    assert row["trained_on"] == ["pbc"]
+    assert tuple(row["sets"]) == LABORATORIES
+    written = json.loads((settings.models / "wbc" / "comparisons.json").read_text())
+    assert written["domains"]["kaggle"]["sets"] == json.loads(json.dumps(row["sets"]))
+
+
+@pytest.mark.parametrize(
+    ("model", "architecture", "without"),
+    [("wbc", None, "txl_575"), ("detector", None, "pbc"), ("all_stage", "vgg19", None)],
+)
+def test_what_cannot_be_compared_is_said(tmp_path, monkeypatch, model, architecture, without):
+    monkeypatch.setattr(train, "get_settings", lambda: Settings(models=tmp_path))
+    arguments = Namespace(
+        model=model, architecture=architecture, without=without, epochs=1.0, run=tmp_path
+    )
+    with pytest.raises(DataError, match=r"left out|protocol"):
+        train.run(arguments)
