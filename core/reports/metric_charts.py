@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from core.reports.matrix_chart import matrix_figure, row_shares
 from core.reports.model_reports import label_colour, label_name, label_phrase
 from core.taxonomy import CELL_KINDS
 
 Cell = tuple[str, str]
 """True and predicted label: a cell of the confusion matrix."""
 
-# From each theme's own background to its own accent: a share of zero vanishes in the page.
-LIGHT_SCALE = [[0, "#F5F1F5"], [0.15, "#D9BBD4"], [1, "#7A2E6B"]]
-DARK_SCALE = [[0, "#221E2A"], [0.15, "#4A3149"], [1, "#A85B99"]]
 ZOOM = 10
 """Percent that a zoomed curve shows of either axis."""
 MAIN = "#7A5CA8"
@@ -29,11 +27,6 @@ _GREY = "#888888"
 _BAND = "rgba(122, 92, 168, 0.22)"
 HELPER_LINE = {"color": _GREY, "width": 1, "dash": "dot"}
 LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": None}
-
-
-def _labels(labels: list[str]) -> list[str]:
-    """Break long names so that axes keep room for the figure on a phone."""
-    return [label_name(label).replace(" ", "<br>", 1) for label in labels]
 
 
 def confusion_figure(
@@ -52,8 +45,7 @@ def confusion_figure(
     if any(figures["unanswered"]):
         across.append("none")
         matrix = np.column_stack([matrix, figures["unanswered"]])
-    support = matrix.sum(axis=1, keepdims=True)
-    shares = 100 * matrix / np.maximum(support, 1)
+    support, shares = matrix.sum(axis=1), row_shares(matrix)
     texts = [
         [
             "" if n == 0 else f"{share:.1f}" if by_row else f"{n}"
@@ -61,19 +53,13 @@ def confusion_figure(
         ]
         for row in zip(matrix, shares, strict=True)
     ]
-    figure = go.Figure()
-    figure.add_heatmap(
-        z=shares,
-        zmin=0,
-        zmax=100,
-        colorscale=DARK_SCALE if dark else LIGHT_SCALE,
-        showscale=False,
-        text=texts,
-        texttemplate="%{text}",
-        textfont={"size": 13},
-        xgap=2,
-        ygap=2,
-        hoverinfo="skip",
+    figure = matrix_figure(
+        matrix,
+        [label_name(label) for label in labels],
+        [label_name(label) for label in across],
+        texts,
+        titles=("Truth", "Prediction"),
+        dark=dark,
     )
     cells = [(row, column) for row in range(len(labels)) for column in range(len(across))]
     figure.add_scatter(
@@ -82,7 +68,7 @@ def confusion_figure(
         customdata=[[labels[row], across[column]] for row, column in cells],
         text=[
             f"True {label_phrase(labels[row])}, called {label_phrase(across[column])}:"
-            f"<br>{matrix[row, column]} of {support[row, 0]} images ({shares[row, column]:.1f} %)"
+            f"<br>{matrix[row, column]} of {support[row]} images ({shares[row, column]:.1f} %)"
             for row, column in cells
         ],
         hovertemplate="%{text}<extra></extra>",
@@ -102,34 +88,7 @@ def confusion_figure(
             y1=y + 0.48,
             line={"color": SECOND, "width": 3},
         )
-    figure.update_xaxes(
-        title="Prediction",
-        tickvals=list(range(len(across))),
-        ticktext=_labels(across),
-        # Upright where names would overlap, never slanted.
-        autotickangles=[0, -90],
-        showgrid=False,
-        zeroline=False,
-        range=[-0.5, len(across) - 0.5],
-        automargin=True,
-    )
-    figure.update_yaxes(
-        title="Truth",
-        tickvals=list(range(len(labels))),
-        ticktext=_labels(labels),
-        showgrid=False,
-        zeroline=False,
-        range=[len(labels) - 0.5, -0.5],
-        automargin=True,
-    )
-    figure.update_layout(
-        height=150 + 52 * len(labels),
-        margin={"l": 0, "r": 0, "t": 10, "b": 0},
-        clickmode="event+select",
-        dragmode=False,
-        hovermode="closest",
-        hoverdistance=40,
-    )
+    figure.update_layout(clickmode="event+select", hovermode="closest", hoverdistance=40)
     return figure
 
 

@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.learning.metrics import (
     precision_recall_points,
@@ -118,6 +120,21 @@ def test_the_threshold_stands_on_the_curve(wbc):
     assert marker.x[0] == pytest.approx(100 * place["coverage"])
     assert marker.y[0] == pytest.approx(100 * place["risk"])
     assert len(risk_coverage_figure(curve, 1.1).data[-1].x) == 0
+
+
+@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=8))
+def test_names_of_phases_never_overlap(lengths):
+    phases = [f"phase {k}" for k, length in enumerate(lengths) for _ in range(length)]
+    epochs = np.arange(1, len(phases) + 1)
+    history = pd.DataFrame({"epoch": epochs, "phase": phases, "loss": 1.0, "val_loss": 1.0})
+    names = training_figure(history, "loss").layout.annotations
+    assert [n.text for n in names] == [f"phase {k}" for k in range(len(lengths))]
+    # A letter takes about seven of the 300 pixels that a phone leaves the plot.
+    width = len(phases) * 7 * len("phase 0") / 300
+    for one in names:
+        for other in names:
+            if one is not other and one.yshift == other.yshift:
+                assert abs(one.x - other.x) >= width
 
 
 def test_training_curves_mark_the_phases(wbc):
