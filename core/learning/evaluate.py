@@ -30,7 +30,7 @@ _MEASURES = {
 }
 
 # Two measures share the classifier's file: what the other one wrote is kept.
-_KEPT = {"wbc": ("attributes",), "attributes": ("sets", "shifts", "adaptation")}
+_KEPT = {"wbc": ("attributes",), "attributes": ("sets", "shifts", "adaptation", "data")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

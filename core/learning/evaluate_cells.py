@@ -15,6 +15,7 @@ from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer, subject_of_crop, subject_of_field
 from core.inference.classifier import Subject
 from core.learning.datasets import DataSet, Example, open_set
+from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_sites import measure_adaptation
 from core.learning.metrics import classification_metrics, proportion
 from core.learning.shifts import SHIFTS
@@ -95,6 +96,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         "sets": metrics,
         "shifts": shifted(analyzer, settings),
         "adaptation": measure_adaptation(analyzer, settings),
+        "data": describe_sets("wbc", settings),
     }
     return measured, pd.concat(frames.values(), ignore_index=True)
 

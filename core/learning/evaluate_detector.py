@@ -16,6 +16,7 @@ from core.inference.analyzer import Analyzer
 from core.inference.detector import Detector
 from core.learning.datasets import YOLO_KINDS, Example, KindBox, open_set, yolo_boxes
 from core.learning.detection_metrics import detection_metrics
+from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_unseen import measure_unseen
 from core.results import Pixels
 from core.settings import Settings
@@ -70,7 +71,11 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         pictures = ((e.member, data.read(e), boxes_of(e)) for e in examples)
         metrics[name], frame = measure(name, pictures, len(examples), analyzer.detector)
         frames.append(frame.round(2))
-    measured = {"sets": metrics, "unseen": measure_unseen(analyzer, settings)}
+    measured = {
+        "sets": metrics,
+        "unseen": measure_unseen(analyzer, settings),
+        "data": describe_sets("detector", settings),
+    }
     return measured, pd.concat(frames, ignore_index=True)
 
 

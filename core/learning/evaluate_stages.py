@@ -16,6 +16,7 @@ from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine, mean_outputs
 from core.inference.stage import stage_input, turned
 from core.learning.evaluate_cells import measure_folder
+from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_evidence import evidence_on_cells
 from core.learning.evaluate_gate import measure_gate
 from core.learning.field_data import FOLD_HEADS, FOLDS, all_fields, stain_jittered, tone_swapped
@@ -64,6 +65,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         "sets": metrics,
         "evidence": evidence_on_cells(analyzer, settings),
         "gate": measure_gate(analyzer, settings),
+        "data": describe_sets("all_stage", settings),
     }
     return measured, pd.concat(frames, ignore_index=True)
 
