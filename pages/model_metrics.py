@@ -16,6 +16,8 @@ from core.reports.training_charts import (
 from core.settings import get_settings
 from pages import shared
 from pages.classifier_metrics import show_classifier
+from pages.comparison_metrics import show_comparisons
+from pages.data_metrics import show_data
 from pages.detector_metrics import show_detector
 from pages.metric_parts import chart
 from pages.model_card import show_card
@@ -107,6 +109,9 @@ if name == "detector":
 else:
     show_classifier(report, key)
 show_robustness(report)
+show_comparisons(name)
+if "data" in report.metrics:
+    show_data(report.metrics["data"])
 show_training(report)
 st.subheader("Model card")
 show_card(report.card)

@@ -45,6 +45,7 @@ def describe(data: DataSet) -> dict[str, Any]:
     colours = np.array([mean_lab(p) for p in pictures])
     return {
         "pictures": len(data),
+        "unit": "Pictures" if data.examples[0].label is not None else "Boxes",
         "counts": {split: dict(sorted(own.items())) for split, own in sorted(counts.items())},
         "looked_at": len(pictures),
         "sizes": [

@@ -93,6 +93,25 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """A data set by the name that pages give it."""
+
+    title: str
+    archive: str
+    """Zip in the data folder."""
+
+
+DATA_SETS: dict[str, NamedSet] = {
+    "cellavision": NamedSet("CellaVision cells", "cellavision_cells.zip"),
+    "kaggle": NamedSet("Kaggle fields", "kaggle_blood_cells.zip"),
+    "pbc": NamedSet("PBC cells", "pbc.zip"),
+    "taleqani": NamedSet("Taleqani ALL fields", "taleqani_all.zip"),
+    "bccd": NamedSet("BCCD fields", "bccd.zip"),
+    "txl": NamedSet("TXL-PBC fields", "txl_pbc.zip"),
+}
+
+
 def evaluation_set(key: str) -> EvaluationSet:
     """Return what is known of a set; a set of one's own has its key for a name."""
     return EVALUATION_SETS.get(key, EvaluationSet(key, "", ""))
@@ -101,8 +120,15 @@ def evaluation_set(key: str) -> EvaluationSet:
 def read_pictures(
     key: str, files: Iterable[str], settings: Settings | None = None
 ) -> dict[str, bytes]:
-    """Return the encoded pictures of a set that are on this machine, by file name."""
-    archive = (settings or get_settings()).data / evaluation_set(key).archive
+    """Return the encoded pictures of an evaluation set that are on this machine, by file name."""
+    return read_members(evaluation_set(key).archive, files, settings)
+
+
+def read_members(
+    archive_name: str, files: Iterable[str], settings: Settings | None = None
+) -> dict[str, bytes]:
+    """Return members of a zip in the data folder by name; nothing when it is not there."""
+    archive = (settings or get_settings()).data / archive_name
     if not archive.is_file():
         return {}
     with zipfile.ZipFile(archive) as members:

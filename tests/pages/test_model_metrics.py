@@ -1,5 +1,6 @@
 """The page of model metrics, on made-up model folders."""
 
+import json
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from core.reports.model_reports import load_report
 from core.settings import PROJECT_ROOT, Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE
 from tests.fake_models import write_models
+from tests.reports import comparison_rows
 
 CHOICE = "metrics_cell_wbc_cellavision"
 
@@ -136,3 +138,43 @@ def test_a_model_without_figures_says_how_to_make_them(folder, missing):
     assert not app.metric
     choose(app, "detector")
     assert "mAP50" in metrics(app)
+
+
+def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
+    app = opened()
+    before = {s.value for s in app.subheader}
+    assert "Data sets" not in before
+    assert "Other networks" not in before
+    sections = {
+        "architectures": comparison_rows.architectures(),
+        "domains": comparison_rows.domains(),
+    }
+    (folder / "wbc" / "comparisons.json").write_text(json.dumps(sections))
+    (folder / "detector" / "comparisons.json").write_text(
+        json.dumps({"parts": comparison_rows.parts()})
+    )
+    metrics = json.loads((folder / "wbc" / "metrics.json").read_text())
+    (folder / "wbc" / "metrics.json").write_text(
+        json.dumps(metrics | {"data": comparison_rows.data()})
+    )
+    st.cache_resource.clear()
+    app.run()
+    assert not app.exception
+    headings = [s.value for s in app.subheader]
+    for heading in ("Other networks", "A laboratory left out", "Two runs side by side"):
+        assert heading in headings
+    assert "Data sets" in headings
+    app.segmented_control(key="metrics_data_cellavision_taleqani").set_value("taleqani").run()
+    app.selectbox(key="metrics_run_1").set_value(("domains", "kaggle")).run()
+    assert not app.exception
+    compared = next(f.value for f in app.dataframe if "Difference" in f.value)
+    assert "+37.0" in set(compared["Difference"])
+    choose(app, "detector")
+    assert "A part of the fields left out" in [s.value for s in app.subheader]
+
+
+def test_damaged_comparisons_leave_the_rest_of_the_page(folder):
+    (folder / "wbc" / "comparisons.json").write_text("{")
+    app = opened()
+    assert any("damaged" in i.value for i in app.info)
+    assert "Model card" in [s.value for s in app.subheader]

@@ -1,0 +1,121 @@
+"""The metrics page's part on small trainings: networks, laboratories, parts of the fields."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.errors import ModelError
+from core.inference.card import ModelName
+from core.reports.comparisons import (
+    Rows,
+    architectures_table,
+    difference_table,
+    laboratories_figure,
+    laboratories_table,
+    load_comparisons,
+    parts_table,
+    run_titles,
+)
+from pages.metric_parts import chart
+
+
+def show_comparisons(name: ModelName) -> None:
+    """Show what small trainings compared, whichever the model has."""
+    try:
+        sections = load_comparisons(name)
+    except ModelError as error:
+        st.subheader("Compared on a small protocol")
+        st.info(str(error), icon=":material/hourglass_empty:")
+        return
+    if rows := sections.get("architectures"):
+        show_architectures(rows)
+    if rows := sections.get("domains"):
+        show_laboratories(rows)
+    if rows := sections.get("parts"):
+        show_parts(rows)
+    if len(titles := run_titles(sections)) > 1:
+        show_two_runs(sections, titles)
+
+
+def protocols(rows: Rows) -> str:
+    """Say on what protocols the rows were trained."""
+    told = dict.fromkeys(str(row["protocol"]) for row in rows.values())
+    return (
+        "A small protocol, the same for each: "
+        + "; ".join(told)
+        + ". None of these networks is shipped."
+    )
+
+
+def show_architectures(rows: Rows) -> None:
+    """Show the networks beside each other."""
+    st.subheader("Other networks")
+    st.dataframe(
+        architectures_table(rows),
+        hide_index=True,
+        column_config={
+            "Network": st.column_config.TextColumn(pinned=True),
+            "Parameters, millions": st.column_config.NumberColumn(format="%.2f"),
+            "File, MB": st.column_config.NumberColumn(format="%.1f"),
+            "ms an image": st.column_config.NumberColumn(format="%.1f"),
+            "Training, min": st.column_config.NumberColumn(format="%.1f"),
+        },
+        alt="Accuracy, size and speed of each network",
+    )
+    st.caption(
+        f"{protocols(rows)} A network that starts from random weights needs more than that: "
+        "compare those with each other. Milliseconds: LiteRT, median of one picture at a time."
+    )
+
+
+def show_laboratories(rows: Rows) -> None:
+    """Show what leaving a laboratory out costs."""
+    st.subheader("A laboratory left out")
+    left, right = st.columns(2, gap="large")
+    with left:
+        chart(
+            laboratories_figure(rows),
+            "metrics_laboratories",
+            "Accuracy on each laboratory, with and without training on it",
+        )
+    with right:
+        st.dataframe(
+            laboratories_table(rows),
+            hide_index=True,
+            alt="Accuracy on each laboratory by what was trained on",
+        )
+        st.caption(
+            f"* and hatched: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
+        )
+
+
+def show_parts(rows: Rows) -> None:
+    """Show what leaving a part of the fields out costs the detector."""
+    st.subheader("A part of the fields left out")
+    st.dataframe(
+        parts_table(rows),
+        hide_index=True,
+        alt="Average precision and recall on each part by what was left out",
+    )
+    st.caption(f"mAP50, then recall of white cells. * never trained on. {protocols(rows)}")
+
+
+@st.fragment
+def show_two_runs(sections: Mapping[str, Rows], titles: Mapping[tuple[str, str], str]) -> None:
+    """Show two trainings side by side with their differences."""
+    st.subheader("Two runs side by side")
+    runs = list(titles)
+    columns = st.columns(2)
+    chosen = [
+        column.selectbox(
+            label, runs, index=index, format_func=titles.__getitem__, key=f"metrics_run_{index}"
+        )
+        for index, (column, label) in enumerate(zip(columns, ("First", "Second"), strict=True))
+    ]
+    first, second = (sections[section][key] for section, key in chosen)
+    st.dataframe(
+        difference_table(first, second),
+        hide_index=True,
+        alt="Figures of two trainings and their differences",
+    )
+    st.caption("Difference: second less first, in points. Eight types beside five are no match.")

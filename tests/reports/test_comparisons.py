@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from core.errors import ModelError
+from core.reports.comparisons import (
+    architectures_table,
+    difference_table,
+    laboratories_figure,
+    laboratories_table,
+    load_comparisons,
+    parts_table,
+    run_titles,
+)
+from core.settings import Settings
+from tests.reports.comparison_rows import architectures, domains, parts
+
+
+def test_networks_keep_their_figures_in_the_order_of_the_command():
+    table = architectures_table(architectures())
+    assert table["Network"].tolist() == ["VGG19", "MobileNetV2 (shipped)"]
+    assert table["Start"].tolist() == ["random", "ImageNet"]
+    assert table["Parameters, millions"].round(2).tolist() == [20.03, 2.22]
+    assert table["PBC accuracy"].str.startswith(("60.0 %", "95.0 %")).all()
+
+
+def test_what_was_not_trained_on_is_marked():
+    table = laboratories_table(domains()).set_index("Trained on")
+    assert table.loc["PBC", "Kaggle"].endswith("*")
+    assert not table.loc["PBC and Kaggle", "Kaggle"].endswith("*")
+    assert table["CellaVision"].str.endswith("*").all()
+    bars = laboratories_figure(domains()).data
+    assert [list(bar.marker.pattern.shape) for bar in bars] == [["", "/", "/"], ["", "", "/"]]
+    assert [v for bar in bars for v in bar.y] == pytest.approx([97, 55, 58, 96, 88, 63])
+
+
+def test_a_part_left_out_is_marked_on_its_own_fields():
+    table = parts_table(parts()).set_index("Test fields")
+    assert list(table.columns) == ["Without nothing", "Without BCCD"]
+    assert table.loc["BCCD", "Without BCCD"].startswith("0.700, 97.5 %")
+    assert table["Without BCCD"].str.endswith("*").tolist() == [True, False, False]
+    assert not table["Without nothing"].str.endswith("*").any()
+
+
+def test_two_runs_are_compared_on_the_sets_of_both():
+    sections = {"architectures": architectures(), "domains": domains()}
+    titles = run_titles(sections)
+    assert titles["domains", "cellavision"] == "MobileNetV2, mature types of PBC and Kaggle"
+    first, second = sections["architectures"]["vgg19"], sections["domains"]["kaggle"]
+    table = difference_table(first, second).set_index("Figure")
+    assert not table.index.str.startswith("Kaggle").any()
+    assert table.loc["PBC, accuracy", "Difference"] == "+37.0"
+    assert table.loc["CellaVision, ECE", "Difference"] == "+0.0"
+    back = difference_table(second, first).set_index("Figure")
+    assert back.loc["PBC, accuracy", "Difference"] == "-37.0"
+
+
+def test_a_model_without_comparisons_has_none_and_damage_is_said(tmp_path):
+    settings = Settings(models=tmp_path)
+    assert load_comparisons("wbc", settings) == {}
+    (tmp_path / "wbc").mkdir()
+    path = tmp_path / "wbc" / "comparisons.json"
+    path.write_text(json.dumps({"domains": domains()}))
+    assert load_comparisons("wbc", settings)["domains"].keys() == domains().keys()
+    path.write_text("{")
+    with pytest.raises(ModelError, match="damaged"):
+        load_comparisons("wbc", settings)
