@@ -147,7 +147,7 @@ def _in_order(rows: Rows, order: Mapping[str, str]) -> Rows:
 
 def run_titles(sections: Mapping[str, Rows]) -> dict[tuple[str, str], str]:
     """Return the runs of cell classifiers by section and key, as pages name them."""
-    titles = {
+    titles: dict[tuple[str, str], str] = {
         ("architectures", name): TITLES[name]
         for name in ARCHITECTURES
         if name in sections.get("architectures", {})
