@@ -102,7 +102,7 @@ def show_differential(summary: CaseSummary) -> None:
         whose = f"Ranges: {summary.laboratory}. " if summary.laboratory else ""
         st.caption(
             f"{whose}Limits: Clopper-Pearson, sampling error only. Reviewers' labels count first; "
-            f"{summary.counted.uncertain} uncertain cells are held out."
+            f"{shared.held_out(summary.counted.uncertain)}."
         )
     with chart:
         ranges = {row.key: row.percent_range for row in summary.rows if row.percent_range}

@@ -23,7 +23,7 @@ from pages.review_pictures import (
     surroundings_jpeg,
 )
 from pages.review_session import ReviewSession
-from pages.shared import attributes_table, plain
+from pages.shared import attributes_table, on_phone, plain
 
 LIKELIEST = 3
 KEYS: dict[str, str] = {
@@ -40,10 +40,12 @@ def show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[], 
     picture, choice = st.columns([1.15, 1], gap="large")
     with picture, errors_shown():
         _show_pictures(queued)
-        _show_references(queued)
     with choice:
         _show_state(queued)
         _show_choice(session, queued, decided)
+    # On a phone, where columns follow one another, the decision comes before the comparison.
+    with st.container() if on_phone() else picture, errors_shown():
+        _show_references(queued)
     with st.expander("Attributes and history", icon=":material/list_alt:"):
         _show_details(session, queued)
 
@@ -65,8 +67,8 @@ def _show_pictures(queued: QueuedCell) -> None:
         "what makes a cell what it is.",
     )
     name = f"Cell {queued.number} of {queued.file}"
-    large, around = st.columns(2)
-    with large:
+    pair = st.grid(2, min_column_width=140)
+    with pair.cell():
         if evidence and suggested:
             st.image(
                 evidence_jpeg(queued.field_id, box, scale, suggested),
@@ -81,7 +83,7 @@ def _show_pictures(queued: QueuedCell) -> None:
                 caption=_sides(SIDE_MICROMETRES, scale),
                 alt=name,
             )
-    with around:
+    with pair.cell():
         neighbours, side = surroundings_jpeg(queued.field_id, box, scale)
         st.image(
             neighbours,

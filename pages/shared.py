@@ -13,6 +13,8 @@ from core.taxonomy import RESEARCH_NOTICE
 
 FRAMED = "framed"
 """Key in the session that the frame sets."""
+_ATTRIBUTE_VALUES = {"densely": "densely packed", "loosely": "loosely packed", "nil": "none"}
+"""Values of the data set that do not read as words beside the attribute's name."""
 PHONE_WIDTH = 360
 """CSS pixels that a phone leaves for a drawing, about."""
 
@@ -86,10 +88,22 @@ def picture_chart(
     )
 
 
+def held_out(uncertain: int) -> str:
+    """Say how many uncertain cells are held out, in words that fit the number."""
+    return (
+        "1 uncertain cell is held out"
+        if uncertain == 1
+        else f"{uncertain} uncertain cells are held out"
+    )
+
+
 def attributes_table(attributes: Mapping[str, str]) -> None:
     """List the morphological attributes of a cell."""
     st.table(
-        {name.replace("_", " ").capitalize(): value for name, value in attributes.items()},
+        {
+            name.replace("_", " ").capitalize(): _ATTRIBUTE_VALUES.get(value, value)
+            for name, value in attributes.items()
+        },
         border="horizontal",
     )
     st.caption("As the model sees them (WBCAtt); nobody has reviewed them.")

@@ -179,6 +179,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         "Name": patient.name,
         "Sex": patient.sex,
         "Year of birth": patient.birth_year and str(patient.birth_year),
+        "Sample": str(sample.id),
         "Taken": sample.taken.isoformat(),
         "Material": MATERIAL_NAMES[sample.material],
         "State": sample.state,

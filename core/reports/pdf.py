@@ -92,7 +92,7 @@ def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
             "",
             _volume(row.absolute.value) if row.absolute else "",
             f"{_volume(row.absolute.low)}-{_volume(row.absolute.high)}" if row.absolute else "",
-            _range(row.absolute_range),
+            _range(row.absolute_range) if row.absolute else "",
             f"{calls.value:.0f} ({calls.low:.0f}-{calls.high:.0f})" if calls else "",
         ]
         for place, (value, x) in enumerate(zip(values, lefts, strict=True)):
@@ -202,6 +202,8 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
         )
     else:
         notes.append("No reference ranges hold for this sample.")
+    if summary.white_cell_count is None and summary.case.sample.material == "peripheral_blood":
+        notes.append("Counts per volume need a white cell count, which was not entered.")
     notes.append(
         "Limits are exact (Clopper-Pearson) and hold sampling error only. The model's own error "
         f"comes on top: {_accuracy(summary)}"

@@ -190,8 +190,8 @@ def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> No
     colour = cell_colour(cell)
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     figure.add_annotation(
-        x=cell.box.x,
-        y=cell.box.y,
+        x=max(cell.box.x, 0),
+        y=max(cell.box.y, 0),
         text=str(number),
         showarrow=False,
         xanchor="left",

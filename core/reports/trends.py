@@ -88,7 +88,8 @@ def series(
         if any(one.counted.suspected_blasts for one in counts):
             keys.append(SUSPECTED_BLAST)
         wanted = {key: (REVIEW_TYPES[key].plural, REVIEW_TYPES[key].colour) for key in keys}
-        wanted = {WHITE_CELLS: ("White cells", _NEUTRAL)} | wanted
+        if unit == "10^9/L":
+            wanted = {WHITE_CELLS: ("White cells", _NEUTRAL)} | wanted
     made = []
     for key, (name, colour) in wanted.items():
         values = [(one.sample, _value(one, key, unit)) for one in counts]
@@ -165,7 +166,9 @@ def trend_figure(shown: Series) -> go.Figure:
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
-    axis = {"tickvals": [days[0]], "type": "date"} if len(set(days)) == 1 else {"nticks": 4}
+    # Two dates are the ends of the axis; of more some would be written over one another.
+    dates = sorted(set(days))
+    axis = {"tickvals": dates, "type": "date"} if len(dates) <= 2 else {"nticks": 4}
     figure.update_xaxes(tickformat="%Y-%m-%d", **axis)
     figure.update_yaxes(title=_AXES[shown.unit], range=[0, top], automargin=True)
     figure.update_layout(height=210, margin={"l": 0, "r": 10, "t": 10, "b": 0})

@@ -60,6 +60,13 @@ def test_a_type_without_cells_of_its_own_is_a_point_at_zero_once_another_sample_
     assert "suspected_blast" not in {s.key for s in series(both[:1], "%", {})}
 
 
+def test_white_cells_are_a_series_by_volume_and_have_no_share():
+    found = [counted({"neutrophil": 40}, white_cell_count=8.0)]
+    assert "white_cells" not in {one.key for one in series(found, "%", {})}
+    ((_, entered),) = points(series(found, "10^9/L", {}), "white_cells")
+    assert entered.value == 8
+
+
 def test_a_sample_without_cells_has_no_point():
     found = [counted({"neutrophil": 40}, number=1), counted({}, number=2)]
     assert [s.id for s, _ in points(series(found, "%", {}), "neutrophil")] == [1]
