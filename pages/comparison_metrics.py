@@ -85,7 +85,7 @@ def show_laboratories(rows: Rows) -> None:
             alt="Accuracy on each laboratory by what was trained on",
         )
         st.caption(
-            f"* and hatched: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
+            f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
         )
 
 
@@ -97,7 +97,7 @@ def show_parts(rows: Rows) -> None:
         hide_index=True,
         alt="Average precision and recall on each part by what was left out",
     )
-    st.caption(f"mAP50, then recall of white cells. * never trained on. {protocols(rows)}")
+    st.caption(f"mAP50, then recall of white cells. Star: never trained on. {protocols(rows)}")
 
 
 @st.fragment

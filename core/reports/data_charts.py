@@ -55,6 +55,7 @@ def distribution_figure(described: Mapping[str, Any]) -> go.Figure:
             )
     figure.update_layout(
         barmode="stack",
+        showlegend=True,
         height=90 + _ROW_HEIGHT * len(labels),
         margin={"l": 0, "r": 10, "t": 30, "b": 0},
         legend=LEGEND_ABOVE,
