@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +35,11 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None,
         description="postgresql://user:password@host/name; without it SQLite in the store folder.",
+    )
+    pictures: SecretStr | None = Field(
+        default=None,
+        description="s3://bucket/folder?region=...&endpoint_override=host:port; without it the "
+        "store folder keeps the pictures.",
     )
     admins: frozenset[str] = Field(
         default=frozenset({"local"}),
@@ -85,13 +90,14 @@ class Settings(BaseSettings):
         default=6000, ge=1, description="API requests that one address may send in a minute."
     )
 
-    @field_validator("database_url")
+    @field_validator("database_url", "pictures")
     @classmethod
-    def _is_postgresql(cls, address: SecretStr | None) -> SecretStr | None:
+    def _has_its_scheme(cls, address: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if address is None or not address.get_secret_value():
             return None
-        if not address.get_secret_value().startswith("postgresql://"):
-            raise ValueError("must begin with postgresql://")
+        scheme = "postgresql://" if info.field_name == "database_url" else "s3://"
+        if not address.get_secret_value().startswith(scheme):
+            raise ValueError(f"must begin with {scheme}")
         return address
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.orm import Session
 
-from core.cases.images import PictureFolder
+from core.cases.images import PictureFolder, PictureStore
 from core.errors import InvalidEntryError, StoreTooNewError, StoreUnavailableError
 from core.settings import Settings, get_settings
 
@@ -35,7 +35,7 @@ class Database:
     """An open case database with its pictures. Safe to share between threads."""
 
     engine: Engine
-    pictures: PictureFolder
+    pictures: PictureStore
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -66,9 +66,8 @@ def open_database(settings: Settings | None = None) -> Database:
     Raises StoreUnavailableError, StoreTooNewError.
     """
     settings = settings or get_settings()
-    folder = settings.store / "images"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        pictures = _pictures(settings)
         lock = (settings.store / "opening.lock").open("w")
     except OSError as error:
         raise StoreUnavailableError from error
@@ -76,7 +75,7 @@ def open_database(settings: Settings | None = None) -> Database:
         engine = _sqlite(settings.store / "leukoscope.sqlite")
     else:
         engine = _postgresql(settings.database_url.get_secret_value())
-    database = Database(engine, PictureFolder(folder))
+    database = Database(engine, pictures)
     with lock:
         flock(lock, LOCK_EX)  # SQLite does not wait its turn while a file changes to WAL
         with database.writing() as session:
@@ -88,6 +87,18 @@ def open_database(settings: Settings | None = None) -> Database:
 def get_database() -> Database:
     """Return the database of this process. Raises as `open_database`; a failure is not kept."""
     return open_database()
+
+
+def _pictures(settings: Settings) -> PictureStore:
+    """Return where pictures are kept. Raises OSError when the folder cannot be made."""
+    settings.store.mkdir(parents=True, exist_ok=True)
+    if settings.pictures is None:
+        folder = settings.store / "images"
+        folder.mkdir(exist_ok=True)
+        return PictureFolder(folder)
+    from core.cases.bucket import open_bucket
+
+    return open_bucket(settings.pictures.get_secret_value())
 
 
 def _sqlite(path: Path) -> Engine:

@@ -1,4 +1,4 @@
-"""The folder of pictures: each one once, under the SHA-256 of its file.
+"""The stored pictures: each one once, under the SHA-256 of its file.
 
 What is kept is the decoded picture, upright, as PNG: the very pixels that were analysed, and no
 header, because headers carry identifiers of patients.
@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -36,9 +37,36 @@ def encode(pixels: Pixels) -> Picture:
     return Picture(hashlib.sha256(data).hexdigest(), data)
 
 
+def decode(png: bytes, sha256: str) -> Pixels:
+    """Return the RGB pixels. Raises PictureMissingError when the bytes are not those stored."""
+    if hashlib.sha256(png).hexdigest() != sha256:
+        raise PictureMissingError
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+class PictureStore(Protocol):
+    """Reads and writes pictures. Whoever writes or removes holds the database's write turn."""
+
+    def write(self, picture: Picture) -> None:
+        """Write a picture whole or not at all; once this returns it survives a power cut.
+
+        Raises PictureNotStoredError.
+        """
+
+    def read(self, sha256: str) -> Pixels:
+        """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+
+    def remove(self, pictures: Iterable[str]) -> None:
+        """Remove pictures that nothing refers to any more."""
+
+    def remove_all_but(self, referenced: Collection[str]) -> int:
+        """Remove everything that no row refers to, parts of writes too; return how many files."""
+
+
 @dataclass(frozen=True, slots=True)
 class PictureFolder:
-    """Reads and writes pictures. Whoever writes or removes holds the database's write turn."""
+    """A `PictureStore` in a folder, which several machines may share."""
 
     root: Path
 
@@ -75,10 +103,7 @@ class PictureFolder:
             data = self.path(sha256).read_bytes()
         except OSError as error:
             raise PictureMissingError from error
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise PictureMissingError
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        return np.asarray(pixels, dtype=np.uint8)
+        return decode(data, sha256)
 
     def remove(self, pictures: Iterable[str]) -> None:
         """Remove pictures that nothing refers to any more."""

@@ -1,0 +1,82 @@
+"""Pictures in an S3-compatible object store, for replicas that share no folder."""
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from pyarrow.fs import FileSelector, FileSystem, FileType
+
+from core.cases.images import Picture, decode
+from core.errors import PictureMissingError, PictureNotStoredError
+from core.results import Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class PictureBucket:
+    """A `PictureStore` in a bucket.
+
+    An object appears whole when its upload is completed and lasts from then on: what the folder
+    gets by syncing and renaming, the object store promises.
+    """
+
+    files: FileSystem
+    root: str
+    """Bucket and folder in it."""
+
+    def path(self, sha256: str) -> str:
+        """Return where a picture lies."""
+        return f"{self.root}/{sha256[:2]}/{sha256}.png"
+
+    def write(self, picture: Picture) -> None:
+        """Write a picture unless it is there. Raises PictureNotStoredError."""
+        path = self.path(picture.sha256)
+        try:
+            if self._size(path) != len(picture.png):
+                with self.files.open_output_stream(path) as stream:
+                    stream.write(picture.png)
+            if self._size(path) != len(picture.png):
+                raise PictureNotStoredError
+        except OSError as error:
+            raise PictureNotStoredError from error
+
+    def _size(self, path: str) -> int | None:
+        size: int | None = self.files.get_file_info(path).size
+        return size
+
+    def read(self, sha256: str) -> Pixels:
+        """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+        try:
+            with self.files.open_input_stream(self.path(sha256)) as stream:
+                data = stream.read()
+        except OSError as error:
+            raise PictureMissingError from error
+        return decode(data, sha256)
+
+    def remove(self, pictures: Iterable[str]) -> None:
+        """Remove pictures that nothing refers to any more. Raises OSError."""
+        for sha256 in pictures:
+            with suppress(FileNotFoundError):
+                self.files.delete_file(self.path(sha256))
+
+    def remove_all_but(self, referenced: Collection[str]) -> int:
+        """Remove everything that no row refers to; return how many objects. Raises OSError."""
+        everything = FileSelector(self.root, recursive=True, allow_not_found=True)
+        stray = [
+            found.path
+            for found in self.files.get_file_info(everything)
+            if found.type == FileType.File
+            and found.base_name.removesuffix(".png") not in referenced
+        ]
+        for path in stray:
+            self.files.delete_file(path)
+        return len(stray)
+
+
+def open_bucket(address: str) -> PictureBucket:
+    """Return the pictures at `s3://bucket/folder?region=...&endpoint_override=host:port`.
+
+    Keys come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`) or the machine's
+    role. Raises OSError when no region is named and the store does not tell it.
+    """
+    files, root = FileSystem.from_uri(address)
+    return PictureBucket(files, root.rstrip("/"))
