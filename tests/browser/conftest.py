@@ -26,12 +26,17 @@ PHONE = {
 }
 
 
-@contextmanager
-def serving(store: Path, **environment: str) -> Iterator[str]:
-    """Serve the app on a store, SQLite unless told otherwise; give its address."""
+def free_port() -> int:
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(store: Path, *, port: int | None = None, **environment: str) -> Iterator[str]:
+    """Serve the app on a store, SQLite unless told otherwise; give its address."""
+    port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "core", "serve", "--port", str(port)],
         cwd=PROJECT_ROOT,
