@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.learning.metrics import (
+from core.learning.metric_curves import (
     at_threshold,
     precision_recall_points,
-    reliability_bins,
     risk_coverage,
     roc_points,
 )
+from core.learning.metrics import reliability_bins
 from core.reports.metric_charts import (
     ZOOM,
     confusion_figure,

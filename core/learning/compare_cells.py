@@ -41,7 +41,7 @@ from core.learning.compared_architectures import (
 from core.learning.comparisons import write_row
 from core.learning.datasets import Example, open_set
 from core.learning.export import write_litert
-from core.learning.fitting import Phase, Plan, fit
+from core.learning.fitting import Phase, Plan, fit, seconds_of
 from core.learning.metrics import classification_metrics
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
@@ -125,13 +125,12 @@ def _mature(cells: Cells) -> Cells:
 
 
 def _train(network: Any, domains: Sequence[Cells], protocol: Protocol, run: Path) -> float:
-    """Train a network, equal shares for all domains, and return the seconds it took."""
+    """Train a network, equal shares for all domains, and return the seconds of its epochs."""
     tones = np.stack([augment.tone(crop) for crop in joined(domains).crops[::3]])
     phase = Phase("small", protocol.epochs, protocol.learning_rate, "", protocol.size)
     watched = joined(domains)
     rows = np.random.default_rng(_SEED).permutation(len(watched))[:200]
     crops = central_crops(watched, protocol.size)[rows].astype(np.float32)
-    started = time.monotonic()
     fit(
         network,
         Plan(
@@ -154,7 +153,7 @@ def _train(network: Any, domains: Sequence[Cells], protocol: Protocol, run: Path
         ),
         run,
     )
-    return time.monotonic() - started
+    return seconds_of(run)
 
 
 def _measured(

@@ -5,7 +5,6 @@ fields (labels mended) of every part. None of these networks is shipped.
 """
 
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from core.learning.detection_data import Labelled, TrainingFields, real_fields, 
 from core.learning.detection_loss import DetectionLoss
 from core.learning.evaluate_detector import corrected, measure
 from core.learning.export import detector_for_export, write_litert
-from core.learning.fitting import Phase, Plan, fit
+from core.learning.fitting import Phase, Plan, fit, seconds_of
 from core.results import Pixels
 from core.settings import Settings
 from core.taxonomy import CELL_KINDS
@@ -45,11 +44,15 @@ def part_of(pixels: Pixels) -> str:
     return "txl_575" if longest == 575 else "bccd"
 
 
-def _trained(settings: Settings, run: Path, without: str, epochs: int, steps: int) -> Detector:
+def _trained(
+    settings: Settings, run: Path, without: str, epochs: int, steps: int
+) -> tuple[Detector, float]:
+    """Return the trained detector and the seconds of its epochs."""
     training, validation = (
         [field for field in fields if part_of(field.pixels) != without]
         for fields in real_fields(settings)
     )
+    own_run = run / f"without_{without}_{epochs}x{steps}"
     keras.utils.set_random_seed(_SEED)
     network = detector_network(len(CELL_KINDS))
     load_imagenet(network, settings)
@@ -70,9 +73,9 @@ def _trained(settings: Settings, run: Path, without: str, epochs: int, steps: in
             compile_arguments={"loss": DetectionLoss(len(CELL_KINDS))},
             patience=epochs,
         ),
-        run / f"without_{without}_{epochs}x{steps}",
+        own_run,
     )
-    return _as_shipped(network, validation[0], settings)
+    return _as_shipped(network, validation[0], settings), seconds_of(own_run)
 
 
 def _as_shipped(network: Any, field: Labelled, settings: Settings) -> Detector:
@@ -92,9 +95,7 @@ def compare_parts(
     without: str, settings: Settings, run: Path, *, epochs: int = EPOCHS, steps: int = STEPS
 ) -> dict[str, Any]:
     """Train without one part (or `nothing`), measure on every part, and keep the row."""
-    started = time.monotonic()
-    detector = _trained(settings, run, without, epochs, steps)
-    seconds = time.monotonic() - started
+    detector, seconds = _trained(settings, run, without, epochs, steps)
     data = open_set("txl", settings)
     tested = [(e, data.read(e)) for e in data.of_split("test")]
     sets = {}

@@ -154,6 +154,12 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> Non
     plot_history(history_path, run / "history.png")
 
 
+def seconds_of(run: Path) -> float:
+    """Return the seconds that all epochs of a run took, those before a resumption too."""
+    with (run / "history.csv").open(newline="") as stream:
+        return sum(float(row["seconds"]) for row in csv.DictReader(stream))
+
+
 def plot_history(history: Path, picture: Path) -> None:
     """Draw loss and validation loss over epochs to a PNG file."""
     import pandas as pd

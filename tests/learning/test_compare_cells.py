@@ -95,6 +95,9 @@ def test_the_smallest_trainings_leave_whole_rows(pack, settings, tmp_path, monke
     assert row["sets"]["cellavision"]["n"] == 10
     assert row["file_bytes"] > 3 * row["parameters"]
     assert row["milliseconds"] > 0
+    again = compare_architecture("convnet", settings, tmp_path, tiny)
+    assert again["sets"] == row["sets"], "a finished run is measured, not trained again"
+    assert again["training_seconds"] == row["training_seconds"]
     # The plain network stands for MobileNetV2, which takes long to compile.
     plain = compared_network
     monkeypatch.setattr(compare_cells, "compared_network", lambda _, *size: plain("convnet", *size))

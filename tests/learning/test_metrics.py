@@ -15,17 +15,19 @@ from sklearn.metrics import (
 )
 
 from core.learning.detection_metrics import count_pairs, detection_curves, detection_metrics
-from core.learning.metrics import (
+from core.learning.metric_curves import (
     at_threshold,
+    precision_recall_points,
+    risk_coverage,
+    roc_points,
+)
+from core.learning.metrics import (
     calibration_error,
     classification_metrics,
     f1_of_counts,
-    precision_recall_points,
     proportion,
     reliability_bins,
     restrict,
-    risk_coverage,
-    roc_points,
     score,
     score_predictions,
 )

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.learning.metrics import (
+from core.learning.metric_curves import (
     precision_recall_points,
-    reliability_bins,
     risk_coverage,
     roc_points,
 )
+from core.learning.metrics import reliability_bins
 from core.reports.metric_charts import (
     confusion_figure,
     counts_figure,
