@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 def measure() -> dict[str, Any]:
     """Return all figures: times in milliseconds or seconds as their names say, sizes in MB."""
+    from core.bench_api import api_figures
     from core.bench_batch import batch_figures
     from core.bench_runtimes import median_ms, runtimes_ms
     from core.imaging.crop import crop_cell
@@ -52,7 +53,7 @@ def measure() -> dict[str, Any]:
     from core.inference.classifier import Subject, central_box
     from core.results import FieldImage, ImageProperties
 
-    memory_before = _resident_megabytes()
+    memory_before = resident_megabytes()
     analyzer = Analyzer()
     pixels = make_field(1, 640, 480, white_cells=3, red_cell_pixels=60).pixels
     properties = ImageProperties("PNG", "RGB", 8, pixels.nbytes)
@@ -62,7 +63,7 @@ def measure() -> dict[str, Any]:
     subject = Subject(central_box(pixels))
     cell_ms = median_ms(lambda: analyzer.classifier.answer(pixels, subject))
     stage_ms = median_ms(lambda: analyzer.stage_grader.grade(field, anyway=True))
-    memory_after = _resident_megabytes()
+    memory_after = resident_megabytes()
     batch = batch_figures()
     cells_per_second = _cells_per_second(pixels, subject)
     looks_ms = runtimes_ms(get_settings().threads)
@@ -89,6 +90,7 @@ def measure() -> dict[str, Any]:
         "models_resident_megabytes": memory_after - memory_before,
         "server_resident_megabytes": _server_megabytes(),
         **batch,
+        **api_figures(analyzer),
         "model_file_megabytes": {
             name: model_path(name).stat().st_size / 1e6 for name in MODEL_NAMES
         },
@@ -135,7 +137,7 @@ def _start_seconds(arguments: list[str]) -> float:
     return statistics.median(times)
 
 
-def _resident_megabytes(process: int | None = None) -> float:
+def resident_megabytes(process: int | None = None) -> float:
     """Return the resident memory of a process, or of this one, in MB (Linux)."""
     pages = int(Path(f"/proc/{process or 'self'}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -158,7 +160,7 @@ def _server_megabytes() -> float:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break
         time.sleep(2)
-        return _resident_megabytes(server.pid)
+        return resident_megabytes(server.pid)
     finally:
         server.terminate()
         server.wait(10)

@@ -48,8 +48,8 @@ def test_openvino_runs_the_very_network(monkeypatch):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux")
 def test_memory_grows_with_what_is_held():
-    from core.bench import _resident_megabytes
+    from core.bench import resident_megabytes
 
-    before = _resident_megabytes()
+    before = resident_megabytes()
     held = np.ones(40_000_000, np.uint8)
-    assert _resident_megabytes() - before > held.nbytes / 2e6
+    assert resident_megabytes() - before > held.nbytes / 2e6

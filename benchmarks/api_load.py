@@ -1,0 +1,182 @@
+"""Puts a server of its own under load and checks every answer and its memory.
+
+    python benchmarks/api_load.py [--seconds 300] [--clients 64]
+
+Clients send made pictures of several sizes, and a damaged one, to be analysed, named and graded,
+in random order. Each answer must be, byte for byte, the one that was given alone before the load.
+Prints a summary as JSON. The exit status is 1 when an answer was wrong, when there was another
+error than "busy", or when the memory grew by more than a tenth after the warm-up.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from io import BytesIO
+from statistics import median
+from threading import Event
+from typing import Any
+
+import numpy as np
+import requests
+from PIL import Image
+
+from core.bench import resident_megabytes
+from core.bench_api import Server, serving, upload
+from core.imaging.examples import made_slides
+from core.imaging.made import make_cell, make_field
+from core.results import Pixels
+
+MOST_GROWTH_PERCENT = 10.0
+TASKS = ("analyze", "predict", "stage")
+RIGHT, WRONG, BUSY = "right", "wrong", "busy"
+SAMPLES = 10
+"""Seconds over which the memory is taken at both ends: it goes up and down with requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request and the answer it must get."""
+
+    request: requests.PreparedRequest
+    expected: requests.Response
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the requests."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """`right`, `wrong`, `busy`, or which other error."""
+    seconds: list[float] = field(default_factory=list)
+    """From each request that was not turned away until its answer."""
+
+
+def pictures() -> list[tuple[str, bytes]]:
+    """Return fields of four sizes, a cell and a damaged file."""
+    (name, slide), *_ = slides = made_slides()[:2]
+    fields = {
+        "large.jpg": make_field(1, 1600, 1200, white_cells=6, red_cell_pixels=60).pixels,
+        "wide.jpg": make_field(2, 1000, 500, white_cells=3, red_cell_pixels=50).pixels,
+        "square.jpg": make_field(3, 320, 320, white_cells=1, red_cell_pixels=60).pixels,
+        "cell.jpg": make_cell(4, "monocyte"),
+    }
+    made = [(name, jpeg(pixels)) for name, pixels in fields.items()]
+    return [*slides, *made, (f"damaged_{name}", slide[: len(slide) // 2])]
+
+
+def jpeg(pixels: Pixels) -> bytes:
+    """Return a picture as a JPEG file."""
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=92)
+    return file.getvalue()
+
+
+def asked_alone(server: Server) -> list[Question]:
+    """Return every task on every picture with the answer that it gets alone."""
+    requested = [upload(f"{server.api}/{task}", *file) for task in TASKS for file in pictures()]
+    with requests.Session() as session:
+        return [Question(one, session.send(one, timeout=60)) for one in requested]
+
+
+def outcome(answer: requests.Response, expected: requests.Response) -> str:
+    """Return what an answer is: `right`, `wrong`, `busy` or another status than expected."""
+    if answer.status_code == 503 and "Retry-After" in answer.headers:
+        return BUSY
+    if answer.status_code != expected.status_code:
+        return f"status {answer.status_code}"
+    return RIGHT if answer.content == expected.content else WRONG
+
+
+def client(questions: Sequence[Question], seed: int, stop: Event) -> Tally:
+    """Ask one question after the other; wait as long as a busy server says."""
+    order = random.Random(seed)
+    tally = Tally()
+    with requests.Session() as session:
+        while not stop.is_set():
+            question = order.choice(questions)
+            started = time.perf_counter()
+            try:
+                answer = session.send(question.request, timeout=60)
+            except requests.RequestException as error:
+                tally.outcomes[repr(error)] += 1
+                continue
+            became = outcome(answer, question.expected)
+            tally.outcomes[became] += 1
+            if became == BUSY:
+                stop.wait(int(answer.headers["Retry-After"]))
+            else:
+                tally.seconds.append(time.perf_counter() - started)
+    return tally
+
+
+def load(server: Server, clients: int, seconds: int) -> tuple[Tally, list[float]]:
+    """Return what became of all requests, and the server's memory in MB second by second."""
+    questions = asked_alone(server)
+    stop = Event()
+    memory = []
+    with ThreadPoolExecutor(clients) as pool:
+        running = [pool.submit(client, questions, seed, stop) for seed in range(clients)]
+        try:
+            for _ in range(seconds):
+                time.sleep(1)
+                memory.append(resident_megabytes(server.process))
+        finally:
+            stop.set()
+    total = Tally()
+    for tally in (future.result() for future in running):
+        total.outcomes += tally.outcomes
+        total.seconds += tally.seconds
+    return total, memory
+
+
+def summary(tally: Tally, memory: Sequence[float], warm_up: int) -> dict[str, Any]:
+    """Return the figures of a load: times in seconds, memory in MB, shares in percent."""
+    outcomes = Counter(tally.outcomes)
+    right, wrong, busy = (outcomes.pop(key, 0) for key in (RIGHT, WRONG, BUSY))
+    start, end = median(memory[warm_up:][:SAMPLES]), median(memory[-SAMPLES:])
+    half, most = np.percentile(tally.seconds, [50, 95])
+    return {
+        "requests": tally.outcomes.total(),
+        "answered_per_second": (right + wrong) / len(memory),
+        "latency_p50_s": float(half),
+        "latency_p95_s": float(most),
+        "busy_percent": 100 * busy / tally.outcomes.total(),
+        "wrong_answers": wrong,
+        "other_errors": dict(outcomes),
+        "memory_start_megabytes": start,
+        "memory_end_megabytes": end,
+        "memory_growth_percent": 100 * (end / start - 1),
+    }
+
+
+def passed(figures: dict[str, Any]) -> bool:
+    """Tell whether a server bore the load."""
+    return (
+        not figures["wrong_answers"]
+        and not figures["other_errors"]
+        and figures["memory_growth_percent"] <= MOST_GROWTH_PERCENT
+    )
+
+
+def main() -> int:
+    """Load a server, print the summary and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--warm-up", type=int, default=30, help="seconds before memory counts")
+    options = parser.parse_args()
+    with serving() as server:
+        tally, memory = load(server, options.clients, options.seconds)
+    figures = summary(tally, memory, options.warm_up)
+    print(json.dumps(figures, indent=1))
+    return 0 if passed(figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
