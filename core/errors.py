@@ -210,7 +210,9 @@ class TooManyRequestsError(RequestError):
 class BusyError(RequestError):
     """As many requests wait for the models as the settings allow."""
 
-    retry_after = 5
+    retry_after = 3
+    # Less than the 5 s after which uvicorn closes idle connections: clients that wait as long as
+    # they are told would otherwise send on one that is just being closed.
 
     def __init__(self) -> None:
         super().__init__("The server is busy. Nothing was done; send the request again shortly.")
