@@ -6,6 +6,7 @@ worker or its machine is lost, and hands every answer out once.
 """
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -34,11 +35,13 @@ def on_cluster(
     """
     joined = ray.is_initialized()
     if not joined:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
         try:
             ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        except ConnectionError as error:
+        except (ConnectionError, RayError) as error:
             raise BatchError(
-                "The Ray cluster cannot be reached. Check RAY_ADDRESS, then go on with --resume."
+                "The Ray cluster cannot be reached, or it refuses the token of this machine. Check "
+                "RAY_ADDRESS and the token, then go on with --resume."
             ) from error
     try:
         yield from _answers(work, iter(items), jobs)
