@@ -27,7 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the random changes")
     parser.add_argument(
-        "--run", type=Path, help="folder of checkpoints; a run found there is resumed"
+        "--run",
+        # The command line keeps the command itself under `run`.
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="folder of checkpoints; a run found there is resumed",
     )
     parser.add_argument(
         "--publish-version",
@@ -54,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     settings = get_settings()
     if args.architecture or args.without:
         return _compare(args, settings)
-    folder = args.run or settings.runs / args.model
+    folder = args.folder or settings.runs / args.model
     started = time.monotonic()
     if args.model == "detector":
         from core.learning import train_detector as recipe
@@ -77,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _compare(args: argparse.Namespace, settings: Settings) -> int:
     """Train a small network, write its row and return the exit status."""
-    folder = args.run or settings.runs / "compared" / args.model
+    folder = args.folder or settings.runs / "compared" / args.model
     if args.model == "wbc":
         from core.learning import compare_cells as cells
 

@@ -1,20 +1,19 @@
 """Small trainings for comparison: the networks are what they are called, the rows are whole."""
 
 import json
+import re
 import shutil
-from argparse import Namespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.errors import DataError
-from core.learning import train
+from core.cli import main
 from core.learning.compared_architectures import ARCHITECTURES, compared_network
 from core.learning.comparisons import write_row
 from core.learning.datasets import Example
-from core.settings import Settings, get_settings
+from core.settings import get_settings
 
 pytestmark = pytest.mark.training
 
@@ -109,13 +108,29 @@ def test_the_smallest_trainings_leave_whole_rows(pack, settings, tmp_path, monke
 
 
 @pytest.mark.parametrize(
-    ("model", "architecture", "without"),
-    [("wbc", None, "txl_575"), ("detector", None, "pbc"), ("all_stage", "vgg19", None)],
+    "arguments",
+    [
+        ("wbc", "--without", "txl_575"),
+        ("detector", "--without", "pbc"),
+        ("all_stage", "--architecture", "vgg19"),
+    ],
 )
-def test_what_cannot_be_compared_is_said(tmp_path, monkeypatch, model, architecture, without):
-    monkeypatch.setattr(train, "get_settings", lambda: Settings(models=tmp_path))
-    arguments = Namespace(
-        model=model, architecture=architecture, without=without, epochs=1.0, run=tmp_path
+def test_what_cannot_be_compared_is_said(arguments, capsys):
+    assert main(["train", *arguments]) == 2
+    assert re.search(r"cannot be left out|no small protocol", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("folder", [None, "elsewhere"])
+def test_the_command_trains_into_its_folder(monkeypatch, tmp_path, folder):
+    from core.learning import compare_cells
+
+    calls = []
+    monkeypatch.setattr(
+        compare_cells, "compare_architecture", lambda *given: calls.append(given) or {}
     )
-    with pytest.raises(DataError, match=r"left out|protocol"):
-        train.run(arguments)
+    chosen = ["--run", str(tmp_path / folder)] if folder else []
+    assert main(["train", "wbc", "--architecture", "vgg19", "--epochs", "0.5", *chosen]) == 0
+    ((name, _, run, protocol),) = calls
+    assert name == "vgg19"
+    assert run == (tmp_path / folder if folder else get_settings().runs / "compared" / "wbc")
+    assert protocol.epochs == compare_cells.ARCHITECTURE_PROTOCOL.epochs // 2
