@@ -98,7 +98,10 @@ def _add_file_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", type=Path, metavar="PATH", help="picture, or folder of pictures"
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE.json", help="write here, not to standard output"
+        "--out",
+        type=Path,
+        metavar="FILE.json",
+        help="write here, not to standard output; analyze writes FILE.parquet too, a row a cell",
     )
     parser.add_argument(
         "--jobs",
