@@ -73,6 +73,10 @@ class Protocol:
         """Name the length, so that a run of another one is not taken for this one's."""
         return f"{self.epochs}x{self.steps}"
 
+    def scaled(self, factor: float) -> "Protocol":
+        """Return the protocol with its length times a factor, at least one epoch."""
+        return replace(self, epochs=max(round(self.epochs * factor), 1))
+
     def sentence(self, start: str) -> str:
         """Describe the protocol for the file and the page."""
         return (
@@ -105,7 +109,10 @@ def sampled(examples: Sequence[Example], each: int, seed: int = _SEED) -> list[E
 
 
 def laboratory_cells(settings: Settings, run: Path, name: str, split: str, each: int) -> Cells:
-    """Return cells of one laboratory as the shipped detector finds them, kept in a run folder."""
+    """Return cells of one laboratory as the shipped detector finds them, kept in a run folder.
+
+    Fields of the Kaggle set in which it finds no white cell are left out.
+    """
     path = run / f"{name}_{split}_{each}.npz"
     if not path.exists():
         card = load_card("detector", settings)
@@ -118,6 +125,7 @@ def laboratory_cells(settings: Settings, run: Path, name: str, split: str, each:
 
 
 def _mature(cells: Cells) -> Cells:
+    """Keep the mature types, which are the first ones of the taxonomy."""
     chosen = cells.types < len(MATURE_FIVE)
     return Cells(
         cells.crops[chosen], cells.types[chosen], cells.details[chosen], cells.unscaled[chosen]
@@ -250,8 +258,3 @@ def compare_laboratories(
     }
     write_row(settings.models / "wbc", "domains", without, row)
     return row
-
-
-def scaled(protocol: Protocol, factor: float) -> Protocol:
-    """Return a protocol with its length times a factor, at least one epoch."""
-    return replace(protocol, epochs=max(round(protocol.epochs * factor), 1))

@@ -87,10 +87,10 @@ def _compare(args: argparse.Namespace, settings: Settings) -> int:
         from core.learning import compare_cells as cells
 
         if args.architecture:
-            protocol = cells.scaled(cells.ARCHITECTURE_PROTOCOL, args.epochs)
+            protocol = cells.ARCHITECTURE_PROTOCOL.scaled(args.epochs)
             row = cells.compare_architecture(args.architecture, settings, folder, protocol)
         elif args.without in cells.LABORATORIES:
-            protocol = cells.scaled(cells.DOMAIN_PROTOCOL, args.epochs)
+            protocol = cells.DOMAIN_PROTOCOL.scaled(args.epochs)
             row = cells.compare_laboratories(args.without, settings, folder, protocol)
         else:
             raise _no_part(args, cells.LABORATORIES)
