@@ -11,7 +11,7 @@ help: ## Show the targets
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run-ready: requirements.txt constraints.txt | $(BIN)/python
+$(VENV)/.run-ready: requirements.txt requirements-serve.txt constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 

@@ -20,7 +20,6 @@ from core.reports.answers import Answer
 from core.results import CropResult, FailedFile, StageResult
 
 Engine = Literal["local", "ray"]
-ENGINES: tuple[Engine, ...] = ("local", "ray")
 
 _SECONDS_BETWEEN_LINES = 10
 
@@ -65,7 +64,7 @@ def analyze_files(batch: Batch, work: Work[Answer], models: Mapping[str, str]) -
                     write_result(journal, models, out)
                 except OSError as error:
                     raise BatchError(
-                        f"{out} cannot be written ({error.strerror}). Make room, then --resume."
+                        f"{out} cannot be written ({error.strerror or error}). Make room, then --resume."
                     ) from error
             journal.remove()
             return journal.finished - journal.failed, journal.failed
