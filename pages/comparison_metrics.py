@@ -82,7 +82,7 @@ def show_laboratories(rows: Rows) -> None:
         st.dataframe(
             laboratories_table(rows),
             hide_index=True,
-            alt="Accuracy on each laboratory by what was trained on",
+            alt="Accuracy and calibration error on each laboratory by what was trained on",
         )
         st.caption(
             f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"

@@ -64,7 +64,7 @@ def architectures_table(rows: Rows) -> pd.DataFrame:
 
 
 def laboratories_table(rows: Rows) -> pd.DataFrame:
-    """Return a row a training: what it learnt from, and its accuracy on each laboratory.
+    """Return a row a training: what it learnt from, its accuracy and ECE on each laboratory.
 
     A star marks a laboratory that the training did not see.
     """
@@ -72,7 +72,7 @@ def laboratories_table(rows: Rows) -> pd.DataFrame:
         {
             "Trained on": " and ".join(LABORATORIES[key] for key in row["trained_on"]),
             **{
-                LABORATORIES[key]: percent(own["accuracy"])
+                LABORATORIES[key]: f"{percent(own['accuracy'])}, ECE {100 * own['ece']:.0f} %"
                 + ("" if key in row["trained_on"] else " *")
                 for key, own in row["sets"].items()
             },
