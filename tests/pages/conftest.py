@@ -2,6 +2,7 @@ import pytest
 import streamlit as st
 
 from core.cases.database import get_database
+from core.cases.people import person_of
 from core.settings import get_settings
 
 
@@ -13,6 +14,19 @@ def nothing_remembered(tmp_path, monkeypatch):
     forget()
     yield
     forget()
+
+
+@pytest.fixture
+def database():
+    opened = get_database()
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture
+def person(database):
+    """Give the local person, an admin."""
+    return person_of(database)
 
 
 def forget() -> None:

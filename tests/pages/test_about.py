@@ -1,11 +1,11 @@
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core.reports.model_reports import MODEL_TITLES
 from core.reports.sources import SOURCES
-from core.settings import PROJECT_ROOT, get_settings
+from core.settings import get_settings
 from core.taxonomy import RESEARCH_NOTICE
 from tests.fake_models import write_models
+from tests.pages.app import open_app
 
 
 @pytest.fixture
@@ -13,13 +13,7 @@ def about(tmp_path, monkeypatch):
     monkeypatch.setenv("LEUKOSCOPE_MODELS", str(tmp_path / "models"))
     get_settings.cache_clear()
 
-    def opened() -> AppTest:
-        app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
-        app.switch_page("pages/about.py").run()
-        assert not app.exception
-        return app
-
-    yield opened
+    yield lambda: open_app("about")
     get_settings.cache_clear()
 
 

@@ -2,17 +2,16 @@
 
 import pytest
 from streamlit import user_info
-from streamlit.testing.v1 import AppTest
 
 from core.cases.database import get_database
 from core.cases.patients import create_patient
 from core.cases.people import person_of, set_role
 from core.cases.records import PatientDetails
 from core.errors import UnknownPersonError
-from core.settings import PROJECT_ROOT
 from pages import case_parts
+from tests.pages.app import go_to, open_app
 
-CASE_PAGES = ("pages/patients.py", "pages/settings.py")
+CASE_PAGES = ("patients", "settings")
 
 
 @pytest.fixture
@@ -28,10 +27,9 @@ def database():
 @pytest.mark.parametrize("page", CASE_PAGES)
 def test_with_single_sign_on_a_visitor_signs_in_before_seeing_anything(database, page, monkeypatch):
     monkeypatch.setattr(user_info, "get_secrets_auth_section", lambda: {"client_id": "x"})
-    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
+    app = open_app()
     assert not any(s.value == "Latest cases" for s in app.subheader)
-    app.switch_page(page).run()
-    assert not app.exception
+    go_to(app, page)
     assert [b.label for b in app.button] == ["Sign in"]
     assert not app.dataframe
     assert not any("SECRET" in link.label for link in app.get("page_link"))

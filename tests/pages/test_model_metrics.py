@@ -8,9 +8,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.reports.model_reports import load_report
-from core.settings import PROJECT_ROOT, Settings, get_settings
+from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE
 from tests.fake_models import write_models
+from tests.pages.app import open_app
 from tests.reports import comparison_rows
 
 CHOICE = "metrics_cell_wbc_cellavision"
@@ -32,13 +33,6 @@ def folder(written, tmp_path, monkeypatch):
     st.cache_resource.clear()
 
 
-def opened() -> AppTest:
-    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
-    app.switch_page("pages/model_metrics.py").run()
-    assert not app.exception
-    return app
-
-
 def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
@@ -50,7 +44,7 @@ def choose(app: AppTest, model: str) -> AppTest:
 
 
 def test_opens_on_another_laboratory_with_limits_and_caveats(folder):
-    app = opened()
+    app = open_app("model_metrics")
     figures = load_report("wbc", Settings(models=folder)).figures("cellavision")
     assert app.selectbox(key="metrics_set_wbc").value == "cellavision"
     assert metrics(app)["Accuracy"] == f"{100 * figures['accuracy']['value']:.1f} %"
@@ -64,7 +58,7 @@ def test_opens_on_another_laboratory_with_limits_and_caveats(folder):
 
 
 def test_each_set_shows_its_own_figures(folder):
-    app = opened()
+    app = open_app("model_metrics")
     app.selectbox(key="metrics_set_wbc").set_value("kaggle_test_simple").run()
     assert not app.exception
     figures = load_report("wbc", Settings(models=folder)).figures("kaggle_test_simple")
@@ -76,7 +70,7 @@ def test_each_set_shows_its_own_figures(folder):
 
 def test_a_cell_of_the_matrix_lists_its_images(folder, pack):
     del pack  # its pictures are drawn
-    app = opened()
+    app = open_app("model_metrics")
     report = load_report("wbc", Settings(models=folder))
     cell = tuple(app.selectbox(key=CHOICE).options[0].split(" (")[0].lower().split(", called "))
     number = sum(
@@ -98,7 +92,7 @@ def test_without_pictures_the_names_are_listed(folder, tmp_path, monkeypatch):
     del folder
     monkeypatch.setenv("LEUKOSCOPE_DATA", str(tmp_path))
     get_settings.cache_clear()
-    app = opened()
+    app = open_app("model_metrics")
     assert any("not on this machine" in c.value for c in app.caption)
     listed = [frame.value for frame in app.dataframe if "File" in frame.value]
     assert listed
@@ -107,7 +101,7 @@ def test_without_pictures_the_names_are_listed(folder, tmp_path, monkeypatch):
 
 def test_the_threshold_divides_the_images(folder):
     del folder
-    app = opened()
+    app = open_app("model_metrics")
     app.slider(key="metrics_threshold_wbc").set_value(0.0).run()
     assert any("**100** of 100 answered" in m.value for m in app.markdown)
     app.slider(key="metrics_threshold_wbc").set_value(100.0).run()
@@ -116,7 +110,7 @@ def test_the_threshold_divides_the_images(folder):
 
 
 def test_the_other_models(folder):
-    app = choose(opened(), "all_stage")
+    app = choose(open_app("model_metrics"), "all_stage")
     assert app.selectbox(key="metrics_set_all_stage").value == "taleqani_folds"
     assert "Called another type" not in metrics(app)
     choose(app, "detector")
@@ -130,7 +124,7 @@ def test_the_other_models(folder):
 @pytest.mark.parametrize("missing", ["card.json", "metrics.json", "predictions.csv.gz"])
 def test_a_model_without_figures_says_how_to_make_them(folder, missing):
     (folder / "wbc" / missing).unlink()
-    app = opened()
+    app = open_app("model_metrics")
     assert not app.error
     assert len(app.info) == 1
     assert "is missing" in app.info[0].value
@@ -141,7 +135,7 @@ def test_a_model_without_figures_says_how_to_make_them(folder, missing):
 
 
 def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
-    app = opened()
+    app = open_app("model_metrics")
     before = {s.value for s in app.subheader}
     assert "Data sets" not in before
     assert "Other networks" not in before
@@ -175,6 +169,6 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
 
 def test_damaged_comparisons_leave_the_rest_of_the_page(folder):
     (folder / "wbc" / "comparisons.json").write_text("{")
-    app = opened()
+    app = open_app("model_metrics")
     assert any("damaged" in i.value for i in app.info)
     assert "Model card" in [s.value for s in app.subheader]

@@ -12,38 +12,25 @@ from streamlit.testing.v1 import AppTest
 from core.errors import DataError
 from core.imaging import examples
 from core.inference.card import MODEL_NAMES
-from core.settings import PROJECT_ROOT, Settings, get_settings
+from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE, STAGES
+from tests.pages.app import go_to, open_app, upload
 
-WBC, STAGE = "pages/wbc_count.py", "pages/all_stage.py"
+WBC, STAGE = "wbc_count", "all_stage"
 
 
 @pytest.fixture
 def app() -> AppTest:
-    return AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
-
-
-def opened(app: AppTest, page: str) -> AppTest:
-    app.switch_page(page).run()
-    assert not app.exception
-    return app
-
-
-def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
-    for name, data in files:
-        app.file_uploader[0].upload(name, data)
-    app.run()
-    assert not app.exception
-    return app
+    return open_app()
 
 
 def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
 
 
-@pytest.mark.parametrize("page", ["pages/overview.py", WBC, STAGE])
+@pytest.mark.parametrize("page", ["overview", WBC, STAGE])
 def test_an_untouched_page_says_its_limits_and_shows_no_error(app, page):
-    opened(app, page)
+    go_to(app, page)
     assert [c.value for c in app.caption].count(RESEARCH_NOTICE) == 1
     assert not app.error
     assert not app.metric
@@ -64,7 +51,7 @@ def test_overview_button_opens_the_analysed_examples(app):
 
 
 def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
-    opened(app, WBC)
+    go_to(app, WBC)
     good = [(f"field_{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)]
     upload(app, good[0], ("notes.jpg", b"no picture"), ("none.png", b""), good[1])
     assert metrics(app)["Fields"] == "2"
@@ -77,17 +64,17 @@ def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
 
 
 def test_results_stay_when_the_page_is_left(app, pack):
-    opened(app, WBC)
+    go_to(app, WBC)
     before = metrics(upload(app, ("field.jpg", pack.jpeg(pack.bccd(3)))))
-    opened(app, STAGE)
-    assert metrics(opened(app, WBC)) == before
+    go_to(app, STAGE)
+    assert metrics(go_to(app, WBC)) == before
     next(b for b in app.button if b.label == "Clear all").click().run()
     assert not app.metric
 
 
 def test_the_same_picture_twice_is_counted_once(app, pack):
     field = pack.jpeg(pack.bccd(3))
-    upload(opened(app, WBC), ("first.jpg", field), ("copy.jpg", field))
+    upload(go_to(app, WBC), ("first.jpg", field), ("copy.jpg", field))
     assert metrics(app)["Fields"] == "1"
     assert any("copy\\.jpg" in note.value for note in app.info)
 
@@ -96,7 +83,7 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
     stream = io.BytesIO()
     with Image.open(io.BytesIO(pack.bccd(3))) as picture:
         picture.convert("L").save(stream, "PNG")
-    upload(opened(app, WBC), ("grey.png", stream.getvalue()))
+    upload(go_to(app, WBC), ("grey.png", stream.getvalue()))
     assert metrics(app)["White cells"] == "0"
     (warning, *_) = app.warning
     assert "no stain colours" in warning.value
@@ -108,14 +95,14 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
 
 
 def test_a_single_picture_is_removed(app, pack):
-    upload(opened(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
+    upload(go_to(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
     next(b for b in app.button if b.label == "Remove this picture").click().run()
     assert metrics(app)["Fields"] == "1"
     assert any(m.value == "**10\\.jpg**" for m in app.markdown)
 
 
 def test_patients_are_kept_apart(app, pack):
-    opened(app, WBC)
+    go_to(app, WBC)
     for patient, number in (("A", 0), ("B", 10)):
         app.text_input(key="wbc_patient").set_value(patient).run()
         upload(app, (f"{patient}.jpg", pack.jpeg(pack.bccd(number))))
@@ -127,7 +114,7 @@ def test_patients_are_kept_apart(app, pack):
 
 
 def test_a_patient_is_corrected_in_the_table(app, pack):
-    upload(opened(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
+    upload(go_to(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
     app.session_state["wbc_files"] = {
         "edited_rows": {1: {"patient": "B-7"}},
         "added_rows": [],
@@ -138,7 +125,7 @@ def test_a_patient_is_corrected_in_the_table(app, pack):
 
 
 def test_a_step_to_the_next_field_shows_it(app, pack):
-    upload(opened(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
+    upload(go_to(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
     next(b for b in app.button if b.label == "Next").click().run()
     assert app.selectbox(key="wbc_field").value == 1
     assert any(m.value == "**10\\.jpg**" for m in app.markdown)
@@ -148,7 +135,7 @@ def test_all_fields_get_a_pooled_answer_and_a_bad_one_its_sentence(app, pack):
     names = pack.names("taleqani_all.zip")
     fields = [n for n in names if n.endswith(".webp") and "Pre" in n][:2]
     files = [(f"{i}.png", pack.png(pack.read("taleqani_all.zip", n))) for i, n in enumerate(fields)]
-    upload(opened(app, STAGE), *files, ("bad.tif", b"II*\0"))
+    upload(go_to(app, STAGE), *files, ("bad.tif", b"II*\0"))
     assert len(app.error) == 1
     assert any(s.value == "Pooled answer" for s in app.subheader)
     assert any("2 graded fields" in c.value for c in app.caption)
@@ -165,8 +152,7 @@ def test_missing_models_are_named_and_the_page_stays_whole(tmp_path, monkeypatch
     get_settings.cache_clear()
     get_analyzer.cache_clear()
     try:
-        app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
-        opened(app, WBC)
+        app = open_app(WBC)
         (error,) = app.error
         assert "detector" in error.value
         assert "Restore" in error.value
@@ -203,7 +189,7 @@ def test_without_a_network_the_page_says_so(app, tmp_path, monkeypatch):
     monkeypatch.setattr(requests.Session, "get", get)
     with pytest.raises(DataError):
         examples.bccd_fields(settings=Settings(data=tmp_path))
-    opened(app, WBC)
+    go_to(app, WBC)
     monkeypatch.setattr(get_settings(), "data", tmp_path)
     next(b for b in app.button if "real BCCD" in b.label).click().run()
     assert not app.exception
@@ -230,7 +216,7 @@ def test_a_site_profile_is_used_only_when_chosen(app, pack, tmp_path, monkeypatc
     cells.features[np.arange(12), truth] += 30
     profile = adapt(cells, "ward-7", get_analyzer().classifier.model_sha256, uncertain=0.5)
     save_profile(profile, tmp_path / "profiles" / "ward-7.profile.json")
-    opened(app, WBC)
+    go_to(app, WBC)
     upload(app, ("plain.jpg", pack.jpeg(pack.bccd(3))))
     assert not any("site profile" in m.value for m in app.markdown)
     app.selectbox(key="wbc_profile").select("ward-7").run()

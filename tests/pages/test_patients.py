@@ -7,10 +7,8 @@ import pytest
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
-from core.cases.database import get_database
 from core.cases.listing import search_patients
 from core.cases.patients import create_patient, find_patient
-from core.cases.people import person_of
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.review import label_cells
@@ -22,25 +20,16 @@ from core.imaging.read import read_image
 from core.reports.case_files import report_files
 from core.reports.case_summary import summarise
 from core.results import StageResult
-from core.settings import PROJECT_ROOT
 from tests.cases.made import new_field, red, white
+from tests.pages.app import button, checked, open_app
 
+PAGE = "patients"
 STAGE = StageResult("a.png", "Pre", {"Pre": 0.9, "Pro": 0.1}, 0.9, "classified")
 
 
 @pytest.fixture(scope="module")
 def images():
     return [read_image(data, name) for name, data in made_slides()]
-
-
-@pytest.fixture
-def database():
-    return get_database()
-
-
-@pytest.fixture
-def person(database):
-    return person_of(database)
 
 
 @pytest.fixture
@@ -69,19 +58,6 @@ def samples(database, person, patient, images):
     ]
 
 
-def opened(**address: object) -> AppTest:
-    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
-    app.switch_page("pages/patients.py")
-    for name, value in address.items():
-        app.query_params[name] = str(value)
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    return app
-
-
 def texts(app: AppTest) -> str:
     return "\n".join(e.value for kind in (app.markdown, app.subheader, app.caption) for e in kind)
 
@@ -90,19 +66,15 @@ def links(app: AppTest) -> list[str]:
     return [link.label for link in app.get("page_link")]
 
 
-def button(app: AppTest, label: str):
-    return next(b for b in app.button if b.label == label)
-
-
 def test_an_empty_store_says_how_cases_come_here():
-    app = opened()
+    app = open_app(PAGE)
     assert any("No patients are stored yet" in i.value for i in app.info)
     assert not app.error
 
 
 def test_patients_are_listed_with_their_last_sample_and_searched(database, person, samples):
     create_patient(database, person, PatientDetails("Q-7"))
-    app = opened()
+    app = open_app(PAGE)
     assert [name for name in links(app) if "\\-" in name] == ["P\\-1", "Q\\-7"]
     assert "last sample 2026-04-01" in texts(app)
     assert "Åsa \\*Öst\\*" in texts(app)
@@ -116,7 +88,7 @@ def test_patients_are_listed_with_their_last_sample_and_searched(database, perso
 def test_a_long_list_is_paged(database, person):
     for number in range(27):
         create_patient(database, person, PatientDetails(f"N-{number:02}"))
-    app = opened()
+    app = open_app(PAGE)
     assert "N\\-26" in links(app)
     assert "N\\-00" not in links(app)
     app.get("pagination")[0].set_value(2).run()
@@ -124,7 +96,7 @@ def test_a_long_list_is_paged(database, person):
 
 
 def test_a_patient_shows_every_sample_and_the_change(patient, samples):
-    app = opened(patient=patient.id)
+    app = open_app(PAGE, patient=patient.id)
     assert [link for link in links(app) if "sample" in link] == [
         f"2026\\-04\\-01, sample {samples[1].id}",
         f"2026\\-03\\-01, sample {samples[0].id}",
@@ -142,7 +114,7 @@ def test_a_patient_shows_every_sample_and_the_change(patient, samples):
 def test_samples_of_another_material_are_kept_apart(database, person, patient, samples, images):
     marrow = SampleDetails(date(2026, 5, 1), "bone_marrow")
     save_sample(database, person, patient.id, marrow, [new_field(images[0], white())])
-    app = opened(patient=patient.id)
+    app = open_app(PAGE, patient=patient.id)
     assert not app.dataframe  # one marrow sample: nothing to compare
     app.get("button_group")[0].set_value("peripheral_blood").run()
     checked(app)
@@ -150,7 +122,7 @@ def test_samples_of_another_material_are_kept_apart(database, person, patient, s
 
 
 def test_a_sample_shows_its_counts_flags_cells_and_reports(patient, samples):
-    app = opened(sample=samples[1].id)
+    app = open_app(PAGE, sample=samples[1].id)
     assert f"2026-04-01, sample {samples[1].id}" in texts(app)
     assert "Review and sign" in links(app)
     table = app.dataframe[0].value.set_index("type")
@@ -185,31 +157,31 @@ def test_every_report_holds_the_reviewed_counts(database, person, samples):
 
 @pytest.mark.parametrize("address", [{"sample": 999}, {"patient": 999}, {"sample": "x"}])
 def test_an_address_of_nothing_is_a_sentence(address):
-    app = opened(**address)
+    app = open_app(PAGE, **address)
     assert any("does not exist" in e.value for e in app.error)
     assert "All patients" in links(app)
 
 
 def test_odd_addresses_do_no_harm(patient):
-    assert opened(patient=10**30).error
+    assert open_app(PAGE, patient=10**30).error
     for odd in ({"page": 99}, {"page": "x"}, {"state": "gone"}):
-        assert "P\\-1" in links(opened(**odd))
+        assert "P\\-1" in links(open_app(PAGE, **odd))
 
 
 def test_a_lost_picture_is_a_sentence_and_the_numbers_stay(database, samples):
     for path in database.pictures.root.glob("??/*"):
         path.unlink()
-    app = opened(sample=samples[0].id)
+    app = open_app(PAGE, sample=samples[0].id)
     assert any("missing or damaged" in e.value for e in app.error)
     assert len(app.get("download_button")) == 7
 
 
 def test_details_are_corrected(database, patient, samples):
-    app = opened(patient=patient.id)
+    app = open_app(PAGE, patient=patient.id)
     app.text_input(key=f"patient_{patient.id}_identifier").set_value("P-2")
     checked(button(app, "Save").click().run())
     assert find_patient(database, "P-2") is not None
-    app = opened(sample=samples[0].id)
+    app = open_app(PAGE, sample=samples[0].id)
     app.number_input(key=f"sample_{samples[0].id}_1_white_cells").set_value(9.0)
     checked(button(app, "Save").click().run())
     assert load_case(database, samples[0].id).sample.white_cell_count == 9.0
@@ -218,13 +190,13 @@ def test_details_are_corrected(database, patient, samples):
 def test_a_signed_sample_is_read_only(database, person, patient):
     sample = save_sample(database, person, patient.id, SampleDetails(date(2026, 3, 1)))
     sign(database, person, mark_reviewed(database, person, sample))
-    app = opened(sample=sample.id)
+    app = open_app(PAGE, sample=sample.id)
     assert ":green-badge[:material/verified: signed]" in texts(app)
     assert not any(b.label == "Save" for b in app.button)
 
 
 def test_a_patient_is_added_and_opened(database):
-    app = opened()
+    app = open_app(PAGE)
     app.text_input(key="add_identifier").set_value("Z-1")
     checked(button(app, "Add").click().run())
     assert find_patient(database, "Z-1") is not None
@@ -232,7 +204,7 @@ def test_a_patient_is_added_and_opened(database):
 
 
 def test_a_patient_is_deleted_only_after_the_identifier_was_typed(database, patient, samples):
-    app = opened(patient=patient.id)
+    app = open_app(PAGE, patient=patient.id)
     assert button(app, "Delete for good").disabled
     app.text_input(key=f"delete_{patient.id}").set_value("P-1").run()
     checked(button(app, "Delete for good").click().run())
@@ -244,13 +216,12 @@ def test_a_patient_is_deleted_only_after_the_identifier_was_typed(database, pati
 def test_a_viewer_reads_and_changes_nothing(database, patient, samples, monkeypatch):
     with database.writing() as session:
         session.execute(text("UPDATE people SET role = 'viewer'"))
-    app = opened(patient=patient.id)
+    app = open_app(PAGE, patient=patient.id)
     assert not {"Save", "Delete for good"} & {b.label for b in app.button}
     assert "Distribution" in texts(app)
 
 
 def test_the_overview_shows_the_latest_cases(patient, samples):
-    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
-    checked(app)
+    app = open_app()
     assert any(s.value == "Latest cases" for s in app.subheader)
     assert f"2026\\-04\\-01, sample {samples[1].id}" in links(app)

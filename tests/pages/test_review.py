@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.cases.database import get_database
 from core.cases.patients import create_patient
 from core.cases.people import person_of, set_role
 from core.cases.records import PatientDetails, SampleDetails
@@ -16,24 +15,15 @@ from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 from core.imaging.examples import made_slides
 from core.imaging.read import read_image
 from core.results import Box
-from core.settings import PROJECT_ROOT, get_settings
+from core.settings import get_settings
 from core.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
 from pages.review_field import pick, place_cell
 from pages.review_gallery import move
 from pages.review_session import ReviewSession
 from tests.cases.made import SECOND, new_field, red, white
+from tests.pages.app import checked, open_app
 
-PAGE = "pages/review.py"
-
-
-@pytest.fixture
-def database(tmp_path, monkeypatch):
-    monkeypatch.setenv("LEUKOSCOPE_STORE", str(tmp_path / "store"))
-    get_settings.cache_clear()
-    get_database.cache_clear()
-    yield get_database()
-    get_database().engine.dispose()
-    get_database.cache_clear()
+PAGE = "review"
 
 
 @pytest.fixture
@@ -60,23 +50,9 @@ def sample(database):
     )
 
 
-def opened(**address: object) -> AppTest:
-    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=120).run()
-    app.switch_page(PAGE)
-    for name, value in address.items():
-        app.query_params[name] = str(value)
-    return ran(app)
-
-
-def ran(app: AppTest) -> AppTest:
-    app.run()
-    assert not app.exception
-    return app
-
-
 def press(app: AppTest, key: str) -> AppTest:
     app.button(key=key).click()
-    return ran(app)
+    return checked(app.run())
 
 
 def cells_of(database, sample):
@@ -101,14 +77,14 @@ def texts(app: AppTest) -> str:
 
 
 def test_an_empty_store_has_nothing_to_review(database):
-    app = opened()
+    app = open_app(PAGE)
     assert [c.value for c in app.caption].count(RESEARCH_NOTICE) == 1
     assert "No white cell waits" in app.success[0].value
     assert not app.error
 
 
 def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample):
-    app = opened()
+    app = open_app(PAGE)
     assert "**1** of 4, the least sure first" in texts(app)
     assert app.button(key="review_agree").label == "Agree: Monocyte"
     app.text_input(key="review_comment").set_value("vacuoles").run()
@@ -125,7 +101,7 @@ def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample
 
 
 def test_any_type_can_be_named_and_every_decision_undone(database, sample):
-    app = press(opened(), "review_suspected_blast")
+    app = press(open_app(PAGE), "review_suspected_blast")
     press(app, f"review_{NOT_A_WHITE_CELL}")
     assert [r and r.label for r in labels_of(database, sample)] == [
         None,
@@ -142,7 +118,7 @@ def test_any_type_can_be_named_and_every_decision_undone(database, sample):
 
 
 def test_keys_stay_with_their_types(database, sample):
-    app = opened()
+    app = open_app(PAGE)
     keys = {b.key: b.proto.shortcut for b in app.button if b.key and b.key.startswith("review_")}
     assert keys["review_agree"].upper() == "A"
     assert keys["review_undo"].upper() == "U"
@@ -155,7 +131,7 @@ def test_keys_stay_with_their_types(database, sample):
 
 
 def test_arrows_go_through_the_queue(database, sample):
-    app = press(opened(), "review_next")
+    app = press(open_app(PAGE), "review_next")
     assert "**2** of 4" in texts(app)
     press(app, "review_previous")
     assert "**1** of 4" in texts(app)
@@ -163,15 +139,15 @@ def test_arrows_go_through_the_queue(database, sample):
 
 
 def test_filters_come_from_the_address(database, sample):
-    app = opened(type="Lymphocyte")
+    app = open_app(PAGE, type="Lymphocyte")
     assert app.button(key="review_agree").label == "Agree: Lymphocyte"
     assert "**1** of 1" in texts(app)
     app.slider(key="confidence").set_range(0, 50)
-    assert any("fits these filters" in i.value for i in ran(app).info)
+    assert any("fits these filters" in i.value for i in checked(app.run()).info)
 
 
 def test_a_change_by_somebody_else_is_named_and_nothing_is_overwritten(database, sample):
-    app = opened()
+    app = open_app(PAGE)
     neutrophil = cells_of(database, sample)[0]
     label_cells(database, SECOND, sample, {neutrophil: "basophil"})
     press(app, "review_agree")
@@ -185,7 +161,7 @@ def test_a_change_by_somebody_else_is_named_and_nothing_is_overwritten(database,
 
 
 def test_a_decision_can_be_undone_after_somebody_elses_change_was_loaded(database, sample):
-    app = press(opened(), "review_agree")
+    app = press(open_app(PAGE), "review_agree")
     neutrophil, monocyte, *_ = cells_of(database, sample)
     seen = load_case(database, sample.id).sample
     label_cells(database, SECOND, seen, {neutrophil: "basophil"})
@@ -201,26 +177,26 @@ def test_a_viewer_sees_why_nothing_can_be_changed(database, sample):
     admin = person_of(database)
     set_role(database, admin, "ada", "admin")
     set_role(database, admin, "local", "viewer")
-    app = opened()
+    app = open_app(PAGE)
     assert app.button(key="review_agree").disabled
     assert any("needs the role reviewer" in i.value for i in app.info)
 
 
 def gallery(database, sample) -> AppTest:
-    return opened(sample=sample.id, view="Gallery")
+    return open_app(PAGE, sample=sample.id, view="Gallery")
 
 
 def test_several_cells_are_named_in_the_table(database, sample):
     app = gallery(database, sample)
     app.segmented_control(key="review_way").set_value("table")
-    ran(app)
+    checked(app.run())
     key = f"review_table_{sample.id}_{sample.version}"
     frame = next(f.value for f in app.dataframe if "counts as" in f.value)
     rows = [i for i, name in enumerate(frame["counts as"]) if name.startswith("Uncertain")]
     assert len(rows) == 2
     app.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     app.segmented_control(key="review_table_label").set_value("immature_granulocyte")
-    ran(app)
+    checked(app.run())
     assert app.button(key="review_apply").label == "Apply to 2 cells"
     press(app, "review_apply")
     named = [r.label for r in labels_of(database, sample) if r]
@@ -302,42 +278,42 @@ def test_a_marked_place_becomes_a_cell_and_a_click_removes_it(database, sample, 
 
 
 def test_an_unknown_sample_gets_its_sentence(database):
-    app = opened(sample=99)
+    app = open_app(PAGE, sample=99)
     assert "does not exist" in app.error[0].value
-    app = opened(sample="' OR 1")
+    app = open_app(PAGE, sample="' OR 1")
     assert "does not exist" in app.error[0].value
 
 
 def test_a_cell_is_added_and_removed_on_the_field(database, sample):
-    app = opened(sample=sample.id, view="Fields")
+    app = open_app(PAGE, sample=sample.id, view="Fields")
     app.segmented_control(key="review_mode").set_value("add")
-    ran(app)
+    checked(app.run())
     app.selectbox(key="review_added_type").select("eosinophil")
-    ran(app)
+    checked(app.run())
     x, y, diameter = app.number_input
     x.set_value(100)
     y.set_value(120)
     diameter.set_value(40)
     next(b for b in app.button if b.label == "Add eosinophil").click()
-    ran(app)
+    checked(app.run())
     field = load_case(database, sample.id).fields[0].analysis
     added = field.cells[-1]
     assert (added.type, added.box.centre, added.box.diameter) == ("eosinophil", (100, 120), 40)
     app.segmented_control(key="review_mode").set_value("remove")
-    ran(app)
+    checked(app.run())
     app.selectbox(key="review_picked").select(cells_of(database, sample)[0])
-    ran(app)
+    checked(app.run())
     press(app, "review_remove")
     assert labels_of(database, sample)[0].label == NOT_A_WHITE_CELL
 
 
 def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample):
-    app = opened(sample=sample.id, view="Sign")
+    app = open_app(PAGE, sample=sample.id, view="Sign")
     assert app.button(key="review_mark").disabled
     assert "2 uncertain cells wait" in texts(app)
     _, monocyte, basophil, _ = cells_of(database, sample)
     label_cells(database, person_of(database), sample, {monocyte: "monocyte", basophil: "basophil"})
-    press(ran(app), "review_mark")
+    press(checked(app.run()), "review_mark")
     press(app, "review_sign")
     assert load_case(database, sample.id).sample.state == "signed"
     assert "by **local**" in texts(app)
@@ -351,9 +327,9 @@ def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample
 
 
 def test_a_link_opens_one_case_for_reading_and_commenting(database, sample):
-    app = press(opened(sample=sample.id, view="Sign"), "review_share")
+    app = press(open_app(PAGE, sample=sample.id, view="Sign"), "review_share")
     token = app.code[0].value.partition("?link=")[2]
-    visitor = opened(link=token)
+    visitor = open_app(PAGE, link=token)
     assert "P\\-1" in str(visitor.table[0].value)
     assert "Åsa" not in str(visitor.table[0].value)
     assert not any(b.key and b.key.startswith("review_") for b in visitor.button)
@@ -364,20 +340,20 @@ def test_a_link_opens_one_case_for_reading_and_commenting(database, sample):
     press(visitor, "link_comment")
     (comment,) = load_case(database, sample.id).comments
     assert (comment.author, comment.text) == ("Eve (by link)", "Looks reactive.")
-    revoke = next(b for b in ran(app).button if b.label == "Revoke")
+    revoke = next(b for b in checked(app.run()).button if b.label == "Revoke")
     revoke.click()
-    ran(app)
-    assert "does not open a case" in ran(visitor).error[0].value
+    checked(app.run())
+    assert "does not open a case" in checked(visitor.run()).error[0].value
 
 
 def test_a_wrong_link_shows_nothing(database, sample):
-    app = opened(link="guessed")
+    app = open_app(PAGE, link="guessed")
     assert "does not open a case" in app.error[0].value
     assert not app.table
 
 
 def test_agreement_follows_the_decisions(database, sample):
-    app = opened(sample=sample.id, view="Agreement")
+    app = open_app(PAGE, sample=sample.id, view="Agreement")
     assert any("No cell was read by both" in i.value for i in app.info)
     neutrophil, monocyte, *_ = cells_of(database, sample)
     label_cells(
@@ -386,13 +362,13 @@ def test_agreement_follows_the_decisions(database, sample):
         sample,
         {neutrophil: "neutrophil", monocyte: "lymphocyte"},
     )
-    figures = {m.label: m.value for m in ran(app).metric}
+    figures = {m.label: m.value for m in checked(app.run()).metric}
     assert (figures["Cells"], figures["Agreement"]) == ("2", "50.0 %")
     assert "Reviewed now: 1 lymphocytes" in texts(app) or "1 neutrophils" in texts(app)
 
 
 def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, monkeypatch):
-    app = opened(view_all="Agreement")
+    app = open_app(PAGE, view_all="Agreement")
     assert not any(b.key == "review_profile_try" for b in app.button)
     images = [read_image(data, name) for name, data in made_slides()[2:3]]
     cells = [white(x=20 + 40 * i, type_=t) for i, t in enumerate(["neutrophil", "monocyte"] * 5)]
@@ -409,7 +385,7 @@ def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, mon
     monkeypatch.setattr(
         "core.learning.adapt.leave_one_out", lambda site, _penalty: np.eye(8)[site.types] * 9
     )
-    ran(app)
+    checked(app.run())
     app.text_input(key="review_profile_name").set_value("../escape")
     press(app, "review_profile_try")
     assert "letters, digits" in app.error[0].value

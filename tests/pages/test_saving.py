@@ -16,10 +16,11 @@ from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.imaging.examples import made_slides
 from core.imaging.read import read_image
-from core.settings import PROJECT_ROOT, get_settings
+from core.settings import get_settings
 from pages import desk as desk_module
+from tests.pages.app import button, checked, go_to, open_app, upload
 
-WBC, STAGE = "pages/wbc_count.py", "pages/all_stage.py"
+WBC, STAGE = "wbc_count", "all_stage"
 
 
 @pytest.fixture
@@ -34,18 +35,9 @@ def all_field(pack):
 
 
 def opened(page: str, *files: tuple[str, bytes], patient: str = "P-1") -> AppTest:
-    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=120).run()
-    app.switch_page(page).run()
+    app = open_app(page)
     app.text_input(key=f"{name_of(page)}_patient").set_value(patient).run()
     return upload(app, *files)
-
-
-def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
-    for name, data in files:
-        app.file_uploader[0].upload(name, data)
-    app.run()
-    assert not app.exception
-    return app
 
 
 def name_of(page: str) -> str:
@@ -55,11 +47,6 @@ def name_of(page: str) -> str:
 def with_form(app: AppTest, name: str = "wbc") -> AppTest:
     app.session_state[f"{name}_save"] = True
     return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    return app
 
 
 def save(app: AppTest, name: str = "wbc") -> AppTest:
@@ -174,7 +161,7 @@ def test_a_graded_field_is_saved_with_its_class_and_its_cells(all_field):
 
 def test_a_field_that_both_pages_know_is_saved_with_both_answers(all_field):
     app = opened(STAGE, all_field)
-    app.switch_page(WBC).run()
+    go_to(app, WBC)
     app.text_input(key="wbc_patient").set_value("P-1").run()
     save(with_form(upload(app, all_field)))
     (case,) = stored("P-1")
@@ -185,7 +172,7 @@ def test_a_field_that_both_pages_know_is_saved_with_both_answers(all_field):
 def test_a_stored_field_that_is_graded_later_gets_its_class(all_field):
     app = save(with_form(opened(WBC, all_field)))
     (before,) = stored("P-1")
-    app.switch_page(STAGE).run()
+    go_to(app, STAGE)
     app.text_input(key="stage_patient").set_value("P-1").run()
     app = with_form(upload(app, all_field), "stage")
     offered = next(box for box in app.selectbox if box.label == "Sample")
@@ -202,7 +189,7 @@ def test_what_was_analysed_against_the_gate_stays_marked(slides):
     with Image.open(io.BytesIO(slides[0][1])) as picture:
         picture.convert("L").save(stream, "PNG")
     app = opened(WBC, ("grey.png", stream.getvalue()))
-    next(b for b in app.button if b.label == "Analyse anyway").click().run()
+    button(app, "Analyse anyway").click().run()
     save(with_form(app))
     (case,) = stored("P-1")
     assert "no stain colours" in str(case.analyses[0].overruled)

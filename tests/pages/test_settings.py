@@ -10,22 +10,8 @@ from core.cases.people import people, person_of
 from core.cases.range_tables import ranges_table, save_ranges
 from core.cases.records import PatientDetails
 from core.ranges import read_table
-from core.settings import PROJECT_ROOT, Settings, get_settings
-
-
-def opened() -> AppTest:
-    app = AppTest.from_file(str(PROJECT_ROOT / "streamlit_app.py"), default_timeout=60).run()
-    app.switch_page("pages/settings.py")
-    return checked(app.run())
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception
-    return app
-
-
-def button(app: AppTest, label: str):
-    return next(b for b in app.button if b.label == label)
+from core.settings import Settings, get_settings
+from tests.pages.app import button, checked, open_app
 
 
 def tables(app: AppTest) -> dict[str, object]:
@@ -40,13 +26,13 @@ def give_role(app: AppTest, name: str, role: str) -> AppTest:
 
 
 def test_an_admin_adds_people_but_cannot_be_the_last_to_leave():
-    app = give_role(opened(), "ana@lab", "reviewer")
+    app = give_role(open_app("settings"), "ana@lab", "reviewer")
     assert [(p.name, p.role) for p in people(get_database())] == [
         ("ana@lab", "reviewer"),
         ("local", "admin"),
     ]
     assert any("is reviewer now" in s.value for s in app.success)
-    app = give_role(opened(), "local", "viewer")
+    app = give_role(open_app("settings"), "local", "viewer")
     assert any("only admin" in e.value for e in app.error)
     assert person_of(get_database()).role == "admin"
 
@@ -57,7 +43,7 @@ def test_others_see_nothing_but_a_sentence(role):
     person_of(database)
     with database.writing() as session:
         session.execute(text("UPDATE people SET role = :role"), {"role": role})
-    app = opened()
+    app = open_app("settings")
     assert any("needs the role admin" in e.value for e in app.error)
     assert not app.dataframe
     assert not app.button
@@ -65,7 +51,7 @@ def test_others_see_nothing_but_a_sentence(role):
 
 def test_ranges_and_settings_are_shown_without_secrets(monkeypatch):
     secret = "postgresql://user:hidden@nowhere/cases"  # noqa: S105 - made up
-    app = opened()
+    app = open_app("settings")
     shown = tables(app)
     assert len(shown["laboratory"]) == len(read_table(get_settings().ranges))
     assert any("In force: **Adults**" in m.value for m in app.markdown)
@@ -84,7 +70,7 @@ def test_one_click_goes_back_to_the_shipped_ranges():
     lines = read_table(get_settings().ranges)
     ours = [line.model_copy(update={"laboratory": "Ours"}) for line in lines[:3]]
     save_ranges(database, person_of(database), 0, ours)
-    app = opened()
+    app = open_app("settings")
     assert any("**Ours**, from table 1, edited here" in m.value for m in app.markdown)
     checked(app.button(key="ranges_restore").click().run())
     assert any("**Adults**, from the file" in m.value for m in app.markdown)
@@ -94,7 +80,7 @@ def test_one_click_goes_back_to_the_shipped_ranges():
 def test_a_wrong_table_of_ranges_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("LEUKOSCOPE_RANGES", str(tmp_path / "none.csv"))
     get_settings.cache_clear()
-    app = opened()
+    app = open_app("settings")
     assert any("is missing" in e.value for e in app.error)
     assert any(s.value == "Audit trail" for s in app.subheader)
 
@@ -104,7 +90,7 @@ def test_the_trail_is_shown_and_a_changed_entry_is_found():
     person = person_of(database)
     for number in range(60):
         create_patient(database, person, PatientDetails(f"P-{number}"))
-    app = opened()
+    app = open_app("settings")
     assert list(tables(app)["No."]["No."])[:2] == [61, 60]
     app.get("pagination")[0].set_value(2).run()
     assert list(tables(app)["No."]["No."])[-1] == 1

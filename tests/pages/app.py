@@ -1,0 +1,40 @@
+"""The app as a test opens it: at a page, with what its address says."""
+
+from streamlit.testing.v1 import AppTest
+
+from core.settings import PROJECT_ROOT
+
+SECONDS = 120
+
+
+def open_app(page: str | None = None, /, **address: object) -> AppTest:
+    """Open the app, at a page of `pages/` when one is named."""
+    script = str(PROJECT_ROOT / "streamlit_app.py")
+    app = AppTest.from_file(script, default_timeout=SECONDS).run()
+    return checked(app) if page is None else go_to(app, page, **address)
+
+
+def go_to(app: AppTest, page: str, /, **address: object) -> AppTest:
+    """Change to a page as the menu does."""
+    app.switch_page(f"pages/{page}.py")
+    for name, value in address.items():
+        app.query_params[name] = str(value)
+    return checked(app.run())
+
+
+def checked(app: AppTest) -> AppTest:
+    """Give the app back once it ran without an exception."""
+    assert not app.exception
+    return app
+
+
+def button(app: AppTest, label: str):
+    """Return the first button with a label."""
+    return next(b for b in app.button if b.label == label)
+
+
+def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    """Drop named files on the first uploader of the page."""
+    for name, data in files:
+        app.file_uploader[0].upload(name, data)
+    return checked(app.run())
