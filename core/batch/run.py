@@ -64,7 +64,8 @@ def analyze_files(batch: Batch, work: Work[Answer], models: Mapping[str, str]) -
                     write_result(journal, models, out)
                 except OSError as error:
                     raise BatchError(
-                        f"{out} cannot be written ({error.strerror or error}). Make room, then --resume."
+                        f"{out} cannot be written ({error.strerror or error}). Make room, then go "
+                        "on with --resume."
                     ) from error
             journal.remove()
             return journal.finished - journal.failed, journal.failed
