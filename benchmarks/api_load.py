@@ -51,6 +51,8 @@ class Question:
 class Tally:
     """What became of the requests."""
 
+    elapsed: float = 0.0
+    """Seconds until the last answer, of all clients together."""
     outcomes: Counter[str] = field(default_factory=Counter)
     """`right`, `wrong`, `busy`, or which other error."""
     seconds: list[float] = field(default_factory=list)
@@ -58,9 +60,12 @@ class Tally:
 
 
 def pictures() -> list[tuple[str, bytes]]:
-    """Return fields of four sizes, a cell and a damaged file."""
+    """Return fields of five sizes, a cell and a damaged file; the ALL model grades the crowded."""
     (name, slide), *_ = slides = made_slides()[:2]
     fields = {
+        "crowded.jpg": make_field(
+            2, 400, 300, white_cells=["lymphocyte"] * 60, red_cell_pixels=28
+        ).pixels,
         "large.jpg": make_field(1, 1600, 1200, white_cells=6, red_cell_pixels=60).pixels,
         "wide.jpg": make_field(2, 1000, 500, white_cells=3, red_cell_pixels=50).pixels,
         "square.jpg": make_field(3, 320, 320, white_cells=1, red_cell_pixels=60).pixels,
@@ -120,6 +125,7 @@ def load(server: Server, clients: int, seconds: int) -> tuple[Tally, list[float]
     questions = asked_alone(server)
     stop = Event()
     memory = []
+    started = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
         running = [pool.submit(client, questions, seed, stop) for seed in range(clients)]
         try:
@@ -128,7 +134,7 @@ def load(server: Server, clients: int, seconds: int) -> tuple[Tally, list[float]
                 memory.append(resident_megabytes(server.process))
         finally:
             stop.set()
-    total = Tally()
+    total = Tally(elapsed=time.perf_counter() - started)
     for tally in (future.result() for future in running):
         total.outcomes += tally.outcomes
         total.seconds += tally.seconds
@@ -143,7 +149,7 @@ def summary(tally: Tally, memory: Sequence[float], warm_up: int) -> dict[str, An
     half, most = np.percentile(tally.seconds, [50, 95])
     return {
         "requests": tally.outcomes.total(),
-        "answered_per_second": (right + wrong) / len(memory),
+        "answered_per_second": (right + wrong) / tally.elapsed,
         "latency_p50_s": float(half),
         "latency_p95_s": float(most),
         "busy_percent": 100 * busy / tally.outcomes.total(),

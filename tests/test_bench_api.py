@@ -123,14 +123,14 @@ def test_a_refusal_that_was_expected_is_right():
 
 
 def figures(outcomes, memory):
-    tally = LOAD["Tally"](Counter(outcomes), [1.0] * 99)
+    tally = LOAD["Tally"](50.0, Counter(outcomes), [1.0] * 99)
     return LOAD["summary"](tally, memory, warm_up=30)
 
 
 def test_the_summary_counts_what_was_answered():
     found = figures({"right": 90, "wrong": 10, "busy": 50, "status 500": 50}, [400.0] * 100)
     assert found["requests"] == 200
-    assert found["answered_per_second"] == pytest.approx(1.0)
+    assert found["answered_per_second"] == pytest.approx(2.0)
     assert found["busy_percent"] == pytest.approx(25.0)
     assert found["wrong_answers"] == 10
     assert found["other_errors"] == {"status 500": 50}
