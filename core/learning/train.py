@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, export into `models/<name>` and return the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # The command line has set up logging, for warnings alone.
+    logging.getLogger("core.learning").setLevel(logging.INFO)
     settings = get_settings()
     if args.architecture or args.without:
         return _compare(args, settings)
@@ -104,7 +106,7 @@ def _compare(args: argparse.Namespace, settings: Settings) -> int:
         row = fields.compare_parts(args.without, settings, folder, epochs=epochs)
     else:
         raise DataError(f"There is no small protocol of this kind for the model {args.model}.")
-    _LOG.info("%s", json.dumps(row, indent=1))
+    sys.stdout.write(json.dumps(row, indent=1) + "\n")
     return 0
 
 

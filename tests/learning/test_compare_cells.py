@@ -121,15 +121,16 @@ def test_what_cannot_be_compared_is_said(arguments, capsys):
 
 
 @pytest.mark.parametrize("folder", [None, "elsewhere"])
-def test_the_command_trains_into_its_folder(monkeypatch, tmp_path, folder):
+def test_the_command_trains_into_its_folder(monkeypatch, tmp_path, capsys, folder):
     from core.learning import compare_cells
 
     calls = []
     monkeypatch.setattr(
-        compare_cells, "compare_architecture", lambda *given: calls.append(given) or {}
+        compare_cells, "compare_architecture", lambda *given: calls.append(given) or {"n": 1}
     )
     chosen = ["--run", str(tmp_path / folder)] if folder else []
     assert main(["train", "wbc", "--architecture", "vgg19", "--epochs", "0.5", *chosen]) == 0
+    assert json.loads(capsys.readouterr().out) == {"n": 1}
     ((name, _, run, protocol),) = calls
     assert name == "vgg19"
     assert run == (tmp_path / folder if folder else get_settings().runs / "compared" / "wbc")
