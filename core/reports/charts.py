@@ -91,6 +91,7 @@ def differential_figure(
             },
             mode="markers",
             marker={"color": cell_type.colour, "size": 11},
+            cliponaxis=False,
             name=cell_type.name,
             showlegend=False,
             hovertemplate=f"{cell_type.plural}: {limits}<extra></extra>",

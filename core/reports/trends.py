@@ -150,6 +150,7 @@ def trend_figure(shown: Series) -> go.Figure:
         mode="lines+markers",
         line={"color": shown.colour, "width": 1.5},
         marker={"color": shown.colour, "size": 9},
+        cliponaxis=False,
         error_y={
             "type": "data",
             "symmetric": False,
