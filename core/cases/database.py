@@ -24,6 +24,8 @@ from core.settings import Settings, get_settings
 
 SECONDS_TO_WAIT = 30
 """How long a writer waits for its turn."""
+SECONDS_TO_CONNECT = 5
+"""How long a server may take to answer: pages without cases wait for it too, for their ranges."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITERS_LOCK = 0x1E0C05C09E  # PostgreSQL wants a number that no other program uses here
 
@@ -126,7 +128,12 @@ def _sqlite(path: Path) -> Engine:
 
 def _postgresql(address: str) -> Engine:
     url = make_url(address).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, isolation_level="REPEATABLE READ", pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        isolation_level="REPEATABLE READ",
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": SECONDS_TO_CONNECT},
+    )
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
