@@ -5,6 +5,7 @@ import json
 import streamlit as st
 
 from core.differential import differential
+from core.reports.annotated import annotated_zip
 from core.reports.answers import analyze_answer
 from core.reports.charts import patients_figure
 from core.reports.tables import (
@@ -17,11 +18,10 @@ from core.reports.tables import (
 from core.results import FieldAnalysis
 from pages import shared
 from pages.desk import Desk, Picture
-from pages.desk_controls import (
-    patient_editor,
-)
+from pages.desk_controls import patient_editor
 
 NAME = "wbc"
+_MEDIA_TYPES = {"csv": "text/csv", "json": "application/json", "zip": "application/zip"}
 
 
 def show_files(desk: Desk) -> None:
@@ -91,6 +91,11 @@ def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
             "leukoscope.json",
             lambda: json.dumps(analyze_answer(analyses, desk.failed, models=versions), indent=1),
         ),
+        (
+            "Annotated pictures, ZIP",
+            "leukoscope_pictures.zip",
+            lambda: annotated_zip((p.raw, p.result) for p in pictures if p.raw is not None),
+        ),
     )
     st.subheader("Download")
     with st.container(horizontal=True):
@@ -99,7 +104,7 @@ def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
                 label,
                 data,
                 file,
-                "application/json" if file.endswith("json") else "text/csv",
+                _MEDIA_TYPES[file.rpartition(".")[2]],
                 icon=":material/download:",
                 on_click="ignore",
                 key=f"{NAME}_{file}",
