@@ -1,7 +1,9 @@
 """Work for the models: off the event loop, a few at a time, and no endless queue."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -21,6 +23,9 @@ class Workers:
         """Let `threads` calls run at a time for up to `threads + queue` requests."""
         self._places = threads + queue
         self._limiter = CapacityLimiter(threads)
+        # Always the same threads: in each that decodes pictures the C library keeps memory for the
+        # largest one, and anyio would take any of its forty.
+        self._threads = ThreadPoolExecutor(threads, "models")
         self.requests = 0
         """How many have a place now."""
 
@@ -41,5 +46,10 @@ class Workers:
             self.requests -= 1
 
     async def run(self, call: Callable[[], T]) -> T:
-        """Run a call in a thread when its turn comes."""
-        return await to_thread.run_sync(call, limiter=self._limiter)
+        """Run a call in a thread when its turn comes; it is not abandoned when a client leaves."""
+        context = copy_context()
+
+        def wait() -> T:
+            return self._threads.submit(context.run, call).result()
+
+        return await to_thread.run_sync(wait, limiter=self._limiter)
