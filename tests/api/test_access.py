@@ -78,7 +78,7 @@ def test_a_full_queue_answers_busy(open_client, slides):
         for path in ("/predict", "/analyze", "/analyze?stream=true"):
             answer = client.post(path, files={"file": slides[0]})
             assert answer.status_code == 503
-            assert answer.headers["retry-after"] == "5"
+            assert answer.headers["retry-after"] == "3"
             assert answer.json()["type"].endswith(":busy")
         assert client.get("/health").status_code == 200
     for path in ("/predict", "/analyze?stream=true", "/stage"):  # each gives its place back
