@@ -22,7 +22,9 @@ from core.results import Box, Cell, CropResult, FieldAnalysis, FieldImage, Pixel
 from core.settings import Settings, get_settings
 
 _CROP_DETECTION_SCORE = 0.15
-_SECOND_CELL_SCORE = 0.5
+_FIELD_DETECTION_SCORE = 0.01
+"""A labelled field shows a white cell: its likeliest one is taken, however weak."""
+_SURE_CELL_SCORE = 0.5
 _RED_CELLS_FOR_CROPS = 2
 """Whole red cells that give the scale for the classifier: it bears a rough one."""
 
@@ -57,12 +59,12 @@ def subject_of_crop(pixels: Pixels, detector: Detector) -> Subject:
 def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False) -> Subject | None:
     """Return the white cell that a field with one label is about: the largest.
 
-    Such a field shows a white cell: when none is sure, the likeliest weak one is taken. None when
-    there is none at all, or with `alone` when there are several.
+    When none is sure, the likeliest weak one is taken. None when there is none at all, or with
+    `alone` when none is sure or several are.
     """
-    detections = detector.detect(pixels, lowest=_CROP_DETECTION_SCORE)
+    detections = detector.detect(pixels, lowest=_FIELD_DETECTION_SCORE)
     found = [d for d in detections if d.kind == "wbc"]
-    if not found or (alone and sum(d.score > _SECOND_CELL_SCORE for d in found) > 1):
+    if not found or (alone and sum(d.score > _SURE_CELL_SCORE for d in found) != 1):
         return None
     sure = [d for d in found if d.score >= detector.thresholds["wbc"]]
     if sure:

@@ -24,10 +24,9 @@ _LEAST_SCORE = 0.001
 _SUPPRESSION_IOU = 0.5
 _CROSS_KIND_IOU = 0.65
 _VOTING_IOU = 0.7
+_WHITE = CELL_KINDS.index("wbc")
+_LIKELY = 0.5
 _FURTHER_LOOKS = 3
-_CONFIRMING_LOOKS = ((0.8, True), (1.25, False))
-"""Once the scale is found: two more looks, as shares of that scale, the first one mirrored.
-White cells come out better a little smaller, platelets a little larger."""
 _RULER_CANDIDATES = 12
 """Boxes before suppression; a red cell has several."""
 
@@ -53,11 +52,11 @@ class Detector:
     ) -> tuple[Detection, ...]:
         """Return the cells of an H x W x 3 RGB picture: by kind, then from top to bottom.
 
-        `lowest` replaces the card's thresholds (for evaluation); without `confirmed` the two
-        confirming looks are left out, which is enough to find one large cell. The picture is
-        looked at with its longest side at `FIRST_SIDE`; when its red cells turn out too small or
-        too large for the network, again at the scale that brings them to `WANTED_RED_CELL`
-        pixels. What three looks around that scale see is put together.
+        `lowest` replaces the card's thresholds (for evaluation). The picture is looked at with
+        its longest side at `FIRST_SIDE`; when its red cells turn out too small or too large for
+        the network, again at the scale that brings them to `WANTED_RED_CELL` pixels. What it sees
+        there is put together with what it sees in the mirrored picture; without `confirmed` this
+        last look is left out, which is enough to find one large cell.
         """
         longest = max(pixels.shape[:2])
         factor = FIRST_SIDE / longest
@@ -68,17 +67,12 @@ class Detector:
                 break
             factor = better
             boxes, scores = self._look(pixels, factor)
-        looks = [(boxes, scores)]
-        looks += [
-            self._look(pixels, factor * share, mirrored=mirrored)
-            for share, mirrored in (_CONFIRMING_LOOKS if confirmed else ())
-        ]
-        return self._select(
-            np.concatenate([b for b, _ in looks]),
-            np.concatenate([s for _, s in looks]),
-            pixels.shape[:2],
-            lowest,
-        )
+        if confirmed:
+            # The same size again: another one would cost the engine a new plan.
+            more_boxes, more_scores = self._look(pixels, factor, mirrored=True)
+            boxes = np.concatenate([boxes, more_boxes])
+            scores = np.concatenate([scores, more_scores])
+        return self._select(boxes, scores, pixels.shape[:2], lowest)
 
     def _better_factor(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], factor: float, longest: int
@@ -137,7 +131,8 @@ class Detector:
                 (score, index, box)
                 for score, box in _suppress(corners[chosen], scores[chosen, index])
             ]
-        found.sort(key=lambda item: -item[0])
+        # Between two kinds the surer one stays, but no white cell that is likely goes for another.
+        found.sort(key=lambda item: (item[1] != _WHITE or item[0] < _LIKELY, -item[0]))
         kept: list[tuple[float, int, NDArray[np.float32]]] = []
         for item in found:
             others = [k for k in kept if k[1] != item[1]]

@@ -18,8 +18,9 @@ from core.inference.engine import LiteRTEngine
 from core.learning.architectures import detector_network, load_imagenet
 from core.learning.comparisons import write_row
 from core.learning.datasets import open_set
-from core.learning.detection_data import Labelled, TrainingFields, real_fields, whole_fields
+from core.learning.detection_data import Labelled, real_fields
 from core.learning.detection_loss import DetectionLoss
+from core.learning.detection_views import TrainingFields, whole_fields
 from core.learning.evaluate_detector import corrected, measure
 from core.learning.export import detector_for_export, write_litert
 from core.learning.fitting import Phase, Plan, fit, seconds_of

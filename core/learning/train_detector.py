@@ -1,6 +1,7 @@
 """Training of the detector: white cells, red cells and platelets in fields."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,9 @@ from core.inference.detector import Detector, iou
 from core.inference.engine import LiteRTEngine
 from core.learning.architectures import detector_network, load_imagenet
 from core.learning.datasets import open_set
-from core.learning.detection_data import (
-    Labelled,
-    TrainingFields,
-    made_fields,
-    real_fields,
-    whole_fields,
-)
+from core.learning.detection_data import Labelled, made_fields, real_fields
 from core.learning.detection_loss import DetectionLoss
+from core.learning.detection_views import TrainingFields, whole_fields
 from core.learning.export import detector_for_export, save_weights, write_card, write_litert
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
@@ -107,7 +103,7 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
         "preprocessing": (
             "RGB 0..255 as float32, scaled so that the longest side has 384 pixels, again so "
             "that red cells have about 52 when they come out smaller than 30; sides padded "
-            "with black to multiples of 32"
+            "with black to multiples of 32; the mirrored picture too"
         ),
         "training_data": [
             "TXL-PBC train and two thirds of val (MIT)",
@@ -141,7 +137,8 @@ def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str,
         )
         hits = np.cumsum([hit for _, hit in scored])
         f1 = 2 * hits / (np.arange(1, len(scored) + 1) + truths)
-        thresholds[kind] = round(float(scored[int(f1.argmax())][0]), 3)
+        # Rounded down: the cell with the last score that belongs in stays in.
+        thresholds[kind] = math.floor(1000 * scored[int(f1.argmax())][0]) / 1000
     return thresholds
 
 

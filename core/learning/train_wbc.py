@@ -13,7 +13,11 @@ from core.inference.detector import Detector
 from core.inference.engine import LiteRTEngine
 from core.learning import augment
 from core.learning.architectures import load_imagenet, wbc_network
-from core.learning.calibrate import acceptance_threshold, fit_temperature, uncertainty_threshold
+from core.learning.calibrate import (
+    acceptance_threshold,
+    fit_temperature_away,
+    uncertainty_threshold,
+)
 from core.learning.cell_batches import TrainingCells, validation_cells
 from core.learning.cell_data import (
     DETAILS,
@@ -169,7 +173,9 @@ def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> Non
     logits = np.stack([answer["type"] for answer in answers])[is_cell]
     white = softmax(np.stack([answer["white"] for answer in answers]), 1.0)[is_cell, 1]
     truth = validation.types[is_cell]
-    temperature = fit_temperature(logits, truth)
+    temperature = fit_temperature_away(
+        lambda crop: mirrored_mean(engine, crop)["type"], crops[is_cell], truth
+    )
     threshold = uncertainty_threshold(softmax(logits, temperature), truth)
     pbc, kaggle = open_set("pbc", settings), open_set("kaggle", settings)
     write_card(

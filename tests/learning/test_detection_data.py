@@ -17,7 +17,8 @@ pytestmark = pytest.mark.training
     y=st.integers(20, 130),
 )
 def test_boxes_move_with_their_cells(seed, scale, x, y):
-    from core.learning.detection_data import Labelled, place
+    from core.learning.detection_data import Labelled
+    from core.learning.detection_views import place
 
     pixels = np.zeros((200, 260, 3), np.uint8)
     pixels[y : y + 40, x : x + 50] = (255, 255, 255)
@@ -57,8 +58,9 @@ def test_near_copies_are_found_and_other_fields_are_not(pack):
 
 
 def test_batches_hold_pictures_and_padded_boxes(pack):
-    from core.learning.detection_data import TrainingFields, made_fields
+    from core.learning.detection_data import made_fields
     from core.learning.detection_loss import MAX_BOXES
+    from core.learning.detection_views import TrainingFields
 
     groups = [(made_fields(3), 1.0)]
     batches = TrainingFields(groups, 256, batch=4, steps=2, seed=1, strong=0.5, mosaics=0.5)
