@@ -27,7 +27,7 @@ import requests
 from PIL import Image
 
 from core.bench import resident_megabytes
-from core.bench_api import Server, serving, upload
+from core.bench_api import SECONDS_TO_ANSWER, Server, serving, upload
 from core.imaging.examples import made_slides
 from core.imaging.made import make_cell, make_field
 from core.results import Pixels
@@ -86,7 +86,7 @@ def asked_alone(server: Server) -> list[Question]:
     """Return every task on every picture with the answer that it gets alone."""
     requested = [upload(f"{server.api}/{task}", *file) for task in TASKS for file in pictures()]
     with requests.Session() as session:
-        return [Question(one, session.send(one, timeout=60)) for one in requested]
+        return [Question(one, session.send(one, timeout=SECONDS_TO_ANSWER)) for one in requested]
 
 
 def outcome(answer: requests.Response, expected: requests.Response) -> str:
@@ -107,7 +107,7 @@ def client(questions: Sequence[Question], seed: int, stop: Event) -> Tally:
             question = order.choice(questions)
             started = time.perf_counter()
             try:
-                answer = session.send(question.request, timeout=60)
+                answer = session.send(question.request, timeout=SECONDS_TO_ANSWER)
             except requests.RequestException as error:
                 tally.outcomes[repr(error)] += 1
                 continue

@@ -28,8 +28,8 @@ from core.settings import PROJECT_ROOT, get_settings
 _CLIENTS = (1, 8, 64)
 _WARM_SECONDS = 4.0
 _SECONDS = 10.0
-_SECONDS_TO_START = 60
-_SECONDS_TO_ANSWER = 60
+_SECONDS_TO_START = 120
+SECONDS_TO_ANSWER = 120
 
 Slide = tuple[str, bytes]
 """File name and JPEG bytes."""
@@ -101,15 +101,15 @@ def serving() -> Iterator[Server]:
                 raise RuntimeError(f"The server does not start: {Path(log.name).read_text()}")
             yield server
         finally:
-            process.terminate()
-            process.wait(10)
+            process.kill()  # its store goes with it
+            process.wait()
 
 
 def _becomes_ready(server: Server, process: subprocess.Popen[bytes]) -> bool:
     end = time.monotonic() + _SECONDS_TO_START
     while process.poll() is None and time.monotonic() < end:
         with suppress(requests.ConnectionError):
-            return requests.get(f"{server.api}/health", timeout=_SECONDS_TO_ANSWER).ok
+            return requests.get(f"{server.api}/health", timeout=SECONDS_TO_ANSWER).ok
         time.sleep(0.2)
     return False
 
@@ -151,7 +151,7 @@ def answered(session: requests.Session, request: requests.PreparedRequest) -> re
     Raises requests.RequestException, also for answers that are errors.
     """
     while True:
-        answer = session.send(request, timeout=_SECONDS_TO_ANSWER)
+        answer = session.send(request, timeout=SECONDS_TO_ANSWER)
         if "Retry-After" not in answer.headers:
             answer.raise_for_status()
             return answer
