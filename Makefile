@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help run test lint format evaluate bench train examples clean
+.PHONY: help run test lint format evaluate bench train compare examples clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -15,7 +15,7 @@ $(VENV)/.run-ready: requirements.txt requirements-serve.txt constraints.txt | $(
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
-$(VENV)/.dev-ready: requirements-dev.txt $(VENV)/.run-ready
+$(VENV)/.dev-ready: requirements-dev.txt requirements-ray.txt $(VENV)/.run-ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
@@ -43,6 +43,11 @@ bench: $(VENV)/.run-ready ## Time the models and the whole way of a field
 
 train: $(VENV)/.run-ready ## Train all models (about two hours on two cores)
 	for model in detector wbc all_stage; do $(BIN)/python -m core train $$model || exit 1; done
+
+compare: $(VENV)/.run-ready ## Compare networks, laboratories and parts of the fields on small protocols
+	for name in convnet vgg19 resnet50 mobilenetv2 mobilenetv2_skcab; do $(BIN)/python -m core train wbc --architecture $$name || exit 1; done
+	for name in pbc kaggle cellavision; do $(BIN)/python -m core train wbc --without $$name || exit 1; done
+	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m core train detector --without $$name || exit 1; done
 
 examples: $(VENV)/.run-ready ## Draw the made example slides again
 	$(BIN)/python -m core.imaging.made assets/examples

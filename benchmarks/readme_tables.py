@@ -80,44 +80,85 @@ def accuracy_table() -> str:
 
 
 def _robustness() -> list[str]:
-    """Return what was measured beside the sets: shifts, adaptation, gate."""
-    wbc, gate = _metrics("wbc"), _metrics("detector")["gate"]
-    shifts, adaptation = wbc["shifts"], wbc["adaptation"]
+    """Return what was measured beside the sets: shifts, adaptation, unseen pictures, gate."""
+    wbc, stage, unseen = _metrics("wbc"), _metrics("all_stage"), _metrics("detector")["unseen"]
+    shifts, adaptation, gate = wbc["shifts"], wbc["adaptation"], stage["gate"]
+    nuclei, made, evidence = unseen["taleqani"], unseen["made"], stage["evidence"]
     worst = sorted(shifts["rows"], key=lambda row: -row["drop"])
     lost = "; ".join(f"{row['shift'].lower()} {100 * row['drop']:.1f}" for row in worst)
     others = ", ".join(
         f"{100 * own['refused']['value']:.0f} % of {own['n']} {kind.lower()}"
         for kind, own in gate["others"].items()
     )
-    return [
+    least = {
+        figure: min(row[figure]["value"] for row in made["rows"])
+        for figure in ("recall", "precision")
+    }
+    paragraphs = (
         (
             f"Synthetic shifts, {shifts['n']} PBC test cells, "
             f"{_percent(shifts['unchanged'])} unchanged; points of accuracy lost: {lost}."
         ),
-        "",
         (
             f"Site adaptation, {adaptation['cells_a_type']} CellaVision cells a type shown, the "
             f"others measured, {adaptation['draws']} draws: {_percent(adaptation['before'])} "
             f"before, {_percent(adaptation['after'])} after."
         ),
-        "",
+        (
+            "White cells found on pictures unlike the detector's training: "
+            f"{_percent(unseen['kaggle_test_simple']['found'])} of "
+            f"{unseen['kaggle_test_simple']['n']} Kaggle TEST_SIMPLE fields have one; of "
+            f"{nuclei['nuclei']:,} single nuclei in {nuclei['n']} Taleqani fields, told by their "
+            f"colour, {_percent(nuclei['recall'])} are boxed, and {_percent(nuclei['precision'])} "
+            f"of the boxes hold a nucleus; of {made['n']} made fields under the same shifts at "
+            f"least {100 * least['recall']:.1f} % are found and {100 * least['precision']:.1f} % "
+            "of the boxes are right."
+        ),
+        (
+            f"ALL evidence, {evidence['n']} Taleqani fields: {100 * evidence['evidence']:.0f} % of "
+            f"it lies in found white cells, which cover {100 * evidence['area']:.0f} % of the "
+            "picture."
+        ),
         (
             f"Input gate: {_percent(gate['smears']['refused'])} of {gate['smears']['n']} smears "
             f"refused; {others} refused; AUROC {gate['auroc']:.4f}."
         ),
-    ]
+    )
+    return "\n\n".join(paragraphs).split("\n")
+
+
+def _rates(by_workers: dict[str, float], ratio: float) -> str:
+    return f"{', '.join(f'{rate:.1f}' for rate in by_workers.values())} ({ratio:.2f} times)"
 
 
 def speed_table() -> str:
     """Return the table of times and sizes in Markdown."""
     bench = json.loads(BENCH.read_text())
     sizes = ", ".join(f"{k} {v:.1f} MB" for k, v in bench["model_file_megabytes"].items())
+    looks = ", ".join(f"{k} {v:.1f} ms" for k, v in bench["one_look_ms"].items())
+    api = ", ".join(f"{n}: {100 * v:.0f} %" for n, v in bench["api_per_core_by_clients"].items())
     rows = (
         ("Whole 640×480 field: find, count, type", f"{bench['field_640x480_ms']:.0f} ms"),
         ("One Keras `predict` on one crop", f"{bench['keras_predict_one_crop_ms']:.0f} ms"),
         ("Fields in the time of that call", f"{bench['fields_per_keras_predict']:.1f}"),
-        ("One cell typed", f"{bench['cell_ms']:.1f} ms"),
-        ("Cells in the time of that call", f"{bench['crops_per_keras_predict']:.1f}"),
+        ("One cell typed (three looks)", f"{bench['cell_ms']:.1f} ms"),
+        (
+            "Cells typed in the time of that call, on both cores",
+            f"{bench['cells_per_second_per_keras_predict']:.1f}",
+        ),
+        ("One look at a crop, by runtime", looks),
+        ("Looks in the time of that call", f"{bench['one_look_per_keras_predict']:.1f}"),
+        (
+            "Fields per second in one process, two",
+            _rates(bench["fields_per_second_by_processes"], bench["two_processes_per_one"]),
+        ),
+        (
+            "Fields per second on one Ray processor, two",
+            _rates(
+                bench["fields_per_second_by_ray_processors"], bench["two_ray_processors_per_one"]
+            ),
+        ),
+        ("Rate of the API as a share of the core's, by clients", api),
         ("First answer on the command line", f"{bench['first_answer_command_line_s']:.1f} s"),
         ('`python -c "import tensorflow"`', f"{bench['import_tensorflow_s']:.1f} s"),
         ("Memory of the server with all models", f"{bench['server_resident_megabytes']:.0f} MB"),

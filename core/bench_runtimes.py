@@ -80,9 +80,11 @@ def _onnxruntime(threads: int) -> Look:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    network = keras_reference("wbc")
+    network(np.zeros((1, *network.input_shape[1:]), np.float32))  # exported only once called
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "wbc.onnx")
-        keras_reference("wbc").export(str(path), format="onnx", verbose=False)
+        network.export(str(path), format="onnx", verbose=False)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 

@@ -60,16 +60,18 @@ class Detector:
         """
         longest = max(pixels.shape[:2])
         factor = FIRST_SIDE / longest
-        boxes, scores = self._look(pixels, factor)
+        scaled = _resized(pixels, factor)
+        boxes, scores = self._look(scaled, pixels.shape)
         for _ in range(_FURTHER_LOOKS):
             better = self._better_factor(boxes, scores, factor, longest)
             if better is None:
                 break
             factor = better
-            boxes, scores = self._look(pixels, factor)
+            scaled = _resized(pixels, factor)
+            boxes, scores = self._look(scaled, pixels.shape)
         if confirmed:
             # The same size again: another one would cost the engine a new plan.
-            more_boxes, more_scores = self._look(pixels, factor, mirrored=True)
+            more_boxes, more_scores = self._look(scaled, pixels.shape, mirrored=True)
             boxes = np.concatenate([boxes, more_boxes])
             scores = np.concatenate([scores, more_scores])
         return self._select(boxes, scores, pixels.shape[:2], lowest)
@@ -91,17 +93,12 @@ class Detector:
         return None if abs(wanted / factor - 1) < 0.05 else wanted
 
     def _look(
-        self, pixels: Pixels, factor: float, *, mirrored: bool = False
+        self, scaled: Pixels, shape: tuple[int, ...], *, mirrored: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return candidate boxes (n x 4 corners in picture pixels) and scores (n x kinds)."""
-        height, width = pixels.shape[:2]
-        new_w, new_h = max(round(width * factor), 8), max(round(height * factor), 8)
-        method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        scaled = cv2.resize(pixels, (new_w, new_h), interpolation=method)
-        frame = np.zeros(
-            (1, _round_up(new_h), _round_up(new_w), 3),
-            np.float32,
-        )
+        """Return candidate boxes (n x 4 corners in a picture of `shape`) and scores (n x kinds)."""
+        height, width = shape[:2]
+        new_h, new_w = scaled.shape[:2]
+        frame = np.zeros((1, _round_up(new_h), _round_up(new_w), 3), np.float32)
         frame[0, :new_h, :new_w] = scaled[:, ::-1] if mirrored else scaled
         outputs = self._engine.run(frame)
         kinds, sides = outputs["kinds"][0], outputs["sides"][0]
@@ -150,6 +147,13 @@ class Detector:
         return tuple(sorted(detections, key=lambda d: (CELL_KINDS.index(d.kind), d.box.y, d.box.x)))
 
 
+def _resized(pixels: Pixels, factor: float) -> Pixels:
+    height, width = pixels.shape[:2]
+    size = max(round(width * factor), 8), max(round(height * factor), 8)
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, size, interpolation=method), np.uint8)
+
+
 def _round_up(side: int) -> int:
     return math.ceil(side / MULTIPLE) * MULTIPLE
 
@@ -160,11 +164,14 @@ def _sides(corners: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the intersection over union of one corner box with n others."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[2:], boxes[:, 2:])
-    inner = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    return np.asarray(inner / np.maximum(areas - inner, 1e-9))
+    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    inner = np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0)
+    both = _area(boxes) + _area(box[None])
+    return np.asarray(inner / np.maximum(both - inner, 1e-9))
+
+
+def _area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
 
 
 def _suppress(
