@@ -29,8 +29,8 @@ def show_people(database: Database, admin: Person) -> None:
         )
     st.caption(
         "A viewer reads and comments. A reviewer also saves, labels and signs. An admin also "
-        "deletes patients and gives roles. With single sign-on people are their e-mail addresses; "
-        "without it everybody is `local`."
+        "deletes patients, edits the reference ranges and gives roles. With single sign-on people "
+        "are their e-mail addresses; without it everybody is `local`."
     )
     with st.form("role", width=520):
         name = st.text_input("Name", key="role_name", help="Somebody new is added.")
