@@ -46,6 +46,8 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 from datetime import datetime
 
 READABLE_FORMATS = "JPEG, PNG, BMP, TIFF or WebP"
+FAILED_INSIDE = "The analysis failed inside the program. Report it, please."
+"""What is said of a picture when the fault is ours; the log holds the details."""
 
 
 class LeukoscopeError(Exception):

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from core.cases.records import Sex
 from core.errors import RangesError
-from core.settings import Settings, get_settings
+from core.settings import Settings
 from core.taxonomy import LEUKOCYTES
 
 Unit = Literal["%", "10^9/L", "ratio"]
@@ -105,15 +105,6 @@ class ReferenceRanges:
         general = {line.analyte: line for line in fitting if line.sex == "any"}
         own = {line.analyte: line for line in fitting if line.sex == sex}
         return general | own
-
-
-def load_ranges(settings: Settings | None = None) -> ReferenceRanges:
-    """Read the file and return the ranges of the laboratory that the settings name.
-
-    Raises RangesError, naming the line, when the table cannot be used.
-    """
-    settings = settings or get_settings()
-    return choose_laboratory(read_table(settings.ranges), settings)
 
 
 def choose_laboratory(

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from core.differential import differential_of_counts
 from core.flags import flags
-from core.ranges import load_ranges
 from core.taxonomy import REVIEW_TYPES
+from tests.shipped_ranges import file_ranges
 
-RANGES = load_ranges()
+RANGES = file_ranges()
 NORMAL = {"neutrophil": 110, "lymphocyte": 70, "monocyte": 12, "eosinophil": 6, "basophil": 2}
 
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import RangesError
-from core.ranges import ANALYTES, load_ranges, read_table
+from core.ranges import ANALYTES, read_table
 from core.settings import Settings
+from tests.shipped_ranges import file_ranges
 
 HEADER = "laboratory,analyte,unit,sex,age_from,age_to,low,high,source\n"
 ADULT = "A,neutrophil,%,any,18,,40,60,Book\n"
@@ -23,7 +24,7 @@ def table(tmp_path):
 
 
 def test_the_shipped_table_holds_the_published_ranges():
-    ranges = load_ranges()
+    ranges = file_ranges()
     absolute = {key: (r.low, r.high) for key, r in ranges.of("10^9/L", age=40).items()}
     assert absolute == {
         "white_cells": (4.0, 11.0),
@@ -39,13 +40,13 @@ def test_the_shipped_table_holds_the_published_ranges():
 
 
 def test_a_laboratory_can_have_lower_limits():
-    ranges = load_ranges(Settings(laboratory="Adults, Duffy-null"))
+    ranges = file_ranges(Settings(laboratory="Adults, Duffy-null"))
     assert ranges.of("10^9/L")["neutrophil"].low == 1.21
 
 
 def test_adult_ranges_do_not_judge_children():
-    assert load_ranges().of("%", age=17) == {}
-    assert load_ranges().of("%", age=18) == load_ranges().of("%")
+    assert file_ranges().of("%", age=17) == {}
+    assert file_ranges().of("%", age=18) == file_ranges().of("%")
 
 
 def test_age_bands_meet_without_overlap_and_sex_goes_first(table):
@@ -54,7 +55,7 @@ def test_age_bands_meet_without_overlap_and_sex_goes_first(table):
         "A,neutrophil,%,any,6,,40,60,Book\n"
         "A,neutrophil,%,female,12,50,45,70,Book\n"
     )
-    ranges = load_ranges(Settings(ranges=path))
+    ranges = file_ranges(Settings(ranges=path))
     low = {
         (sex, age): ranges.of("%", sex=sex, age=age)["neutrophil"].low
         for sex in (None, "female", "male")
@@ -68,7 +69,7 @@ def test_age_bands_meet_without_overlap_and_sex_goes_first(table):
 @given(st.floats(0, 120), st.sampled_from([None, "female", "male"]))
 def test_at_most_one_range_answers(age, sex):
     for unit in ("%", "10^9/L", "ratio"):
-        for analyte, found in load_ranges().of(unit, sex=sex, age=age).items():
+        for analyte, found in file_ranges().of(unit, sex=sex, age=age).items():
             assert analyte == found.analyte
             assert found.holds(age)
             assert found.sex in ("any", sex)
@@ -111,7 +112,7 @@ def test_a_table_saved_by_a_spreadsheet_is_read(table):
 
 def test_an_unknown_laboratory_is_named_with_those_there(table):
     with pytest.raises(RangesError, match=r"'B'.*Choose one of: A"):
-        load_ranges(Settings(ranges=table(ADULT), laboratory="B"))
+        file_ranges(Settings(ranges=table(ADULT), laboratory="B"))
 
 
 def test_every_shipped_line_names_its_source():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from core.api.uploads import Upload
-from core.errors import LeukoscopeError
+from core.errors import FAILED_INSIDE, LeukoscopeError
 from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer
 from core.inference.profile import SiteProfile
@@ -77,4 +77,4 @@ def answer_upload(
         return FailedFile(upload.name, str(error))
     except Exception:
         logger.exception("%s of a picture failed", task.name)
-        return FailedFile(upload.name, "The analysis failed inside the program. Report it, please.")
+        return FailedFile(upload.name, FAILED_INSIDE)

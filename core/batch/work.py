@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import cv2
 
 from core.batch.files import shown
-from core.errors import BatchError, LeukoscopeError
+from core.errors import FAILED_INSIDE, BatchError, LeukoscopeError
 from core.imaging.read import read_image_file
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.inference.card import MODEL_NAMES, load_card
@@ -61,7 +61,7 @@ class Work(Generic[AnswerT]):
             return FailedFile(name, f"This cannot be read ({error.strerror}). Check its rights.")
         except Exception:
             logger.exception("analysis of %s failed", name)
-            return FailedFile(name, "The analysis failed inside the program. Report it, please.")
+            return FailedFile(name, FAILED_INSIDE)
 
 
 def analyze_field(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> Answer:

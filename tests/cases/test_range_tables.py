@@ -11,8 +11,9 @@ from core.cases.range_tables import (
     save_ranges,
 )
 from core.errors import NotAllowedError, RangesError, StaleCaseError
-from core.ranges import ReferenceRange, load_ranges, read_table
+from core.ranges import ReferenceRange, read_table
 from tests.cases.made import ADMIN, REVIEWER
+from tests.shipped_ranges import file_ranges
 
 
 def line(low, high, laboratory="Ours"):
@@ -33,7 +34,7 @@ def test_the_file_counts_until_a_table_is_saved(database, settings):
     table = ranges_table(database, settings)
     assert (table.version, table.edited) == (0, False)
     assert list(table.lines) == read_table(settings.ranges)
-    assert ranges_in_force(database, settings).title == load_ranges(settings).title
+    assert ranges_in_force(database, settings).title == file_ranges(settings).title
 
 
 def test_a_saved_table_counts_for_every_process_and_is_audited(database, settings):
@@ -55,7 +56,7 @@ def test_the_file_can_count_again_and_nothing_is_forgotten(database, settings):
     restore_ranges(database, ADMIN, 1)
     table = ranges_table(database, settings)
     assert (table.version, table.edited) == (2, False)
-    assert ranges_in_force(database, settings).title == load_ranges(settings).title
+    assert ranges_in_force(database, settings).title == file_ranges(settings).title
     save_ranges(database, ADMIN, 2, [line(46, 70)], settings)
     assert ranges_in_force(database, settings).title == "Ours, table 3"
 

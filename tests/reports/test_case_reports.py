@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.differential import differential
-from core.ranges import load_ranges
 from core.reports.answers import analyze_answer
 from core.reports.case_answer import case_answer
 from core.reports.case_summary import case_cells_table, differential_frame, facts, summarise
@@ -27,8 +26,9 @@ from core.settings import Settings
 from core.taxonomy import LEUKOCYTES, RESEARCH_NOTICE, REVIEW_TYPES
 from tests.fake_models import write_models
 from tests.reports.cases import COUNTS, make_case, make_cells
+from tests.shipped_ranges import file_ranges
 
-RANGES = load_ranges()
+RANGES = file_ranges()
 
 
 @pytest.fixture(scope="module")

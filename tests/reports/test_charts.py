@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from core.differential import differential_of_counts
-from core.ranges import load_ranges
 from core.reports.charts import (
     differential_figure,
     patients_figure,
@@ -14,6 +13,7 @@ from core.reports.charts import (
 from core.reports.picture_charts import evidence_figure, field_figure
 from core.results import Box, Cell, FieldAnalysis, ImageProperties, StageResult
 from core.taxonomy import CELL_TYPES, STAGES
+from tests.shipped_ranges import file_ranges
 
 JPEG = b"\xff\xd8"
 
@@ -69,7 +69,7 @@ def test_field_draws_red_cells_only_when_asked(analysis):
 
 def test_differential_draws_exact_limits():
     counted = differential_of_counts({"neutrophil": 70, "lymphocyte": 30})
-    figure = differential_figure(counted, load_ranges().of("%"))
+    figure = differential_figure(counted, file_ranges().of("%"))
     (point,) = [t for t in figure.data if t.name == "Neutrophil"]
     assert point.x[0] == 70
     assert point.x[0] - point.error_x.arrayminus[0] == pytest.approx(60.0, abs=0.05)
@@ -78,7 +78,7 @@ def test_differential_draws_exact_limits():
 
 def test_a_type_without_a_range_is_drawn_without_a_band():
     counted = differential_of_counts({"neutrophil": 70, "suspected_blast": 30})
-    band, *points = differential_figure(counted, load_ranges().of("%")).data
+    band, *points = differential_figure(counted, file_ranges().of("%")).data
     assert "Suspected blasts" not in band.y
     assert (band.base[-1], band.x[-1]) == (40, 20)
     assert "Suspected blast" in {point.name for point in points}

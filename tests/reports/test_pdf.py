@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
-from core.ranges import load_ranges
 from core.reports.case_summary import summarise
 from core.reports.pdf import case_pdf
 from core.settings import Settings
 from core.taxonomy import RESEARCH_NOTICE, REVIEW_TYPES
 from tests.fake_models import write_models
 from tests.reports.cases import COUNTS, make_case, make_cells, read_pixels
+from tests.shipped_ranges import file_ranges
 
 POINTS = 72 / 25.4
 SIGNATURES_TOP, PAGE_HEIGHT, PAGE_WIDTH = 242 * POINTS, 297 * POINTS, 210 * POINTS
 
-RANGES = load_ranges()
+RANGES = file_ranges()
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from core.cases.records import Patient, Sample, SampleSummary
 from core.differential import differential_of_counts, share_difference
-from core.ranges import load_ranges
 from core.reports.trends import (
     comparison_table,
     count_sample,
@@ -17,6 +16,7 @@ from core.reports.trends import (
 )
 from core.settings import Settings
 from core.taxonomy import LEUKOCYTES
+from tests.shipped_ranges import file_ranges
 
 counts = st.dictionaries(
     st.sampled_from([*LEUKOCYTES, "erythroblast", "suspected_blast"]), st.integers(0, 200)
@@ -83,7 +83,7 @@ def test_every_point_and_limit_lies_on_the_axis(found, unit, white_cells):
         counted(cells, number=n, day=n, white_cell_count=white_cells)
         for n, cells in enumerate(found, 1)
     ]
-    for one in series(samples, unit, load_ranges(Settings(_env_file=None)).of(unit)):
+    for one in series(samples, unit, file_ranges(Settings(_env_file=None)).of(unit)):
         figure = trend_figure(one)
         (drawn,) = figure.data
         low, high = figure.layout.yaxis.range
@@ -98,7 +98,7 @@ def test_every_point_and_limit_lies_on_the_axis(found, unit, white_cells):
 
 
 def test_ranges_follow_the_age_at_the_sample_and_hold_for_blood_only():
-    ranges = load_ranges(Settings(_env_file=None))
+    ranges = file_ranges(Settings(_env_file=None))
     adult, child = (Patient(1, "P", birth_year=year) for year in (1970, 2020))
     assert "neutrophil" in ranges_of(adult, sample(), "10^9/L", ranges)
     assert not ranges_of(child, sample(), "10^9/L", ranges)
