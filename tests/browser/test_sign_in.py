@@ -66,6 +66,7 @@ def test_a_newcomer_waits_for_an_admin_and_then_works(browser, address):
         newcomer.reload()
         expect(newcomer.get_by_text("Add a patient")).to_be_visible()
         newcomer.get_by_role("button", name="Sign out").click()
+        newcomer.get_by_role("button", name="End session").click()  # on the provider's page
         open_page(newcomer, "Patients")
         expect(newcomer.get_by_role("button", name="Sign in")).to_be_visible()
         expect(newcomer.get_by_text("Add a patient")).to_have_count(0)

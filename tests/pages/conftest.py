@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import streamlit as st
 
@@ -14,6 +16,12 @@ def nothing_remembered(tmp_path, monkeypatch):
     forget()
     yield
     forget()
+
+
+@pytest.fixture(autouse=True)
+def main_module_put_back(monkeypatch):
+    """A page leaves its script as the main module, which processes of later tests would run."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
