@@ -124,16 +124,16 @@ def parts_table(rows: Rows) -> pd.DataFrame:
 
     A star marks the training that did not see the part.
     """
-    ordered = _in_order(rows, {NOTHING: "nothing", **PARTS})
+    titles = {NOTHING: "With all parts"} | {key: f"Without {part}" for key, part in PARTS.items()}
     return pd.DataFrame(
         {
             "Test fields": title,
             **{
-                f"Without {PARTS.get(without, without)}": (
+                titles[without]: (
                     f"{own['map50']:.3f}, {percent(own['wbc_recall'])}"
                     + (" *" if without == part else "")
                 )
-                for without, row in ordered.items()
+                for without, row in _in_order(rows, titles).items()
                 for own in (row["sets"][part],)
             },
         }

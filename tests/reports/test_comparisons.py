@@ -37,10 +37,10 @@ def test_what_was_not_trained_on_is_marked():
 
 def test_a_part_left_out_is_marked_on_its_own_fields():
     table = parts_table(parts()).set_index("Test fields")
-    assert list(table.columns) == ["Without nothing", "Without BCCD"]
+    assert list(table.columns) == ["With all parts", "Without BCCD"]
     assert table.loc["BCCD", "Without BCCD"].startswith("0.700, 97.5 %")
     assert table["Without BCCD"].str.endswith("*").tolist() == [True, False, False]
-    assert not table["Without nothing"].str.endswith("*").any()
+    assert not table["With all parts"].str.endswith("*").any()
 
 
 def test_two_runs_are_compared_on_the_sets_of_both():
