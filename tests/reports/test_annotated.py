@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from core.imaging.overlay import draw_overlay
+from core.imaging.preview import preview_jpeg
 from core.imaging.read import read_image
 from core.inference.analyzer import get_analyzer
 from core.reports.annotated import annotated_zip
@@ -22,5 +23,8 @@ def test_every_picture_comes_at_its_size_with_its_boxes(pack):
         drawn = np.asarray(Image.open(io.BytesIO(archive.read(names[0]))))
     assert [n.split("_")[0] for n in names] == ["001", "002"]
     assert not any("/" in name or ".." in name for name in names)
-    assert np.array_equal(drawn, draw_overlay(image.pixels, analysis))
-    assert not np.array_equal(drawn, image.pixels)
+    wanted = draw_overlay(image.pixels, analysis)
+    whole = preview_jpeg(wanted, max(wanted.shape[:2]), quality=95)
+    assert np.array_equal(drawn, np.asarray(Image.open(io.BytesIO(whole))))
+    assert drawn.shape == image.pixels.shape
+    assert not np.array_equal(wanted, image.pixels)
