@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from core.inference.profile import SiteProfile
@@ -164,15 +164,13 @@ def _stage(options: argparse.Namespace) -> int:
     return _status(len(results), len(failures))
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from streamlit.web import cli
-
+def _serve(options: argparse.Namespace) -> NoReturn:
+    """Become the server: what serves the pages is no part of core."""
     from core.settings import PROJECT_ROOT
 
-    app = str(PROJECT_ROOT / "asgi.py")
+    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "asgi.py")]
     address = ["--server.address", options.host, "--server.port", str(options.port)]
-    cli.main(["run", app, *address], standalone_mode=False)
-    return ANSWERED
+    os.execv(sys.executable, [*command, *address])  # noqa: S606 - our own interpreter
 
 
 def _check_out(out: Path | None) -> None:
