@@ -5,26 +5,32 @@ import numpy as np
 
 from core.results import Box, Pixels
 
-_BEYOND = (200, 200, 200)
-"""Grey in RGB where a picture for people has ended."""
+_GLASS_PERCENTILE = 90
+_SAMPLED = 64
+
+
+def glass_colour(pixels: Pixels) -> tuple[int, int, int]:
+    """Return the colour of the empty glass of an H x W x 3 picture: its brightest tenth starts."""
+    step = max(min(pixels.shape[:2]) // _SAMPLED, 1)
+    sample = pixels[::step, ::step].reshape(-1, 3)
+    red, green, blue = np.percentile(sample, _GLASS_PERCENTILE, axis=0).astype(int).tolist()
+    return red, green, blue
 
 
 def crop_cell(pixels: Pixels, box: Box, *, size: int = 128, margin: float = 0.15) -> Pixels:
     """Return a size x size x 3 picture of one cell, centred, with a margin around its box.
 
-    The margin is a share of the longer side. Beyond the picture's edge it is mirrored.
+    The margin is a share of the longer side. Beyond the picture's edge lies empty glass.
     Raises ValueError for a box wholly outside the picture.
     """
     return crop_square(pixels, box, max(box.width, box.height) * (1 + 2 * margin), size)
 
 
-def crop_square(
-    pixels: Pixels, box: Box, side: float, size: int, *, mirrored: bool = True
-) -> Pixels:
+def crop_square(pixels: Pixels, box: Box, side: float, size: int) -> Pixels:
     """Return a square of `side` picture pixels around a box's centre as size x size x 3.
 
-    Beyond the picture's edge it is mirrored, for networks, or grey, for people who would take
-    mirrored cells for real ones. Raises ValueError for a square wholly outside.
+    Beyond the picture's edge lies empty glass: a mirrored border would complete a cut cell with
+    lobes that it does not have. Raises ValueError for a square wholly outside.
     """
     height, width = pixels.shape[:2]
     cut = max(2, round(side))
@@ -33,14 +39,11 @@ def crop_square(
     right, bottom = min(x + cut, width), min(y + cut, height)
     if left >= right or top >= bottom:
         raise ValueError(f"{box} lies outside the {width} x {height} picture")
-    crop = cv2.copyMakeBorder(
-        pixels[top:bottom, left:right],
-        top - y,
-        y + cut - bottom,
-        left - x,
-        x + cut - right,
-        cv2.BORDER_REFLECT if mirrored else cv2.BORDER_CONSTANT,
-        value=_BEYOND,
-    )
+    crop = pixels[top:bottom, left:right]
+    if crop.shape[:2] != (cut, cut):
+        beyond = top - y, y + cut - bottom, left - x, x + cut - right
+        glass = glass_colour(pixels)
+        bordered = cv2.copyMakeBorder(crop, *beyond, cv2.BORDER_CONSTANT, value=glass)
+        crop = np.asarray(bordered, np.uint8)
     method = cv2.INTER_AREA if cut > size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(crop, (size, size), interpolation=method), dtype=np.uint8)

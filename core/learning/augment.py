@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from core.imaging.crop import glass_colour
 from core.results import Pixels
 
 _TO_DENSITY = (-np.log((np.arange(256, dtype=np.float32) + 1) / 256)).astype(np.float32)
@@ -134,6 +135,22 @@ def look(pixels: Pixels, rng: Generator, strength: Strength = STRONG) -> Pixels:
     if rng.random() < 0.35:
         pixels = noise(pixels, rng, strength.noise)
     return pixels
+
+
+def cut_off(pixels: Pixels, side: float, rng: Generator) -> Pixels:
+    """Cut the cell in the middle of a square crop as a picture's edge does.
+
+    `side` is the cell's share of the crop's side. What is left of the cell comes to the middle,
+    as its smaller box would bring it there, and beyond the edge lies glass.
+    """
+    size = pixels.shape[0]
+    left = rng.uniform(0.3, 0.85)
+    moved = round((1 - left) / 2 * side * size)
+    edge = round(size / 2 + left / 2 * side * size)
+    cut = np.full_like(pixels, glass_colour(pixels))
+    cut[:moved] = pixels[:moved][::-1]
+    cut[moved:edge] = pixels[: edge - moved]
+    return cut
 
 
 def random_zoom(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from core.inference.classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
 from core.learning import augment
 from core.learning.cell_data import CONTEXT, DETAILS, NO_TYPE, Cells, central_crops, joined
 from core.results import Pixels
@@ -16,6 +17,10 @@ from core.taxonomy import CELL_TYPES
 
 _UNSCALED_SHARE = 0.25
 """Views cut as if nothing told the scale."""
+_CELL_SHARE = ASSUMED_CELL_MICROMETRES / CROP_MICROMETRES
+"""A cell's longer side as a share of the crop that is cut without a scale."""
+_CUT_SHARE = 0.12
+"""Views of cells that an edge of the picture cuts."""
 
 
 def targets(cells: Cells, rows: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -81,7 +86,11 @@ class TrainingCells(keras.utils.PyDataset):
         scaled = 1 / CONTEXT
         share = float(self.cells.unscaled[row]) if rng.random() < _UNSCALED_SHARE else scaled
         extent = (min(share * 0.82, 0.95), min(share * 1.25, 1.0))
-        view = augment.random_zoom(self.cells.crops[row], self.size, rng, extent)
+        crop = self.cells.crops[row]
+        if self.cells.types[row] != NO_TYPE and rng.random() < _CUT_SHARE:
+            cell_share = float(self.cells.unscaled[row]) * _CELL_SHARE
+            crop = augment.cut_off(crop, cell_share, rng)
+        view = augment.random_zoom(crop, self.size, rng, extent)
         if rng.random() < self.restained:
             other = self.tones[int(rng.integers(len(self.tones)))]
             view = augment.restain(view, other, rng.uniform(0.4, 1.0))

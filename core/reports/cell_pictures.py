@@ -29,12 +29,12 @@ def _pixels_per_side(box: Box, micrometres_per_pixel: float | None, side: float)
 def cell_picture(
     pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
 ) -> Pixels:
-    """Return `SIDE_MICROMETRES` around a cell as size x size x 3, grey beyond the picture.
+    """Return `SIDE_MICROMETRES` around a cell as size x size x 3, glass beyond the picture.
 
     Raises ValueError for a box outside the picture.
     """
     side = _pixels_per_side(box, micrometres_per_pixel, SIDE_MICROMETRES)
-    return crop_square(pixels, box, side, size, mirrored=False)
+    return crop_square(pixels, box, side, size)
 
 
 def surroundings(

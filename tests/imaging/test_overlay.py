@@ -1,11 +1,9 @@
 """Drawings show what the analysis says and nothing else."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.imaging.crop import crop_cell
 from core.imaging.overlay import draw_overlay, evidence_overlay
 from core.results import Box, Cell, FieldAnalysis, ImageProperties
 from core.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR
@@ -75,28 +73,6 @@ def test_any_box_can_be_drawn_on_any_picture(shape, corner, side, status):
     drawn = draw_overlay(picture, analysis_of(white((*corner, side, side), status)))
     assert drawn.shape == picture.shape
     assert not np.array_equal(drawn, picture)  # the number at least stays inside
-
-
-def test_a_crop_is_centred_and_keeps_its_shape():
-    picture = np.full((300, 300, 3), 255, np.uint8)
-    picture[100:140, 60:80] = 0  # 20 wide, 40 high
-    crop = crop_cell(picture, Box(60, 100, 20, 40), size=104, margin=0.15)
-    assert crop.shape == (104, 104, 3)
-    rows, columns = np.nonzero(crop[..., 0] < 128)
-    assert rows.mean() == pytest.approx(51.5, abs=1.5)
-    assert columns.mean() == pytest.approx(51.5, abs=1.5)
-    assert np.ptp(rows) == pytest.approx(80, abs=4)
-    assert np.ptp(columns) == pytest.approx(40, abs=4)
-
-
-def test_a_crop_at_the_edge_shows_no_black():
-    crop = crop_cell(GREY, Box(-10, -10, 60, 60))
-    assert (crop == 200).all()
-
-
-def test_a_box_outside_has_no_crop():
-    with pytest.raises(ValueError, match="outside"):
-        crop_cell(GREY, Box(700, 10, 20, 20))
 
 
 def test_evidence_shows_only_where_it_is_and_with_the_given_strength():

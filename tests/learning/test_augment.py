@@ -68,3 +68,14 @@ def test_restaining_gives_the_tone_of_the_other_picture(field):
     assert np.abs(changed - other).max() < 3
     same = augment.restain(field, other, 0.0).astype(int)
     assert np.abs(same - field).mean() < 2
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cut_cell_loses_a_part_and_comes_back_to_the_middle(seed):
+    crop = np.full((200, 200, 3), 225, np.uint8)
+    crop[60:140, 60:140] = (120, 60, 160)  # a cell of .4 of the crop's side
+    cut = augment.cut_off(crop, 0.4, np.random.default_rng(seed))
+    rows, columns = np.nonzero(cut[..., 1] < 128)
+    assert 0.29 * 80 <= np.ptp(rows) + 1 <= 0.86 * 80
+    assert np.ptp(columns) + 1 == 80
+    assert rows.mean() == pytest.approx(99.5, abs=1)
