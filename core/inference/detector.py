@@ -14,8 +14,6 @@ from core.taxonomy import CELL_KINDS, CellKind
 
 STRIDE = 8
 MULTIPLE = 32
-FIRST_SIDE = 384
-"""Longest side in pixels of the first look at a picture."""
 RED_CELL_SIDE = (30.0, 110.0)
 """Red cells of this size in network pixels are found well; outside it a second look is taken."""
 WANTED_RED_CELL = 52.0
@@ -46,6 +44,8 @@ class Detector:
     def __init__(self, engine: Engine, card: ModelCard) -> None:
         self._engine = engine
         self.thresholds: dict[str, float] = {kind: card.thresholds[kind] for kind in CELL_KINDS}
+        self.first_side = card.input_width
+        """Longest side in pixels of the first look at a picture."""
 
     def detect(
         self, pixels: Pixels, *, lowest: float | None = None, confirmed: bool = True
@@ -53,13 +53,13 @@ class Detector:
         """Return the cells of an H x W x 3 RGB picture: by kind, then from top to bottom.
 
         `lowest` replaces the card's thresholds (for evaluation). The picture is looked at with
-        its longest side at `FIRST_SIDE`; when its red cells turn out too small or too large for
+        its longest side at `first_side`; when its red cells turn out too small or too large for
         the network, again at the scale that brings them to `WANTED_RED_CELL` pixels. What it sees
         there is put together with what it sees in the mirrored picture; without `confirmed` this
         last look is left out, which is enough to find one large cell.
         """
         longest = max(pixels.shape[:2])
-        factor = FIRST_SIDE / longest
+        factor = self.first_side / longest
         scaled = _resized(pixels, factor)
         boxes, scores = self._look(scaled, pixels.shape)
         for _ in range(_FURTHER_LOOKS):
@@ -84,7 +84,7 @@ class Detector:
         red = scores[:, CELL_KINDS.index("rbc")] > self.thresholds["rbc"]
         if red.sum() < _RULER_CANDIDATES:
             # Nothing to measure by: large scans show red cells only when looked at more closely.
-            is_wide = longest > 2 * FIRST_SIDE and not (scores > 0.5).any()
+            is_wide = longest > 2 * self.first_side and not (scores > 0.5).any()
             return min(highest, 2 * factor) if is_wide and factor < 0.99 * highest else None
         side = float(np.median(_sides(boxes[red]))) * factor
         if RED_CELL_SIDE[0] <= side <= RED_CELL_SIDE[1]:

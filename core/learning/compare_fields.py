@@ -32,6 +32,8 @@ PARTS = ("bccd", "txl_575", "txl_360")
 """BCCD in TXL-PBC's and its own labels; TXL's fields of 575 px; PBC pictures of 360 px."""
 NOTHING = "nothing"
 SIZE, STEPS, EPOCHS = 256, 60, 6
+LOOK = 384
+"""Longest side of a tested field for these networks."""
 THRESHOLD = 0.3
 """Score from which on a box counts: none is tuned."""
 _BATCH, _SEED, _PEAK_RATE = 16, 17, 8e-4
@@ -87,7 +89,7 @@ def _as_shipped(network: Any, field: Labelled, settings: Settings) -> Detector:
         write_litert(export, Path(folder), [example])
         engine = LiteRTEngine((Path(folder) / MODEL_FILE).read_bytes())
     card = load_card("detector", settings).model_copy(
-        update={"thresholds": dict.fromkeys(CELL_KINDS, THRESHOLD)}
+        update={"thresholds": dict.fromkeys(CELL_KINDS, THRESHOLD), "input_width": LOOK}
     )
     return Detector(engine, card)
 

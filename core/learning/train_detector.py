@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from core.inference.card import MODEL_FILE, load_card
-from core.inference.detector import Detector, iou
+from core.inference.detector import MULTIPLE, RED_CELL_SIDE, WANTED_RED_CELL, Detector, iou
 from core.inference.engine import LiteRTEngine
 from core.learning.architectures import detector_network, load_imagenet
 from core.learning.datasets import open_set
@@ -34,9 +34,11 @@ PHASES = (
     Phase("again", 8, 4e-4, "block_3_expand", 320),
     Phase("last", 14, 3e-4, "block_3_expand", 384),
     Phase("calm", 16, 3e-4, "block_3_expand", 384),
+    # Platelets and exact boxes gain most from more pixels.
+    Phase("close", 12, 3e-4, "block_3_expand", 480),
 )
-_STRONG_LOOKS = {"finish": 0.2, "last": 0.25, "calm": 0.12}
-_MOSAICS = {"finish": 0.05, "again": 0.1, "last": 0.05, "calm": 0.03}
+_STRONG_LOOKS = {"finish": 0.2, "last": 0.25, "calm": 0.12, "close": 0.12}
+_MOSAICS = {"finish": 0.05, "again": 0.1, "last": 0.05, "calm": 0.03, "close": 0.03}
 
 
 def train(
@@ -101,9 +103,10 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
         "input_width": size,
         "input_height": size,
         "preprocessing": (
-            "RGB 0..255 as float32, scaled so that the longest side has 384 pixels, again so "
-            "that red cells have about 52 when they come out smaller than 30; sides padded "
-            "with black to multiples of 32; the mirrored picture too"
+            f"RGB 0..255 as float32, scaled so that the longest side has {size} pixels, again "
+            f"so that red cells have about {WANTED_RED_CELL:.0f} when they come out smaller than "
+            f"{RED_CELL_SIDE[0]:.0f}; sides padded with black to multiples of {MULTIPLE}; the "
+            "mirrored picture too"
         ),
         "training_data": [
             "TXL-PBC train and two thirds of val (MIT)",
