@@ -86,7 +86,12 @@ def _published(maker: Any, inputs: Any) -> Any:
     centred = layers.Normalization(
         mean=(103.939, 116.779, 123.68), variance=(1.0, 1.0, 1.0), name="centre_pixels"
     )(blue_green_red)
-    return maker(include_top=False, weights=None, input_tensor=centred).output
+    network = maker(include_top=False, weights=None, input_tensor=centred)
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            # The published .99 remembers the untrained start through a short training.
+            layer.momentum = 0.9
+    return network.output
 
 
 def _multi_fusion(maps: dict[str, Any]) -> Any:
