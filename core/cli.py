@@ -23,6 +23,7 @@ ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
 # Commands whose module brings `add_arguments(parser)` and `run(arguments) -> int`.
 _MODULES = {
     "train": ("core.learning.train", "train a model"),
+    "quantize": ("core.learning.quantize", "ship a model's file in 8-bit integers"),
     "adapt": ("core.learning.adapt", "learn a site's look from its reviewed cells"),
     "evaluate": ("core.learning.evaluate", "measure a model on its test sets"),
     "bench": ("core.bench", "time the models and the whole way of a field"),
@@ -61,7 +62,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, run, text in (
-        ("analyze", _analyze, "find, count and type the cells of fields"),
+        ("analyze", _analyze, "find, count and type the cells of fields and whole slides"),
         ("classify", _classify, "type single cells; each file is one cell crop"),
         ("stage", _stage, "grade ALL fields, one by one and pooled"),
     ):
@@ -95,7 +96,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 def _add_file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="picture, or folder of pictures"
+        "paths", nargs="+", type=Path, metavar="PATH", help="picture, slide, or folder of them"
     )
     parser.add_argument(
         "--out",
@@ -120,7 +121,7 @@ def _positive(text: str) -> int:
 
 def _analyze(options: argparse.Namespace) -> int:
     from core.batch.run import Batch, analyze_files
-    from core.batch.work import Work, analyze_field, models_fingerprint
+    from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
     from core.errors import BatchError
     from core.inference.card import MODEL_NAMES, load_card
 
@@ -132,7 +133,7 @@ def _analyze(options: argparse.Namespace) -> int:
     if profile is not None:
         models["profile"] = profile.title
     batch = Batch(options.paths, options.out, options.jobs, options.engine, options.resume)
-    work = Work(analyze_field, models_fingerprint(), profile)
+    work = AnalysisWork(analyze_field, models_fingerprint(), profile)
     return _status(*analyze_files(batch, work, models))
 
 

@@ -5,6 +5,7 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── EmptyFileError
 │   ├── NotAnImageError
 │   ├── DamagedImageError
+│   ├── DamagedSlideError
 │   ├── UnsupportedFormatError
 │   ├── TooLargeError
 │   └── TooSmallError
@@ -78,6 +79,16 @@ class DamagedImageError(InputError):
     def __init__(self) -> None:
         super().__init__(
             "The picture is damaged or cut short. Copy it again from the camera or scanner."
+        )
+
+
+class DamagedSlideError(InputError):
+    """The header names a slide format but the slide, or a part of it, cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The slide is damaged, cut short, or lacks files that belong to it. "
+            "Copy it again from the scanner, with all its files."
         )
 
 

@@ -1,6 +1,6 @@
 """Runs the work of a batch on a Ray cluster (https://docs.ray.io).
 
-Only paths and answers travel: every machine sees the pictures under the same paths and has the
+Only paths and answers travel: every machine sees the files under the same paths and has the
 same version of the program. Each Ray worker loads the models once. Ray runs a task again when its
 worker or its machine is lost, and hands every answer out once.
 """
@@ -9,26 +9,25 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from functools import cache
-from pathlib import Path
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from core.batch.local import Item
-from core.batch.work import AnswerT, Work, lost, use_one_core
+from core.batch.work import AnswerT, Task, Work, lost, use_one_core
 from core.errors import BatchError, LeukoscopeError
 from core.results import FailedFile
 
 _TRIES_AGAIN = 3
-"""How often a file is given to another worker before it counts as failed."""
+"""How often a task is given to another worker before its file counts as failed."""
 _QUEUED = 2
-"""Files under way for each processor, so that none waits for the next."""
+"""Tasks under way for each processor, so that none waits for the next."""
 
 
 def on_cluster(
     work: Work[AnswerT], items: Iterable[Item], jobs: int | None = None
 ) -> Iterator[tuple[int, AnswerT | FailedFile]]:
-    """Answer `jobs` files at a time; without it all processors that the cluster has now.
+    """Do `jobs` tasks at a time; without it all processors that the cluster has now.
 
     Joins the cluster that `RAY_ADDRESS` names or that runs on this machine; else one is started
     here for the time of the batch. Raises BatchError, and what a `Work` raises.
@@ -55,22 +54,22 @@ def _answers(
 ) -> Iterator[tuple[int, AnswerT | FailedFile]]:
     shared = ray.put(work)
     running: dict[ray.ObjectRef, Item] = {}
+    most = jobs or _QUEUED * int(ray.cluster_resources().get("CPU", 1))
 
-    def start_next() -> None:
-        item = next(waiting, None)
-        if item is not None:
+    def start() -> None:
+        while len(running) < most and (item := next(waiting, None)):
             running[_ANSWER.remote(shared, item[1])] = item
 
-    for _ in range(jobs or _QUEUED * int(ray.cluster_resources().get("CPU", 1))):
-        start_next()
+    start()
     while running:
         (ready,), _ = ray.wait(list(running), num_returns=1)
-        place, path = running.pop(ready)
-        start_next()
-        yield place, _result(ready, path)
+        place, task = running.pop(ready)
+        start()  # before the answer is written down
+        yield place, _result(ready, task)
+        start()
 
 
-def _result(ready: ray.ObjectRef, path: Path) -> AnswerT | FailedFile:
+def _result(ready: ray.ObjectRef, task: Task) -> AnswerT | FailedFile:
     try:
         answer: AnswerT | FailedFile = ray.get(ready)
     except RayTaskError as error:
@@ -81,13 +80,13 @@ def _result(ready: ray.ObjectRef, path: Path) -> AnswerT | FailedFile:
             "machines, then go on with --resume."
         ) from error
     except RayError:
-        return lost(path)
+        return lost(task)
     return answer
 
 
-def _answer(work: Work[AnswerT], path: Path) -> AnswerT | FailedFile:
+def _answer(work: Work[AnswerT], task: Task) -> AnswerT | FailedFile:
     _prepare()
-    return work(path)
+    return work(task)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Finds the pictures of a batch, one after another, without holding the tree in memory."""
+"""Finds the files of a batch, one after another, without holding the tree in memory."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.imaging.read import SUFFIXES
+from core.imaging.slide import SLIDE_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_picture(entry: os.DirEntry[str]) -> bool:
-    if Path(entry.name).suffix.lower() not in SUFFIXES:
+    if Path(entry.name).suffix.lower() not in SUFFIXES | SLIDE_SUFFIXES:
         return False
     if entry.is_symlink():  # a broken one is named among the errors
         return not Path(entry.path).is_dir()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.batch.files import FileState, file_state
-from core.batch.local import Item
 from core.errors import BatchError
 from core.reports.answers import Answer
 from core.results import FailedFile
@@ -89,7 +88,7 @@ class Journal:
                 self._known[hash(state)] = offset
             offset += len(line)
 
-    def pending(self, paths: Iterable[Path]) -> Iterator[Item]:
+    def pending(self, paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
         """Give every file its place and yield those that are still to be answered."""
         for place, path in enumerate(paths):
             state = file_state(path)

@@ -6,30 +6,32 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
-from pathlib import Path
 from threading import Thread
 
-from core.batch.work import AnswerT, Work, lost, use_one_core
+from core.batch.work import AnswerT, Task, Work, lost, use_one_core
 from core.errors import BatchError
 from core.results import FailedFile
 
-Item = tuple[int, Path]
-"""The place of a file in the batch, and the file."""
+Item = tuple[int, Task]
+"""The place of a file in the batch, and the file or a piece of it.
+
+Engines ask for items as long as work is under way, even when there were none before: what comes
+back of a slide is more to do."""
 _DEATHS_A_JOB = 3
 
 
 def in_process(
     work: Work[AnswerT], items: Iterable[Item]
 ) -> Iterator[tuple[int, AnswerT | FailedFile]]:
-    """Answer one file after another in this process."""
-    for place, path in items:
-        yield place, work(path)
+    """Do one task after another in this process."""
+    for place, task in items:
+        yield place, work(task)
 
 
 def in_processes(
     work: Work[AnswerT], items: Iterable[Item], jobs: int
 ) -> Iterator[tuple[int, AnswerT | FailedFile]]:
-    """Answer `jobs` files at a time, each in a process with one thread.
+    """Do `jobs` tasks at a time, each in a process with one thread.
 
     A process that dies costs the file it had; a new one takes its place. Raises BatchError when
     they die one after another, and what a `Work` raises.
@@ -37,20 +39,20 @@ def in_processes(
     waiting = iter(items)
     # Pools of one process each: the death of a process breaks its pool and tells its file.
     pools = [_new_pool() for _ in range(jobs)]
+    idle = list(range(jobs))
     running: dict[Future[AnswerT | FailedFile], tuple[int, Item]] = {}
 
-    def start_next(number: int) -> None:
-        item = next(waiting, None)
-        if item is not None:
+    def start() -> None:
+        while idle and (item := next(waiting, None)):
+            number = idle.pop()
             running[pools[number].submit(work, item[1])] = number, item
 
     deaths = 0
     try:
-        for number in range(jobs):
-            start_next(number)
+        start()
         while running:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                number, (place, path) = running.pop(future)
+                number, (place, task) = running.pop(future)
                 answer: AnswerT | FailedFile
                 try:
                     answer = future.result()
@@ -62,10 +64,12 @@ def in_processes(
                             "Worker processes die as soon as they start. Free some memory or use "
                             "fewer jobs, then go on with --resume."
                         ) from error
-                    answer = lost(path)
+                    answer = lost(task)
                     pools[number] = _new_pool()
-                start_next(number)
+                idle.append(number)
+                start()  # before the answer is written down
                 yield place, answer
+                start()
     finally:
         for pool in pools:
             pool.shutdown(cancel_futures=True)

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tqdm import tqdm
 
@@ -14,12 +14,14 @@ from core.batch.files import find_files
 from core.batch.journal import Journal
 from core.batch.local import Item, in_process, in_processes
 from core.batch.output import write_json, write_result
-from core.batch.work import AnswerT, Work
+from core.batch.slides import Tasks
+from core.batch.work import AnswerT, Step, Work
 from core.errors import BatchError
 from core.reports.answers import Answer
 from core.results import CropResult, FailedFile, StageResult
 
 Engine = Literal["local", "ray"]
+ResultT = TypeVar("ResultT", bound=CropResult | StageResult)
 
 _SECONDS_BETWEEN_LINES = 10
 
@@ -38,12 +40,12 @@ class Batch:
     """Go on where a stopped batch with the same `out` left."""
 
 
-def analyze_files(batch: Batch, work: Work[Answer], models: Mapping[str, str]) -> tuple[int, int]:
-    """Analyse files, write the result and return how many were answered and how many failed.
+def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> tuple[int, int]:
+    """Analyse pictures and slides, write the result, return how many were answered and failed.
 
     `models` are named in the result. What is done stands in `<out>.journal` until the result is
-    whole. A resumed batch analyses again what failed, and files whose size or time has changed.
-    Raises BatchError, and ModelError when the models cannot be loaded.
+    whole. A resumed batch analyses again what failed, slides that were half done, and files whose
+    size or time has changed. Raises BatchError, and ModelError when the models cannot be loaded.
     """
     out = batch.out
     with tempfile.TemporaryDirectory() as temporary:
@@ -51,9 +53,14 @@ def analyze_files(batch: Batch, work: Work[Answer], models: Mapping[str, str]) -
         compared = {**models, "files": work.models}
         with Journal(at, compared, resume=batch.resume) as journal:
             with _progress(sum(1 for _ in find_files(batch.paths))) as bar:
-                items = journal.pending(find_files(batch.paths))
-                with closing(_answers(batch, work, items)) as answers:
-                    for place, answer in answers:
+                tasks = Tasks(journal.pending(find_files(batch.paths)))
+                with closing(_answers(batch, work, tasks)) as steps:
+                    for place, step in steps:
+                        answer = tasks.take(place, step)
+                        bar.set_postfix_str(tasks.progress(), refresh=False)
+                        if answer is None:
+                            bar.update(0)
+                            continue
                         journal.add(place, answer)
                         _tell(bar, answer, journal.finished)
                 bar.update(journal.finished - bar.n)
@@ -71,7 +78,7 @@ def analyze_files(batch: Batch, work: Work[Answer], models: Mapping[str, str]) -
             return journal.finished - journal.failed, journal.failed
 
 
-def answer_files(batch: Batch, work: Work[AnswerT]) -> tuple[list[AnswerT], list[FailedFile]]:
+def answer_files(batch: Batch, work: Work[ResultT]) -> tuple[list[ResultT], list[FailedFile]]:
     """Return the answers in the order of the files, and the failures; nothing is written.
 
     Raises BatchError, and ModelError when the models cannot be loaded.
@@ -113,7 +120,7 @@ def _answers(
 def _progress(total: int) -> Any:
     """Return a bar with rate and time left on standard error; a log gets few lines of it."""
     seconds = 0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES
-    return tqdm(total=total, unit="file", file=sys.stderr, mininterval=seconds)
+    return tqdm(total=total, unit="file", file=sys.stderr, mininterval=seconds, miniters=0)
 
 
 def _tell(bar: Any, answer: Answer | CropResult | StageResult | FailedFile, finished: int) -> None:

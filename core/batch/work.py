@@ -1,4 +1,4 @@
-"""What a worker does with one file. A `Work` travels to other processes and machines."""
+"""What a worker does with one task. A `Work` travels to other processes and machines."""
 
 import hashlib
 import logging
@@ -12,25 +12,32 @@ from typing import Generic, TypeVar
 import cv2
 
 from core.batch.files import shown
+from core.batch.tiles import Piece, PieceResult, SlidePlan, analyze_piece, plan_slide
 from core.errors import FAILED_INSIDE, BatchError, LeukoscopeError
 from core.imaging.read import read_image_file
+from core.imaging.slide import is_slide
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.inference.card import MODEL_NAMES, load_card
 from core.inference.profile import SiteProfile
 from core.reports.answers import Answer, field_answer
-from core.results import CropResult, FailedFile, FieldImage, StageResult
+from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
 from core.settings import get_settings
 
-AnswerT = TypeVar("AnswerT", bound=Answer | CropResult | StageResult)
+Task = Path | Piece
+Step = Answer | SlidePlan | PieceResult
+"""What comes back of a task of `analyze`: an answer, or a step towards that of a slide."""
+
+AnswerT = TypeVar("AnswerT", bound=Step | CropResult | StageResult)
+AnswerT_co = TypeVar("AnswerT_co", bound=Step | CropResult | StageResult, covariant=True)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Work(Generic[AnswerT]):
-    """Answers for files with the models of the process it is in, which are loaded once."""
+class Work(Generic[AnswerT_co]):
+    """Answers for pictures with the models of the process it is in, which are loaded once."""
 
-    answer: Callable[[Analyzer, FieldImage, SiteProfile | None], AnswerT]
+    answer: Callable[[Analyzer, FieldImage, SiteProfile | None], AnswerT_co]
     """A function of a module: it travels by its name."""
     models: str
     """`models_fingerprint` of the machine that began the batch."""
@@ -38,21 +45,21 @@ class Work(Generic[AnswerT]):
     folder: Path = field(default_factory=Path.cwd)
     """Where relative paths start, whatever folder a worker runs in."""
 
-    def __call__(self, path: Path) -> AnswerT | FailedFile:
-        """Read one picture and answer for it under its path; failures become sentences.
+    def __call__(self, task: Task) -> AnswerT_co | FailedFile:
+        """Answer for a picture under its path; failures become sentences.
 
         Raises ModelError when the models cannot be loaded, BatchError when they are others.
         """
         _check_models(self.models)
         analyzer = get_analyzer()
+        path = path_of(task)
         name = shown(path)
         source = self.folder / path
         try:
             if source.is_dir():
                 os.scandir(source).close()
                 return FailedFile(name, "The folder holds no pictures. Name another one.")
-            image = replace(read_image_file(source), name=name)
-            return self.answer(analyzer, image, self.profile)
+            return self._answer(analyzer, task, source)
         except LeukoscopeError as error:
             return FailedFile(name, str(error))
         except FileNotFoundError:
@@ -62,6 +69,33 @@ class Work(Generic[AnswerT]):
         except Exception:
             logger.exception("analysis of %s failed", name)
             return FailedFile(name, FAILED_INSIDE)
+
+    def _answer(self, analyzer: Analyzer, task: Task, source: Path) -> AnswerT_co:
+        image = replace(read_image_file(source), name=shown(path_of(task)))
+        return self.answer(analyzer, image, self.profile)
+
+
+def analyze_tile(
+    analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None
+) -> FieldAnalysis:
+    """Find the cells of a tile as those of a field."""
+    return analyzer.analyze(image, profile)
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisWork(Work[Step]):
+    """As `Work`, and of slides it makes a plan, then analyses their pieces."""
+
+    tile: Callable[[Analyzer, FieldImage, SiteProfile | None], FieldAnalysis] = analyze_tile
+
+    def _answer(self, analyzer: Analyzer, task: Task, source: Path) -> Step:
+        if isinstance(task, Piece):
+            return analyze_piece(
+                source, task, lambda image: self.tile(analyzer, image, self.profile)
+            )
+        if is_slide(source):
+            return plan_slide(source, task, analyzer.detector.first_side, self.profile)
+        return Work._answer(self, analyzer, task, source)  # noqa: SLF001 - super() and slots
 
 
 def analyze_field(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> Answer:
@@ -102,10 +136,15 @@ def use_one_core() -> None:
     cv2.setNumThreads(1)
 
 
-def lost(path: Path) -> FailedFile:
+def path_of(task: Task) -> Path:
+    """Return the file that a task is about."""
+    return task.path if isinstance(task, Piece) else task
+
+
+def lost(task: Task) -> FailedFile:
     """Return the answer for a file whose worker died over it."""
     return FailedFile(
-        shown(path),
+        shown(path_of(task)),
         "The worker was stopped while it analysed this file, most likely for want of memory. "
         "Analyse it again with fewer jobs.",
     )

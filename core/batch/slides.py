@@ -1,0 +1,160 @@
+"""Slides among the files of a batch: their pieces handed out, the results put together.
+
+Two tiles may both hand over a cell at their border. Of boxes of different tiles that overlap by
+more than half, the surer one stays, as within a tile.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.batch.tiles import Piece, PieceResult, SlidePlan, TileResult
+from core.batch.work import Step, Task
+from core.imaging.scale import CONFIDENT_SCORE, red_cell_scale
+from core.inference.detector import iou
+from core.reports.answers import Answer, field_answer
+from core.results import Box, Cell, FailedFile, Scale
+from core.taxonomy import CELL_KINDS
+
+_SEAM_IOU = 0.5
+_LIKELY = 0.5
+"""A white cell with this score does not go for a cell of another kind."""
+_ALL_GLASS = "The slide shows nothing but empty glass. Check that its stained part was scanned."
+
+
+@dataclass(slots=True)
+class _SlideUnderWay:
+    plan: SlidePlan
+    results: list[TileResult] = field(default_factory=list)
+
+
+class Tasks(Iterator[tuple[int, Task]]):
+    """The tasks of a batch with the place of their file: the files, and pieces of slides.
+
+    There may be more after there were none: a slide that was planned has pieces, which come first.
+    """
+
+    def __init__(self, files: Iterable[tuple[int, Path]]) -> None:
+        self._files = iter(files)
+        self._pieces: deque[tuple[int, Piece]] = deque()
+        self._slides: dict[int, _SlideUnderWay] = {}
+        self._failed: set[int] = set()
+
+    def __next__(self) -> tuple[int, Task]:
+        """Return a task and its place. Raises StopIteration when there is none now."""
+        return self._pieces.popleft() if self._pieces else next(self._files)
+
+    def take(self, place: int, step: Step | FailedFile) -> Answer | FailedFile | None:
+        """Return what is known of a file after a step, or None when more steps are to come.
+
+        The failure of one piece is that of its slide; what comes of its other pieces is dropped.
+        """
+        if place in self._failed:
+            return None
+        if isinstance(step, SlidePlan):
+            self._slides[place] = _SlideUnderWay(step)
+            self._pieces.extend((place, piece) for piece in step.pieces())
+        elif isinstance(step, PieceResult):
+            self._slides[place].results += step.tiles
+        else:
+            if self._slides.pop(place, None):
+                self._failed.add(place)
+                self._pieces = deque(item for item in self._pieces if item[0] != place)
+            return step
+        plan, results = self._slides[place].plan, self._slides[place].results
+        if len(results) < len(plan.tiles):
+            return None
+        del self._slides[place]
+        return slide_answer(plan, results)
+
+    def progress(self) -> str:
+        """Say how many tiles of the slides under way are done; nothing when there are none."""
+        done = sum(len(slide.results) for slide in self._slides.values())
+        total = sum(len(slide.plan.tiles) for slide in self._slides.values())
+        return f"{done} of {total} tiles" if total else ""
+
+
+def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
+    """Return what `analyze` says of a slide, with the count of its tiles as `tiles`.
+
+    It does not depend on the order of the results.
+    """
+    tiles = sorted(results, key=lambda tile: tile.number)
+    cells = sorted(
+        settle_seams(plan, tiles), key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x)
+    )
+    reasons = Counter(tile.refused for tile in tiles if tile.refused is not None)
+    refused = None
+    if not tiles:
+        refused = _ALL_GLASS
+    elif reasons.total() == len(tiles):
+        refused = reasons.most_common(1)[0][0]
+    slide = replace(
+        plan.slide,
+        cells=tuple(cells),
+        scale=plan.slide.scale or _red_cell_scale(plan, cells),
+        refused=refused,
+    )
+    return field_answer(slide) | {
+        "tiles": {
+            "analysed": len(tiles) - reasons.total(),
+            "with_cells": sum(bool(tile.cells) for tile in tiles),
+            "refused": reasons.total(),
+            "glass": plan.glass,
+        }
+    }
+
+
+def settle_seams(plan: SlidePlan, results: Iterable[TileResult]) -> list[Cell]:
+    """Return the cells of all tiles, each once.
+
+    Looks only at boxes that come within the band of their core's border: boxes of two tiles that
+    overlap by more than half do.
+    """
+    settled, disputed = [], []
+    for result in results:
+        left, top, right, bottom = plan.tiles[result.number].core
+        inside = _corners(Box(left, top, right - left, bottom - top))
+        inside += (plan.band, plan.band, -plan.band, -plan.band)
+        for cell in result.cells:
+            corners = _corners(cell.box)
+            if (corners[:2] > inside[:2]).all() and (corners[2:] < inside[2:]).all():
+                settled.append(cell)
+            else:
+                disputed.append((result.number, cell, corners))
+    disputed.sort(key=lambda item: (not _is_likely_white(item[1]), -item[1].detection_score))
+    # Boxes that overlap have their centres in the same or in neighbouring squares of this side.
+    reach = max((max(cell.box.width, cell.box.height) for _, cell, _ in disputed), default=1.0)
+    by_square: dict[tuple[int, int], list[tuple[int, NDArray[np.float32]]]] = {}
+    for number, cell, corners in disputed:
+        x, y = (int(middle // reach) for middle in cell.box.centre)
+        others = [
+            other
+            for square in product(range(x - 1, x + 2), range(y - 1, y + 2))
+            for tile, other in by_square.get(square, ())
+            if tile != number
+        ]
+        if not others or iou(corners, np.array(others)).max() <= _SEAM_IOU:
+            by_square.setdefault((x, y), []).append((number, corners))
+            settled.append(cell)
+    return settled
+
+
+def _is_likely_white(cell: Cell) -> bool:
+    return cell.kind == "wbc" and cell.detection_score >= _LIKELY
+
+
+def _corners(box: Box) -> NDArray[np.float32]:
+    return np.array([box.x, box.y, box.x + box.width, box.y + box.height], np.float32)
+
+
+def _red_cell_scale(plan: SlidePlan, cells: Iterable[Cell]) -> Scale | None:
+    """Return the scale by all red cells when the file says none."""
+    red = (c.box for c in cells if c.kind == "rbc" and c.detection_score >= CONFIDENT_SCORE)
+    ruled = red_cell_scale(red, plan.slide.width, plan.slide.height)
+    return None if ruled is None else Scale(ruled, "red cells")

@@ -1,0 +1,143 @@
+"""What a worker does with a slide: plans its tiles, analyses a few of them at a time.
+
+Tiles overlap by more than a white cell, so that a cell whose centre lies in a tile's core is whole
+in that tile, and so is the classifier's crop of it. A tile hands over the cells of its core and of
+a narrow band around it: two tiles may see the centre of one cell on different sides of their
+border. `core.batch.slides` then takes every cell once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.batch.files import shown
+from core.imaging.scale import RED_CELL_MICROMETRES
+from core.imaging.slide import Slide, Tile
+from core.inference.classifier import CROP_MICROMETRES
+from core.inference.profile import SiteProfile
+from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
+
+RED_CELL_PIXELS = 40
+"""Side of red cells in the detector's first look at a tile: in the range that it finds well, and
+small enough that the margins do not take most of a tile."""
+MARGIN_MICROMETRES = CROP_MICROMETRES / 2
+BAND_MICROMETRES = 2.0
+"""More than two tiles disagree about the centre of a cell."""
+FINE_MICROMETRES = 0.15
+"""Micrometres per pixel of the classifier's crop: the coarsest level as fine as this is read."""
+_TILES_A_PIECE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some tiles of a slide, with their numbers: what one worker does at a time."""
+
+    path: Path
+    tiles: tuple[tuple[int, Tile], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlidePlan:
+    """What there is to do for a slide, and what is known of it before."""
+
+    path: Path
+    slide: FieldAnalysis
+    """Without cells."""
+    tiles: tuple[Tile, ...]
+    """Those that show anything."""
+    glass: int
+    """How many tiles are empty glass."""
+    band: int
+    """Width in pixels of level 0 of the band around a core."""
+
+    def pieces(self) -> list[Piece]:
+        """Split the work. The pieces do not depend on who does them."""
+        numbered = tuple(enumerate(self.tiles))
+        starts = range(0, len(numbered), _TILES_A_PIECE)
+        return [Piece(self.path, numbered[start : start + _TILES_A_PIECE]) for start in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class TileResult:
+    """What was found in one tile; boxes in pixels of level 0."""
+
+    number: int
+    cells: tuple[Cell, ...]
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PieceResult:
+    """What was found in the tiles of a piece."""
+
+    tiles: tuple[TileResult, ...]
+
+
+def plan_slide(source: Path, path: Path, first_side: int, profile: SiteProfile | None) -> SlidePlan:
+    """Look at a slide from afar: which of its tiles show anything.
+
+    `first_side` is the detector's, in pixels of the network. Raises DamagedSlideError.
+    """
+    with Slide(source) as slide:
+        side = slide.pixels(first_side * RED_CELL_MICROMETRES / RED_CELL_PIXELS)
+        tiles = list(slide.tiles(side, slide.pixels(MARGIN_MICROMETRES)))
+        filled = tuple(tile for tile in tiles if not slide.is_glass(tile))
+        scale = slide.micrometres_per_pixel
+        return SlidePlan(
+            path=path,
+            slide=FieldAnalysis(
+                file=shown(path),
+                sha256=slide.fingerprint,
+                width=slide.width,
+                height=slide.height,
+                properties=_properties(slide, source),
+                cells=(),
+                scale=None if scale is None else Scale(scale, "file"),
+                profile=None if profile is None else profile.title,
+            ),
+            tiles=filled,
+            glass=len(tiles) - len(filled),
+            band=slide.pixels(BAND_MICROMETRES),
+        )
+
+
+def analyze_piece(
+    source: Path, piece: Piece, analyze: Callable[[FieldImage], FieldAnalysis]
+) -> PieceResult:
+    """Analyse the tiles of a piece one by one. Raises DamagedSlideError."""
+    results = []
+    with Slide(source) as slide:
+        level = slide.level_for(FINE_MICROMETRES)
+        factor = slide.downsamples[level]
+        scale = slide.micrometres_per_pixel
+        band = slide.pixels(BAND_MICROMETRES)
+        for number, tile in piece.tiles:
+            image = FieldImage(
+                name=shown(piece.path),
+                pixels=slide.read(tile.x, tile.y, tile.width, tile.height, level),
+                sha256=slide.fingerprint,
+                properties=_properties(slide, source),
+                micrometres_per_pixel=None if scale is None else scale * factor,
+            )
+            found = analyze(image)
+            cells = (_on_slide(cell, tile, factor) for cell in found.cells)
+            own = tuple(cell for cell in cells if tile.holds(*cell.box.centre, beyond=band))
+            results.append(TileResult(number, own, found.refused))
+    return PieceResult(tuple(results))
+
+
+def _on_slide(cell: Cell, tile: Tile, factor: float) -> Cell:
+    """Return a tile's cell with its box in pixels of level 0."""
+    box = cell.box
+    x, y = tile.x + box.x * factor, tile.y + box.y * factor
+    return replace(cell, box=Box(x, y, box.width * factor, box.height * factor))
+
+
+def _properties(slide: Slide, source: Path) -> ImageProperties:
+    return ImageProperties(
+        format=slide.format,
+        mode="RGB",
+        bit_depth=8,
+        file_bytes=source.stat().st_size,
+        frames=len(slide.downsamples),
+    )
