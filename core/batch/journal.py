@@ -1,6 +1,7 @@
 """The journal of a batch: one JSON line a file, on disk as soon as the file is answered.
 
-A batch that was stopped finds there what is done. Memory does not grow with the answers: of each
+A batch that was stopped finds there what is done, also of slides that were half done: a line for
+each of their pieces. Memory does not grow with the answers: of each
 file nine bytes are kept, and a hash of each line that an earlier run left.
 """
 
@@ -14,12 +15,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import TypeAdapter
+
 from core.batch.files import FileState, file_state
+from core.batch.tiles import PieceResult, TileResult
 from core.errors import BatchError
 from core.reports.answers import Answer
 from core.results import FailedFile
 
 _PENDING = -1
+_TILES = TypeAdapter(tuple[TileResult, ...])
 
 
 class Journal:
@@ -42,6 +47,8 @@ class Journal:
         self._running: dict[int, FileState] = {}
         self._known: dict[int, int] = {}
         """Where the line of a file state is that an earlier run answered, by its hash."""
+        self._pieces: dict[int, list[int]] = {}
+        """Where the lines are of pieces of a slide that an earlier run did, by its state's hash."""
         self.finished = 0
         """Files answered or failed, those of earlier runs included."""
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
@@ -84,8 +91,9 @@ class Journal:
                 break
             record = _parsed(line)
             if "image" in record:
-                state = FileState(record["path"], record["size"], record["modified"])
-                self._known[hash(state)] = offset
+                self._known[_state_hash(record)] = offset
+            elif "tiles" in record:
+                self._pieces.setdefault(_state_hash(record), []).append(offset)
             offset += len(line)
 
     def pending(self, paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
@@ -111,6 +119,17 @@ class Journal:
             state["image"] = answer
         self._offsets[place] = self._write(state)
         self.finished += 1
+
+    def add_piece(self, place: int, piece: PieceResult) -> None:
+        """Write down what was found in a piece of a slide. Raises BatchError as `add` does."""
+        tiles = _TILES.dump_python(piece.tiles, mode="json")
+        self._write({**asdict(self._running[place]), "tiles": tiles})
+
+    def tiles(self, place: int) -> Iterator[TileResult]:
+        """Yield what earlier runs found in tiles of a slide that is under way."""
+        for offset in self._pieces.get(hash(self._running[place]), ()):
+            self._file.seek(offset)
+            yield from _TILES.validate_python(json.loads(self._file.readline())["tiles"])
 
     def images(self) -> Iterator[Answer]:
         """Yield the answers in the order of the files."""
@@ -152,6 +171,10 @@ class Journal:
                 "--resume."
             ) from error
         return offset
+
+
+def _state_hash(record: dict[str, Any]) -> int:
+    return hash(FileState(record["path"], record["size"], record["modified"]))
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

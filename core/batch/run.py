@@ -44,8 +44,8 @@ def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> 
     """Analyse pictures and slides, write the result, return how many were answered and failed.
 
     `models` are named in the result. What is done stands in `<out>.journal` until the result is
-    whole. A resumed batch analyses again what failed, slides that were half done, and files whose
-    size or time has changed. Raises BatchError, and ModelError when the models cannot be loaded.
+    whole. A resumed batch analyses again what failed and files whose size or
+    time has changed. Raises BatchError, and ModelError when the models cannot be loaded.
     """
     out = batch.out
     with tempfile.TemporaryDirectory() as temporary:
@@ -53,7 +53,7 @@ def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> 
         compared = {**models, "files": work.models}
         with Journal(at, compared, resume=batch.resume) as journal:
             with _progress(sum(1 for _ in find_files(batch.paths))) as bar:
-                tasks = Tasks(journal.pending(find_files(batch.paths)))
+                tasks = Tasks(journal, find_files(batch.paths))
                 with closing(_answers(batch, work, tasks)) as steps:
                     for place, step in steps:
                         answer = tasks.take(place, step)

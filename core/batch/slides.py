@@ -6,16 +6,18 @@ more than half, the surer one stays, as within a tile.
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.batch.journal import Journal
 from core.batch.tiles import Piece, PieceResult, SlidePlan, TileResult
 from core.batch.work import Step, Task
 from core.imaging.scale import CONFIDENT_SCORE, red_cell_scale
+from core.imaging.slide import Tile
 from core.inference.detector import iou
 from core.reports.answers import Answer, field_answer
 from core.results import Box, Cell, FailedFile, Scale
@@ -30,7 +32,11 @@ _ALL_GLASS = "The slide shows nothing but empty glass. Check that its stained pa
 @dataclass(slots=True)
 class _SlideUnderWay:
     plan: SlidePlan
-    results: list[TileResult] = field(default_factory=list)
+    results: dict[Tile, TileResult]
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.results) == len(self.plan.tiles)
 
 
 class Tasks(Iterator[tuple[int, Task]]):
@@ -39,8 +45,10 @@ class Tasks(Iterator[tuple[int, Task]]):
     There may be more after there were none: a slide that was planned has pieces, which come first.
     """
 
-    def __init__(self, files: Iterable[tuple[int, Path]]) -> None:
-        self._files = iter(files)
+    def __init__(self, journal: Journal, paths: Iterable[Path]) -> None:
+        """Give out what the journal does not hold already."""
+        self._journal = journal
+        self._files = journal.pending(paths)
         self._pieces: deque[tuple[int, Piece]] = deque()
         self._slides: dict[int, _SlideUnderWay] = {}
         self._failed: set[int] = set()
@@ -52,25 +60,29 @@ class Tasks(Iterator[tuple[int, Task]]):
     def take(self, place: int, step: Step | FailedFile) -> Answer | FailedFile | None:
         """Return what is known of a file after a step, or None when more steps are to come.
 
-        The failure of one piece is that of its slide; what comes of its other pieces is dropped.
+        Pieces of slides are written to the journal, answers are not. The failure of one piece is
+        that of its slide; what comes of its other pieces is dropped. Raises BatchError when the
+        disk takes no more.
         """
         if place in self._failed:
             return None
         if isinstance(step, SlidePlan):
-            self._slides[place] = _SlideUnderWay(step)
-            self._pieces.extend((place, piece) for piece in step.pieces())
+            tiles = set(step.tiles)
+            kept = {done.tile: done for done in self._journal.tiles(place) if done.tile in tiles}
+            self._slides[place] = _SlideUnderWay(step, kept)
+            self._pieces.extend((place, piece) for piece in step.pieces(kept))
         elif isinstance(step, PieceResult):
-            self._slides[place].results += step.tiles
+            self._journal.add_piece(place, step)
+            self._slides[place].results |= {done.tile: done for done in step.tiles}
         else:
             if self._slides.pop(place, None):
                 self._failed.add(place)
                 self._pieces = deque(item for item in self._pieces if item[0] != place)
             return step
-        plan, results = self._slides[place].plan, self._slides[place].results
-        if len(results) < len(plan.tiles):
+        if not self._slides[place].is_done:
             return None
-        del self._slides[place]
-        return slide_answer(plan, results)
+        slide = self._slides.pop(place)
+        return slide_answer(slide.plan, slide.results.values())
 
     def progress(self) -> str:
         """Say how many tiles of the slides under way are done; nothing when there are none."""
@@ -84,9 +96,10 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
 
     It does not depend on the order of the results.
     """
-    tiles = sorted(results, key=lambda tile: tile.number)
+    by_tile = {result.tile: result for result in results}
+    tiles = [by_tile[tile] for tile in plan.tiles]
     cells = sorted(
-        settle_seams(plan, tiles), key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x)
+        settle_seams(tiles, plan.band), key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x)
     )
     reasons = Counter(tile.refused for tile in tiles if tile.refused is not None)
     refused = None
@@ -110,37 +123,41 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     }
 
 
-def settle_seams(plan: SlidePlan, results: Iterable[TileResult]) -> list[Cell]:
+def settle_seams(results: Iterable[TileResult], band: int) -> list[Cell]:
     """Return the cells of all tiles, each once.
 
     Looks only at boxes that come within the band of their core's border: boxes of two tiles that
     overlap by more than half do.
     """
-    settled, disputed = [], []
+    settled: list[Cell] = []
+    disputed: list[tuple[Tile, Cell]] = []
     for result in results:
-        left, top, right, bottom = plan.tiles[result.number].core
-        inside = _corners(Box(left, top, right - left, bottom - top))
-        inside += (plan.band, plan.band, -plan.band, -plan.band)
+        left, top, right, bottom = result.tile.core
         for cell in result.cells:
-            corners = _corners(cell.box)
-            if (corners[:2] > inside[:2]).all() and (corners[2:] < inside[2:]).all():
+            box = cell.box
+            is_inside = (
+                min(box.x - left, box.y - top) > band
+                and min(right - box.x - box.width, bottom - box.y - box.height) > band
+            )
+            if is_inside:
                 settled.append(cell)
             else:
-                disputed.append((result.number, cell, corners))
+                disputed.append((result.tile, cell))
     disputed.sort(key=lambda item: (not _is_likely_white(item[1]), -item[1].detection_score))
     # Boxes that overlap have their centres in the same or in neighbouring squares of this side.
-    reach = max((max(cell.box.width, cell.box.height) for _, cell, _ in disputed), default=1.0)
-    by_square: dict[tuple[int, int], list[tuple[int, NDArray[np.float32]]]] = {}
-    for number, cell, corners in disputed:
+    reach = max((max(cell.box.width, cell.box.height) for _, cell in disputed), default=1.0)
+    by_square: dict[tuple[int, int], list[tuple[Tile, NDArray[np.float32]]]] = {}
+    for tile, cell in disputed:
+        corners = _corners(cell.box)
         x, y = (int(middle // reach) for middle in cell.box.centre)
         others = [
             other
             for square in product(range(x - 1, x + 2), range(y - 1, y + 2))
-            for tile, other in by_square.get(square, ())
-            if tile != number
+            for of_tile, other in by_square.get(square, ())
+            if of_tile != tile
         ]
         if not others or iou(corners, np.array(others)).max() <= _SEAM_IOU:
-            by_square.setdefault((x, y), []).append((number, corners))
+            by_square.setdefault((x, y), []).append((tile, corners))
             settled.append(cell)
     return settled
 

@@ -6,13 +6,13 @@ a narrow band around it: two tiles may see the centre of one cell on different s
 border. `core.batch.slides` then takes every cell once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.batch.files import shown
 from core.imaging.scale import RED_CELL_MICROMETRES
-from core.imaging.slide import Slide, Tile
+from core.imaging.slide import Slide, Tile, tile_grid
 from core.inference.classifier import CROP_MICROMETRES
 from core.inference.profile import SiteProfile
 from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
@@ -30,10 +30,10 @@ _TILES_A_PIECE = 8
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some tiles of a slide, with their numbers: what one worker does at a time."""
+    """Some tiles of a slide: what one worker does at a time."""
 
     path: Path
-    tiles: tuple[tuple[int, Tile], ...]
+    tiles: tuple[Tile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,18 @@ class SlidePlan:
     band: int
     """Width in pixels of level 0 of the band around a core."""
 
-    def pieces(self) -> list[Piece]:
-        """Split the work. The pieces do not depend on who does them."""
-        numbered = tuple(enumerate(self.tiles))
-        starts = range(0, len(numbered), _TILES_A_PIECE)
-        return [Piece(self.path, numbered[start : start + _TILES_A_PIECE]) for start in starts]
+    def pieces(self, done: Collection[Tile] = ()) -> list[Piece]:
+        """Split the work that is not done yet."""
+        tiles = tuple(tile for tile in self.tiles if tile not in done)
+        starts = range(0, len(tiles), _TILES_A_PIECE)
+        return [Piece(self.path, tiles[start : start + _TILES_A_PIECE]) for start in starts]
 
 
 @dataclass(frozen=True, slots=True)
 class TileResult:
     """What was found in one tile; boxes in pixels of level 0."""
 
-    number: int
+    tile: Tile
     cells: tuple[Cell, ...]
     refused: str | None
 
@@ -80,7 +80,8 @@ def plan_slide(source: Path, path: Path, first_side: int, profile: SiteProfile |
     """
     with Slide(source) as slide:
         side = slide.pixels(first_side * RED_CELL_MICROMETRES / RED_CELL_PIXELS)
-        tiles = list(slide.tiles(side, slide.pixels(MARGIN_MICROMETRES)))
+        margin = slide.pixels(MARGIN_MICROMETRES)
+        tiles = list(tile_grid(slide.width, slide.height, side, margin))
         filled = tuple(tile for tile in tiles if not slide.is_glass(tile))
         scale = slide.micrometres_per_pixel
         return SlidePlan(
@@ -111,7 +112,7 @@ def analyze_piece(
         factor = slide.downsamples[level]
         scale = slide.micrometres_per_pixel
         band = slide.pixels(BAND_MICROMETRES)
-        for number, tile in piece.tiles:
+        for tile in piece.tiles:
             image = FieldImage(
                 name=shown(piece.path),
                 pixels=slide.read(tile.x, tile.y, tile.width, tile.height, level),
@@ -122,7 +123,7 @@ def analyze_piece(
             found = analyze(image)
             cells = (_on_slide(cell, tile, factor) for cell in found.cells)
             own = tuple(cell for cell in cells if tile.holds(*cell.box.centre, beyond=band))
-            results.append(TileResult(number, own, found.refused))
+            results.append(TileResult(tile, own, found.refused))
     return PieceResult(tuple(results))
 
 

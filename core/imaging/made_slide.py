@@ -35,19 +35,17 @@ def make_slide(width: int, height: int, fields: Iterable[tuple[MadeField, int, i
     """
     pixels = np.full((height, width, 3), GLASS, np.uint8)
     cells: list[MadeCell] = []
-    scales = set()
+    scales: set[float] = set()
     for field, left, top in fields:
+        rows, columns = field.pixels.shape[:2]
+        pixels[top : top + rows, left : left + columns] = field.pixels
         scales.add(field.micrometres_per_pixel)
-        pixels[top : top + field.pixels.shape[0], left : left + field.pixels.shape[1]] = (
-            field.pixels
-        )
-        cells += (
-            replace(cell, box=Box(left + b.x, top + b.y, b.width, b.height))
-            for cell in field.cells
-            for b in (cell.box,)
-        )
-    (scale,) = scales
-    return MadeSlide(pixels, tuple(cells), scale)
+        for cell in field.cells:
+            box = Box(left + cell.box.x, top + cell.box.y, cell.box.width, cell.box.height)
+            cells.append(replace(cell, box=box))
+    if len(scales) != 1:
+        raise ValueError(f"the fields of a slide have one scale, not {len(scales)}")
+    return MadeSlide(pixels, tuple(cells), scales.pop())
 
 
 def write_slide(slide: MadeSlide, path: Path) -> None:

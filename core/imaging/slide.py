@@ -139,25 +139,25 @@ class Slide:
                 part[:] = cv2.resize(region, (across, down), interpolation=cv2.INTER_AREA)
         return whole
 
-    def tiles(self, side: int, margin: int) -> Iterator[Tile]:
-        """Cut the slide into tiles of `side` pixels whose cores lie `margin` inside; row by row.
-
-        At the slide's edges tiles reach farther in, so that all have one size.
-        """
-        columns = _cuts(self.width, side - 2 * margin)
-        rows = _cuts(self.height, side - 2 * margin)
-        width, height = min(side, self.width), min(side, self.height)
-        for top, bottom in rows:
-            y = min(max(top - margin, 0), self.height - height)
-            for left, right in columns:
-                x = min(max(left - margin, 0), self.width - width)
-                yield Tile(x, y, width, height, (left, top, right, bottom))
-
     def is_glass(self, tile: Tile) -> bool:
         """Tell on a coarse level whether a tile is empty glass. Raises DamagedSlideError."""
         level = self.level_for(_OVERVIEW_SCALE)
         coarse = self.read(tile.x, tile.y, tile.width, tile.height, level)
         return float(np.std(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY))) < _GLASS_DEVIATION
+
+
+def tile_grid(width: int, height: int, side: int, margin: int) -> Iterator[Tile]:
+    """Cut a slide into tiles of `side` pixels whose cores lie `margin` inside; row by row.
+
+    At the slide's edges tiles reach farther in, so that all have one size.
+    """
+    across, down = min(side, width), min(side, height)
+    columns = _cuts(width, side - 2 * margin)
+    for top, bottom in _cuts(height, side - 2 * margin):
+        y = min(max(top - margin, 0), height - down)
+        for left, right in columns:
+            x = min(max(left - margin, 0), width - across)
+            yield Tile(x, y, across, down, (left, top, right, bottom))
 
 
 def _cuts(length: int, core: int) -> list[tuple[int, int]]:

@@ -1,16 +1,28 @@
 """A real Ray cluster of several nodes on this machine, one of which is killed on the way."""
 
+import json
 import os
 from importlib import import_module
 
 import pytest
 
+from core.batch.journal import Journal
 from core.batch.local import in_process
 from core.batch.run import Batch, analyze_files
+from core.batch.slides import Tasks
 from core.batch.work import Work, analyze_field
 from core.errors import BatchError
 from core.settings import PROJECT_ROOT
-from tests.batch.works import dies_over_one, outline, stays_on_spare, work_of, write_fields
+from tests.batch.works import (
+    dies_over_one,
+    outline,
+    slide_work,
+    spots_not_on_spare,
+    stays_on_spare,
+    work_of,
+    write_fields,
+    write_spots,
+)
 
 ray = pytest.importorskip("ray", reason="Ray is optional: requirements-ray.txt")
 on_cluster = import_module("core.batch.cluster").on_cluster
@@ -51,6 +63,26 @@ def test_a_node_killed_on_the_way_loses_nothing_and_repeats_nothing(cluster, tmp
     cluster.remove_node(spare, allow_graceful=False)
     found = by_place([first, *answers])
     assert found == dict(in_process(work_of(), enumerate(paths)))
+
+
+def test_a_slide_is_whole_though_a_node_is_killed_on_the_way(cluster, tmp_path):
+    path = tmp_path / "spots.svs"
+    write_spots(path)
+    spare = cluster.add_node(num_cpus=1)
+    (tmp_path / "spare").write_text(spare.node_id)
+    os.mkfifo(tmp_path / "meeting")
+    with Journal(tmp_path / "journal", {}, resume=False) as journal:
+        tasks = Tasks(journal, [path])
+        steps = on_cluster(slide_work(spots_not_on_spare), tasks)
+        assert tasks.take(*next(steps)) is None  # the plan
+        # A piece from the other node, once this one has a piece too.
+        assert tasks.take(*next(steps)) is None
+        cluster.remove_node(spare, allow_graceful=False)
+        *others, last = [tasks.take(*step) for step in steps]
+    assert set(others) == {None}
+    here = tmp_path / "here.json"
+    analyze_files(Batch([path], here), slide_work(), {})
+    assert json.loads(here.read_bytes())["images"] == [last]
 
 
 @pytest.mark.usefixtures("cluster")

@@ -7,7 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.batch.work import Work, models_fingerprint
+from core.batch.work import AnalysisWork, Work, models_fingerprint
+from core.imaging.made import MadeCell
+from core.imaging.made_slide import GLASS, MadeSlide, write_slide
 from core.reports.answers import field_answer
 from core.results import Box, Cell, FieldAnalysis
 from core.taxonomy import CELL_TYPES
@@ -71,6 +73,75 @@ def stays_on_spare(analyzer, image, profile=None):
         (folder / "meeting").open("wb").close()
         (folder / "met").touch()
     return outline(analyzer, image)
+
+
+def write_spots(path: Path, size=(2400, 1800), scale=0.15, white=15.0) -> list[Box]:
+    """Write a slide with round spots of `white` micrometres all over, and return their boxes."""
+    width, height = size
+    pixels = np.full((height, width, 3), GLASS, np.uint8)
+    rng = np.random.default_rng(8)
+    radius = int(white / scale / 2)
+    pitch = 3 * radius
+    boxes = []
+    for y in range(pitch, height - pitch, pitch):
+        for x in range(pitch, width - pitch, pitch):
+            at = (x + int(rng.integers(radius // 2)), y + int(rng.integers(radius // 2)))
+            cv2.circle(pixels, at, radius, (90, 40, 120), -1)
+            boxes.append(Box(at[0] - radius, at[1] - radius, 2 * radius + 1, 2 * radius + 1))
+    cells = tuple(MadeCell("rbc", box, None) for box in boxes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_slide(MadeSlide(pixels, cells, scale), path)
+    return boxes
+
+
+def spots(_analyzer, image, profile=None):
+    """Find the dark spots of a tile; refuse a tile without any."""
+    dark = (image.pixels[..., 1] < 140).astype(np.uint8)
+    _, _, found, _ = cv2.connectedComponentsWithStats(dark)
+    cells = tuple(
+        Cell("rbc", Box(x, y, width, height), 0.5, detection_score=area / 1e5)
+        for x, y, width, height, area in found[1:].tolist()
+    )
+    return FieldAnalysis(
+        image.name,
+        image.sha256,
+        image.width,
+        image.height,
+        image.properties,
+        cells,
+        refused=None if cells else "No spots.",
+    )
+
+
+def spots_told(analyzer, image, profile=None):
+    """As `spots`, and a byte more in the file `tiles` beside the slide."""
+    with Path(image.name).with_name("tiles").open("ab") as stream:
+        stream.write(b".")
+    return spots(analyzer, image)
+
+
+def spots_until_killed(analyzer, image, profile=None):
+    """As `spots_told`, but the process is killed over the twentieth tile."""
+    told = Path(image.name).with_name("tiles")
+    if told.exists() and told.stat().st_size == 19:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return spots_told(analyzer, image)
+
+
+def spots_not_on_spare(analyzer, image, profile=None):
+    """As `spots`, where `stays_on_spare` would answer."""
+    stays_on_spare(analyzer, image)
+    return spots(analyzer, image)
+
+
+def fails_over_spots(analyzer, image, profile=None):
+    """Fail as a mistake in the program does."""
+    raise RuntimeError
+
+
+def slide_work(tile=spots):
+    """Wrap a function of this module for slides; pictures are outlined."""
+    return AnalysisWork(outline, models_fingerprint(), tile=tile)
 
 
 def work_of(answer=outline):
