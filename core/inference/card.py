@@ -42,6 +42,8 @@ class ModelCard(BaseModel):
     sha256: str
     """Of the model file."""
     file_bytes: int
+    numbers: Literal["float32", "int8"] = "float32"
+    """What the network computes with; int8 files come from `python -m core quantize`."""
     licence: str
     intended_use: str
     limits: list[str]

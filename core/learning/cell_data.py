@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,6 +53,10 @@ class Cells:
 
     def __len__(self) -> int:
         return len(self.types)
+
+    def chosen(self, rows: NDArray[Any]) -> "Cells":
+        """Return the cells of some rows: indices, or a truth value for each."""
+        return Cells(self.crops[rows], self.types[rows], self.details[rows], self.unscaled[rows])
 
 
 def joined(domains: Sequence[Cells]) -> Cells:

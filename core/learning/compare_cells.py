@@ -126,10 +126,7 @@ def laboratory_cells(settings: Settings, run: Path, name: str, split: str, each:
 
 def _mature(cells: Cells) -> Cells:
     """Keep the mature types, which are the first ones of the taxonomy."""
-    chosen = cells.types < len(MATURE_FIVE)
-    return Cells(
-        cells.crops[chosen], cells.types[chosen], cells.details[chosen], cells.unscaled[chosen]
-    )
+    return cells.chosen(cells.types < len(MATURE_FIVE))
 
 
 def _train(network: Any, domains: Sequence[Cells], protocol: Protocol, run: Path) -> float:

@@ -13,13 +13,17 @@ from tqdm import tqdm
 from core.inference.analyzer import Analyzer
 from core.inference.card import load_card, read_checked
 from core.inference.classifier import softmax
-from core.inference.engine import LiteRTEngine, mean_outputs
-from core.inference.stage import stage_input, turned
+from core.inference.engine import LiteRTEngine
 from core.learning.evaluate_cells import measure_folder
 from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_evidence import evidence_on_cells
 from core.learning.evaluate_gate import measure_gate
-from core.learning.field_data import FOLD_HEADS, FOLDS, all_fields, stain_jittered, tone_swapped
+from core.learning.field_data import (
+    all_fields,
+    held_out_logits,
+    stain_jittered,
+    tone_swapped,
+)
 from core.learning.metrics import classification_metrics
 from core.results import Pixels
 from core.settings import Settings
@@ -43,15 +47,12 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         "taleqani_folds": (everyone, list(fields.pixels)),
     }
     engine = LiteRTEngine(read_checked(card, settings))
-    with np.load(settings.models / "all_stage" / FOLD_HEADS) as arrays:
-        heads = {fold: (arrays[f"{fold}/kernel"], arrays[f"{fold}/bias"]) for fold in FOLDS}
+    held_out = held_out_logits(engine, card.input_width, settings)
     frames, metrics = [], {}
     for name, (rows, pixels) in pictures.items():
 
         def answer(row: int, pixels: Sequence[Pixels] = pixels) -> NDArray[np.float64]:
-            views = turned(stage_input(pixels[row], card.input_width))
-            kernel, bias = heads[fields.examples[row].split]
-            logits = mean_outputs(engine, views)["features"] @ kernel + bias
+            logits = held_out(pixels[row], fields.examples[row].split)
             return softmax(logits, card.temperature)
 
         with ThreadPoolExecutor(2) as pool:

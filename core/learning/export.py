@@ -88,13 +88,12 @@ def classifier_for_export(
     return keras.Model(inputs, outputs, name=f"{network.name}_export")
 
 
-def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> Path:
-    """Write `model.tflite` and check that it answers as the Keras model does.
+def litert_file(model: Any, examples: Sequence[Pixels]) -> bytes:
+    """Return a Keras model as a LiteRT file in 32-bit floats that answers as the model does.
 
     `examples` are real pictures of the input size. Raises ModelError when the file does not
     hold the weights or the answers differ.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         written = Path(scratch) / MODEL_FILE
         model.export(str(written), format="litert", verbose=False)
@@ -113,6 +112,13 @@ def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> Path:
             error = float(np.abs(answer[key] - reference).max()) / scale
             if error > _TOLERANCE:
                 raise ModelError(f"The exported file answers {key} off by {error:.2g}.")
+    return content
+
+
+def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> Path:
+    """Write `model.tflite`. Raises ModelError as `litert_file`, which has the arguments."""
+    content = litert_file(model, examples)
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
     path.write_bytes(content)
     return path
@@ -134,12 +140,11 @@ def load_weights(network: Any, folder: Path) -> None:
         raise ModelError(f"The weights in {folder.name} are missing or do not fit.") from error
 
 
-def keras_reference(name: ModelName, settings: Settings | None = None) -> Any:
-    """Return a shipped model as Keras runs it, with the outputs of its LiteRT file."""
+def shipped_network(name: ModelName, settings: Settings | None = None) -> Any:
+    """Return a shipped model as it was trained, with the weights that were kept of it."""
     from core.learning.architectures import all_stage_network, detector_network, wbc_network
 
-    card = load_card(name, settings)
-    labels, size = len(card.labels), card.input_width
+    labels = len(load_card(name, settings).labels)
     if name == "detector":
         network = detector_network(labels)
     elif name == "wbc":
@@ -149,9 +154,22 @@ def keras_reference(name: ModelName, settings: Settings | None = None) -> Any:
     else:
         network = all_stage_network(labels)
     load_weights(network, model_path(name, settings).parent)
+    return network
+
+
+def keras_reference(
+    name: ModelName, settings: Settings | None = None, size: int | None = None
+) -> Any:
+    """Return a shipped model as Keras runs it, with the outputs of its LiteRT file.
+
+    `size` is the side of the input, the card's when it is left out. The ALL model's gates are
+    fitted at the export and not part of it.
+    """
+    card = load_card(name, settings)
+    network, side = shipped_network(name, settings), size or card.input_width
     if name == "detector":
-        return detector_for_export(network, labels, size)
-    return classifier_for_export(network, "type" if name == "wbc" else "stage", size)
+        return detector_for_export(network, len(card.labels), side)
+    return classifier_for_export(network, "type" if name == "wbc" else "stage", side)
 
 
 def git_revision() -> str:
@@ -168,16 +186,27 @@ def git_revision() -> str:
 
 def write_card(folder: Path, **fields: Any) -> ModelCard:
     """Write `card.json` beside a model file; hash, size, date and revision are filled in."""
-    content = (folder / MODEL_FILE).read_bytes()
     card = ModelCard(
-        sha256=hashlib.sha256(content).hexdigest(),
-        file_bytes=len(content),
         trained_on=datetime.now(UTC).date().isoformat(),
         git_revision=git_revision(),
         licence="MIT (weights and code); each training set under its own licence",
+        **_described(folder),
         **fields,
     )
-    (folder / "card.json").write_text(
-        json.dumps(card.model_dump(), indent=2, ensure_ascii=False) + "\n"
-    )
+    return _kept(folder, card)
+
+
+def rewrite_card(folder: Path, card: ModelCard, **changes: Any) -> ModelCard:
+    """Write a card again after its model file was: new hash and size, and what else changed."""
+    return _kept(folder, card.model_copy(update=_described(folder) | changes))
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    content = (folder / MODEL_FILE).read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "file_bytes": len(content)}
+
+
+def _kept(folder: Path, card: ModelCard) -> ModelCard:
+    text = json.dumps(card.model_dump(), indent=2, ensure_ascii=False) + "\n"
+    (folder / "card.json").write_text(text)
     return card

@@ -1,13 +1,14 @@
 """ALL fields for training and measuring: decoded, corner painted, stain changed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from core.inference.stage import without_corner
+from core.inference.engine import Engine, mean_outputs
+from core.inference.stage import stage_input, turned, without_corner
 from core.learning import augment
 from core.learning.datasets import Example, open_set
 from core.results import Pixels
@@ -46,6 +47,23 @@ def all_fields(settings: Settings) -> Fields:
 def of_folds(fields: Fields, *folds: str) -> NDArray[np.bool_]:
     """Say which fields belong to the named folds."""
     return np.array([e.split in folds for e in fields.examples])
+
+
+def held_out_logits(
+    engine: Engine, size: int, settings: Settings
+) -> Callable[[Pixels, str], NDArray[np.float32]]:
+    """Return what gives the logits of a field of a fold, by the head that did not see the fold.
+
+    The trunk behind the heads is the engine's, for size x size pixels.
+    """
+    with np.load(settings.models / "all_stage" / FOLD_HEADS) as arrays:
+        heads = {fold: (arrays[f"{fold}/kernel"], arrays[f"{fold}/bias"]) for fold in FOLDS}
+
+    def logits(pixels: Pixels, fold: str) -> NDArray[np.float32]:
+        kernel, bias = heads[fold]
+        return mean_outputs(engine, turned(stage_input(pixels, size)))["features"] @ kernel + bias
+
+    return logits
 
 
 def another_stain(pixels: Pixels, rng: Generator, strength: float) -> Pixels:

@@ -1,5 +1,7 @@
 """`python -m core train`: trains a model, exports it and writes its card and history.
 
+A model that shipped in 8-bit integers before is shipped so again (`core.learning.quantize`).
+
 With `--architecture` or `--without` a small network is trained for comparison instead: it is
 measured at once, its figures go to `models/<name>/comparisons.json`, and nothing is shipped.
 """
@@ -13,7 +15,7 @@ import time
 from pathlib import Path
 
 from core.errors import DataError
-from core.inference.card import MODEL_NAMES
+from core.inference.card import MODEL_NAMES, load_card, model_path
 from core.learning.compared_architectures import ARCHITECTURES
 from core.settings import Settings, get_settings
 
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.architecture or args.without:
         return _compare(args, settings)
     folder = args.folder or settings.runs / args.model
+    numbers = _shipped_numbers(args.model, settings)
     started = time.monotonic()
     if args.model == "detector":
         from core.learning import train_detector as recipe
@@ -71,6 +74,10 @@ def run(args: argparse.Namespace) -> int:
         from core.learning import train_all_stage as recipe  # type: ignore[no-redef]
     trained = recipe.train(settings, folder, epochs=args.epochs, seed=args.seed)
     recipe.publish(trained, settings, args.publish_version)
+    if numbers == "int8":
+        from core.learning.quantize import ship
+
+        ship(args.model, "int8", settings, folder)
     history = folder / ("fold_0" if args.model == "all_stage" else "") / "history.csv"
     shutil.copyfile(history, settings.models / args.model / "history.csv")
     _LOG.info(
@@ -80,6 +87,13 @@ def run(args: argparse.Namespace) -> int:
         args.model,
     )
     return 0
+
+
+def _shipped_numbers(name: str, settings: Settings) -> str:
+    """Return what a model that was shipped before computes with: it stays so."""
+    if not model_path(name, settings).with_name("card.json").exists():
+        return "float32"
+    return load_card(name, settings).numbers
 
 
 def _compare(args: argparse.Namespace, settings: Settings) -> int:

@@ -42,7 +42,7 @@ from core.learning.field_data import (
     of_folds,
     other_tones,
 )
-from core.learning.gate import THRESHOLD, fit_field_gate, fit_smear_gate
+from core.learning.gate import THRESHOLD, Gate, fit_field_gate, fit_smear_gate
 from core.results import Pixels
 from core.settings import Settings
 from core.taxonomy import STAGES
@@ -201,15 +201,11 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
     network, logits = trained
     fields = all_fields(settings)
     folder = settings.models / "all_stage"
-    gates = {
-        "smear": fit_smear_gate(network, settings, GATE_SIZE),
-        "all_field": fit_field_gate(network, settings, SIZE),
-    }
+    gates = fit_gates(network, settings)
     examples = [stage_input(p, SIZE) for p in fields.pixels[:: len(fields) // 3][:3]]
     write_litert(classifier_for_export(network, "stage", SIZE, gates), folder, examples)
     save_weights(network, folder)
-    temperature = fit_temperature(logits, fields.stages)
-    threshold = uncertainty_threshold(softmax(logits, temperature), fields.stages)
+    calibration = calibrated(logits, fields.stages)
     write_card(
         folder,
         name="all_stage",
@@ -227,8 +223,8 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
             "whole field scaled to the input, RGB 0..255 as float32; mean logits of the "
             "field's eight positions"
         ),
-        temperature=temperature,
-        thresholds={"uncertain": threshold} | dict.fromkeys(gates, THRESHOLD),
+        temperature=calibration["temperature"],
+        thresholds=calibration["thresholds"] | dict.fromkeys(gates, THRESHOLD),
         training_data=[
             "Taleqani ALL (Ghaderzadeh et al. 2021), all five folds",
             "for the gates: the training parts of PBC, Kaggle, TXL-PBC, BCCD and Taleqani",
@@ -243,3 +239,18 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
             "A smear image alone does not establish the subtype; flow cytometry does.",
         ],
     )
+
+
+def fit_gates(network: Any, settings: Settings) -> dict[str, Gate]:
+    """Return the input gates on a network's trunk by their outputs' names."""
+    return {
+        "smear": fit_smear_gate(network, settings, GATE_SIZE),
+        "all_field": fit_field_gate(network, settings, SIZE),
+    }
+
+
+def calibrated(logits: NDArray[np.float32], stages: NDArray[np.int64]) -> dict[str, Any]:
+    """Return `temperature` and `thresholds`, chosen on the logits of held-out fields."""
+    temperature = fit_temperature(logits, stages)
+    threshold = uncertainty_threshold(softmax(logits, temperature), stages)
+    return {"temperature": temperature, "thresholds": {"uncertain": threshold}}

@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from core.inference.card import MODEL_FILE, load_card
+from core.inference.card import MODEL_FILE, ModelCard
 from core.inference.detector import MULTIPLE, RED_CELL_SIDE, WANTED_RED_CELL, Detector, iou
-from core.inference.engine import LiteRTEngine
+from core.inference.engine import Engine, LiteRTEngine
 from core.learning.architectures import detector_network, load_imagenet
 from core.learning.datasets import open_set
 from core.learning.detection_data import Labelled, made_fields, real_fields
@@ -39,6 +39,8 @@ PHASES = (
 )
 _STRONG_LOOKS = {"finish": 0.2, "last": 0.25, "calm": 0.12, "close": 0.12}
 _MOSAICS = {"finish": 0.05, "again": 0.1, "last": 0.05, "calm": 0.03, "close": 0.03}
+_FIRST_THRESHOLDS = dict.fromkeys(CELL_KINDS, 0.3)
+"""From which the search starts: red cells above it set the scale of a look."""
 
 
 def train(
@@ -121,11 +123,15 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
             "On another laboratory's slides expect white cells to be missed; look at the boxes.",
         ],
     }
-    write_card(folder, thresholds=dict.fromkeys(CELL_KINDS, 0.3), **card)
-    detector = Detector(
-        LiteRTEngine((folder / MODEL_FILE).read_bytes()), load_card("detector", settings)
-    )
-    write_card(folder, thresholds=best_thresholds(detector, validation), **card)
+    engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
+    first = write_card(folder, thresholds=_FIRST_THRESHOLDS, **card)
+    write_card(folder, **calibrated(engine, first, validation), **card)
+
+
+def calibrated(engine: Engine, card: ModelCard, validation: Sequence[Labelled]) -> dict[str, Any]:
+    """Return `thresholds` of a file, chosen on validation fields."""
+    started = card.model_copy(update={"thresholds": _FIRST_THRESHOLDS})
+    return {"thresholds": best_thresholds(Detector(engine, started), validation)}
 
 
 def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str, float]:

@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.inference.card import load_card, read_checked
+from core.inference.card import MODEL_FILE, load_card, read_checked
 from core.inference.classifier import CROP_MICROMETRES, mirrored_mean, softmax
 from core.inference.detector import Detector
-from core.inference.engine import LiteRTEngine
+from core.inference.engine import Engine, LiteRTEngine
 from core.learning import augment
 from core.learning.architectures import load_imagenet, wbc_network
 from core.learning.calibrate import (
@@ -34,7 +35,7 @@ from core.learning.cell_data import (
     untyped_cells,
 )
 from core.learning.datasets import open_set
-from core.learning.detection_data import real_fields
+from core.learning.detection_data import Labelled, real_fields
 from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
@@ -59,6 +60,8 @@ _CALM_PHASES = ("calm", "again")
 _CALM_SHARES = {"pbc": 0.52, "kaggle": 0.25, "made": 0.04, "none": 0.09}
 _UNTYPED_SHARE = 0.10
 _SURE = 0.95
+VALIDATION = ("pbc_val", "kaggle_val", "none_val")
+"""Domains that choose epochs, temperature and thresholds."""
 
 
 def _compile_arguments() -> dict[str, Any]:
@@ -75,34 +78,47 @@ def _compile_arguments() -> dict[str, Any]:
     }
 
 
-def _domains(settings: Settings, run: Path) -> tuple[dict[str, Cells], np.ndarray[Any, Any]]:
-    """Return the cells of all domains by name, and the tones of cells to imitate."""
-    card = load_card("detector", settings)
-    detector = Detector(LiteRTEngine(read_checked(card, settings)), card)
-    fields = real_fields(settings)
+def cells_of_domains(settings: Settings, run: Path, *names: str) -> dict[str, Cells]:
+    """Return the cells of the named domains, cut out once and kept in the run folder."""
+
+    @cache
+    def detector() -> Detector:
+        card = load_card("detector", settings)
+        return Detector(LiteRTEngine(read_checked(card, settings)), card)
+
+    @cache
+    def fields() -> tuple[list[Labelled], list[Labelled]]:
+        return real_fields(settings)
 
     def kaggle() -> Cells:
-        training, validation = kaggle_cells(settings, detector)
+        training, validation = kaggle_cells(settings, detector())
         save_cells(run / "kaggle_val.npz", validation)
         return training
 
     makers: dict[str, Callable[[], Cells]] = {
-        "pbc": lambda: pbc_cells(settings, detector, "train"),
-        "pbc_val": lambda: pbc_cells(settings, detector, "val"),
+        "pbc": lambda: pbc_cells(settings, detector(), "train"),
+        "pbc_val": lambda: pbc_cells(settings, detector(), "val"),
         "kaggle": kaggle,
         "kaggle_val": lambda: load_cells(run / "kaggle_val.npz"),
         "made": lambda: made_cells(1500),
-        "none": lambda: no_cells(fields[0], 2400),
-        "none_val": lambda: no_cells(fields[1], 400),
+        "none": lambda: no_cells(fields()[0], 2400),
+        "none_val": lambda: no_cells(fields()[1], 400),
         # TXL-PBC's 360-px pictures are PBC's, the test cells among them.
-        "untyped": lambda: untyped_cells([f for f in fields[0] if max(f.pixels.shape) > 400]),
+        "untyped": lambda: untyped_cells([f for f in fields()[0] if max(f.pixels.shape) > 400]),
     }
     domains = {}
-    for name, make in makers.items():
+    # Kaggle's validation cells are found along with its training cells.
+    for name in (name for name in makers if name in names):
         path = run / f"{name}.npz"
         if not path.exists():
-            save_cells(path, make())
+            save_cells(path, makers[name]())
         domains[name] = load_cells(path)
+    return domains
+
+
+def _domains(settings: Settings, run: Path) -> tuple[dict[str, Cells], np.ndarray[Any, Any]]:
+    """Return the cells of all domains by name, and the tones of cells to imitate."""
+    domains = cells_of_domains(settings, run, *_SHARES, *VALIDATION, "untyped")
     others = [*domains["untyped"].crops, *domains["kaggle"].crops[::3]]
     return domains, np.stack([augment.tone(crop) for crop in others])
 
@@ -128,7 +144,7 @@ def train(
     """Train into a run folder and return the network with its validation cells."""
     domains, tones = _domains(settings, run)
     _LOG.info("cells: %s; %d tones", {k: len(v) for k, v in domains.items()}, len(tones))
-    validation = joined([domains[name] for name in ("pbc_val", "kaggle_val", "none_val")])
+    validation = joined([domains[name] for name in VALIDATION])
     network = wbc_network(len(CELL_TYPES), HEADS)
     load_imagenet(network, settings)
 
@@ -165,20 +181,11 @@ def train(
 def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> None:
     """Calibrate on validation cells, export, write the card and copy the history."""
     network, validation = trained
-    crops, is_cell = central_crops(validation, SIZE), validation.types != NO_TYPE
     folder = settings.models / "wbc"
     export = classifier_for_export(network, "type", SIZE)
     save_weights(network, folder)
-    write_litert(export, folder, list(crops[:: max(len(crops) // 4, 1)][:4]))
-    engine = LiteRTEngine((folder / "model.tflite").read_bytes())
-    answers = [mirrored_mean(engine, crop) for crop in crops]
-    logits = np.stack([answer["type"] for answer in answers])[is_cell]
-    white = softmax(np.stack([answer["white"] for answer in answers]), 1.0)[is_cell, 1]
-    truth = validation.types[is_cell]
-    temperature = fit_temperature_away(
-        lambda crop: mirrored_mean(engine, crop)["type"], crops[is_cell], truth
-    )
-    threshold = uncertainty_threshold(softmax(logits, temperature), truth)
+    write_litert(export, folder, list(central_crops(validation, SIZE)[:: len(validation) // 4]))
+    engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
     pbc, kaggle = open_set("pbc", settings), open_set("kaggle", settings)
     write_card(
         folder,
@@ -195,8 +202,7 @@ def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> Non
             "file's scale (1.8 times the cell's longer side without one), RGB 0..255 as float32; "
             "mean logits of the crop and its two mirror images"
         ),
-        temperature=temperature,
-        thresholds={"uncertain": threshold, "white": acceptance_threshold(white)},
+        **calibrated(engine, validation),
         training_data=[
             "PBC train split (CC BY 4.0)",
             "Kaggle blood cells TRAIN, cells found by the detector (MIT)",
@@ -212,3 +218,23 @@ def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> Non
             "Under another stain, camera or preparation expect lower accuracy and check a sample.",
         ],
     )
+
+
+def calibrated(engine: Engine, validation: Cells, size: int = SIZE) -> dict[str, Any]:
+    """Return `temperature` and `thresholds` of a file for size x size crops.
+
+    Chosen on validation cells and on what is no cell among them.
+    """
+    crops, is_cell = central_crops(validation, size), validation.types != NO_TYPE
+    answers = [mirrored_mean(engine, crop) for crop in crops]
+    logits = np.stack([answer["type"] for answer in answers])[is_cell]
+    white = softmax(np.stack([answer["white"] for answer in answers]), 1.0)[is_cell, 1]
+    truth = validation.types[is_cell]
+    temperature = fit_temperature_away(
+        lambda crop: mirrored_mean(engine, crop)["type"], crops[is_cell], truth
+    )
+    threshold = uncertainty_threshold(softmax(logits, temperature), truth)
+    return {
+        "temperature": temperature,
+        "thresholds": {"uncertain": threshold, "white": acceptance_threshold(white)},
+    }

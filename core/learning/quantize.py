@@ -1,0 +1,276 @@
+"""`python -m core quantize`: ships a model's file in 8-bit integers, or in floats again.
+
+The file is made from the kept weights, nothing is trained. In 8 bits every weight has its
+channel's scale, every activation the range that training pictures give it; input, outputs and the
+last layers stay 32-bit floats. Temperature and thresholds are chosen again on what the new file
+says of the validation pictures, as they are after a training.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import ModelError
+from core.inference.card import MODEL_FILE, MODEL_NAMES, ModelCard, ModelName, load_card
+from core.inference.engine import Engine, LiteRTEngine
+from core.inference.stage import stage_input, turned
+from core.learning.cell_data import NO_TYPE, central_crops, joined
+from core.learning.datasets import open_set
+from core.learning.detection_data import real_fields
+from core.learning.export import (
+    classifier_for_export,
+    keras_reference,
+    litert_file,
+    rewrite_card,
+    shipped_network,
+)
+from core.learning.field_data import all_fields, held_out_logits
+from core.learning.gate import SMEARS
+from core.learning.no_smears import no_smear
+from core.results import Pixels
+from core.settings import Settings, get_settings
+
+Numbers = Literal["int8", "float32"]
+
+_LOG = logging.getLogger(__name__)
+_FLOAT = r"StatefulPartitionedCall|softmax|expectation|strided_slice|/(maps|kind|sides)_\d+/"
+"""Tensors whose operations stay in floats: the file's outputs, and all that the detector does
+after its last feature map. A distance is the mean of 24 bins: in 8 bits boxes lose precision."""
+_BEST: dict[ModelName, str] = {"detector": "kinds", "wbc": "type", "all_stage": "stage"}
+"""The output that names something."""
+_SEEN = 0.3
+"""Score of the detector from which a position shows a cell."""
+SAME_LABEL = 0.97
+"""Least share of pictures (detector: of positions that show a cell) with the same best label."""
+DIFFERENCE = 0.2
+"""Largest root mean square difference of an output, in standard deviations of the float's."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m core quantize`."""
+    parser.add_argument("model", choices=MODEL_NAMES, help="whose file to make again")
+    parser.add_argument(
+        "--numbers",
+        choices=("int8", "float32"),
+        default="int8",
+        help="what the file computes with (%(default)s)",
+    )
+    parser.add_argument(
+        "--run",
+        # The command line keeps the command itself under `run`.
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="folder of the training, where the cells that it cut out are kept",
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="ship nothing: measure both files on the test sets, for comparisons.json",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the file or compare both, and return the exit status."""
+    logging.getLogger("core.learning").setLevel(logging.INFO)
+    settings = get_settings()
+    folder = args.folder or settings.runs / args.model
+    if args.compare:
+        from core.learning.compare_numbers import compare_numbers
+
+        rows = compare_numbers(args.model, settings, folder)
+        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
+    else:
+        ship(args.model, args.numbers, settings, folder)
+    return 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What a model's file is made and calibrated from."""
+
+    network: Any
+    """Keras network with the outputs of the file."""
+    learnt: NDArray[np.uint8]
+    """Training pictures as the network gets them, n x side x side x 3."""
+    watched: NDArray[np.uint8]
+    """Other pictures, on which two files are compared."""
+    calibrated: Callable[[Engine, int], dict[str, Any]]
+    """Gives the card's `thresholds`, and `temperature` where it has one, for a file whose input
+    has this side."""
+
+
+def ship(name: ModelName, numbers: Numbers, settings: Settings, run: Path) -> ModelCard:
+    """Write a shipped model's file again in the numbers asked for, with its card.
+
+    Raises ModelError when the file does not answer as the Keras network does.
+    """
+    card = load_card(name, settings)
+    source = source_of(card, settings, run)
+    content = litert_file(source.network, list(source.learnt[:3]))
+    if numbers == "int8":
+        content = quantized(content, source.learnt, list(source.watched), name)
+    changes = source.calibrated(LiteRTEngine(content), card.input_width)
+    changes["thresholds"] = card.thresholds | changes["thresholds"]
+    folder = settings.models / name
+    (folder / MODEL_FILE).write_bytes(content)
+    written = rewrite_card(folder, card, numbers=numbers, **changes)
+    _LOG.info("%s: %d bytes, %s", name, len(content), changes)
+    return written
+
+
+def quantized(
+    content: bytes, learnt: NDArray[np.uint8], watched: Sequence[Pixels], name: ModelName
+) -> bytes:
+    """Return the 8-bit form of a LiteRT file in floats.
+
+    `learnt` are the pictures that give activations their ranges. Raises ModelError when the two
+    differ on the pictures `watched`: fewer same best labels than `SAME_LABEL`, or an output
+    further off than `DIFFERENCE`.
+    """
+    from ai_edge_quantizer.qtyping import TFLOperationName
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    quantizer = Quantizer(content)
+    every = TFLOperationName.ALL_SUPPORTED
+    quantizer.add_static_config(".*", every, activation_num_bits=8, weight_num_bits=8)
+    for pattern, operation in (
+        (".*", TFLOperationName.INPUT),
+        (".*", TFLOperationName.OUTPUT),
+        (_FLOAT, every),
+    ):
+        quantizer.update_quantization_recipe(pattern, operation, algorithm_key="no_quantize")
+    # Ranges are moving averages: mixed, no group of pictures counts more for coming last.
+    mixed = np.random.default_rng(1).permutation(learnt)
+    samples = [{"pixels": pixels[None].astype(np.float32)} for pixels in mixed]
+    ranges = quantizer.calibrate({"serving_default": samples}, num_threads=2)
+    with np.errstate(invalid="ignore"):  # channels without weights have no scale
+        result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    small = bytes(result.quantized_model)
+    same, differences = agreement(LiteRTEngine(content), LiteRTEngine(small), watched, name)
+    _LOG.info("%s in 8 bits: %.4f same labels, differences %s", name, same, differences)
+    if same < SAME_LABEL or max(differences.values()) > DIFFERENCE:
+        raise ModelError(
+            f"The 8-bit file of the model {name} gives {same:.1%} of the pictures the same label "
+            f"and differs by {max(differences.values()):.2f} standard deviations: too much."
+        )
+    return small
+
+
+def agreement(
+    reference: Engine, other: Engine, pictures: Sequence[Pixels], name: ModelName
+) -> tuple[float, dict[str, float]]:
+    """Return the share of same best labels of two files, and how far each output is off.
+
+    Off: root mean square difference over all pictures in standard deviations of the reference.
+    """
+    batches = [pixels[None].astype(np.float32) for pixels in pictures]
+    expected, answers = [[engine.run(b) for b in batches] for engine in (reference, other)]
+    outputs = {
+        key: (np.stack([e[key] for e in expected]), np.stack([a[key] for a in answers]))
+        for key in expected[0]
+    }
+    differences = {
+        key: float(np.sqrt(np.mean((a - e) ** 2)) / e.std()) for key, (e, a) in outputs.items()
+    }
+    first, second = outputs[_BEST[name]]
+    same = first.argmax(-1) == second.argmax(-1)
+    if name == "detector":
+        same = same[first.max(-1) >= _SEEN]
+    return float(same.mean()), differences
+
+
+def source_of(card: ModelCard, settings: Settings, run: Path) -> Source:
+    """Return what the file of a card's model is made from."""
+    makers = {"detector": _detector, "wbc": _wbc, "all_stage": _all_stage}
+    return makers[card.name](card, settings, run)
+
+
+def _detector(card: ModelCard, settings: Settings, run: Path) -> Source:
+    from core.learning.train_detector import calibrated
+
+    del run
+    training, validation = real_fields(settings)
+    size = card.input_width
+    return Source(
+        keras_reference("detector", settings),
+        np.stack([framed(f.pixels, size) for f in training[:: max(len(training) // 100, 1)]]),
+        np.stack([framed(f.pixels, size) for f in validation[::4]]),
+        lambda engine, _: calibrated(engine, card, validation),
+    )
+
+
+def framed(pixels: Pixels, size: int) -> Pixels:
+    """Return a whole field in a size x size picture, as the detector's first look scales it."""
+    factor = size / max(pixels.shape[:2])
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)[:size, :size]
+    frame = np.zeros((size, size, 3), np.uint8)
+    frame[: scaled.shape[0], : scaled.shape[1]] = scaled
+    return frame
+
+
+def _wbc(card: ModelCard, settings: Settings, run: Path) -> Source:
+    from core.learning.train_wbc import VALIDATION, calibrated, cells_of_domains
+
+    size = card.input_width
+    shares = {"pbc": 200, "kaggle": 100, "none": 50}
+    domains = cells_of_domains(settings, run, *shares, *VALIDATION)
+    rng = np.random.default_rng(1)
+    learnt = [
+        central_crops(domains[name].chosen(rng.permutation(len(domains[name]))[:count]), size)
+        for name, count in shares.items()
+    ]
+    validation = joined([domains[name] for name in VALIDATION])
+    return Source(
+        keras_reference("wbc", settings),
+        np.concatenate(learnt),
+        central_crops(validation.chosen(validation.types != NO_TYPE), size)[::6],
+        lambda engine, side: calibrated(engine, validation, side),
+    )
+
+
+def _all_stage(card: ModelCard, settings: Settings, run: Path) -> Source:
+    from core.learning.train_all_stage import calibrated, fit_gates
+
+    del run
+    size, fields = card.input_width, all_fields(settings)
+    network = shipped_network("all_stage", settings)
+    gates = fit_gates(network, settings)
+    rng = np.random.default_rng(1)
+    rows = rng.permutation(len(fields))
+    views = [turned(stage_input(p, size))[int(rng.integers(8))] for p in fields.pixels[rows[:250]]]
+
+    def calibration(engine: Engine, side: int) -> dict[str, Any]:
+        logits = held_out_logits(engine, side, settings)
+        with ThreadPoolExecutor(2) as pool:
+            splits = [example.split for example in fields.examples]
+            answers = list(pool.map(logits, fields.pixels, splits))
+        return calibrated(np.stack(answers), fields.stages)
+
+    return Source(
+        classifier_for_export(network, "stage", size, gates),
+        np.stack([*views[:150], *_gate_pictures(size, settings)]),
+        np.stack(views[150:]),
+        calibration,
+    )
+
+
+def _gate_pictures(size: int, settings: Settings) -> list[Pixels]:
+    """Return pictures that the input gate has to tell apart, smears and others."""
+    pictures = [no_smear(np.random.default_rng((5, seed))) for seed in range(50)]
+    for name, splits in SMEARS.items():
+        data = open_set(name, settings)
+        examples = data.of_split(*splits)
+        pictures += [data.read(example) for example in examples[:: len(examples) // 20][:20]]
+    return [np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA)) for p in pictures]
