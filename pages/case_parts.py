@@ -122,6 +122,20 @@ def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
     return SampleDetails(taken, material, white_cells)
 
 
+def no_cases() -> None:
+    """Say how cases come into an empty database."""
+    st.info(
+        "No patients are stored yet. Count a smear, then open **Save to a patient** below its "
+        "results.",
+        icon=":material/folder_open:",
+    )
+    st.page_link(
+        "pages/wbc_count.py",
+        label="Count white cells in your fields",
+        icon=":material/blur_circular:",
+    )
+
+
 def patient_link(patient_id: int, label: str) -> None:
     """Link to a patient on the page Patients."""
     st.page_link(

@@ -12,6 +12,7 @@ from pages import shared
 from pages.case_parts import (
     STATE_NAMES,
     errors_shown,
+    no_cases,
     number_in_address,
     open_cases,
     patient_link,
@@ -52,24 +53,10 @@ def show_list(database: Database, person: Person) -> None:
         elif text or wanted:
             st.info("No patient fits. Change the search.", icon=":material/search_off:")
         else:
-            show_empty()
+            no_cases()
         for line in found.items:
             show_line(line)
     add_patient(database, person)
-
-
-def show_empty() -> None:
-    """Say how cases come here."""
-    st.info(
-        "No patients are stored yet. Count a smear, then open **Save to a patient** below its "
-        "results.",
-        icon=":material/folder_open:",
-    )
-    st.page_link(
-        "pages/wbc_count.py",
-        label="Count white cells in your fields",
-        icon=":material/blur_circular:",
-    )
 
 
 def show_line(line: ListedPatient) -> None:

@@ -37,7 +37,8 @@ def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
             st.subheader("Model and reviewer")
             where = "of this sample" if sample_id else "of all samples"
             st.caption(f"Reviewed cells {where} that the model had found.")
-            _show(model_agreement(session.database, sample_id), MODEL, "Reviewer", "model")
+            pairs = model_agreement(session.database, sample_id)
+            _show(pairs, MODEL, "Reviewer", "model", "No cell is reviewed yet.")
         with right:
             st.subheader("Two reviewers")
             if len(everybody) < 2:
@@ -52,13 +53,14 @@ def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
             one = first.selectbox("First", everybody, key="review_first")
             others = [name for name in everybody if name != one]
             other = second.selectbox("Second", others, key="review_second")
-            _show(reviewer_agreement(session.database, one, other), one, other, "reviewers")
+            pairs = reviewer_agreement(session.database, one, other)
+            _show(pairs, one, other, "reviewers", "No cell was named by both.")
 
 
-def _show(pairs: Pairs, first: str, second: str, key: str) -> None:
+def _show(pairs: Pairs, first: str, second: str, key: str, empty: str) -> None:
     compared = agreement(pair for pair, number in pairs.items() for _ in range(number))
     if not compared.total:
-        st.info("No cell was read by both.", icon=":material/grid_on:")
+        st.info(empty, icon=":material/grid_on:")
         return
     _show_figures(compared)
     st.plotly_chart(

@@ -101,6 +101,14 @@ def _suggested(cell: Cell) -> str | None:
     return cell.suggested if cell.reviewer else cell.type
 
 
+def _answer(cell: Cell) -> str | None:
+    """Return the label that says what the model said: its type, or that this is no white cell."""
+    ruled_out = cell.status == "out_of_scope" and cell.reviewer is None
+    if ruled_out and cell.type != "platelet":
+        return NOT_A_WHITE_CELL
+    return _suggested(cell)
+
+
 def _show_state(queued: QueuedCell) -> None:
     cell = queued.cell
     sample_link(queued.sample.id, f"{queued.patient.identifier}, {sample_name(queued.sample)}")
@@ -140,9 +148,9 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
         )
 
     likely = likeliest(queued.cell)
-    suggested = _suggested(queued.cell)
-    if suggested is not None:
-        button(suggested, f"Agree: {label_name(suggested)}", "primary", "A")
+    answer = _answer(queued.cell)
+    if answer is not None:
+        button(answer, f"Agree: {label_name(answer)}", "primary", "A")
     if likely:
         st.caption("Likeliest types, calibrated probability")
         for key, probability in likely:

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.cases.listing import search_patients
 from core.cases.people import people
 from core.cases.records import QueueFilter
 from core.cases.worklist import queue
 from core.reports.cell_groups import label_name
 from core.taxonomy import REVIEW_TYPES
-from pages.case_parts import errors_shown
+from pages.case_parts import errors_shown, no_cases
 from pages.review_cell import show_cell
 from pages.review_session import ReviewSession, show_problem, undo_button
 
@@ -80,8 +81,7 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
             found = queue(session.database, wanted, offset=place, limit=1)
     st.session_state[PLACE] = (wanted, place)
     if not found.items:
-        _show_empty(wanted)
-        undo_button(session)
+        _show_empty(session, wanted)
         return
 
     def step(by: int) -> None:
@@ -115,7 +115,10 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
     show_cell(session, found.items[0], decided)
 
 
-def _show_empty(wanted: QueueFilter) -> None:
+def _show_empty(session: ReviewSession, wanted: QueueFilter) -> None:
+    if wanted == QueueFilter() and not search_patients(session.database, limit=1).total:
+        no_cases()
+        return
     if wanted == QueueFilter(patient_id=wanted.patient_id, sample_id=wanted.sample_id):
         st.success("No white cell waits for a reviewer here.", icon=":material/check_circle:")
     else:
@@ -123,3 +126,4 @@ def _show_empty(wanted: QueueFilter) -> None:
             "No white cell fits these filters. Widen the confidence, or show all types.",
             icon=":material/filter_alt_off:",
         )
+    undo_button(session)

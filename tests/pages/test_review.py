@@ -10,7 +10,7 @@ from core.cases.patients import create_patient
 from core.cases.people import person_of, set_role
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.review import label_cells, reviews_of
-from core.cases.samples import load_case, save_sample
+from core.cases.samples import add_fields, load_case, save_sample
 from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 from core.imaging.examples import made_slides
 from core.imaging.read import read_image
@@ -79,8 +79,18 @@ def texts(app: AppTest) -> str:
 def test_an_empty_store_has_nothing_to_review(database):
     app = open_app(PAGE)
     assert [c.value for c in app.caption].count(RESEARCH_NOTICE) == 1
-    assert "No white cell waits" in app.success[0].value
+    assert "No patients are stored yet" in app.info[0].value
     assert not app.error
+
+
+def test_agreeing_means_what_the_model_said_of_a_cell_it_ruled_out(database, sample):
+    image = read_image(*reversed(made_slides()[2]))
+    ruled_out = new_field(image, white("neutrophil", 0.35, "out_of_scope"))
+    add_fields(database, person_of(database), sample, [ruled_out])
+    app = open_app(PAGE)
+    assert app.button(key="review_agree").label == "Agree: Not a white cell"
+    press(app, "review_agree")
+    assert labels_of(database, sample)[-1].label == NOT_A_WHITE_CELL
 
 
 def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample):
@@ -354,7 +364,7 @@ def test_a_wrong_link_shows_nothing(database, sample):
 
 def test_agreement_follows_the_decisions(database, sample):
     app = open_app(PAGE, sample=sample.id, view="Agreement")
-    assert any("No cell was read by both" in i.value for i in app.info)
+    assert any("No cell is reviewed yet" in i.value for i in app.info)
     neutrophil, monocyte, *_ = cells_of(database, sample)
     label_cells(
         database,
