@@ -125,7 +125,7 @@ def explain() -> None:
     st.subheader("What the classes mean")
     with st.grid(4, min_column_width=200):
         for stage in STAGES.values():
-            with st.container(border=True):
+            with st.container(border=True, height="stretch"):
                 st.markdown(f"**{stage.name}**")
                 st.write(stage.description)
     st.caption(STAGE_NOTE)
@@ -137,7 +137,9 @@ def show_files(desk: Desk) -> None:
     pictures = list(desk.pictures.values())
     text = st.column_config.TextColumn
     table = stages_table([p.result for p in pictures], [p.patient for p in pictures])
-    table[[f"p_{key}" for key in STAGES]] *= 100
+    shares, refused = [f"p_{key}" for key in STAGES], table["refused"].notna()
+    table[shares] = (100 * table[shares]).mask(refused)
+    table["status"] = table["status"].mask(refused, "refused")
     patient_editor(
         NAME,
         desk,

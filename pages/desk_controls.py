@@ -143,6 +143,7 @@ def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str
         table.fillna({"refused": ""}),
         key=f"{name}_files",
         hide_index=True,
+        placeholder="",
         disabled=[column for column in table.columns if column != "patient"],
         column_order=list(columns),
         column_config=columns,

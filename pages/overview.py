@@ -139,7 +139,7 @@ shared.header(
     "Leukoscope finds the cells of a stained blood smear, counts them and names the white ones. "
     "It gives the differential with exact limits, grades fields of suspected acute lymphoblastic "
     "leukaemia (ALL), and sets apart what it is not sure of. "
-    "How far its models can be trusted stands beside every answer.",
+    "How far its models can be trusted is shown below.",
 )
 left, right = st.columns([1, 1.3], gap="large")
 with left:

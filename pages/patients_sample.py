@@ -6,10 +6,10 @@ from core.cases.audit import history
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case, SampleField
-from core.flags import Severity
 from core.reports.case_files import report_files
 from core.reports.case_summary import CaseSummary, differential_frame, facts, summarise
 from core.reports.charts import differential_figure
+from core.reports.model_error import accuracy_text
 from core.reports.picture_charts import field_figure
 from core.results import Cell
 from core.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
@@ -17,12 +17,6 @@ from pages import shared
 from pages.case_parts import errors_shown, review_link, sample_name, state_badge
 from pages.review_pictures import SMALL, cell_jpeg, field_jpeg
 from pages.review_sign import show_comments
-
-_FLAG_MARKS: dict[Severity, str] = {
-    "review": ":red-badge[:material/priority_high: review]",
-    "warning": ":orange-badge[:material/warning: warning]",
-    "note": ":gray-badge[:material/info: note]",
-}
 
 
 def show_sample(database: Database, case: Case) -> None:
@@ -51,8 +45,7 @@ def show_flags(summary: CaseSummary) -> None:
     st.markdown("**Flags**")
     if not summary.flags:
         st.caption("None.")
-    for flag in summary.flags:
-        st.markdown(f"{_FLAG_MARKS[flag.severity]} {shared.plain(flag.sentence)}")
+    shared.list_flags(summary.flags)
 
 
 def show_differential(summary: CaseSummary) -> None:
@@ -101,8 +94,9 @@ def show_differential(summary: CaseSummary) -> None:
         )
         whose = f"Ranges: {summary.laboratory}. " if summary.laboratory else ""
         st.caption(
-            f"{whose}Limits: Clopper-Pearson, sampling error only. Reviewers' labels count first; "
-            f"{shared.held_out(summary.counted.uncertain)}."
+            f"{whose}Reviewers' labels count first; {shared.held_out(summary.counted.uncertain)}. "
+            "Limits: Clopper-Pearson, sampling error only. The classifier's own error comes on "
+            f"top: {shared.plain(accuracy_text(summary.accuracy))}."
         )
     with chart:
         ranges = {row.key: row.percent_range for row in summary.rows if row.percent_range}

@@ -1,13 +1,14 @@
 """What all pages share: the head, the models, names made safe, pictures that can be zoomed."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from core.errors import ModelError
+from core.flags import Flag, Severity
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.taxonomy import RESEARCH_NOTICE
 
@@ -15,6 +16,11 @@ FRAMED = "framed"
 """Key in the session that the frame sets."""
 _ATTRIBUTE_VALUES = {"densely": "densely packed", "loosely": "loosely packed", "nil": "none"}
 """Values of the data set that do not read as words beside the attribute's name."""
+_FLAG_MARKS: dict[Severity, str] = {
+    "review": ":red-badge[:material/priority_high: review]",
+    "warning": ":orange-badge[:material/warning: warning]",
+    "note": ":gray-badge[:material/info: note]",
+}
 PHONE_WIDTH = 360
 """CSS pixels that a phone leaves for a drawing, about."""
 
@@ -95,6 +101,12 @@ def held_out(uncertain: int) -> str:
         if uncertain == 1
         else f"{uncertain} uncertain cells are held out"
     )
+
+
+def list_flags(found: Iterable[Flag]) -> None:
+    """List what deserves a second look, each with its severity as a word and a colour."""
+    for flag in found:
+        st.markdown(f"{_FLAG_MARKS[flag.severity]} {plain(flag.sentence)}")
 
 
 def attributes_table(attributes: Mapping[str, str]) -> None:

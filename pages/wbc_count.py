@@ -30,7 +30,8 @@ PICTURES_THAT_WORK = (
 )
 WHAT_YOU_GET = (
     "Every white cell boxed and named with its probability, counts of white cells, red cells and "
-    "platelets, the differential with exact limits, and the tables as CSV and JSON."
+    "platelets, the differential with exact limits, flags, and the tables as CSV and JSON. Saved "
+    "to a patient also review, trends, and reports as PDF, XLSX and FHIR."
 )
 HOW_MANY = (
     f"A differential needs {RECOMMENDED_CELLS} white cells, better {FULL_COUNT}. Drop all fields "
@@ -106,7 +107,7 @@ def explain() -> None:
             ("What you get", WHAT_YOU_GET),
             ("How many fields", HOW_MANY),
         ):
-            with st.container(border=True):
+            with st.container(border=True, height="stretch"):
                 st.markdown(f"**{title}**")
                 st.write(text)
 

@@ -21,14 +21,23 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     number = {s: sum(c.status == s for c in cells) for s in ("classified", "uncertain")}
     other = len(cells) - sum(number.values())
     refused = sum(a.refused is not None for a in analyses)
-    badges = [f":green-badge[:material/check: {number['classified']} classified]"]
+    badges = []
+    if refused:
+        which = "1 picture" if refused == 1 else f"{refused} pictures"
+        badges.append(f":red-badge[:material/block: {which} refused]")
     if number["uncertain"]:
         held = f"{number['uncertain']} uncertain: held out of the percentages"
         badges.append(f":orange-badge[:material/help: {held}]")
+    if number["classified"]:
+        named = (
+            "1 white cell" if number["classified"] == 1 else f"{number['classified']} white cells"
+        )
+        badges.append(f":green-badge[:material/check: {named} classified]")
+    elif refused < len(analyses):
+        badges.append(":gray-badge[:material/search_off: no white cell classified]")
     if other:
-        badges.append(f":gray-badge[:material/block: {other} not white cells: not counted]")
-    if refused:
-        badges.append(f":red-badge[:material/block: {refused} pictures refused]")
+        what = "1 is no white cell" if other == 1 else f"{other} are no white cells"
+        badges.append(f":gray-badge[:material/block: {what}: not counted]")
     badges += [
         f":blue-badge[:material/tune: site profile {shared.plain(name)}]"
         for name in sorted({a.profile for a in analyses if a.profile is not None})
@@ -46,10 +55,11 @@ def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
         st.markdown(f"**{shared.plain(analysis.file)}**")
         status_line([analysis])
         kinds: list[CellKind] = ["wbc"]
-        for kind in ("rbc", "platelet"):
-            label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
-            if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
-                kinds.append(kind)
+        if analysis.refused is None:
+            for kind in ("rbc", "platelet"):
+                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
+                if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
+                    kinds.append(kind)
         show_cell(picture)
         show_properties(picture)
         remove_button(NAME, desk, picture)
@@ -80,6 +90,8 @@ def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None
         f"Field {analysis.file} with {len(numbers)} white cells boxed and numbered",
         clicked,
     )
+    if analysis.refused:
+        return
     st.caption(
         "Colour is the type. Solid: classified. Dashed: uncertain. Dotted grey: not a white cell. "
         "Click a white cell for its details. Scroll or pinch to zoom, drag to move, double-click "

@@ -29,10 +29,14 @@ def show_files(desk: Desk) -> None:
     st.subheader("Files and patients")
     pictures = list(desk.pictures.values())
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    table = files_table([p.result for p in pictures], [p.patient for p in pictures])
+    # Nothing was counted in a refused picture: no number, and not 0.
+    counts = ["wbc", "uncertain", "rbc", "platelet"]
+    table[counts] = table[counts].astype("Int64").mask(table["refused"].notna())
     patient_editor(
         NAME,
         desk,
-        files_table([p.result for p in pictures], [p.patient for p in pictures]),
+        table,
         {
             "file": text("File", pinned=True),
             "patient": text("Patient (editable)", max_chars=60),

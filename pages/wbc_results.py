@@ -4,16 +4,18 @@ import streamlit as st
 
 from core.cases.database import get_database
 from core.cases.range_tables import ranges_in_force
-from core.differential import RECOMMENDED_CELLS, Differential, differential
+from core.differential import RECOMMENDED_CELLS, differential
 from core.errors import CaseError, RangesError
+from core.flags import flags
 from core.imaging.examples import made_truth
 from core.reports.answer_key import answer_key
 from core.reports.charts import differential_figure
-from core.reports.tables import (
-    differential_table,
-)
+from core.reports.model_error import CallAccuracy, accuracy_of, accuracy_text
+from core.reports.tables import differential_table
 from core.results import Cell, FieldAnalysis
+from core.settings import get_settings
 from core.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES
+from pages import shared
 from pages.desk import Desk, Picture
 from pages.desk_controls import choose_patient
 from pages.saving import save_section
@@ -80,8 +82,9 @@ def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -
     st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
 
 
-def show_differential(counted: Differential) -> None:
-    """Show shares with exact limits beside reference values."""
+def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
+    """Show shares with exact limits beside reference values; `flagged` for one patient's fields."""
+    counted = differential(analyses)
     st.subheader("Differential")
     if counted.warning:
         st.warning(counted.warning, icon=":material/warning:")
@@ -93,13 +96,24 @@ def show_differential(counted: Differential) -> None:
     if counted.total == 0:
         return
     try:
-        ranges = ranges_in_force(get_database()).of("%")
+        in_force = ranges_in_force(get_database())
+        ranges, whose = (
+            in_force.of("%"),
+            f"Ranges: {shared.plain(in_force.title)}; other laboratories and populations differ. ",
+        )
     except (RangesError, CaseError) as error:
         st.error(str(error), icon=":material/error:")
-        ranges = {}
+        ranges, whose = {}, ""
+    if flagged:
+        found = flags(counted, percent_ranges=ranges, absolute_ranges={})
+        shared.list_flags(flag for flag in found if flag.sentence != counted.warning)
     table, chart = st.columns([1, 1.15])
     with table:
         rows = differential_table(counted)
+        # Rounded once, by the table.
+        shares = (*counted.shares.values(), counted.erythroblasts)
+        for side in ("percent", "low", "high"):
+            rows[side] = [getattr(share, side) for share in shares]
         rows["reference"] = [ranges[key].text if key in ranges else "" for key in rows["type"]]
         rows["type"] = [
             "Erythroblasts, per 100" if key == "erythroblast" else REVIEW_TYPES[key].plural
@@ -112,16 +126,16 @@ def show_differential(counted: Differential) -> None:
             column_config={
                 "type": st.column_config.TextColumn("Type", pinned=True),
                 "count": number("Count"),
-                "percent": number("%", format="%.2f"),
-                "low": number("Low", format="%.2f", help="Lower exact 95 % limit, %"),
-                "high": number("High", format="%.2f", help="Upper exact 95 % limit, %"),
+                "percent": number("%", format="%.1f"),
+                "low": number("Low", format="%.1f", help="Lower exact 95 % limit, %"),
+                "high": number("High", format="%.1f", help="Upper exact 95 % limit, %"),
                 "reference": st.column_config.TextColumn("Range, %"),
             },
             alt="Differential with exact 95 % limits and reference ranges",
         )
         st.caption(
-            "Limits: Clopper-Pearson, sampling error only; the models' own error is on the page "
-            "Model metrics. Reference ranges differ between laboratories and populations."
+            f"{whose}Limits: Clopper-Pearson, sampling error only. The classifier's own error "
+            f"comes on top: {shared.plain(accuracy_text(measured_accuracy(analyses)))}."
         )
     with chart:
         st.plotly_chart(
@@ -130,6 +144,13 @@ def show_differential(counted: Differential) -> None:
             config={"displayModeBar": False},
             alt="Share of each white cell type with 95 % limits over its reference range",
         )
+
+
+def measured_accuracy(analyses: list[FieldAnalysis]) -> tuple[CallAccuracy, ...]:
+    """Return how often the shipped classifier was right; nothing is known of site profiles."""
+    if any(analysis.profile is not None for analysis in analyses):
+        return ()
+    return accuracy_of(shared.open_analyzer().versions["wbc"], get_settings())
 
 
 def show_key(analyses: list[FieldAnalysis]) -> None:
@@ -174,11 +195,14 @@ def show_results(desk: Desk) -> None:
     if any(a.sha256 in made_truth() for a in analyses):
         st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
     status_line(analyses)
-    count_metrics(analyses)
+    analysed = [a for a in analyses if a.refused is None]
+    if analysed:
+        count_metrics(analysed)
     field_view(pictures, desk)
-    gallery(pictures)
-    show_differential(differential(analyses))
-    show_key(analyses)
+    if analysed:
+        show_differential(analysed, flagged=len({p.patient for p in pictures}) == 1)
+        gallery(pictures)
+        show_key(analysed)
     show_files(desk)
     save_section(NAME, desk, pictures)
     downloads(pictures, desk)

@@ -142,7 +142,10 @@ def _estimate(case: Case, settings: Settings) -> Estimate | None:
 
 
 def _accuracy(case: Case, settings: Settings) -> tuple[CallAccuracy, ...]:
-    versions = {stored.models.get("wbc") for stored in case.fields}
+    # Nothing was measured of a classifier that a site profile changed.
+    versions = {
+        None if "profile" in stored.models else stored.models.get("wbc") for stored in case.fields
+    }
     version = versions.pop() if len(versions) == 1 else None
     return accuracy_of(version, settings) if version else ()
 

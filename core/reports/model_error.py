@@ -3,8 +3,10 @@
 It stands beside the limits of a differential, which are sampling error only, and is not mixed in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -43,12 +45,31 @@ def accuracy_of(version: str, settings: Settings) -> tuple[CallAccuracy, ...]:
     Empty when that version is not the installed one, or its figures are not there.
     """
     try:
-        report = load_report("wbc", settings)
-        if report.card.version != version:
-            return ()
-        return tuple(call_accuracy(report, key) for key in (HOME_SET, OTHER_SET))
-    except ModelError:
+        # The file is large: it is read once, and again only when `evaluate` wrote it anew.
+        written = (settings.models / "wbc" / "predictions.csv.gz").stat().st_mtime_ns
+        return _accuracy(version, settings.models, written)
+    except (ModelError, OSError):
         return ()
+
+
+@lru_cache(maxsize=4)
+def _accuracy(version: str, models: Path, written: int) -> tuple[CallAccuracy, ...]:
+    del written
+    report = load_report("wbc", Settings(models=models))
+    if report.card.version != version:
+        return ()
+    return tuple(call_accuracy(report, key) for key in (HOME_SET, OTHER_SET))
+
+
+def accuracy_text(accuracy: Sequence[CallAccuracy]) -> str:
+    """Say in part of a sentence how many calls were right on each set, with limits."""
+    parts = [
+        f"{measured.overall.value:.1f} % ({measured.overall.low:.1f}-{measured.overall.high:.1f}) "
+        f"of {measured.calls:,} calls right on {measured.name}"
+        for measured in accuracy
+        if measured.overall is not None
+    ]
+    return "; ".join(parts) or "it was not measured for these models"
 
 
 def call_accuracy(report: ModelReport, key: str) -> CallAccuracy:

@@ -2,6 +2,7 @@
 
 from core.ranges import ReferenceRange
 from core.reports.case_summary import CaseSummary, Row, facts
+from core.reports.model_error import accuracy_text
 from core.reports.pdf_cells import ReadPixels, representative_cells
 from core.reports.pdf_sheet import (
     FAINT,
@@ -214,16 +215,11 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
 
 
 def _accuracy(summary: CaseSummary) -> str:
-    parts = [
-        f"{measured.overall.value:.1f} % ({measured.overall.low:.1f}-{measured.overall.high:.1f}) "
-        f"of {measured.calls} calls right on {measured.name}"
-        for measured in summary.accuracy
-        if measured.overall is not None
-    ]
-    if not parts:
-        return "it was not measured for these models."
+    told = f"{accuracy_text(summary.accuracy)}."
+    if not summary.accuracy:
+        return told
     home = summary.accuracy[0].name
-    return f"{'; '.join(parts)}. The column Right is the share of right calls by type on {home}."
+    return f"{told} The column Right is the share of right calls by type on {home}."
 
 
 def _percents(low: float, high: float) -> str:

@@ -14,7 +14,7 @@ from core.imaging import examples
 from core.inference.card import MODEL_NAMES
 from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE, STAGES
-from tests.pages.app import go_to, open_app, upload
+from tests.pages.app import SECONDS, go_to, open_app, upload
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -63,6 +63,34 @@ def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
     assert not app.file_uploader[0].value
 
 
+def test_the_differential_comes_before_the_gallery_and_names_the_models_own_error(app, pack):
+    upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
+    heads = [s.value for s in app.subheader]
+    assert heads.index("Differential") < heads.index("White cells")
+    assert any("calls right on CellaVision" in c.value for c in app.caption)
+
+
+def test_flags_are_shown_of_one_patient(database):
+    def page(flagged: bool) -> None:
+        from core.imaging.examples import made_slides
+        from core.imaging.read import read_image
+        from pages.wbc_results import show_differential
+        from tests.cases.made import analysis_of, white
+
+        name, data = made_slides()[0]
+        cells = [white("neutrophil")] * 95 + [white("lymphocyte")] * 5
+        show_differential([analysis_of(read_image(data, name), *cells)], flagged=flagged)
+
+    one, several = (
+        AppTest.from_function(page, args=(flagged,), default_timeout=SECONDS).run()
+        for flagged in (True, False)
+    )
+    assert not one.exception
+    assert any("above the range" in m.value and "warning" in m.value for m in one.markdown)
+    assert not several.exception
+    assert not any("above the range" in m.value for m in several.markdown)
+
+
 def test_results_stay_when_the_page_is_left(app, pack):
     go_to(app, WBC)
     before = metrics(upload(app, ("field.jpg", pack.jpeg(pack.bccd(3)))))
@@ -84,7 +112,11 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
     with Image.open(io.BytesIO(pack.bccd(3))) as picture:
         picture.convert("L").save(stream, "PNG")
     upload(go_to(app, WBC), ("grey.png", stream.getvalue()))
-    assert metrics(app)["White cells"] == "0"
+    # Nothing was looked for, so nothing is said to be missing.
+    assert not app.metric
+    assert not any("No white cells" in note.value for note in app.info)
+    assert any("1 picture refused" in m.value for m in app.markdown)
+    assert app.data_editor[0].value["wbc"].isna().all()
     (warning, *_) = app.warning
     assert "no stain colours" in warning.value
     next(b for b in app.button if b.label == "Analyse anyway").click().run()

@@ -1,9 +1,16 @@
 """The share of right calls counts what a differential counts: calls above the threshold."""
 
+import pandas as pd
 import pytest
 
 from core.learning.metrics import wilson
-from core.reports.model_error import HOME_SET, OTHER_SET, accuracy_of, call_accuracy
+from core.reports.model_error import (
+    HOME_SET,
+    OTHER_SET,
+    accuracy_of,
+    accuracy_text,
+    call_accuracy,
+)
 from core.reports.model_reports import load_report
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES
@@ -40,6 +47,25 @@ def test_only_the_installed_version_has_figures(models, tmp_path):
     ]
     assert accuracy_of("1.2.4", models) == ()
     assert accuracy_of("1.2.3", Settings(models=tmp_path)) == ()
+
+
+def test_figures_that_were_measured_anew_are_read_again(tmp_path):
+    models = Settings(models=write_models(tmp_path))
+    (before, _) = accuracy_of("1.2.3", models)
+    path = models.models / "wbc" / "predictions.csv.gz"
+    rows = pd.read_csv(path)
+    rows[rows["set"] != HOME_SET].to_csv(path, index=False)
+    assert before.calls > 0
+    assert accuracy_of("1.2.3", models) == ()
+
+
+def test_the_sentence_holds_every_set_with_its_limits(models):
+    accuracy = accuracy_of("1.2.3", models)
+    text = accuracy_text(accuracy)
+    for measured in accuracy:
+        low, high = measured.overall.low, measured.overall.high
+        assert f"({low:.1f}-{high:.1f}) of {measured.calls} calls right on {measured.name}" in text
+    assert "not measured" in accuracy_text(())
 
 
 def test_the_shipped_classifier_has_figures():
