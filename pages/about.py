@@ -21,12 +21,14 @@ LIMITS = """
 - Counts per litre are not measured: a smear gives shares, not concentrations.
 """
 PRIVACY = """
-- Uploaded files stay in the memory of this server for the session and are not written to disk.
+- Uploaded files stay in the memory of this server for the session. Only what is saved to a patient
+  is stored: the pixels without the file's header, the results, and what was typed in.
 - Of a file's header only what is needed to show and measure the picture is read: format, size,
   pixel mode, orientation and pixel scale (µm per pixel). Names, dates, places and serial numbers
   are not read.
 - File names and what you type as a patient appear in tables and exports: use pseudonyms.
-- No usage statistics are collected, and no picture leaves this server.
+- No usage statistics are collected. No picture leaves this server but for the store that its
+  administrator set up, and for links to a case that a reviewer makes.
 """
 
 

@@ -132,7 +132,8 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
                 )
     st.caption(
         "Points are samples, bars 95 % limits (Clopper-Pearson; of the ratio, both counts being "
-        "random): sampling error only. Grey: reference range"
+        "random): sampling error only. Triangle: a ratio without lymphocytes. "
+        "Grey: reference range"
         + (f" of {ranges.title}" if ranges else "")
         + ", for the patient's sex and age at the last sample. "
         + ("" if has_volumes else "Counts per volume need a white cell count.")

@@ -10,11 +10,29 @@ from core.cases.database import Database
 from core.cases.people import people, require, set_role
 from core.cases.records import Person, Role
 from core.errors import ModelError
-from core.inference.card import MODEL_NAMES, load_card
+from core.inference.card import MODEL_NAMES, ModelName, load_card
+from core.reports.model_reports import MODEL_TITLES
 from core.settings import Settings, get_settings
 from pages import shared
 from pages.case_parts import errors_shown, open_cases
 from pages.settings_ranges import show_ranges
+
+THRESHOLDS: dict[ModelName, dict[str, str]] = {
+    "detector": {
+        "wbc": "Least score of a white cell",
+        "rbc": "Least score of a red cell",
+        "platelet": "Least score of a platelet",
+    },
+    "wbc": {
+        "uncertain": "Probability below which a cell is uncertain and held out",
+        "white": "Probability of being a white cell below which it is none",
+    },
+    "all_stage": {
+        "uncertain": "Probability below which a field gets no class",
+        "smear": "Score below which a picture is refused as no blood smear",
+        "all_field": "Score below which a field is refused as unlike those of the ALL set",
+    },
+}
 
 
 def show_people(database: Database, admin: Person) -> None:
@@ -57,13 +75,18 @@ def show_thresholds(settings: Settings) -> None:
             st.error(str(error), icon=":material/error:")
             continue
         rows += [
-            {"Model": name, "Version": card.version, "Threshold": key, "Value": value}
+            {
+                "Model": MODEL_TITLES[name],
+                "Version": card.version,
+                "Threshold": key,
+                "Value": value,
+                "Meaning": THRESHOLDS[name].get(key, ""),
+            }
             for key, value in card.thresholds.items()
         ]
     st.dataframe(
         rows,
         hide_index=True,
-        width=620,
         column_config={"Value": st.column_config.NumberColumn("Value", format="%.3f")},
         alt="Thresholds of the models",
     )
@@ -91,6 +114,8 @@ def show_settings(settings: Settings) -> None:
 def _shown(value: object) -> str:
     if value is None or value == "":
         return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, frozenset):
         return ", ".join(sorted(map(str, value)))
     return str(value)

@@ -60,7 +60,7 @@ def sets_table(report: ModelReport) -> pd.DataFrame:
         rows.append(
             {
                 "Set": evaluation_set(key).name,
-                "Images": own["n"],
+                "Images": f"{own['n']:,}",
                 "Accuracy": percent(own["accuracy"]),
                 "Macro F1": percent(own["macro_f1"]),
                 "ECE": f"{100 * own['ece']:.1f} %",
@@ -78,7 +78,7 @@ def detector_sets_table(report: ModelReport) -> pd.DataFrame:
         rows.append(
             {
                 "Set": evaluation_set(key).name,
-                "Images": own["images"],
+                "Images": f"{own['images']:,}",
                 "mAP50": f"{own['map50']:.3f}",
                 "mAP50-95": f"{own['map50_95']:.3f}",
                 "WBC count exact": percent(own["wbc_count_exact"]),

@@ -50,9 +50,9 @@ def shifts_figure(shifts: Mapping[str, Any]) -> go.Figure:
         margin={"l": 10, "r": 40, "t": 10, "b": 40},
         showlegend=False,
     )
-    figure.update_xaxes(
-        title="Accuracy lost, points", range=[min(0.0, *lost) - 0.3, max(3.0, *lost) * 1.15]
-    )
+    least, most = min(0.0, *lost), max(3.0, *lost)
+    room = 0.18 * (most - least)  # for the numbers, on a phone too
+    figure.update_xaxes(title="Accuracy lost, points", range=[least - room, most + room])
     figure.update_yaxes(automargin=True)
     return figure
 

@@ -130,7 +130,8 @@ def _value(one: SampleCounts, key: str, unit: Unit) -> Estimate | None:
 def trend_figure(shown: Series) -> go.Figure:
     """Draw a series as points with 95 % limits by date, over its reference range.
 
-    What has no upper limit is drawn to the top of the axis and says so on hover.
+    What has no upper limit is drawn to the top of the axis and says so on hover; a ratio without
+    lymphocytes is a triangle there.
     """
     values = [value for _, value in shown.points]
     finite = [v for value in values for v in (value.low, value.value, value.high) if v < inf]
@@ -149,7 +150,11 @@ def trend_figure(shown: Series) -> go.Figure:
         y=heights,
         mode="lines+markers",
         line={"color": shown.colour, "width": 1.5},
-        marker={"color": shown.colour, "size": 9},
+        marker={
+            "color": shown.colour,
+            "size": 9,
+            "symbol": ["circle" if value.value < inf else "triangle-up" for value in values],
+        },
         cliponaxis=False,
         error_y={
             "type": "data",
@@ -170,9 +175,10 @@ def trend_figure(shown: Series) -> go.Figure:
     # Two dates are the ends of the axis; of more some would be written over one another.
     dates = sorted(set(days))
     axis = {"tickvals": dates, "type": "date"} if len(dates) <= 2 else {"nticks": 4}
-    figure.update_xaxes(tickformat="%Y-%m-%d", **axis)
+    # Plotly leaves out labels that reach over the ends of a date axis.
+    figure.update_xaxes(tickformat="%Y-%m-%d", ticklabeloverflow="allow", **axis)
     figure.update_yaxes(title=_AXES[shown.unit], range=[0, top], automargin=True)
-    figure.update_layout(height=210, margin={"l": 0, "r": 10, "t": 10, "b": 0})
+    figure.update_layout(height=210, margin={"l": 0, "r": 40, "t": 10, "b": 0})
     return figure
 
 

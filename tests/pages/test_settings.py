@@ -10,6 +10,7 @@ from core.cases.people import people, person_of
 from core.cases.range_tables import ranges_table, save_ranges
 from core.cases.records import PatientDetails
 from core.ranges import read_table
+from core.reports.model_reports import MODEL_TITLES
 from core.settings import Settings, get_settings
 from tests.pages.app import button, checked, open_app
 
@@ -59,7 +60,8 @@ def test_ranges_and_settings_are_shown_without_secrets(monkeypatch):
     assert shown["laboratory"]["source"].str.len().min() > 0
     assert len(shown["Setting"]) == len(Settings.model_fields)
     assert shown["Setting"]["Meaning"].notna().all()
-    assert {"detector", "wbc", "all_stage"} == set(shown["Model"]["Model"])
+    assert set(MODEL_TITLES.values()) == set(shown["Model"]["Model"])
+    assert shown["Model"]["Meaning"].str.len().min() > 0
     monkeypatch.setattr(get_settings(), "database_url", Settings(database_url=secret).database_url)
     values = tables(checked(app.run()))["Setting"]["Value"]
     assert not values.str.contains("hidden").any()

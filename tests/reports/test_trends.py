@@ -97,6 +97,12 @@ def test_every_point_and_limit_lies_on_the_axis(found, unit, white_cells):
             assert y + above <= high + 1e-9
 
 
+def test_a_ratio_without_lymphocytes_is_no_ordinary_point():
+    samples = [counted({"neutrophil": 9}), counted({"neutrophil": 9, "lymphocyte": 3}, day=2)]
+    (ratio,) = series(samples, "ratio", {})
+    assert list(trend_figure(ratio).data[0].marker.symbol) == ["triangle-up", "circle"]
+
+
 def test_ranges_follow_the_age_at_the_sample_and_hold_for_blood_only():
     ranges = file_ranges(Settings(_env_file=None))
     adult, child = (Patient(1, "P", birth_year=year) for year in (1970, 2020))
