@@ -1,4 +1,4 @@
-"""The metrics page's part on small trainings: networks, laboratories, parts of the fields."""
+"""The metrics page's part on comparisons: small trainings, and floats beside 8-bit integers."""
 
 from collections.abc import Mapping
 
@@ -13,6 +13,7 @@ from core.reports.comparisons import (
     laboratories_figure,
     laboratories_table,
     load_comparisons,
+    numbers_table,
     parts_table,
     run_titles,
 )
@@ -20,13 +21,15 @@ from pages.metric_parts import chart
 
 
 def show_comparisons(name: ModelName) -> None:
-    """Show what small trainings compared, whichever the model has."""
+    """Show what was compared, whichever the model has."""
     try:
         sections = load_comparisons(name)
     except ModelError as error:
-        st.subheader("Compared on a small protocol")
+        st.subheader("Comparisons")
         st.info(str(error), icon=":material/hourglass_empty:")
         return
+    if rows := sections.get("numbers"):
+        show_numbers(rows)
     if rows := sections.get("architectures"):
         show_architectures(rows)
     if rows := sections.get("domains"):
@@ -45,6 +48,31 @@ def protocols(rows: Rows) -> str:
         + "; ".join(told)
         + ". None of these networks is shipped."
     )
+
+
+def show_numbers(rows: Rows) -> None:
+    """Show what the shipped weights lose and gain in 8 bits."""
+    st.subheader("Floats and 8-bit integers")
+    st.dataframe(
+        numbers_table(rows),
+        hide_index=True,
+        column_config={
+            "Numbers": st.column_config.TextColumn(pinned=True),
+            "ms a look": st.column_config.NumberColumn(format="%.2f"),
+            "Time": st.column_config.NumberColumn(format="%.2f ×"),
+            "File, MB": st.column_config.NumberColumn(format="%.1f"),
+        },
+        alt="Accuracy, time and size of the network in floats and in 8-bit integers",
+    )
+    st.caption(
+        "The same weights; temperature and thresholds chosen for each. Milliseconds: processor "
+        "time of one look on one thread, median. Time: its share of the floats'."
+    )
+    if "taleqani" in rows["float32"]["sets"]:
+        st.caption(
+            "Every tenth ALL field was graded with both. The shipped head has seen them all, so "
+            "their agreement is shown and not their accuracy."
+        )
 
 
 def show_architectures(rows: Rows) -> None:

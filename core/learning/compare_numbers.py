@@ -83,21 +83,16 @@ def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, 
     variants = {}
     for key, content in contents.items():
         # What ships keeps its own calibration.
-        changes = {} if key == card.numbers else _calibration(card, source, content)
+        changes = {} if key == card.numbers else source.calibration(content, card)
         variants[key] = Variant(content, card.model_copy(update=changes))
     if card.name == "wbc":
         smaller = keras_reference("wbc", settings, SMALLER)
         content = litert_file(smaller, list(source.learnt[:3, :SMALLER, :SMALLER]))
         side = {"input_width": SMALLER, "input_height": SMALLER}
         resized = card.model_copy(update=side)
-        changes = _calibration(resized, source, content)
+        changes = source.calibration(content, resized)
         variants["float32_smaller"] = Variant(content, resized.model_copy(update=changes))
     return variants
-
-
-def _calibration(card: ModelCard, source: Source, content: bytes) -> dict[str, Any]:
-    changes = source.calibrated(LiteRTEngine(content), card.input_width)
-    return changes | {"thresholds": card.thresholds | changes["thresholds"]}
 
 
 def look_milliseconds(

@@ -109,6 +109,11 @@ class Source:
     """Gives the card's `thresholds`, and `temperature` where it has one, for a file whose input
     has this side."""
 
+    def calibration(self, content: bytes, card: ModelCard) -> dict[str, Any]:
+        """Return what a file changes in its card; thresholds that nothing chooses stay."""
+        changes = self.calibrated(LiteRTEngine(content), card.input_width)
+        return changes | {"thresholds": card.thresholds | changes["thresholds"]}
+
 
 def ship(name: ModelName, numbers: Numbers, settings: Settings, run: Path) -> ModelCard:
     """Write a shipped model's file again in the numbers asked for, with its card.
@@ -120,8 +125,7 @@ def ship(name: ModelName, numbers: Numbers, settings: Settings, run: Path) -> Mo
     content = litert_file(source.network, list(source.learnt[:3]))
     if numbers == "int8":
         content = quantized(content, source.learnt, list(source.watched), name)
-    changes = source.calibrated(LiteRTEngine(content), card.input_width)
-    changes["thresholds"] = card.thresholds | changes["thresholds"]
+    changes = source.calibration(content, card)
     folder = settings.models / name
     (folder / MODEL_FILE).write_bytes(content)
     written = rewrite_card(folder, card, numbers=numbers, **changes)

@@ -1,7 +1,7 @@
-"""Tables and figures of the small trainings that compare networks, laboratories and fields.
+"""Tables and figures of what was compared: networks, laboratories, parts of the fields, numbers.
 
 Read from `models/<name>/comparisons.json`, which `python -m core train` writes with
-`--architecture` or `--without`.
+`--architecture` or `--without`, and `python -m core quantize` with `--compare`.
 """
 
 import json
@@ -22,6 +22,7 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 LABORATORIES = {"pbc": "PBC", "kaggle": "Kaggle", "cellavision": "CellaVision"}
 PARTS = {"bccd": "BCCD", "txl_575": "TXL, 575 px", "txl_360": "TXL, 360 px"}
+NUMBERS = {"float32": "32-bit floats", "int8": "8-bit integers", "float32_smaller": "Floats"}
 NOTHING = "nothing"
 _THIRD = "#3E8E7E"
 
@@ -139,6 +140,52 @@ def parts_table(rows: Rows) -> pd.DataFrame:
         }
         for part, title in PARTS.items()
     )
+
+
+def numbers_table(rows: Rows) -> pd.DataFrame:
+    """Return a row a file of one model: its figures on the test sets, time and size.
+
+    `Time` is that of a look as a share of the one in floats at full size.
+    """
+    ordered = _in_order(rows, NUMBERS)
+    full = rows["float32"]
+    return pd.DataFrame(
+        {
+            "Numbers": NUMBERS[key]
+            + ("" if row["side"] == full["side"] else f", {row['side']} px"),
+            **_numbers_figures(row["sets"]),
+            "ms a look": row["milliseconds"],
+            "Time": row["milliseconds"] / full["milliseconds"],
+            "File, MB": row["file_bytes"] / 1e6,
+        }
+        for key, row in ordered.items()
+    )
+
+
+def _numbers_figures(sets: Mapping[str, Any]) -> dict[str, str]:
+    if "wbcatt_test" in sets:
+        five, eight = sets["wbcatt_test"], sets["pbc_test"]
+        return {
+            "WBCAtt accuracy": percent(five["accuracy"]),
+            "PBC accuracy": percent(eight["accuracy"]),
+            "PBC ECE": f"{100 * eight['ece']:.1f} %",
+            "PBC classified": percent(eight["classified"]),
+            "Right of these": percent(eight["classified_right"]),
+        }
+    if "txl_test" in sets:
+        raw, mended = sets["txl_test"], sets["txl_test_corrected"]
+        return {
+            "mAP50": f"{raw['map50']:.3f}",
+            "mAP50-95": f"{raw['map50_95']:.3f}",
+            "mAP50, mended": f"{mended['map50']:.3f}",
+            "mAP50-95, mended": f"{mended['map50_95']:.3f}",
+            "White cell count exact": percent(mended["wbc_count_exact"]),
+        }
+    own = sets["taleqani"]
+    return {
+        "Same class": percent(own["same_class"]),
+        "Largest change of a probability": f"{100 * own['largest_change']:.1f} points",
+    }
 
 
 def _in_order(rows: Rows, order: Mapping[str, str]) -> Rows:

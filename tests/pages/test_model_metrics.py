@@ -142,10 +142,13 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     sections = {
         "architectures": comparison_rows.architectures(),
         "domains": comparison_rows.domains(),
+        "numbers": comparison_rows.numbers(),
     }
     (folder / "wbc" / "comparisons.json").write_text(json.dumps(sections))
     (folder / "detector" / "comparisons.json").write_text(
-        json.dumps({"parts": comparison_rows.parts()})
+        json.dumps(
+            {"parts": comparison_rows.parts(), "numbers": comparison_rows.detector_numbers()}
+        )
     )
     metrics = json.loads((folder / "wbc" / "metrics.json").read_text())
     (folder / "wbc" / "metrics.json").write_text(
@@ -155,7 +158,12 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     app.run()
     assert not app.exception
     headings = [s.value for s in app.subheader]
-    for heading in ("Other networks", "A laboratory left out", "Two runs side by side"):
+    for heading in (
+        "Floats and 8-bit integers",
+        "Other networks",
+        "A laboratory left out",
+        "Two runs side by side",
+    ):
         assert heading in headings
     assert "Data sets" in headings
     app.segmented_control(key="metrics_data_cellavision_taleqani").set_value("taleqani").run()

@@ -60,6 +60,56 @@ def parts() -> dict:
     }
 
 
+def numbers() -> dict:
+    """Rows of the cell classifier: what 8 bits and smaller crops cost."""
+
+    def on(hits: int) -> dict:
+        own = measured(hits)
+        return own | {"classified": proportion(90, 100), "classified_right": proportion(89, 90)}
+
+    return {
+        key: {
+            "command": "python -m core quantize wbc --compare",
+            "side": side,
+            "file_bytes": file_bytes,
+            "milliseconds": milliseconds,
+            "sets": {"pbc_test": on(hits), "wbcatt_test": on(hits + 1)},
+        }
+        for key, side, file_bytes, milliseconds, hits in (
+            ("float32_smaller", 128, 9_000_000, 2.4, 95),
+            ("int8", 160, 3_000_000, 2.0, 97),
+            ("float32", 160, 9_000_000, 4.0, 98),
+        )
+    }
+
+
+def detector_numbers() -> dict:
+    def on(map50: float) -> dict:
+        return {"map50": map50, "map50_95": map50 - 0.2, "wbc_count_exact": proportion(95, 100)}
+
+    return {
+        key: {
+            "side": 480,
+            "file_bytes": file_bytes,
+            "milliseconds": milliseconds,
+            "sets": {"txl_test": on(0.95), "txl_test_corrected": on(0.97)},
+        }
+        for key, file_bytes, milliseconds in (("float32", 8_000_000, 30.0), ("int8", 2_500_000, 15))
+    }
+
+
+def stage_numbers() -> dict:
+    return {
+        key: {
+            "side": 336,
+            "file_bytes": 9_000_000,
+            "milliseconds": 10.0,
+            "sets": {"taleqani": {"same_class": proportion(99, 100), "largest_change": change}},
+        }
+        for key, change in (("float32", 0.0), ("int8", 0.04))
+    }
+
+
 def data() -> dict:
     return {
         "cellavision": {

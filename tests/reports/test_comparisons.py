@@ -9,11 +9,19 @@ from core.reports.comparisons import (
     laboratories_figure,
     laboratories_table,
     load_comparisons,
+    numbers_table,
     parts_table,
     run_titles,
 )
 from core.settings import Settings
-from tests.reports.comparison_rows import architectures, domains, parts
+from tests.reports.comparison_rows import (
+    architectures,
+    detector_numbers,
+    domains,
+    numbers,
+    parts,
+    stage_numbers,
+)
 
 
 def test_networks_keep_their_figures_in_the_order_of_the_command():
@@ -41,6 +49,23 @@ def test_a_part_left_out_is_marked_on_its_own_fields():
     assert table.loc["BCCD", "Without BCCD"].startswith("0.700, 97.5 %")
     assert table["Without BCCD"].str.endswith("*").tolist() == [True, False, False]
     assert not table["With all parts"].str.endswith("*").any()
+
+
+def test_numbers_are_set_against_the_floats_at_full_size():
+    table = numbers_table(numbers())
+    assert table["Numbers"].tolist() == ["32-bit floats", "8-bit integers", "Floats, 128 px"]
+    assert table["Time"].tolist() == [1, 0.5, 0.6]
+    assert table["WBCAtt accuracy"].str.slice(0, 6).tolist() == ["99.0 %", "98.0 %", "96.0 %"]
+    assert table["Right of these"].str.startswith("98.9 %").all()
+
+
+def test_every_model_has_its_own_figures():
+    detector = numbers_table(detector_numbers()).set_index("Numbers")
+    assert detector.loc["8-bit integers", "mAP50-95, mended"] == "0.770"
+    assert detector.loc["8-bit integers", "Time"] == 0.5
+    stage = numbers_table(stage_numbers()).set_index("Numbers")
+    changes = stage["Largest change of a probability"].tolist()
+    assert changes == ["0.0 points", "4.0 points"]
 
 
 def test_two_runs_are_compared_on_the_sets_of_both():
