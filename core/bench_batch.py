@@ -1,4 +1,4 @@
-"""Times a batch in one and in two processes, and on a Ray cluster of one and of two processors.
+"""Times a batch: fields and tiles of a slide in one and in two processes, fields on a Ray cluster.
 
 Rates are those of a running batch: the first answers, which wait for models, do not count.
 """
@@ -10,15 +10,22 @@ import time
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.batch.local import Item, in_process, in_processes
-from core.batch.work import Work, analyze_field, models_fingerprint
+from core.batch.tiles import TILES_A_PIECE, plan_slide
+from core.batch.work import AnalysisWork, Work, analyze_field, models_fingerprint
+from core.imaging.made import make_field
+from core.imaging.made_slide import make_slide, write_slide
+from core.inference.card import load_card
 from core.reports.answers import Answer
 from core.settings import PROJECT_ROOT
 
 _FIELDS = 64
 _EXAMPLES = 8
+_PIECES = 8
 _WARM = 4
 """Answers of each worker that do not count."""
 
@@ -31,6 +38,7 @@ def batch_figures() -> dict[str, Any]:
     figures = {
         "fields_per_second_by_processes": local,
         "two_processes_per_one": local[2] / local[1],
+        **_slide_figures(),
         "answer_bytes_per_field": statistics.mean(len(json.dumps(answer)) for answer in answers),
     }
     if find_spec("ray"):
@@ -40,6 +48,26 @@ def batch_figures() -> dict[str, Any]:
             "two_ray_processors_per_one": cluster[2] / cluster[1],
         }
     return figures
+
+
+def _slide_figures() -> dict[str, Any]:
+    """Return tiles per second, of a made slide, by processes."""
+    work = AnalysisWork(analyze_field, models_fingerprint())
+    fields = [(make_field(seed, 900, 900, red_cell_pixels=48), 1000 * seed, 0) for seed in (0, 1)]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "made.svs")
+        write_slide(make_slide(1900, 900, fields), path)
+        plan = plan_slide(path, path, load_card("detector").input_width, None)
+        pieces = [piece for piece in plan.pieces() if len(piece.tiles) == TILES_A_PIECE]
+        tiles = {
+            n: TILES_A_PIECE
+            * rate(in_processes(work, enumerate(islice(cycle(pieces), _PIECES)), n), n)
+            for n in (1, 2)
+        }
+    return {
+        "slide_tiles_per_second_by_processes": tiles,
+        "two_slide_processes_per_one": tiles[2] / tiles[1],
+    }
 
 
 def rate(answers: Iterable[object], warm: int) -> float:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from core.batch.files import FileState, file_state
 from core.batch.tiles import PieceResult, TileResult
@@ -129,7 +129,8 @@ class Journal:
         """Yield what earlier runs found in tiles of a slide that is under way."""
         for offset in self._pieces.get(hash(self._running[place]), ()):
             self._file.seek(offset)
-            yield from _TILES.validate_python(json.loads(self._file.readline())["tiles"])
+            with suppress(ValidationError):  # of another version of the program
+                yield from _TILES.validate_python(json.loads(self._file.readline())["tiles"])
 
     def images(self) -> Iterator[Answer]:
         """Yield the answers in the order of the files."""

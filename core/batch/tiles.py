@@ -8,14 +8,21 @@ border. `core.batch.slides` then takes every cell once.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from core.batch.files import shown
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.imaging.slide import Slide, Tile, tile_grid
+from core.inference.analyzer import Analyzer
 from core.inference.classifier import CROP_MICROMETRES
 from core.inference.profile import SiteProfile
-from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
+from core.inference.quality import refuse_blurred
+from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
 
 RED_CELL_PIXELS = 40
 """Side of red cells in the detector's first look at a tile: in the range that it finds well, and
@@ -25,7 +32,13 @@ BAND_MICROMETRES = 2.0
 """More than two tiles disagree about the centre of a cell."""
 FINE_MICROMETRES = 0.15
 """Micrometres per pixel of the classifier's crop: the coarsest level as fine as this is read."""
-_TILES_A_PIECE = 8
+TILES_A_PIECE = 8
+_DARKER_THAN_GLASS = 25
+"""Grey levels; the palest red cells are."""
+_MOST_SHOWN = 0.3
+"""Share of a tile that is mostly glass."""
+_MOST_BESIDE_CELLS = 0.2
+"""Share of what a tile shows that may lie outside the boxes of cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +66,8 @@ class SlidePlan:
     def pieces(self, done: Collection[Tile] = ()) -> list[Piece]:
         """Split the work that is not done yet."""
         tiles = tuple(tile for tile in self.tiles if tile not in done)
-        starts = range(0, len(tiles), _TILES_A_PIECE)
-        return [Piece(self.path, tiles[start : start + _TILES_A_PIECE]) for start in starts]
+        starts = range(0, len(tiles), TILES_A_PIECE)
+        return [Piece(self.path, tiles[start : start + TILES_A_PIECE]) for start in starts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +138,37 @@ def analyze_piece(
             own = tuple(cell for cell in cells if tile.holds(*cell.box.centre, beyond=band))
             results.append(TileResult(tile, own, found.refused))
     return PieceResult(tuple(results))
+
+
+def analyze_tile(
+    analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None
+) -> FieldAnalysis:
+    """Find the cells of a tile as those of a field, and those that lie alone on glass.
+
+    The input gate judges whole pictures and takes a few cells on glass for no smear. A tile that it
+    refuses is kept when it is sharp and mostly glass, and cells are nearly all that it shows.
+    """
+    found = analyzer.analyze(image, profile)
+    if found.refused is None or refuse_blurred(image.pixels):
+        return found
+    shown = _not_glass(image.pixels)
+    if shown.mean() > _MOST_SHOWN:
+        return found
+    anyway = analyzer.analyze(image, profile, anyway=True)
+    beside_cells = shown.copy()
+    for cell in anyway.cells:
+        box = cell.box
+        rows = slice(int(box.y), ceil(box.y + box.height))
+        beside_cells[rows, int(box.x) : ceil(box.x + box.width)] = False
+    if not anyway.cells or beside_cells.sum() > _MOST_BESIDE_CELLS * shown.sum():
+        return found
+    return replace(anyway, overruled=None)
+
+
+def _not_glass(pixels: Pixels) -> NDArray[np.bool_]:
+    """Return which pixels are darker in any colour than the brightest part of a tile."""
+    lamp = np.percentile(pixels, 95, axis=(0, 1))
+    return np.asarray((lamp - cv2.blur(pixels, (3, 3))).max(-1) > _DARKER_THAN_GLASS)
 
 
 def _on_slide(cell: Cell, tile: Tile, factor: float) -> Cell:

@@ -12,7 +12,14 @@ from typing import Generic, TypeVar
 import cv2
 
 from core.batch.files import shown
-from core.batch.tiles import Piece, PieceResult, SlidePlan, analyze_piece, plan_slide
+from core.batch.tiles import (
+    Piece,
+    PieceResult,
+    SlidePlan,
+    analyze_piece,
+    analyze_tile,
+    plan_slide,
+)
 from core.errors import FAILED_INSIDE, BatchError, LeukoscopeError
 from core.imaging.read import read_image_file
 from core.imaging.slide import is_slide
@@ -73,13 +80,6 @@ class Work(Generic[AnswerT_co]):
     def _answer(self, analyzer: Analyzer, task: Task, source: Path) -> AnswerT_co:
         image = replace(read_image_file(source), name=shown(path_of(task)))
         return self.answer(analyzer, image, self.profile)
-
-
-def analyze_tile(
-    analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None
-) -> FieldAnalysis:
-    """Find the cells of a tile as those of a field."""
-    return analyzer.analyze(image, profile)
 
 
 @dataclass(frozen=True, slots=True)

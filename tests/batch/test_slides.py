@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import product
 
 import cv2
@@ -15,13 +15,13 @@ from pyarrow import parquet
 
 from core.batch.run import Batch, analyze_files
 from core.batch.slides import settle_seams
-from core.batch.tiles import MARGIN_MICROMETRES, RED_CELL_PIXELS, TileResult
+from core.batch.tiles import MARGIN_MICROMETRES, RED_CELL_PIXELS, TileResult, analyze_tile
 from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
 from core.imaging.made import make_field
 from core.imaging.made_slide import GLASS, MadeSlide, make_slide, write_slide
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.imaging.slide import tile_grid
-from core.results import Box, Cell
+from core.results import Box, Cell, FieldImage, ImageProperties
 from core.settings import PROJECT_ROOT
 from tests.batch.works import (
     fails_over_spots,
@@ -256,6 +256,34 @@ def test_tiles_out_of_focus_are_left_out_and_glass_is_not_looked_at(seen):
     assert tiles["with_cells"] <= tiles["analysed"]
     assert image["refused"] is None
     assert not [c for c in image["cells"] if c["box"][0] < 1060 and c["box"][1] > 2000]
+
+
+@pytest.mark.parametrize("red_cells", [0, 4])
+def test_a_white_cell_almost_alone_on_glass_is_found(analyzer, red_cells):
+    field = make_field(2, 600, 600, white_cells=["neutrophil"], red_cell_pixels=48)
+    tile = on_glass(field, red_cells)
+    assert analyzer.analyze(tile).refused  # as a picture it says too little
+    found = analyze_tile(analyzer, tile, None)
+    assert found.refused is None
+    assert found.counts()["wbc"] == 1
+    cv2.line(tile.pixels, (0, 560), (600, 580), (90, 40, 120), 12)  # of a pen
+    assert analyze_tile(analyzer, tile, None).refused
+
+
+def on_glass(field, red_cells):
+    """Return a tile with the white cell and some red cells of a field, the rest wiped off."""
+    brightness = field.pixels.sum(-1)
+    glass = np.median(field.pixels[brightness >= np.percentile(brightness, 85)], 0)
+    pixels = np.random.default_rng(0).normal(glass, 1.5, field.pixels.shape).clip(0, 255)
+    white = [cell for cell in field.cells if cell.kind == "wbc"]
+    red = [cell for cell in field.cells if cell.kind == "rbc"]
+    for cell in white + red[:red_cells]:
+        x, y, width, height = (round(side) for side in astuple(cell.box))
+        place = np.s_[y : y + height, x : x + width]
+        pixels[place] = field.pixels[place]
+    properties = ImageProperties("aperio", "RGB", 8, 1)
+    scale = field.micrometres_per_pixel
+    return FieldImage("tile", pixels.astype(np.uint8), "", properties, scale)
 
 
 def test_two_processes_see_the_same_slide(smear, seen, tmp_path):
