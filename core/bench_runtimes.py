@@ -1,7 +1,8 @@
-"""Times the shipped cell network in LiteRT and, where they are installed, in other runtimes.
+"""Times the cell network in LiteRT and, where they are installed, in other runtimes.
 
-ONNX Runtime and OpenVINO are optional (requirements-speed.txt). OpenVINO reads the shipped file;
-for ONNX Runtime the same network is exported from its weights. All get the same threads.
+ONNX Runtime and OpenVINO are optional (requirements-speed.txt). All compute the same network in
+32-bit floats, exported from the shipped weights, with the same threads; the shipped file, which may
+be in 8 bits, is timed beside them.
 """
 
 import statistics
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.inference.card import load_card, model_path, read_checked
+from core.inference.card import MODEL_FILE, load_card, read_checked
 from core.inference.engine import LiteRTEngine
 
 Look = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
@@ -44,18 +45,32 @@ def runtimes_ms(threads: int) -> dict[str, float]:
 
 
 def looks(threads: int) -> dict[str, Look]:
-    """Return the cell network in each runtime that is installed."""
+    """Return the shipped file, and the network in floats in each runtime that is installed."""
+    card = load_card("wbc")
+    shipped = read_checked(card)
+    floats = shipped if card.numbers == "float32" else _float_file(card.input_width)
     found: dict[str, Look] = {
-        "litert": LiteRTEngine(read_checked(load_card("wbc")), interpreters=1, threads=threads).run
+        "litert_shipped": LiteRTEngine(shipped, interpreters=1, threads=threads).run,
+        "litert": LiteRTEngine(floats, interpreters=1, threads=threads).run,
     }
     if find_spec("openvino"):
-        found["openvino"] = _openvino(threads)
+        found["openvino"] = _openvino(floats, threads)
     if find_spec("onnxruntime") and find_spec("tf2onnx"):
         found["onnxruntime"] = _onnxruntime(threads)
     return found
 
 
-def _openvino(threads: int) -> Look:
+def _float_file(size: int) -> bytes:
+    from core.imaging.crop import crop_square
+    from core.imaging.made import make_field
+    from core.learning.export import keras_reference, litert_file
+
+    field = make_field(1, 640, 480, white_cells=3)
+    cell = next(cell.box for cell in field.cells if cell.kind == "wbc")
+    return litert_file(keras_reference("wbc"), [crop_square(field.pixels, cell, 200, size)])
+
+
+def _openvino(content: bytes, threads: int) -> Look:
     import openvino
 
     options: dict[str, Any] = {
@@ -64,7 +79,10 @@ def _openvino(threads: int) -> Look:
         # Else it takes 16-bit floats where the processor has them, and answers differently.
         "INFERENCE_PRECISION_HINT": "f32",
     }
-    network = openvino.Core().compile_model(model_path("wbc"), "CPU", options)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, MODEL_FILE)
+        path.write_bytes(content)
+        network = openvino.Core().compile_model(path, "CPU", options)
 
     def look(pixels: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
         # LiteRT's names live in the file's signature, which OpenVINO does not read.
