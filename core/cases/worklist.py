@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, and_, case, func, select
 from sqlalchemy.orm import aliased
 
 from core.cases.database import Database
@@ -17,6 +17,7 @@ from core.cases.tables import (
     ReviewRow,
     SampleRow,
 )
+from core.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
 Pairs = Mapping[tuple[str, str], int]
@@ -56,11 +57,16 @@ def queue(
 
 
 def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
-    """Count (model's type, last reviewer's label) over reviewed cells that the model found."""
+    """Count (model's label, last reviewer's label) over reviewed cells that the model found.
+
+    The model's label is its type; of cells that it ruled out, that they are no white cells.
+    """
+    ruled_out = and_(CellRow.status == "out_of_scope", CellRow.type != "platelet")
+    said = case((ruled_out, NOT_A_WHITE_CELL), else_=CellRow.type).label("said")
     counted = (
-        select(CellRow.type, CellRow.label, func.count())
+        select(said, CellRow.label, func.count())
         .where(REVIEWED, CellRow.origin == "model")
-        .group_by(CellRow.type, CellRow.label)
+        .group_by("said", CellRow.label)
     )
     if sample_id is not None:
         counted = counted.join(FieldRow, FieldRow.id == CellRow.field_id).where(

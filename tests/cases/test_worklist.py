@@ -8,6 +8,7 @@ from core.cases.records import PatientDetails, QueueFilter, SampleDetails
 from core.cases.review import label_cells, undo
 from core.cases.samples import load_case, save_sample
 from core.cases.worklist import model_agreement, queue, reviewer_agreement
+from core.taxonomy import NOT_A_WHITE_CELL
 from tests.cases.made import REVIEWER, SECOND, new_field, white
 
 
@@ -68,6 +69,30 @@ def test_reviewed_cells_leave_the_queue_until_undone(database, sample):
     assert queue(database, QueueFilter(unreviewed=False)).items[0].cell.suggested == "monocyte"
     undo(database, REVIEWER, sample, [reviews[0].id])
     assert found(database) == [least, lymphocyte]
+
+
+def test_of_ruled_out_cells_the_model_says_that_they_are_no_white_cells(database, patient, images):
+    cells = [
+        white("neutrophil", 0.3, "out_of_scope"),
+        white("monocyte", 0.4, "out_of_scope"),
+        white("platelet", 0.9, "out_of_scope"),
+        white("lymphocyte", 0.9),
+    ]
+    sample = save_sample(
+        database,
+        REVIEWER,
+        patient.id,
+        SampleDetails(date(2026, 4, 1)),
+        [new_field(images[2], *cells)],
+    )
+    neutrophil, monocyte, platelet, lymphocyte = found(database, sample_id=sample.id)
+    labels = dict.fromkeys((neutrophil, monocyte, lymphocyte), NOT_A_WHITE_CELL)
+    label_cells(database, REVIEWER, sample, labels | {platelet: "platelet"})
+    assert model_agreement(database, sample.id) == {
+        (NOT_A_WHITE_CELL, NOT_A_WHITE_CELL): 2,
+        ("platelet", "platelet"): 1,
+        ("lymphocyte", NOT_A_WHITE_CELL): 1,
+    }
 
 
 def test_agreement_counts_pairs_of_last_labels(database, sample, other):
