@@ -48,7 +48,7 @@ class Journal:
         self._known: dict[int, int] = {}
         """Where the line of a file state is that an earlier run answered, by its hash."""
         self._pieces: dict[int, list[int]] = {}
-        """Where the lines are of pieces of a slide that an earlier run did, by its state's hash."""
+        """Where the lines of the pieces of a slide are, by the hash of its state."""
         self.finished = 0
         """Files answered or failed, those of earlier runs included."""
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
@@ -68,7 +68,7 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self.finished and not self._known:
+        if not (self.finished or self._known or self._pieces):
             self.remove()
         with suppress(OSError):  # what a full disk did not take is tried again, in vain
             self._file.close()
@@ -123,10 +123,12 @@ class Journal:
     def add_piece(self, place: int, piece: PieceResult) -> None:
         """Write down what was found in a piece of a slide. Raises BatchError as `add` does."""
         tiles = _TILES.dump_python(piece.tiles, mode="json")
-        self._write({**asdict(self._running[place]), "tiles": tiles})
+        state = self._running[place]
+        offset = self._write({**asdict(state), "tiles": tiles})
+        self._pieces.setdefault(hash(state), []).append(offset)
 
     def tiles(self, place: int) -> Iterator[TileResult]:
-        """Yield what earlier runs found in tiles of a slide that is under way."""
+        """Yield what was found in tiles of a slide that is under way, by earlier runs too."""
         for offset in self._pieces.get(hash(self._running[place]), ()):
             self._file.seek(offset)
             with suppress(ValidationError):  # of another version of the program

@@ -25,8 +25,9 @@ SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide"
 """Usual endings of slides in one file, beside those of TIFF; for picking files out of folders."""
 
 _PLAIN_TIFF = "generic-tiff"
-_USUAL_SCALE = 0.2
-"""Micrometres per pixel where neither scale nor objective is known: between 40x and 100x."""
+_ASSUMED_SCALE = 0.1
+"""Micrometres per pixel where neither scale nor objective is known: of 100x, so that no margin
+comes out too narrow."""
 _OVERVIEW_SCALE = 4.0
 """Micrometres per pixel at which glass is told from cells: half a red cell."""
 _GLASS_DEVIATION = 3.0
@@ -184,7 +185,7 @@ def _scale(properties: Mapping[str, str]) -> float | None:
 def _expected_scale(properties: Mapping[str, str]) -> float:
     """Return the micrometres per pixel that the objective makes likely: 10 by its power."""
     power = _number(properties.get("openslide.objective-power"))
-    return 10 / power if power else _USUAL_SCALE
+    return 10 / power if power else _ASSUMED_SCALE
 
 
 def _number(text: str | None) -> float | None:

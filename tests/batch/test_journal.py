@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.batch.journal import Journal
+from core.batch.tiles import PieceResult, TileResult
 from core.errors import BatchError
-from core.results import FailedFile
+from core.imaging.slide import tile_grid
+from core.results import Box, Cell, FailedFile
+from core.taxonomy import CELL_TYPES
 
 MODELS = {"wbc": "1"}
 PATHS = [Path(f"field {number} ä\udcff.png") for number in range(4)]
@@ -65,6 +68,29 @@ def test_a_line_that_is_no_json_costs_its_file_only(tmp_path):
     done, result = run(at)
     assert done == [PATHS[2]]  # the second line after the header: the last file came first
     assert result == whole
+
+
+def test_pieces_of_a_slide_are_kept_and_those_of_another_version_left_out(tmp_path):
+    at = tmp_path / "journal"
+    tiles = list(tile_grid(900, 300, 420, 60))
+    even = dict.fromkeys(CELL_TYPES, 1 / len(CELL_TYPES))
+    white = Cell("wbc", Box(1 / 3, 2, 90, 80), 0.1, "uncertain", "basophil", even, attributes={})
+    found = [
+        TileResult(tiles[0], (white, Cell("rbc", Box(1, 2, 30, 0.1), 0.7)), None),
+        TileResult(tiles[1], (), "Out of focus."),
+        TileResult(tiles[2], (), None),
+    ]
+    with Journal(at, MODELS, resume=False) as journal:
+        list(journal.pending(PATHS))
+        for result in found:
+            journal.add_piece(1, PieceResult((result,)))
+    lines = at.read_text().splitlines(keepends=True)
+    lines[3] = lines[3].replace('"refused"', '"declined"')
+    at.write_text("".join(lines))
+    with Journal(at, MODELS, resume=True) as journal:
+        assert [path for _, path in journal.pending(PATHS)] == PATHS
+        assert list(journal.tiles(1)) == found[:2]
+        assert list(journal.tiles(0)) == []
 
 
 def test_failed_and_changed_files_are_tried_again(tmp_path):
