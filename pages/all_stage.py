@@ -9,6 +9,7 @@ from core.inference.stage import pool
 from core.reports.answers import stage_answer
 from core.reports.charts import probabilities_figure, stages_figure
 from core.reports.picture_charts import evidence_figure
+from core.reports.probability import probability_text
 from core.reports.tables import csv_bytes, stages_table
 from core.results import StageResult
 from core.taxonomy import STAGE_NOTE, STAGES
@@ -42,7 +43,7 @@ def suggestion(result: StageResult) -> str:
     if result.refused:
         return f":red-badge[:material/block: refused] {result.refused}"
     name = STAGES[result.stage].name if result.stage else "no class"
-    percent = f"{100 * result.confidence:.1f} %"
+    percent = probability_text(result.confidence)
     if result.status == "classified":
         return f":green-badge[:material/check: classified] Suggested class: **{name}**, {percent}"
     return (
@@ -128,7 +129,10 @@ def explain() -> None:
             with st.container(border=True, height="stretch"):
                 st.markdown(f"**{stage.name}**")
                 st.write(stage.description)
-    st.caption(STAGE_NOTE)
+    st.caption(
+        f"{STAGE_NOTE} The model was trained and measured on fields of one hospital: how it does "
+        "on those of others is not known."
+    )
 
 
 def show_files(desk: Desk) -> None:
@@ -214,7 +218,8 @@ else:
     st.info(
         "No example is made for this page. Real fields with known classes: the public set "
         "*Leukemia* by Ghaderzadeh and others (2021), on Kaggle as `mehradaria/leukemia`: "
-        "peripheral blood fields from Taleqani Hospital, Tehran. This model was trained on them.",
+        "peripheral blood fields from Taleqani Hospital, Tehran. This model was trained on them, "
+        "so they show how the page works, not how well the model does.",
         icon=":material/dataset:",
     )
 if incoming:

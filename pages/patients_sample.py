@@ -11,6 +11,7 @@ from core.reports.case_summary import CaseSummary, differential_frame, facts, su
 from core.reports.charts import differential_figure
 from core.reports.model_error import accuracy_text
 from core.reports.picture_charts import field_figure
+from core.reports.probability import probability_text
 from core.results import Cell
 from core.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
 from pages import shared
@@ -177,7 +178,7 @@ def show_stage(stored: SampleField) -> None:
     st.markdown(f"ALL class, {stage.status}: **{STAGES[stage.stage].name}**")
     st.table(
         {
-            one.name: f"{100 * stage.probabilities.get(key, 0.0):.1f} %"
+            one.name: shared.plain(probability_text(stage.probabilities.get(key, 0.0)))
             for key, one in STAGES.items()
         },
         border="horizontal",
@@ -209,7 +210,8 @@ def _label(cell: Cell) -> str:
     if cell.reviewer:
         return f"{name} (R)"
     doubt = "?" if cell.status == "uncertain" else ""
-    return f"{name}{doubt} {100 * cell.confidence:.0f}\N{NO-BREAK SPACE}%"
+    percent = probability_text(cell.confidence, 0).replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{name}{doubt} {percent}"
 
 
 def show_downloads(database: Database, summary: CaseSummary) -> None:

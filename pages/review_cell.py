@@ -10,6 +10,7 @@ from core.cases.review import reviews_of
 from core.errors import LeukoscopeError
 from core.reports.cell_groups import label_name
 from core.reports.cell_pictures import SIDE_MICROMETRES
+from core.reports.probability import probability_text
 from core.results import Cell
 from core.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.case_parts import errors_shown, sample_link, sample_name, state_badge
@@ -154,7 +155,7 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
     if likely:
         st.caption("Likeliest types, calibrated probability")
         for key, probability in likely:
-            button(key, f"{label_name(key)} · {100 * probability:.1f} %")
+            button(key, f"{label_name(key)} · {probability_text(probability)}")
     st.caption("Other types" if likely else "Types")
     shown = {key for key, _ in likely}
     with st.grid(2, min_column_width=170, gap="xsmall"):

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from core.cases.records import Case
 from core.errors import PictureMissingError
 from core.reports.cell_groups import UNCERTAIN, CaseCell, CellGroup, cell_groups, label_name
+from core.reports.probability import probability_text
 from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.review_components import Moved, gallery_component
 from pages.review_pictures import SMALL, cell_jpeg, data_uri
@@ -98,7 +99,9 @@ def _title(cell: CaseCell) -> str:
     suggested = found.suggested if found.reviewer else found.type
     parts = [cell.label]
     if suggested:
-        parts.append(f"model: {label_name(suggested).lower()} {100 * found.confidence:.0f} %")
+        parts.append(
+            f"model: {label_name(suggested).lower()} {probability_text(found.confidence, 0)}"
+        )
     if found.reviewer:
         parts.append(f"named by {found.reviewer}")
     return ", ".join(parts)
@@ -119,7 +122,7 @@ def _described(
                 "id": cell.id,
                 "src": pictures[cell.id],
                 "title": _title(cell),
-                "caption": f"{cell.label} · {100 * cell.cell.confidence:.0f} %"
+                "caption": f"{cell.label} · {probability_text(cell.cell.confidence, 0)}"
                 + (" ✓" if cell.cell.reviewer else ""),
                 "uncertain": group.key == UNCERTAIN,
             }

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.reports.picture_charts import field_figure
+from core.reports.probability import probability_text
 from core.results import FieldAnalysis
 from core.taxonomy import CELL_TYPES, KIND_NAMES, CellKind
 from pages import shared
@@ -121,10 +122,15 @@ def show_cell(picture: Picture[FieldAnalysis]) -> None:
         {"Diameter": f"{cell.box.diameter * scale.micrometres_per_pixel:.1f} µm"} if scale else {}
     )
     likely = sorted((cell.probabilities or {}).items(), key=lambda item: -item[1])
+    types = {
+        CELL_TYPES[key].name: shared.plain(probability_text(probability))
+        for key, probability in likely
+        if probability >= LEAST_SHOWN
+    }
     st.table(
         {
             "Status": cell.status.replace("_", " "),
-            **{CELL_TYPES[k].name: f"{100 * p:.1f} %" for k, p in likely if p >= LEAST_SHOWN},
+            **types,
             **diameter,
             "Detection score": f"{100 * cell.detection_score:.0f} %",
         },

@@ -11,6 +11,7 @@ from core.imaging.examples import made_truth
 from core.reports.answer_key import answer_key
 from core.reports.charts import differential_figure
 from core.reports.model_error import CallAccuracy, accuracy_of, accuracy_text
+from core.reports.probability import probability_text
 from core.reports.tables import differential_table
 from core.results import Cell, FieldAnalysis
 from core.settings import get_settings
@@ -75,7 +76,7 @@ def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -
     ):
         cells = cells[:GALLERY_LIMIT]
     captions = [
-        f"{label} · {100 * cell.confidence:.0f} %"
+        f"{label} · {probability_text(cell.confidence, 0)}"
         + (f" {REVIEW_TYPES[cell.type].name}?" if group not in CELL_TYPES and cell.type else "")
         for label, cell, _ in cells
     ]

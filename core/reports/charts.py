@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from core.differential import Differential, Share, exact_interval
 from core.ranges import ReferenceRange
+from core.reports.probability import probability_text
 from core.results import StageResult
 from core.taxonomy import REVIEW_TYPES, STAGES, UNDETERMINED_COLOUR
 
@@ -166,15 +167,16 @@ def probabilities_figure(result: StageResult) -> go.Figure:
     keys = list(STAGES)[::-1]
     percents = [100 * result.probabilities.get(key, 0.0) for key in keys]
     figure = go.Figure()
+    texts = [probability_text(percent / 100) for percent in percents]
     figure.add_bar(
         x=percents,
         y=[STAGES[key].name for key in keys],
         orientation="h",
         marker={"color": [STAGES[key].colour for key in keys]},
-        text=[f"{percent:.1f} %" for percent in percents],
+        text=texts,
         textposition="outside",
         cliponaxis=False,
-        hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        hovertemplate="%{y}: %{text}<extra></extra>",
         showlegend=False,
     )
     figure.update_xaxes(

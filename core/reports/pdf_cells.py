@@ -6,6 +6,7 @@ from typing import NamedTuple
 from core.cases.records import Case
 from core.imaging.crop import crop_cell
 from core.reports.pdf_sheet import GREY, MARGIN, WIDTH, Sheet, Style
+from core.reports.probability import probability_text
 from core.results import Cell, Pixels
 from core.taxonomy import REVIEW_TYPES, UNDETERMINED_COLOUR
 
@@ -71,8 +72,7 @@ def representative_cells(
 def _sure(cell: Cell) -> str:
     if cell.reviewer is not None:
         return "R"
-    # No rounding up to certainty.
-    return ">99 %" if cell.confidence > 0.99 else f"{100 * cell.confidence:.0f} %"
+    return probability_text(cell.confidence, 0)
 
 
 def _groups(case: Case) -> dict[str, list[_Shown]]:

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from core.imaging.overlay import cell_colour
 from core.reports.charts import top_legend
+from core.reports.probability import probability_text
 from core.results import Cell, FieldAnalysis, StageResult
 from core.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES, CellKind, Status
 
@@ -96,7 +97,9 @@ def _hover(number: int, cell: Cell) -> str:
     lines = [f"<b>{number}</b> {_group_name((cell.kind, cell.type, cell.status))}"]
     if cell.probabilities:
         likeliest = sorted(cell.probabilities.items(), key=lambda item: -item[1])[:3]
-        lines += [f"{CELL_TYPES[key].name}: {100 * p:.1f} %" for key, p in likeliest if p >= 0.001]
+        lines += [
+            f"{CELL_TYPES[key].name}: {probability_text(p)}" for key, p in likeliest if p >= 0.001
+        ]
     else:
         lines.append(f"Detection score: {100 * cell.confidence:.0f} %")
     return "<br>".join(lines)

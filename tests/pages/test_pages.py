@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import math
 
 import pytest
 import requests
@@ -175,6 +176,16 @@ def test_all_fields_get_a_pooled_answer_and_a_bad_one_its_sentence(app, pack):
     assert table[[f"p_{key}" for key in STAGES]].sum(axis=1).tolist() == pytest.approx(
         [100, 100], abs=0.1
     )
+
+
+def test_a_refused_field_gets_no_probabilities(app, pack):
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(pack.bccd(3))) as picture:
+        picture.convert("L").save(stream, "PNG")
+    upload(go_to(app, STAGE), ("grey.png", stream.getvalue()))
+    (row,) = app.data_editor[0].value.to_dict("records")
+    assert row["status"] == "refused"
+    assert all(math.isnan(row[f"p_{key}"]) for key in STAGES)
 
 
 def test_missing_models_are_named_and_the_page_stays_whole(tmp_path, monkeypatch):
