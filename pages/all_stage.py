@@ -1,6 +1,7 @@
 """ALL stage: fields in, class with calibrated probabilities and evidence out."""
 
 import json
+from collections import Counter
 
 import streamlit as st
 
@@ -66,6 +67,14 @@ def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> No
         f"Mean of the calibrated probabilities of {len(graded)} graded "
         f"{'field' if len(graded) == 1 else 'fields'}; {len(results) - len(graded)} refused."
     )
+    found = Counter(r.stage for r in graded if r.status == "classified")
+    if len(found) > 1:
+        named = ", ".join(f"{found[key]} {STAGES[key].name}" for key in STAGES if found[key])
+        st.warning(
+            f"The fields do not agree: {named}. Check that all are of this patient and sample, and "
+            "look at them one by one.",
+            icon=":material/call_split:",
+        )
     if pooled.refused is None and len(graded) > 1:
         st.plotly_chart(
             probabilities_figure(pooled),

@@ -178,6 +178,16 @@ def test_all_fields_get_a_pooled_answer_and_a_bad_one_its_sentence(app, pack):
     )
 
 
+def test_fields_of_different_classes_are_said_to_disagree(app, pack):
+    fields = [f"{key}/WBC-Malignant-{key}-{n}.webp" for key, n in (("Pre", 161), ("Pro", 298))]
+    files = [(n.rpartition("/")[2], pack.read("taleqani_all.zip", n)) for n in fields]
+    upload(go_to(app, STAGE), files[0])
+    assert not app.warning
+    upload(app, files[1])
+    (warning,) = app.warning
+    assert "do not agree: 1 Pre-B ALL, 1 Pro-B ALL" in warning.value
+
+
 def test_a_refused_field_gets_no_probabilities(app, pack):
     stream = io.BytesIO()
     with Image.open(io.BytesIO(pack.bccd(3))) as picture:
