@@ -31,10 +31,10 @@ comes out too narrow."""
 _OVERVIEW_SCALE = 4.0
 """Micrometres per pixel at which glass is told from cells: half a red cell."""
 _GLASS_DEVIATION = 3.0
-"""Grey levels: what varies less is empty glass. One white cell alone in a tile makes 10."""
+"""Grey levels: what varies less is empty glass. A quarter of one white cell makes 4 and more."""
 _BLOCK = 2048
 _OME_SCALE = re.compile(r'PhysicalSizeX="([0-9.eE+-]+)"')
-_OME_UNIT = re.compile(r'PhysicalSizeXUnit="(?!µm")')
+_OTHER_UNIT = re.compile(r'PhysicalSizeXUnit="(?![µμ]m")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,10 @@ class Slide:
         return whole
 
     def is_glass(self, tile: Tile) -> bool:
-        """Tell on a coarse level whether a tile is empty glass. Raises DamagedSlideError."""
+        """Tell on a coarse level whether a tile's core is empty glass. Raises DamagedSlideError."""
+        left, top, right, bottom = tile.core
         level = self.level_for(_OVERVIEW_SCALE)
-        coarse = self.read(tile.x, tile.y, tile.width, tile.height, level)
+        coarse = self.read(left, top, right - left, bottom - top, level)
         return float(np.std(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY))) < _GLASS_DEVIATION
 
 
@@ -169,16 +170,10 @@ def _cuts(length: int, core: int) -> list[tuple[int, int]]:
 
 def _scale(properties: Mapping[str, str]) -> float | None:
     """Return micrometres per pixel if a microscope can have given them."""
-    found = properties.get("openslide.mpp-x")
-    description = properties.get("tiff.ImageDescription", "")
-    if (
-        found is None
-        and (ome := _OME_SCALE.search(description))
-        and not _OME_UNIT.search(description)
-    ):
-        found = ome[1]
+    about = properties.get("tiff.ImageDescription", "")
+    ome = None if _OTHER_UNIT.search(about) else _OME_SCALE.search(about)
+    value = _number(properties.get("openslide.mpp-x") or (ome and ome[1]))
     low, high = MICROSCOPE_SCALES
-    value = _number(found)
     return value if value is not None and low <= value <= high else None
 
 

@@ -1,7 +1,7 @@
 """Slides are read where and as they are; what is no slide stays a picture."""
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from tifffile import TiffWriter, imwrite
 
 from core.errors import DamagedSlideError, InputError
 from core.imaging.made import make_field
-from core.imaging.made_slide import GLASS, make_slide, write_slide
+from core.imaging.made_slide import GLASS, MadeSlide, make_slide, write_slide
 from core.imaging.read import read_image_file
 from core.imaging.slide import Slide, Tile, is_slide, tile_grid
 from core.settings import Settings
@@ -78,11 +78,15 @@ def test_the_overview_shows_the_whole(made, path, longest, monkeypatch):
     assert np.abs(overview.astype(int) - wanted).mean() < 2
 
 
-def test_glass_is_told_from_a_single_cell(path, made):
-    x, y = made.cells[0].box.centre
+def test_glass_is_told_from_a_quarter_of_a_lymphocyte(tmp_path):
+    pixels = np.full((1200, 1200, 3), GLASS, np.uint8)
+    cv2.circle(pixels, (600, 600), 30, (120, 90, 160), -1)  # 9 µm across
+    path = tmp_path / "cell.svs"
+    write_slide(MadeSlide(pixels, (), 0.15), path)
     with Slide(path) as slide:
-        assert slide.is_glass(Tile(0, 0, 500, 480, (0, 0, 500, 480)))
-        assert not slide.is_glass(Tile(int(x) - 300, int(y) - 300, 600, 600, (0, 0, 600, 600)))
+        for left, top in product((200, 600), repeat=2):
+            assert not slide.is_glass(Tile(0, 0, 900, 900, (left, top, left + 400, top + 400)))
+        assert slide.is_glass(Tile(0, 0, 900, 900, (0, 0, 400, 400)))
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(100, 700), st.floats(0.05, 0.4))
