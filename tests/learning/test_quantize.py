@@ -25,13 +25,13 @@ def patches(seed, count):
     return (colours[:, None, None] + noise).clip(0, 255).astype(np.uint8)
 
 
-def network():
+def network(side=SIDE):
     """Return an untrained network that tells the three colours apart."""
     import keras
     from keras import layers
 
     keras.utils.set_random_seed(3)
-    inputs = keras.Input((SIDE, SIDE, 3), batch_size=1, name="pixels")
+    inputs = keras.Input((side, side, 3), batch_size=1, name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
     x = layers.Conv2D(16, 3, 2, "same", name="Conv1")(x)
     x = layers.DepthwiseConv2D(3, padding="same")(layers.ReLU(6.0)(x))
