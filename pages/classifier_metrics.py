@@ -28,7 +28,7 @@ from core.reports.model_reports import (
     label_phrase,
     worst_errors,
 )
-from pages.metric_parts import THREE_DIGITS, chart, estimate, show_gallery, show_head
+from pages.metric_parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
 
 WORST = 24
 CELL_STATE = "metrics_cell"
@@ -165,6 +165,7 @@ def show_classes(report: ModelReport, key: str) -> None:
         hide_index=True,
         column_config={
             "Class": st.column_config.TextColumn(pinned=True),
+            "Images": COUNT,
             "ROC AUC": THREE_DIGITS,
             "Average precision": THREE_DIGITS,
         },

@@ -29,7 +29,7 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
             on_click=overrule,
             args=(desk, analyse),
             disabled=all(p.raw is None for p in pictures if p.result.refused),
-            help="The answers will carry the reason for the refusal.",
+            help="Analyses all refused pictures. Their answers will carry the reason.",
         )
     if dropped := sum(picture.raw is None for picture in pictures):
         which = "1 picture is" if dropped == 1 else f"{dropped} pictures are"

@@ -13,6 +13,7 @@ from pages import shared
 
 PAGE_OF_PICTURES = 12
 THREE_DIGITS = st.column_config.NumberColumn(format="%.3f")
+COUNT = st.column_config.NumberColumn(format="localized")
 
 
 def chart(figure: go.Figure, key: str, alt: str) -> None:

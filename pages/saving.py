@@ -176,7 +176,13 @@ def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
         return " · ".join(filter(None, (patient.identifier, patient.name, born)))
 
     # What is typed is part of the key, so that another text brings its own best choice.
-    chosen = st.selectbox("Patient", options, format_func=text, key=f"{key}_patient_{typed}")
+    chosen = st.selectbox(
+        "Patient",
+        options,
+        format_func=text,
+        placeholder=text(None),
+        key=f"{key}_patient_{typed}",
+    )
     return None if chosen is None else found[chosen]
 
 
@@ -209,6 +215,8 @@ def _choose_sample(
         options,
         options.index(first),
         format_func=text,
+        # No choice and the choice of a new one are the same, and are to look the same.
+        placeholder=text(None),
         key=f"{key}_sample_{patient.id if patient else 0}",
         disabled=not found,
     )
