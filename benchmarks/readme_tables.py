@@ -36,6 +36,13 @@ _DETECTED = (
     ("txl_test_corrected", "Detection, TXL-PBC test, label errors mended"),
 )
 
+_RUNTIMES = {
+    "litert_shipped": "LiteRT in 8 bits, as shipped,",
+    "litert": "LiteRT in floats",
+    "openvino": "OpenVINO in floats",
+    "onnxruntime": "ONNX Runtime in floats",
+}
+
 
 def _metrics(model: str) -> dict[str, Any]:
     return dict(json.loads((ROOT / "models" / model / "metrics.json").read_text()))
@@ -135,7 +142,7 @@ def speed_table() -> str:
     """Return the table of times and sizes in Markdown."""
     bench = json.loads(BENCH.read_text())
     sizes = ", ".join(f"{k} {v:.1f} MB" for k, v in bench["model_file_megabytes"].items())
-    looks = ", ".join(f"{k} {v:.1f} ms" for k, v in bench["one_look_ms"].items())
+    looks = ", ".join(f"{_RUNTIMES[k]} {v:.1f} ms" for k, v in bench["one_look_ms"].items())
     api = ", ".join(f"{n}: {100 * v:.0f} %" for n, v in bench["api_per_core_by_clients"].items())
     rows = (
         ("Whole 640×480 field: find, count, type", f"{bench['field_640x480_ms']:.0f} ms"),
@@ -149,6 +156,10 @@ def speed_table() -> str:
         ("One look at a crop, by runtime", looks),
         ("Looks in the time of that call", f"{bench['one_look_per_keras_predict']:.1f}"),
         (
+            "Pictures given one look in the time of that call, on both cores, from JPEG bytes",
+            f"{bench['crops_per_keras_predict_one_look']:.1f}",
+        ),
+        (
             "Fields per second in one process, two",
             _rates(bench["fields_per_second_by_processes"], bench["two_processes_per_one"]),
         ),
@@ -156,6 +167,12 @@ def speed_table() -> str:
             "Fields per second on one Ray processor, two",
             _rates(
                 bench["fields_per_second_by_ray_processors"], bench["two_ray_processors_per_one"]
+            ),
+        ),
+        (
+            "Tiles of a slide per second in one process, two",
+            _rates(
+                bench["slide_tiles_per_second_by_processes"], bench["two_slide_processes_per_one"]
             ),
         ),
         ("Rate of the API as a share of the core's, by clients", api),
