@@ -54,7 +54,7 @@ def architectures_table(rows: Rows) -> pd.DataFrame:
             "PBC accuracy": percent(rows[name]["sets"]["pbc"]["accuracy"]),
             "PBC macro F1": percent(rows[name]["sets"]["pbc"]["macro_f1"]),
             "CellaVision accuracy": percent(rows[name]["sets"]["cellavision"]["accuracy"]),
-            "Parameters, millions": rows[name]["parameters"] / 1e6,
+            "Parameters, M": rows[name]["parameters"] / 1e6,
             "File, MB": rows[name]["file_bytes"] / 1e6,
             "ms an image": rows[name]["milliseconds"],
             "Training, min": rows[name]["training_seconds"] / 60,

@@ -167,6 +167,8 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
         assert heading in headings
     assert "Data sets" in headings
     app.segmented_control(key="metrics_data_cellavision_taleqani").set_value("taleqani").run()
+    assert app.selectbox(key="metrics_run_0").value == ("architectures", "mobilenetv2")
+    app.selectbox(key="metrics_run_0").set_value(("architectures", "vgg19"))
     app.selectbox(key="metrics_run_1").set_value(("domains", "kaggle")).run()
     assert not app.exception
     compared = next(f.value for f in app.dataframe if "Difference" in f.value)
