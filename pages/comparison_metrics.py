@@ -91,9 +91,9 @@ def show_architectures(rows: Rows) -> None:
         hide_index=True,
         column_config={
             "Network": st.column_config.TextColumn(pinned=True),
-            "Parameters, M": st.column_config.NumberColumn(format="%.2f"),
+            "Weights, M": st.column_config.NumberColumn(format="%.2f"),
             "File, MB": st.column_config.NumberColumn(format="%.1f"),
-            "ms an image": st.column_config.NumberColumn(format="%.1f"),
+            "ms": st.column_config.NumberColumn(format="%.1f"),
             "Training, min": st.column_config.NumberColumn(format="%.1f"),
         },
         alt="Accuracy, size and speed of each network",

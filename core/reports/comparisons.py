@@ -53,10 +53,10 @@ def architectures_table(rows: Rows) -> pd.DataFrame:
             "Start": rows[name]["start"],
             "PBC accuracy": percent(rows[name]["sets"]["pbc"]["accuracy"]),
             "PBC macro F1": percent(rows[name]["sets"]["pbc"]["macro_f1"]),
-            "CellaVision accuracy": percent(rows[name]["sets"]["cellavision"]["accuracy"]),
-            "Parameters, M": rows[name]["parameters"] / 1e6,
+            "CellaVision": percent(rows[name]["sets"]["cellavision"]["accuracy"]),
+            "Weights, M": rows[name]["parameters"] / 1e6,
             "File, MB": rows[name]["file_bytes"] / 1e6,
-            "ms an image": rows[name]["milliseconds"],
+            "ms": rows[name]["milliseconds"],
             "Training, min": rows[name]["training_seconds"] / 60,
         }
         for name in ARCHITECTURES

@@ -28,7 +28,7 @@ def test_networks_keep_their_figures_in_the_order_of_the_command():
     table = architectures_table(architectures())
     assert table["Network"].tolist() == ["VGG19", "MobileNetV2 (shipped)"]
     assert table["Start"].tolist() == ["random", "ImageNet"]
-    assert table["Parameters, M"].round(2).tolist() == [20.03, 2.22]
+    assert table["Weights, M"].round(2).tolist() == [20.03, 2.22]
     assert table["PBC accuracy"].str.startswith(("60.0 %", "95.0 %")).all()
 
 
