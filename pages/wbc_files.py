@@ -30,9 +30,6 @@ def show_files(desk: Desk) -> None:
     pictures = list(desk.pictures.values())
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     table = files_table([p.result for p in pictures], [p.patient for p in pictures])
-    # Nothing was counted in a refused picture: no number, and not 0.
-    counts = ["wbc", "uncertain", "rbc", "platelet"]
-    table[counts] = table[counts].astype("Int64").mask(table["refused"].notna())
     patient_editor(
         NAME,
         desk,

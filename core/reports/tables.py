@@ -12,7 +12,7 @@ import pandas as pd
 from core.differential import Differential
 from core.reports.answers import box_numbers, number
 from core.results import Cell, FieldAnalysis, StageResult
-from core.taxonomy import ATTRIBUTES, CELL_TYPES, REVIEW_TYPES, STAGES
+from core.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, REVIEW_TYPES, STAGES
 
 _CELL_COLUMNS = [
     "file",
@@ -74,7 +74,10 @@ def cells_table(
 def files_table(
     analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return a row for each picture: what the file is, its scale, and what was counted."""
+    """Return a row for each picture: what the file is, its scale, and what was counted.
+
+    Nothing was counted in a refused picture: its counts are missing, and not 0.
+    """
     rows = [
         {
             "file": analysis.file,
@@ -95,7 +98,10 @@ def files_table(
         }
         for analysis, patient in _with_patients(analyses, patients)
     ]
-    return _frame(rows, _FILE_COLUMNS, patients)
+    table = _frame(rows, _FILE_COLUMNS, patients)
+    counts = [*CELL_KINDS, "uncertain"]
+    table[counts] = table[counts].astype("Int64").mask(table["refused"].notna())
+    return table
 
 
 def differential_table(differential: Differential) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -53,7 +54,8 @@ ANALYSES = st.lists(
         st.lists(st.one_of(WHITE, OTHER), max_size=15).map(tuple),
         st.one_of(st.none(), st.builds(Scale, st.floats(0.02, 2), st.just("file"))),
         st.one_of(st.none(), st.just("Not a smear.")),
-    ),
+        # Refused pictures are not searched.
+    ).map(lambda analysis: replace(analysis, cells=()) if analysis.refused else analysis),
     max_size=4,
 )
 MODELS = {"detector": "1", "wbc": "2"}
@@ -170,6 +172,16 @@ def test_patients_stand_beside_their_files(analyses):
     assert "patient" not in files_table(analyses).columns
     cells = cells_table(analyses, patients)
     assert len(cells) == sum(len(a.cells) for a in analyses)
+
+
+def test_a_refused_picture_has_no_counts_and_not_zero():
+    properties = ImageProperties("PNG", "RGB", 8, 1)
+    accepted = FieldAnalysis("a", "0", 99, 99, properties, ())
+    refused = replace(accepted, refused="Not a smear.")
+    frame = pd.read_csv(io.BytesIO(csv_bytes(files_table([accepted, refused]))), dtype=str)
+    for column in ("wbc", "rbc", "platelet", "uncertain"):
+        assert frame[column][0] == "0"
+        assert pd.isna(frame[column][1])
 
 
 def test_patients_must_match_the_analyses():
