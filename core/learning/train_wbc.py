@@ -184,7 +184,7 @@ def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> Non
     folder = settings.models / "wbc"
     export = classifier_for_export(network, "type", SIZE)
     save_weights(network, folder)
-    write_litert(export, folder, list(central_crops(validation, SIZE)[:: len(validation) // 4]))
+    write_litert(export, folder, list(central_crops(validation, SIZE)[:4]))
     engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
     pbc, kaggle = open_set("pbc", settings), open_set("kaggle", settings)
     write_card(
