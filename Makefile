@@ -24,7 +24,7 @@ run: $(VENV)/.run-ready ## Set up and serve the app
 	$(BIN)/python -m core serve --port $(PORT)
 
 test: lint ## Set up, check style and types, run all tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 lint: $(VENV)/.dev-ready ## Check style, format and types
 	$(BIN)/ruff check .

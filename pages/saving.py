@@ -124,18 +124,23 @@ def _choose_and_save(
     fields = "1 field" if len(waiting) == 1 else f"{len(waiting)} fields"
     whose = f" of {len(groups)} patients" if len(groups) > 1 else ""
     unnamed = sum(not target.identifier for target in targets)
-    if st.button(
+    pressed = f"{name}_save_pressed"
+    st.button(
         f"Save {fields}{whose}",
         key=f"{name}_save_now",
         type="primary",
         icon=":material/save:",
         disabled=unnamed > 0,
         help="Enter the identifier of every patient first." if unnamed else None,
-    ):
-        bar = st.progress(0.0)
-        for place, target in enumerate(targets):
-            bar.progress(place / len(targets), text=f"Saving {plain(target.identifier)}")
-            _save(database, person, target)
+        on_click=st.session_state.update,
+        args=({pressed: True},),
+    )
+    # Kept in the session, for a run that another event cuts short forgets what was pressed.
+    if pressed in st.session_state:
+        with st.spinner(f"Saving {fields}"):
+            del st.session_state[pressed]
+            for target in targets:
+                _save(database, person, target)
         st.rerun()
 
 

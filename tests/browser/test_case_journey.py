@@ -11,7 +11,7 @@ from fhir.resources.R4B.bundle import Bundle
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serving, visiting
-from tests.browser.visits import download, metric, open_page, points, table, upload
+from tests.browser.visits import download, metric, open_page, points, settled, table, upload
 from tests.cases.stores import KINDS, empty_database
 
 pytestmark = pytest.mark.browser
@@ -52,6 +52,7 @@ def save(page: Page, files: list[Path], taken: date) -> None:
     entered = page.get_by_test_id("stDateInput").locator("input").first
     entered.fill(taken.isoformat())
     entered.press("Enter")
+    settled(page)
     button.click()
     expect(page.get_by_text(f"{len(files)} of {len(files)} saved")).to_be_visible()
 

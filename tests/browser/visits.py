@@ -16,6 +16,12 @@ def upload(page: Page, *files: Path) -> None:
     page.locator("input[type=file]").first.set_input_files([str(file) for file in files])
 
 
+def settled(page: Page) -> None:
+    """Wait until the server has drawn all that the last action asked for."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+
+
 def download(page: Page, label: str) -> bytes:
     with page.expect_download() as waiting:
         page.get_by_role("button", name=label).click()
