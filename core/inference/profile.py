@@ -3,7 +3,7 @@
 import base64
 import binascii
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ _Array = Annotated[
 class SiteProfile(BaseModel):
     """A change of the classifier's last layer, learnt from one site's reviewed cells.
 
-    Logits become `logits + features @ weights + bias`.
+    Logits become `logits / softness + features @ weights + bias`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -65,6 +65,8 @@ class SiteProfile(BaseModel):
     temperature: float = Field(gt=0)
     uncertain: float = Field(ge=0, le=1)
     """Confidence below which a cell is uncertain at this site."""
+    softness: float = Field(default=1.0, ge=1)
+    """Temperature of the shipped logits at this site before anything is learnt."""
     weights: _Array
     """Features x types, float32; flat in the file."""
     bias: _Array
@@ -82,12 +84,10 @@ class SiteProfile(BaseModel):
         """Name and version, for answers and reports."""
         return f"{self.name} v{self.version}"
 
-    def logits(
-        self, logits: NDArray[np.float32], features: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return the site's logits of one cell."""
-        weights = self.weights.reshape(len(features), -1)
-        return np.asarray(logits + features @ weights + self.bias, np.float32)
+    def logits(self, logits: NDArray[Any], features: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the site's logits of one cell, or of n cells in rows."""
+        weights = self.weights.reshape(features.shape[-1], -1)
+        return np.asarray(logits / self.softness + features @ weights + self.bias, np.float32)
 
 
 def profile_path(name_or_file: str, settings: Settings | None = None) -> Path:

@@ -1,9 +1,10 @@
 """`python -m core adapt`: learns a site's look from a few of its reviewed cells, in seconds.
 
 The classifier's last layer moves as little as it can to name the site's cells right: logistic
-regression whose penalty pulls towards the shipped weights (L2-SP; Li et al. 2018, ICML). The
-trunk stays, nothing needs TensorFlow. What the profile gains is measured by leaving each cell out
-in turn; a profile that names fewer cells right than the shipped model is refused.
+regression whose penalty pulls towards the shipped weights (L2-SP; Li et al. 2018, ICML), divided
+by the temperature that suits the site, for a model that is sure and wrong would have to be moved
+far. The trunk stays, nothing needs TensorFlow. What the profile gains is measured by leaving each
+cell out in turn; a profile that names fewer cells right than the shipped model is refused.
 """
 
 import argparse
@@ -11,7 +12,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -51,6 +52,10 @@ class SiteCells:
 
     def __len__(self) -> int:
         return len(self.types)
+
+    def softened(self, temperature: float) -> "SiteCells":
+        """Return the cells with logits of another temperature."""
+        return replace(self, logits=self.logits / temperature)
 
     def only(self, rows: NDArray[np.int64]) -> "SiteCells":
         """Return some of the cells."""
@@ -121,7 +126,10 @@ def adapt(
             f"A profile needs {LEAST_CELLS} cells or more of each of its types, and two types"
             + (f". Too few: {short}." if few else ".")
         )
-    left_out = {penalty: leave_one_out(cells, penalty) for penalty in PENALTIES}
+    # A site may take confidence from the shipped model, never add to it.
+    softness = max(fit_temperature(cells.logits.astype(np.float32), cells.types), 1.0)
+    softened = cells.softened(softness)
+    left_out = {penalty: leave_one_out(softened, penalty) for penalty in PENALTIES}
     best = min(PENALTIES, key=lambda p: _loss(left_out[p], cells.types))
     before, after = (
         float((logits.argmax(1) == cells.types).mean()) for logits in (cells.logits, left_out[best])
@@ -131,7 +139,7 @@ def adapt(
             f"The profile would name {after:.0%} of the left-out cells right, the shipped model "
             f"{before:.0%}: it was not saved. Check the labels, or add cells."
         )
-    weights, bias = fit_head(cells, best)
+    weights, bias = fit_head(softened, best)
     return SiteProfile(
         name=name,
         version=version,
@@ -142,6 +150,7 @@ def adapt(
         accuracy_after=after,
         temperature=fit_temperature(left_out[best].astype(np.float32), cells.types),
         uncertain=uncertain,
+        softness=softness,
         weights=weights.astype(np.float32).ravel(),
         bias=bias.astype(np.float32),
     )

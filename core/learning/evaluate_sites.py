@@ -55,8 +55,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         except ProfileError:
             refused += 1
         else:
-            weights = profile.weights.reshape(rest.features.shape[1], -1)
-            moved = rest.logits + rest.features @ weights + profile.bias
+            moved = profile.logits(rest.logits, rest.features).astype(np.float64)
             moved_temperature = profile.temperature
         before += int((rest.logits.argmax(1) == rest.types).sum())
         after += int((moved.argmax(1) == rest.types).sum())

@@ -74,6 +74,14 @@ def test_a_profile_survives_its_file(tmp_path):
         load_profile(str(path), SHA)
 
 
+def test_a_site_where_the_model_is_sure_and_wrong_softens_it_first():
+    right, wrong = made_site(4, shift=0), made_site(4, shift=4)
+    sure = SiteCells(3 * wrong.logits, wrong.features, wrong.types)
+    softness = [adapt(c, "s", SHA, uncertain=0.6).softness for c in (right, wrong, sure)]
+    assert softness[0] == 1
+    assert softness[1] < softness[2]
+
+
 def test_too_few_cells_are_refused():
     with pytest.raises(ProfileError, match="Too few: neutrophils, lymphocytes, monocytes"):
         adapt(made_site(1, shift=4, per_type=4), "site", SHA, uncertain=0.6)
