@@ -14,13 +14,6 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from core.learning.detection_metrics import count_pairs, detection_curves, detection_metrics
-from core.learning.metric_curves import (
-    at_threshold,
-    precision_recall_points,
-    risk_coverage,
-    roc_points,
-)
 from core.learning.metrics import (
     calibration_error,
     classification_metrics,
@@ -32,27 +25,7 @@ from core.learning.metrics import (
     score_predictions,
 )
 from core.taxonomy import CELL_TYPES, MATURE_FIVE
-
-LABELS = ["a", "b", "c", "d"]
-
-
-@st.composite
-def answers(draw, labels=LABELS):
-    seed, n = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, 60))
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(0, len(labels), n)
-    logits = rng.normal(size=(n, len(labels))) + draw(st.floats(0, 5)) * np.eye(len(labels))[truth]
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return [labels[i] for i in truth], probabilities
-
-
-@pytest.fixture(scope="module")
-def sample():
-    rng = np.random.default_rng(3)
-    truth = np.repeat(np.arange(4), [80, 40, 30, 50])
-    logits = rng.normal(size=(200, 4)) + 1.5 * np.eye(4)[truth]
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return [LABELS[i] for i in truth], probabilities
+from tests.learning.answers import LABELS, answers, sample
 
 
 @settings(deadline=None, max_examples=40)
@@ -121,8 +94,8 @@ def test_perfect_predictions(truth):
             assert figures["recall"]["value"] is None
 
 
-def test_figures_match_scikit_learn(sample):
-    truth, probabilities = sample
+def test_figures_match_scikit_learn():
+    truth, probabilities = sample()
     metrics = classification_metrics(truth, probabilities, LABELS)
     prediction = [LABELS[i] for i in probabilities.argmax(axis=1)]
     assert metrics["balanced_accuracy"]["value"] == pytest.approx(
@@ -166,8 +139,8 @@ def test_f1_limits_cover_the_truth():
     assert 0.92 < covered / 800 < 0.98
 
 
-def test_macro_f1_limits_are_repeatable(sample):
-    first, second = (classification_metrics(*sample, LABELS)["macro_f1"] for _ in range(2))
+def test_macro_f1_limits_are_repeatable():
+    first, second = (classification_metrics(*sample(), LABELS)["macro_f1"] for _ in range(2))
     assert first == second
     assert first["high"] - first["low"] > 0.05
 
@@ -244,47 +217,15 @@ def test_bins_hold_every_image_within_their_edges(answer):
     assert (bins["confidence"] <= bins["high"] + 1e-12).all()
 
 
-@settings(deadline=None, max_examples=30)
-@given(answers(), st.floats(0, 1))
-def test_risk_and_coverage(answer, threshold):
-    scored = score(*answer, LABELS)
-    curve = risk_coverage(scored)
-    assert curve["threshold"].is_monotonic_decreasing
-    assert curve["coverage"].iloc[-1] == 1
-    assert curve["risk"].iloc[-1] == pytest.approx(1 - scored["correct"].mean())
-    cut = at_threshold(scored, threshold)
-    assert cut["answered"] + cut["to_person"] == len(scored)
-    answered = curve[curve["threshold"] >= threshold]
-    if answered.empty:
-        assert cut["accuracy"]["value"] is None
-    else:
-        assert cut["coverage"] == pytest.approx(answered["coverage"].iloc[-1])
-        assert cut["accuracy"]["value"] == pytest.approx(1 - answered["risk"].iloc[-1])
+def test_the_calibration_error_is_that_of_the_sets():
+    truth, probabilities = sample()
+    told = classification_metrics(truth, probabilities, LABELS)["ece"]
+    columns = np.array([LABELS.index(label) for label in truth])
+    assert calibration_error(probabilities, columns) == pytest.approx(told)
 
 
-def test_curves_enclose_the_reported_areas(sample):
-    truth, probabilities = sample
-    scored = score(truth, probabilities, LABELS)
-    figures = classification_metrics(truth, probabilities, LABELS)["per_class"]
-    for label in LABELS:
-        roc = roc_points(scored, label)
-        area = np.trapezoid(roc["true_positive_rate"], roc["false_positive_rate"])
-        assert area == pytest.approx(figures[label]["roc_auc"])
-        curve = precision_recall_points(scored, label)
-        assert curve["recall"].is_monotonic_increasing
-        steps = np.diff(curve["recall"]) * curve["precision"][1:]
-        assert steps.sum() == pytest.approx(figures[label]["average_precision"], abs=0.02)
-
-
-def test_no_curve_without_images_of_the_class():
-    scored = score(["a", "a"], np.array([[0.9, 0.1], [0.6, 0.4]]), ["a", "b"])
-    assert roc_points(scored, "a").empty
-    assert roc_points(scored, "b").empty
-    assert precision_recall_points(scored, "b").empty
-
-
-def test_a_saved_frame_gives_the_same_figures(sample):
-    truth, probabilities = sample
+def test_a_saved_frame_gives_the_same_figures():
+    truth, probabilities = sample()
     frame = pd.DataFrame(probabilities, columns=[f"p_{label}" for label in LABELS])
     frame.insert(0, "truth", truth)
     frame.insert(0, "file", [f"{i}.webp" for i in range(len(truth))])
@@ -294,103 +235,3 @@ def test_a_saved_frame_gives_the_same_figures(sample):
     assert scored["file"].tolist() == frame["file"].tolist()
     fewer = score_predictions(frame[frame["truth"].isin(["a", "b"])], ["a", "b"])
     assert (fewer["p_a"] + fewer["p_b"]).to_numpy() == pytest.approx(1)
-
-
-FILES = ["one.webp", "two.webp", "empty.webp"]
-
-
-def boxes(*rows, score=None):
-    columns = ["file", "kind", "x", "y", "width", "height"] + ([] if score is None else ["score"])
-    values = [[*row, s] for row, s in zip(rows, score, strict=True)] if score is not None else rows
-    return pd.DataFrame(values, columns=columns)
-
-
-TRUE_ROWS = [
-    ("one.webp", "wbc", 10, 10, 50, 50),
-    ("one.webp", "rbc", 100, 10, 30, 30),
-    ("one.webp", "rbc", 150, 10, 30, 30),
-    ("two.webp", "wbc", 20, 20, 60, 60),
-    ("two.webp", "rbc", 200, 100, 30, 30),
-]
-TRUTH = boxes(*TRUE_ROWS)
-
-
-def test_a_perfect_detector():
-    metrics = detection_metrics(TRUTH, boxes(*TRUE_ROWS, score=[0.9] * 5), FILES)
-    assert metrics["images"] == 3
-    assert metrics["map50"] == metrics["map50_95"] == pytest.approx(1)
-    assert metrics["per_kind"]["wbc"]["recall"]["value"] == 1
-    assert metrics["per_kind"]["rbc"]["precision"]["value"] == 1
-    assert metrics["per_kind"]["platelet"]["map50"] is None
-    assert metrics["wbc_count_exact"]["value"] == 1
-    assert metrics["rbc_count_error"] == metrics["rbc_count_bias"] == 0
-    json.dumps(metrics, allow_nan=False)
-
-
-def test_misses_shifts_and_false_alarms():
-    found = boxes(
-        ("one.webp", "wbc", 10, 10, 50, 50),
-        ("empty.webp", "wbc", 0, 0, 40, 40),
-        ("two.webp", "wbc", 20, 20, 60, 60),
-        ("one.webp", "rbc", 105, 10, 30, 30),
-        ("one.webp", "rbc", 250, 150, 30, 30),
-        score=[0.9, 0.8, 0.3, 0.95, 0.6],
-    )
-    metrics = detection_metrics(TRUTH, found, FILES)
-    white, red = metrics["per_kind"]["wbc"], metrics["per_kind"]["rbc"]
-    assert white["recall"]["value"] == 0.5
-    assert white["precision"]["value"] == 0.5
-    assert white["predictions"] == 2
-    # Shifted by 5 of 30 pixels the red cell has IoU 25/35 = .71: right at .5, wrong at .75.
-    assert red["recall"]["value"] == pytest.approx(1 / 3)
-    assert red["map50"] == pytest.approx(34 / 101)
-    assert red["map50_95"] == pytest.approx(34 / 101 / 2)
-    assert metrics["wbc_count_exact"]["value"] == pytest.approx(1 / 3)
-    assert metrics["rbc_count_error"] == pytest.approx(0.5)
-    assert metrics["rbc_count_bias"] == pytest.approx(-1 / 3)
-    lower = detection_metrics(TRUTH, found, FILES, thresholds={"wbc": 0.25})
-    assert lower["per_kind"]["wbc"]["recall"]["value"] == 1
-
-
-def test_a_detector_that_finds_nothing():
-    metrics = detection_metrics(TRUTH, boxes(score=[]), FILES)
-    assert metrics["map50"] == 0
-    assert metrics["per_kind"]["wbc"]["precision"]["value"] is None
-    assert metrics["per_kind"]["wbc"]["recall"]["value"] == 0
-    assert metrics["wbc_count_exact"]["value"] == pytest.approx(1 / 3)
-
-
-def test_more_than_a_hundred_cells_in_one_image_all_count():
-    rows = [("one.webp", "rbc", 20 * (i % 15), 10 * (i // 15), 9, 9) for i in range(150)]
-    metrics = detection_metrics(boxes(*rows), boxes(*rows, score=[0.9] * 150), FILES)
-    assert metrics["per_kind"]["rbc"]["recall"]["value"] == 1
-
-
-def test_boxes_of_unknown_images_are_refused():
-    with pytest.raises(ValueError, match="not in the set"):
-        detection_metrics(boxes(("other.webp", "wbc", 0, 0, 5, 5)), boxes(score=[]), FILES)
-
-
-def test_detection_curves_enclose_average_precision():
-    found = boxes(
-        *TRUE_ROWS[:4], ("one.webp", "rbc", 250, 150, 30, 30), score=[0.9, 0.8, 0.7, 0.6, 0.75]
-    )
-    curves = detection_curves(TRUTH, found, FILES)
-    assert set(curves["kind"]) == {"wbc", "rbc"}
-    metrics = detection_metrics(TRUTH, found, FILES)
-    red = curves[curves["kind"] == "rbc"]
-    assert red["precision"].sum() / 101 == pytest.approx(metrics["per_kind"]["rbc"]["map50"])
-    assert red["precision"].is_monotonic_decreasing
-
-
-def test_count_pairs_cover_images_without_cells():
-    pairs = count_pairs(TRUTH, boxes(*TRUE_ROWS[:1], score=[0.9]), FILES, "wbc").set_index("file")
-    assert pairs.loc["empty.webp"].tolist() == [0, 0]
-    assert pairs.loc["two.webp"].tolist() == [1, 0]
-
-
-def test_the_calibration_error_is_that_of_the_sets(sample):
-    truth, probabilities = sample
-    told = classification_metrics(truth, probabilities, LABELS)["ece"]
-    columns = np.array([LABELS.index(label) for label in truth])
-    assert calibration_error(probabilities, columns) == pytest.approx(told)
