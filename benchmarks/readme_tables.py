@@ -1,12 +1,15 @@
 """Writes the README's tables from the files that `evaluate` and `bench` left.
 
-`make evaluate`, `python -m core bench --out benchmarks/bench.json`, then this script.
+`make evaluate`, `python -m core bench --out benchmarks/bench.json`, then
+`python -m benchmarks.readme_tables`.
 """
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from benchmarks.goals import goals_table
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "benchmarks" / "bench.json"
@@ -194,7 +197,8 @@ def speed_table() -> str:
 
 def filled(readme: str) -> str:
     """Return the README with its tables replaced."""
-    for name, table in (("accuracy", accuracy_table()), ("speed", speed_table())):
+    tables = {"accuracy": accuracy_table(), "goals": goals_table(), "speed": speed_table()}
+    for name, table in tables.items():
         before, rest = readme.split(f"<!-- {name} -->")
         _, after = rest.split(f"<!-- /{name} -->")
         readme = f"{before}<!-- {name} -->\n{table}\n<!-- /{name} -->{after}"
