@@ -6,19 +6,23 @@ by the command that needs them, after its arguments were read.
 """
 
 import argparse
+import errno
 import json
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from core.inference.profile import SiteProfile
 
 ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
+_LAST_PORT = 65535
 
 # Commands whose module brings `add_arguments(parser)` and `run(arguments) -> int`.
 _MODULES = {
@@ -43,13 +47,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
-        _say("Stopped. No answer was written; --resume goes on with --out.")
+        resumes = "resume" in options and options.out is not None
+        _say(f"Stopped. No answer was written{'; --resume goes on with --out' * resumes}.")
         return INTERRUPTED
     except LeukoscopeError as error:
         _say(str(error))
         return NONE_ANSWERED
-    except BrokenPipeError:  # the reader of our output left, as `head` does
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        # The reader of our output left, as `head` does, or there is no room for it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.ENOSPC:
+            _say("The disk is full. Make room, then run the command again.")
         return NONE_ANSWERED
 
 
@@ -89,7 +99,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
             sub.set_defaults(run=implementation.run)
     serve = commands.add_parser("serve", help="serve pages and API", description="Serve the app.")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    serve.add_argument("--port", default=8501, type=_positive, help="port (%(default)s)")
+    serve.add_argument("--port", default=8501, type=_port, help="port (%(default)s)")
     serve.set_defaults(run=_serve)
     return parser
 
@@ -113,10 +123,15 @@ def _add_file_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 1 to {_LAST_PORT}")
+    return int(text)
 
 
 def _analyze(options: argparse.Namespace) -> int:
@@ -127,7 +142,7 @@ def _analyze(options: argparse.Namespace) -> int:
 
     if options.out is None and options.resume:
         raise BatchError("--resume goes on where --out was left. Name that file with --out.")
-    _check_out(options.out)
+    _check_out(options)
     profile = _profile(options)
     models: dict[str, str] = {name: load_card(name).version for name in MODEL_NAMES}
     if profile is not None:
@@ -142,7 +157,7 @@ def _classify(options: argparse.Namespace) -> int:
     from core.batch.work import Work, classify_cell, models_fingerprint
     from core.reports.answers import classify_answer
 
-    _check_out(options.out)
+    _check_out(options)
     work = Work(classify_cell, models_fingerprint(), _profile(options))
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
     _write(classify_answer(results, failures), options.out)
@@ -156,7 +171,7 @@ def _stage(options: argparse.Namespace) -> int:
     from core.inference.stage import pool
     from core.reports.answers import stage_answer
 
-    _check_out(options.out)
+    _check_out(options)
     work = Work(stage_field, models_fingerprint())
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
     threshold = load_card("all_stage").thresholds["uncertain"]
@@ -174,12 +189,28 @@ def _serve(options: argparse.Namespace) -> NoReturn:
     os.execv(sys.executable, [*command, *address])  # noqa: S606 - our own interpreter
 
 
-def _check_out(out: Path | None) -> None:
-    """See that the answer can be written, before the work."""
+def _check_out(options: argparse.Namespace) -> None:
+    """See that the answer can be written, and not over a picture, before the work."""
+    from core.batch.output import PARQUET
     from core.errors import LeukoscopeError
+    from core.imaging.read import SUFFIXES
+    from core.imaging.slide import SLIDE_SUFFIXES
 
-    if out is not None and (out.is_dir() or not os.access(out.absolute().parent, os.W_OK)):
-        raise LeukoscopeError(f"{out} cannot be written. Name a file in a folder that exists.")
+    out: Path | None = options.out
+    if out is None:
+        return
+    if out.suffix.lower() in SUFFIXES | SLIDE_SUFFIXES or out in options.paths:
+        raise LeukoscopeError(f"{out} would take the place of a picture. Name a .json file.")
+    if out.suffix == PARQUET and options.run is not _analyze:
+        raise LeukoscopeError("Only `analyze` writes Parquet. Name a .json file.")
+    try:
+        if out.is_dir():
+            raise IsADirectoryError
+        TemporaryFile(dir=out.absolute().parent).close()
+    except OSError as error:
+        raise LeukoscopeError(
+            f"{out} cannot be written. Name a file in a folder that exists."
+        ) from error
 
 
 def _profile(options: argparse.Namespace) -> "SiteProfile | None":
@@ -192,7 +223,9 @@ def _profile(options: argparse.Namespace) -> "SiteProfile | None":
 
 
 def _write(answer: dict[str, Any], out: Path | None) -> None:
-    """Write the answer whole or not at all."""
+    """Write the answer whole or not at all. Raises LeukoscopeError."""
+    from core.errors import LeukoscopeError
+
     text = json.dumps(answer, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     if out is None:
         sys.stdout.buffer.write(text.encode())
@@ -202,8 +235,13 @@ def _write(answer: dict[str, Any], out: Path | None) -> None:
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(out)
+    except OSError as error:
+        raise LeukoscopeError(
+            f"{out} cannot be written ({error.strerror}). Make room or name another file."
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _status(answered: int, failed: int) -> int:

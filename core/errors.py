@@ -9,6 +9,7 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── UnsupportedFormatError
 │   ├── TooLargeError
 │   └── TooSmallError
+├── SettingsError           a setting of the environment is out of its range
 ├── RangesError             the table of reference ranges cannot be used
 ├── NoEstimateError         a number that was asked for cannot be given honestly
 ├── ModelError              a model file is missing, damaged or does not fit its card
@@ -116,6 +117,16 @@ class TooSmallError(InputError):
         super().__init__(
             f"The picture is too small ({width} × {height} px; each side needs {minimum} px). "
             "Send the original, not a preview."
+        )
+
+
+class SettingsError(LeukoscopeError):
+    """A setting cannot be used."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(
+            f"The setting LEUKOSCOPE_{field.upper()} cannot be used: {why}. "
+            "Correct it in the environment or in the file .env, then start again."
         )
 
 

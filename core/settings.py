@@ -3,8 +3,11 @@
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnparsedError
+
+from core.errors import SettingsError
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -103,5 +106,13 @@ class Settings(BaseSettings):
 
 @cache
 def get_settings() -> Settings:
-    """Return the settings of this process."""
-    return Settings()
+    """Return the settings of this process. Raises SettingsError; a failure is not kept."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        raise SettingsError(
+            str(wrong["loc"][0]), wrong["msg"].removeprefix("Value error, ")
+        ) from error
+    except UnparsedError as error:  # whose message names the field, in quotes, and its source
+        raise SettingsError(str(error).split('"')[1], "must be JSON") from error

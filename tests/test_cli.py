@@ -133,10 +133,42 @@ def test_out_holds_the_answer_and_standard_output_nothing(folder, tmp_path, capf
 
 def test_an_unwritable_out_is_said_before_the_work(stub, folder, tmp_path, capfdbinary):
     stub.analyze = None  # would fail if it were reached
-    for out in (tmp_path / "no" / "answer.json", tmp_path):
+    (tmp_path / "taken.json.journal").mkdir()
+    for name in ("no/answer.json", "", "taken.json", "x" * 300):
+        out = tmp_path / name
         status, printed, messages = run(capfdbinary, "analyze", folder, "--out", out)
         assert (status, printed) == (2, None)
         assert "cannot be written" in messages
+
+
+@pytest.mark.parametrize("command", ["analyze", "classify", "stage"])
+def test_no_answer_takes_the_place_of_a_picture(stub, folder, capfdbinary, command):
+    stub.analyze = stub.classify = stub.stage = None
+    bare = (folder / "a.PNG").rename(folder / "scan")
+    before = {path: path.read_bytes() for path in (folder / "b.jpg", bare)}
+    for path in before:
+        status, printed, messages = run(capfdbinary, command, path, "--out", path)
+        assert (status, printed) == (2, None)
+        assert "take the place of a picture" in messages
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("command", ["classify", "stage"])
+def test_only_analyze_writes_parquet(folder, capfdbinary, command):
+    status, printed, messages = run(capfdbinary, command, folder, "--out", folder / "a.parquet")
+    assert (status, printed) == (2, None)
+    assert "Name a .json file" in messages
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.usefixtures("stub")
+@pytest.mark.parametrize("command", ["analyze", "stage"])
+def test_a_full_disk_is_said(folder, capfd, monkeypatch, command):
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        monkeypatch.setattr(sys, "stdout", full)
+        status = cli.main([command, str(folder)])
+    assert status == 2
+    assert "The disk is full. Make room" in capfd.readouterr().err
 
 
 def test_ctrl_c_leaves_the_old_answer_whole(stub, folder, tmp_path, capfdbinary, monkeypatch):
@@ -159,6 +191,16 @@ def test_ctrl_c_leaves_the_old_answer_whole(stub, folder, tmp_path, capfdbinary,
     assert status == 0
     assert "3 of 6 files answered" in messages
     assert names(json.loads(out.read_text())["images"], folder)[:2] == ["a.PNG", "b.jpg"]
+
+
+def test_only_what_can_be_gone_on_with_says_so(stub, folder, tmp_path, capfdbinary, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stub, "stage", interrupted, raising=False)
+    status, _, messages = run(capfdbinary, "stage", folder, "--out", tmp_path / "answer.json")
+    assert status == 130
+    assert messages.endswith("Stopped. No answer was written.\n")
 
 
 def test_a_fault_in_the_program_costs_one_file_only(stub, folder, capfdbinary, monkeypatch):
@@ -200,6 +242,39 @@ def test_a_name_that_is_no_text_is_answered(folder, capfdbinary):
 
 
 @pytest.mark.usefixtures("stub")
+def test_paths_that_are_no_files_do_not_stop_the_others(folder, capfdbinary):
+    long, pipe = folder / ("x" * 300 + ".png"), folder / "pipe"
+    os.mkfifo(pipe)
+    (folder / "link.png").symlink_to(pipe)  # reading it would never end
+    status, answer, _ = run(capfdbinary, "analyze", long, pipe, folder)
+    assert status == 0
+    assert names(answer["images"], folder) == ["a.PNG", "b.jpg", "patient 2/c.tif"]
+    sentences = {Path(e["file"]).name: e["error"] for e in answer["errors"]}
+    assert "too long" in sentences[long.name]
+    assert sentences["pipe"] == sentences["link.png"] == "This is a pipe or a device. Name a file."
+
+
+@pytest.mark.usefixtures("stub")
+def test_messages_obey_no_file_name(folder, capfdbinary):
+    (folder / "a\n\x1b[2Jb.png").write_bytes(b"")
+    _, answer, messages = run(capfdbinary, "analyze", folder / "a\n\x1b[2Jb.png")
+    assert answer["errors"][0]["file"].endswith("a\n\x1b[2Jb.png")
+    assert "/a\ufffd\ufffd[2Jb.png: The file is empty." in messages
+
+
+def test_a_setting_that_makes_no_sense_is_named(folder, capfdbinary, monkeypatch):
+    monkeypatch.setenv("LEUKOSCOPE_DATABASE_URL", "mysql://ana:secret@host")
+    get_settings.cache_clear()
+    try:
+        status, printed, messages = run(capfdbinary, "analyze", folder)
+    finally:
+        get_settings.cache_clear()
+    assert (status, printed) == (2, None)
+    assert "LEUKOSCOPE_DATABASE_URL cannot be used: must begin with postgresql://" in messages
+    assert "secret" not in messages
+
+
+@pytest.mark.usefixtures("stub")
 def test_resume_needs_a_file_to_go_on_with(folder, capfdbinary):
     status, printed, messages = run(capfdbinary, "analyze", folder, "--resume")
     assert (status, printed) == (2, None)
@@ -215,12 +290,22 @@ def test_a_cluster_without_ray_is_explained(folder, capfdbinary, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["analyze"], ["analyze", "a", "--jobs", "0"], ["grade", "a"]]
+    "arguments",
+    [
+        [],
+        ["analyze"],
+        ["analyze", "a", "--jobs", "0"],
+        ["analyze", "a", "--jobs", "two"],
+        ["serve", "--port", "70000"],
+        ["grade", "a"],
+    ],
 )
 def test_wrong_arguments_are_explained(arguments, capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.main(arguments)
-    assert "usage: python -m core" in capsys.readouterr().err
+    messages = capsys.readouterr().err
+    assert "usage: python -m core" in messages
+    assert "invalid _" not in messages
 
 
 @pytest.mark.parametrize(

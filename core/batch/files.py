@@ -42,7 +42,7 @@ def find_files(paths: Iterable[Path]) -> Iterator[Path]:
     an error with its name. The names of one folder at a time are held in memory.
     """
     for path in paths:
-        if not path.is_dir():
+        if not _leads_to_folder(path):
             yield path
             continue
         empty = True
@@ -80,6 +80,13 @@ def _entries(folder: Path) -> Iterator[tuple[Path, bool]]:
     return ((folder / name, is_folder) for name, is_folder in names)
 
 
+def _leads_to_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a folder on the way that is closed
+        return False
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
 
@@ -88,5 +95,5 @@ def _is_picture(entry: os.DirEntry[str]) -> bool:
     if Path(entry.name).suffix.lower() not in SUFFIXES | SLIDE_SUFFIXES:
         return False
     if entry.is_symlink():  # a broken one is named among the errors
-        return not Path(entry.path).is_dir()
+        return not _leads_to_folder(Path(entry.path))
     return entry.is_file(follow_symlinks=False)

@@ -37,7 +37,7 @@ class Journal:
         """Open or make the journal of a batch; without `resume` it starts empty.
 
         `models` is what makes answers comparable: versions and checksums. Raises BatchError when
-        another process has the journal, or when it was begun with other models.
+        it cannot be written, when another process has it, or when it was begun with other models.
         """
         self._path = path
         self._offsets = array("q")
@@ -51,7 +51,12 @@ class Journal:
         """Where the lines of the pieces of a slide are, by the hash of its state."""
         self.finished = 0
         """Files answered or failed, those of earlier runs included."""
-        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        try:
+            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+        except OSError as error:
+            raise BatchError(
+                f"{path} cannot be written ({error.strerror}). Name another --out."
+            ) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -133,4 +133,6 @@ def _tell(bar: Any, answer: Answer | CropResult | StageResult | FailedFile, fini
     else:
         name, sentence = answer.file, answer.refused
     if sentence:
-        bar.write(f"{name}: {sentence}", file=sys.stderr)
+        # Names may hold line breaks, and codes that a terminal obeys.
+        printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+        bar.write(f"{printable}: {sentence}", file=sys.stderr)

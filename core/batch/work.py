@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -63,16 +64,16 @@ class Work(Generic[AnswerT_co]):
         name = shown(path)
         source = self.folder / path
         try:
-            if source.is_dir():
-                os.scandir(source).close()
-                return FailedFile(name, "The folder holds no pictures. Name another one.")
+            if sentence := _no_file(source):
+                return FailedFile(name, sentence)
             return self._answer(analyzer, task, source)
         except LeukoscopeError as error:
             return FailedFile(name, str(error))
         except FileNotFoundError:
             return FailedFile(name, "There is no such file. Check the path.")
         except OSError as error:
-            return FailedFile(name, f"This cannot be read ({error.strerror}). Check its rights.")
+            sentence = f"This cannot be read ({error.strerror}). Check its path and its rights."
+            return FailedFile(name, sentence)
         except Exception:
             logger.exception("analysis of %s failed", name)
             return FailedFile(name, FAILED_INSIDE)
@@ -127,6 +128,17 @@ def _check_models(expected: str) -> None:
             "A worker has other models than the machine that began the batch. "
             "Bring all machines to one version, then go on with --resume."
         )
+
+
+def _no_file(source: Path) -> str | None:
+    """Say what a path leads to when it is no file. Raises OSError."""
+    mode = source.stat().st_mode
+    if stat.S_ISREG(mode):
+        return None
+    if not stat.S_ISDIR(mode):  # reading it might never end
+        return "This is a pipe or a device. Name a file."
+    os.scandir(source).close()
+    return "The folder holds no pictures. Name another one."
 
 
 def use_one_core() -> None:

@@ -98,17 +98,20 @@ def test_a_picture_cut_short_is_damaged(field, form, kept):
         read_image(cut, f"cut.{form.lower()}")
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        png_claiming(60_000, 60_000),
-        png_claiming(10_001, 10_000),
-        png_claiming(2**31 - 1, 2**31 - 1),
-    ],
-)
-def test_pixel_bombs_are_refused_by_their_header(data):
-    with pytest.raises(TooLargeError, match="100 megapixels"):
-        read_image(data, "bomb.png")
+@given(st.data())
+def test_a_png_with_a_changed_byte_in_its_pixels_is_damaged(field, data):
+    png = bytearray(field["PNG"])
+    place = data.draw(st.integers(png.index(b"IDAT") + 4, png.rindex(b"IEND") - 9))
+    png[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(DamagedImageError):
+        read_image(bytes(png), "field.png")
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (10_001, 10_000), (2**31 - 1, 2**31 - 1)])
+def test_pixel_bombs_are_refused_by_their_header(size):
+    sides = "{:,} × {:,} px".format(*size)
+    with pytest.raises(TooLargeError, match=f"{sides}; the limit is 100 megapixels"):
+        read_image(png_claiming(*size), "bomb.png")
 
 
 def test_a_tall_jpeg_header_is_refused_before_decoding(field):
