@@ -6,6 +6,7 @@ laboratory's stain, and folded it costs nothing. All networks take RGB pixels in
 float32 (B x H x W x 3) and scale them themselves.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ from numpy.typing import NDArray
 from core.errors import ModelError
 from core.settings import Settings, get_settings
 
-STRIDE = 8
-"""Pixels of the input per position of the detector's output map."""
 DISTANCE_BINS = 24
 """Bins of a box side's distance distribution, one stride apart."""
 
@@ -24,6 +23,9 @@ DISTANCE_BINS = 24
 _STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2))
 _LATE_STAGES = ((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 _EPSILON = 1e-3
+"""Of the published batch norms."""
+_PYRAMID_CHANNELS = 96
+"""Of every map of the detector's feature pyramid."""
 
 
 def mobilenet_v2(inputs: Any, *, top: bool = True) -> dict[str, Any]:
@@ -133,34 +135,38 @@ def freeze_below(model: Any, layer_name: str | None) -> None:
         layer.trainable = trainable
 
 
-def wbc_network(types: int, heads: dict[str, int] | None = None, dropout: float = 0.2) -> Any:
+def _inputs_and_features() -> tuple[Any, Any]:
+    """Return the input of a classifier and the trunk's pooled features with dropout."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input((None, None, 3), name="pixels")
+    pooled = layers.GlobalAveragePooling2D(name="pooled")(mobilenet_v2(inputs)["features"])
+    return inputs, layers.Dropout(0.2, name="dropped")(pooled)
+
+
+def wbc_network(types: int, heads: Mapping[str, int] | None = None) -> Any:
     """Return the single-cell network: `type` logits, and logits of each further head by name."""
     import keras
     from keras import layers
 
-    inputs = keras.Input((None, None, 3), name="pixels")
-    features = mobilenet_v2(inputs)["features"]
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
-    dropped = layers.Dropout(dropout, name="dropped")(pooled)
-    outputs = {"type": layers.Dense(types, name="type")(dropped)}
+    inputs, features = _inputs_and_features()
+    outputs = {"type": layers.Dense(types, name="type")(features)}
     for name, values in (heads or {}).items():
-        outputs[name] = layers.Dense(values, name=name)(dropped)
+        outputs[name] = layers.Dense(values, name=name)(features)
     return keras.Model(inputs, outputs, name="wbc")
 
 
-def all_stage_network(stages: int, dropout: float = 0.2) -> Any:
+def all_stage_network(stages: int) -> Any:
     """Return the field network: logits of the ALL classes."""
     import keras
     from keras import layers
 
-    inputs = keras.Input((None, None, 3), name="pixels")
-    features = mobilenet_v2(inputs)["features"]
-    pooled = layers.GlobalAveragePooling2D(name="pooled")(features)
-    dropped = layers.Dropout(dropout, name="dropped")(pooled)
-    return keras.Model(inputs, layers.Dense(stages, name="stage")(dropped), name="all_stage")
+    inputs, features = _inputs_and_features()
+    return keras.Model(inputs, layers.Dense(stages, name="stage")(features), name="all_stage")
 
 
-def detector_network(kinds: int, channels: int = 96) -> Any:
+def detector_network(kinds: int) -> Any:
     """Return the detector over inputs of any size that is a multiple of 32.
 
     One-stage and anchor-free: a feature pyramid down to stride 8, then for every position
@@ -192,12 +198,12 @@ def detector_network(kinds: int, channels: int = 96) -> Any:
             depthwise_initializer="he_normal",
             name=f"{name}_depthwise",
         )(x)
-        x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_pointwise")(x)
+        x = layers.Conv2D(_PYRAMID_CHANNELS, 1, use_bias=False, name=f"{name}_pointwise")(x)
         x = layers.BatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
         return layers.ReLU(6.0, name=f"{name}_relu")(x)
 
     def lateral(x: Any, name: str) -> Any:
-        x = layers.Conv2D(channels, 1, use_bias=False, name=f"{name}_lateral")(x)
+        x = layers.Conv2D(_PYRAMID_CHANNELS, 1, use_bias=False, name=f"{name}_lateral")(x)
         return layers.BatchNormalization(momentum=0.97, name=f"{name}_lateral_norm")(x)
 
     inputs = keras.Input((None, None, 3), name="pixels")

@@ -6,7 +6,6 @@ laboratory left out; CellaVision is only ever left out. All are measured on the 
 None of these networks is shipped: the protocols are too short for that.
 """
 
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.inference.analyzer import subject_of_crop, subject_of_field
-from core.inference.card import MODEL_FILE, load_card, read_checked
 from core.inference.classifier import softmax
-from core.inference.detector import Detector
 from core.inference.engine import LiteRTEngine
 from core.learning import augment
 from core.learning.cell_batches import TrainingCells
@@ -32,6 +29,7 @@ from core.learning.cell_data import (
     joined,
     load_cells,
     save_cells,
+    shipped_detector,
 )
 from core.learning.compared_architectures import (
     Architecture,
@@ -40,7 +38,7 @@ from core.learning.compared_architectures import (
 )
 from core.learning.comparisons import write_row
 from core.learning.datasets import Example, open_set
-from core.learning.export import write_litert
+from core.learning.export import litert_file
 from core.learning.fitting import Phase, Plan, fit, seconds_of
 from core.learning.metrics import classification_metrics
 from core.settings import Settings
@@ -115,11 +113,9 @@ def laboratory_cells(settings: Settings, run: Path, name: str, split: str, each:
     """
     path = run / f"{name}_{split}_{each}.npz"
     if not path.exists():
-        card = load_card("detector", settings)
-        detector = Detector(LiteRTEngine(read_checked(card, settings)), card)
         data = open_set(name, settings)
         find = subject_of_field if name == "kaggle" else subject_of_crop
-        choose = partial(find, detector=detector)
+        choose = partial(find, detector=shipped_detector(settings))
         save_cells(path, cells_of(data, sampled(data.of_split(split), each), choose))
     return load_cells(path)
 
@@ -180,9 +176,7 @@ def _shipped_form(network: Any, example: NDArray[np.uint8]) -> tuple[int, float]
     size = example.shape[0]
     inputs = keras.Input((size, size, 3), batch_size=1, name="pixels")
     export = keras.Model(inputs, {"type": network(inputs)}, name=f"{network.name}_export")
-    with tempfile.TemporaryDirectory() as folder:
-        write_litert(export, Path(folder), [example])
-        content = (Path(folder) / MODEL_FILE).read_bytes()
+    content = litert_file(export, [example])
     engine, seconds = LiteRTEngine(content, interpreters=1), []
     for _ in range(_TIMED_RUNS):
         started = time.perf_counter()

@@ -4,7 +4,6 @@
 fields (labels mended) of every part. None of these networks is shipped.
 """
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import cv2
 import keras
 import numpy as np
 
-from core.inference.card import MODEL_FILE, load_card
+from core.inference.card import load_card
 from core.inference.detector import Detector
 from core.inference.engine import LiteRTEngine
 from core.learning.architectures import detector_network, load_imagenet
@@ -22,7 +21,7 @@ from core.learning.detection_data import Labelled, real_fields
 from core.learning.detection_loss import DetectionLoss
 from core.learning.detection_views import TrainingFields, whole_fields
 from core.learning.evaluate_detector import corrected, measure
-from core.learning.export import detector_for_export, write_litert
+from core.learning.export import detector_for_export, litert_file
 from core.learning.fitting import Phase, Plan, fit, seconds_of
 from core.results import Pixels
 from core.settings import Settings
@@ -84,14 +83,11 @@ def _trained(
 def _as_shipped(network: Any, field: Labelled, settings: Settings) -> Detector:
     """Return the network behind LiteRT, with one score threshold for all kinds."""
     example = np.asarray(cv2.resize(field.pixels, (SIZE, SIZE)), np.uint8)
-    with tempfile.TemporaryDirectory() as folder:
-        export = detector_for_export(network, len(CELL_KINDS), SIZE)
-        write_litert(export, Path(folder), [example])
-        engine = LiteRTEngine((Path(folder) / MODEL_FILE).read_bytes())
+    content = litert_file(detector_for_export(network, len(CELL_KINDS), SIZE), [example])
     card = load_card("detector", settings).model_copy(
         update={"thresholds": dict.fromkeys(CELL_KINDS, THRESHOLD), "input_width": LOOK}
     )
-    return Detector(engine, card)
+    return Detector(LiteRTEngine(content), card)
 
 
 def compare_parts(

@@ -14,21 +14,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
+from tqdm.contrib.concurrent import thread_map
 
 from core.inference.analyzer import subject_of_crop
-from core.inference.card import ModelCard, ModelName, load_card, read_checked
+from core.inference.card import ModelCard, ModelName, load_card
 from core.inference.classifier import CellAnswer, Classifier
 from core.inference.detector import Detector
 from core.inference.engine import LiteRTEngine
 from core.inference.stage import StageGrader
+from core.learning.cell_data import shipped_detector
 from core.learning.comparisons import write_row
 from core.learning.datasets import Example, open_set
 from core.learning.evaluate_detector import corrected, measure
 from core.learning.export import keras_reference, litert_file
 from core.learning.field_data import all_fields
 from core.learning.metrics import classification_metrics, proportion
-from core.learning.quantize import Source, quantized, source_of
+from core.learning.quantize import quantized
+from core.learning.quantize_sources import Source, source_of
 from core.results import FieldImage, ImageProperties, Pixels
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES, MATURE_FIVE
@@ -79,7 +81,6 @@ def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, 
         "float32": content,
         "int8": quantized(content, source.learnt, list(source.watched), card.name),
     }
-
     variants = {}
     for key, content in contents.items():
         # What ships keeps its own calibration.
@@ -118,8 +119,7 @@ def look_milliseconds(
 
 def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any]:
     """Type every PBC test cell, found once, with each variant."""
-    card = load_card("detector", settings)
-    detector = Detector(LiteRTEngine(read_checked(card, settings)), card)
+    detector = shipped_detector(settings)
     classifiers = [Classifier(v.engine(threads=1), v.card) for v in variants.values()]
     data = open_set("pbc", settings)
     examples = data.of_split("test")
@@ -129,8 +129,7 @@ def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any
         subject = subject_of_crop(pixels, detector)
         return [classifier.answer(pixels, subject) for classifier in classifiers]
 
-    with ThreadPoolExecutor(2) as pool:
-        rows = list(tqdm(pool.map(answers, examples), total=len(examples), desc="pbc_test"))
+    rows = thread_map(answers, examples, max_workers=2, desc="pbc_test")
     truth = [str(example.label) for example in examples]
     return {
         key: {
@@ -169,11 +168,9 @@ def _detected(variants: Mapping[str, Variant], settings: Settings) -> dict[str, 
     for key, variant in variants.items():
         detector = Detector(variant.engine(), variant.card)
         sets[key] = {}
-        for name, boxes_of in (
-            ("txl_test", lambda e: e.boxes),
-            ("txl_test_corrected", corrected),
-        ):
-            fields = [(e.member, pixels, boxes_of(e)) for e, pixels in tested]
+        published = [(e.member, pixels, e.boxes) for e, pixels in tested]
+        mended = [(e.member, pixels, corrected(e)) for e, pixels in tested]
+        for name, fields in (("txl_test", published), ("txl_test_corrected", mended)):
             figures, _ = measure(name, fields, len(fields), detector)
             sets[key][name] = {figure: figures[figure] for figure in kept}
     return sets

@@ -1,7 +1,7 @@
 """Pictures with boxes for the detector: where they come from, and the guard against leaks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,16 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.learning.datasets import DataSet, Example, open_set
-from core.results import Pixels
+from core.imaging.made import make_field
+from core.learning.datasets import DataSet, Example, KindBox, open_set
+from core.results import Box, Pixels
 from core.settings import Settings
-from core.taxonomy import CELL_KINDS
+from core.taxonomy import CELL_KINDS, CellKind
 
 NEAR_COPY_BITS = 8
 """Pictures whose 64-bit perceptual hashes differ in at most this many bits show one field.
 
 In these sets copies differ in 0 to 8 bits and different fields in 10 or more."""
 _LONGEST_SIDE = 640
+_MADE_SEED = 10_000
+"""Of the first made field; the cell classifier learns from others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,11 +34,18 @@ class Labelled:
     boxes: NDArray[np.float32]
 
 
-def _boxes_of(example: Example) -> NDArray[np.float32]:
+def corner_rows(cells: Iterable[tuple[CellKind, Box | KindBox]]) -> NDArray[np.float32]:
+    """Return cells as rows of `Labelled.boxes`."""
     rows = [
-        (CELL_KINDS.index(b.kind), b.x, b.y, b.x + b.width, b.y + b.height) for b in example.boxes
+        (CELL_KINDS.index(kind), box.x, box.y, box.x + box.width, box.y + box.height)
+        for kind, box in cells
     ]
     return np.array(rows, np.float32).reshape(-1, 5)
+
+
+def labelled(data: DataSet, example: Example) -> Labelled:
+    """Return a picture of a set with its boxes, its longest side at most 640 pixels."""
+    return _shrunk(data.read(example), corner_rows((box.kind, box) for box in example.boxes))
 
 
 def _shrunk(pixels: Pixels, boxes: NDArray[np.float32]) -> Labelled:
@@ -61,7 +71,7 @@ def near_copies(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.bool_]
     return np.asarray((a[:, None] != b[None]).sum(-1).min(1) <= NEAR_COPY_BITS)
 
 
-def held_out(example: Example) -> bool:
+def _is_held_out(example: Example) -> bool:
     """Say whether a TXL validation picture is kept for validation (one in three)."""
     return hashlib.sha256(example.member.encode()).digest()[0] % 3 == 0
 
@@ -89,34 +99,22 @@ def real_fields(settings: Settings) -> tuple[list[Labelled], list[Labelled]]:
     bccd_leaks = near_copies(bccd_hashes, np.concatenate([tested, txl_hashes]))
     training, validation = [], []
     for example, leak in zip(txl_examples, leaks, strict=True):
-        labelled = _shrunk(txl.read(example), _boxes_of(example))
-        if example.split == "val" and held_out(example):
-            validation.append(labelled)
+        if example.split == "val" and _is_held_out(example):
+            validation.append(labelled(txl, example))
         elif not leak:
-            training.append(labelled)
+            training.append(labelled(txl, example))
     for example, leak in zip(bccd_examples, bccd_leaks, strict=True):
         if not leak:
-            training.append(_shrunk(bccd.read(example), _boxes_of(example)))
+            training.append(labelled(bccd, example))
     return training, validation
 
 
-def made_fields(count: int, first_seed: int = 10_000) -> list[Labelled]:
+def made_fields(count: int) -> list[Labelled]:
     """Return made fields as training pictures."""
-    from core.imaging.made import make_field
 
     def one(seed: int) -> Labelled:
         field = make_field(seed)
-        rows = [
-            (
-                CELL_KINDS.index(c.kind),
-                c.box.x,
-                c.box.y,
-                c.box.x + c.box.width,
-                c.box.y + c.box.height,
-            )
-            for c in field.cells
-        ]
-        return Labelled(field.pixels, np.array(rows, np.float32).reshape(-1, 5))
+        return Labelled(field.pixels, corner_rows((cell.kind, cell.box) for cell in field.cells))
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(one, range(first_seed, first_seed + count)))
+        return list(pool.map(one, range(_MADE_SEED, _MADE_SEED + count)))

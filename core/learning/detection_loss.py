@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from core.learning.architectures import DISTANCE_BINS, STRIDE
+from core.inference.detector import STRIDE
+from core.learning.architectures import DISTANCE_BINS
 
 MAX_BOXES = 120
 """Boxes per training picture; `y_true` is padded to it with kind -1."""

@@ -19,7 +19,9 @@ _WHITE = CELL_KINDS.index("wbc")
 _LEAST_VISIBLE, _LEAST_WHITE_VISIBLE = 0.25, 0.1
 """Share of a cell's box that must be in view; a sliver of a white cell is still one to count."""
 _CUT_SHARE = 0.12
+"""Views whose edge runs through a white cell."""
 _TILTED_SHARE = 0.12
+"""Views turned by any angle and sheared."""
 
 
 def place(  # noqa: PLR0913 - one view in one call
@@ -50,13 +52,12 @@ def place(  # noqa: PLR0913 - one view in one call
     middle = np.array([centre[0] * width, centre[1] * height])
     matrix[:, 2] = size / 2 - matrix[:, :2] @ middle
     fill = rng.choice(3)
-    colour = (
-        np.percentile(source.pixels[::16, ::16], 90, axis=(0, 1))
-        if fill == 0
-        else np.zeros(3)
-        if fill == 1
-        else rng.uniform(0, 255, 3)
-    )
+    if fill == 0:
+        colour = np.percentile(source.pixels[::16, ::16], 90, axis=(0, 1))  # glass
+    elif fill == 1:
+        colour = np.zeros(3)
+    else:
+        colour = rng.uniform(0, 255, 3)
     pixels = cv2.warpAffine(
         source.pixels,
         matrix,
@@ -154,13 +155,8 @@ class TrainingFields(keras.utils.PyDataset):
     ) -> None:
         super().__init__(workers=2, max_queue_size=6)
         self.strong, self.mosaics = strong, mosaics
-        self.groups, self.size, self.batch, self.steps, self.seed = (
-            groups,
-            size,
-            batch,
-            steps,
-            seed,
-        )
+        self.groups, self.size = groups, size
+        self.batch, self.steps, self.seed = batch, steps, seed
         weights = np.array([weight for _, weight in groups])
         self.chances = weights / weights.sum()
         self.epoch = 0

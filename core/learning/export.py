@@ -13,8 +13,15 @@ import numpy as np
 
 from core.errors import ModelError
 from core.inference.card import MODEL_FILE, ModelCard, ModelName, load_card, model_path
+from core.inference.detector import STRIDE
 from core.inference.engine import LiteRTEngine
-from core.learning.architectures import DISTANCE_BINS, STRIDE
+from core.learning.architectures import (
+    DISTANCE_BINS,
+    all_stage_network,
+    detector_network,
+    wbc_network,
+)
+from core.learning.cell_data import HEADS
 from core.learning.gate import Gate
 from core.results import Pixels
 from core.settings import PROJECT_ROOT, Settings
@@ -142,14 +149,10 @@ def load_weights(network: Any, folder: Path) -> None:
 
 def shipped_network(name: ModelName, settings: Settings | None = None) -> Any:
     """Return a shipped model as it was trained, with the weights that were kept of it."""
-    from core.learning.architectures import all_stage_network, detector_network, wbc_network
-
     labels = len(load_card(name, settings).labels)
     if name == "detector":
         network = detector_network(labels)
     elif name == "wbc":
-        from core.learning.train_wbc import HEADS
-
         network = wbc_network(labels, HEADS)
     else:
         network = all_stage_network(labels)

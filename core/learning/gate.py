@@ -17,18 +17,21 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from core.imaging.made import make_field
 from core.inference.stage import stage_input
 from core.learning import augment
 from core.learning.datasets import open_set
-from core.learning.no_smears import no_smear
+from core.learning.no_smears import HEIGHT, WIDTH, no_smear
 from core.results import Pixels
 from core.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-HEIGHT, WIDTH = 288, 384
 VIEWS = 300
 """Random views of each set of smears."""
 INVERSE_PENALTY = 0.01
+"""scikit-learn's C, on standardised features."""
+_MADE_SEED = 90_000
+"""Of the first made field; the detector and the cell classifier learn from others."""
 THRESHOLD = -1.5
 """Logit below which a picture is refused: on the side of letting a strange one pass."""
 SMEARS: dict[str, tuple[str, ...]] = {
@@ -49,25 +52,28 @@ class Gate:
     bias: float
 
 
-def fit_smear_gate(network: Any, settings: Settings, size: int, seed: int = 3) -> Gate:
+def fit_smear_gate(network: Any, settings: Settings, size: int) -> Gate:
     """Fit smears against other pictures on an ALL network's trunk; views are size x size."""
+    seed = 3
     rng = np.random.default_rng(seed)
     smears = [_view(pixels, rng) for pixels in _pictures(settings, SMEARS, VIEWS, rng)]
     smears += _made_views(VIEWS // 3, rng)
     with ThreadPoolExecutor(2) as pool:
-        others = list(
-            pool.map(lambda s: no_smear(np.random.default_rng((seed, s))), range(len(smears)))
-        )
-
-    def squeezed(pixels: Pixels) -> Pixels:
-        return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
-
-    return _fit(network, [squeezed(p) for p in smears], [squeezed(p) for p in others], "smear")
+        seeds = range(len(smears))
+        others = list(pool.map(lambda s: no_smear(np.random.default_rng((seed, s))), seeds))
+    return _fit(
+        network, [squeezed(p, size) for p in smears], [squeezed(p, size) for p in others], "smear"
+    )
 
 
-def fit_field_gate(network: Any, settings: Settings, size: int, seed: int = 4) -> Gate:
+def squeezed(pixels: Pixels, size: int) -> Pixels:
+    """Return a picture as the smear gate looks at it, size x size."""
+    return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
+
+
+def fit_field_gate(network: Any, settings: Settings, size: int) -> Gate:
     """Fit fields of suspected ALL against other smears; views are as the grader sees them."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(4)
     every_fold = {"taleqani": ("0", "1", "2", "3", "4")}
     fields = [_view(pixels, rng) for pixels in _pictures(settings, every_fold, 3 * VIEWS, rng)]
     other_sets = {name: splits for name, splits in SMEARS.items() if name != "taleqani"}
@@ -82,6 +88,7 @@ def fit_field_gate(network: Any, settings: Settings, size: int, seed: int = 4) -
 
 
 def _fit(network: Any, inside: Sequence[Pixels], outside: Sequence[Pixels], name: str) -> Gate:
+    """Fit on the trunk's features of square pictures that the gate lets in and keeps out."""
     features = pooled_features(network, [*inside, *outside])
     truth = np.repeat([1, 0], [len(inside), len(outside)])
     scaler = StandardScaler().fit(features)
@@ -103,9 +110,7 @@ def _fit(network: Any, inside: Sequence[Pixels], outside: Sequence[Pixels], name
 
 
 def _made_views(count: int, rng: Generator) -> list[Pixels]:
-    from core.imaging.made import make_field
-
-    return [_view(make_field(90_000 + number).pixels, rng) for number in range(count)]
+    return [_view(make_field(_MADE_SEED + number).pixels, rng) for number in range(count)]
 
 
 def _pictures(

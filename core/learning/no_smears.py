@@ -13,15 +13,16 @@ from PIL import Image
 from core.learning import augment
 from core.results import Pixels
 
-_HEIGHT, _WIDTH = 288, 384
+HEIGHT, WIDTH = 288, 384
+"""Of all pictures that teach the gate, in pixels."""
 
 Floats = NDArray[np.float32]
 
 
 def no_smear(rng: Generator) -> Pixels:
     """Return one picture that is no smear, H x W x 3: a photograph, texture, tissue or noise."""
-    sort = _SORTS[int(rng.integers(len(_SORTS)))]
-    pixels = sort(rng)
+    draw = _DRAWINGS[int(rng.integers(len(_DRAWINGS)))]
+    pixels = draw(rng)
     if rng.random() < 0.3:
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         pixels = np.repeat(grey[..., None], 3, axis=2)
@@ -29,23 +30,25 @@ def no_smear(rng: Generator) -> Pixels:
 
 
 def _colours(rng: Generator, count: int) -> Floats:
+    """Return random colours, count x 3."""
     return rng.uniform(0, 255, (count, 3)).astype(np.float32)
 
 
 def _clouds(rng: Generator, persistence: float) -> Floats:
     """Return fractal noise in 0..1, H x W."""
-    field = np.zeros((_HEIGHT, _WIDTH), np.float32)
+    field = np.zeros((HEIGHT, WIDTH), np.float32)
     cells, strength = 2, 1.0
-    while cells < _HEIGHT:
-        shape = (cells, max(cells * _WIDTH // _HEIGHT, 1))
+    while cells < HEIGHT:
+        shape = (cells, max(cells * WIDTH // HEIGHT, 1))
         layer = rng.standard_normal(shape).astype(np.float32)
-        field += strength * cv2.resize(layer, (_WIDTH, _HEIGHT), interpolation=cv2.INTER_CUBIC)
+        field += strength * cv2.resize(layer, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
         cells, strength = 2 * cells, strength * persistence
     low, high = np.percentile(field, [1, 99])
     return np.clip((field - low) / (high - low), 0, 1)
 
 
 def _between(share: Floats, first: Floats, second: Floats) -> Pixels:
+    """Blend two colours: the share (H x W) of the second one at every pixel."""
     return (first + share[..., None] * (second - first)).astype(np.uint8)
 
 
@@ -59,24 +62,25 @@ def _texture(rng: Generator) -> Pixels:
 
 
 def _noise(rng: Generator) -> Pixels:
-    cells = int(rng.integers(6, _HEIGHT))
+    """Return coloured noise of one grain size, blocky or smooth."""
+    cells = int(rng.integers(6, HEIGHT))
     small = rng.uniform(0, 255, (cells, cells * 4 // 3, 3)).astype(np.uint8)
     method = cv2.INTER_NEAREST if rng.random() < 0.5 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(small, (_WIDTH, _HEIGHT), interpolation=method))
+    return np.asarray(cv2.resize(small, (WIDTH, HEIGHT), interpolation=method))
 
 
 def _pattern(rng: Generator) -> Pixels:
     """Return stripes, bricks or boards."""
-    y, x = np.mgrid[:_HEIGHT, :_WIDTH].astype(np.float32)
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     angle, step = rng.uniform(0, np.pi), rng.uniform(6, 90)
     u = (x * np.cos(angle) + y * np.sin(angle)) / step
     v = (y * np.cos(angle) - x * np.sin(angle)) / (step * rng.uniform(0.4, 2.5))
     if rng.random() < 0.4:
         u = u + 0.5 * (np.floor(v) % 2)
-    sort = rng.integers(3)
-    if sort == 0:
+    pattern = rng.integers(3)
+    if pattern == 0:
         share = (np.sin(2 * np.pi * u) + 1) / 2
-    elif sort == 1:
+    elif pattern == 1:
         share = (np.floor(u) + np.floor(v)) % 2
     else:
         gap = rng.uniform(0.04, 0.2)
@@ -92,10 +96,10 @@ def _page(rng: Generator) -> Pixels:
     paper, ink = _colours(rng, 2)
     if rng.random() < 0.6:
         paper, ink = np.full(3, 245, np.float32), np.full(3, 20, np.float32)
-    pixels = np.full((_HEIGHT, _WIDTH, 3), paper, np.uint8)
+    pixels = np.full((HEIGHT, WIDTH, 3), paper, np.uint8)
     size, y = rng.uniform(0.3, 1.4), 0
     letters = list("abcdefghijklmnopqrstuvwxyzABCDEFG 0123456789 .,;()   ")
-    while y < _HEIGHT:
+    while y < HEIGHT:
         y += int(36 * size)
         text = "".join(rng.choice(letters, 70))
         cv2.putText(pixels, text, (5, y), int(rng.integers(8)), size, ink.tolist(), 1, cv2.LINE_AA)
@@ -104,13 +108,13 @@ def _page(rng: Generator) -> Pixels:
 
 def _shapes(rng: Generator) -> Pixels:
     """Return discs, rings, ellipses and polygons: what looks like cells from afar."""
-    background = _between(_clouds(rng, 0.5), *(c for c in _colours(rng, 2)))
+    background = _between(_clouds(rng, 0.5), *_colours(rng, 2))
     pixels = np.ascontiguousarray(background)
     palette = _colours(rng, int(rng.integers(1, 6)))
     size = rng.uniform(6, 70)
     for _ in range(int(rng.integers(1, 60))):
         colour = palette[int(rng.integers(len(palette)))].tolist()
-        centre = (int(rng.integers(_WIDTH)), int(rng.integers(_HEIGHT)))
+        centre = (int(rng.integers(WIDTH)), int(rng.integers(HEIGHT)))
         thickness = int(rng.choice([-1, -1, 1, 3, 8]))
         axes = (int(size * rng.uniform(0.5, 1.5)), int(size * rng.uniform(0.5, 1.5)))
         if rng.random() < 0.6:
@@ -131,8 +135,8 @@ def _tissue(rng: Generator) -> Pixels:
     )
     nucleus = np.array([95, 60, 140] if rng.random() < 0.7 else [110, 60, 30])
     size = rng.uniform(2.5, 11)
-    for _ in range(int(rng.uniform(2, 8) * _WIDTH * _HEIGHT / (40 * size**2))):
-        centre = (int(rng.integers(_WIDTH)), int(rng.integers(_HEIGHT)))
+    for _ in range(int(rng.uniform(2, 8) * WIDTH * HEIGHT / (40 * size**2))):
+        centre = (int(rng.integers(WIDTH)), int(rng.integers(HEIGHT)))
         axes = (max(int(size * rng.uniform(0.6, 1.4)), 1), max(int(size * rng.uniform(0.4, 1)), 1))
         colour = np.clip(nucleus + rng.normal(0, 22, 3), 0, 255).tolist()
         cv2.ellipse(pixels, centre, axes, rng.uniform(0, 180), 0, 360, colour, -1, cv2.LINE_AA)
@@ -141,17 +145,13 @@ def _tissue(rng: Generator) -> Pixels:
 
 def _lights(rng: Generator) -> Pixels:
     """Return bright spots on black: fluorescence, stars."""
-    pixels = np.zeros((_HEIGHT, _WIDTH, 3), np.uint8)
+    pixels = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     size = rng.uniform(1, 25)
     for _ in range(int(rng.integers(5, 150))):
-        centre = (int(rng.integers(_WIDTH)), int(rng.integers(_HEIGHT)))
-        cv2.circle(pixels, centre, max(int(size * rng.uniform(0.3, 1.5)), 1), _bright(rng), -1)
+        centre = (int(rng.integers(WIDTH)), int(rng.integers(HEIGHT)))
+        radius = max(int(size * rng.uniform(0.3, 1.5)), 1)
+        cv2.circle(pixels, centre, radius, rng.uniform(80, 255, 3).tolist(), -1)
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), max(size / 4, 0.6)))
-
-
-def _bright(rng: Generator) -> list[float]:
-    colour: list[float] = rng.uniform(80, 255, 3).tolist()
-    return colour
 
 
 @cache
@@ -176,10 +176,10 @@ def _photograph(rng: Generator) -> Pixels:
     part = np.rot90(whole[y : y + h, x : x + w], int(rng.integers(4)))
     if rng.random() < 0.5:
         part = part[:, ::-1]
-    return np.asarray(cv2.resize(np.ascontiguousarray(part), (_WIDTH, _HEIGHT)))
+    return np.asarray(cv2.resize(np.ascontiguousarray(part), (WIDTH, HEIGHT)))
 
 
-_SORTS: tuple[Callable[[Generator], Pixels], ...] = (
+_DRAWINGS: tuple[Callable[[Generator], Pixels], ...] = (
     _photograph,
     _photograph,
     _photograph,

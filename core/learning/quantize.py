@@ -10,33 +10,18 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import ModelError
 from core.inference.card import MODEL_FILE, MODEL_NAMES, ModelCard, ModelName, load_card
 from core.inference.engine import Engine, LiteRTEngine
-from core.inference.stage import stage_input, turned
-from core.learning.cell_data import NO_TYPE, central_crops, joined
-from core.learning.datasets import open_set
-from core.learning.detection_data import real_fields
-from core.learning.export import (
-    classifier_for_export,
-    keras_reference,
-    litert_file,
-    rewrite_card,
-    shipped_network,
-)
-from core.learning.field_data import all_fields, held_out_logits
-from core.learning.gate import SMEARS
-from core.learning.no_smears import no_smear
+from core.learning.export import litert_file, rewrite_card
+from core.learning.quantize_sources import source_of
 from core.results import Pixels
 from core.settings import Settings, get_settings
 
@@ -96,26 +81,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         ship(args.model, args.numbers, settings, folder)
     return 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Source:
-    """What a model's file is made and calibrated from."""
-
-    network: Any
-    """Keras network with the outputs of the file."""
-    learnt: NDArray[np.uint8]
-    """Training pictures as the network gets them, n x side x side x 3."""
-    watched: NDArray[np.uint8]
-    """Other pictures, on which two files are compared."""
-    calibrated: Callable[[Engine, int], dict[str, Any]]
-    """Gives the card's `thresholds`, and `temperature` where it has one, for a file whose input
-    has this side."""
-
-    def calibration(self, content: bytes, card: ModelCard) -> dict[str, Any]:
-        """Return what a file changes in its card; thresholds that nothing chooses stay."""
-        changes = self.calibrated(LiteRTEngine(content), card.input_width)
-        return changes | {"thresholds": card.thresholds | changes["thresholds"]}
 
 
 def ship(name: ModelName, numbers: Numbers, settings: Settings, run: Path) -> ModelCard:
@@ -195,89 +160,3 @@ def agreement(
     if name == "detector":
         same = same[first.max(-1) >= _SEEN]
     return float(same.mean()), differences
-
-
-def source_of(card: ModelCard, settings: Settings, run: Path) -> Source:
-    """Return what the file of a card's model is made from."""
-    makers = {"detector": _detector, "wbc": _wbc, "all_stage": _all_stage}
-    return makers[card.name](card, settings, run)
-
-
-def _detector(card: ModelCard, settings: Settings, run: Path) -> Source:
-    from core.learning.train_detector import calibrated
-
-    del run
-    training, validation = real_fields(settings)
-    size = card.input_width
-    return Source(
-        keras_reference("detector", settings),
-        np.stack([framed(f.pixels, size) for f in training[:: max(len(training) // 100, 1)]]),
-        np.stack([framed(f.pixels, size) for f in validation[::4]]),
-        lambda engine, _: calibrated(engine, card, validation),
-    )
-
-
-def framed(pixels: Pixels, size: int) -> Pixels:
-    """Return a whole field in a size x size picture, as the detector's first look scales it."""
-    factor = size / max(pixels.shape[:2])
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)[:size, :size]
-    frame = np.zeros((size, size, 3), np.uint8)
-    frame[: scaled.shape[0], : scaled.shape[1]] = scaled
-    return frame
-
-
-def _wbc(card: ModelCard, settings: Settings, run: Path) -> Source:
-    from core.learning.train_wbc import VALIDATION, calibrated, cells_of_domains
-
-    size = card.input_width
-    shares = {"pbc": 200, "kaggle": 100, "none": 50}
-    domains = cells_of_domains(settings, run, *shares, *VALIDATION)
-    rng = np.random.default_rng(1)
-    learnt = [
-        central_crops(domains[name].chosen(rng.permutation(len(domains[name]))[:count]), size)
-        for name, count in shares.items()
-    ]
-    validation = joined([domains[name] for name in VALIDATION])
-    return Source(
-        keras_reference("wbc", settings),
-        np.concatenate(learnt),
-        central_crops(validation.chosen(validation.types != NO_TYPE), size)[::6],
-        lambda engine, side: calibrated(engine, validation, side),
-    )
-
-
-def _all_stage(card: ModelCard, settings: Settings, run: Path) -> Source:
-    from core.learning.train_all_stage import calibrated, fit_gates
-
-    del run
-    size, fields = card.input_width, all_fields(settings)
-    network = shipped_network("all_stage", settings)
-    gates = fit_gates(network, settings)
-    rng = np.random.default_rng(1)
-    rows = rng.permutation(len(fields))
-    views = [turned(stage_input(p, size))[int(rng.integers(8))] for p in fields.pixels[rows[:250]]]
-
-    def calibration(engine: Engine, side: int) -> dict[str, Any]:
-        logits = held_out_logits(engine, side, settings)
-        with ThreadPoolExecutor(2) as pool:
-            splits = [example.split for example in fields.examples]
-            answers = list(pool.map(logits, fields.pixels, splits))
-        return calibrated(np.stack(answers), fields.stages)
-
-    return Source(
-        classifier_for_export(network, "stage", size, gates),
-        np.stack([*views[:150], *_gate_pictures(size, settings)]),
-        np.stack(views[150:]),
-        calibration,
-    )
-
-
-def _gate_pictures(size: int, settings: Settings) -> list[Pixels]:
-    """Return pictures that the input gate has to tell apart, smears and others."""
-    pictures = [no_smear(np.random.default_rng((5, seed))) for seed in range(50)]
-    for name, splits in SMEARS.items():
-        data = open_set(name, settings)
-        examples = data.of_split(*splits)
-        pictures += [data.read(example) for example in examples[:: len(examples) // 20][:20]]
-    return [np.asarray(cv2.resize(p, (size, size), interpolation=cv2.INTER_AREA)) for p in pictures]

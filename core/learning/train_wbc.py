@@ -1,16 +1,13 @@
 """Training of the single-cell classifier: eight types, eleven attributes, and what is no cell."""
 
 import logging
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.inference.card import MODEL_FILE, load_card, read_checked
+from core.inference.card import MODEL_FILE
 from core.inference.classifier import CROP_MICROMETRES, mirrored_mean, softmax
-from core.inference.detector import Detector
 from core.inference.engine import Engine, LiteRTEngine
 from core.learning import augment
 from core.learning.architectures import load_imagenet, wbc_network
@@ -20,22 +17,9 @@ from core.learning.calibrate import (
     uncertainty_threshold,
 )
 from core.learning.cell_batches import TrainingCells, validation_cells
-from core.learning.cell_data import (
-    DETAILS,
-    NO_TYPE,
-    Cells,
-    central_crops,
-    joined,
-    kaggle_cells,
-    load_cells,
-    made_cells,
-    no_cells,
-    pbc_cells,
-    save_cells,
-    untyped_cells,
-)
+from core.learning.cell_data import DETAILS, HEADS, NO_TYPE, Cells, central_crops, joined
+from core.learning.cell_domains import VALIDATION, cells_of_domains
 from core.learning.datasets import open_set
-from core.learning.detection_data import Labelled, real_fields
 from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
@@ -53,15 +37,13 @@ PHASES = (
     Phase("calm", 9, 2e-4, "block_3_expand", SIZE),
     Phase("again", 11, 2e-4, "block_3_expand", SIZE),
 )
-HEADS = {name: len(values) for name, values in DETAILS.items()} | {"white": 2}
 _DETAIL_WEIGHT, _WHITE_WEIGHT = 0.06, 0.2
 _SHARES = {"pbc": 0.60, "kaggle": 0.22, "made": 0.08, "none": 0.10}
 _CALM_PHASES = ("calm", "again")
 _CALM_SHARES = {"pbc": 0.52, "kaggle": 0.25, "made": 0.04, "none": 0.09}
 _UNTYPED_SHARE = 0.10
 _SURE = 0.95
-VALIDATION = ("pbc_val", "kaggle_val", "none_val")
-"""Domains that choose epochs, temperature and thresholds."""
+"""Confidence from which on the network's own answer counts as a cell's type."""
 
 
 def _compile_arguments() -> dict[str, Any]:
@@ -76,51 +58,6 @@ def _compile_arguments() -> dict[str, Any]:
         "loss_weights": weights,
         "weighted_metrics": {"type": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]},
     }
-
-
-def cells_of_domains(settings: Settings, run: Path, *names: str) -> dict[str, Cells]:
-    """Return the cells of the named domains, cut out once and kept in the run folder."""
-
-    @cache
-    def detector() -> Detector:
-        card = load_card("detector", settings)
-        return Detector(LiteRTEngine(read_checked(card, settings)), card)
-
-    @cache
-    def fields() -> tuple[list[Labelled], list[Labelled]]:
-        return real_fields(settings)
-
-    def kaggle() -> Cells:
-        training, validation = kaggle_cells(settings, detector())
-        save_cells(run / "kaggle_val.npz", validation)
-        return training
-
-    makers: dict[str, Callable[[], Cells]] = {
-        "pbc": lambda: pbc_cells(settings, detector(), "train"),
-        "pbc_val": lambda: pbc_cells(settings, detector(), "val"),
-        "kaggle": kaggle,
-        "kaggle_val": lambda: load_cells(run / "kaggle_val.npz"),
-        "made": lambda: made_cells(1500),
-        "none": lambda: no_cells(fields()[0], 2400),
-        "none_val": lambda: no_cells(fields()[1], 400),
-        # TXL-PBC's 360-px pictures are PBC's, the test cells among them.
-        "untyped": lambda: untyped_cells([f for f in fields()[0] if max(f.pixels.shape) > 400]),
-    }
-    domains = {}
-    # Kaggle's validation cells are found along with its training cells.
-    for name in (name for name in makers if name in names):
-        path = run / f"{name}.npz"
-        if not path.exists():
-            save_cells(path, makers[name]())
-        domains[name] = load_cells(path)
-    return domains
-
-
-def _domains(settings: Settings, run: Path) -> tuple[dict[str, Cells], np.ndarray[Any, Any]]:
-    """Return the cells of all domains by name, and the tones of cells to imitate."""
-    domains = cells_of_domains(settings, run, *_SHARES, *VALIDATION, "untyped")
-    others = [*domains["untyped"].crops, *domains["kaggle"].crops[::3]]
-    return domains, np.stack([augment.tone(crop) for crop in others])
 
 
 def _typed_by(network: Any, cells: Cells) -> Cells:
@@ -142,7 +79,10 @@ def train(
     settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1
 ) -> tuple[Any, Cells]:
     """Train into a run folder and return the network with its validation cells."""
-    domains, tones = _domains(settings, run)
+    domains = cells_of_domains(settings, run, *_SHARES, *VALIDATION, "untyped")
+    # Cells are coloured as those of laboratories beside PBC are.
+    others = [*domains["untyped"].crops, *domains["kaggle"].crops[::3]]
+    tones = np.stack([augment.tone(crop) for crop in others])
     _LOG.info("cells: %s; %d tones", {k: len(v) for k, v in domains.items()}, len(tones))
     validation = joined([domains[name] for name in VALIDATION])
     network = wbc_network(len(CELL_TYPES), HEADS)
@@ -179,7 +119,7 @@ def train(
 
 
 def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> None:
-    """Calibrate on validation cells, export, write the card and copy the history."""
+    """Export, calibrate on validation cells and write the card."""
     network, validation = trained
     folder = settings.models / "wbc"
     export = classifier_for_export(network, "type", SIZE)

@@ -68,7 +68,8 @@ TOLERATED = {"float32": (0.03, 0.0), "int8": (0.2, 0.1)}
 def test_shipped_file_answers_as_the_keras_network(name, pack):
     """The Keras network with the trained weights is the reference."""
     from core.learning.export import keras_reference
-    from core.learning.quantize import agreement, framed
+    from core.learning.quantize import agreement
+    from core.learning.quantize_sources import framed
 
     card = load_card(name)
     data = open_set({"wbc": "pbc", "all_stage": "taleqani", "detector": "txl"}[name])
@@ -90,7 +91,7 @@ def test_shipped_file_answers_as_the_keras_network(name, pack):
 @pytest.mark.training
 def test_shipped_detector_draws_the_boxes_of_the_keras_network(pack):
     from core.learning.export import keras_reference
-    from core.learning.quantize import framed
+    from core.learning.quantize_sources import framed
 
     card, data = load_card("detector"), open_set("bccd")
     reference = KerasEngine(keras_reference("detector"))

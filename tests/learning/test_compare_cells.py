@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -70,14 +69,9 @@ def test_a_row_replaces_only_its_own(tmp_path):
     assert rows["architectures"]["vgg19"]["value"] == 3
 
 
-@pytest.fixture
-def settings(tmp_path):
-    shipped = get_settings().models / "detector"
-    shutil.copytree(shipped, tmp_path / "models" / "detector")
-    return get_settings().model_copy(update={"models": tmp_path / "models"})
-
-
-def test_the_smallest_trainings_leave_whole_rows(pack, settings, tmp_path, monkeypatch):
+def test_the_smallest_trainings_leave_whole_rows(
+    pack, settings_with_detector, tmp_path, monkeypatch
+):
     del pack
     from core.learning import compare_cells
     from core.learning.compare_cells import (
@@ -88,22 +82,22 @@ def test_the_smallest_trainings_leave_whole_rows(pack, settings, tmp_path, monke
     )
 
     tiny = Protocol(epochs=1, steps=1, size=32, cells_a_type=2, tested_a_type=2)
-    row = compare_architecture("convnet", settings, tmp_path, tiny)
+    row = compare_architecture("convnet", settings_with_detector, tmp_path, tiny)
     assert row["start"] == "random"
     assert row["sets"]["pbc"]["n"] == 16
     assert row["sets"]["cellavision"]["n"] == 10
     assert row["file_bytes"] > 3 * row["parameters"]
     assert row["milliseconds"] > 0
-    again = compare_architecture("convnet", settings, tmp_path, tiny)
+    again = compare_architecture("convnet", settings_with_detector, tmp_path, tiny)
     assert again["sets"] == row["sets"], "a finished run is measured, not trained again"
     assert again["training_seconds"] == row["training_seconds"]
     # The plain network stands for MobileNetV2, which takes long to compile.
     plain = compared_network
     monkeypatch.setattr(compare_cells, "compared_network", lambda _, *size: plain("convnet", *size))
-    row = compare_laboratories("kaggle", settings, tmp_path, tiny)
+    row = compare_laboratories("kaggle", settings_with_detector, tmp_path, tiny)
     assert row["trained_on"] == ["pbc"]
     assert tuple(row["sets"]) == LABORATORIES
-    written = json.loads((settings.models / "wbc" / "comparisons.json").read_text())
+    written = json.loads((settings_with_detector.models / "wbc" / "comparisons.json").read_text())
     assert written["domains"]["kaggle"]["sets"] == json.loads(json.dumps(row["sets"]))
 
 

@@ -1,26 +1,17 @@
 """The detector's parts are told apart and measured each on its own fields."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 
 from core.learning.datasets import open_set
-from core.settings import get_settings
 
 pytestmark = pytest.mark.training
 
 
-@pytest.fixture
-def settings(tmp_path):
-    shipped = get_settings().models / "detector"
-    shutil.copytree(shipped, tmp_path / "models" / "detector")
-    return get_settings().model_copy(update={"models": tmp_path / "models"})
-
-
 def test_a_row_measures_every_part_on_its_own_fields(
-    pack, settings, tmp_path, monkeypatch, analyzer
+    pack, settings_with_detector, tmp_path, monkeypatch, analyzer
 ):
     del pack
     from core.learning import compare_fields
@@ -28,13 +19,15 @@ def test_a_row_measures_every_part_on_its_own_fields(
     # The shipped detector stands for the trained one: training it takes minutes.
     monkeypatch.setattr(compare_fields, "_trained", lambda *_: (analyzer.detector, 60.0))
     monkeypatch.setattr(compare_fields, "PARTS", ("txl_360",))
-    row = compare_fields.compare_parts("txl_360", settings, tmp_path)
+    row = compare_fields.compare_parts("txl_360", settings_with_detector, tmp_path)
     data = open_set("txl")
     sides = [max(data.read(e).shape) for e in data.of_split("test")]
     own = row["sets"]["txl_360"]
     assert own["images"] == sum(side < 400 for side in sides)
     assert own["wbc_recall"]["value"] > 0.8
-    written = json.loads((settings.models / "detector" / "comparisons.json").read_text())
+    written = json.loads(
+        (settings_with_detector.models / "detector" / "comparisons.json").read_text()
+    )
     assert written["parts"]["txl_360"]["sets"] == json.loads(json.dumps(row["sets"]))
 
 

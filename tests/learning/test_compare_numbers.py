@@ -7,7 +7,7 @@ from core.inference.card import load_card
 from core.inference.classifier import CellAnswer
 from core.learning import compare_numbers
 from core.learning.compare_numbers import look_milliseconds, type_figures
-from core.learning.quantize import Source
+from core.learning.quantize_sources import Source
 from core.taxonomy import CELL_TYPES, MATURE_FIVE
 from tests.learning.test_quantize import SIDE, network, patches
 

@@ -10,7 +10,8 @@ SIDE = 128
 def tools():
     import tensorflow as tf
 
-    from core.learning.architectures import DISTANCE_BINS, STRIDE
+    from core.inference.detector import STRIDE
+    from core.learning.architectures import DISTANCE_BINS
     from core.learning.detection_loss import MAX_BOXES, DetectionLoss, iou, positions
 
     return tf, DISTANCE_BINS, STRIDE, MAX_BOXES, DetectionLoss(3), iou, positions

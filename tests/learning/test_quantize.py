@@ -8,10 +8,10 @@ import pytest
 from core.cli import main
 from core.errors import ModelError
 from core.inference.card import load_card, model_path, read_checked
-from core.inference.detector import Detector
 from core.inference.engine import LiteRTEngine
 from core.learning import quantize
-from core.learning.quantize import Source, agreement, framed, quantized, ship
+from core.learning.quantize import agreement, quantized, ship
+from core.learning.quantize_sources import Source
 from core.settings import get_settings
 
 SIDE = 32
@@ -126,32 +126,6 @@ def test_only_positions_that_show_a_cell_count_for_the_detector():
     assert differences["kinds"] > 0
     changed = [[[[0.3, 0.6, 0.1], empty]]]
     assert agreement(Fixed(first), Fixed(changed), pictures, "detector")[0] == 0
-
-
-class Recording:
-    def __init__(self):
-        self.frames = []
-
-    def run(self, pixels):
-        self.frames.append(pixels[0])
-        height, width = pixels.shape[1] // 8, pixels.shape[2] // 8
-        return {
-            "kinds": np.zeros((1, height, width, 3), np.float32),
-            "sides": np.zeros((1, height, width, 4), np.float32),
-        }
-
-
-@pytest.mark.parametrize("shape", [(300, 400, 3), (640, 480, 3), (575, 575, 3)])
-def test_fields_are_framed_as_the_detector_looks_at_them(shape):
-    pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
-    card, engine = load_card("detector"), Recording()
-    Detector(engine, card).detect(pixels, confirmed=False)
-    seen = engine.frames[0]
-    frame = framed(pixels, card.input_width)
-    height, width = seen.shape[:2]
-    np.testing.assert_array_equal(frame[:height, :width], seen)
-    assert not frame[height:].any()
-    assert not frame[:, width:].any()
 
 
 def test_the_command_ships_or_compares(monkeypatch, tmp_path, capsys):
