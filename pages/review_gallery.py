@@ -15,6 +15,7 @@ from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.review_components import Moved, gallery_component
 from pages.review_pictures import SMALL, cell_jpeg, data_uri
 from pages.review_session import ReviewSession
+from pages.shared import on_phone
 
 MOST_CELLS = 500
 """Cells that are drawn at a time."""
@@ -43,16 +44,18 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
         st.error(str(error), icon=":material/error:")
         return
     barred = session.why_not(case.sample)
-    way = st.segmented_control(
-        "Name several cells",
-        list(WAYS),
-        format_func=WAYS.__getitem__,
-        default="drag",
-        required=True,
-        key="review_way",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    with st.container(horizontal=True):
+        way = st.segmented_control(
+            "Name several cells",
+            list(WAYS),
+            format_func=WAYS.__getitem__,
+            default="table" if on_phone() else "drag",  # touch screens drag badly
+            required=True,
+            key="review_way",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        _offer_agreement(session, case, shown, barred)
     if way == "table":
         _show_table(session, case, shown, pictures, barred)
         return
@@ -66,6 +69,50 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
         },
         lambda message: move(session, case, message),
     )
+
+
+def _offer_agreement(
+    session: ReviewSession,
+    case: Case,
+    shown: list[tuple[CellGroup, tuple[CaseCell, ...]]],
+    barred: str | None,
+) -> None:
+    """Offer to agree to all cells of a type that are shown, sure and not reviewed."""
+    groups = {group.key: group for group, _ in shown}
+    waiting = {
+        group.key: ids
+        for group, cells in shown
+        if group.key in REVIEW_TYPES
+        if (ids := [cell.id for cell in cells if cell.cell.reviewer is None])
+    }
+    with st.popover(
+        "Agree to a type",
+        icon=":material/done_all:",
+        disabled=barred is not None or not waiting,
+        help=barred or (None if waiting else "No sure cell waits for a reviewer."),
+    ):
+        key = st.radio(
+            "Sure and not reviewed",
+            list(waiting),
+            format_func=lambda key: f"{groups[key].name} · {len(waiting[key])}",
+            key=f"review_agree_type_{case.sample.id}",
+        )
+        if key is None:
+            return
+        st.caption(
+            "Look at each of them first: all are kept as reviewed by you. One undo takes it back."
+        )
+        st.button(
+            f"Agree to {len(waiting[key])} {groups[key].name.lower()}"
+            if len(waiting[key]) > 1
+            else f"Agree to 1 {label_name(key).lower()}",
+            key="review_agree_all",
+            type="primary",
+            icon=":material/done_all:",
+            disabled=barred is not None,
+            on_click=session.name_cells,
+            args=(case.sample, dict.fromkeys(waiting[key], key)),
+        )
 
 
 def move(session: ReviewSession, case: Case, message: Any) -> None:

@@ -7,81 +7,104 @@ import streamlit as st
 from core.cases.listing import search_patients
 from core.cases.people import people
 from core.cases.records import QueueFilter
-from core.cases.worklist import queue
+from core.cases.worklist import queue, waiting_counts
 from core.reports.cell_groups import label_name
 from core.taxonomy import REVIEW_TYPES
 from pages.case_parts import errors_shown, no_cases
 from pages.review_cell import show_cell
 from pages.review_session import ReviewSession, show_problem, undo_button
+from pages.shared import plain
 
 PLACE = "review_place"
+UNSURE, UNREVIEWED, ALL = "Unsure", "Unreviewed", "All"
 
 
 def choose_filter(session: ReviewSession, within: QueueFilter) -> QueueFilter:
     """Let the reader say which cells of a patient or sample are wanted; kept in the address."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cell_type = st.selectbox(
-            "Type",
-            list(REVIEW_TYPES),
-            index=None,
-            format_func=label_name,
-            placeholder="All types",
-            key="type",
+        cells = st.segmented_control(
+            "Cells",
+            [UNSURE, UNREVIEWED, ALL],
+            default=UNSURE,
+            required=True,
+            key="cells",
             bind="query-params",
-            width=200,
+            help="Unsure: the model is uncertain, or took it for no white cell. Unreviewed: the "
+            "sure ones too. Neither holds cells of signed cases.",
         )
-        lowest, highest = st.slider(
-            "Model's confidence, %",
-            0,
-            100,
-            (0, 100),
-            key="confidence",
-            bind="query-params",
-            width=220,
-        )
-        unreviewed = st.toggle(
-            "Unreviewed only",
-            value=True,
-            key="unreviewed",
-            bind="query-params",
-            help="Cells of signed cases are left out too.",
-        )
-        reviewer = None
-        if not unreviewed:
-            reviewer = st.selectbox(
-                "Labelled last by",
-                [person.name for person in people(session.database)],
+        with st.popover("Filter", icon=":material/filter_list:"):
+            cell_type = st.selectbox(
+                "Type",
+                list(REVIEW_TYPES),
                 index=None,
-                placeholder="Anybody or nobody",
-                key="reviewer",
+                format_func=label_name,
+                placeholder="All types",
+                key="type",
                 bind="query-params",
-                width=200,
             )
+            lowest, highest = st.slider(
+                "Model's confidence, %",
+                0,
+                100,
+                (0, 100),
+                key="confidence",
+                bind="query-params",
+            )
+            reviewer = None
+            if cells == ALL:
+                reviewer = st.selectbox(
+                    "Labelled last by",
+                    [person.name for person in people(session.database)],
+                    index=None,
+                    placeholder="Anybody or nobody",
+                    key="reviewer",
+                    bind="query-params",
+                )
     return replace(
         within,
         type=cell_type,
         lowest=lowest / 100,
         highest=highest / 100,
         reviewer=reviewer,
-        unreviewed=unreviewed,
+        unreviewed=cells != ALL,
+        unsure=cells == UNSURE,
     )
+
+
+def show_state(wanted: QueueFilter, unsure: int, sure: int) -> None:
+    """Say how many cells wait for a reviewer, and by what the queue is narrowed."""
+    first = (
+        f":orange-badge[:material/help: {unsure:,} unsure, to be named]"
+        if unsure
+        else ":green-badge[:material/check: no unsure cell waits]"
+    )
+    st.markdown(f"{first} :gray-badge[:material/visibility: {sure:,} sure, not reviewed]")
+    only = [label_name(wanted.type).lower()] if wanted.type else []
+    if (wanted.lowest, wanted.highest) != (0.0, 1.0):
+        only.append(f"confidence {100 * wanted.lowest:.0f}-{100 * wanted.highest:.0f} %")
+    if wanted.reviewer:
+        only.append(f"labelled last by {plain(wanted.reviewer)}")
+    if only:
+        st.caption(f"Filtered: {', '.join(only)}.")
 
 
 @st.fragment
 def show_queue(session: ReviewSession, within: QueueFilter) -> None:
-    """Show the cell the model is least sure of; after a decision the next one comes."""
+    """Show the least sure cell of those wanted; after a decision the next one comes."""
     show_problem(session)
     with errors_shown(end_page=True):
         wanted = choose_filter(session, within)
         asked, place = st.session_state.get(PLACE, (wanted, 0))
         place = place if asked == wanted else 0
+        unsure, sure = waiting_counts(session.database, within)
         found = queue(session.database, wanted, offset=place, limit=1)
         if not found.items and found.total:
             place = found.total - 1
             found = queue(session.database, wanted, offset=place, limit=1)
     st.session_state[PLACE] = (wanted, place)
+    show_state(wanted, unsure, sure)
     if not found.items:
-        _show_empty(session, wanted)
+        _show_empty(session, wanted, sure)
         return
 
     def step(by: int) -> None:
@@ -115,11 +138,19 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
     show_cell(session, found.items[0], decided)
 
 
-def _show_empty(session: ReviewSession, wanted: QueueFilter) -> None:
-    if wanted == QueueFilter() and not search_patients(session.database, limit=1).total:
+def _show_empty(session: ReviewSession, wanted: QueueFilter, sure: int) -> None:
+    if not search_patients(session.database, limit=1).total:
         no_cases()
         return
-    if wanted == QueueFilter(patient_id=wanted.patient_id, sample_id=wanted.sample_id):
+    within = QueueFilter(patient_id=wanted.patient_id, sample_id=wanted.sample_id)
+    if wanted == replace(within, unsure=True) and sure:
+        where = "the gallery of a sample" if wanted.sample_id is None else "the gallery"
+        st.success(
+            f"Every cell that the model was not sure of is named. In {where} the sure ones can be "
+            "looked at by type and agreed to together; **Unreviewed** shows them one by one.",
+            icon=":material/check_circle:",
+        )
+    elif wanted in (within, replace(within, unsure=True)):
         st.success("No white cell waits for a reviewer here.", icon=":material/check_circle:")
     else:
         st.info(

@@ -201,6 +201,8 @@ class QueueFilter:
     """Who labelled the cell last; such cells are not unreviewed, so that is not asked then."""
     unreviewed: bool = True
     """Only cells nobody has reviewed, in cases that are not signed; else all cells."""
+    unsure: bool = False
+    """Only cells that the model was not sure of, or took for no white cells."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The review queue, least sure first, and how well labels agree."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Row, and_, case, func, select
 from sqlalchemy.orm import aliased
@@ -54,6 +55,19 @@ def queue(
             for cell, file, scale, sample, patient in rows
         )
     return Page(items, total)
+
+
+def waiting_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
+    """Count the cells that wait for a reviewer: those the model is unsure of, and the sure ones."""
+    counted = (
+        select(CellRow.status, func.count())
+        .where(*_conditions(replace(within, unreviewed=True, unsure=False)))
+        .group_by(CellRow.status)
+    )
+    with database.reading() as session:
+        numbers = [(status, number) for status, number in session.execute(counted)]
+    sure = sum(number for status, number in numbers if status == "classified")
+    return sum(number for _, number in numbers) - sure, sure
 
 
 def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
@@ -110,6 +124,8 @@ def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
     elif wanted.unreviewed:
         conditions.append(WAITING)
         type_ = CellRow.type.expression
+    if wanted.unsure:
+        conditions.append(CellRow.status != "classified")
     if wanted.type is not None:
         conditions.append(type_ == wanted.type)
     if wanted.lowest > 0:

@@ -58,7 +58,8 @@ def save(page: Page, files: list[Path], taken: date) -> None:
 
 
 def name_cells(page: Page, number: int) -> None:
-    """Correct the two cells that are least sure, agree to the others."""
+    """Correct the two cells that are least sure, agree to the others, sure ones too."""
+    choose(page, "Cells", "Unreviewed")
     waiting = page.get_by_text("the least sure first")
     decisions = [BLAST, SMUDGE, *["Agree: "] * (number - 2)]
     for left, decision in zip(range(number, 0, -1), decisions, strict=True):
@@ -68,7 +69,7 @@ def name_cells(page: Page, number: int) -> None:
 
 
 def add_missed_cell(page: Page) -> None:
-    choose_view(page, "Fields")
+    choose(page, "View", "Fields")
     boxes = page.locator("svg.inspect .cell")
     expect(boxes.first).to_be_visible()
     before = boxes.count()
@@ -83,8 +84,8 @@ def add_missed_cell(page: Page) -> None:
     expect(page.locator("svg.add .cell")).to_have_count(before + 1)
 
 
-def choose_view(page: Page, view: str) -> None:
-    page.get_by_role("radiogroup", name="View").get_by_text(view, exact=True).click()
+def choose(page: Page, control: str, option: str) -> None:
+    page.get_by_role("radiogroup", name=control).get_by_text(option, exact=True).click()
 
 
 def sign(page: Page) -> None:
@@ -139,7 +140,7 @@ def test_a_case_from_upload_to_signed_report_and_trend(page, bccd_files):
     page.get_by_role("link", name="Review sample 1").click()
     name_cells(page, number)
     add_missed_cell(page)
-    choose_view(page, "Sign")
+    choose(page, "View", "Sign")
     sign(page)
     reopen(page, "A cell was named by mistake.")
     sign(page)

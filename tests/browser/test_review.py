@@ -50,7 +50,7 @@ def types(database) -> list[str | None]:
 
 
 def test_keys_name_cells_and_take_it_back(page: Page, database) -> None:
-    page.goto("/review?sample=1")
+    page.goto("/review?sample=1&cells=Unreviewed")
     count = page.get_by_text("the least sure first")
     expect(count).to_have_text("1 of 3, the least sure first")
     expect(page.get_by_role("button", name="Suspected blast")).to_be_enabled()

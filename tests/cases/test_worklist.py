@@ -7,7 +7,7 @@ from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, QueueFilter, SampleDetails
 from core.cases.review import label_cells, undo
 from core.cases.samples import load_case, save_sample
-from core.cases.worklist import model_agreement, queue, reviewer_agreement
+from core.cases.worklist import model_agreement, queue, reviewer_agreement, waiting_counts
 from core.taxonomy import NOT_A_WHITE_CELL
 from tests.cases.made import REVIEWER, SECOND, new_field, white
 
@@ -53,6 +53,29 @@ def test_the_queue_is_narrowed(database, sample, other):
     assert found(database, patient_id=other.patient_id) == [sixty]
     assert found(database, sample_id=sample.id) == [least, lymphocyte, neutrophil]
     assert found(database, sample_id=sample.id, patient_id=other.patient_id) == []
+
+
+def test_unsure_cells_are_told_from_sure_ones(database, patient, images):
+    cells = [
+        white("neutrophil", 0.3, "out_of_scope"),
+        white("monocyte", 0.9, "uncertain"),
+        white("lymphocyte", 0.8),
+        white("platelet", 0.9, "out_of_scope"),
+    ]
+    sample = save_sample(
+        database,
+        REVIEWER,
+        patient.id,
+        SampleDetails(date(2026, 4, 1)),
+        [new_field(images[2], *cells)],
+    )
+    within = QueueFilter(sample_id=sample.id)
+    neutrophil, lymphocyte, monocyte, platelet = found(database, sample_id=sample.id)
+    assert found(database, sample_id=sample.id, unsure=True) == [neutrophil, monocyte, platelet]
+    assert waiting_counts(database, within) == (3, 1)
+    label_cells(database, REVIEWER, sample, {neutrophil: "basophil", lymphocyte: "lymphocyte"})
+    assert found(database, sample_id=sample.id, unsure=True) == [monocyte, platelet]
+    assert waiting_counts(database, within) == (2, 0)
 
 
 def test_reviewed_cells_leave_the_queue_until_undone(database, sample):
@@ -126,6 +149,7 @@ def test_agreement_counts_pairs_of_last_labels(database, sample, other):
     [
         (QueueFilter(), "ix_cells_waiting"),
         (QueueFilter(lowest=0.2, highest=0.6), "ix_cells_waiting"),
+        (QueueFilter(unsure=True), "ix_cells_waiting"),
         (QueueFilter(type="monocyte"), "ix_cells_waiting_type"),
         (QueueFilter(reviewer="ana@lab"), "ix_cells_reviewed"),
     ],

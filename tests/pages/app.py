@@ -38,3 +38,14 @@ def upload(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
     for name, data in files:
         app.file_uploader[0].upload(name, data)
     return checked(app.run())
+
+
+def press(app: AppTest, key: str) -> AppTest:
+    """Press the button with a key."""
+    app.button(key=key).click()
+    return checked(app.run())
+
+
+def texts(app: AppTest) -> str:
+    """Return what the page says, but for headings, warnings and errors."""
+    return "\n".join(m.value for m in (*app.markdown, *app.caption, *app.info, *app.success))

@@ -1,11 +1,18 @@
 import sys
+from datetime import date
 
 import pytest
 import streamlit as st
 
 from core.cases.database import get_database
+from core.cases.patients import create_patient
 from core.cases.people import person_of
+from core.cases.records import PatientDetails, SampleDetails
+from core.cases.samples import save_sample
+from core.imaging.examples import made_slides
+from core.imaging.read import read_image
 from core.settings import get_settings
+from tests.cases.made import new_field, red, white
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +42,29 @@ def database():
 def person(database):
     """Give the local person, an admin."""
     return person_of(database)
+
+
+@pytest.fixture
+def sample(database, person):
+    """Save a case: a sure neutrophil, two uncertain cells, a lymphocyte in another field."""
+    images = [read_image(data, name) for name, data in made_slides()[:2]]
+    patient = create_patient(database, person, PatientDetails("P-1", "Åsa Öst"))
+    return save_sample(
+        database,
+        person,
+        patient.id,
+        SampleDetails(date(2026, 3, 1)),
+        [
+            new_field(
+                images[0],
+                white(x=200),
+                red(),
+                white("monocyte", 0.4, "uncertain", x=300),
+                white("basophil", 0.6, "uncertain", x=400),
+            ),
+            new_field(images[1], white("lymphocyte", 0.8)),
+        ],
+    )
 
 
 def forget() -> None:

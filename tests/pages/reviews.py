@@ -1,0 +1,21 @@
+"""What tests of the page Review ask of the database."""
+
+from core.cases.review import reviews_of
+from core.cases.samples import load_case
+
+
+def cells_of(database, sample):
+    """Give cell ids by place: neutrophil, monocyte, basophil, lymphocyte."""
+    return [
+        i
+        for field in load_case(database, sample.id).fields
+        for i in field.cell_ids
+        if i is not None
+    ]
+
+
+def labels_of(database, sample):
+    """Give what a person said of each cell, or None."""
+    return [
+        (reviews_of(database, cell_id) or (None,))[-1] for cell_id in cells_of(database, sample)
+    ]

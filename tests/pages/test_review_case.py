@@ -1,0 +1,207 @@
+"""The page Review on one case: gallery, field, signature, links."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.cases.people import person_of
+from core.cases.review import label_cells
+from core.cases.samples import load_case
+from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
+from core.results import Box
+from core.taxonomy import NOT_A_WHITE_CELL
+from pages.review_field import pick, place_cell
+from pages.review_gallery import move
+from pages.review_session import ReviewSession
+from tests.pages.app import checked, open_app, press, texts
+from tests.pages.reviews import cells_of, labels_of
+
+PAGE = "review"
+
+
+def gallery(database, sample) -> AppTest:
+    return open_app(PAGE, sample=sample.id, view="Gallery")
+
+
+def test_several_cells_are_named_in_the_table(database, sample):
+    app = gallery(database, sample)
+    app.segmented_control(key="review_way").set_value("table")
+    checked(app.run())
+    key = f"review_table_{sample.id}_{sample.version}"
+    frame = next(f.value for f in app.dataframe if "counts as" in f.value)
+    rows = [i for i, name in enumerate(frame["counts as"]) if name.startswith("Uncertain")]
+    assert len(rows) == 2
+    app.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+    app.segmented_control(key="review_table_label").set_value("immature_granulocyte")
+    checked(app.run())
+    assert app.button(key="review_apply").label == "Apply to 2 cells"
+    press(app, "review_apply")
+    named = [r.label for r in labels_of(database, sample) if r]
+    assert named == ["immature_granulocyte"] * 2
+    press(app, "review_undo")
+    assert all(r.label is None for r in labels_of(database, sample) if r)
+
+
+def test_sure_cells_of_a_type_are_agreed_to_together(database, sample):
+    _, _, basophil, _ = cells_of(database, sample)
+    sample, _ = label_cells(database, person_of(database), sample, {basophil: "basophil"})
+    app = gallery(database, sample)
+    types = app.radio(key=f"review_agree_type_{sample.id}")
+    assert types.options == ["Neutrophils · 1", "Lymphocytes · 1"]
+    assert app.button(key="review_agree_all").label == "Agree to 1 neutrophil"
+    press(app, "review_agree_all")
+    assert [r and r.label for r in labels_of(database, sample)] == [
+        "neutrophil",
+        None,
+        "basophil",
+        None,
+    ]
+    assert app.radio(key=f"review_agree_type_{sample.id}").options == ["Lymphocytes · 1"]
+    press(app, "review_undo")
+    assert labels_of(database, sample)[0].label is None
+
+
+@pytest.fixture
+def session(database):
+    return ReviewSession(database, person_of(database))
+
+
+def test_dragged_cells_are_named_by_one_message(database, sample, session):
+    case = load_case(database, sample.id)
+    _, monocyte, basophil, _ = cells_of(database, sample)
+    message = {"sample": sample.id, "version": sample.version, "ids": [monocyte, basophil]}
+    move(session, case, {**message, "label": "smudge_cell"})
+    assert [r and r.label for r in labels_of(database, sample)][1:3] == ["smudge_cell"] * 2
+    assert len(session.steps) == 1
+    # The same message again is of a version that is gone.
+    move(session, case, {**message, "label": "basophil"})
+    assert isinstance(session.problem, StaleCaseError)
+    assert labels_of(database, sample)[1].label == "smudge_cell"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"label": "elephant"},
+        {"ids": []},
+        {"ids": ["1"]},
+        {"ids": [True]},
+        {"sample": 2},
+        {"version": "1"},
+        {"more": 1},
+        {"label": None},
+    ],
+)
+def test_a_forged_drag_changes_nothing(database, sample, session, forged):
+    case = load_case(database, sample.id)
+    sound = {"sample": sample.id, "version": 1, "ids": cells_of(database, sample)[:1]}
+    move(session, case, {**sound, "label": "basophil", **forged})
+    move(session, case, "basophil")
+    assert labels_of(database, sample) == [None] * 4
+    assert session.problem is None
+
+
+def test_cells_of_another_sample_are_not_named(database, sample, session):
+    case = load_case(database, sample.id)
+    move(session, case, {"sample": sample.id, "version": 1, "ids": [999], "label": "basophil"})
+    assert isinstance(session.problem, NotFoundError)
+
+
+def test_a_marked_place_becomes_a_cell_and_a_click_removes_it(database, sample, session):
+    case = load_case(database, sample.id)
+    field_id = case.fields[1].id
+    message = {"sample": sample.id, "version": 1, "field": field_id}
+    place_cell(
+        session, case, "monocyte", {**message, "x": 40, "y": 30.5, "width": 20, "height": 24}
+    )
+    case = load_case(database, sample.id)
+    added = case.fields[1].analysis.cells[-1]
+    assert (added.type, added.box) == ("monocyte", Box(40, 30.5, 20, 24))
+    place_cell(session, case, "monocyte", {**message, "x": 40, "y": 3, "width": 0, "height": 24})
+    outside = {**message, "version": 2, "x": -90, "y": 3, "width": 9, "height": 9}
+    place_cell(session, case, "monocyte", outside)
+    assert isinstance(session.problem, InvalidEntryError)
+    picked = {
+        "sample": sample.id,
+        "version": case.sample.version,
+        "mode": "remove",
+        "id": case.fields[1].cell_ids[-1],
+    }
+    pick(session, case, {**picked, "mode": "destroy"})
+    assert load_case(database, sample.id).sample.version == case.sample.version
+    pick(session, case, picked)
+    assert load_case(database, sample.id).fields[1].analysis.cells[-1].status == "out_of_scope"
+
+
+def test_an_unknown_sample_gets_its_sentence(database):
+    app = open_app(PAGE, sample=99)
+    assert "does not exist" in app.error[0].value
+    app = open_app(PAGE, sample="' OR 1")
+    assert "does not exist" in app.error[0].value
+
+
+def test_a_cell_is_added_and_removed_on_the_field(database, sample):
+    app = open_app(PAGE, sample=sample.id, view="Fields")
+    app.segmented_control(key="review_mode").set_value("add")
+    checked(app.run())
+    app.selectbox(key="review_added_type").select("eosinophil")
+    checked(app.run())
+    x, y, diameter = app.number_input
+    x.set_value(100)
+    y.set_value(120)
+    diameter.set_value(40)
+    next(b for b in app.button if b.label == "Add eosinophil").click()
+    checked(app.run())
+    field = load_case(database, sample.id).fields[0].analysis
+    added = field.cells[-1]
+    assert (added.type, added.box.centre, added.box.diameter) == ("eosinophil", (100, 120), 40)
+    app.segmented_control(key="review_mode").set_value("remove")
+    checked(app.run())
+    app.selectbox(key="review_picked").select(cells_of(database, sample)[0])
+    checked(app.run())
+    press(app, "review_remove")
+    assert labels_of(database, sample)[0].label == NOT_A_WHITE_CELL
+
+
+def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample):
+    app = open_app(PAGE, sample=sample.id, view="Sign")
+    assert app.button(key="review_mark").disabled
+    assert "2 uncertain cells wait" in texts(app)
+    _, monocyte, basophil, _ = cells_of(database, sample)
+    label_cells(database, person_of(database), sample, {monocyte: "monocyte", basophil: "basophil"})
+    press(checked(app.run()), "review_mark")
+    press(app, "review_sign")
+    assert load_case(database, sample.id).sample.state == "signed"
+    assert "by **local**" in texts(app)
+    press(app, "review_reopen")
+    assert "needs a reason" in app.error[0].value
+    app.text_input(key="review_reason").set_value("wrong slide")
+    press(app, "review_reopen")
+    case = load_case(database, sample.id)
+    assert case.sample.state == "draft"
+    assert [c.text for c in case.comments] == ["Reopened: wrong slide"]
+
+
+def test_a_link_opens_one_case_for_reading_and_commenting(database, sample):
+    app = press(open_app(PAGE, sample=sample.id, view="Sign"), "review_share")
+    token = app.code[0].value.partition("?link=")[2]
+    visitor = open_app(PAGE, link=token)
+    assert "P\\-1" in str(visitor.table[0].value)
+    assert "Åsa" not in str(visitor.table[0].value)
+    assert not any(b.key and b.key.startswith("review_") for b in visitor.button)
+    visitor.text_area(key="link_text").set_value("Looks reactive.")
+    press(visitor, "link_comment")
+    assert "Give your name" in visitor.error[0].value
+    visitor.text_input(key="link_name").set_value("Eve")
+    press(visitor, "link_comment")
+    (comment,) = load_case(database, sample.id).comments
+    assert (comment.author, comment.text) == ("Eve (by link)", "Looks reactive.")
+    revoke = next(b for b in checked(app.run()).button if b.label == "Revoke")
+    revoke.click()
+    checked(app.run())
+    assert "does not open a case" in checked(visitor.run()).error[0].value
+
+
+def test_a_wrong_link_shows_nothing(database, sample):
+    app = open_app(PAGE, link="guessed")
+    assert "does not open a case" in app.error[0].value
+    assert not app.table
