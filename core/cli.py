@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from core.errors import LeukoscopeError
 
     try:
+        _check_out(options)
         return int(options.run(options))
     except KeyboardInterrupt:
         resumes = "resume" in options and options.out is not None
@@ -142,7 +143,6 @@ def _analyze(options: argparse.Namespace) -> int:
 
     if options.out is None and options.resume:
         raise BatchError("--resume goes on where --out was left. Name that file with --out.")
-    _check_out(options)
     profile = _profile(options)
     models: dict[str, str] = {name: load_card(name).version for name in MODEL_NAMES}
     if profile is not None:
@@ -157,7 +157,6 @@ def _classify(options: argparse.Namespace) -> int:
     from core.batch.work import Work, classify_cell, models_fingerprint
     from core.reports.answers import classify_answer
 
-    _check_out(options)
     work = Work(classify_cell, models_fingerprint(), _profile(options))
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
     _write(classify_answer(results, failures), options.out)
@@ -171,7 +170,6 @@ def _stage(options: argparse.Namespace) -> int:
     from core.inference.stage import pool
     from core.reports.answers import stage_answer
 
-    _check_out(options)
     work = Work(stage_field, models_fingerprint())
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
     threshold = load_card("all_stage").thresholds["uncertain"]
@@ -190,16 +188,16 @@ def _serve(options: argparse.Namespace) -> NoReturn:
 
 
 def _check_out(options: argparse.Namespace) -> None:
-    """See that the answer can be written, and not over a picture, before the work."""
+    """See that what `--out` names can be written, and is no picture, before the work."""
+    out: Path | None = getattr(options, "out", None)
+    if out is None:
+        return
     from core.batch.output import PARQUET
     from core.errors import LeukoscopeError
     from core.imaging.read import SUFFIXES
     from core.imaging.slide import SLIDE_SUFFIXES
 
-    out: Path | None = options.out
-    if out is None:
-        return
-    if out.suffix.lower() in SUFFIXES | SLIDE_SUFFIXES or out in options.paths:
+    if out.suffix.lower() in SUFFIXES | SLIDE_SUFFIXES or out in getattr(options, "paths", ()):
         raise LeukoscopeError(f"{out} would take the place of a picture. Name a .json file.")
     if out.suffix == PARQUET and options.run is not _analyze:
         raise LeukoscopeError("Only `analyze` writes Parquet. Name a .json file.")
@@ -209,7 +207,7 @@ def _check_out(options: argparse.Namespace) -> None:
         TemporaryFile(dir=out.absolute().parent).close()
     except OSError as error:
         raise LeukoscopeError(
-            f"{out} cannot be written. Name a file in a folder that exists."
+            f"{out} cannot be written. Name a file in a folder that exists and is yours to write."
         ) from error
 
 

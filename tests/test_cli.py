@@ -141,6 +141,13 @@ def test_an_unwritable_out_is_said_before_the_work(stub, folder, tmp_path, capfd
         assert "cannot be written" in messages
 
 
+@pytest.mark.parametrize("command", [["evaluate", "wbc"], ["bench"]])
+def test_figures_have_a_place_before_they_are_measured(command, tmp_path, capfdbinary):
+    status, printed, messages = run(capfdbinary, *command, "--out", tmp_path / "no" / "a.json")
+    assert (status, printed) == (2, None)
+    assert "cannot be written" in messages
+
+
 @pytest.mark.parametrize("command", ["analyze", "classify", "stage"])
 def test_no_answer_takes_the_place_of_a_picture(stub, folder, capfdbinary, command):
     stub.analyze = stub.classify = stub.stage = None
