@@ -31,6 +31,8 @@ def show_comparisons(name: ModelName) -> None:
         st.subheader("Comparisons")
         st.info(str(error), icon=":material/hourglass_empty:")
         return
+    if not sections:
+        st.info("This model was not compared with others.", icon=":material/hourglass_empty:")
     if rows := sections.get("numbers"):
         show_numbers(rows)
     if rows := sections.get("architectures"):

@@ -24,6 +24,24 @@ from pages.model_card import show_card
 from pages.robustness import show_robustness
 
 NOT_TESTED = "Validation images are none of the test images above."
+PARTS = ONE_SET, ROBUSTNESS, COMPARISONS, DATA, CARD = (
+    "One set",
+    "Robustness",
+    "Comparisons",
+    "Data and training",
+    "Model card",
+)
+_SHARES = (
+    "In brackets: 95 % limits. Macro F1: mean over the classes of F1, the harmonic mean of "
+    "precision and recall. ECE: expected calibration error, the mean gap between confidence and "
+    "accuracy."
+)
+MEASURES: dict[ModelName, str] = {
+    "wbc": _SHARES,
+    "all_stage": _SHARES,
+    "detector": "mAP50: mean average precision of boxes that overlap the true ones by half or "
+    "more (IoU .5); mAP50-95: the mean over overlaps of .5 to .95.",
+}
 WATCHED = {
     "all_stage": "The curves are those of the first fold's model, validated on its held-out fold."
 }
@@ -34,6 +52,23 @@ def open_report(name: ModelName, models: str) -> ModelReport:
     """Read a model's report; `models` is its folder, so that another folder is read anew."""
     del models
     return load_report(name)
+
+
+def show_set(report: ModelReport) -> None:
+    """Let the reader choose a set; show everything measured on it."""
+    name = report.card.name
+    key = st.selectbox(
+        "Set",
+        report.sets,
+        format_func=lambda k: evaluation_set(k).name,
+        key=f"metrics_set_{name}",
+        persist_state="session",
+        width=420,
+    )
+    if name == "detector":
+        show_detector(report, key)
+    else:
+        show_classifier(report, key)
 
 
 def show_training(report: ModelReport) -> None:
@@ -96,22 +131,27 @@ if len(report.sets) > 1:
         hide_index=True,
         alt="The model's figures on every set",
     )
-key = st.selectbox(
-    "Set",
-    report.sets,
-    format_func=lambda k: evaluation_set(k).name,
-    key=f"metrics_set_{name}",
-    persist_state="session",
-    width=420,
+    st.caption(MEASURES[name])
+part = st.segmented_control(
+    "Part",
+    PARTS,
+    default=ONE_SET,
+    required=True,
+    key="part",
+    bind="query-params",
+    wrap=True,
+    label_visibility="collapsed",
 )
-if name == "detector":
-    show_detector(report, key)
+if part == ONE_SET:
+    show_set(report)
+elif part == ROBUSTNESS:
+    show_robustness(report)
+elif part == COMPARISONS:
+    show_comparisons(name)
+elif part == DATA:
+    if "data" in report.metrics:
+        show_data(report.metrics["data"])
+    show_training(report)
 else:
-    show_classifier(report, key)
-show_robustness(report)
-show_comparisons(name)
-if "data" in report.metrics:
-    show_data(report.metrics["data"])
-show_training(report)
-st.subheader("Model card")
-show_card(report.card)
+    st.subheader("Model card")
+    show_card(report.card)

@@ -31,6 +31,8 @@ SMEAR_SETS = {
 def show_robustness(report: ModelReport) -> None:
     """Show what was measured beside the sets, whichever the model has."""
     metrics = report.metrics
+    if not metrics.keys() & {"unseen", "shifts", "adaptation", "evidence", "gate"}:
+        st.info("For this model only the sets were measured.", icon=":material/hourglass_empty:")
     if "unseen" in metrics:
         show_unseen(metrics["unseen"])
     if "shifts" in metrics:

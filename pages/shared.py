@@ -21,6 +21,8 @@ _FLAG_MARKS: dict[Severity, str] = {
     "warning": ":orange-badge[:material/warning: warning]",
     "note": ":gray-badge[:material/info: note]",
 }
+MOST_HEIGHT = 620
+"""CSS pixels of a picture's height, so that it fits into a window with what is beside it."""
 PHONE_WIDTH = 360
 """CSS pixels that a phone leaves for a drawing, about."""
 
@@ -84,14 +86,24 @@ def picture_chart(
     config = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
     if not on_phone():
         config["displayModeBar"] = "hover"
-    st.plotly_chart(
-        figure,
-        key=key,
-        config=config,
-        alt=alt,
-        on_select=selected if clicked else "ignore",
-        selection_mode="points",
+    # The server cannot know how wide the drawing will be: the browser makes it as high as the
+    # picture and the legend above it need. Shares in `padding` are of the width.
+    ratio = figure.layout.yaxis.range[0] / figure.layout.xaxis.range[1]
+    room = f"calc(min({100 * ratio:.2f}%, {MOST_HEIGHT}px) + {figure.layout.margin.t}px)"
+    st.html(
+        f"<style>.st-key-{key}_frame {{position: relative; padding-top: {room}}}"
+        f".st-key-{key} {{position: absolute; inset: 0}}</style>"
     )
+    with st.container(key=f"{key}_frame"):
+        st.plotly_chart(
+            figure,
+            height="stretch",
+            key=key,
+            config=config,
+            alt=alt,
+            on_select=selected if clicked else "ignore",
+            selection_mode="points",
+        )
 
 
 def held_out(uncertain: int) -> str:

@@ -11,7 +11,7 @@ from core.reports.model_reports import load_report
 from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE
 from tests.fake_models import write_models
-from tests.pages.app import open_app
+from tests.pages.app import checked, open_app
 from tests.reports import comparison_rows
 
 CHOICE = "metrics_cell_wbc_cellavision"
@@ -35,6 +35,11 @@ def folder(written, tmp_path, monkeypatch):
 
 def metrics(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.value for metric in app.metric}
+
+
+def show(app: AppTest, part: str) -> AppTest:
+    app.segmented_control(key="part").set_value(part)
+    return checked(app.run())
 
 
 def choose(app: AppTest, model: str) -> AppTest:
@@ -135,10 +140,9 @@ def test_a_model_without_figures_says_how_to_make_them(folder, missing):
 
 
 def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
-    app = open_app("model_metrics")
-    before = {s.value for s in app.subheader}
-    assert "Data sets" not in before
-    assert "Other networks" not in before
+    app = show(open_app("model_metrics"), "Comparisons")
+    assert any("not compared" in i.value for i in app.info)
+    assert "Data sets" not in [s.value for s in show(app, "Data and training").subheader]
     sections = {
         "architectures": comparison_rows.architectures(),
         "domains": comparison_rows.domains(),
@@ -155,9 +159,9 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
         json.dumps(metrics | {"data": comparison_rows.data()})
     )
     st.cache_resource.clear()
-    app.run()
-    assert not app.exception
-    headings = [s.value for s in app.subheader]
+    assert "Data sets" in [s.value for s in checked(app.run()).subheader]
+    app.segmented_control(key="metrics_data_cellavision_taleqani").set_value("taleqani").run()
+    headings = [s.value for s in show(app, "Comparisons").subheader]
     for heading in (
         "Floats and 8-bit integers",
         "Other networks",
@@ -165,8 +169,6 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
         "Two runs side by side",
     ):
         assert heading in headings
-    assert "Data sets" in headings
-    app.segmented_control(key="metrics_data_cellavision_taleqani").set_value("taleqani").run()
     assert app.selectbox(key="metrics_run_0").value == ("architectures", "mobilenetv2")
     app.selectbox(key="metrics_run_0").set_value(("architectures", "vgg19"))
     app.selectbox(key="metrics_run_1").set_value(("domains", "kaggle")).run()
@@ -179,6 +181,6 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
 
 def test_damaged_comparisons_leave_the_rest_of_the_page(folder):
     (folder / "wbc" / "comparisons.json").write_text("{")
-    app = open_app("model_metrics")
+    app = open_app("model_metrics", part="Comparisons")
     assert any("damaged" in i.value for i in app.info)
-    assert "Model card" in [s.value for s in app.subheader]
+    assert "Model card" in [s.value for s in show(app, "Model card").subheader]
