@@ -26,9 +26,10 @@ from tqdm import tqdm
 from core.errors import InputError, ProfileError
 from core.imaging.read import read_image_file
 from core.inference.analyzer import Analyzer, get_analyzer, subject_of_crop
-from core.inference.classifier import softmax
+from core.inference.classifier import CellAnswer, softmax
 from core.inference.profile import SiteProfile, profile_path
 from core.learning.calibrate import fit_temperature
+from core.learning.datasets import labelled_files
 from core.settings import get_settings
 from core.taxonomy import CELL_TYPES
 
@@ -49,6 +50,16 @@ class SiteCells:
     features: Floats
     """n x 1280."""
     types: NDArray[np.int64]
+    """n indices into `CELL_TYPES`."""
+
+    @classmethod
+    def of(cls, answers: Sequence[CellAnswer], types: Sequence[int]) -> "SiteCells":
+        """Return cells from what the classifier said of each, and the indices of their types."""
+        return cls(
+            np.array([answer.logits for answer in answers], np.float64),
+            np.array([answer.features for answer in answers], np.float64),
+            np.array(types),
+        )
 
     def __len__(self) -> int:
         return len(self.types)
@@ -189,11 +200,7 @@ def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCel
         types.append(_LABELS.index(label))
     if not answers:
         raise ProfileError("None of the files is a picture of a cell that can be read.")
-    return SiteCells(
-        np.array([a.logits for a in answers], np.float64),
-        np.array([a.features for a in answers], np.float64),
-        np.array(types),
-    )
+    return SiteCells.of(answers, types)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -211,7 +218,7 @@ def run(args: argparse.Namespace) -> int:
     settings = get_settings()
     target = profile_path(args.profile, settings)
     analyzer = get_analyzer()
-    cells = site_cells(_reviewed_files(args.folder), analyzer)
+    cells = site_cells(labelled_files(args.folder, _LABELS), analyzer)
     profile = adapt(
         cells,
         target.name.removesuffix(".json").removesuffix(".profile"),
@@ -227,18 +234,6 @@ def run(args: argparse.Namespace) -> int:
         f"shipped model and {profile.accuracy_after:.1%} with the profile."
     )
     return 0
-
-
-def _reviewed_files(folder: Path) -> list[tuple[Path, str]]:
-    found = [
-        (path, label)
-        for label in _LABELS
-        for path in sorted((folder / label).glob("*"))
-        if path.is_file() and not path.name.startswith(".")
-    ]
-    if not found:
-        raise ProfileError(f"No reviewed cells found: expected folders named {', '.join(_LABELS)}.")
-    return found
 
 
 def next_version(path: Path) -> int:

@@ -10,7 +10,7 @@ import io
 import threading
 import xml.etree.ElementTree as ET
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -158,18 +158,19 @@ def _size(archive: zipfile.ZipFile, member: str) -> tuple[int, int]:
         return picture.size
 
 
-def yolo_boxes(
-    text: str, width: int, height: int, kinds: tuple[CellKind, ...] = YOLO_KINDS
-) -> tuple[KindBox, ...]:
+def yolo_boxes(text: str, width: int, height: int) -> tuple[KindBox, ...]:
     """Read a YOLO label file: a line a box of class, centre x, y, width, height in shares.
 
-    Raises ValueError for a line that is not five numbers.
+    Raises ValueError for a line that is not five numbers, or of a class that is none of
+    `YOLO_KINDS`.
     """
     boxes = []
     for line in filter(str.strip, text.splitlines()):
         kind, x, y, w, h = map(float, line.split()[:5])
+        if kind not in range(len(YOLO_KINDS)):
+            raise ValueError(f"{kind:g} is no class")
         corner_x, corner_y = (x - w / 2) * width, (y - h / 2) * height
-        boxes.append(KindBox(kinds[int(kind)], corner_x, corner_y, w * width, h * height))
+        boxes.append(KindBox(YOLO_KINDS[int(kind)], corner_x, corner_y, w * width, h * height))
     return tuple(boxes)
 
 
@@ -253,3 +254,19 @@ def open_set(name: str, settings: Settings | None = None) -> DataSet:
     except (zipfile.BadZipFile, KeyError, ValueError) as error:
         raise DataError(f"The data set {name} is damaged: fetch it again.") from error
     return DataSet(name, path, examples)
+
+
+def labelled_files(folder: Path, labels: Sequence[str]) -> list[tuple[Path, str]]:
+    """Return the files in `folder/<label>/` with their label; hidden ones are left out.
+
+    Raises DataError when there are none.
+    """
+    found = [
+        (path, label)
+        for label in labels
+        for path in sorted((folder / label).glob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    if not found:
+        raise DataError(f"No pictures found: expected folders named {', '.join(labels)}.")
+    return found

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from core.errors import DataError, InputError
 from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer
 from core.inference.detector import Detector
-from core.learning.datasets import YOLO_KINDS, Example, KindBox, open_set, yolo_boxes
+from core.learning.datasets import Example, KindBox, open_set, yolo_boxes
 from core.learning.detection_metrics import detection_metrics
 from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_unseen import measure_unseen
@@ -28,12 +29,13 @@ _SETS = {"bccd_test": "bccd", "txl_test": "txl", "txl_test_corrected": "txl"}
 _CORRECTIONS = Path(__file__).with_name("txl_test_corrections.csv")
 
 Truth = tuple[str, Pixels, tuple[KindBox, ...]]
+"""File, picture and its true boxes."""
 
 
 def measure(
     name: str, pictures: Iterable[Truth], total: int, detector: Detector
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return the metrics of one set and its true and predicted boxes."""
+    """Return the metrics of one set and its true and predicted boxes (in pixels)."""
     truths, predictions = [], []
     sizes: dict[str, tuple[int, int]] = {}
     for file, pixels, boxes in tqdm(pictures, total=total, desc=name):
@@ -67,7 +69,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     for name, set_name in _SETS.items():
         data = open_set(set_name, settings)
         examples = data.of_split("test")
-        boxes_of = corrected if name == "txl_test_corrected" else _published
+        boxes_of = corrected if name == "txl_test_corrected" else attrgetter("boxes")
         pictures = ((e.member, data.read(e), boxes_of(e)) for e in examples)
         metrics[name], frame = measure(name, pictures, len(examples), analyzer.detector)
         frames.append(frame.round(2))
@@ -77,10 +79,6 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         "data": describe_sets("detector", settings),
     }
     return measured, pd.concat(frames, ignore_index=True)
-
-
-def _published(example: Example) -> tuple[KindBox, ...]:
-    return example.boxes
 
 
 @cache
@@ -100,7 +98,11 @@ def corrected(example: Example) -> tuple[KindBox, ...]:
 
 
 def folder(path: Path, settings: Settings) -> dict[str, Any]:
-    """Measure `path/images/*` against YOLO boxes in `path/labels/*.txt`."""
+    """Measure `path/images/*` against YOLO boxes in `path/labels/*.txt`.
+
+    Pictures without a label file have no cells; unreadable pictures are left out. Raises DataError
+    without pictures, or when labels cannot be read.
+    """
     detector = Analyzer(settings).detector
     files = sorted(f for f in (path / "images").glob("*") if f.is_file())
     if not files:
@@ -114,7 +116,14 @@ def folder(path: Path, settings: Settings) -> dict[str, Any]:
                 continue
             labels = path / "labels" / f"{file.stem}.txt"
             text = labels.read_text() if labels.exists() else ""
-            yield file.name, image.pixels, yolo_boxes(text, image.width, image.height, YOLO_KINDS)
+            try:
+                boxes = yolo_boxes(text, image.width, image.height)
+            except ValueError as error:
+                raise DataError(
+                    f"The labels in {labels.name} cannot be read. Each line needs a class (0 white "
+                    "cell, 1 red cell, 2 platelet) and four numbers: centre x, y, width, height."
+                ) from error
+            yield file.name, image.pixels, boxes
 
     metrics, _ = measure(path.name, pictures(), len(files), detector)
     return {"model": "detector", "sets": {path.name: metrics}}

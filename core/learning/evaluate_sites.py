@@ -32,11 +32,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         analyzer.classifier.answer(pixels, subject_of_crop(pixels, analyzer.detector))
         for pixels, _ in tqdm(data, total=len(data), desc="adaptation")
     ]
-    cells = SiteCells(
-        np.array([a.logits for a in answers], np.float64),
-        np.array([a.features for a in answers], np.float64),
-        np.array([labels.index(str(e.label)) for e in data.examples]),
-    )
+    cells = SiteCells.of(answers, [labels.index(str(e.label)) for e in data.examples])
     counts = np.bincount(cells.types)
     types = np.nonzero(counts >= LEAST_CELLS + _LEAST_LEFT)[0]
     temperature = load_card("wbc", settings).temperature

@@ -1,6 +1,6 @@
 """ALL fields for training and measuring: decoded, corner painted, stain changed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ class Fields:
     pixels: NDArray[np.uint8]
     """n x 224 x 224 x 3."""
     stages: NDArray[np.int64]
+    """n indices into `STAGES`."""
 
     def __len__(self) -> int:
         return len(self.stages)
@@ -44,9 +45,9 @@ def all_fields(settings: Settings) -> Fields:
     )
 
 
-def of_folds(fields: Fields, *folds: str) -> NDArray[np.bool_]:
-    """Say which fields belong to the named folds."""
-    return np.array([e.split in folds for e in fields.examples])
+def of_fold(fields: Fields, fold: str) -> NDArray[np.bool_]:
+    """Say which fields belong to a fold."""
+    return np.array([e.split == fold for e in fields.examples])
 
 
 def held_out_logits(
@@ -80,25 +81,22 @@ def other_tones(fields: Fields, number: int, rng: Generator) -> list[NDArray[np.
     tones = []
     for stage in range(len(_LABELS)):
         if stage != fields.stages[number]:
-            rows = np.nonzero(of_folds(fields, own.split) & (fields.stages == stage))[0]
+            rows = np.nonzero(of_fold(fields, own.split) & (fields.stages == stage))[0]
             tones.append(augment.tone(fields.pixels[int(rng.choice(rows))]))
     return tones
 
 
-def stain_jittered(pixels: Sequence[Pixels], seed: int = 7) -> list[Pixels]:
-    """Return fields with another stain and camera each, the same ones in every run."""
+def stain_jittered(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
+    """Return some fields with another stain and camera each, the same ones in every run."""
     return [
-        another_stain(field, np.random.default_rng((seed, number)), 0.7)
-        for number, field in enumerate(pixels)
+        another_stain(fields.pixels[row], np.random.default_rng((7, int(row))), 0.7) for row in rows
     ]
 
 
-def tone_swapped(fields: Fields) -> list[Pixels]:
-    """Return every field with the mean tone of another class, the classes in turn."""
+def tone_swapped(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
+    """Return some fields with the mean tone of another class, the classes in turn."""
     tones = np.stack([augment.tone(pixels) for pixels in fields.pixels])
     count = len(_LABELS)
     means = [tones[fields.stages == stage].mean(0) for stage in range(count)]
-    return [
-        augment.restain(pixels, means[(stage + 1 + number % (count - 1)) % count])
-        for number, (pixels, stage) in enumerate(zip(fields.pixels, fields.stages, strict=True))
-    ]
+    other = (fields.stages + 1 + np.arange(len(fields)) % (count - 1)) % count
+    return [augment.restain(fields.pixels[row], means[other[row]]) for row in rows]

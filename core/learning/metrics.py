@@ -12,11 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import (
-    average_precision_score,
-    confusion_matrix,
-    roc_auc_score,
-)
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 Floats = NDArray[np.float64]
@@ -29,7 +25,6 @@ BOOTSTRAP_ROUNDS = 2000
 BOOTSTRAP_SEED = 0
 UNANSWERED = "none"
 """The prediction where the model gave no type any probability."""
-UNKNOWN: Estimate = {"value": None, "low": None, "high": None}
 
 
 def wilson(count: ArrayLike, total: ArrayLike) -> tuple[Floats, Floats]:
@@ -43,7 +38,7 @@ def wilson(count: ArrayLike, total: ArrayLike) -> tuple[Floats, Floats]:
 def proportion(count: float, total: float) -> Estimate:
     """Return a proportion with Wilson's limits."""
     if total == 0:
-        return dict(UNKNOWN)
+        return {"value": None, "low": None, "high": None}
     low, high = wilson(count, total)
     return {"value": float(count / total), "low": float(low), "high": float(high)}
 
@@ -93,8 +88,23 @@ def score(truth: Sequence[str], probabilities: Floats, labels: Sequence[str]) ->
     return scored
 
 
+def prediction_frame(
+    name: str,
+    files: Sequence[str],
+    truth: Sequence[str],
+    probabilities: Floats,
+    labels: Sequence[str],
+) -> pd.DataFrame:
+    """Return a set's rows of `predictions.csv.gz`: set, file, truth and `p_<label>`.
+
+    `probabilities` is n x len(labels).
+    """
+    known = pd.DataFrame({"set": name, "file": files, "truth": truth})
+    return known.join(pd.DataFrame(probabilities, columns=[f"p_{label}" for label in labels]))
+
+
 def score_predictions(predictions: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:
-    """Score a frame of `file`, `truth` and `p_<label>` columns over `labels` only.
+    """Score rows of `prediction_frame` over `labels` only.
 
     Returns the columns of `score` with `file` first.
     """
@@ -126,7 +136,7 @@ def classification_metrics(
     scored = score(truth, kept, labels)
     # One more row and column hold what was not answered; the row is always empty.
     matrix = confusion_matrix(scored["truth"], scored["prediction"], labels=[*labels, UNANSWERED])
-    per_class = {label: _class_figures(scored, matrix, i) for i, label in enumerate(labels)}
+    per_class = {label: _class_figures(scored, matrix, label, i) for i, label in enumerate(labels)}
     present = [figures for figures in per_class.values() if figures["support"]]
     one_hot = scored["truth"].to_numpy()[:, None] == np.asarray(labels, dtype=object)[None, :]
     bins = reliability_bins(scored)
@@ -148,9 +158,12 @@ def classification_metrics(
     }
 
 
-def _class_figures(scored: pd.DataFrame, matrix: NDArray[np.int64], index: int) -> dict[str, Any]:
-    label = scored.columns[scored.columns.str.startswith("p_")][index]
-    positive = (scored["truth"] == label.removeprefix("p_")).to_numpy()
+def _class_figures(
+    scored: pd.DataFrame, matrix: NDArray[np.int64], label: str, index: int
+) -> dict[str, Any]:
+    """Return the figures of a label, which has a row and a column of the matrix."""
+    positive = (scored["truth"] == label).to_numpy()
+    probability = scored[f"p_{label}"]
     hits, support = int(matrix[index, index]), int(matrix[index].sum())
     named = int(matrix[:, index].sum())
     ranked = bool(positive.any() and not positive.all())
@@ -159,9 +172,9 @@ def _class_figures(scored: pd.DataFrame, matrix: NDArray[np.int64], index: int) 
         "recall": proportion(hits, support),
         "f1": f1_of_counts(hits, named - hits, support - hits),
         "support": support,
-        "roc_auc": float(roc_auc_score(positive, scored[label])) if ranked else None,
+        "roc_auc": float(roc_auc_score(positive, probability)) if ranked else None,
         "average_precision": (
-            float(average_precision_score(positive, scored[label])) if support else None
+            float(average_precision_score(positive, probability)) if support else None
         ),
     }
 

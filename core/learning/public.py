@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,6 +151,8 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
     a file is not the one first downloaded, or when pictures are missing from it; what was there
     before stays.
     """
+    from core.learning.repack import PACKERS
+
     public = PUBLIC_SETS[name]
     target = settings.data / public.archive
     if target.is_file():
@@ -162,7 +164,7 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
     unfinished = target.with_suffix(".part")
     try:
         with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as out:
-            _packer(name)(sources, out, settings.data)
+            PACKERS[name](sources, out, settings.data)
             pictures = sum(n.endswith(".webp") for n in out.namelist())
         if pictures == 0:
             raise DataError(f"The download of {name} holds no pictures. See {public.page}.")
@@ -180,13 +182,6 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
     finally:
         unfinished.unlink(missing_ok=True)
     return target
-
-
-def _packer(name: str) -> Callable[[dict[str, Path], zipfile.ZipFile, Path], None]:
-    from core.learning import repack
-
-    packer: Callable[[dict[str, Path], zipfile.ZipFile, Path], None] = getattr(repack, name)
-    return packer
 
 
 def _fetch(address: str, data: Path) -> Path:

@@ -1,7 +1,6 @@
 """What each shipped file is made again from: its network, and pictures to calibrate on."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm.contrib.concurrent import thread_map
 
 from core.inference.card import ModelCard
 from core.inference.engine import Engine, LiteRTEngine
@@ -112,9 +112,8 @@ def _all_stage(card: ModelCard, settings: Settings) -> Source:
 
     def calibration(engine: Engine, side: int) -> dict[str, Any]:
         logits = held_out_logits(engine, side, settings)
-        with ThreadPoolExecutor(2) as pool:
-            splits = [example.split for example in fields.examples]
-            answers = list(pool.map(logits, fields.pixels, splits))
+        folds = [example.split for example in fields.examples]
+        answers = thread_map(logits, fields.pixels, folds, max_workers=2, desc="held-out fields")
         return calibrated(np.stack(answers), fields.stages)
 
     return Source(

@@ -17,8 +17,10 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Files = Iterable[tuple[PurePosixPath, Callable[[], bytes]]]
-"""Paths inside a source and how to read them."""
+File = tuple[PurePosixPath, Callable[[], bytes]]
+"""Path inside a source and how to read it."""
+Packer = Callable[[Mapping[str, Path], zipfile.ZipFile, Path], None]
+"""Writes a set's sources, by part, into a zip; lists of splits go into the data folder."""
 
 _WEBP_QUALITY = 90
 _PBC_SIDE = 192
@@ -26,12 +28,14 @@ _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 _RUN_LENGTH = 25
 """Neighbouring file numbers that are kept together: they may show one patient."""
 _NEAR_DUPLICATE_BITS = 3
+"""Hashes of two views of one field differ in at most this many of 64 bits."""
 _FOLDS = 5
 
 Row = tuple[str, str, str, str]
+"""Of a list of splits: path, label, two more columns."""
 
 
-def files_of(source: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
+def files_of(source: Path) -> Iterator[File]:
     """Yield the files of a folder or zip, and of zips inside a zip."""
     if source.is_dir():
         for path in sorted(p for p in source.rglob("*") if p.is_file()):
@@ -40,7 +44,7 @@ def files_of(source: Path) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]
     yield from _members(zipfile.ZipFile(source))
 
 
-def _members(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, Callable[[], bytes]]]:
+def _members(archive: zipfile.ZipFile) -> Iterator[File]:
     for name in sorted(archive.namelist()):
         if name.endswith(".zip"):
             yield from _members(zipfile.ZipFile(io.BytesIO(archive.read(name))))
@@ -115,7 +119,7 @@ def _write_rows(path: Path, columns: Row, rows: Iterable[Row]) -> None:
         csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
 
 
-def pbc(parts: dict[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
+def _pbc(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     """Write PBC with WBCAtt's attributes, and the split beside the zip."""
     names = []
     for path, read in files_of(parts["pictures"]):
@@ -139,7 +143,7 @@ def pbc(parts: dict[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     )
 
 
-def kaggle(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
+def _kaggle(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write the TRAIN, TEST and TEST_SIMPLE fields; the archive holds some of them twice."""
     written = set()
     for path, read in files_of(parts["pictures"]):
@@ -150,7 +154,7 @@ def kaggle(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
                 written.add(name)
 
 
-def taleqani(parts: dict[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
+def _taleqani(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     """Write the original fields, and the folds beside the zip."""
     hashes = {}
     for path, read in files_of(parts["pictures"]):
@@ -172,7 +176,7 @@ def picture_hash(content: bytes) -> int:
         return int(str(imagehash.phash(picture)), 16)
 
 
-def txl(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
+def _txl(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write pictures and YOLO labels of the three splits."""
     for path, read in files_of(parts["pictures"]):
         inner = "/".join(path.parts[-3:])
@@ -182,7 +186,7 @@ def txl(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
             out.writestr(inner, read())
 
 
-def bccd(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
+def _bccd(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write fields, Pascal VOC annotations and the lists of the splits."""
     for path, read in files_of(parts["pictures"]):
         if _is_picture(path) and path.parent.name == "JPEGImages":
@@ -193,7 +197,7 @@ def bccd(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
             out.writestr(f"ImageSets/{path.name}", read())
 
 
-def cellavision(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
+def _cellavision(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write the single cells of `Dataset 2`, their masks and classes."""
     for path, read in files_of(parts["pictures"]):
         if path.parent.name == "Dataset 2" and path.suffix == ".bmp":
@@ -204,3 +208,13 @@ def cellavision(parts: dict[str, Path], out: zipfile.ZipFile, _folder: Path) -> 
             rows = pd.read_csv(io.BytesIO(read()))
             rows.columns = ["image ID", "class"]
             out.writestr("labels.csv", rows.to_csv(index=False))
+
+
+PACKERS: dict[str, Packer] = {
+    "pbc": _pbc,
+    "kaggle": _kaggle,
+    "taleqani": _taleqani,
+    "txl": _txl,
+    "bccd": _bccd,
+    "cellavision": _cellavision,
+}

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from core.cases.database import Database
 from core.cases.references import NamedCell, named_cells
 from core.cases.samples import load_image
@@ -42,11 +40,7 @@ def site_cells(database: Database, classifier: Classifier, cells: Iterable[Named
         for cell in of_field:
             answers.append(classifier.answer(pixels, Subject(cell.box, cell.micrometres_per_pixel)))
             types.append(classifier.labels.index(cell.label))
-    return SiteCells(
-        np.array([a.logits for a in answers], np.float64),
-        np.array([a.features for a in answers], np.float64),
-        np.array(types),
-    )
+    return SiteCells.of(answers, types)
 
 
 def learn_profile(

@@ -12,6 +12,7 @@ import logging
 import shutil
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from core.errors import DataError
@@ -26,22 +27,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `python -m core train`."""
     parser.add_argument("model", choices=MODEL_NAMES, help="what to train")
     parser.add_argument(
-        "--epochs", type=float, default=1.0, help="factor on the planned number of epochs"
+        "--epochs",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="factor on the planned number of epochs (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of the random changes")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="seed of the random changes (%(default)s); nothing is random in all_stage",
+    )
     parser.add_argument(
         "--run",
         # The command line keeps the command itself under `run`.
         dest="folder",
         type=Path,
         metavar="DIR",
-        help="folder of checkpoints; a run found there is resumed",
+        help="folder of checkpoints (runs/MODEL); a run found there is resumed",
     )
     parser.add_argument(
         "--publish-version",
         default="0.1.0",
         metavar="VERSION",
-        help="version written into the model's card",
+        help="version written into the model's card (%(default)s)",
     )
     parser.add_argument(
         "--architecture",
@@ -66,12 +76,7 @@ def run(args: argparse.Namespace) -> int:
     folder = args.folder or settings.runs / args.model
     numbers = _shipped_numbers(args.model, settings)
     started = time.monotonic()
-    if args.model == "detector":
-        from core.learning import train_detector as recipe
-    elif args.model == "wbc":
-        from core.learning import train_wbc as recipe  # type: ignore[no-redef]
-    else:
-        from core.learning import train_all_stage as recipe  # type: ignore[no-redef]
+    recipe = import_module(f"core.learning.train_{args.model}")
     trained = recipe.train(settings, folder, epochs=args.epochs, seed=args.seed)
     recipe.publish(trained, settings, args.publish_version)
     if numbers == "int8":

@@ -27,21 +27,17 @@ from core.learning import augment
 from core.learning.architectures import all_stage_network, load_imagenet
 from core.learning.calibrate import fit_temperature, uncertainty_threshold
 from core.learning.datasets import open_set
-from core.learning.export import (
-    classifier_for_export,
-    save_weights,
-    write_card,
-    write_litert,
-)
+from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
 from core.learning.field_data import (
     FOLD_HEADS,
     FOLDS,
     Fields,
     all_fields,
     another_stain,
-    of_folds,
+    of_fold,
     other_tones,
 )
+from core.learning.fitting import HISTORY_FIRST, HISTORY_LAST
 from core.learning.gate import THRESHOLD, Gate, fit_field_gate, fit_smear_gate
 from core.results import Pixels
 from core.settings import Settings
@@ -51,7 +47,9 @@ SIZE = 336
 """Fields have 224 pixels a side; larger, the trunk sees their small cells better."""
 BATCH = 32
 INVERSE_PENALTY = 0.3
+"""scikit-learn's C, on standardised features."""
 ROUNDS = 12
+"""Rows of the history at most."""
 ITERATIONS = 15
 """Steps of the optimiser between two rows of the history."""
 STAIN_STRENGTHS = (0.35, 0.7, 1.0, 0.7)
@@ -120,9 +118,10 @@ def _fit_head(  # noqa: PLR0913, PLR0917 - what one of six equal fits differs in
 ) -> None:
     """Set the network's head from the fields not held out; write `history.csv` on both parts.
 
-    Stops early when a round no longer lowers the training loss by a thousandth.
+    With nothing held out both parts are all fields. Stops after `most` rounds, or when a round no
+    longer lowers the training loss by a thousandth.
     """
-    kept = ~held_out if held_out.any() and not held_out.all() else np.ones(len(fields), bool)
+    kept = ~held_out
     watched = held_out if held_out.any() else kept
     scaler = StandardScaler().fit(seen.positions[kept, 0])
     shown = np.concatenate([seen.positions[kept], seen.changed[kept]], axis=1)
@@ -135,18 +134,7 @@ def _fit_head(  # noqa: PLR0913, PLR0917 - what one of six equal fits differs in
     before = np.inf
     with (run / "history.csv").open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(
-            (
-                "epoch",
-                "phase",
-                "loss",
-                "val_loss",
-                "accuracy",
-                "val_accuracy",
-                "learning_rate",
-                "seconds",
-            )
-        )
+        writer.writerow((*HISTORY_FIRST, "accuracy", "val_accuracy", *HISTORY_LAST))
         for number in range(1, most + 1):
             regression.fit(shown, truth)
             held = softmax(regression.decision_function(other), 1.0)
@@ -186,7 +174,7 @@ def train(
     held_out = np.zeros((len(fields), len(STAGES)), np.float32)
     heads: dict[str, Any] = {}
     for fold in FOLDS:
-        rows = of_folds(fields, fold)
+        rows = of_fold(fields, fold)
         _fit_head(network, seen, fields, rows, run / f"fold_{fold}", most)
         kernel, bias = network.get_layer("stage").get_weights()
         held_out[rows] = seen.positions[rows].mean(1) @ kernel + bias

@@ -100,5 +100,10 @@ def test_a_set_without_its_list_of_splits_says_so(tmp_path):
 def test_yolo_lines_become_boxes_in_pixels():
     (box,) = yolo_boxes("1 0.5 0.25 0.2 0.1\n\n", 100, 200)
     assert (box.kind, box.x, box.y, box.width, box.height) == ("rbc", 40, 40, 20, 20)
-    with pytest.raises(ValueError, match=r"unpack|convert"):
-        yolo_boxes("1 0.5 half", 100, 200)
+    for line, reason in (
+        ("1 0.5", "unpack"),
+        ("1 0.5 half 1 1", "convert"),
+        ("-1 0 0 1 1", "class"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            yolo_boxes(line, 100, 200)

@@ -84,6 +84,7 @@ def test_a_folder_of_ones_own_is_measured(pack, tmp_path):
         content = pack.png(pack.read("pbc.zip", example.member))
         (tmp_path / "set" / "eosinophil" / f"{number}.png").write_bytes(content)
     (tmp_path / "set" / "eosinophil" / "notes.txt").write_text("no picture")
+    (tmp_path / "set" / "eosinophil" / ".hidden").write_text("left alone")
     out = tmp_path / "figures.json"
     status = evaluate.run(Namespace(what="wbc", data=tmp_path / "set", out=out))
     assert status == 0
@@ -107,6 +108,9 @@ def test_a_detection_set_of_ones_own_is_measured(pack, tmp_path):
     figures = json.loads(out.read_text())["sets"][tmp_path.name]
     assert figures["images"] == 1
     assert figures["map50"] > 0.5
+    (tmp_path / "labels" / f"{stem}.txt").write_text("7 0.5 0.5 0.1 0.1")
+    with pytest.raises(DataError, match="Each line needs a class"):
+        evaluate.run(Namespace(what="detector", data=tmp_path, out=None))
 
 
 @pytest.mark.parametrize("what", ["wbc", "all_stage", "detector"])

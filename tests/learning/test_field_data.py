@@ -24,10 +24,10 @@ def fields(pack):
 
 
 def test_other_tones_come_from_the_own_fold_and_from_every_other_class(fields):
-    from core.learning.field_data import of_folds, other_tones
+    from core.learning.field_data import of_fold, other_tones
 
     for number in range(0, len(fields), 9):
-        own = of_folds(fields, fields.examples[number].split)
+        own = of_fold(fields, fields.examples[number].split)
         known = [augment.tone(p) for p in fields.pixels[own]]
         tones = other_tones(fields, number, np.random.default_rng(number))
         assert len(tones) == 3
@@ -38,7 +38,7 @@ def test_other_tones_come_from_the_own_fold_and_from_every_other_class(fields):
 def test_swapped_tones_are_those_of_another_class(fields):
     from core.learning.field_data import tone_swapped
 
-    swapped = tone_swapped(fields)
+    swapped = tone_swapped(fields, np.arange(len(fields)))
     means = [
         np.mean([augment.tone(p) for p in fields.pixels[fields.stages == k]], axis=0)
         for k in range(4)

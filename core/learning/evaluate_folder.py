@@ -1,0 +1,42 @@
+"""Measures a set of one's own: pictures in a folder for each label."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from core.errors import DataError, InputError
+from core.imaging.read import read_image
+from core.learning.datasets import labelled_files
+from core.learning.metrics import classification_metrics
+from core.results import CropResult, FieldImage, StageResult
+from core.settings import Settings
+
+
+def measure_folder(
+    path: Path,
+    labels: Sequence[str],
+    answer: Callable[[FieldImage], CropResult | StageResult],
+    settings: Settings,
+) -> dict[str, Any]:
+    """Return the metrics over `path/<label>/*`; unreadable files are counted apart.
+
+    Raises DataError when there are no pictures or none can be read.
+    """
+    truth, rows, unreadable = [], [], 0
+    for file, label in tqdm(labelled_files(path, labels), desc=path.name):
+        try:
+            image = read_image(file.read_bytes(), file.name, settings=settings)
+        except InputError:
+            unreadable += 1
+            continue
+        probabilities = answer(image).probabilities
+        truth.append(label)
+        rows.append([probabilities.get(key, 0.0) for key in labels])
+    if not rows:
+        raise DataError("None of the files is a picture that can be read.")
+    present = [key for key in labels if key in set(truth)]
+    metrics = classification_metrics(truth, np.array(rows), present, all_labels=list(labels))
+    return {path.name: metrics | {"unreadable": unreadable}}
