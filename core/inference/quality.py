@@ -21,7 +21,8 @@ LEAST_SHARPNESS = 0.047
 """Real fields have 0.055 and more; blurred with 3 % of their side they have less than 0.046."""
 _SHARPNESS_SIDE = 384
 GATE_SIZE = 224
-"""Side in pixels to which the gate squeezes a picture."""
+"""Side in pixels to which the gate squeezes a picture, or a part of it."""
+_MOST_PARTS_A_SIDE = 4
 
 _BLANK = (
     "The picture shows no structure: it may be empty glass or a blank frame. "
@@ -89,7 +90,20 @@ class SmearGate:
         self.threshold: float = card.thresholds["smear"]
 
     def logit(self, pixels: Pixels) -> float:
-        """Return how much a picture looks like a stained smear."""
+        """Return how much a picture looks like a stained smear.
+
+        Squeezed whole, the cells of a large field become too small to be seen. One that would be
+        refused is looked at in parts, and counts as much as the one that looks least like a smear.
+        """
+        whole = self._look(pixels)
+        parts = min(min(pixels.shape[:2]) // GATE_SIZE, _MOST_PARTS_A_SIDE)
+        if whole >= self.threshold or parts <= 1:
+            return whole
+        bands = np.array_split(pixels, parts)
+        looks = [self._look(part) for band in bands for part in np.array_split(band, parts, axis=1)]
+        return max(whole, min(looks))
+
+    def _look(self, pixels: Pixels) -> float:
         squared = cv2.resize(pixels, (GATE_SIZE, GATE_SIZE), interpolation=cv2.INTER_AREA)
         return float(self._engine.run(squared[None])["smear"][0, 0])
 

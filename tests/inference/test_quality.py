@@ -45,6 +45,21 @@ def test_other_pictures_are_refused_with_a_reason(analyzer, name):
     assert analyzer.classify(read_image(path.read_bytes(), name)).status == "out_of_scope"
 
 
+def test_fields_of_many_cells_pass_whatever_their_size(analyzer, smears):
+    """Squeezed whole, no cell of these can be seen."""
+    fields = [p for p in smears if p.shape == smears[0].shape]
+    rows = [np.hstack(fields[start:] + fields[:start]) for start in range(len(fields))]
+    assert analyzer.gate.refuse(np.vstack(rows)) is None
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_large_pictures_of_other_things_are_refused(analyzer, name):
+    path = Path(skimage.data.__file__).parent / name
+    pixels = read_image(path.read_bytes(), name).pixels
+    large = cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    assert analyzer.gate.refuse(large)
+
+
 def test_smears_without_suspected_all_are_out_of_scope_of_its_page(analyzer, smears):
     results = [analyzer.stage(field(p)) for p in smears]
     assert {r.status for r in results} == {"out_of_scope"}
