@@ -145,38 +145,45 @@ KIND_NAMES: dict[CellKind, str] = {
 KIND_COLOURS: dict[CellKind, str] = {"wbc": "#444444", "rbc": "#C44E52", "platelet": "#56B4E9"}
 UNDETERMINED_COLOUR = "#808080"
 
+# The classes of the training set, whose subtypes flow cytometry established (Ghaderzadeh et al.
+# 2021, Int J Intell Syst). No text says how the subtypes look: a smear does not tell them apart.
 _STAGES = (
     Stage(
         "Benign",
         "Benign (hematogones)",
         "#009E73",
-        "Hematogones: normal B-cell precursors that can look like lymphoblasts.",
+        "Hematogones: normal precursors of B cells, not leukaemia. On a smear they can look like "
+        "lymphoblasts.",
     ),
     Stage(
         "Early",
         "Early pre-B ALL",
         "#E69F00",
-        "Early pre-B acute lymphoblastic leukaemia: the least mature of the three subtypes here.",
+        "Acute lymphoblastic leukaemia of B-cell precursors. The smear shows lymphoblasts; flow "
+        "cytometry named them early pre-B.",
     ),
     Stage(
         "Pre",
         "Pre-B ALL",
         "#0072B2",
-        "Pre-B acute lymphoblastic leukaemia.",
+        "Acute lymphoblastic leukaemia of B-cell precursors. The smear shows lymphoblasts; flow "
+        "cytometry named them pre-B.",
     ),
     Stage(
         "Pro",
         "Pro-B ALL",
         "#CC79A7",
-        "Pro-B acute lymphoblastic leukaemia.",
+        "Acute lymphoblastic leukaemia of B-cell precursors. The smear shows lymphoblasts; flow "
+        "cytometry named them pro-B.",
     ),
 )
 
 STAGES: dict[str, Stage] = {stage.key: stage for stage in _STAGES}
 
 STAGE_NOTE = (
-    "The four classes are maturation subtypes confirmed by flow cytometry in the training set; "
-    "they are called stages here by custom. A smear image alone does not establish them."
+    "The classes are maturation subtypes: how far the cells had come on the way to a B cell. Flow "
+    "cytometry confirmed them in the training set; they are called stages here by custom. A smear "
+    "image alone does not establish them."
 )
 
 RESEARCH_NOTICE = "For research and teaching use. Not for diagnosis."

@@ -1,6 +1,6 @@
 """What pages that show stored cases share: the database, the person, state badges, links."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import get_args
 
@@ -31,6 +31,24 @@ def errors_shown(*, end_page: bool = False) -> Iterator[None]:
         st.error(plain(str(error)), icon=":material/error:")
         if end_page:
             st.stop()
+
+
+def attempt(key: str, deed: Callable[[], None]) -> None:
+    """Do what a button was pressed for; keep what goes wrong for `show_problem_of` the button.
+
+    For `on_click`: a run that another event cuts short forgets a button's press, not its callback.
+    """
+    st.session_state.pop(f"{key}_problem", None)
+    try:
+        deed()
+    except LeukoscopeError as error:
+        st.session_state[f"{key}_problem"] = str(error)
+
+
+def show_problem_of(key: str) -> None:
+    """Say once what went wrong when a button was pressed."""
+    if problem := st.session_state.pop(f"{key}_problem", None):
+        st.error(plain(problem), icon=":material/error:")
 
 
 def signed_in() -> bool:
@@ -99,17 +117,15 @@ def sample_line(sample: Sample) -> str:
 def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
     """Draw the inputs of a sample, filled with what was seen; return what is entered."""
     materials = get_args(Material)
-    taken = st.date_input(
-        "Taken", seen.taken if seen else "today", key=f"{key}_taken", format="YYYY-MM-DD"
-    )
-    material: Material = st.selectbox(
+    st.date_input("Taken", seen.taken if seen else "today", key=f"{key}_taken", format="YYYY-MM-DD")
+    st.selectbox(
         "Material",
         materials,
         materials.index(seen.material) if seen else 0,
         format_func=lambda name: MATERIAL_NAMES[name],
         key=f"{key}_material",
     )
-    white_cells = st.number_input(
+    st.number_input(
         "White cell count, 10⁹/L (optional)",
         min_value=0.0,
         max_value=HIGHEST_WHITE_CELL_COUNT,
@@ -119,7 +135,13 @@ def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
         placeholder="Not known",
         help="From a counter. Absolute counts need it.",
     )
-    return SampleDetails(taken, material, white_cells)
+    return entered_sample(key)
+
+
+def entered_sample(key: str) -> SampleDetails:
+    """Return what is entered in the inputs of a sample."""
+    entered = [st.session_state[f"{key}_{name}"] for name in ("taken", "material", "white_cells")]
+    return SampleDetails(*entered)
 
 
 def no_cases() -> None:

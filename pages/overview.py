@@ -23,6 +23,7 @@ from pages.case_parts import (
     sample_name,
     signed_in,
 )
+from pages.wbc_files import ASKED, MADE
 
 MODELS = {
     "detector": ("Detector", "Finds white cells, red cells and platelets in a field."),
@@ -145,7 +146,7 @@ left, right = st.columns([1, 1.3], gap="large")
 with left:
     st.subheader("Start")
     if st.button("Open example slides", type="primary", icon=":material/draw:", width="stretch"):
-        st.session_state["open_examples"] = True
+        st.session_state[ASKED] = MADE
         st.switch_page("pages/wbc_count.py")
     st.page_link(
         "pages/wbc_count.py",

@@ -8,7 +8,7 @@ from core.cases.database import Database
 from core.cases.patients import create_patient, delete_patient, update_patient
 from core.cases.records import Patient, PatientDetails, Person, Sample, SampleDetails, Sex
 from core.cases.samples import update_sample
-from pages.case_parts import errors_shown, sample_inputs
+from pages.case_parts import attempt, entered_sample, sample_inputs, show_problem_of
 from pages.shared import plain
 
 
@@ -16,12 +16,15 @@ def add_patient(database: Database, person: Person) -> None:
     """Offer to add a patient without samples."""
     if person.role == "viewer":
         return
+
+    def add() -> None:
+        patient = create_patient(database, person, _entered_patient("add"))
+        st.query_params["patient"] = str(patient.id)
+
     with st.expander("Add a patient", icon=":material/person_add:"), st.form("add_patient"):
-        details = _patient_fields(PatientDetails(""), "add")
-        if st.form_submit_button("Add", type="primary"):
-            with errors_shown():
-                patient = create_patient(database, person, details)
-                st.switch_page("pages/patients.py", query_params={"patient": str(patient.id)})
+        _patient_inputs("add", PatientDetails(""))
+        st.form_submit_button("Add", type="primary", on_click=attempt, args=("add", add))
+        show_problem_of("add")
 
 
 def edit_patient(database: Database, person: Person, patient: Patient) -> None:
@@ -29,13 +32,15 @@ def edit_patient(database: Database, person: Person, patient: Patient) -> None:
     if person.role == "viewer":
         return
     key = f"patient_{patient.id}"
+
+    def save() -> None:
+        update_patient(database, person, patient, _entered_patient(key))
+
     with st.expander("Correct details", icon=":material/edit:"), st.form(key):
         seen = PatientDetails(patient.identifier, patient.name, patient.sex, patient.birth_year)
-        details = _patient_fields(seen, key)
-        if st.form_submit_button("Save", type="primary"):
-            with errors_shown():
-                update_patient(database, person, patient, details)
-                st.rerun()
+        _patient_inputs(key, seen)
+        st.form_submit_button("Save", type="primary", on_click=attempt, args=(key, save))
+        show_problem_of(key)
 
 
 def edit_sample(database: Database, person: Person, sample: Sample) -> None:
@@ -44,45 +49,52 @@ def edit_sample(database: Database, person: Person, sample: Sample) -> None:
         return
     # The version is part of the keys: after another's change the form shows what holds now.
     key = f"sample_{sample.id}_{sample.version}"
+
+    def save() -> None:
+        update_sample(database, person, sample, entered_sample(key))
+
     with st.expander("Correct the sample", icon=":material/edit:"), st.form(key):
         seen = SampleDetails(sample.taken, sample.material, sample.white_cell_count)
         with st.grid(3, min_column_width=200):
-            details = sample_inputs(key, seen)
+            sample_inputs(key, seen)
         if sample.state == "reviewed":
             st.caption("The case is reviewed: a correction makes it a draft again.")
-        if st.form_submit_button("Save", type="primary"):
-            with errors_shown():
-                update_sample(database, person, sample, details)
-                st.rerun()
+        problem = f"sample_{sample.id}"
+        st.form_submit_button("Save", type="primary", on_click=attempt, args=(problem, save))
+        show_problem_of(problem)
 
 
-def _patient_fields(seen: PatientDetails, key: str) -> PatientDetails:
+def _patient_inputs(key: str, seen: PatientDetails) -> None:
     with st.grid(4, min_column_width=170):
-        identifier = st.text_input(
+        st.text_input(
             "Identifier",
             seen.identifier,
             max_chars=100,
             key=f"{key}_identifier",
             help="The laboratory's own, unique here.",
         )
-        name = st.text_input("Name (optional)", seen.name, max_chars=200, key=f"{key}_name")
+        st.text_input("Name (optional)", seen.name, max_chars=200, key=f"{key}_name")
         sexes: list[Sex | None] = [None, *get_args(Sex)]
-        sex = st.selectbox(
+        st.selectbox(
             "Sex (optional)",
             sexes,
             sexes.index(seen.sex),
             format_func=lambda value: value or "not given",
             key=f"{key}_sex",
         )
-        year = st.number_input(
+        st.number_input(
             "Year of birth (optional)",
             value=seen.birth_year,
             step=1,
-            key=f"{key}_year",
+            key=f"{key}_birth_year",
             placeholder="Not given",
             help="Reference ranges depend on age and sex.",
         )
-    return PatientDetails(identifier, name, sex, year)
+
+
+def _entered_patient(key: str) -> PatientDetails:
+    names = ("identifier", "name", "sex", "birth_year")
+    return PatientDetails(*(st.session_state[f"{key}_{name}"] for name in names))
 
 
 def offer_deletion(database: Database, person: Person, patient: Patient, samples: int) -> None:
@@ -90,6 +102,13 @@ def offer_deletion(database: Database, person: Person, patient: Patient, samples
     if person.role != "admin":
         return
     number = "1 sample" if samples == 1 else f"{samples} samples"
+
+    def delete() -> None:
+        delete_patient(database, person, patient.id)
+        st.cache_data.clear()  # they hold pictures of the patient
+        st.cache_resource.clear()
+        st.query_params.pop("patient", None)
+
     with st.expander("Delete this patient", icon=":material/delete_forever:"):
         st.markdown(
             f"**{plain(patient.identifier)}** with {number}, all reviews, comments and pictures "
@@ -98,13 +117,11 @@ def offer_deletion(database: Database, person: Person, patient: Patient, samples
         typed = st.text_input(
             "Type the patient's identifier to confirm", key=f"delete_{patient.id}", width=320
         )
-        if st.button(
+        st.button(
             "Delete for good",
             icon=":material/delete_forever:",
             disabled=typed.strip() != patient.identifier,
-        ):
-            with errors_shown():
-                delete_patient(database, person, patient.id)
-                st.cache_data.clear()  # they hold pictures of the patient
-                st.cache_resource.clear()
-                st.switch_page("pages/patients.py")
+            on_click=attempt,
+            args=("delete", delete),
+        )
+        show_problem_of("delete")

@@ -166,21 +166,25 @@ def usual_diameter(stored: SampleField) -> float:
 
 def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, label: str) -> None:
     """Offer the same without a pointer."""
-    analysis = stored.analysis
-    with st.form("review_add_form", border=True):
-        st.markdown("**By numbers**, in pixels of the picture")
-        x = st.number_input("Middle, from the left", 0, analysis.width, analysis.width // 2)
-        y = st.number_input("Middle, from the top", 0, analysis.height, analysis.height // 2)
-        diameter = st.number_input(
-            "Diameter", 4, max(analysis.width, analysis.height), round(usual_diameter(stored))
-        )
-        added = st.form_submit_button(
-            f"Add {label_name(label).lower()}", icon=":material/add_circle:"
-        )
-    if added:
+    analysis, usual = stored.analysis, usual_diameter(stored)
+    across, down, size = (f"review_add_{name}_{stored.id}" for name in ("x", "y", "diameter"))
+
+    def add() -> None:
+        x, y, diameter = (st.session_state[key] for key in (across, down, size))
         box = Box(x - diameter / 2, y - diameter / 2, diameter, diameter)
         session.add_cell(case.sample, MissedCell(stored.id, box, label))
-        st.rerun()
+
+    with st.form("review_add_form", border=True):
+        st.markdown("**By numbers**, in pixels of the picture")
+        for name, key, least, most, first in (
+            ("Middle, from the left", across, 0, analysis.width, analysis.width // 2),
+            ("Middle, from the top", down, 0, analysis.height, analysis.height // 2),
+            ("Diameter", size, 4, max(analysis.width, analysis.height), round(usual)),
+        ):
+            st.number_input(name, least, most, first, key=key)
+        st.form_submit_button(
+            f"Add {label_name(label).lower()}", icon=":material/add_circle:", on_click=add
+        )
 
 
 def _show_picked(

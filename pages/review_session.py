@@ -72,6 +72,11 @@ class ReviewSession:
             self.saw(done[0])
             self.steps.pop()
 
+    def load_again(self) -> None:
+        """Forget what was seen: what others changed is shown, and may be changed, from now on."""
+        self.problem = None
+        self.seen.clear()
+
     def change(self, deed: Callable[[], Sample]) -> bool:
         """Bring a case into another state; tell whether that was done."""
         sample = self.attempt(deed)
@@ -112,10 +117,12 @@ def show_problem(session: ReviewSession) -> None:
         return
     st.error(plain(str(problem)), icon=":material/error:")
     if isinstance(problem, StaleCaseError):
-        if st.button("Load again", icon=":material/refresh:", key="review_reload"):
-            session.problem = None
-            session.seen.clear()
-            st.rerun()
+        st.button(
+            "Load again",
+            icon=":material/refresh:",
+            key="review_reload",
+            on_click=session.load_again,
+        )
         st.stop()
     session.problem = None
 

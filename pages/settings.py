@@ -14,7 +14,7 @@ from core.inference.card import MODEL_NAMES, ModelName, load_card
 from core.reports.model_reports import MODEL_TITLES
 from core.settings import Settings, get_settings
 from pages import shared
-from pages.case_parts import errors_shown, open_cases
+from pages.case_parts import attempt, errors_shown, open_cases, show_problem_of
 from pages.settings_ranges import show_ranges
 
 THRESHOLDS: dict[ModelName, dict[str, str]] = {
@@ -50,16 +50,18 @@ def show_people(database: Database, admin: Person) -> None:
         "deletes patients, edits the reference ranges and gives roles. With single sign-on people "
         "are their e-mail addresses; without it everybody is `local`."
     )
+
+    def give() -> None:
+        name, role = st.session_state["role_name"].strip(), st.session_state["role_role"]
+        st.session_state["role_given"] = set_role(database, admin, name, role)
+
     with st.form("role", width=520):
-        name = st.text_input("Name", key="role_name", help="Somebody new is added.")
-        role: Role = st.segmented_control(
+        st.text_input("Name", key="role_name", help="Somebody new is added.")
+        st.segmented_control(
             "Role", get_args(Role), default="viewer", required=True, key="role_role"
         )
-        if st.form_submit_button("Give role", type="primary"):
-            with errors_shown():
-                given = set_role(database, admin, name.strip(), role)
-                st.session_state["role_given"] = given
-                st.rerun()
+        st.form_submit_button("Give role", type="primary", on_click=attempt, args=("role", give))
+        show_problem_of("role")
     if given := st.session_state.pop("role_given", None):
         st.success(f"{shared.plain(given.name)} is {given.role} now.", icon=":material/check:")
 

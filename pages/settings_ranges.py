@@ -13,6 +13,8 @@ from core.settings import Settings
 from pages.case_parts import errors_shown
 from pages.shared import plain
 
+PRESSED = "ranges_pressed"
+
 
 def show_ranges(database: Database, admin: Person, settings: Settings) -> None:
     """Show the table in force; an admin edits it, or goes back to the file."""
@@ -66,27 +68,33 @@ def _edit(database: Database, admin: Person, settings: Settings, table: RangesTa
         alt="Reference ranges with their sources, to be edited",
     )
     with st.container(horizontal=True):
-        saves = st.button(
+        st.button(
             "Save the table",
             key="ranges_save",
             icon=":material/save:",
             type="primary",
             disabled=edited.equals(shown),
+            on_click=st.session_state.update,
+            args=({PRESSED: "save"},),
             help="It counts for every differential from then on.",
         )
-        restores = st.button(
+        st.button(
             f"Back to {settings.ranges.name}",
             key="ranges_restore",
             icon=":material/settings_backup_restore:",
             disabled=not table.edited,
+            on_click=st.session_state.update,
+            args=({PRESSED: "restore"},),
             help="What was edited here stays on record.",
         )
+    # Kept in the session, for a run that another event cuts short forgets what was pressed.
+    pressed = st.session_state.pop(PRESSED, None)
     with errors_shown():
-        if saves:
+        if pressed == "save":
             rows = edited.astype(object).where(edited.notna(), None).to_dict("records")
             lines = check_lines(rows, edited.index)
             save_ranges(database, admin, table.version, lines, settings)
-        if restores:
+        if pressed == "restore":
             restore_ranges(database, admin, table.version)
-        if saves or restores:
+        if pressed:
             st.rerun()

@@ -20,6 +20,7 @@ from pages.desk import (
     uploader,
 )
 from pages.desk_controls import show_problems
+from pages.wbc_files import ASKED, MADE, REAL
 from pages.wbc_results import FULL_COUNT, NAME, show_results
 
 MADE_PATIENT, BCCD_PATIENT = "Made example", "BCCD"
@@ -61,14 +62,20 @@ def intake(desk: Desk) -> list[Incoming]:
     """Draw the ways in; return the pictures to analyse."""
     incoming = uploader(NAME, desk)
     with st.container(horizontal=True):
-        if st.button("Open example slides", icon=":material/draw:", help="Made, not photographed."):
-            incoming = example_pictures()
-        if st.button(
+        st.button(
+            "Open example slides",
+            icon=":material/draw:",
+            help="Made, not photographed.",
+            on_click=st.session_state.update,
+            args=({ASKED: MADE},),
+        )
+        st.button(
             "Get a dozen real BCCD fields",
             icon=":material/download:",
             help="Downloads from github.com/Shenggan/BCCD_Dataset (MIT licence), 640 × 480 px.",
-        ):
-            incoming = real_pictures()
+            on_click=st.session_state.update,
+            args=({ASKED: REAL},),
+        )
         if desk.pictures or desk.failed:
             st.button("Clear all", icon=":material/delete:", on_click=clear_desk, args=(NAME,))
     return incoming
@@ -125,10 +132,15 @@ if desk.pictures:
         incoming = intake(desk)
 else:
     incoming = intake(desk)
-if st.session_state.pop("open_examples", False):
-    incoming = example_pictures()
+# Kept in the session until all are read, for a run that another event cuts short forgets what was
+# pressed.
+if asked := st.session_state.get(ASKED):
+    pictures = example_pictures() if asked == MADE else real_pictures()
+    incoming = [item for item in pictures if item.key not in desk.handled]
 if incoming:
     take_in(desk, incoming, analyse)
+st.session_state.pop(ASKED, None)
+if incoming:
     finish_round(desk)
 show_problems(desk, analyse)
 if desk.pictures:

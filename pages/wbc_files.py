@@ -21,6 +21,8 @@ from pages.desk import Desk, Picture
 from pages.desk_controls import patient_editor
 
 NAME = "wbc"
+ASKED, MADE, REAL = "wbc_asked", "made", "real"
+"""Key in the session of the examples that were asked for, and what it holds."""
 _MEDIA_TYPES = {"csv": "text/csv", "json": "application/json", "zip": "application/zip"}
 
 
