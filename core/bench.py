@@ -182,9 +182,9 @@ def resident_megabytes(process: int | None = None) -> float:
 
 def _server_megabytes() -> float:
     """Return the memory of the app's server once it answers: all models are loaded by then."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    from core.bench_api import free_port
+
+    port = free_port()
     server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
         [sys.executable, "-m", "core", "serve", "--port", str(port)],
         cwd=PROJECT_ROOT,

@@ -76,9 +76,7 @@ def serving() -> Iterator[Server]:
 
     Raises RuntimeError with the server's last words when it does not become ready.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = f"-m uvicorn --factory core.api.app:create_server --port {port}".split()
     with TemporaryDirectory() as store, Path(store, "server.log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
@@ -103,6 +101,13 @@ def serving() -> Iterator[Server]:
         finally:
             process.kill()  # its store goes with it
             process.wait()
+
+
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _becomes_ready(server: Server, process: subprocess.Popen[bytes]) -> bool:

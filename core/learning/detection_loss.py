@@ -3,6 +3,7 @@
 Feng et al. 2021 (TOOD) for the assignment, Zheng et al. 2020 (CIoU), Li et al. 2020 (GFL).
 """
 
+import math
 from typing import Any
 
 import keras
@@ -14,7 +15,9 @@ from core.learning.architectures import DISTANCE_BINS
 MAX_BOXES = 120
 """Boxes per training picture; `y_true` is padded to it with kind -1."""
 _CANDIDATES = 10
+"""Positions that one box may have."""
 _SCORE_POWER, _IOU_POWER = 0.5, 6.0
+"""Alpha and beta of TOOD's alignment metric."""
 _BOX_WEIGHT, _KIND_WEIGHT, _DISTRIBUTION_WEIGHT = 7.5, 0.5, 1.5
 
 
@@ -42,7 +45,7 @@ def iou(a: Any, b: Any, *, complete: bool = False) -> Any:
     diagonal = outer_w**2 + outer_h**2 + 1e-7
     distance = ((bx0 + bx1 - ax0 - ax1) ** 2 + (by0 + by1 - ay0 - ay1) ** 2) / 4
     angle = tf.atan(bw / (bh + 1e-7)) - tf.atan(aw / (ah + 1e-7))
-    shape = 4 / 3.14159265**2 * angle**2
+    shape = 4 / math.pi**2 * angle**2
     weight = tf.stop_gradient(shape / (1 - value + shape + 1e-7))
     return value - distance / diagonal - weight * shape
 
@@ -80,6 +83,22 @@ def _assign(
     return best, positive, target
 
 
+def _distribution_loss(sides: Any, distances: Any) -> Any:
+    """Return the distribution focal loss (Li et al. 2020) of n boxes, the mean over their sides.
+
+    `sides` are the logits (n x 4 x DISTANCE_BINS), `distances` the true ones in pixels (n x 4):
+    the cross-entropy with the two bins beside the true distance, each by its nearness.
+    """
+    distances = tf.clip_by_value(distances / STRIDE, 0.0, DISTANCE_BINS - 1.01)
+    lower = tf.floor(distances)
+    share = distances - lower
+    log_p = tf.nn.log_softmax(sides)
+    low_index = tf.cast(lower, tf.int32)[..., None]
+    low = tf.gather(log_p, low_index, batch_dims=2)[..., 0]
+    high = tf.gather(log_p, low_index + 1, batch_dims=2)[..., 0]
+    return -tf.reduce_mean(low * (1 - share) + high * share, axis=-1)
+
+
 class DetectionLoss(keras.losses.Loss):
     """`y_true`: B x MAX_BOXES x 5 (kind or -1, x0, y0, x1, y1); `y_pred`: the network's map."""
 
@@ -114,31 +133,19 @@ class DetectionLoss(keras.losses.Loss):
         )
         mask = positive > 0
         weight = tf.boolean_mask(target, mask)
-        box_loss = tf.reduce_sum(
-            weight
-            * (
-                1
-                - iou(
-                    tf.boolean_mask(matched_box, mask),
-                    tf.boolean_mask(predicted, mask),
-                    complete=True,
-                )
-            )
+        overlap = iou(
+            tf.boolean_mask(matched_box, mask), tf.boolean_mask(predicted, mask), complete=True
         )
+        box_loss = tf.reduce_sum(weight * (1 - overlap))
         true_distances = tf.concat(
             [centres - matched_box[..., :2], matched_box[..., 2:] - centres], axis=-1
         )
-        true_distances = tf.clip_by_value(
-            tf.boolean_mask(true_distances, mask) / STRIDE, 0.0, DISTANCE_BINS - 1.01
+        distribution_loss = tf.reduce_sum(
+            weight
+            * _distribution_loss(
+                tf.boolean_mask(sides, mask), tf.boolean_mask(true_distances, mask)
+            )
         )
-        lower = tf.floor(true_distances)
-        share = true_distances - lower
-        log_p = tf.nn.log_softmax(tf.boolean_mask(sides, mask))
-        low_index = tf.cast(lower, tf.int32)[..., None]
-        low = tf.gather(log_p, low_index, batch_dims=2)[..., 0]
-        high = tf.gather(log_p, low_index + 1, batch_dims=2)[..., 0]
-        distribution = -tf.reduce_mean(low * (1 - share) + high * share, axis=-1)
-        distribution_loss = tf.reduce_sum(weight * distribution)
         return (
             _KIND_WEIGHT * kind_loss
             + _BOX_WEIGHT * box_loss

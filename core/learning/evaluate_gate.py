@@ -19,7 +19,7 @@ from core.imaging.read import read_image
 from core.inference.analyzer import Analyzer
 from core.inference.quality import LEAST_CHROMA, LEAST_SHARPNESS, chroma_spread, sharpness
 from core.learning.datasets import open_set
-from core.learning.metrics import proportion
+from core.learning.metrics import Floats, proportion
 from core.results import Pixels
 from core.settings import Settings
 
@@ -33,8 +33,10 @@ _SMEARS: dict[str, tuple[tuple[str, ...], int]] = {
     "taleqani": (("0",), 3),
 }
 _BLUR_SHARES = (0.03, 0.05)
+"""Sigmas of the blur as shares of the shorter side."""
 _NOISE_PICTURES = 30
 _GATE_SPAN = 10.0
+"""Logits of the gate that weigh as much as a margin of 1 of the others."""
 
 
 def _smears(settings: Settings) -> Iterator[tuple[str, Pixels]]:
@@ -116,6 +118,7 @@ def measure_gate(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _auroc(smears: Any, others: Any) -> float:
+def _auroc(smears: Floats, others: Floats) -> float:
+    """Return how surely the margin tells smears from other pictures."""
     truth = np.repeat([1, 0], [len(smears), len(others)])
     return float(roc_auc_score(truth, np.concatenate([smears, others])))

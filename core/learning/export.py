@@ -28,6 +28,7 @@ from core.settings import PROJECT_ROOT, Settings
 
 WEIGHTS_FILE = "weights.npz"
 _TOLERANCE = 2e-3
+"""Largest difference of an output between file and network, as a share of the largest value."""
 
 
 def detector_for_export(network: Any, kinds: int, size: int) -> Any:
@@ -122,13 +123,11 @@ def litert_file(model: Any, examples: Sequence[Pixels]) -> bytes:
     return content
 
 
-def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> Path:
+def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> None:
     """Write `model.tflite`. Raises ModelError as `litert_file`, which has the arguments."""
     content = litert_file(model, examples)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / MODEL_FILE
-    path.write_bytes(content)
-    return path
+    (folder / MODEL_FILE).write_bytes(content)
 
 
 def save_weights(network: Any, folder: Path) -> None:

@@ -13,6 +13,7 @@ from core.learning.architectures import freeze_below
 
 HISTORY_FIRST = ("epoch", "phase", "loss", "val_loss")
 HISTORY_LAST = ("learning_rate", "seconds")
+"""Columns of `history.csv` before and after the accuracies, which differ by model."""
 
 
 @dataclass(frozen=True, slots=True)

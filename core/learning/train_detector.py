@@ -129,6 +129,7 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
         ],
     }
     engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
+    # The detector that chooses the thresholds needs a card to start from.
     first = write_card(folder, thresholds=_FIRST_THRESHOLDS, **card)
     write_card(folder, **calibrated(engine, first, validation), **card)
 

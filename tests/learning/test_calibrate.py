@@ -3,7 +3,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.inference.classifier import softmax
-from core.learning.calibrate import fit_temperature, fit_temperature_away, uncertainty_threshold
+from core.learning.calibrate import (
+    acceptance_threshold,
+    fit_temperature,
+    fit_temperature_away,
+    uncertainty_threshold,
+)
 
 
 def sample(seed, temperature, count=4_000):
@@ -56,3 +61,14 @@ def test_answers_above_the_threshold_are_as_right_as_wanted(seed, wanted):
 def test_nothing_is_classified_when_nothing_is_sure_enough():
     probabilities = np.tile([0.6, 0.4], (50, 1))
     assert uncertainty_threshold(probabilities, np.ones(50, int)) == 0.99
+
+
+@given(
+    scores=st.lists(st.floats(0, 1, width=32), min_size=1, max_size=200),
+    refused=st.floats(0, 0.2),
+)
+def test_no_more_real_cells_are_turned_away_than_may_be(scores, refused):
+    white = np.array(scores)
+    threshold = acceptance_threshold(white, refused)
+    assert threshold <= 0.5
+    assert (white < threshold).sum() <= np.ceil(refused * (len(white) - 1))
