@@ -36,11 +36,18 @@ _MODULES = {
     "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
 }
 
+# What to do after Ctrl-C, where a command can go on.
+_STOPPED = {
+    "analyze": "No answer was written; --resume goes on with --out.",
+    "train": "The same command goes on where it was.",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    options = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    command = arguments[0] if arguments else ""
+    options = _parser(command).parse_args(arguments)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     from core.errors import LeukoscopeError
 

@@ -210,6 +210,16 @@ def test_only_what_can_be_gone_on_with_says_so(stub, folder, tmp_path, capfdbina
     assert messages.endswith("Stopped. No answer was written.\n")
 
 
+def test_a_stopped_training_says_how_to_go_on(capfdbinary, monkeypatch):
+    def interrupted(_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.learning.train.run", interrupted)
+    status, printed, messages = run(capfdbinary, "train", "wbc")
+    assert (status, printed) == (130, None)
+    assert messages == "Stopped. The same command goes on where it was.\n"
+
+
 def test_a_fault_in_the_program_costs_one_file_only(stub, folder, capfdbinary, monkeypatch):
     def faulty(image, profile):
         if image.name.endswith("b.jpg"):
