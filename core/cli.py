@@ -36,12 +36,6 @@ _MODULES = {
     "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
 }
 
-# What to do after Ctrl-C, where a command can go on.
-_STOPPED = {
-    "analyze": "No answer was written; --resume goes on with --out.",
-    "train": "The same command goes on where it was.",
-}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -56,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except KeyboardInterrupt:
         resumes = "resume" in options and options.out is not None
-        _say(f"Stopped. No answer was written{'; --resume goes on with --out' * resumes}.")
+        if command == "train":
+            _say("Stopped. The same command goes on where it was.")
+        else:
+            _say(f"Stopped. No answer was written{'; --resume goes on with --out' * resumes}.")
         return INTERRUPTED
     except LeukoscopeError as error:
         _say(str(error))
