@@ -28,6 +28,7 @@ from core.reports.model_reports import (
     label_phrase,
     worst_errors,
 )
+from core.reports.probability import probability_text
 from pages.metric_parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
 
 WORST = 24
@@ -75,7 +76,7 @@ def answers(rows: pd.DataFrame) -> list[str]:
     """Say of each image what it is and what it was called."""
     return [
         f"True {label_phrase(row.truth)}, called {label_phrase(row.prediction)}, "
-        f"{100 * row.confidence:.1f}\u00a0%"
+        + probability_text(row.confidence).replace(" ", "\N{NO-BREAK SPACE}")
         for row in rows.itertuples()
     ]
 

@@ -114,13 +114,14 @@ def show_laboratories(rows: Rows) -> None:
         "metrics_laboratories",
         "Accuracy on each laboratory, with and without training on it",
     )
+    # Before the table, whose tool bar would cover the names of the laboratories on a phone.
+    st.caption(
+        f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
+    )
     st.dataframe(
         laboratories_table(rows),
         hide_index=True,
         alt="Accuracy and calibration error on each laboratory by what was trained on",
-    )
-    st.caption(
-        f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
     )
 
 
@@ -148,12 +149,12 @@ def show_two_runs(sections: Mapping[str, Rows], titles: Mapping[tuple[str, str],
         for index, (column, label) in enumerate(zip(columns, ("First", "Second"), strict=True))
     ]
     first, second = (sections[section][key] for section, key in chosen)
+    st.caption(
+        "Difference: second less first, in points. Networks that tell eight types have a harder "
+        "task than those that tell five: compare like with like."
+    )
     st.dataframe(
         difference_table(first, second),
         hide_index=True,
         alt="Figures of two trainings and their differences",
-    )
-    st.caption(
-        "Difference: second less first, in points. Networks that tell eight types have a harder "
-        "task than those that tell five: compare like with like."
     )

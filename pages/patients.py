@@ -49,7 +49,7 @@ def show_list(database: Database, person: Person) -> None:
             found = search_patients(database, text, state=wanted, offset=PAGE * (page - 1))
     with listing:
         if found.total:
-            st.caption("1 patient" if found.total == 1 else f"{found.total:,} patients")
+            st.caption(shared.number_of(found.total, "patient"))
         elif text or wanted:
             st.info("No patient fits. Change the search.", icon=":material/search_off:")
         else:

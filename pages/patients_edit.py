@@ -9,7 +9,7 @@ from core.cases.patients import create_patient, delete_patient, update_patient
 from core.cases.records import Patient, PatientDetails, Person, Sample, SampleDetails, Sex
 from core.cases.samples import update_sample
 from pages.case_parts import attempt, entered_sample, sample_inputs, show_problem_of
-from pages.shared import plain
+from pages.shared import number_of, plain
 
 
 def add_patient(database: Database, person: Person) -> None:
@@ -101,7 +101,6 @@ def offer_deletion(database: Database, person: Person, patient: Patient, samples
     """Offer to erase a patient, which only admins can, once the identifier is typed."""
     if person.role != "admin":
         return
-    number = "1 sample" if samples == 1 else f"{samples} samples"
 
     def delete() -> None:
         delete_patient(database, person, patient.id)
@@ -111,8 +110,9 @@ def offer_deletion(database: Database, person: Person, patient: Patient, samples
 
     with st.expander("Delete this patient", icon=":material/delete_forever:"):
         st.markdown(
-            f"**{plain(patient.identifier)}** with {number}, all reviews, comments and pictures "
-            "is erased for good. The audit trail keeps that it was done, and by whom."
+            f"**{plain(patient.identifier)}** with {number_of(samples, 'sample')}, all reviews, "
+            "comments and pictures is erased for good. The audit trail keeps that it was done, and "
+            "by whom."
         )
         typed = st.text_input(
             "Type the patient's identifier to confirm", key=f"delete_{patient.id}", width=320

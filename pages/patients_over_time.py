@@ -64,7 +64,7 @@ def _show_samples(counts: Sequence[SampleCounts]) -> None:
     st.markdown("**Samples**, the last first")
     for one in reversed(counts):
         counted = one.counted
-        facts = [f"{one.fields} fields", f"{counted.total} classified"]
+        facts = [shared.number_of(one.fields, "field"), f"{counted.total} classified"]
         if counted.uncertain:
             facts.append(f"{counted.uncertain} uncertain")
         if one.nlr is not None:
@@ -185,6 +185,11 @@ def _show_comparison(counts: Sequence[SampleCounts]) -> None:
             )
             for label, place in (("Before", len(ids) - 2), ("After", len(ids) - 1))
         )
+    # Before the table, whose tool bar would cover the choice on a phone.
+    st.caption(
+        "Change in percentage points with 95 % limits (Newcombe, method 10). Each type is judged "
+        "alone: of twenty unchanged ones, one seems to differ."
+    )
     table = comparison_table(by_id[before], by_id[after])
     table["type"] = [REVIEW_TYPES[key].plural for key in table["type"]]
     table["direction"] = [_DIRECTIONS[way] for way in table["direction"]]
@@ -203,8 +208,4 @@ def _show_comparison(counts: Sequence[SampleCounts]) -> None:
             "direction": "Beyond chance",
         },
         alt="Share of each type in two samples and the change with 95 % limits",
-    )
-    st.caption(
-        "Change in percentage points with 95 % limits (Newcombe, method 10). Each type is judged "
-        "alone: of twenty unchanged ones, one seems to differ."
     )

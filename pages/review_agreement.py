@@ -22,7 +22,7 @@ from core.reports.agreement_chart import agreement_figure
 from core.taxonomy import CELL_TYPES
 from pages.case_parts import errors_shown
 from pages.review_session import ReviewSession
-from pages.shared import plain
+from pages.shared import number_of, plain
 
 PROFILE, NAME = "review_profile", "review_profile_name"
 MODEL = "The model"
@@ -133,7 +133,7 @@ def show_site_profile(session: ReviewSession) -> None:
 
 def _listed(counts: Mapping[str, int]) -> str:
     told = [
-        f"{number} {CELL_TYPES[key].plural.lower()}"
+        number_of(number, CELL_TYPES[key].name.lower())
         for key, number in counts.items()
         if key in CELL_TYPES
     ]

@@ -8,6 +8,7 @@ import streamlit as st
 from core.cases.records import QueuedCell
 from core.cases.review import reviews_of
 from core.errors import LeukoscopeError
+from core.inference.classifier import ASSUMED_CELL_MICROMETRES
 from core.reports.cell_groups import label_name
 from core.reports.cell_pictures import SIDE_MICROMETRES
 from core.reports.probability import probability_text
@@ -95,7 +96,9 @@ def _show_pictures(queued: QueuedCell) -> None:
 
 
 def _sides(micrometres: float, scale: float | None) -> str:
-    return f"{micrometres:.0f} µm across" if scale else "Scale unknown: taken for 13.5 µm"
+    if scale:
+        return f"{micrometres:.0f} µm across"
+    return f"Scale unknown: the cell is taken to be {ASSUMED_CELL_MICROMETRES} µm across"
 
 
 def _suggested(cell: Cell) -> str | None:

@@ -15,7 +15,7 @@ from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.review_components import Moved, gallery_component
 from pages.review_pictures import SMALL, cell_jpeg, data_uri
 from pages.review_session import ReviewSession
-from pages.shared import on_phone
+from pages.shared import number_of, on_phone
 
 MOST_CELLS = 500
 """Cells that are drawn at a time."""
@@ -231,7 +231,7 @@ def _show_table(
         disabled=barred is not None,
     )
     st.button(
-        f"Apply to {len(ids)} cells" if len(ids) != 1 else "Apply to 1 cell",
+        f"Apply to {number_of(len(ids), 'cell')}" if ids else "Choose cells in the table",
         key="review_apply",
         type="primary",
         icon=":material/done_all:",

@@ -33,7 +33,7 @@ from pages.case_parts import (
     signed_in,
 )
 from pages.desk import UNNAMED, Desk, Picture, analyse_field, open_desk
-from pages.shared import plain
+from pages.shared import number_of, plain
 
 _MATCHES = 10
 _PIXELS_AT_ONCE = 50_000_000
@@ -121,7 +121,7 @@ def _choose_and_save(
         _choose_target(f"{name}_save_{patient}", patient, members, database)
         for patient, members in groups.items()
     ]
-    fields = "1 field" if len(waiting) == 1 else f"{len(waiting)} fields"
+    fields = number_of(len(waiting), "field")
     whose = f" of {len(groups)} patients" if len(groups) > 1 else ""
     unnamed = sum(not target.identifier for target in targets)
     pressed = f"{name}_save_pressed"
@@ -146,8 +146,7 @@ def _choose_and_save(
 
 def _choose_target(key: str, patient: str, pictures: list[Picture], database: Database) -> _Target:
     with st.container(border=True):
-        number = "1 field" if len(pictures) == 1 else f"{len(pictures)} fields"
-        st.markdown(f"**{plain(patient)}** · {number}")
+        st.markdown(f"**{plain(patient)}** · {number_of(len(pictures), 'field')}")
         with st.grid(3, min_column_width=230):
             typed = st.text_input(
                 "Patient identifier",
@@ -213,7 +212,7 @@ def _choose_sample(
             return "New sample"
         summary = found[sample_id]
         has = f", {held[sample_id]} of these among them" if sample_id in held else ""
-        return f"Add to {sample_name(summary.sample)} ({summary.fields} fields{has})"
+        return f"Add to {sample_name(summary.sample)} ({number_of(summary.fields, 'field')}{has})"
 
     chosen = st.selectbox(
         "Sample",

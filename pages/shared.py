@@ -115,6 +115,11 @@ def held_out(uncertain: int) -> str:
     )
 
 
+def number_of(number: int, noun: str) -> str:
+    """Write a number of things, such as `1 field` or `1,200 fields`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def list_flags(found: Iterable[Flag]) -> None:
     """List what deserves a second look, each with its severity as a word and a colour."""
     for flag in found:

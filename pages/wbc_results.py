@@ -32,7 +32,7 @@ def count_metrics(analyses: list[FieldAnalysis]) -> None:
     counts = [a.counts() for a in analyses]
     with st.grid(4, min_column_width=130):
         for kind, label in KIND_NAMES.items():
-            st.metric(f"{label}s", sum(c[kind] for c in counts), border=True)
+            st.metric(f"{label}s", f"{sum(c[kind] for c in counts):,}", border=True)
         st.metric("Fields", len(analyses), border=True)
 
 

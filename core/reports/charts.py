@@ -136,6 +136,7 @@ def _stack(
         height=80 + 46 * len(bars),
         bargap=0.35,
         margin={"l": 0, "r": 10, "t": 0, "b": 0},
+        uniformtext={"minsize": 10, "mode": "hide"},
     )
     top_legend(figure, shown_width - _ROW_LABEL)
     return figure

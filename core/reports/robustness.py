@@ -100,7 +100,7 @@ def adaptation_sentence(adaptation: Mapping[str, Any]) -> str:
         f"Shown {adaptation['cells_a_type']} reviewed cells of each of {types} (CellaVision), the "
         f"classifier names {percent(adaptation['after'])} of the other cells right, "
         f"{percent(adaptation['before'])} before. Mean of {adaptation['draws']} random draws; "
-        f"{adaptation['refused']} profiles were refused because they did not help.{calibration}"
+        f"profiles refused because they did not help: {adaptation['refused']}.{calibration}"
     )
 
 

@@ -172,7 +172,7 @@ def test_agreement_follows_the_decisions(database, sample):
     )
     figures = {m.label: m.value for m in checked(app.run()).metric}
     assert (figures["Cells"], figures["Agreement"]) == ("2", "50.0 %")
-    assert "Reviewed now: 1 lymphocytes" in texts(app) or "1 neutrophils" in texts(app)
+    assert "Reviewed now: 1 lymphocyte, 1 neutrophil." in texts(app)
 
 
 def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, monkeypatch):
