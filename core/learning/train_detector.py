@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from core.errors import ModelError
 from core.inference.card import MODEL_FILE, ModelCard
 from core.inference.detector import MULTIPLE, RED_CELL_SIDE, WANTED_RED_CELL, Detector, iou
 from core.inference.engine import Engine, LiteRTEngine
@@ -21,7 +22,7 @@ from core.learning.detection_views import TrainingFields, whole_fields
 from core.learning.export import detector_for_export, save_weights, write_card, write_litert
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
-from core.taxonomy import CELL_KINDS
+from core.taxonomy import CELL_KINDS, KIND_NAMES
 
 _LOG = logging.getLogger(__name__)
 BATCH = 16
@@ -153,7 +154,8 @@ def calibrated(engine: Engine, card: ModelCard, validation: Sequence[Labelled]) 
 def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str, float]:
     """Return per kind the score threshold with the best F1 at IoU .5 on labelled fields.
 
-    It lies halfway between the last score that belongs in and the first that does not.
+    It lies halfway between the last score that belongs in and the first that does not. Raises
+    ModelError when nothing of a kind is found.
     """
     frames = [_matched(detector, field) for field in fields]
     thresholds: dict[str, float] = {}
@@ -163,6 +165,8 @@ def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str,
             ((score, hit) for frame in frames for k, score, hit in frame if k == kind),
             reverse=True,
         )
+        if not scored:
+            raise ModelError(f"The detector finds no {KIND_NAMES[kind].lower()} at all. Train it longer.")
         hits = np.cumsum([hit for _, hit in scored])
         f1 = 2 * hits / (np.arange(1, len(scored) + 1) + truths)
         scores = [score for score, _ in scored] + [_LOWEST]

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from core.errors import ModelError
 from core.inference.detector import Detection
 from core.learning.detection_data import Labelled, corner_rows
 from core.learning.train_detector import best_thresholds
@@ -49,3 +50,8 @@ def test_a_cell_found_twice_is_one_hit(field):
         Detection("platelet", Box(0, 0, 9, 9), 0.7),
     )
     assert best_thresholds(twice, [field])["wbc"] == pytest.approx(0.7, abs=0.002)
+
+
+def test_a_detector_that_finds_nothing_of_a_kind_is_refused(field):
+    with pytest.raises(ModelError, match="no red cell at all"):
+        best_thresholds(Found(Detection("wbc", Box(10, 10, 40, 40), 0.9)), [field])
