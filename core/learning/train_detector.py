@@ -166,7 +166,8 @@ def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str,
             reverse=True,
         )
         if not scored:
-            raise ModelError(f"The detector finds no {KIND_NAMES[kind].lower()} at all. Train it longer.")
+            missed = KIND_NAMES[kind].lower()
+            raise ModelError(f"The detector finds no {missed} at all. Train it longer.")
         hits = np.cumsum([hit for _, hit in scored])
         f1 = 2 * hits / (np.arange(1, len(scored) + 1) + truths)
         scores = [score for score, _ in scored] + [_LOWEST]
