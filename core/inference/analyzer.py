@@ -174,10 +174,13 @@ class Analyzer:
     def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
         """Grade a field of suspected ALL; `anyway` overrules the input gate."""
         # Whether there are cells at all is seen at one look.
-        _, refused = self._examine(image.pixels, anyway=anyway, confirmed=False)
+        detections, refused = self._examine(image.pixels, anyway=anyway, confirmed=False)
         if refused and not anyway:
             return StageResult(image.name, None, {}, 0.0, "out_of_scope", refused)
-        result = self.stage_grader.grade(image, anyway=anyway)
+        scale = field_scale(image, _red_cells(detections))
+        result = self.stage_grader.grade(
+            image, None if scale is None else scale.micrometres_per_pixel, anyway=anyway
+        )
         return replace(result, overruled=refused or result.overruled)
 
 

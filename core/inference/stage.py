@@ -1,6 +1,7 @@
 """Grades whole fields of suspected ALL, with an evidence map, and pools them for a patient."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -18,9 +19,18 @@ CORNER = 0.17
 The training set has a scale bar burned in there whose presence gives the class away; painting
 the same corner in every picture keeps the class from depending on it."""
 GLASS_PERCENTILE = 90
+FIELD_MICROMETRES = 85.0
+"""Side of the training set's fields, 58 to 102 by their red cells: the four classes were taken at
+scales of their own, so that a field seen at another one is taken for another class."""
+LEAST_MICROMETRES = 53.0
+"""A field with a longer side below this shows too little."""
 _OTHER_FIELD = (
     "This smear does not look like the fields of suspected ALL that the model knows: crowded "
     "lymphoid cells at low magnification. Count its cells on the page WBC count instead."
+)
+_TOO_CLOSE = (
+    "The picture shows a smaller part of the smear than the fields that the model knows, which are "
+    f"{FIELD_MICROMETRES:.0f} µm across. Send the whole field."
 )
 
 
@@ -60,22 +70,32 @@ class StageGrader:
         self._field_threshold = card.thresholds["all_field"]
         self.labels = tuple(card.labels)
 
-    def grade(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
+    def grade(
+        self, image: FieldImage, scale: float | None = None, *, anyway: bool = False
+    ) -> StageResult:
         """Return the most probable class of a field with its evidence map.
 
-        A field that does not look like suspected ALL is refused, unless `anyway`; the reason
-        stays with the result.
+        With a `scale` in micrometres per pixel a larger field than those of the training set is
+        graded in parts of their size. A field that does not look like suspected ALL, or is much
+        smaller than those, is refused, unless `anyway`; the reason stays with the result.
         """
-        views = turned(stage_input(image.pixels, self._size))
-        first, *others = views
-        answers = [self._engine.run(np.ascontiguousarray(first)[None])]
-        strange = float(answers[0]["all_field"][0, 0]) < self._field_threshold
-        reason = _OTHER_FIELD if strange else None
+        pieces = parts(image.pixels, scale)
+        views = [stage_input(piece, self._size) for row in pieces for piece in row]
+        answers = [self._look(view) for view in views]
+        known = [a for a in answers if float(a["all_field"][0, 0]) >= self._field_threshold]
+        reason = _OTHER_FIELD if len(known) < len(answers) / 2 else None
+        if scale and max(image.width, image.height) * scale < LEAST_MICROMETRES:
+            reason = reason or _TOO_CLOSE
         if reason and not anyway:
             return StageResult(image.name, None, {}, 0.0, "out_of_scope", reason)
-        answers += [self._engine.run(np.ascontiguousarray(view)[None]) for view in others]
-        logits = np.mean([answer["stage"][0] for answer in answers], axis=0)
+        graded = known or answers
+        if len(views) == 1:
+            graded = [*answers, *map(self._look, turned(views[0])[1:])]
+        logits = np.mean([answer["stage"][0] for answer in graded], axis=0)
         values = softmax(logits, self._temperature)
+        columns = len(pieces[0])
+        evidence = [answer["evidence"][0] for answer in answers]
+        rows = [np.hstack(evidence[at : at + columns]) for at in range(0, len(evidence), columns)]
         best = int(values.argmax())
         confidence = float(values[best])
         return StageResult(
@@ -85,8 +105,22 @@ class StageGrader:
             confidence=confidence,
             status="classified" if confidence >= self.threshold else "uncertain",
             overruled=reason,
-            evidence=evidence_map(answers[0]["evidence"][0], best),
+            evidence=evidence_map(np.vstack(rows), best),
         )
+
+    def _look(self, view: Pixels) -> Mapping[str, NDArray[np.float32]]:
+        return self._engine.run(np.ascontiguousarray(view)[None])
+
+
+def parts(pixels: Pixels, scale: float | None) -> list[list[Pixels]]:
+    """Cut a field into rows of equal parts, as many as come nearest to the training fields' size.
+
+    Without a scale in micrometres per pixel it stays whole.
+    """
+    ratios = (side * (scale or 0) / FIELD_MICROMETRES for side in pixels.shape[:2])
+    # The step from n to n + 1 parts is where both are off by the same factor: sqrt(n (n + 1)).
+    rows, columns = (int((1 + math.sqrt(1 + 4 * ratio**2)) / 2) for ratio in ratios)
+    return [np.array_split(row, columns, axis=1) for row in np.array_split(pixels, rows)]
 
 
 def evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float32]:

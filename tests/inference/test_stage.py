@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.imaging.read import read_image
-from core.inference.stage import CORNER, pool, without_corner
+from core.inference.stage import CORNER, FIELD_MICROMETRES, parts, pool, without_corner
 from core.learning.datasets import open_set
 from core.results import StageResult
 from core.taxonomy import STAGES
@@ -37,6 +37,31 @@ def test_fields_are_graded(analyzer, fields):
         assert result.evidence is not None
         assert result.evidence.min() >= 0
         assert result.evidence.max() <= 1
+
+
+def test_fields_of_another_size_are_graded_in_parts_or_refused(analyzer, fields):
+    """The class hangs on the size of the cells, which the size of the whole must not change."""
+    of_label = {stage: [p for p, label in fields if label == stage] for stage in STAGES}
+    for stage, (first, second, *_) in of_label.items():
+        large = np.vstack([np.hstack([first, second, first]), np.hstack([second, first, second])])
+        result = analyzer.stage(read_image(png(np.vstack([large, large[:224]])), "large.png"))
+        assert result.stage == stage
+        assert result.evidence is not None
+    quarters = [analyzer.stage(read_image(png(p[:112, :112]), "quarter.png")) for p, _ in fields]
+    told = [q for q in quarters if "smaller part of the smear" in (q.refused or "")]
+    assert len(told) >= len(quarters) / 2  # too few red cells in the others
+
+
+@given(st.integers(16, 300), st.integers(16, 300), st.floats(0.02, 2))
+def test_parts_are_the_field_and_near_the_size_that_is_known(height, width, scale):
+    field = np.arange(height * width * 3).reshape(height, width, 3).astype(np.uint8)
+    rows = parts(field, scale)
+    np.testing.assert_array_equal(np.vstack([np.hstack(row) for row in rows]), field)
+    for count, side in ((len(rows), height), (len(rows[0]), width)):
+        ratio = side * scale / count / FIELD_MICROMETRES
+        assert ratio <= 2**0.5 + 1e-9
+        assert count == 1 or ratio >= 0.5**0.5 - 1e-9
+    assert len(parts(field, None)) == len(parts(field, None)[0]) == 1
 
 
 def test_the_scale_bar_corner_changes_nothing(analyzer, fields):
