@@ -146,6 +146,23 @@ def test_leaving_while_files_are_read_breaks_nothing(page, bccd_files):
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
 
 
+def test_a_picture_is_as_high_as_it_needs_at_any_width(page):
+    page.goto("/")
+    drawing = page.locator(".st-key-overview_drawing .js-plotly-plot")
+    expect(drawing).to_be_visible()
+    for width in (360, 820, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(
+            """() => {
+                const chart = document.querySelector(".st-key-overview_drawing .js-plotly-plot")
+                const {xaxis, yaxis, width} = chart._fullLayout
+                const below = chart.clientHeight - yaxis._offset - yaxis._length
+                const beside = chart.clientWidth - xaxis._length
+                return Math.abs(width - chart.clientWidth) < 1 && below <= 2 && beside <= 3
+            }"""
+        )
+
+
 def test_a_phone_sees_every_page_without_scrolling_sideways(browser, server, field):
     with visiting(browser, server, **PHONE) as page:
         page.goto("/wbc_count")

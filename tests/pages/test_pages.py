@@ -15,6 +15,7 @@ from core.imaging import examples
 from core.inference.card import MODEL_NAMES
 from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE, STAGES
+from pages.wbc_files import ASKED, MADE
 from tests.pages.app import SECONDS, go_to, open_app, upload
 
 WBC, STAGE = "wbc_count", "all_stage"
@@ -49,6 +50,16 @@ def test_overview_button_opens_the_analysed_examples(app):
     assert metrics(app)["Fields"] == "8"
     assert int(metrics(app)["White cells"]) > 0
     assert any("Answer key" in s.value for s in app.subheader)
+
+
+def test_examples_are_read_on_where_another_event_cut_the_run_short(app):
+    go_to(app, WBC)
+    app.session_state[ASKED] = MADE
+    app.session_state["wbc_desk"].handled.add(examples.made_slides()[0][0])
+    app.run()
+    assert not app.exception
+    assert metrics(app)["Fields"] == "7"
+    assert ASKED not in app.session_state
 
 
 def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
