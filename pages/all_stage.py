@@ -137,7 +137,8 @@ def explain() -> None:
         for stage in STAGES.values():
             with st.container(border=True, height="stretch"):
                 st.markdown(f"**{stage.name}**")
-                st.write(stage.description)
+                # No line ends between "pre-" and "B".
+                st.write(stage.description.replace("-", "\N{NON-BREAKING HYPHEN}"))
     st.caption(
         f"{STAGE_NOTE} The model was trained and measured on fields of one hospital: how it does "
         "on those of others is not known."
