@@ -84,7 +84,7 @@ class Classifier:
     def __init__(self, engine: Engine, card: ModelCard) -> None:
         self._engine = engine
         self._size = card.input_width
-        self._temperature = card.temperature
+        self.temperature = card.temperature
         self._white_threshold = card.thresholds["white"]
         self.uncertain: float = card.thresholds["uncertain"]
         self.model_sha256 = card.sha256
@@ -97,7 +97,7 @@ class Classifier:
         """Name one cell of a picture, with a site's profile when one is given."""
         crop = crop_square(pixels, subject.box, subject.crop_side, self._size)
         outputs = mirrored_mean(self._engine, crop)
-        logits, temperature, uncertain = outputs["type"], self._temperature, self.uncertain
+        logits, temperature, uncertain = outputs["type"], self.temperature, self.uncertain
         if profile is not None:
             logits = profile.logits(logits, outputs["features"])
             temperature, uncertain = profile.temperature, profile.uncertain

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from core.errors import InputError, ProfileError
 from core.imaging.read import read_image_file
 from core.inference.analyzer import Analyzer, get_analyzer, subject_of_crop
-from core.inference.classifier import CellAnswer, softmax
+from core.inference.classifier import CellAnswer, Classifier, softmax
 from core.inference.profile import SiteProfile, profile_path
 from core.learning.calibrate import fit_temperature
 from core.learning.datasets import labelled_files
@@ -121,10 +121,8 @@ def leave_one_out(cells: SiteCells, penalty: float) -> Floats:
     return np.array(rows)
 
 
-def adapt(
-    cells: SiteCells, name: str, model_sha256: str, *, uncertain: float, version: int = 1
-) -> SiteProfile:
-    """Return the profile of a site; `uncertain` is the shipped model's threshold.
+def adapt(cells: SiteCells, name: str, shipped: Classifier, *, version: int = 1) -> SiteProfile:
+    """Return the profile of a site from what the shipped classifier sees in its cells.
 
     The penalty with the best left-out log-likelihood is taken. Raises ProfileError with too few
     cells, or when the profile would name fewer of the left-out cells right than the shipped model.
@@ -155,12 +153,15 @@ def adapt(
         name=name,
         version=version,
         made_on=datetime.now(UTC).date().isoformat(),
-        model_sha256=model_sha256,
+        model_sha256=shipped.model_sha256,
         cells=dict(counts),
         accuracy_before=before,
         accuracy_after=after,
-        temperature=fit_temperature(left_out[best].astype(np.float32), cells.types),
-        uncertain=uncertain,
+        temperature=max(
+            fit_temperature(left_out[best].astype(np.float32), cells.types),
+            shipped.temperature / softness,
+        ),
+        uncertain=shipped.uncertain,
         softness=softness,
         weights=weights.astype(np.float32).ravel(),
         bias=bias.astype(np.float32),
@@ -222,8 +223,7 @@ def run(args: argparse.Namespace) -> int:
     profile = adapt(
         cells,
         target.name.removesuffix(".json").removesuffix(".profile"),
-        analyzer.classifier.model_sha256,
-        uncertain=analyzer.classifier.uncertain,
+        analyzer.classifier,
         version=next_version(target),
     )
     save_profile(profile, target)

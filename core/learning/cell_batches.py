@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from core.inference.classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
 from core.learning import augment
 from core.learning.cell_data import CONTEXT, DETAILS, NO_TYPE, Cells, central_crops, joined
+from core.learning.cytoplasm import redraw_cytoplasm
 from core.results import Pixels
 from core.taxonomy import CELL_TYPES
 
@@ -21,6 +22,7 @@ _CELL_SHARE = ASSUMED_CELL_MICROMETRES / CROP_MICROMETRES
 """A cell's longer side as a share of the crop that is cut without a scale."""
 _CUT_SHARE = 0.12
 """Views of cells that an edge of the picture cuts."""
+_MONONUCLEAR = [list(CELL_TYPES).index(key) for key in ("lymphocyte", "monocyte")]
 
 
 def targets(cells: Cells, rows: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -44,7 +46,8 @@ class TrainingCells(keras.utils.PyDataset):
 
     `domains` are cells with the share they get; `tones` (n x 2 x 3) how cells of other
     laboratories are coloured; `strong` and `restained` the shares of views that are strongly
-    changed in look and that get one of the tones.
+    changed in look and that get one of the tones; `redrawn` the share of lymphocytes and
+    monocytes whose cytoplasm is drawn, of which only the type is learnt.
     """
 
     def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
@@ -58,9 +61,10 @@ class TrainingCells(keras.utils.PyDataset):
         seed: int,
         strong: float = 0.6,
         restained: float = 0.35,
+        redrawn: float = 0.0,
     ) -> None:
         super().__init__(workers=2, max_queue_size=8)
-        self.strong, self.restained = strong, restained
+        self.strong, self.restained, self.redrawn = strong, restained, redrawn
         self.tones, self.size = tones, size
         self.batch, self.steps, self.seed = batch, steps, seed
         self.cells = joined([d for d, _ in domains])
@@ -82,27 +86,38 @@ class TrainingCells(keras.utils.PyDataset):
         """Let the next epoch draw other views."""
         self.epoch += 1
 
-    def _view(self, row: int, rng: Generator) -> Pixels:
+    def _cell(self, row: int, rng: Generator) -> tuple[Pixels, bool]:
+        """Return a cached crop, perhaps changed, and whether its cytoplasm was drawn."""
+        crop, kind = self.cells.crops[row], self.cells.types[row]
+        cell_share = float(self.cells.unscaled[row]) * _CELL_SHARE
+        if kind != NO_TYPE and rng.random() < _CUT_SHARE:
+            return augment.cut_off(crop, cell_share, rng), False
+        if kind in _MONONUCLEAR and rng.random() < self.redrawn:
+            drawn = redraw_cytoplasm(crop, cell_share, rng)
+            if drawn is not None:
+                return drawn, True
+        return crop, False
+
+    def _view(self, row: int, rng: Generator) -> tuple[Pixels, bool]:
         scaled = 1 / CONTEXT
         share = float(self.cells.unscaled[row]) if rng.random() < _UNSCALED_SHARE else scaled
         extent = (min(share * 0.82, 0.95), min(share * 1.25, 1.0))
-        crop = self.cells.crops[row]
-        if self.cells.types[row] != NO_TYPE and rng.random() < _CUT_SHARE:
-            cell_share = float(self.cells.unscaled[row]) * _CELL_SHARE
-            crop = augment.cut_off(crop, cell_share, rng)
+        crop, drawn = self._cell(row, rng)
         view = augment.random_zoom(crop, self.size, rng, extent)
         if rng.random() < self.restained:
             other = self.tones[int(rng.integers(len(self.tones)))]
             view = augment.restain(view, other, rng.uniform(0.4, 1.0))
         strength = augment.STRONG if rng.random() < self.strong else augment.MILD
-        return augment.look(view, rng, strength)
+        return augment.look(view, rng, strength), drawn
 
     def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
         rows = np.searchsorted(self.cumulative, rng.random(self.batch))
-        pixels = np.stack([self._view(int(row), rng) for row in rows])
+        views, drawn = zip(*[self._view(int(row), rng) for row in rows], strict=True)
         wanted, weights = targets(self.cells, rows)
-        return pixels.astype(np.float32), wanted, weights
+        for name in DETAILS:
+            weights[name][list(drawn)] = 0
+        return np.stack(views).astype(np.float32), wanted, weights
 
 
 def validation_cells(cells: Cells, size: int, batch: int) -> Any:

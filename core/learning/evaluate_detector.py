@@ -25,6 +25,8 @@ from core.taxonomy import CELL_KINDS
 
 LOWEST_SCORE = 0.005
 """Average precision needs the weak candidates too."""
+_DECIMALS = {"x": 2, "y": 2, "width": 2, "height": 2, "score": 4}
+"""Of kept boxes: thresholds have three decimals, so scores need more."""
 _SETS = {"bccd_test": "bccd", "txl_test": "txl", "txl_test_corrected": "txl"}
 _CORRECTIONS = Path(__file__).with_name("txl_test_corrections.csv")
 
@@ -72,7 +74,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         boxes_of = corrected if name == "txl_test_corrected" else attrgetter("boxes")
         pictures = ((e.member, data.read(e), boxes_of(e)) for e in examples)
         metrics[name], frame = measure(name, pictures, len(examples), analyzer.detector)
-        frames.append(frame.round(2))
+        frames.append(frame.round(_DECIMALS))
     measured = {
         "sets": metrics,
         "unseen": measure_unseen(analyzer, settings),

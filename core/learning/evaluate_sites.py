@@ -7,7 +7,6 @@ from tqdm import tqdm
 
 from core.errors import ProfileError
 from core.inference.analyzer import Analyzer, subject_of_crop
-from core.inference.card import load_card
 from core.inference.classifier import softmax
 from core.learning.adapt import LEAST_CELLS, SiteCells, adapt
 from core.learning.datasets import open_set
@@ -35,7 +34,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
     cells = SiteCells.of(answers, [labels.index(str(e.label)) for e in data.examples])
     counts = np.bincount(cells.types)
     types = np.nonzero(counts >= LEAST_CELLS + _LEAST_LEFT)[0]
-    temperature = load_card("wbc", settings).temperature
+    temperature = analyzer.classifier.temperature
     before = after = total = refused = 0
     ece_before, ece_after = [], []
     for draw in range(DRAWS):
@@ -47,7 +46,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         rest = cells.only(left)
         moved, moved_temperature = rest.logits, temperature
         try:
-            profile = adapt(cells.only(shown), "draw", "", uncertain=0.5)
+            profile = adapt(cells.only(shown), "draw", analyzer.classifier)
         except ProfileError:
             refused += 1
         else:

@@ -60,8 +60,7 @@ def learn_profile(
     return adapt(
         site_cells(database, classifier, cells),
         name,
-        classifier.model_sha256,
-        uncertain=classifier.uncertain,
+        classifier,
         version=next_version(path),
     )
 

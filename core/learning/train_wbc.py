@@ -36,10 +36,13 @@ PHASES = (
     # Milder looks, and cells of two more laboratories under the types they were given so far.
     Phase("calm", 9, 2e-4, "block_3_expand", SIZE),
     Phase("again", 11, 2e-4, "block_3_expand", SIZE),
+    # Lymphocytes and monocytes with as much cytoplasm as reactive ones have.
+    Phase("redrawn", 9, 2e-4, "block_3_expand", SIZE),
 )
 _DETAIL_WEIGHT, _WHITE_WEIGHT = 0.06, 0.2
 _SHARES = {"pbc": 0.60, "kaggle": 0.22, "made": 0.08, "none": 0.10}
-_CALM_PHASES = ("calm", "again")
+_CALM_PHASES = ("calm", "again", "redrawn")
+_REDRAWN = 0.35
 _CALM_SHARES = {"pbc": 0.52, "kaggle": 0.25, "made": 0.04, "none": 0.09}
 _UNTYPED_SHARE = 0.10
 _SURE = 0.95
@@ -103,6 +106,7 @@ def train(
             seed=seed,
             strong=0.3 if calm else 0.6,
             restained=0.25 if calm else 0.35,
+            redrawn=_REDRAWN if phase.name == "redrawn" else 0.0,
         )
 
     fit(

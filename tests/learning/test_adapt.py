@@ -1,6 +1,7 @@
 """A site profile moves the last layer as far as the site's cells ask, and never to the worse."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from core.taxonomy import CELL_TYPES
 
 TYPES = len(CELL_TYPES)
 SHA = "a" * 64
+SHIPPED = SimpleNamespace(model_sha256=SHA, uncertain=0.6, temperature=1.3)
 
 
 def made_site(seed: int, *, shift: float, per_type: int = 6, types: int = 3) -> SiteCells:
@@ -52,7 +54,7 @@ def test_a_stronger_penalty_never_moves_the_weights_further(seed, penalty):
 
 def test_a_profile_survives_its_file(tmp_path):
     cells = made_site(1, shift=4)
-    profile = adapt(cells, "site", SHA, uncertain=0.6)
+    profile = adapt(cells, "site", SHIPPED)
     assert profile.accuracy_after > profile.accuracy_before
     path = tmp_path / "site.profile.json"
     save_profile(profile, path)
@@ -77,16 +79,17 @@ def test_a_profile_survives_its_file(tmp_path):
 def test_a_site_where_the_model_is_sure_and_wrong_softens_it_first():
     right, wrong = made_site(4, shift=0), made_site(4, shift=4)
     sure = SiteCells(3 * wrong.logits, wrong.features, wrong.types)
-    softness = [adapt(c, "s", SHA, uncertain=0.6).softness for c in (right, wrong, sure)]
-    assert softness[0] == 1
+    softness = [adapt(c, "s", SHIPPED).softness for c in (right, wrong, sure)]
+    assert softness[0] == 1  # and where it is right it does not get surer
+    assert adapt(right, "s", SHIPPED).temperature >= 1.3
     assert softness[1] < softness[2]
 
 
 def test_too_few_cells_are_refused():
     with pytest.raises(ProfileError, match="Too few: neutrophils, lymphocytes, monocytes"):
-        adapt(made_site(1, shift=4, per_type=4), "site", SHA, uncertain=0.6)
+        adapt(made_site(1, shift=4, per_type=4), "site", SHIPPED)
     with pytest.raises(ProfileError, match="two types"):
-        adapt(made_site(1, shift=0, types=1), "site", SHA, uncertain=0.6)
+        adapt(made_site(1, shift=0, types=1), "site", SHIPPED)
 
 
 def test_a_profile_that_does_harm_is_refused(monkeypatch):
@@ -94,7 +97,7 @@ def test_a_profile_that_does_harm_is_refused(monkeypatch):
     right = made_site(2, shift=0)
     noise = np.random.default_rng(3).normal(0, 1, right.features.shape)
     with pytest.raises(ProfileError, match="was not saved"):
-        adapt(SiteCells(right.logits, noise, right.types), "site", SHA, uncertain=0.6)
+        adapt(SiteCells(right.logits, noise, right.types), "site", SHIPPED)
 
 
 def test_from_reviewed_cells_to_a_profile_in_use(pack, tmp_path, capsys):

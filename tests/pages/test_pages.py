@@ -278,7 +278,7 @@ def test_a_site_profile_is_used_only_when_chosen(app, pack, tmp_path, monkeypatc
     truth = np.repeat([0, 1], 6)
     cells = SiteCells(rng.normal(0, 1, (12, 8)), rng.normal(0, 1, (12, 1280)), truth)
     cells.features[np.arange(12), truth] += 30
-    profile = adapt(cells, "ward-7", get_analyzer().classifier.model_sha256, uncertain=0.5)
+    profile = adapt(cells, "ward-7", get_analyzer().classifier)
     save_profile(profile, tmp_path / "profiles" / "ward-7.profile.json")
     go_to(app, WBC)
     upload(app, ("plain.jpg", pack.jpeg(pack.bccd(3))))
