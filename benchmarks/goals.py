@@ -146,9 +146,10 @@ def _away() -> list[Goal]:
     atypical = (
         "Most of its lymphocytes are reactive and come out as monocytes: no training set at hand "
         "has such cells. Tried: training with lymphocytes and monocytes on drawn cytoplasm (one "
-        "cell more right); other stains, tones and crop scales at inference (no gain); flagging cells far from all training cells (energy, Mahalanobis and neighbour "
-        "distances in two networks: at 3 % more questions at home 59 of the 100 are left, 73 % of "
-        "them right). Next: labelled reactive lymphocytes; a site profile until then."
+        "cell more right); other stains, tones and crop scales at inference (no gain); flagging "
+        "cells far from all training cells (energy, Mahalanobis and neighbour distances in two "
+        "networks: at 3 % more questions at home 59 of the 100 are left, 73 % of them right). "
+        "Next: labelled reactive lymphocytes; a site profile until then."
     )
     return [
         Goal(
