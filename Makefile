@@ -49,7 +49,7 @@ quantize: $(VENV)/.run-ready ## Ship the detector and the cell classifier in 8-b
 
 compare: $(VENV)/.run-ready ## Compare networks, laboratories and parts of the fields on small protocols
 	for name in convnet vgg19 resnet50 mobilenetv2 mobilenetv2_skcab; do $(BIN)/python -m core train wbc --architecture $$name || exit 1; done
-	for name in pbc kaggle cellavision; do $(BIN)/python -m core train wbc --without $$name || exit 1; done
+	for name in pbc kaggle cellavision looks tones cuts cytoplasm imagenet nothing; do $(BIN)/python -m core train wbc --without $$name || exit 1; done
 	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m core train detector --without $$name || exit 1; done
 
 examples: $(VENV)/.run-ready ## Draw the made example slides again

@@ -15,6 +15,7 @@ from core.reports.comparisons import (
     load_comparisons,
     numbers_table,
     parts_table,
+    recipe_table,
     run_titles,
 )
 from pages.metric_parts import chart
@@ -37,6 +38,8 @@ def show_comparisons(name: ModelName) -> None:
         show_numbers(rows)
     if rows := sections.get("architectures"):
         show_architectures(rows)
+    if rows := sections.get("recipe"):
+        show_recipes(rows)
     if rows := sections.get("domains"):
         show_laboratories(rows)
     if rows := sections.get("parts"):
@@ -122,6 +125,21 @@ def show_laboratories(rows: Rows) -> None:
         laboratories_table(rows),
         hide_index=True,
         alt="Accuracy and calibration error on each laboratory by what was trained on",
+    )
+
+
+def show_recipes(rows: Rows) -> None:
+    """Show what each part of the training's recipe is worth."""
+    st.subheader("A part of the recipe left out")
+    st.dataframe(
+        recipe_table(rows),
+        hide_index=True,
+        column_config={"Recipe": st.column_config.TextColumn(pinned=True)},
+        alt="Accuracy and calibration error on each laboratory by what the recipe lacked",
+    )
+    st.caption(
+        "Trained on PBC and Kaggle; CellaVision was never trained on. Read differences against "
+        f"the limits. {protocols(rows)}"
     )
 
 

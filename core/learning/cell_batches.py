@@ -22,6 +22,8 @@ _CELL_SHARE = ASSUMED_CELL_MICROMETRES / CROP_MICROMETRES
 """A cell's longer side as a share of the crop that is cut without a scale."""
 _CUT_SHARE = 0.12
 """Views of cells that an edge of the picture cuts."""
+REDRAWN = 0.35
+"""Share of lymphocytes and monocytes that get drawn cytoplasm where a recipe has it."""
 _MONONUCLEAR = [list(CELL_TYPES).index(key) for key in ("lymphocyte", "monocyte")]
 
 
@@ -46,8 +48,9 @@ class TrainingCells(keras.utils.PyDataset):
 
     `domains` are cells with the share they get; `tones` (n x 2 x 3) how cells of other
     laboratories are coloured; `strong` and `restained` the shares of views that are strongly
-    changed in look and that get one of the tones; `redrawn` the share of lymphocytes and
-    monocytes whose cytoplasm is drawn, of which only the type is learnt.
+    changed in look and that get one of the tones; `cut` the share that an edge of the picture
+    cuts; `redrawn` the share of lymphocytes and monocytes whose cytoplasm is drawn, of which only
+    the type is learnt. Without `looks` stain, camera and sharpness stay as they are.
     """
 
     def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
@@ -62,9 +65,12 @@ class TrainingCells(keras.utils.PyDataset):
         strong: float = 0.6,
         restained: float = 0.35,
         redrawn: float = 0.0,
+        cut: float = _CUT_SHARE,
+        looks: bool = True,
     ) -> None:
         super().__init__(workers=2, max_queue_size=8)
         self.strong, self.restained, self.redrawn = strong, restained, redrawn
+        self.cut, self.looks = cut, looks
         self.tones, self.size = tones, size
         self.batch, self.steps, self.seed = batch, steps, seed
         self.cells = joined([d for d, _ in domains])
@@ -90,7 +96,7 @@ class TrainingCells(keras.utils.PyDataset):
         """Return a cached crop, perhaps changed, and whether its cytoplasm was drawn."""
         crop, kind = self.cells.crops[row], self.cells.types[row]
         cell_share = float(self.cells.unscaled[row]) * _CELL_SHARE
-        if kind != NO_TYPE and rng.random() < _CUT_SHARE:
+        if kind != NO_TYPE and rng.random() < self.cut:
             return augment.cut_off(crop, cell_share, rng), False
         if kind in _MONONUCLEAR and rng.random() < self.redrawn:
             drawn = redraw_cytoplasm(crop, cell_share, rng)
@@ -107,6 +113,8 @@ class TrainingCells(keras.utils.PyDataset):
         if rng.random() < self.restained:
             other = self.tones[int(rng.integers(len(self.tones)))]
             view = augment.restain(view, other, rng.uniform(0.4, 1.0))
+        if not self.looks:
+            return view, drawn
         strength = augment.STRONG if rng.random() < self.strong else augment.MILD
         return augment.look(view, rng, strength), drawn
 

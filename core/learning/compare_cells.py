@@ -2,7 +2,8 @@
 
 `train wbc --architecture NAME` trains a network on PBC cells of all eight types.
 `train wbc --without NAME` trains MobileNetV2 on the mature types of PBC and Kaggle but for the
-laboratory left out; CellaVision is only ever left out. All are measured on the same test cells.
+laboratory left out; CellaVision is only ever left out. With a part of the recipe for NAME it trains
+on both laboratories without that part. All are measured on the same test cells.
 None of these networks is shipped: the protocols are too short for that.
 """
 
@@ -21,7 +22,7 @@ from core.inference.analyzer import subject_of_crop, subject_of_field
 from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine
 from core.learning import augment
-from core.learning.cell_batches import TrainingCells
+from core.learning.cell_batches import REDRAWN, TrainingCells
 from core.learning.cell_data import (
     Cells,
     cells_of,
@@ -46,6 +47,15 @@ from core.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
 
 LABORATORIES = ("pbc", "kaggle", "cellavision")
 """What can be left out; the last one is never trained on."""
+RECIPE_PARTS: dict[str, dict[str, Any]] = {
+    "looks": {"looks": False},
+    "tones": {"restained": 0.0},
+    "cuts": {"cut": 0.0},
+    "cytoplasm": {"redrawn": 0.0},
+    "imagenet": {},
+    "nothing": {},
+}
+"""What can be left out of the training's recipe, and how the crops are then changed."""
 _BATCH = 32
 _SEED = 17
 _TIMED_RUNS = 20
@@ -125,8 +135,17 @@ def _mature(cells: Cells) -> Cells:
     return cells.chosen(cells.types < len(MATURE_FIVE))
 
 
-def _train(network: Any, domains: Sequence[Cells], protocol: Protocol, run: Path) -> float:
-    """Train a network, equal shares for all domains, and return the seconds of its epochs."""
+def _train(
+    network: Any,
+    domains: Sequence[Cells],
+    protocol: Protocol,
+    run: Path,
+    ways: Mapping[str, Any] | None = None,
+) -> float:
+    """Train a network, equal shares for all domains, and return the seconds of its epochs.
+
+    `ways` are how the crops are changed, in words of `TrainingCells`.
+    """
     tones = np.stack([augment.tone(crop) for crop in joined(domains).crops[::3]])
     phase = Phase("small", protocol.epochs, protocol.learning_rate, "", protocol.size)
     watched = joined(domains)
@@ -143,6 +162,7 @@ def _train(network: Any, domains: Sequence[Cells], protocol: Protocol, run: Path
                 batch=_BATCH,
                 steps=protocol.steps,
                 seed=_SEED,
+                **(ways or {}),
             ),
             # Only for the log: nothing is chosen by it.
             validation=lambda _: (crops, watched.types[rows]),
@@ -223,29 +243,57 @@ def compare_laboratories(
     without: str, settings: Settings, run: Path, protocol: Protocol = DOMAIN_PROTOCOL
 ) -> dict[str, Any]:
     """Train MobileNetV2 without one laboratory, measure it on all of them, and keep its row."""
-    keras.utils.set_random_seed(_SEED)
     trained_on = [name for name in LABORATORIES[:-1] if name != without]
+    row = _trained_on(trained_on, settings, run, protocol, f"without_{without}")
+    write_row(settings.models / "wbc", "domains", without, row)
+    return row
+
+
+def compare_recipes(
+    without: str, settings: Settings, run: Path, protocol: Protocol = DOMAIN_PROTOCOL
+) -> dict[str, Any]:
+    """Train MobileNetV2 without one part of the recipe (or `nothing`), and keep its row."""
+    ways = {"redrawn": REDRAWN} | RECIPE_PARTS.get(without, {})
+    start = without != "imagenet"
+    row = _trained_on(
+        LABORATORIES[:-1], settings, run, protocol, f"recipe_{without}", ways, imagenet=start
+    )
+    write_row(settings.models / "wbc", "recipe", without, row)
+    return row
+
+
+def _trained_on(  # noqa: PLR0913, PLR0917 - all of it describes one training
+    laboratories: Sequence[str],
+    settings: Settings,
+    run: Path,
+    protocol: Protocol,
+    name: str,
+    ways: Mapping[str, Any] | None = None,
+    *,
+    imagenet: bool = True,
+) -> dict[str, Any]:
+    """Train MobileNetV2 on the mature types of some laboratories; return its row for all."""
+    keras.utils.set_random_seed(_SEED)
     domains = [
-        _mature(laboratory_cells(settings, run, name, "train", protocol.cells_a_type))
-        for name in trained_on
+        _mature(laboratory_cells(settings, run, key, "train", protocol.cells_a_type))
+        for key in laboratories
     ]
     network = compared_network("mobilenetv2", len(MATURE_FIVE), protocol.size)
-    start_from_imagenet(network, settings)
-    seconds = _train(network, domains, protocol, run / f"without_{without}_{protocol.length}")
-    row = {
-        "protocol": protocol.sentence("ImageNet"),
-        "trained_on": trained_on,
+    if imagenet:
+        start_from_imagenet(network, settings)
+    seconds = _train(network, domains, protocol, run / f"{name}_{protocol.length}", ways)
+    return {
+        "protocol": protocol.sentence("ImageNet" if imagenet else "random"),
+        "trained_on": list(laboratories),
         "training_seconds": seconds,
         "sets": {
-            name: _measured(
+            key: _measured(
                 network,
-                _mature(laboratory_cells(settings, run, name, "test", protocol.tested_a_type)),
-                KAGGLE_FOUR if name == "kaggle" else MATURE_FIVE,
+                _mature(laboratory_cells(settings, run, key, "test", protocol.tested_a_type)),
+                KAGGLE_FOUR if key == "kaggle" else MATURE_FIVE,
                 MATURE_FIVE,
                 protocol.size,
             )
-            for name in LABORATORIES
+            for key in LABORATORIES
         },
     }
-    write_row(settings.models / "wbc", "domains", without, row)
-    return row

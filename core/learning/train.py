@@ -61,8 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--without",
         metavar="PART",
-        help="leave a laboratory out on a small protocol, to compare: pbc, kaggle, cellavision "
-        "for wbc; bccd, txl_575, txl_360, nothing for detector",
+        help="leave a laboratory or a part of the recipe out on a small protocol, to compare: pbc, "
+        "kaggle, cellavision, looks, tones, cuts, cytoplasm, imagenet, nothing for wbc; bccd, "
+        "txl_575, txl_360, nothing for detector",
     )
 
 
@@ -110,11 +111,13 @@ def _compare(args: argparse.Namespace, settings: Settings) -> int:
         if args.architecture:
             protocol = cells.ARCHITECTURE_PROTOCOL.scaled(args.epochs)
             row = cells.compare_architecture(args.architecture, settings, folder, protocol)
-        elif args.without in cells.LABORATORIES:
-            protocol = cells.DOMAIN_PROTOCOL.scaled(args.epochs)
-            row = cells.compare_laboratories(args.without, settings, folder, protocol)
         else:
-            raise _no_part(args, cells.LABORATORIES)
+            if args.without not in (*cells.LABORATORIES, *cells.RECIPE_PARTS):
+                raise _no_part(args, (*cells.LABORATORIES, *cells.RECIPE_PARTS))
+            laboratory = args.without in cells.LABORATORIES
+            compare = cells.compare_laboratories if laboratory else cells.compare_recipes
+            protocol = cells.DOMAIN_PROTOCOL.scaled(args.epochs)
+            row = compare(args.without, settings, folder, protocol)
     elif args.model == "detector" and args.without:
         from core.learning import compare_fields as fields
 

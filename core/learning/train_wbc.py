@@ -16,7 +16,7 @@ from core.learning.calibrate import (
     fit_temperature_away,
     uncertainty_threshold,
 )
-from core.learning.cell_batches import TrainingCells, validation_cells
+from core.learning.cell_batches import REDRAWN, TrainingCells, validation_cells
 from core.learning.cell_data import DETAILS, HEADS, NO_TYPE, Cells, central_crops, joined
 from core.learning.cell_domains import VALIDATION, cells_of_domains
 from core.learning.datasets import open_set
@@ -42,7 +42,6 @@ PHASES = (
 _DETAIL_WEIGHT, _WHITE_WEIGHT = 0.06, 0.2
 _SHARES = {"pbc": 0.60, "kaggle": 0.22, "made": 0.08, "none": 0.10}
 _CALM_PHASES = ("calm", "again", "redrawn")
-_REDRAWN = 0.35
 _CALM_SHARES = {"pbc": 0.52, "kaggle": 0.25, "made": 0.04, "none": 0.09}
 _UNTYPED_SHARE = 0.10
 _SURE = 0.95
@@ -106,7 +105,7 @@ def train(
             seed=seed,
             strong=0.3 if calm else 0.6,
             restained=0.25 if calm else 0.35,
-            redrawn=_REDRAWN if phase.name == "redrawn" else 0.0,
+            redrawn=REDRAWN if phase.name == "redrawn" else 0.0,
         )
 
     fit(

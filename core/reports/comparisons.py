@@ -22,6 +22,14 @@ Rows = Mapping[str, Mapping[str, Any]]
 
 LABORATORIES = {"pbc": "PBC", "kaggle": "Kaggle", "cellavision": "CellaVision"}
 PARTS = {"bccd": "BCCD", "txl_575": "TXL, 575 px", "txl_360": "TXL, 360 px"}
+RECIPES = {
+    "nothing": "Everything",
+    "looks": "No changed stain, camera, sharpness",
+    "tones": "No tones of other cells",
+    "cuts": "No cells cut by an edge",
+    "cytoplasm": "No drawn cytoplasm",
+    "imagenet": "No ImageNet start",
+}
 NUMBERS = {"float32": "32-bit floats", "int8": "8-bit integers", "float32_smaller": "Floats"}
 NOTHING = "nothing"
 _THIRD = "#3E8E7E"
@@ -79,6 +87,20 @@ def laboratories_table(rows: Rows) -> pd.DataFrame:
             },
         }
         for row in _in_order(rows, LABORATORIES).values()
+    )
+
+
+def recipe_table(rows: Rows) -> pd.DataFrame:
+    """Return a row a training: the part of the recipe left out, accuracy and ECE on each set."""
+    return pd.DataFrame(
+        {
+            "Recipe": RECIPES[without],
+            **{
+                LABORATORIES[key]: f"{percent(own['accuracy'])}, ECE {100 * own['ece']:.0f} %"
+                for key, own in row["sets"].items()
+            },
+        }
+        for without, row in _in_order(rows, RECIPES).items()
     )
 
 
@@ -202,6 +224,8 @@ def run_titles(sections: Mapping[str, Rows]) -> dict[tuple[str, str], str]:
     for key, row in sections.get("domains", {}).items():
         trained = " and ".join(LABORATORIES[name] for name in row["trained_on"])
         titles["domains", key] = f"MobileNetV2, mature types of {trained}"
+    for key in _in_order(sections.get("recipe", {}), RECIPES):
+        titles["recipe", key] = f"MobileNetV2, recipe: {RECIPES[key].lower()}"
     return titles
 
 

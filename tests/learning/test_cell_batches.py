@@ -23,3 +23,25 @@ def test_batches_repeat_with_their_seed_and_weigh_only_what_is_known(labelled_fi
     assert np.array_equal(weights["type"], wanted["white"].astype(np.float32))
     assert 0 < wanted["white"].sum() < 24
     assert all((weights[name] == 0).all() for name in DETAILS)
+
+
+def test_of_drawn_cytoplasm_only_the_type_is_learnt():
+    from dataclasses import replace
+
+    from core.learning import augment
+    from core.learning.cell_batches import TrainingCells
+    from core.learning.cell_data import DETAILS
+    from core.learning.cell_domains import made_cells
+    from core.taxonomy import CELL_TYPES
+
+    cells = made_cells(30)
+    cells = replace(cells, details=np.zeros_like(cells.details))
+    tones = np.stack([augment.tone(crop) for crop in cells.crops])
+    way = {"batch": 40, "steps": 1, "seed": 5, "cut": 0.0, "looks": False, "restained": 0.0}
+    _, wanted, drawn = TrainingCells([(cells, 1.0)], tones, 64, **way, redrawn=1.0)[0]
+    kinds = [list(CELL_TYPES).index(key) for key in ("lymphocyte", "monocyte")]
+    mononuclear = np.isin(wanted["type"], kinds)
+    assert 0 < mononuclear.sum() < 40
+    for name in DETAILS:
+        np.testing.assert_array_equal(drawn[name] == 0, mononuclear)
+    assert (drawn["type"] == 1).all()

@@ -79,6 +79,7 @@ def test_the_smallest_trainings_leave_whole_rows(
         Protocol,
         compare_architecture,
         compare_laboratories,
+        compare_recipes,
     )
 
     tiny = Protocol(epochs=1, steps=1, size=32, cells_a_type=2, tested_a_type=2)
@@ -99,6 +100,9 @@ def test_the_smallest_trainings_leave_whole_rows(
     assert tuple(row["sets"]) == LABORATORIES
     written = json.loads((settings_with_detector.models / "wbc" / "comparisons.json").read_text())
     assert written["domains"]["kaggle"]["sets"] == json.loads(json.dumps(row["sets"]))
+    row = compare_recipes("looks", settings_with_detector, tmp_path, tiny)
+    assert row["trained_on"] == ["pbc", "kaggle"]
+    assert tuple(row["sets"]) == LABORATORIES
 
 
 @pytest.mark.parametrize(

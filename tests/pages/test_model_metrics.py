@@ -146,6 +146,7 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     sections = {
         "architectures": comparison_rows.architectures(),
         "domains": comparison_rows.domains(),
+        "recipe": comparison_rows.recipes(),
         "numbers": comparison_rows.numbers(),
     }
     (folder / "wbc" / "comparisons.json").write_text(json.dumps(sections))
@@ -165,6 +166,7 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     for heading in (
         "Floats and 8-bit integers",
         "Other networks",
+        "A part of the recipe left out",
         "A laboratory left out",
         "Two runs side by side",
     ):

@@ -41,6 +41,17 @@ def domains() -> dict:
     }
 
 
+def recipes() -> dict:
+    return {
+        without: {
+            "protocol": "15,360 changed crops, ImageNet start",
+            "trained_on": ["pbc", "kaggle"],
+            "sets": {"pbc": measured(97), "kaggle": measured(88), "cellavision": measured(away)},
+        }
+        for without, away in (("looks", 40), ("nothing", 63))
+    }
+
+
 def parts() -> dict:
     def on(map50: float) -> dict:
         return {

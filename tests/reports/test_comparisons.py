@@ -11,6 +11,7 @@ from core.reports.comparisons import (
     load_comparisons,
     numbers_table,
     parts_table,
+    recipe_table,
     run_titles,
 )
 from core.settings import Settings
@@ -20,6 +21,7 @@ from tests.reports.comparison_rows import (
     domains,
     numbers,
     parts,
+    recipes,
     stage_numbers,
 )
 
@@ -49,6 +51,12 @@ def test_a_part_left_out_is_marked_on_its_own_fields():
     assert table.loc["BCCD", "Without BCCD"].startswith("0.700, 97.5 %")
     assert table["Without BCCD"].str.endswith("*").tolist() == [True, False, False]
     assert not table["With all parts"].str.endswith("*").any()
+
+
+def test_the_whole_recipe_stands_first():
+    table = recipe_table(recipes())
+    assert table["Recipe"].tolist() == ["Everything", "No changed stain, camera, sharpness"]
+    assert table["CellaVision"].str.slice(0, 6).tolist() == ["63.0 %", "40.0 %"]
 
 
 def test_numbers_are_set_against_the_floats_at_full_size():
