@@ -47,7 +47,7 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 
 from datetime import datetime
 
-READABLE_FORMATS = "JPEG, PNG, BMP, TIFF or WebP"
+READABLE_FORMATS = "JPEG, PNG, BMP, TIFF, WebP or DICOM"
 FAILED_INSIDE = "The analysis failed inside the program. Report it, please."
 """What is said of a picture when the fault is ours; the log holds the details."""
 
@@ -96,8 +96,10 @@ class DamagedSlideError(InputError):
 class UnsupportedFormatError(InputError):
     """A known format, or a variant of it, that is not read here."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what} is not read here. Save the picture as {READABLE_FORMATS}.")
+    def __init__(
+        self, what: str, instead: str = f"Save the picture as {READABLE_FORMATS}."
+    ) -> None:
+        super().__init__(f"{what} is not read here. {instead}")
 
 
 class TooLargeError(InputError):

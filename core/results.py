@@ -45,7 +45,7 @@ class ImageProperties:
     """What the file says of itself, before conversion to 8-bit RGB."""
 
     format: str
-    """Pillow's name of the format, such as `JPEG`."""
+    """Pillow's name of the format, such as `JPEG`; `DICOM`."""
     mode: str
     """Pillow's name of the pixel mode, such as `RGB`, `L`, `CMYK`, `I;16`."""
     bit_depth: int

@@ -13,10 +13,10 @@ from typing import Generic, Protocol, TypeVar
 
 import streamlit as st
 
-from core.errors import InputError
+from core.errors import READABLE_FORMATS, InputError
 from core.imaging.crop import crop_cell
 from core.imaging.preview import preview_jpeg
-from core.imaging.read import display_name, read_image
+from core.imaging.read import SUFFIXES, display_name, read_image
 from core.inference.analyzer import get_analyzer
 from core.inference.profile import SiteProfile
 from core.results import FailedFile, FieldAnalysis, FieldImage, ImageProperties, StageResult
@@ -27,7 +27,6 @@ R = TypeVar("R", FieldAnalysis, StageResult)
 MOST_PICTURES = 500
 MOST_BYTES = 512 * 2**20
 """Files as uploaded that a session keeps, all desks together."""
-PICTURE_TYPES = ["jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp"]
 UNNAMED = "Unnamed"
 _CROP_SIDE = 96
 _BY_CONTENT = {FieldImage: attrgetter("sha256"), SiteProfile: SiteProfile.model_dump_json}
@@ -145,10 +144,9 @@ def uploader(name: str, desk: Desk) -> list[Incoming]:
             width=280,
         ).strip()
     files = st.file_uploader(
-        ("Drop a folder of" if by_folder else "Drop one or many")
-        + " fields: JPEG, PNG, BMP, TIFF or WebP",
+        ("Drop a folder of" if by_folder else "Drop one or many") + f" fields: {READABLE_FORMATS}",
         # Single files of any name are read, so that each gets its own sentence when it is none.
-        type=PICTURE_TYPES if by_folder else None,
+        type=sorted(SUFFIXES) if by_folder else None,
         accept_multiple_files="directory" if by_folder else True,
         key=f"{name}_upload_{desk.round}",
         help="Pictures stay in this server's memory until you clear them or close the page. "

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.cases.database import get_database
 from core.cases.listing import search_patients
-from core.errors import ModelError
+from core.errors import READABLE_FORMATS, ModelError
 from core.imaging.examples import made_slides
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import read_image
@@ -162,7 +162,7 @@ with left:
         icon=":material/analytics:",
     )
     st.caption(
-        "Pictures: JPEG, PNG, BMP, TIFF or WebP, at a magnification that shows single cells. "
+        f"Pictures: {READABLE_FORMATS}, at a magnification that shows single cells. "
         "The example slides are drawn by a program and come with their answer key."
     )
 with right:

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from core import cli
+from core.imaging.read import read_image
 from core.inference.card import MODEL_NAMES, load_card
 from core.results import Box, Cell, CropResult, FieldAnalysis, StageResult
 from core.settings import get_settings
 from core.taxonomy import CELL_TYPES, STAGES
+from tests.dicom_files import native, written
 
 ROOT = Path(__file__).resolve().parent.parent
 EVEN = dict.fromkeys(CELL_TYPES, 0.125)
@@ -85,6 +87,20 @@ def test_a_folder_of_good_and_bad_files(folder, capfdbinary):
     ]
     assert answer["images"][1]["cells"][0]["box"] == [10.0, 10, 50, 50]
     assert "3 of 6 files answered" in messages
+
+
+def test_a_field_in_dicom_gives_the_cells_of_the_png(tmp_path, pack, capfdbinary):
+    png = pack.png(pack.bccd(0))
+    (tmp_path / "field.png").write_bytes(png)
+    dataset = native(read_image(png, "field.png").pixels)
+    (tmp_path / "field.dcm").write_bytes(written(dataset))
+    status, answer, _ = run(capfdbinary, "analyze", tmp_path)
+    assert status == 0
+    in_dicom, in_png = answer["images"]
+    assert in_png["counts"]["rbc"] > 0
+    for key in ("counts", "cells"):
+        assert in_dicom[key] == in_png[key]
+    assert "Jane" not in json.dumps(answer)
 
 
 @pytest.mark.usefixtures("stub")

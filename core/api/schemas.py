@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.cases.records import Patient, Review, Role, Sample, SampleSummary
+from core.errors import NotAnImageError
 from core.inference.card import ModelCard
 from core.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES, STAGES, CellKind, Status
 
@@ -43,7 +44,7 @@ class Problem(BaseModel):
         type="urn:leukoscope:problem:not-an-image",
         title="The bytes are no picture in any format that is known here",
         status=415,
-        detail="This is not a picture. Send a JPEG, PNG, BMP, TIFF or WebP file.",
+        detail=str(NotAnImageError()),
         instance="/api/predict",
         request_id="0f8fad5bd9cb469fa16570867728950e",
     )

@@ -1,7 +1,7 @@
 """From the bytes of an upload to a `FieldImage`.
 
 The format is told by content, never by name. Limits are checked on the header, before pixels
-are decoded. Of everything a header may say, only the pixel scale is kept: EXIF carries
+are decoded. Of everything a header may say, only the pixel scale is kept: EXIF and DICOM carry
 identifiers.
 """
 
@@ -26,15 +26,12 @@ from core.errors import (
     TooSmallError,
     UnsupportedFormatError,
 )
+from core.imaging.scale import header_scale, microscope_scale
 from core.results import FieldImage, ImageProperties, Pixels
 from core.settings import Settings, get_settings
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom"})
 """Usual file-name endings of the formats, for picking files out of folders only."""
-
-MICROSCOPE_SCALES = (0.02, 2.0)
-"""Micrometres per pixel that a light microscope's camera can give; 72 or 300 dpi lie far off."""
 
 _BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -54,7 +51,6 @@ _OTHER_FORMATS = (
     (4, b"ftypavi", "An AVIF picture"),
     (4, b"ftyp", "A video"),
     (8, b"AVI ", "A video"),
-    (128, b"DICM", "A DICOM file"),
 )
 _NAME_LENGTH = 120
 
@@ -74,29 +70,9 @@ def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> F
         raise EmptyFileError
     _check_bytes(len(data), settings)
     form = _form(data)
+    decode = _decode_dicom if form == "DICOM" else _decode
     try:
-        with _open(data, form) as picture:
-            _check_size(picture.size, settings)
-            properties = ImageProperties(
-                format=form,
-                mode=picture.mode,
-                bit_depth=_bit_depth(picture, data),
-                file_bytes=len(data),
-                frames=getattr(picture, "n_frames", 1),
-            )
-            scale = _header_scale(picture)
-            orientation = _orientation(picture)
-            if form == "PNG":
-                _check_sums(data)
-            picture.load()
-            decoded: Image.Image = picture
-            if properties.bit_depth == 16 and len(picture.getbands()) >= 3:
-                decoded = _deep_colours(data) or picture
-            rgb = _to_rgb(decoded, properties)
-            if form != "TIFF":  # Pillow and OpenCV turn TIFF upright themselves
-                rgb.getexif()[ExifTags.Base.Orientation] = orientation
-                ImageOps.exif_transpose(rgb, in_place=True)
-            pixels = np.array(rgb, dtype=np.uint8)
+        pixels, properties, scale = decode(data, form, settings)
     except InputError:
         raise
     except MemoryError as error:
@@ -133,6 +109,50 @@ def display_name(name: str) -> str:
     return base if base.strip(".") else "unnamed"
 
 
+def _decode(
+    data: bytes, form: str, settings: Settings
+) -> tuple[Pixels, ImageProperties, float | None]:
+    """Return the pixels, what the file says of them, and micrometres per pixel."""
+    with _open(data, form) as picture:
+        _check_size(picture.size, settings)
+        properties = ImageProperties(
+            format=form,
+            mode=picture.mode,
+            bit_depth=_bit_depth(picture, data),
+            file_bytes=len(data),
+            frames=getattr(picture, "n_frames", 1),
+        )
+        scale = header_scale(picture)
+        orientation = _orientation(picture)
+        if form == "PNG":
+            _check_sums(data)
+        picture.load()
+        decoded: Image.Image = picture
+        if properties.bit_depth == 16 and len(picture.getbands()) >= 3:
+            decoded = _deep_colours(data) or picture
+        rgb = _to_rgb(decoded, properties)
+        if form != "TIFF":  # Pillow and OpenCV turn TIFF upright themselves
+            rgb.getexif()[ExifTags.Base.Orientation] = orientation
+            ImageOps.exif_transpose(rgb, in_place=True)
+        return np.array(rgb, dtype=np.uint8), properties, scale
+
+
+def _decode_dicom(
+    data: bytes, form: str, settings: Settings
+) -> tuple[Pixels, ImageProperties, float | None]:
+    """As `_decode`."""
+    from core.imaging.dicom import open_dicom  # pydicom is slow to load
+
+    picture = open_dicom(data)
+    _check_size(picture.size, settings)
+    properties = ImageProperties(form, picture.mode, picture.bit_depth, len(data), picture.frames)
+    values = picture.decode()
+    pixels = values if values.dtype == np.uint8 else _to_8_bits(values)
+    pixels = 255 - pixels if picture.bright_is_low else pixels
+    rgb = np.ascontiguousarray(pixels if pixels.ndim == 3 else np.dstack([pixels] * 3))
+    return rgb, properties, microscope_scale(picture.micrometres)
+
+
 def _form(data: bytes) -> str:
     """Tell the format by its first bytes."""
     if data.startswith(b"\xff\xd8\xff"):
@@ -145,6 +165,8 @@ def _form(data: bytes) -> str:
         return "TIFF"
     if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
         return "BMP"
+    if data[128:132] == b"DICM":
+        return "DICOM"
     for offset, magic, what in _OTHER_FORMATS:
         if data[offset:].startswith(magic) if offset else data.startswith(magic):
             raise UnsupportedFormatError(what)
@@ -259,30 +281,3 @@ def _to_8_bits(values: NDArray[np.generic]) -> Pixels:
     spread = (high - low) or 1.0
     scaled: Pixels = np.rint((numbers - low) * (255 / spread)).clip(0, 255).astype(np.uint8)
     return scaled
-
-
-def _header_scale(picture: Image.Image) -> float | None:
-    """Return micrometres per pixel from resolution tags if a microscope can have written them."""
-    try:
-        per_pixel = _imagej_scale(picture)
-        if per_pixel is None and "dpi" in picture.info:
-            across, down = (25_400 / float(dpi) for dpi in picture.info["dpi"])
-            per_pixel = across if abs(across - down) <= 0.02 * across else None
-    except (ArithmeticError, TypeError, ValueError):
-        return None
-    low, high = MICROSCOPE_SCALES
-    return per_pixel if per_pixel is not None and low <= per_pixel <= high else None
-
-
-def _imagej_scale(picture: Image.Image) -> float | None:
-    """Return the scale of an ImageJ TIFF whose unit is the micrometre.
-
-    ImageJ writes pixels per unit as XResolution and names the unit in ImageDescription.
-    """
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return None
-    description = str(picture.tag_v2.get(TiffImagePlugin.IMAGEDESCRIPTION, ""))
-    unit = re.search(r"^unit=(um|µm|μm|\\u00B5m|microns?)\s*$", description, re.MULTILINE)
-    if not (description.startswith("ImageJ=") and unit):
-        return None
-    return 1 / float(picture.tag_v2[TiffImagePlugin.X_RESOLUTION])

@@ -17,7 +17,7 @@ from openslide import OpenSlide, OpenSlideError
 from PIL import Image
 
 from core.errors import DamagedSlideError
-from core.imaging.read import MICROSCOPE_SCALES
+from core.imaging.scale import MICROSCOPE_SCALES
 from core.results import Pixels
 from core.settings import Settings, get_settings
 
@@ -25,6 +25,7 @@ SLIDE_SUFFIXES = frozenset({".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide"
 """Usual endings of slides in one file, beside those of TIFF; for picking files out of folders."""
 
 _PLAIN_TIFF = "generic-tiff"
+_DICOM = "dicom"
 _ASSUMED_SCALE = 0.1
 """Micrometres per pixel where neither scale nor objective is known: of 100x, so that no margin
 comes out too narrow."""
@@ -58,10 +59,11 @@ def is_slide(path: Path, settings: Settings | None = None) -> bool:
     """Tell by content whether a file is read as a slide.
 
     It is when it has a scanner's format, or is a tiled TIFF over the limits of single pictures.
+    DICOM is not: its slides lie in many files, each of which OpenSlide takes for the whole.
     """
     kind = OpenSlide.detect_format(path)
     if kind != _PLAIN_TIFF:
-        return kind is not None
+        return kind not in (None, _DICOM)
     settings = settings or get_settings()
     if path.stat().st_size > settings.max_file_megabytes * 1_000_000:
         return True
