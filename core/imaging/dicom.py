@@ -171,15 +171,16 @@ def _unpacked_size(frame: bytes, syntax: uid.UID, claimed: tuple[int, int]) -> t
             return picture.size
     number, *offsets = struct.unpack("<16L", frame[:64])
     ends = [*offsets[1:number], len(frame)]
-    lengths = [_unpacked_length(frame[a:b]) for a, b in zip(offsets, ends, strict=False)]
-    return claimed if max(lengths, default=0) <= 2 * claimed[0] * claimed[1] else (0, 0)
+    limit = 2 * claimed[0] * claimed[1]
+    fits = all(_fits(frame[a:b], limit) for a, b in zip(offsets, ends, strict=False))
+    return claimed if fits else (0, 0)
 
 
-def _unpacked_length(segment: bytes) -> int:
-    """Return how many bytes a run-length encoded segment unpacks to (PS3.5 G.3)."""
+def _fits(segment: bytes, limit: int) -> bool:
+    """Tell whether a run-length encoded segment unpacks to so few bytes (PS3.5 G.3)."""
     length = place = 0
-    while place < len(segment):
+    while place < len(segment) and length <= limit:
         head = segment[place]
         length += head + 1 if head < 128 else (257 - head) % 129
         place += head + 2 if head < 128 else 1 + (head > 128)
-    return length
+    return length <= limit
