@@ -96,7 +96,10 @@ def sign(page: Page) -> None:
 
 def reopen(page: Page, reason: str) -> None:
     page.get_by_text("Reopen", exact=True).click()
-    page.get_by_role("textbox", name="Reason").fill(reason)
+    box = page.get_by_role("textbox", name="Reason")
+    box.fill(reason)
+    box.press("Enter")
+    settled(page)
     page.get_by_role("button", name="Reopen the case").click()
     expect(page.get_by_role("button", name="Mark as reviewed")).to_be_enabled()
 
