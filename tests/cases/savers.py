@@ -23,8 +23,8 @@ from core.results import FieldImage, ImageProperties
 from core.settings import Settings
 from tests.cases.made import REVIEWER, new_field, red, white
 
-LONGEST_LIFE = 3
-"""In times a save takes on this machine now: some children die before their first, some later."""
+LONGEST_LIFE = 4
+"""In times a first save takes on this machine now: some children die before theirs, some later."""
 
 
 def noise(seed: int) -> FieldImage:
@@ -62,10 +62,8 @@ def main() -> None:
     settings = Settings(_env_file=None, store=Path(store), database_url=address)
     database = open_database(settings)
     patient = create_patient(database, REVIEWER, PatientDetails("P"))
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    save_once(database, patient.id, nowhere)
     begun = time.perf_counter()
-    save_once(database, patient.id, nowhere)
+    save_once(database, patient.id, os.open(os.devnull, os.O_WRONLY))
     longest_life = LONGEST_LIFE * (time.perf_counter() - begun)
     database.engine.dispose()
     for _ in range(int(number)):
