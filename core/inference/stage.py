@@ -24,6 +24,8 @@ FIELD_MICROMETRES = 85.0
 scales of their own, so that a field seen at another one is taken for another class."""
 LEAST_MICROMETRES = 48.0
 """A field with a longer side below this, a fifth less than the smallest, shows too little."""
+_MOST_PARTS_A_SIDE = 8
+"""Whatever scale a header claims; beyond, parts are larger than what is known."""
 _OTHER_FIELD = (
     "This smear does not look like the fields of suspected ALL that the model knows: crowded "
     "lymphoid cells at low magnification. Count its cells on the page WBC count instead."
@@ -115,11 +117,13 @@ class StageGrader:
 def parts(pixels: Pixels, scale: float | None) -> list[list[Pixels]]:
     """Cut a field into rows of equal parts, as many as come nearest to the training fields' size.
 
-    Without a scale in micrometres per pixel it stays whole.
+    Eight a side at most. Without a scale in micrometres per pixel it stays whole.
     """
     ratios = (side * (scale or 0) / FIELD_MICROMETRES for side in pixels.shape[:2])
     # The step from n to n + 1 parts is where both are off by the same factor: sqrt(n (n + 1)).
-    rows, columns = (int((1 + math.sqrt(1 + 4 * ratio**2)) / 2) for ratio in ratios)
+    rows, columns = (
+        min(int((1 + math.sqrt(1 + 4 * ratio**2)) / 2), _MOST_PARTS_A_SIDE) for ratio in ratios
+    )
     return [np.array_split(row, columns, axis=1) for row in np.array_split(pixels, rows)]
 
 

@@ -224,10 +224,7 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
             "One laboratory, one stain, one camera; patients are not identified in the set.",
             "Trained on fields of suspected ALL only: other fields have no right answer.",
             "Stain tone differs by class in the training set, and the model leans on it.",
-            (
-                "The classes were taken at scales of their own (Pre 80, Early 88, Benign 91, Pro "
-                "94 µm across, by the red cells), which may help to tell them apart."
-            ),
+            "The classes were taken at scales of their own, which may help to tell them apart.",
             "A smear image alone does not establish the subtype; flow cytometry does.",
         ],
     )
