@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,17 @@ def folder(tmp_path, pack):
     (slides / ".hidden.png").write_bytes(b"")
     (slides / ".cache" / "d.jpg").write_bytes(b"")
     return slides
+
+
+@contextmanager
+def setting(monkeypatch, name, value):
+    """Set one setting for a while."""
+    monkeypatch.setenv(f"LEUKOSCOPE_{name}", value)
+    get_settings.cache_clear()
+    try:
+        yield
+    finally:
+        get_settings.cache_clear()
 
 
 def run(capfdbinary, *arguments):
@@ -254,12 +266,8 @@ def test_a_file_over_the_limit_is_not_loaded(folder, capfdbinary, monkeypatch):
     huge = folder / "huge.png"
     with huge.open("wb") as stream:
         stream.truncate(50_000_000_000)  # sparse
-    monkeypatch.setenv("LEUKOSCOPE_MAX_FILE_MEGABYTES", "1")
-    get_settings.cache_clear()
-    try:
+    with setting(monkeypatch, "MAX_FILE_MEGABYTES", "1"):
         status, answer, _ = run(capfdbinary, "analyze", huge)
-    finally:
-        get_settings.cache_clear()
     assert status == 2
     assert "50,000.0 MB; the limit is 1 MB" in answer["errors"][0]["error"]
 
@@ -296,12 +304,8 @@ def test_messages_obey_no_file_name(folder, capfdbinary):
 
 
 def test_a_setting_that_makes_no_sense_is_named(folder, capfdbinary, monkeypatch):
-    monkeypatch.setenv("LEUKOSCOPE_DATABASE_URL", "mysql://ana:secret@host")
-    get_settings.cache_clear()
-    try:
+    with setting(monkeypatch, "DATABASE_URL", "mysql://ana:secret@host"):
         status, printed, messages = run(capfdbinary, "analyze", folder)
-    finally:
-        get_settings.cache_clear()
     assert (status, printed) == (2, None)
     assert "LEUKOSCOPE_DATABASE_URL cannot be used: must begin with postgresql://" in messages
     assert "secret" not in messages

@@ -55,6 +55,12 @@ def test_the_queue_is_narrowed(database, sample, other):
     assert found(database, sample_id=sample.id, patient_id=other.patient_id) == []
 
 
+def save_cells(database, patient, image, *cells):
+    """Save a sample of one field."""
+    details = SampleDetails(date(2026, 4, 1))
+    return save_sample(database, REVIEWER, patient.id, details, [new_field(image, *cells)])
+
+
 def test_unsure_cells_are_told_from_sure_ones(database, patient, images):
     cells = [
         white("neutrophil", 0.3, "out_of_scope"),
@@ -62,13 +68,7 @@ def test_unsure_cells_are_told_from_sure_ones(database, patient, images):
         white("lymphocyte", 0.8),
         white("platelet", 0.9, "out_of_scope"),
     ]
-    sample = save_sample(
-        database,
-        REVIEWER,
-        patient.id,
-        SampleDetails(date(2026, 4, 1)),
-        [new_field(images[2], *cells)],
-    )
+    sample = save_cells(database, patient, images[2], *cells)
     within = QueueFilter(sample_id=sample.id)
     neutrophil, lymphocyte, monocyte, platelet = found(database, sample_id=sample.id)
     assert found(database, sample_id=sample.id, unsure=True) == [neutrophil, monocyte, platelet]
@@ -101,13 +101,7 @@ def test_of_ruled_out_cells_the_model_says_that_they_are_no_white_cells(database
         white("platelet", 0.9, "out_of_scope"),
         white("lymphocyte", 0.9),
     ]
-    sample = save_sample(
-        database,
-        REVIEWER,
-        patient.id,
-        SampleDetails(date(2026, 4, 1)),
-        [new_field(images[2], *cells)],
-    )
+    sample = save_cells(database, patient, images[2], *cells)
     neutrophil, monocyte, platelet, lymphocyte = found(database, sample_id=sample.id)
     labels = dict.fromkeys((neutrophil, monocyte, lymphocyte), NOT_A_WHITE_CELL)
     label_cells(database, REVIEWER, sample, labels | {platelet: "platelet"})
