@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.goals import goals_table
+from core.reports.evaluation_sets import evaluation_set
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "benchmarks" / "bench.json"
@@ -96,6 +97,10 @@ def _robustness() -> list[str]:
     nuclei, made, evidence = unseen["taleqani"], unseen["made"], stage["evidence"]
     worst = sorted(shifts["rows"], key=lambda row: -row["drop"])
     lost = "; ".join(f"{row['shift'].lower()} {100 * row['drop']:.1f}" for row in worst)
+    least_right, least_sure = (
+        min(row[figure]["value"] for row in shifts["rows"])
+        for figure in ("classified_right", "classified")
+    )
     others = ", ".join(
         f"{100 * own['refused']['value']:.0f} % of {own['n']} {kind.lower()}"
         for kind, own in gate["others"].items()
@@ -107,7 +112,17 @@ def _robustness() -> list[str]:
     paragraphs = (
         (
             f"Synthetic shifts, {shifts['n']} PBC test cells, "
-            f"{_percent(shifts['unchanged'])} unchanged; points of accuracy lost: {lost}."
+            f"{_percent(shifts['unchanged']['accuracy'])} unchanged; points of accuracy lost: "
+            f"{lost}. Under each, at least {100 * least_sure:.1f} % are classified and at least "
+            f"{100 * least_right:.1f} % of these are right."
+        ),
+        (
+            "Cells whose look the classifier finds unfamiliar: "
+            + ", ".join(
+                f"{_percent(share)} of {evaluation_set(key).name}"
+                for key, share in wbc["unfamiliar"].items()
+            )
+            + ". Their confidence is lowered."
         ),
         (
             f"Site adaptation, {adaptation['cells_a_type']} CellaVision cells a type shown, the "

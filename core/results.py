@@ -104,6 +104,9 @@ class Cell:
     attributes: Mapping[str, str] | None = None
     """White cells: the value of every morphological attribute (WBCAtt) as the model sees it. None
     on cells that a person added, and in cases stored before attributes were."""
+    familiar: bool | None = None
+    """White cells: whether the picture looks like those of a laboratory that the classifier learnt
+    from. None on cells that a person added, and in cases stored before this was told."""
 
     def reviewed(self, label: str, reviewer: str) -> "Cell":
         """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.
@@ -163,6 +166,10 @@ class FieldAnalysis:
         """White cells with their number in the picture (from 1)."""
         return tuple((i, c) for i, c in enumerate(self.cells, 1) if c.kind == "wbc")
 
+    def unfamiliar(self) -> int:
+        """Count the white cells whose look the classifier does not know."""
+        return sum(cell.familiar is False for _, cell in self.white_cells())
+
     def type_counts(self) -> dict[str, int]:
         """Count the white cells that were classified, by type."""
         return dict(
@@ -180,6 +187,8 @@ class CropResult:
     confidence: float
     status: Status
     refused: str | None = None
+    familiar: bool | None = None
+    """As `Cell.familiar`; None on a refused picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,8 @@ LIMITS = """
 - A smear image alone does not establish leukaemia. The ALL classes are maturation subtypes that
   flow cytometry confirmed in the training set; here they are called stages by custom.
 - The models were trained on few laboratories. Under another stain, camera or microscope they find
-  and name fewer cells right: see **Model metrics**, where other laboratories come first.
+  and name fewer cells right: see **Model metrics**, where other laboratories come first. Cells
+  whose colours or sharpness no training laboratory has are marked, and trusted less.
 - A suggested class is a suggestion. Cells below the confidence threshold are shown as uncertain
   and held out of the percentages; a trained person has to look at them.
 - Blasts, atypical lymphocytes, bands and smudge cells are no types of their own.

@@ -215,13 +215,14 @@ def show_curves(report: ModelReport, key: str) -> None:
 @st.fragment
 def show_trust(report: ModelReport, key: str) -> None:
     """Show calibration, and what a confidence threshold leaves to a person."""
-    scored = report.scored(key)
+    # The app decides over all labels, also where a set has but some of them.
+    called = report.scored(key, report.card.labels)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Calibration")
         st.caption("On the dotted line, a confidence of 90 % is right 90 times in 100.")
         chart(
-            reliability_figure(reliability_bins(scored)),
+            reliability_figure(reliability_bins(report.scored(key))),
             "metrics_reliability",
             "Accuracy at each confidence, with 95 % limits",
         )
@@ -238,14 +239,14 @@ def show_trust(report: ModelReport, key: str) -> None:
             key=f"metrics_threshold_{report.card.name}",
             help=f"Below it a cell or field counts as uncertain. The model uses {usual:.1f} %.",
         )
-        cut = at_threshold(scored, threshold / 100)
+        cut = at_threshold(called, threshold / 100)
         st.markdown(
-            f"**{cut['answered']:,}** of {len(scored):,} answered ({100 * cut['coverage']:.1f} %), "
+            f"**{cut['answered']:,}** of {len(called):,} answered ({100 * cut['coverage']:.1f} %), "
             f"of these **{percent(cut['accuracy'])}** right; "
             f"**{cut['to_person']:,}** go to a person."
         )
         chart(
-            risk_coverage_figure(risk_coverage(scored), threshold / 100),
+            risk_coverage_figure(risk_coverage(called), threshold / 100),
             "metrics_risk_coverage",
             "Share of wrong answers over the share of images answered",
         )

@@ -18,7 +18,12 @@ def show_card(card: ModelCard) -> None:
             "Architecture": card.architecture,
             "Input": f"{card.input_width} × {card.input_height} px",
             "Preprocessing": card.preprocessing,
-            "Temperature": f"{card.temperature:.3f}",
+            "Temperature": f"{card.temperature:.3f}"
+            + (
+                f", {card.temperature_away:.3f} for unfamiliar looks"
+                if card.temperature_away
+                else ""
+            ),
             "Thresholds": ", ".join(
                 f"{k.replace('_', ' ')} {v:.3f}" for k, v in card.thresholds.items()
             ),

@@ -122,6 +122,8 @@ def _show_state(queued: QueuedCell) -> None:
         "out_of_scope": ":gray-badge[:material/block: not a white cell]",
     }
     line = f"{badges[cell.status]} {state_badge(queued.sample.state)}"
+    if cell.familiar is False:
+        line += " :orange-badge[:material/palette: unfamiliar look]"
     if cell.reviewer:
         label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
         line += f"  \nNamed **{label_name(label).lower()}** by {plain(cell.reviewer)}"

@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.inference.card import ModelCard
+from core.reports.evaluation_sets import evaluation_set
 from core.reports.model_reports import ModelReport
 from core.reports.robustness import (
     WANTED_DROP,
@@ -14,6 +16,7 @@ from core.reports.robustness import (
     made_fields_table,
     shifts_figure,
     shifts_table,
+    unfamiliar_table,
     unseen_table,
 )
 from pages.metric_parts import chart
@@ -28,6 +31,23 @@ SMEAR_SETS = {
 }
 
 
+def show_unfamiliar(unfamiliar: Mapping[str, Any], card: ModelCard) -> None:
+    """Show how often the classifier tells that a cell comes from elsewhere."""
+    st.subheader("Does it notice another laboratory?")
+    st.caption(
+        "Colours and sharpness of a cell's picture are compared with those of the training "
+        f"pictures. Where they are unlike, logits are divided by {card.temperature_away:.2f} in "
+        f"place of {card.temperature:.2f}: what suited a laboratory that a network had not seen, "
+        "each training laboratory left out in turn. Confidence falls, and more cells are held out."
+    )
+    st.dataframe(
+        unfamiliar_table(unfamiliar, {key: evaluation_set(key).name for key in unfamiliar}),
+        hide_index=True,
+        width=520,
+        alt="Share of cells with an unfamiliar look by set",
+    )
+
+
 def show_robustness(report: ModelReport) -> None:
     """Show what was measured beside the sets, whichever the model has."""
     metrics = report.metrics
@@ -40,7 +60,7 @@ def show_robustness(report: ModelReport) -> None:
         st.subheader("Under another stain, camera or optic")
         st.caption(
             f"{shifts['n']} PBC test cells, changed in one way at a time, the same in every run. "
-            f"The line marks {WANTED_DROP:.0f} points, the most a change should cost."
+            f"The line marks {WANTED_DROP:.0f} points, the most a change should cost. Shares in %."
         )
         left, right = st.columns(2, gap="large")
         with left:
@@ -53,9 +73,14 @@ def show_robustness(report: ModelReport) -> None:
             st.dataframe(
                 shifts_table(shifts),
                 hide_index=True,
-                column_config={"Points lost": st.column_config.NumberColumn(format="%.1f")},
-                alt="Accuracy under each synthetic shift",
+                column_config={
+                    name: st.column_config.NumberColumn(format="%.1f")
+                    for name in ("Points lost", "Classified", "Of them right", "Unfamiliar look")
+                },
+                alt="Accuracy, shares classified, right and unfamiliar under each synthetic shift",
             )
+    if "unfamiliar" in metrics:
+        show_unfamiliar(metrics["unfamiliar"], report.card)
     if "adaptation" in metrics:
         st.subheader("After adapting to a site")
         st.markdown(adaptation_sentence(metrics["adaptation"]))

@@ -26,6 +26,7 @@ THRESHOLDS: dict[ModelName, dict[str, str]] = {
     "wbc": {
         "uncertain": "Probability below which a cell is uncertain and held out",
         "white": "Probability of being a white cell below which it is none",
+        "familiar": "Log density of a cell's look below which it is unlike the training pictures",
     },
     "all_stage": {
         "uncertain": "Probability below which a field gets no class",

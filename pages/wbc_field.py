@@ -29,6 +29,8 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     if number["uncertain"]:
         held = f"{number['uncertain']} uncertain: held out of the percentages"
         badges.append(f":orange-badge[:material/help: {held}]")
+    if unfamiliar := sum(a.unfamiliar() for a in analyses):
+        badges.append(f":orange-badge[:material/palette: {unfamiliar} of unfamiliar look]")
     if number["classified"]:
         named = (
             "1 white cell" if number["classified"] == 1 else f"{number['classified']} white cells"
@@ -133,6 +135,7 @@ def show_cell(picture: Picture[FieldAnalysis]) -> None:
             **types,
             **diameter,
             "Detection score": f"{100 * cell.detection_score:.0f} %",
+            **({"Look": "unlike the training pictures"} if cell.familiar is False else {}),
         },
         border="horizontal",
     )

@@ -41,6 +41,7 @@ def show_files(desk: Desk) -> None:
             "patient": text("Patient (editable)", max_chars=60),
             "wbc": number("White cells"),
             "uncertain": number("Uncertain"),
+            "unfamiliar": number("Unfamiliar look"),
             "rbc": number("Red cells"),
             "platelet": number("Platelets"),
             "width": number("Width, px"),

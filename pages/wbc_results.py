@@ -188,6 +188,22 @@ def show_key(analyses: list[FieldAnalysis]) -> None:
         )
 
 
+def note_unfamiliar(analyses: list[FieldAnalysis]) -> None:
+    """Say when most photographed white cells look unlike those that the classifier learnt from."""
+    trusted = [a for a in analyses if a.profile is None and a.sha256 not in made_truth()]
+    cells = sum(len(a.white_cells()) for a in trusted)
+    unfamiliar = sum(a.unfamiliar() for a in trusted)
+    if 2 * unfamiliar <= cells:
+        return
+    st.warning(
+        f"{unfamiliar} of {cells} white cells have colours or a sharpness that no training "
+        "laboratory has. The classifier is right less often there: its confidence is lowered, and "
+        "more cells are held out. Review a sample; five named cells a type make a site profile.",
+        title="Unfamiliar stain, light or camera",
+        icon=":material/palette:",
+    )
+
+
 def show_results(desk: Desk) -> None:
     """Draw everything that is known of the pictures on the desk."""
     patient = choose_patient(NAME, desk)
@@ -196,6 +212,7 @@ def show_results(desk: Desk) -> None:
     if any(a.sha256 in made_truth() for a in analyses):
         st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
     status_line(analyses)
+    note_unfamiliar(analyses)
     analysed = [a for a in analyses if a.refused is None]
     if analysed:
         count_metrics(analysed)

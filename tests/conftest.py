@@ -11,7 +11,8 @@ from hypothesis import settings
 from PIL import Image
 
 # Speed is measured in the bench, never asserted: a busy machine must not fail a law.
-settings.register_profile("leukoscope", deadline=None)
+# Changes are judged by the same examples each time; at a desk new ones are tried.
+settings.register_profile("leukoscope", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("leukoscope")
 
 ROOT = Path(__file__).resolve().parent.parent

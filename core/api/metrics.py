@@ -41,6 +41,12 @@ class Metrics:
             ("task", "label", "status"),
             registry=registry,
         )
+        self._unfamiliar = Counter(
+            "leukoscope_unfamiliar_cells",
+            "White cells of a stain, light or camera unlike all that the classifier learnt from.",
+            ("task",),
+            registry=registry,
+        )
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is its template, so that labels stay few."""
@@ -56,8 +62,10 @@ class Metrics:
         self._pictures.labels(task, "refused" if outcome.refused else "answered").inc()
         if isinstance(outcome, FieldAnalysis):
             named = [(cell.type, cell.status) for _, cell in outcome.white_cells()]
+            self._unfamiliar.labels(task).inc(outcome.unfamiliar())
         elif isinstance(outcome, CropResult):
             named = [(outcome.type, outcome.status)]
+            self._unfamiliar.labels(task).inc(outcome.familiar is False)
         else:
             named = [(outcome.stage, outcome.status)]
         for label, status in named:

@@ -66,6 +66,7 @@ def cell_rows(field_id: int, new: NewField) -> list[dict[str, Any]]:
             "confidence": cell.confidence,
             "detection_score": cell.detection_score,
             "attributes": None if cell.attributes is None else dict(cell.attributes),
+            "familiar": cell.familiar,
         }
         for number, cell in new.analysis.white_cells()
     ]
@@ -82,6 +83,7 @@ def cell_of(row: CellRow) -> Cell:
         probabilities=row.probabilities,
         detection_score=row.detection_score,
         attributes=row.attributes,
+        familiar=row.familiar,
     )
     if row.label is None or row.reviewer is None:
         return cell

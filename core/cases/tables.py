@@ -167,6 +167,8 @@ class CellRow(Base):
     confidence: Mapped[float]
     detection_score: Mapped[float]
     attributes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    familiar: Mapped[bool | None]
+    """As `Cell.familiar`."""
     label: Mapped[str | None] = mapped_column(String(32))
     """Of the last review; None while the model's type stands."""
     reviewer: Mapped[str | None] = mapped_column(String(200))

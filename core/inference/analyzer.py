@@ -10,6 +10,7 @@ from core.inference.card import MODEL_NAMES, ModelName, load_card, read_checked
 from core.inference.classifier import Classifier, Subject, central_box
 from core.inference.detector import Detection, Detector
 from core.inference.engine import LiteRTEngine
+from core.inference.looks import load_looks
 from core.inference.profile import SiteProfile
 from core.inference.quality import (
     SmearGate,
@@ -91,7 +92,8 @@ class Analyzer:
             )
 
         self.detector = Detector(engine("detector"), cards["detector"])
-        self.classifier = Classifier(engine("wbc"), cards["wbc"])
+        looks = load_looks(cards["wbc"], settings)
+        self.classifier = Classifier(engine("wbc"), cards["wbc"], looks)
         self.stage_grader = StageGrader(engine("all_stage"), cards["all_stage"])
         # An engine of its own: the gate looks at another size, and changing sizes costs time.
         self.gate = SmearGate(engine("all_stage"), cards["all_stage"])
@@ -156,6 +158,7 @@ class Analyzer:
             probabilities=answer.probabilities,
             detection_score=detection.score,
             attributes=answer.attributes,
+            familiar=answer.familiar,
         )
 
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
@@ -168,7 +171,12 @@ class Analyzer:
             image.pixels, subject_of_crop(image.pixels, self.detector), profile
         )
         return CropResult(
-            image.name, answer.type, answer.probabilities, answer.confidence, answer.status
+            image.name,
+            answer.type,
+            answer.probabilities,
+            answer.confidence,
+            answer.status,
+            familiar=answer.familiar,
         )
 
     def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:

@@ -12,6 +12,7 @@ from core.settings import Settings, get_settings
 ModelName = Literal["detector", "wbc", "all_stage"]
 MODEL_NAMES: tuple[ModelName, ...] = ("detector", "wbc", "all_stage")
 MODEL_FILE = "model.tflite"
+LOOKS_FILE = "looks.npz"
 
 
 class ModelCard(BaseModel):
@@ -33,6 +34,8 @@ class ModelCard(BaseModel):
     preprocessing: str
     temperature: float = 1.0
     """Logits are divided by it before the softmax (Guo et al. 2017)."""
+    temperature_away: float | None = None
+    """Takes the temperature's place for pictures that look unlike all training pictures."""
     thresholds: dict[str, float]
     training_data: list[str]
     data_fingerprint: str
@@ -41,6 +44,8 @@ class ModelCard(BaseModel):
     """ISO date."""
     sha256: str
     """Of the model file."""
+    looks_sha256: str | None = None
+    """Of the file that says how the training pictures look, where a model has one."""
     file_bytes: int
     numbers: Literal["float32", "int8"] = "float32"
     """What the network computes with; int8 files come from `python -m core quantize`."""
@@ -69,18 +74,24 @@ def load_card(name: str, settings: Settings | None = None) -> ModelCard:
         ) from error
 
 
-def read_checked(card: ModelCard, settings: Settings | None = None) -> bytes:
-    """Return a model file's bytes. Raises ModelError unless they match the card's SHA-256."""
+def read_checked(
+    card: ModelCard, settings: Settings | None = None, file: str = MODEL_FILE
+) -> bytes:
+    """Return the bytes of a model's file. Raises ModelError unless they match the card's SHA-256.
+
+    `file` is `MODEL_FILE` or `LOOKS_FILE`.
+    """
     try:
-        content = model_path(card.name, settings).read_bytes()
+        content = model_path(card.name, settings).with_name(file).read_bytes()
     except OSError as error:
         raise ModelError(
-            f"The file of the model {card.name} is missing. "
+            f"The file {file} of the model {card.name} is missing. "
             f"Restore models/{card.name} from the repository."
         ) from error
-    if hashlib.sha256(content).hexdigest() != card.sha256:
+    expected = {MODEL_FILE: card.sha256, LOOKS_FILE: card.looks_sha256}[file]
+    if hashlib.sha256(content).hexdigest() != expected:
         raise ModelError(
-            f"The file of the model {card.name} does not match its card. "
+            f"The file {file} of the model {card.name} does not match its card. "
             f"Restore models/{card.name} from the repository."
         )
     return content

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from core.imaging.crop import crop_square
 from core.inference.card import ModelCard
 from core.inference.engine import Engine, mean_outputs
+from core.inference.looks import Looks, look_of
 from core.inference.profile import SiteProfile
 from core.results import Box, Pixels
 from core.taxonomy import Status
@@ -76,15 +77,21 @@ class CellAnswer:
     """Of the types, as the shipped model gives them."""
     features: NDArray[np.float32]
     """Pooled features of the trunk, 1280."""
+    familiar: bool = True
+    """Whether the crop looks like those of a laboratory that the model learnt from."""
 
 
 class Classifier:
     """The cell type network with its calibration."""
 
-    def __init__(self, engine: Engine, card: ModelCard) -> None:
+    def __init__(self, engine: Engine, card: ModelCard, looks: Looks | None = None) -> None:
+        """Take the network; without `looks` every crop is taken for familiar."""
         self._engine = engine
+        self._looks = looks
+        self._least_familiar = card.thresholds.get("familiar", -np.inf)
         self._size = card.input_width
         self.temperature = card.temperature
+        self._temperature_away = card.temperature_away or card.temperature
         self._white_threshold = card.thresholds["white"]
         self.uncertain: float = card.thresholds["uncertain"]
         self.model_sha256 = card.sha256
@@ -94,10 +101,16 @@ class Classifier:
     def answer(
         self, pixels: Pixels, subject: Subject, profile: SiteProfile | None = None
     ) -> CellAnswer:
-        """Name one cell of a picture, with a site's profile when one is given."""
+        """Name one cell of a picture, with a site's profile when one is given.
+
+        A profile knows how far its site can be trusted; without one, a crop of unfamiliar look
+        gets the temperature that suits laboratories the model has not seen.
+        """
         crop = crop_square(pixels, subject.box, subject.crop_side, self._size)
         outputs = mirrored_mean(self._engine, crop)
-        logits, temperature, uncertain = outputs["type"], self.temperature, self.uncertain
+        familiar = self._is_familiar(crop)
+        logits, uncertain = outputs["type"], self.uncertain
+        temperature = self.temperature if familiar else self._temperature_away
         if profile is not None:
             logits = profile.logits(logits, outputs["features"])
             temperature, uncertain = profile.temperature, profile.uncertain
@@ -115,7 +128,13 @@ class Classifier:
             },
             logits=outputs["type"],
             features=outputs["features"],
+            familiar=familiar,
         )
+
+    def _is_familiar(self, crop: Pixels) -> bool:
+        if self._looks is None:
+            return True
+        return self._looks.log_density(look_of(crop)) >= self._least_familiar
 
     def _status(self, confidence: float, white: float, uncertain: float) -> Status:
         if white < self._white_threshold:

@@ -10,7 +10,6 @@ None of these networks is shipped: the protocols are too short for that.
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,23 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from core.inference.analyzer import subject_of_crop, subject_of_field
 from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine
 from core.learning import augment
+from core.learning.calibrate import fit_temperature
 from core.learning.cell_batches import REDRAWN, TrainingCells
 from core.learning.cell_data import (
     Cells,
-    cells_of,
     central_crops,
     joined,
-    load_cells,
-    save_cells,
-    shipped_detector,
 )
 from core.learning.compared_architectures import (
     Architecture,
     compared_network,
     start_from_imagenet,
 )
+from core.learning.compared_cells import SEED, laboratory_cells, mature
 from core.learning.comparisons import write_row
-from core.learning.datasets import Example, open_set
 from core.learning.export import litert_file
 from core.learning.fitting import Phase, Plan, fit, seconds_of
 from core.learning.metrics import classification_metrics
@@ -57,7 +52,6 @@ RECIPE_PARTS: dict[str, dict[str, Any]] = {
 }
 """What can be left out of the training's recipe, and how the crops are then changed."""
 _BATCH = 32
-_SEED = 17
 _TIMED_RUNS = 20
 _FIGURES = ("n", "accuracy", "macro_f1", "ece")
 
@@ -90,7 +84,7 @@ class Protocol:
         return (
             f"{self.epochs * self.steps * _BATCH:,} changed crops of {self.size} px from "
             f"{self.cells_a_type} cells a type and laboratory, AdamW with a peak rate of "
-            f"{self.learning_rate:g}, all layers trained, {start} start, seed {_SEED}"
+            f"{self.learning_rate:g}, all layers trained, {start} start, seed {SEED}"
         )
 
 
@@ -107,34 +101,6 @@ class _TypedCells(TrainingCells):
         return pixels, wanted["type"]
 
 
-def sampled(examples: Sequence[Example], each: int, seed: int = _SEED) -> list[Example]:
-    """Return up to `each` examples of every label, drawn at random and always the same."""
-    by_label: dict[str, list[Example]] = {}
-    for example in examples:
-        by_label.setdefault(str(example.label), []).append(example)
-    rng = np.random.default_rng(seed)
-    return [own[k] for _, own in sorted(by_label.items()) for k in rng.permutation(len(own))[:each]]
-
-
-def laboratory_cells(settings: Settings, run: Path, name: str, split: str, each: int) -> Cells:
-    """Return cells of one laboratory as the shipped detector finds them, kept in a run folder.
-
-    Fields of the Kaggle set in which it finds no white cell are left out.
-    """
-    path = run / f"{name}_{split}_{each}.npz"
-    if not path.exists():
-        data = open_set(name, settings)
-        find = subject_of_field if name == "kaggle" else subject_of_crop
-        choose = partial(find, detector=shipped_detector(settings))
-        save_cells(path, cells_of(data, sampled(data.of_split(split), each), choose))
-    return load_cells(path)
-
-
-def _mature(cells: Cells) -> Cells:
-    """Keep the mature types, which are the first ones of the taxonomy."""
-    return cells.chosen(cells.types < len(MATURE_FIVE))
-
-
 def _train(
     network: Any,
     domains: Sequence[Cells],
@@ -149,7 +115,7 @@ def _train(
     tones = np.stack([augment.tone(crop) for crop in joined(domains).crops[::3]])
     phase = Phase("small", protocol.epochs, protocol.learning_rate, "", protocol.size)
     watched = joined(domains)
-    rows = np.random.default_rng(_SEED).permutation(len(watched))[:200]
+    rows = np.random.default_rng(SEED).permutation(len(watched))[:200]
     crops = central_crops(watched, protocol.size)[rows].astype(np.float32)
     fit(
         network,
@@ -161,7 +127,7 @@ def _train(
                 protocol.size,
                 batch=_BATCH,
                 steps=protocol.steps,
-                seed=_SEED,
+                seed=SEED,
                 **(ways or {}),
             ),
             # Only for the log: nothing is chosen by it.
@@ -177,14 +143,17 @@ def _train(
     return seconds_of(run)
 
 
+def _logits(network: Any, cells: Cells, size: int) -> NDArray[np.float32]:
+    crops = central_crops(cells, size).astype(np.float32)
+    return np.asarray(network.predict(crops, batch_size=64, verbose=0), np.float32)
+
+
 def _measured(
     network: Any, cells: Cells, labels: Sequence[str], all_labels: Sequence[str], size: int
 ) -> dict[str, Any]:
-    crops = central_crops(cells, size).astype(np.float32)
-    logits = np.asarray(network.predict(crops, batch_size=64, verbose=0), np.float32)
     figures = classification_metrics(
         [list(CELL_TYPES)[k] for k in cells.types],
-        softmax(logits, 1.0),
+        softmax(_logits(network, cells, size), 1.0),
         list(labels),
         all_labels=list(all_labels),
     )
@@ -212,7 +181,7 @@ def compare_architecture(
     protocol: Protocol = ARCHITECTURE_PROTOCOL,
 ) -> dict[str, Any]:
     """Train one network on PBC cells, measure it on PBC and CellaVision, and keep its row."""
-    keras.utils.set_random_seed(_SEED)
+    keras.utils.set_random_seed(SEED)
     training = laboratory_cells(settings, run, "pbc", "train", protocol.cells_a_type)
     types, size = list(CELL_TYPES), protocol.size
     network = compared_network(name, len(types), size)
@@ -242,7 +211,11 @@ def compare_architecture(
 def compare_laboratories(
     without: str, settings: Settings, run: Path, protocol: Protocol = DOMAIN_PROTOCOL
 ) -> dict[str, Any]:
-    """Train MobileNetV2 without one laboratory, measure it on all of them, and keep its row."""
+    """Train MobileNetV2 without one laboratory, measure it on all of them, and keep its row.
+
+    The row of a laboratory that the shipped model learns from also has the temperature that suits
+    its training cells when the network has not seen them.
+    """
     trained_on = [name for name in LABORATORIES[:-1] if name != without]
     row = _trained_on(trained_on, settings, run, protocol, f"without_{without}")
     write_row(settings.models / "wbc", "domains", without, row)
@@ -273,23 +246,29 @@ def _trained_on(  # noqa: PLR0913, PLR0917 - all of it describes one training
     imagenet: bool = True,
 ) -> dict[str, Any]:
     """Train MobileNetV2 on the mature types of some laboratories; return its row for all."""
-    keras.utils.set_random_seed(_SEED)
+    keras.utils.set_random_seed(SEED)
     domains = [
-        _mature(laboratory_cells(settings, run, key, "train", protocol.cells_a_type))
+        mature(laboratory_cells(settings, run, key, "train", protocol.cells_a_type))
         for key in laboratories
     ]
     network = compared_network("mobilenetv2", len(MATURE_FIVE), protocol.size)
     if imagenet:
         start_from_imagenet(network, settings)
     seconds = _train(network, domains, protocol, run / f"{name}_{protocol.length}", ways)
+    unseen: dict[str, Any] = {}
+    for key in set(LABORATORIES[:-1]) - set(laboratories):
+        cells = mature(laboratory_cells(settings, run, key, "train", protocol.cells_a_type))
+        logits = _logits(network, cells, protocol.size)
+        unseen = {"temperature": fit_temperature(logits, cells.types)}
     return {
         "protocol": protocol.sentence("ImageNet" if imagenet else "random"),
         "trained_on": list(laboratories),
         "training_seconds": seconds,
+        **unseen,
         "sets": {
             key: _measured(
                 network,
-                _mature(laboratory_cells(settings, run, key, "test", protocol.tested_a_type)),
+                mature(laboratory_cells(settings, run, key, "test", protocol.tested_a_type)),
                 KAGGLE_FOUR if key == "kaggle" else MATURE_FIVE,
                 MATURE_FIVE,
                 protocol.size,

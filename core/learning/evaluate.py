@@ -29,9 +29,6 @@ _MEASURES = {
     "all_stage": ("evaluate_stages", "standard"),
 }
 
-# Two measures share the classifier's file: what the other one wrote is kept.
-_KEPT = {"wbc": ("attributes",), "attributes": ("sets", "shifts", "adaptation", "data")}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `python -m core evaluate`."""
@@ -76,13 +73,15 @@ def _write(
     folder = settings.models / name
     path = folder / "metrics.json"
     known = json.loads(path.read_text()) if path.exists() else {}
-    written = {
+    # Two measures share the classifier's file: what the other one wrote is kept.
+    if what != "attributes":
+        known = {key: known[key] for key in ("attributes",) if what == "wbc" and key in known}
+    of_model = {
         "model": name,
         "version": load_card(name, settings).version,
         "generated_by": f"python -m core evaluate {name}",
-        **{key: known[key] for key in _KEPT.get(what, ()) if key in known},
-        **metrics,
     }
+    written = {**known, **of_model, **metrics}
     path.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")
     if predictions is not None:
         # A fixed time stamp in the header keeps the file equal when the answers are.

@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from tqdm.contrib.concurrent import thread_map
 
 from core.inference.analyzer import Analyzer, subject_of_crop, subject_of_field
-from core.inference.classifier import Subject
+from core.inference.classifier import CellAnswer, Subject
 from core.learning.datasets import DataSet, Example, open_set
 from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_folder import measure_folder
@@ -35,29 +35,29 @@ SHIFTED_EVERY = 12
 """Of the PBC test cells every twelfth is measured under every shift."""
 
 
-def _probabilities(analyzer: Analyzer, pixels: Pixels, choose: Chooser) -> list[float]:
-    subject = choose(pixels)
-    if subject is None:
-        # No white cell found: no type has any probability, which counts as an error.
-        return [0.0] * len(CELL_TYPES)
-    values = analyzer.classifier.answer(pixels, subject).probabilities
-    return [values[key] for key in CELL_TYPES]
-
-
 def _predict(
     analyzer: Analyzer, data: DataSet, examples: Sequence[Example], choose: Chooser, name: str
-) -> pd.DataFrame:
-    def one(example: Example) -> list[float]:
-        return _probabilities(analyzer, data.read(example), choose)
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the predictions, and the share of the cells whose look is unfamiliar."""
 
-    rows = thread_map(one, examples, max_workers=2, desc=name)
-    return prediction_frame(
+    def one(example: Example) -> CellAnswer | None:
+        pixels = data.read(example)
+        subject = choose(pixels)
+        return None if subject is None else analyzer.classifier.answer(pixels, subject)
+
+    answers = thread_map(one, examples, max_workers=2, desc=name)
+    # No white cell found: no type has any probability, which counts as an error.
+    nothing = dict.fromkeys(CELL_TYPES, 0.0)
+    values = [nothing if answer is None else answer.probabilities for answer in answers]
+    frame = prediction_frame(
         name,
         [e.member for e in examples],
         [str(e.label) for e in examples],
-        np.array(rows),
+        np.array([[own[key] for key in CELL_TYPES] for own in values]),
         tuple(CELL_TYPES),
     )
+    familiar = [answer.familiar for answer in answers if answer is not None]
+    return frame, proportion(familiar.count(False), len(familiar))
 
 
 def _scores(frame: pd.DataFrame, labels: Sequence[str]) -> dict[str, Any]:
@@ -75,11 +75,14 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     analyzer = Analyzer(settings)
     frames: dict[str, pd.DataFrame] = {}
     scores: dict[str, Any] = {}
+    unfamiliar: dict[str, Any] = {}
     for name, (set_name, split, labels) in _SETS.items():
         data = open_set(set_name, settings)
         find = subject_of_field if set_name == "kaggle" else subject_of_crop
         choose = partial(find, detector=analyzer.detector)
-        frames[name] = _predict(analyzer, data, data.of_split(split), choose, name)
+        frames[name], unfamiliar[name] = _predict(
+            analyzer, data, data.of_split(split), choose, name
+        )
         scores[name] = _scores(frames[name], labels)
     # WBCAtt's test split is the mature part of PBC's: the same predictions.
     mature = frames["pbc_test"]["truth"].isin(MATURE_FIVE)
@@ -87,6 +90,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     scores["wbcatt_test"] = _scores(frames["wbcatt_test"], MATURE_FIVE)
     measured = {
         "sets": scores,
+        "unfamiliar": unfamiliar,
         "shifts": shifted(analyzer, settings),
         "adaptation": measure_adaptation(analyzer, settings),
         "data": describe_sets("wbc", settings),
@@ -95,26 +99,38 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
 
 
 def shifted(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
-    """Measure every twelfth PBC test cell as it is and under each synthetic shift."""
+    """Measure every twelfth PBC test cell as it is and under each synthetic shift.
+
+    Accuracy, the share that is called classified with how much of it is right, and the share
+    whose look is unfamiliar.
+    """
     data = open_set("pbc", settings)
     examples = data.of_split("test")[::SHIFTED_EVERY]
     total = len(examples)
 
-    def count_right(change: Callable[[Pixels], Pixels], name: str) -> int:
-        def is_right(example: Example) -> bool:
+    def answers(change: Callable[[Pixels], Pixels], name: str) -> list[CellAnswer]:
+        def one(example: Example) -> CellAnswer:
             pixels = change(data.read(example))
-            subject = subject_of_crop(pixels, analyzer.detector)
-            return analyzer.classifier.answer(pixels, subject).type == example.label
+            return analyzer.classifier.answer(pixels, subject_of_crop(pixels, analyzer.detector))
 
-        return sum(thread_map(is_right, examples, max_workers=2, desc=name))
+        return list(thread_map(one, examples, max_workers=2, desc=name))
 
-    unchanged = count_right(np.asarray, "unchanged")
-    rows = []
-    for name, change in SHIFTS.items():
-        right = count_right(change, name)
-        accuracy, drop = proportion(right, total), (unchanged - right) / total
-        rows.append({"shift": name, "accuracy": accuracy, "drop": drop})
-    return {"set": "pbc_test", "n": total, "unchanged": proportion(unchanged, total), "rows": rows}
+    def figures(change: Callable[[Pixels], Pixels], name: str) -> dict[str, Any]:
+        said = answers(change, name)
+        right = [answer.type == e.label for answer, e in zip(said, examples, strict=True)]
+        sure = [ok for ok, own in zip(right, said, strict=True) if own.status == "classified"]
+        return {
+            "accuracy": proportion(sum(right), total),
+            "classified": proportion(len(sure), total),
+            "classified_right": proportion(sum(sure), len(sure)),
+            "unfamiliar": proportion(sum(not own.familiar for own in said), total),
+        }
+
+    unchanged = figures(np.asarray, "unchanged")
+    rows = [{"shift": name, **figures(change, name)} for name, change in SHIFTS.items()]
+    for row in rows:
+        row["drop"] = unchanged["accuracy"]["value"] - row["accuracy"]["value"]
+    return {"set": "pbc_test", "n": total, "unchanged": unchanged, "rows": rows}
 
 
 def attributes(settings: Settings) -> tuple[dict[str, Any], None]:

@@ -10,7 +10,7 @@ from core.inference.analyzer import Analyzer, subject_of_crop
 from core.inference.classifier import softmax
 from core.learning.adapt import LEAST_CELLS, SiteCells, adapt
 from core.learning.datasets import open_set
-from core.learning.metrics import Floats, calibration_error, proportion
+from core.learning.metrics import calibration_error, proportion
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES
 
@@ -34,7 +34,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
     cells = SiteCells.of(answers, [labels.index(str(e.label)) for e in data.examples])
     counts = np.bincount(cells.types)
     types = np.nonzero(counts >= LEAST_CELLS + _LEAST_LEFT)[0]
-    temperature = analyzer.classifier.temperature
+    shipped = np.array([[own.probabilities[key] for key in labels] for own in answers])
     before = after = total = refused = 0
     ece_before, ece_after = [], []
     for draw in range(DRAWS):
@@ -44,19 +44,19 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         )
         left = np.setdiff1d(np.arange(len(cells)), shown)
         rest = cells.only(left)
-        moved, moved_temperature = rest.logits, temperature
+        moved, probabilities = rest.logits, shipped[left]
+        ece_before.append(calibration_error(probabilities, rest.types))
         try:
             profile = adapt(cells.only(shown), "draw", analyzer.classifier)
         except ProfileError:
             refused += 1
         else:
             moved = profile.logits(rest.logits, rest.features).astype(np.float64)
-            moved_temperature = profile.temperature
+            probabilities = softmax(moved.astype(np.float32), profile.temperature)
         before += int((rest.logits.argmax(1) == rest.types).sum())
         after += int((moved.argmax(1) == rest.types).sum())
         total += len(left)
-        ece_before.append(_calibration_error(rest.logits, temperature, rest))
-        ece_after.append(_calibration_error(moved, moved_temperature, rest))
+        ece_after.append(calibration_error(probabilities, rest.types))
     return {
         "set": "cellavision",
         "types": [labels[k] for k in types],
@@ -67,7 +67,3 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         "after": proportion(after, total),
         "ece": {"before": float(np.mean(ece_before)), "after": float(np.mean(ece_after))},
     }
-
-
-def _calibration_error(logits: Floats, temperature: float, cells: SiteCells) -> float:
-    return calibration_error(softmax(logits.astype(np.float32), temperature), cells.types)

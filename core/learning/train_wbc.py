@@ -9,6 +9,7 @@ import numpy as np
 from core.inference.card import MODEL_FILE
 from core.inference.classifier import CROP_MICROMETRES, mirrored_mean, softmax
 from core.inference.engine import Engine, LiteRTEngine
+from core.inference.looks import Looks
 from core.learning import augment
 from core.learning.architectures import load_imagenet, wbc_network
 from core.learning.calibrate import (
@@ -21,6 +22,7 @@ from core.learning.cell_data import DETAILS, HEADS, NO_TYPE, Cells, central_crop
 from core.learning.cell_domains import VALIDATION, cells_of_domains
 from core.learning.datasets import open_set
 from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
+from core.learning.fit_looks import away_temperature, fitted_looks, write_looks
 from core.learning.fitting import Phase, Plan, fit, scaled
 from core.settings import Settings
 from core.taxonomy import ATTRIBUTES, CELL_TYPES
@@ -46,6 +48,9 @@ _CALM_SHARES = {"pbc": 0.52, "kaggle": 0.25, "made": 0.04, "none": 0.09}
 _UNTYPED_SHARE = 0.10
 _SURE = 0.95
 """Confidence from which on the network's own answer counts as a cell's type."""
+
+Trained = tuple[Any, Cells, tuple[Looks, float]]
+"""A network, its validation cells, the looks of its training cells with their threshold."""
 
 
 def _compile_arguments() -> dict[str, Any]:
@@ -77,10 +82,8 @@ def _typed_by(network: Any, cells: Cells) -> Cells:
     return Cells(cells.crops[sure], types, cells.details[sure], cells.unscaled[sure])
 
 
-def train(
-    settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1
-) -> tuple[Any, Cells]:
-    """Train into a run folder and return the network with its validation cells."""
+def train(settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1) -> Trained:
+    """Train into a run folder and return the network with what its card is made from."""
     domains = cells_of_domains(settings, run, *_SHARES, *VALIDATION, "untyped")
     # Cells are coloured as those of laboratories beside PBC are.
     others = [*domains["untyped"].crops, *domains["kaggle"].crops[::3]]
@@ -118,18 +121,19 @@ def train(
         ),
         run,
     )
-    return network, validation
+    return network, validation, fitted_looks(domains, SIZE)
 
 
-def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> None:
+def publish(trained: Trained, settings: Settings, version: str) -> None:
     """Export, calibrate on validation cells and write the card."""
-    network, validation = trained
+    network, validation, (looks, least_familiar) = trained
     folder = settings.models / "wbc"
     export = classifier_for_export(network, "type", SIZE)
     save_weights(network, folder)
     write_litert(export, folder, list(central_crops(validation, SIZE)[:4]))
     engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
     pbc, kaggle = open_set("pbc", settings), open_set("kaggle", settings)
+    calibration = calibrated(engine, validation)
     write_card(
         folder,
         name="wbc",
@@ -145,7 +149,10 @@ def publish(trained: tuple[Any, Cells], settings: Settings, version: str) -> Non
             "file's scale (1.8 times the cell's longer side without one), RGB 0..255 as float32; "
             "mean logits of the crop and its two mirror images"
         ),
-        **calibrated(engine, validation),
+        looks_sha256=write_looks(looks, folder),
+        temperature_away=away_temperature(settings, calibration["temperature"]),
+        temperature=calibration["temperature"],
+        thresholds=calibration["thresholds"] | {"familiar": least_familiar},
         training_data=[
             "PBC train split (CC BY 4.0)",
             "Kaggle blood cells TRAIN, cells found by the detector (MIT)",

@@ -15,17 +15,34 @@ _ROW_HEIGHT = 30
 
 
 def shifts_table(shifts: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a row for each synthetic shift: accuracy with 95 % limits and points lost."""
-    rows = [{"Shift": "Unchanged", "Accuracy": percent(shifts["unchanged"]), "Points lost": 0.0}]
-    rows += [
+    """Return a row for each synthetic shift: accuracy with 95 % limits, points lost, and shares.
+
+    In percent: of the cells that are called classified, of these the right ones; of the cells
+    whose look is unfamiliar.
+    """
+    unchanged = {"shift": "Unchanged", "drop": 0.0, **shifts["unchanged"]}
+    return pd.DataFrame(
         {
             "Shift": row["shift"],
             "Accuracy": percent(row["accuracy"]),
             "Points lost": round(100 * row["drop"], 1) + 0.0,
+            "Classified": 100 * row["classified"]["value"],
+            "Of them right": 100 * row["classified_right"]["value"],
+            "Unfamiliar look": 100 * row["unfamiliar"]["value"],
         }
-        for row in shifts["rows"]
-    ]
-    return pd.DataFrame(rows)
+        for row in (unchanged, *shifts["rows"])
+    )
+
+
+def unfamiliar_table(unfamiliar: Mapping[str, Any], names: Mapping[str, str]) -> pd.DataFrame:
+    """Return a row for each set: the share of its cells whose look is unfamiliar.
+
+    `names` gives the sets the names that pages use.
+    """
+    return pd.DataFrame(
+        {"Cells": names.get(key, key), "Unfamiliar look": percent(share)}
+        for key, share in unfamiliar.items()
+    )
 
 
 def shifts_figure(shifts: Mapping[str, Any]) -> go.Figure:

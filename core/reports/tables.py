@@ -45,6 +45,7 @@ _FILE_COLUMNS = [
     "rbc",
     "platelet",
     "uncertain",
+    "unfamiliar",
     "seconds",
     "refused",
     "overruled",
@@ -92,6 +93,7 @@ def files_table(
             "scale_source": analysis.scale and analysis.scale.source,
             **analysis.counts(),
             "uncertain": sum(c.status == "uncertain" for _, c in analysis.white_cells()),
+            "unfamiliar": analysis.unfamiliar(),
             "seconds": round(analysis.seconds, 3),
             "refused": analysis.refused,
             "overruled": analysis.overruled,
@@ -99,7 +101,7 @@ def files_table(
         for analysis, patient in _with_patients(analyses, patients)
     ]
     table = _frame(rows, _FILE_COLUMNS, patients)
-    counts = [*CELL_KINDS, "uncertain"]
+    counts = [*CELL_KINDS, "uncertain", "unfamiliar"]
     table[counts] = table[counts].astype("Int64").mask(table["refused"].notna())
     return table
 

@@ -29,7 +29,7 @@ class FakeAnalyzer:
         if "refused" in image.name:
             return CropResult(image.name, None, {}, 0.0, "out_of_scope", REFUSED)
         named = dict.fromkeys(CELL_TYPES, 0.0) | {"basophil": 0.9, "monocyte": 0.1}
-        return CropResult(image.name, "basophil", named, 0.9, "classified")
+        return CropResult(image.name, "basophil", named, 0.9, "classified", familiar=False)
 
     def stage(self, image):
         if "refused" in image.name:

@@ -88,9 +88,16 @@ def test_metrics_count_classes_and_refusals(client, slides):
     assert found["leukoscope_pictures_total", "classify", "failed"] == 1
     assert found["leukoscope_predictions_total", "analyze", "classified", "neutrophil"] == 2
     assert found["leukoscope_predictions_total", "analyze", "monocyte", "uncertain"] == 2
+    assert found["leukoscope_unfamiliar_cells_total", "analyze"] == 0
     assert found["leukoscope_request_seconds_count", "/analyze", "200", "POST"] == 1
     assert found["leukoscope_request_seconds_count", "/predict", "415", "POST"] == 1
     assert found[("leukoscope_model_requests",)] == 0
+
+
+def test_metrics_count_cells_of_unfamiliar_look(client, slides):
+    for name in ("a.jpg", "b.jpg", "refused.jpg"):
+        client.post("/predict", files={"file": (name, slides[0][1])})
+    assert samples(client)["leukoscope_unfamiliar_cells_total", "classify"] == 2
 
 
 def test_metrics_of_unknown_addresses_share_a_label(client):

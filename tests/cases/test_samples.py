@@ -51,6 +51,7 @@ white_cells = st.builds(
     probabilities=st.fixed_dictionaries(dict.fromkeys(CELL_TYPES, share)),
     detection_score=share,
     attributes=st.none() | st.just({name: values[0] for name, values in ATTRIBUTES.items()}),
+    familiar=st.sampled_from([None, True, False]),
 )
 other_cells = st.builds(
     Cell,

@@ -3,7 +3,8 @@ import shutil
 import pytest
 
 from core.errors import ModelError
-from core.inference.card import MODEL_NAMES, load_card, model_path, read_checked
+from core.inference.card import LOOKS_FILE, MODEL_NAMES, load_card, model_path, read_checked
+from core.inference.looks import load_looks
 from core.settings import get_settings
 from core.taxonomy import CELL_KINDS, CELL_TYPES, STAGES
 
@@ -42,6 +43,18 @@ def test_a_missing_file_is_named(copied):
     model_path("wbc", copied).unlink()
     with pytest.raises(ModelError, match="wbc is missing"):
         read_checked(load_card("wbc", copied), copied)
+
+
+def test_looks_that_are_damaged_or_missing_are_refused(copied):
+    card = load_card("wbc", copied)
+    assert load_looks(card.model_copy(update={"looks_sha256": None}), copied) is None
+    path = model_path("wbc", copied).with_name(LOOKS_FILE)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelError, match=r"looks.npz of the model wbc does not match its card"):
+        load_looks(card, copied)
+    path.unlink()
+    with pytest.raises(ModelError, match=r"looks.npz of the model wbc is missing"):
+        load_looks(card, copied)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"name": "wbc"}', "[]"])

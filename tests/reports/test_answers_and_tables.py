@@ -41,6 +41,7 @@ WHITE = st.builds(
     st.sampled_from(list(CELL_TYPES)),
     PROBABILITIES,
     attributes=st.fixed_dictionaries({k: st.sampled_from(v) for k, v in ATTRIBUTES.items()}),
+    familiar=st.booleans(),
 )
 OTHER = st.builds(Cell, st.sampled_from(["rbc", "platelet"]), BOXES, UNIT)
 ANALYSES = st.lists(
@@ -98,6 +99,7 @@ def test_counts_in_answers_equal_counts_in_tables(analyses):
     table = differential_table(differential(analyses)).set_index("type")
     assert table.loc[list(LEUKOCYTES), "count"].sum() == differential(analyses).total
     assert files["uncertain"].sum() == (cells["status"] == "uncertain").sum()
+    assert files["unfamiliar"].sum() == sum(a.unfamiliar() for a in analyses)
 
 
 @given(ANALYSES)

@@ -12,6 +12,7 @@ from core.reports.robustness import (
     made_fields_table,
     shifts_figure,
     shifts_table,
+    unfamiliar_table,
     unseen_table,
 )
 from core.settings import get_settings
@@ -30,9 +31,22 @@ def test_every_shift_has_its_row_and_its_bar():
     drawn = dict(zip(bar.y, bar.x, strict=True))
     for row in shifts["rows"]:
         assert drawn[row["shift"]] == pytest.approx(100 * row["drop"])
-        lost = 100 * (shifts["unchanged"]["value"] - row["accuracy"]["value"])
+        lost = 100 * (shifts["unchanged"]["accuracy"]["value"] - row["accuracy"]["value"])
         assert drawn[row["shift"]] == pytest.approx(lost, abs=1e-6)
     assert list(bar.x) == sorted(bar.x)
+
+
+def test_unfamiliar_looks_are_told_by_set_and_by_shift():
+    measured = metrics("wbc")
+    table = unfamiliar_table(measured["unfamiliar"], {"cellavision": "Another laboratory"})
+    shares = dict(zip(table["Cells"], table["Unfamiliar look"], strict=True))
+    assert len(shares) == len(measured["unfamiliar"])
+    away = measured["unfamiliar"]["cellavision"]["value"]
+    assert shares["Another laboratory"].startswith(f"{100 * away:.1f} %")
+    assert away > measured["unfamiliar"]["pbc_test"]["value"]
+    shifted = shifts_table(measured["shifts"]).set_index("Shift")
+    row = measured["shifts"]["rows"][0]
+    assert shifted.loc[row["shift"], "Unfamiliar look"] == 100 * row["unfamiliar"]["value"]
 
 
 def test_the_gate_table_names_every_set_and_kind():
