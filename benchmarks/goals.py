@@ -80,7 +80,8 @@ def _home() -> list[Goal]:
             "ALL classes, grouped folds, %",
             99.7,
             accuracy(fields, "taleqani_folds"),
-            "Tried: fine-tuning, 224 to 448 px, eight positions. Next: fields with patient "
+            "Tried: fine-tuning, 224 to 448 px, eight positions, copies of another stain, tone and "
+            "magnification. Next: fields with patient "
             "numbers, for the rest is single fields between neighbouring classes.",
             digits=2,
         ),

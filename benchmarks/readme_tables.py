@@ -32,6 +32,16 @@ _CLASSIFIED = (
         "taleqani_folds_tone_swapped",
         "ALL classes, Taleqani, five grouped folds, tone of another class",
     ),
+    (
+        "all_stage",
+        "taleqani_folds_closer",
+        "ALL classes, Taleqani, five grouped folds, 70 % of a field to a side",
+    ),
+    (
+        "all_stage",
+        "taleqani_folds_farther",
+        "ALL classes, Taleqani, five grouped folds, 125 % to a side (mirrored)",
+    ),
     ("all_stage", "taleqani_folds", "ALL classes, Taleqani, five grouped folds"),
 )
 _DETECTED = (

@@ -60,25 +60,27 @@ def show_robustness(report: ModelReport) -> None:
         st.subheader("Under another stain, camera or optic")
         st.caption(
             f"{shifts['n']} PBC test cells, changed in one way at a time, the same in every run. "
-            f"The line marks {WANTED_DROP:.0f} points, the most a change should cost. Shares in %."
+            f"The line marks {WANTED_DROP:.0f} points, the most a change should cost."
         )
-        left, right = st.columns(2, gap="large")
-        with left:
-            chart(
-                shifts_figure(shifts),
-                "metrics_shifts",
-                "Points of accuracy lost under each synthetic shift",
-            )
-        with right:
-            st.dataframe(
-                shifts_table(shifts),
-                hide_index=True,
-                column_config={
-                    name: st.column_config.NumberColumn(format="%.1f")
-                    for name in ("Points lost", "Classified", "Of them right", "Unfamiliar look")
-                },
-                alt="Accuracy, shares classified, right and unfamiliar under each synthetic shift",
-            )
+        chart(
+            shifts_figure(shifts),
+            "metrics_shifts",
+            "Points of accuracy lost under each synthetic shift",
+        )
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            shifts_table(shifts),
+            hide_index=True,
+            height="content",
+            column_config={
+                "Shift": st.column_config.TextColumn(pinned=True),
+                "Points lost": number(format="%.1f"),
+                "Classified": number("Classified, %", format="%.1f"),
+                "Of them right": number("Of them right, %", format="%.1f"),
+                "Unfamiliar look": number("Unfamiliar look, %", format="%.1f"),
+            },
+            alt="Accuracy, shares classified, right and unfamiliar under each synthetic shift",
+        )
     if "unfamiliar" in metrics:
         show_unfamiliar(metrics["unfamiliar"], report.card)
     if "adaptation" in metrics:

@@ -17,7 +17,13 @@ from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_evidence import evidence_on_cells
 from core.learning.evaluate_folder import measure_folder
 from core.learning.evaluate_gate import measure_gate
-from core.learning.field_data import all_fields, held_out_logits, stain_jittered, tone_swapped
+from core.learning.field_data import (
+    all_fields,
+    held_out_logits,
+    seen_at,
+    stain_jittered,
+    tone_swapped,
+)
 from core.learning.metrics import classification_metrics, prediction_frame
 from core.results import Pixels
 from core.settings import Settings
@@ -27,12 +33,15 @@ _LABELS = tuple(STAGES)
 _CHANGED_EVERY = 4
 """Of the fields every fourth is measured with its look changed."""
 
+CLOSER, FARTHER = 0.7, 1.25
+"""What is seen to a side at another magnification, in shares of a field."""
+
 
 def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     """Let each fold's head answer for the fold it did not see; they share one trunk.
 
-    Every fourth field is measured with its look changed, all of them as they are. The input
-    gate is an output of the same network and measured here too.
+    Every fourth field is measured with its look or magnification changed, all as they are. The
+    input gate is an output of the same network and measured here too.
     """
     fields = all_fields(settings)
     card = load_card("all_stage", settings)
@@ -41,6 +50,8 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     pictures: dict[str, tuple[NDArray[np.int64], Sequence[Pixels]]] = {
         "taleqani_folds_stain_jitter": (some, stain_jittered(fields, some)),
         "taleqani_folds_tone_swapped": (some, tone_swapped(fields, some)),
+        "taleqani_folds_closer": (some, [seen_at(fields.pixels[k], CLOSER) for k in some]),
+        "taleqani_folds_farther": (some, [seen_at(fields.pixels[k], FARTHER) for k in some]),
         "taleqani_folds": (everyone, list(fields.pixels)),
     }
     engine = LiteRTEngine(read_checked(card, settings))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -70,6 +71,21 @@ def held_out_logits(
 def another_stain(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
     """Return a field as another stain and camera may show it."""
     return augment.camera(augment.stain(pixels, rng, strength), rng, strength)
+
+
+def seen_at(pixels: Pixels, share: float) -> Pixels:
+    """Return a field as another magnification shows it: `share` times as much to a side.
+
+    Below 1 its middle; above 1 what would be seen around it is its own mirror image.
+    """
+    side = pixels.shape[0]
+    if share < 1:
+        kept = round(side * share)
+        edge = (side - kept) // 2
+        return np.ascontiguousarray(pixels[edge : edge + kept, edge : edge + kept])
+    around = round(side * (share - 1) / 2)
+    border = (around, around, around, around)
+    return np.asarray(cv2.copyMakeBorder(pixels, *border, cv2.BORDER_REFLECT_101), np.uint8)
 
 
 def other_tones(fields: Fields, number: int, rng: Generator) -> list[NDArray[np.float32]]:

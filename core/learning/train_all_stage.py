@@ -1,8 +1,9 @@
 """Training of the ALL field model: five fold models for honest figures, one final model.
 
 The trunk stays ImageNet's; the head is a logistic regression on its pooled features over the
-eight positions of every field and over copies with another stain, camera or tone. With 2,926
-fields of one laboratory that did better on held-out folds than training the trunk further.
+eight positions of every field and over copies with another stain, camera, tone or magnification.
+With 2,926 fields of one laboratory that did better on held-out folds than training the trunk
+further.
 """
 
 import csv
@@ -36,6 +37,7 @@ from core.learning.field_data import (
     another_stain,
     of_fold,
     other_tones,
+    seen_at,
 )
 from core.learning.fitting import HISTORY_FIRST, HISTORY_LAST
 from core.learning.gate import THRESHOLD, Gate, fit_field_gate, fit_smear_gate
@@ -54,6 +56,9 @@ ITERATIONS = 15
 """Steps of the optimiser between two rows of the history."""
 STAIN_STRENGTHS = (0.35, 0.7, 1.0, 0.7)
 """Changes of stain and camera of which every field gets a copy."""
+SHARES = (0.57, 0.69, 0.84, 1.02, 1.41)
+"""What is seen to a side, in shares of a field: between two neighbours every field gets a copy.
+From the least that is graded to where a field is graded in parts."""
 _LOG = logging.getLogger(__name__)
 
 Features = NDArray[np.float32]
@@ -67,7 +72,7 @@ class Seen:
     positions: Features
     """In their eight positions."""
     changed: Features
-    """In copies with another look, each in a random position."""
+    """In copies with another look or magnification, each in a random position."""
 
 
 def _seen(network: Any, fields: Fields, run: Path) -> Seen:
@@ -102,9 +107,15 @@ def _seen(network: Any, fields: Fields, run: Path) -> Seen:
             for tone in other_tones(fields, number, rng)
         ]
 
+    def magnified(number: int) -> list[Pixels]:
+        rng = np.random.default_rng((101, number))
+        shares = np.exp(rng.uniform(np.log(SHARES[:-1]), np.log(SHARES[1:])))
+        return [random_position(seen_at(fields.pixels[number], share), rng) for share in shares]
+
+    changed = {"stained": stained, "toned": toned, "magnified": magnified}
     return Seen(
         features("positions", lambda number: turned(stage_input(fields.pixels[number], SIZE))),
-        np.concatenate([features("stained", stained), features("toned", toned)], axis=1),
+        np.concatenate([features(name, views) for name, views in changed.items()], axis=1),
     )
 
 
@@ -224,7 +235,7 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
             "One laboratory, one stain, one camera; patients are not identified in the set.",
             "Trained on fields of suspected ALL only: other fields have no right answer.",
             "Stain tone differs by class in the training set, and the model leans on it.",
-            "The classes were taken at scales of their own, which may help to tell them apart.",
+            "The classes were taken at scales of their own; other magnifications are imitated.",
             "A smear image alone does not establish the subtype; flow cytometry does.",
         ],
     )

@@ -64,6 +64,18 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "classes in turn: what is left when tone points to the wrong class. Folds as below.",
         "taleqani_all.zip",
     ),
+    "taleqani_folds_closer": EvaluationSet(
+        "Taleqani folds, magnified",
+        "The middle of every fourth field, 70 % to a side. Each class was taken at a scale of its "
+        "own, and this score shows how much the model leans on it. Folds as below.",
+        "taleqani_all.zip",
+    ),
+    "taleqani_folds_farther": EvaluationSet(
+        "Taleqani folds, reduced",
+        "Every fourth field with a quarter more to a side, imitated by its mirror image. Folds as "
+        "below.",
+        "taleqani_all.zip",
+    ),
     "taleqani_folds": EvaluationSet(
         "Taleqani folds",
         "Each field is graded by the model that was not trained on its fold. Patients are not "

@@ -26,6 +26,7 @@ _ROWS = (
     ("detector", "bccd_test", "White cells counted in fields of BCCD"),
     ("detector", "txl_test_corrected", "White cells counted in fields of TXL-PBC, labels mended"),
     ("all_stage", "taleqani_folds_stain_jitter", "ALL fields (Taleqani), stain changed at random"),
+    ("all_stage", "taleqani_folds_closer", "ALL fields (Taleqani), magnified"),
     ("all_stage", "taleqani_folds", "ALL fields (Taleqani), grouped folds"),
 )
 

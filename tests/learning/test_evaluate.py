@@ -23,6 +23,8 @@ LABELS = {
     "taleqani_folds": tuple(STAGES),
     "taleqani_folds_stain_jitter": tuple(STAGES),
     "taleqani_folds_tone_swapped": tuple(STAGES),
+    "taleqani_folds_closer": tuple(STAGES),
+    "taleqani_folds_farther": tuple(STAGES),
 }
 
 

@@ -48,3 +48,21 @@ def test_swapped_tones_are_those_of_another_class(fields):
     ]
     assert np.mean(np.array(nearest) != fields.stages) > 0.9
     assert all(p.shape == q.shape for p, q in zip(swapped, fields.pixels, strict=True))
+
+
+@pytest.mark.parametrize("share", [0.57, 0.7, 0.99, 1.0, 1.01, 1.25, 1.41])
+def test_a_field_at_another_magnification_keeps_its_middle_at_its_own_scale(fields, share):
+    from core.learning.field_data import seen_at
+
+    pixels = fields.pixels[0]
+    seen = seen_at(pixels, share)
+    assert seen.shape[0] == seen.shape[1] == pytest.approx(share * len(pixels), abs=1.1)
+    common = min(len(seen), len(pixels)) // 2
+    middles = [
+        p[len(p) // 2 - common : len(p) // 2 + common, len(p) // 2 - common : len(p) // 2 + common]
+        for p in (seen, pixels)
+    ]
+    # An odd border leaves the middle half a pixel off.
+    off = [np.roll(middles[1], shift, (0, 1)) for shift in (-1, 0, 1)]
+    same = [np.array_equal(middles[0][2:-2, 2:-2], other[2:-2, 2:-2]) for other in off]
+    assert any(same)
