@@ -105,12 +105,6 @@ def _robustness() -> list[str]:
     wbc, stage, unseen = _metrics("wbc"), _metrics("all_stage"), _metrics("detector")["unseen"]
     shifts, adaptation, gate = wbc["shifts"], wbc["adaptation"], stage["gate"]
     nuclei, made, evidence = unseen["taleqani"], unseen["made"], stage["evidence"]
-    worst = sorted(shifts["rows"], key=lambda row: -row["drop"])
-    lost = "; ".join(f"{row['shift'].lower()} {100 * row['drop']:.1f}" for row in worst)
-    least_right, least_sure = (
-        min(row[figure]["value"] for row in shifts["rows"])
-        for figure in ("classified_right", "classified")
-    )
     others = ", ".join(
         f"{100 * own['refused']['value']:.0f} % of {own['n']} {kind.lower()}"
         for kind, own in gate["others"].items()
@@ -120,12 +114,8 @@ def _robustness() -> list[str]:
         for figure in ("recall", "precision")
     }
     paragraphs = (
-        (
-            f"Synthetic shifts, {shifts['n']} PBC test cells, "
-            f"{_percent(shifts['unchanged']['accuracy'])} unchanged; points of accuracy lost: "
-            f"{lost}. Under each, at least {100 * least_sure:.1f} % are classified and at least "
-            f"{100 * least_right:.1f} % of these are right."
-        ),
+        _shifts_paragraph(shifts, "PBC test cells"),
+        _shifts_paragraph(stage["shifts"], "Taleqani fields (folds)"),
         (
             "Cells whose look the classifier finds unfamiliar: "
             + ", ".join(
@@ -160,6 +150,21 @@ def _robustness() -> list[str]:
         ),
     )
     return "\n\n".join(paragraphs).split("\n")
+
+
+def _shifts_paragraph(shifts: dict[str, Any], what: str) -> str:
+    """Return what each synthetic shift costs, the worst first."""
+    worst = sorted(shifts["rows"], key=lambda row: -row["drop"])
+    lost = "; ".join(f"{row['shift'].lower()} {100 * row['drop']:.1f}" for row in worst)
+    right, sure = (
+        100 * min(row[figure]["value"] for row in shifts["rows"])
+        for figure in ("classified_right", "classified")
+    )
+    return (
+        f"Synthetic shifts, {shifts['n']} {what}, {_percent(shifts['unchanged']['accuracy'])} "
+        f"unchanged; points of accuracy lost: {lost}. Under each, at least {sure:.1f} % are "
+        f"classified and at least {right:.1f} % of these are right."
+    )
 
 
 def _rates(by_workers: dict[str, float], ratio: float) -> str:

@@ -59,7 +59,8 @@ def show_robustness(report: ModelReport) -> None:
         shifts = metrics["shifts"]
         st.subheader("Under another stain, camera or optic")
         st.caption(
-            f"{shifts['n']} PBC test cells, changed in one way at a time, the same in every run. "
+            f"{shifts['n']} pictures of the set {evaluation_set(shifts['set']).name}, changed in "
+            "one way at a time, the same in every run. "
             f"The line marks {WANTED_DROP:.0f} points, the most a change should cost."
         )
         chart(

@@ -15,9 +15,9 @@ from core.inference.classifier import CellAnswer, Subject
 from core.learning.datasets import DataSet, Example, open_set
 from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_folder import measure_folder
+from core.learning.evaluate_shifts import Said, measure_shifts
 from core.learning.evaluate_sites import measure_adaptation
 from core.learning.metrics import classification_metrics, prediction_frame, proportion
-from core.learning.shifts import SHIFTS
 from core.results import Pixels
 from core.settings import Settings
 from core.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
@@ -99,38 +99,17 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
 
 
 def shifted(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
-    """Measure every twelfth PBC test cell as it is and under each synthetic shift.
-
-    Accuracy, the share that is called classified with how much of it is right, and the share
-    whose look is unfamiliar.
-    """
+    """Measure every twelfth PBC test cell as it is and under each synthetic shift."""
     data = open_set("pbc", settings)
     examples = data.of_split("test")[::SHIFTED_EVERY]
-    total = len(examples)
 
-    def answers(change: Callable[[Pixels], Pixels], name: str) -> list[CellAnswer]:
-        def one(example: Example) -> CellAnswer:
-            pixels = change(data.read(example))
-            return analyzer.classifier.answer(pixels, subject_of_crop(pixels, analyzer.detector))
+    def answer(pixels: Pixels, _number: int) -> Said:
+        subject = subject_of_crop(pixels, analyzer.detector)
+        said = analyzer.classifier.answer(pixels, subject)
+        return Said(said.type, said.status == "classified", said.familiar)
 
-        return list(thread_map(one, examples, max_workers=2, desc=name))
-
-    def figures(change: Callable[[Pixels], Pixels], name: str) -> dict[str, Any]:
-        said = answers(change, name)
-        right = [answer.type == e.label for answer, e in zip(said, examples, strict=True)]
-        sure = [ok for ok, own in zip(right, said, strict=True) if own.status == "classified"]
-        return {
-            "accuracy": proportion(sum(right), total),
-            "classified": proportion(len(sure), total),
-            "classified_right": proportion(sum(sure), len(sure)),
-            "unfamiliar": proportion(sum(not own.familiar for own in said), total),
-        }
-
-    unchanged = figures(np.asarray, "unchanged")
-    rows = [{"shift": name, **figures(change, name)} for name, change in SHIFTS.items()]
-    for row in rows:
-        row["drop"] = unchanged["accuracy"]["value"] - row["accuracy"]["value"]
-    return {"set": "pbc_test", "n": total, "unchanged": unchanged, "rows": rows}
+    truth = [str(example.label) for example in examples]
+    return measure_shifts("pbc_test", truth, lambda k: data.read(examples[k]), answer)
 
 
 def attributes(settings: Settings) -> tuple[dict[str, Any], None]:

@@ -1,6 +1,6 @@
 """Measures the ALL field model: held-out folds, another stain, evidence, and the input gate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
 
 from core.inference.analyzer import Analyzer
-from core.inference.card import load_card, read_checked
+from core.inference.card import ModelCard, load_card, read_checked
 from core.inference.classifier import softmax
 from core.inference.engine import LiteRTEngine
 from core.learning.evaluate_data import describe_sets
 from core.learning.evaluate_evidence import evidence_on_cells
 from core.learning.evaluate_folder import measure_folder
 from core.learning.evaluate_gate import measure_gate
+from core.learning.evaluate_shifts import Said, measure_shifts
 from core.learning.field_data import (
+    Fields,
     all_fields,
     held_out_logits,
     seen_at,
@@ -33,6 +35,8 @@ _LABELS = tuple(STAGES)
 _CHANGED_EVERY = 4
 """Of the fields every fourth is measured with its look changed."""
 
+SHIFTED_EVERY = 12
+"""Of the fields every twelfth is measured under every synthetic shift."""
 CLOSER, FARTHER = 0.7, 1.25
 """What is seen to a side at another magnification, in shares of a field."""
 
@@ -68,11 +72,28 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     analyzer = Analyzer(settings)
     measured = {
         "sets": metrics,
+        "shifts": shifted(fields, held_out, card),
         "evidence": evidence_on_cells(analyzer, settings),
         "gate": measure_gate(analyzer, settings),
         "data": describe_sets("all_stage", settings),
     }
     return measured, pd.concat(frames, ignore_index=True)
+
+
+def shifted(
+    fields: Fields, held_out: Callable[[Pixels, str], NDArray[np.float32]], card: ModelCard
+) -> dict[str, Any]:
+    """Measure every twelfth field under each synthetic shift, by the head that did not see it."""
+    rows = np.arange(len(fields))[::SHIFTED_EVERY]
+    examples = [fields.examples[row] for row in rows]
+
+    def answer(pixels: Pixels, number: int) -> Said:
+        values = softmax(held_out(pixels, examples[number].split), card.temperature)
+        sure = bool(values.max() >= card.thresholds["uncertain"])
+        return Said(_LABELS[int(values.argmax())], sure)
+
+    truth = [str(example.label) for example in examples]
+    return measure_shifts("taleqani_folds", truth, lambda k: fields.pixels[rows[k]], answer)
 
 
 def folder(path: Path, settings: Settings) -> dict[str, Any]:

@@ -1,20 +1,20 @@
 """Training of the ALL field model: five fold models for honest figures, one final model.
 
 The trunk stays ImageNet's; the head is a logistic regression on its pooled features over the
-eight positions of every field and over copies with another stain, camera, tone or magnification.
-With 2,926 fields of one laboratory that did better on held-out folds than training the trunk
-further.
+eight positions of every field and over copies with another stain, camera, tone, magnification or
+sharpness. With 2,926 fields of one laboratory that did better on held-out folds than training the
+trunk further.
 """
 
 import csv
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -24,20 +24,17 @@ from tqdm import tqdm
 from core.inference.classifier import softmax
 from core.inference.quality import GATE_SIZE
 from core.inference.stage import CORNER, stage_input, turned
-from core.learning import augment
 from core.learning.architectures import all_stage_network, load_imagenet
 from core.learning.calibrate import fit_temperature, uncertainty_threshold
 from core.learning.datasets import open_set
 from core.learning.export import classifier_for_export, save_weights, write_card, write_litert
+from core.learning.field_copies import COPIES
 from core.learning.field_data import (
     FOLD_HEADS,
     FOLDS,
     Fields,
     all_fields,
-    another_stain,
     of_fold,
-    other_tones,
-    seen_at,
 )
 from core.learning.fitting import HISTORY_FIRST, HISTORY_LAST
 from core.learning.gate import THRESHOLD, Gate, fit_field_gate, fit_smear_gate
@@ -54,11 +51,6 @@ ROUNDS = 12
 """Rows of the history at most."""
 ITERATIONS = 15
 """Steps of the optimiser between two rows of the history."""
-STAIN_STRENGTHS = (0.35, 0.7, 1.0, 0.7)
-"""Changes of stain and camera of which every field gets a copy."""
-SHARES = (0.57, 0.69, 0.84, 1.02, 1.41)
-"""What is seen to a side, in shares of a field: between two neighbours every field gets a copy.
-From the least that is graded to where a field is graded in parts."""
 _LOG = logging.getLogger(__name__)
 
 Features = NDArray[np.float32]
@@ -92,30 +84,16 @@ def _seen(network: Any, fields: Fields, run: Path) -> Seen:
             np.save(cache, np.stack(rows))
         return np.load(cache).astype(np.float32)
 
-    def random_position(pixels: Pixels, rng: Generator) -> Pixels:
-        return turned(stage_input(pixels, SIZE))[int(rng.integers(8))]
-
-    def stained(number: int) -> list[Pixels]:
-        rng = np.random.default_rng((99, number))
-        pixels = fields.pixels[number]
-        return [random_position(another_stain(pixels, rng, k), rng) for k in STAIN_STRENGTHS]
-
-    def toned(number: int) -> list[Pixels]:
-        rng = np.random.default_rng((100, number))
+    def copies(name: str, number: int) -> list[Pixels]:
+        rng = np.random.default_rng((COPIES[name].seed, number))
         return [
-            random_position(augment.restain(fields.pixels[number], tone, rng.uniform(0.5, 1)), rng)
-            for tone in other_tones(fields, number, rng)
+            turned(stage_input(pixels, SIZE))[int(rng.integers(8))]
+            for pixels in COPIES[name].of(fields, number, rng)
         ]
 
-    def magnified(number: int) -> list[Pixels]:
-        rng = np.random.default_rng((101, number))
-        shares = np.exp(rng.uniform(np.log(SHARES[:-1]), np.log(SHARES[1:])))
-        return [random_position(seen_at(fields.pixels[number], share), rng) for share in shares]
-
-    changed = {"stained": stained, "toned": toned, "magnified": magnified}
     return Seen(
         features("positions", lambda number: turned(stage_input(fields.pixels[number], SIZE))),
-        np.concatenate([features(name, views) for name, views in changed.items()], axis=1),
+        np.concatenate([features(name, partial(copies, name)) for name in COPIES], axis=1),
     )
 
 

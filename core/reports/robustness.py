@@ -17,18 +17,21 @@ _ROW_HEIGHT = 30
 def shifts_table(shifts: Mapping[str, Any]) -> pd.DataFrame:
     """Return a row for each synthetic shift: accuracy with 95 % limits, points lost, and shares.
 
-    In percent: of the cells that are called classified, of these the right ones; of the cells
-    whose look is unfamiliar.
+    In percent: of the pictures that are called classified, of these the right ones; where the model
+    tells, of those whose look is unfamiliar.
     """
+    shares = {
+        "Classified": "classified",
+        "Of them right": "classified_right",
+        "Unfamiliar look": "unfamiliar",
+    }
     unchanged = {"shift": "Unchanged", "drop": 0.0, **shifts["unchanged"]}
     return pd.DataFrame(
         {
             "Shift": row["shift"],
             "Accuracy": percent(row["accuracy"]),
             "Points lost": round(100 * row["drop"], 1) + 0.0,
-            "Classified": 100 * row["classified"]["value"],
-            "Of them right": 100 * row["classified_right"]["value"],
-            "Unfamiliar look": 100 * row["unfamiliar"]["value"],
+            **{name: 100 * row[key]["value"] for name, key in shares.items() if key in row},
         }
         for row in (unchanged, *shifts["rows"])
     )

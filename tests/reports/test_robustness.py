@@ -22,8 +22,9 @@ def metrics(model):
     return json.loads((get_settings().models / model / "metrics.json").read_text())
 
 
-def test_every_shift_has_its_row_and_its_bar():
-    shifts = metrics("wbc")["shifts"]
+@pytest.mark.parametrize("model", ["wbc", "all_stage"])
+def test_every_shift_has_its_row_and_its_bar(model):
+    shifts = metrics(model)["shifts"]
     table = shifts_table(shifts)
     assert len(table) == len(shifts["rows"]) + 1
     figure = shifts_figure(shifts)
