@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -51,12 +52,13 @@ def measure() -> dict[str, Any]:
     """Return all figures: times in milliseconds or seconds as their names say, sizes in MB."""
     from core.bench_api import api_figures
     from core.bench_batch import batch_figures
-    from core.bench_runtimes import median_ms, runtimes_ms
+    from core.bench_runtimes import in_turns, look_calls
     from core.imaging.crop import crop_cell
     from core.imaging.made import make_field
     from core.inference.analyzer import Analyzer
-    from core.inference.card import MODEL_NAMES, model_path
+    from core.inference.card import MODEL_NAMES, load_card, model_path, read_checked
     from core.inference.classifier import Subject, central_box
+    from core.inference.engine import LiteRTEngine
     from core.results import FieldImage, ImageProperties
 
     memory_before = resident_megabytes()
@@ -65,16 +67,28 @@ def measure() -> dict[str, Any]:
     properties = ImageProperties("PNG", "RGB", 8, pixels.nbytes)
     field = FieldImage("made", pixels, "", properties)
     crop = crop_cell(pixels, central_box(pixels), size=160)
-    field_ms = median_ms(lambda: analyzer.analyze(field))
     subject = Subject(central_box(pixels))
-    cell_ms = median_ms(lambda: analyzer.classifier.answer(pixels, subject))
-    stage_ms = median_ms(lambda: analyzer.stage_grader.grade(field, anyway=True))
+    calls: dict[str, Callable[[], object]] = {
+        "field": lambda: analyzer.analyze(field),
+        "cell": lambda: analyzer.classifier.answer(pixels, subject),
+        "stage": lambda: analyzer.stage_grader.grade(field, anyway=True),
+    }
+    for call in calls.values():
+        call()
     memory_after = resident_megabytes()
     batch = batch_figures()
     cells_per_second = _cells_per_second(pixels, subject)
     crops_per_second = _crops_per_second(pixels)
-    looks_ms = runtimes_ms(get_settings().threads)
-    keras_ms = _keras_predict_ms(crop)
+    batch_of_one = crop[None].astype("float32")
+    shipped = LiteRTEngine(
+        read_checked(load_card("wbc")), interpreters=1, threads=get_settings().threads
+    )
+    calls["look"] = lambda: shipped.run(batch_of_one)
+    calls["keras"] = _keras_predict(batch_of_one)
+    times = in_turns(calls)
+    field_ms, cell_ms, keras_ms = (times[name] for name in ("field", "cell", "keras"))
+    # By themselves: waiting threads of other runtimes would slow the calls above.
+    looks_ms = in_turns(look_calls(get_settings().threads))
     answer_s = _start_seconds(
         ["-m", "core", "analyze", str(PROJECT_ROOT / "assets" / "examples" / "made_1.jpg")]
     )
@@ -83,7 +97,7 @@ def measure() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "field_640x480_ms": field_ms,
         "cell_ms": cell_ms,
-        "all_stage_field_ms": stage_ms,
+        "all_stage_field_ms": times["stage"],
         "keras_predict_one_crop_ms": keras_ms,
         "crops_per_keras_predict": keras_ms / cell_ms,
         "cells_per_second": cells_per_second,
@@ -91,7 +105,7 @@ def measure() -> dict[str, Any]:
         "crops_per_second_one_look": crops_per_second,
         "crops_per_keras_predict_one_look": crops_per_second * keras_ms / 1000,
         "one_look_ms": looks_ms,
-        "one_look_per_keras_predict": keras_ms / looks_ms["litert_shipped"],
+        "one_look_per_keras_predict": keras_ms / times["look"],
         "fields_per_keras_predict": keras_ms / field_ms,
         "first_answer_command_line_s": answer_s,
         "import_tensorflow_s": tensorflow_s,
@@ -147,16 +161,14 @@ def _crops_per_second(pixels: "Pixels") -> float:
         return rate(pool.map(look, range(_CROPS)), warm=20 * processors)
 
 
-def _keras_predict_ms(crop: Any) -> float:
-    """Return the time of `Model.predict` on one crop: what a plain Keras app does an image."""
-    from core.bench_runtimes import median_ms
+def _keras_predict(batch: Any) -> Callable[[], object]:
+    """Return `Model.predict` on one crop: what a plain Keras app does an image."""
     from core.learning.architectures import wbc_network
     from core.taxonomy import CELL_TYPES
 
     # The time does not depend on the weights' values.
     network = wbc_network(len(CELL_TYPES))
-    batch = crop[None].astype("float32")
-    return median_ms(lambda: network.predict(batch, verbose=0))
+    return lambda: network.predict(batch, verbose=0)
 
 
 def _start_seconds(arguments: list[str]) -> float:

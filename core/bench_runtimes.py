@@ -24,6 +24,7 @@ Look = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
 """One run over a batch of one picture; the outputs by name."""
 
 _REPEATS = 20
+_ROUNDS = 7
 
 
 def median_ms(call: Callable[[], object]) -> float:
@@ -37,11 +38,21 @@ def median_ms(call: Callable[[], object]) -> float:
     return 1000 * statistics.median(times)
 
 
-def runtimes_ms(threads: int) -> dict[str, float]:
-    """Return the time of one look at one crop by runtime, in milliseconds."""
+def in_turns(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Return the median over rounds of each call's `median_ms`.
+
+    All have their turn in every round: when the machine slows down or something else runs on it,
+    their ratios stay.
+    """
+    rounds = [{name: median_ms(call) for name, call in calls.items()} for _ in range(_ROUNDS)]
+    return {name: statistics.median(own[name] for own in rounds) for name in calls}
+
+
+def look_calls(threads: int) -> dict[str, Callable[[], object]]:
+    """Return one look at one crop by runtime."""
     size = load_card("wbc").input_width
     pixels = np.random.default_rng(1).integers(0, 256, (1, size, size, 3)).astype(np.float32)
-    return {name: median_ms(partial(look, pixels)) for name, look in looks(threads).items()}
+    return {name: partial(look, pixels) for name, look in looks(threads).items()}
 
 
 def looks(threads: int) -> dict[str, Look]:

@@ -30,6 +30,21 @@ def test_the_median_leaves_out_the_first_call(monkeypatch):
     assert bench_runtimes.median_ms(call) == pytest.approx(2.0)
 
 
+def test_a_machine_that_slows_down_leaves_the_ratios(monkeypatch):
+    now, calls = [0.0], [0]
+
+    def lasting(seconds):
+        def call():
+            calls[0] += 1
+            now[0] += seconds * (1 + calls[0] / 100)  # slower with every call
+
+        return call
+
+    monkeypatch.setattr(bench_runtimes.time, "perf_counter", lambda: now[0])
+    times = bench_runtimes.in_turns({"slow": lasting(0.05), "fast": lasting(0.001)})
+    assert times["slow"] / times["fast"] == pytest.approx(50, rel=0.1)
+
+
 def test_runtimes_that_are_not_installed_are_left_out(monkeypatch):
     monkeypatch.setattr(bench_runtimes, "find_spec", lambda _name: None)
     assert list(bench_runtimes.looks(threads=1)) == ["litert_shipped", "litert"]
