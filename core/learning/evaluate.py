@@ -75,7 +75,7 @@ def _write(
     known = json.loads(path.read_text()) if path.exists() else {}
     # Two measures share the classifier's file: what the other one wrote is kept.
     if what != "attributes":
-        known = {key: known[key] for key in ("attributes",) if what == "wbc" and key in known}
+        known = {key: known[key] for key in known if what == "wbc" and key == "attributes"}
     of_model = {
         "model": name,
         "version": load_card(name, settings).version,

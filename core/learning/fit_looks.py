@@ -60,8 +60,8 @@ def away_temperature(settings: Settings, at_home: float) -> float:
     """Return the temperature for cells of a laboratory that the classifier has not seen.
 
     The geometric mean of the temperatures that suit each training laboratory when a network is
-    trained without it (`python -m core train wbc --without NAME`), never below the one at home.
-    Where no such network was trained it is the one at home.
+    trained without it (`python -m core train wbc --without NAME`; `fit_temperature` goes up to 5),
+    never below the one at home. Where no such network was trained it is the one at home.
     """
     path = settings.models / "wbc" / COMPARISONS_FILE
     rows = json.loads(path.read_text()).get("domains", {}) if path.exists() else {}
