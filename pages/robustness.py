@@ -82,7 +82,8 @@ def show_robustness(report: ModelReport) -> None:
             },
             alt="Accuracy, shares classified, right and unfamiliar under each synthetic shift",
         )
-    if "unfamiliar" in metrics:
+    # A classifier may come without the looks of its training cells: then it tells nothing.
+    if "unfamiliar" in metrics and report.card.temperature_away is not None:
         show_unfamiliar(metrics["unfamiliar"], report.card)
     if "adaptation" in metrics:
         st.subheader("After adapting to a site")
