@@ -66,6 +66,10 @@ class FieldImage:
     properties: ImageProperties
     micrometres_per_pixel: float | None = None
     """From the file's header when it says so; else None."""
+    page: int = 1
+    """Number of the image in a file that holds several, from 1."""
+    notes: tuple[str, ...] = ()
+    """Sentences about the reading that a user must know, such as doubtful colours."""
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype

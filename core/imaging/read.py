@@ -59,12 +59,19 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None
 
 
-def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> FieldImage:
-    """Decode a picture to 8-bit RGB, upright, with its scale if the header gives one.
+def read_images(
+    data: bytes, name: str, *, settings: Settings | None = None
+) -> tuple[FieldImage, ...]:
+    """Decode every image of a file to 8-bit RGB, upright, with its scale if the header has one.
 
-    Of files with several pages or frames the first is taken. Transparent pixels lie on white.
+    Returns at least one image, in the order of the file. Transparent pixels lie on white.
     Raises the subclasses of `InputError`; nothing else, whatever the bytes.
     """
+    return (read_image(data, name, settings=settings),)
+
+
+def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> FieldImage:
+    """Decode the first image of a file. Raises as `read_images`."""
     settings = settings or get_settings()
     if not data:
         raise EmptyFileError
