@@ -43,6 +43,11 @@ class Share:
     low: float
     high: float
 
+    @property
+    def estimate(self) -> Estimate:
+        """The percentage with its limits."""
+        return Estimate(self.percent, self.low, self.high)
+
 
 @dataclass(frozen=True, slots=True)
 class Differential:

@@ -1,6 +1,6 @@
 """What in a differential deserves a second look. Flags suggest; they do not diagnose.
 
-A value counts as outside a limit only when its whole 95 % interval lies outside.
+`core.ranges.judge` says whether a value is outside its range.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ from core.differential import (
     Estimate,
     neutrophil_lymphocyte_ratio,
 )
-from core.ranges import WHITE_CELLS, ReferenceRange, Unit
+from core.ranges import WHITE_CELLS, ReferenceRange, Unit, judge
 from core.taxonomy import REVIEW_TYPES
-from core.white_cell_counts import CORRECTION_FROM, absolute_counts
+from core.white_cell_counts import CORRECTION_FROM, absolute_counts, needs_correction
 
 Severity = Literal["review", "warning", "note"]
 """`review` forces a second look at the sample, `warning` names a finding or a weak count, `note`
@@ -78,9 +78,11 @@ def _of_blood(
         absolute = absolute_counts(counted, white_cell_count)
         if WHITE_CELLS in absolute_ranges:
             exact = Estimate(white_cell_count, white_cell_count, white_cell_count)
-            yield from _outside(WHITE_CELLS, "White cells", exact, absolute_ranges[WHITE_CELLS])
+            limits = absolute_ranges[WHITE_CELLS]
+            basis = counted.total if needs_correction(counted) else None
+            yield from _outside(WHITE_CELLS, "White cells", exact, limits, basis)
+    yield from _of_ranges(counted, percent_ranges, absolute_ranges, absolute)
     if counted.total >= MINIMUM_FOR_PERCENTAGES:
-        yield from _of_ranges(counted, percent_ranges, absolute_ranges, absolute)
         yield from _of_ratio(neutrophil_lymphocyte_ratio(counted))
 
 
@@ -109,13 +111,20 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
 
 def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:
     red = counted.erythroblasts
-    if counted.total and red.percent > CORRECTION_FROM:
+    needs_correcting = "a white cell count that includes them needs correcting."
+    if not needs_correction(counted):
+        return
+    if counted.total < MINIMUM_FOR_PERCENTAGES:
+        number = _cells(red.count, "erythroblast")
+        sentence = f"{number} beside {counted.total} white cells: {needs_correcting}"
+        yield Flag("erythroblasts", "warning", sentence)
+    else:
         spans = " The interval spans 5." if red.low <= CORRECTION_FROM else ""
         yield Flag(
             "erythroblasts",
             "warning",
             f"{red.percent:.1f} erythroblasts per 100 white cells ({red.low:.1f}-{red.high:.1f}): "
-            f"a white cell count that includes them needs correcting.{spans}",
+            f"{needs_correcting}{spans}",
         )
 
 
@@ -123,8 +132,9 @@ def _of_immature(counted: Differential) -> Iterator[Flag]:
     share = counted.shares["immature_granulocyte"]
     if share.count == 0:
         return
-    number = _cells(share.count, "immature_granulocyte")
-    text = f"{number}, {share.percent:.1f} % ({share.low:.1f}-{share.high:.1f})"
+    text = _cells(share.count, "immature_granulocyte")
+    if counted.total >= MINIMUM_FOR_PERCENTAGES:
+        text += f", {share.percent:.1f} % ({share.low:.1f}-{share.high:.1f})"
     yield Flag("immature_granulocytes", "note", f"{text}: normally absent from adult blood.")
     if counted.total >= MINIMUM_FOR_PERCENTAGES and share.low > LEFT_SHIFT_PERCENT:
         yield Flag(
@@ -146,24 +156,26 @@ def _of_ranges(
             continue  # Flagged by its own rule.
         name = REVIEW_TYPES[key].plural
         if key in absolute and key in absolute_ranges:
-            yield from _outside(key, name, absolute[key], absolute_ranges[key])
+            yield from _outside(key, name, absolute[key], absolute_ranges[key], counted.total)
         elif key in percent_ranges:
-            value = Estimate(share.percent, share.low, share.high)
-            yield from _outside(key, name, value, percent_ranges[key])
+            yield from _outside(key, name, share.estimate, percent_ranges[key], counted.total)
 
 
-def _outside(key: str, name: str, value: Estimate, limits: ReferenceRange) -> Iterator[Flag]:
+def _outside(
+    key: str, name: str, value: Estimate, limits: ReferenceRange, counted: int | None
+) -> Iterator[Flag]:
+    verdict = judge(value, limits, counted)
+    if verdict in (None, "normal"):
+        return
     unit = _UNITS[limits.unit]
     digits = ".2f" if limits.unit == "10^9/L" else ".1f"
     text = f"{name} {value.value:{digits}}{unit}"
     if value.low < value.high:
         text += f" ({value.low:{digits}}-{value.high:{digits}})"
-    if value.low > limits.high:
-        yield Flag(f"{key}_high", "warning", f"{text}: above the range {limits.text}{unit}.")
-    elif value.high < limits.low:
-        yield Flag(f"{key}_low", "warning", f"{text}: below the range {limits.text}{unit}.")
-    elif not limits.low <= value.value <= limits.high:
-        side = "above" if value.value > limits.high else "below"
+    side = "above" if verdict in ("above", "high") else "below"
+    if verdict in ("low", "high"):
+        yield Flag(f"{key}_{verdict}", "warning", f"{text}: {side} the range {limits.text}{unit}.")
+    else:
         yield Flag(
             f"{key}_spans_limit",
             "note",

@@ -1,4 +1,4 @@
-"""Reference ranges by laboratory, sex and age, from a table that a laboratory edits.
+"""Reference ranges by laboratory, sex and age, and the one rule that judges a value by them.
 
 The table is CSV with the columns of `ReferenceRange`; what admins edit on the page Settings is in
 the case database (`core.cases.range_tables`) and goes before it. Ages are in years, `age_from`
@@ -16,6 +16,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from core.cases.records import Sex
+from core.differential import MINIMUM_FOR_PERCENTAGES, Estimate
 from core.errors import RangesError
 from core.settings import Settings
 from core.taxonomy import LEUKOCYTES
@@ -25,6 +26,10 @@ WHITE_CELLS = "white_cells"
 NLR = "nlr"
 ANALYTES: tuple[str, ...] = (*LEUKOCYTES, "erythroblast", WHITE_CELLS, NLR)
 """What can have a range. Erythroblasts are per 100 white cells, written with the unit `%`."""
+
+Verdict = Literal["low", "below", "normal", "above", "high"]
+"""`low` and `high`: the whole 95 % interval lies outside the range. `below` and `above`: the value
+lies outside, but its interval spans the limit. `normal`: the value lies within."""
 
 ADULT_AGE = 18
 """Age in years that is taken when none is known: the shipped ranges are for adults."""
@@ -76,6 +81,26 @@ class ReferenceRange(BaseModel):
             for part in ("laboratory", "analyte", "unit", "sex")
         )
         return same and (self.holds(other.age_from) or other.holds(self.age_from))
+
+
+def judge(value: Estimate, limits: ReferenceRange, counted: int | None) -> Verdict | None:
+    """Return where a value lies in its range, or None where it must not be judged.
+
+    `counted` is the number of leukocytes that the value was computed from; below
+    `MINIMUM_FOR_PERCENTAGES` there is no verdict. None: the value was measured elsewhere, such as
+    an analyser's white cell count. Every flag, report and export takes its verdict from here.
+    """
+    if counted is not None and counted < MINIMUM_FOR_PERCENTAGES:
+        return None
+    if value.low > limits.high:
+        return "high"
+    if value.high < limits.low:
+        return "low"
+    if value.value > limits.high:
+        return "above"
+    if value.value < limits.low:
+        return "below"
+    return "normal"
 
 
 class ReferenceRanges:

@@ -24,16 +24,20 @@ CLOSE_UP_SHARE = 0.25
 single-cell crop or an oil-immersion field is not."""
 
 
+def needs_correction(counted: Differential) -> bool:
+    """Return whether there are so many erythroblasts that a white cell count is corrected."""
+    return counted.erythroblasts.percent > CORRECTION_FROM
+
+
 def corrected_count(white_cell_count: float, counted: Differential) -> float:
     """Return a counter's white cell count freed of the erythroblasts it took for white cells.
 
     WBC x 100 / (100 + erythroblasts per 100 WBC), applied above 5 per 100; the count itself when
     there are fewer. Only for counts that include erythroblasts: many analysers correct their own.
     """
-    per_hundred = counted.erythroblasts.percent
-    if per_hundred <= CORRECTION_FROM:
+    if not needs_correction(counted):
         return white_cell_count
-    return white_cell_count * 100 / (100 + per_hundred)
+    return white_cell_count * 100 / (100 + counted.erythroblasts.percent)
 
 
 def absolute_counts(counted: Differential, white_cell_count: float) -> dict[str, Estimate]:

@@ -27,7 +27,7 @@ from pages.case_parts import sample_line, sample_link, sample_name
 
 SHARES, VOLUMES = "Shares, %", "Counts, 10⁹/L"
 _UNITS: dict[str, Unit] = {SHARES: "%", VOLUMES: "10^9/L"}
-_DIRECTIONS = {"up": "▲ higher", "down": "▼ lower", "": "within chance"}
+_DIRECTIONS = {"up": "▲ higher", "down": "▼ lower", "few": "too few cells", "": "within chance"}
 
 
 def show_history(

@@ -40,6 +40,16 @@ def test_few_cells_are_said(total, key, severity):
 
 def test_below_fifty_cells_nothing_is_judged():
     assert set(flagged({"monocyte": 49})) == {"under_50_cells"}
+    assert set(flagged({"monocyte": 9}, white_cell_count=9.0)) == {"under_50_cells"}
+    # An analyser's own count does not rest on the counted cells.
+    assert "white_cells_high" in flagged({"monocyte": 9}, white_cell_count=40.0)
+
+
+def test_below_fifty_cells_no_percentage_is_written():
+    found = flagged({"neutrophil": 9, "immature_granulocyte": 2, "erythroblast": 3}, 0, 60.0)
+    assert set(found) == {"under_50_cells", "immature_granulocytes", "erythroblasts"}
+    assert found["immature_granulocytes"].sentence.startswith("2 immature granulocytes: normally")
+    assert found["erythroblasts"].sentence.startswith("3 erythroblasts beside 11 white cells")
 
 
 def test_one_suspected_blast_forces_a_review_and_comes_first():

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.differential import Estimate
 from core.errors import RangesError
-from core.ranges import ANALYTES, read_table
+from core.ranges import ANALYTES, judge, read_table
 from core.settings import Settings
 from tests.shipped_ranges import file_ranges
 
@@ -119,3 +120,15 @@ def test_every_shipped_line_names_its_source():
     for line in read_table(Settings().ranges):
         assert line.analyte in ANALYTES
         assert len(line.source) > 5
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "verdict"),
+    [(30, 25, 35, "low"), (38, 30, 45, "below"), (50, 30, 70, "normal"), (65, 55, 70, "above"),
+     (80, 70, 90, "high")],
+)  # fmt: skip
+def test_a_value_is_judged_by_its_interval_and_from_fifty_cells(value, low, high, verdict):
+    limits = file_ranges().of("%")["neutrophil"]  # 40-60
+    assert judge(Estimate(value, low, high), limits, 50) == verdict
+    assert judge(Estimate(value, low, high), limits, None) == verdict
+    assert judge(Estimate(value, low, high), limits, 49) is None

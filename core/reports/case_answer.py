@@ -103,6 +103,8 @@ def _row(row: Row) -> Answer:
         "absolute": _estimate(row.absolute),
         "percent_range": _range(row.percent_range),
         "absolute_range": _range(row.absolute_range),
+        "percent_verdict": row.percent_verdict,
+        "absolute_verdict": row.absolute_verdict,
     }
 
 

@@ -17,13 +17,18 @@ from core.differential import (
 from core.errors import ModelError, NoEstimateError
 from core.flags import Flag, flags, ratio_text
 from core.inference.card import load_card
-from core.ranges import NLR, WHITE_CELLS, ReferenceRange, ReferenceRanges
+from core.ranges import NLR, WHITE_CELLS, ReferenceRange, ReferenceRanges, Verdict, judge
 from core.reports.answers import number
 from core.reports.model_error import CallAccuracy, accuracy_of
 from core.reports.tables import cells_table
 from core.settings import Settings, get_settings
 from core.taxonomy import REVIEW_TYPES, STAGES
-from core.white_cell_counts import absolute_counts, corrected_count, smear_estimate
+from core.white_cell_counts import (
+    absolute_counts,
+    corrected_count,
+    needs_correction,
+    smear_estimate,
+)
 
 MATERIAL_NAMES: Mapping[Material, str] = {
     "peripheral_blood": "Peripheral blood",
@@ -44,6 +49,9 @@ class Row:
     """In 10⁹/L; None without a white cell count."""
     percent_range: ReferenceRange | None = None
     absolute_range: ReferenceRange | None = None
+    percent_verdict: Verdict | None = None
+    """As `core.ranges.judge`; None without a range or with too few cells."""
+    absolute_verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,12 +67,14 @@ class CaseSummary:
     white_cell_count: float | None
     """The count that was entered, in 10⁹/L, corrected for erythroblasts."""
     white_cell_range: ReferenceRange | None
+    white_cell_verdict: Verdict | None
     estimate: Estimate | None
     """White cells in 10⁹/L estimated from the smear; None for what is not blood, without a
     calibrated factor or where the fields do not allow it. Nothing else is computed from it."""
     nlr: Estimate | None
     """None where there is none, and for what is not blood."""
     nlr_range: ReferenceRange | None
+    nlr_verdict: Verdict | None
     flags: tuple[Flag, ...]
     laboratory: str
     """Whose reference ranges were used, as `ReferenceRanges.title` says it; empty when none hold
@@ -95,32 +105,41 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         in_percent, per_litre, ratios, entered = {}, {}, {}, None
     white_cells = None if entered is None else corrected_count(entered, counted)
     absolute = {} if white_cells is None else absolute_counts(counted, white_cells)
+    exact = None if white_cells is None else Estimate(white_cells, white_cells, white_cells)
+    white_cell_range, nlr_range = per_litre.get(WHITE_CELLS), ratios.get(NLR)
+    nlr = neutrophil_lymphocyte_ratio(counted) if is_blood else None
+
+    def row(key: str, share: Share) -> Row:
+        in_blood, percent_range = absolute.get(key), in_percent.get(key)
+        absolute_range = per_litre.get(key)
+        return Row(
+            key=key,
+            name=REVIEW_TYPES[key].plural,
+            share=share,
+            absolute=in_blood,
+            percent_range=percent_range,
+            absolute_range=absolute_range,
+            percent_verdict=_verdict(share.estimate, percent_range, counted.total),
+            absolute_verdict=_verdict(in_blood, absolute_range, counted.total),
+        )
+
     return CaseSummary(
         case=case,
         counted=counted,
-        rows=tuple(
-            Row(
-                key,
-                REVIEW_TYPES[key].plural,
-                share,
-                absolute.get(key),
-                in_percent.get(key),
-                per_litre.get(key),
-            )
-            for key, share in counted.shares.items()
-        ),
-        beside=tuple(
-            Row(key, REVIEW_TYPES[key].plural, share, percent_range=in_percent.get(key))
-            for key, share in (
-                ("erythroblast", counted.erythroblasts),
-                ("smudge_cell", counted.smudge_cells),
-            )
+        rows=tuple(row(key, share) for key, share in counted.shares.items()),
+        beside=(
+            row("erythroblast", counted.erythroblasts),
+            row("smudge_cell", counted.smudge_cells),
         ),
         white_cell_count=white_cells,
-        white_cell_range=per_litre.get(WHITE_CELLS),
+        white_cell_range=white_cell_range,
+        white_cell_verdict=_verdict(
+            exact, white_cell_range, counted.total if needs_correction(counted) else None
+        ),
         estimate=_estimate(case, settings) if is_blood else None,
-        nlr=neutrophil_lymphocyte_ratio(counted) if is_blood else None,
-        nlr_range=ratios.get(NLR),
+        nlr=nlr,
+        nlr_range=nlr_range,
+        nlr_verdict=_verdict(nlr, nlr_range, counted.total),
         flags=flags(
             counted,
             percent_ranges=in_percent,
@@ -132,6 +151,12 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         models=_models(case, settings),
         accuracy=_accuracy(case, settings),
     )
+
+
+def _verdict(
+    value: Estimate | None, limits: ReferenceRange | None, counted: int | None
+) -> Verdict | None:
+    return None if value is None or limits is None else judge(value, limits, counted)
 
 
 def _estimate(case: Case, settings: Settings) -> Estimate | None:
@@ -217,9 +242,10 @@ def _stages(case: Case) -> str | None:
 def differential_frame(summary: CaseSummary) -> pd.DataFrame:
     """Return the differential as numbers: a row a type, then the cells counted beside it.
 
-    Columns: type, count, percent, low, high, range_low, range_high, absolute (10⁹/L),
-    absolute_low, absolute_high, absolute_range_low, absolute_range_high, and right, right_low,
-    right_high: the model's right calls of the type at home, in percent. Unknown is empty.
+    Columns: type, count, percent, low, high, range_low, range_high, verdict (as
+    `core.ranges.judge`), absolute (10⁹/L), absolute_low, absolute_high, absolute_range_low,
+    absolute_range_high, absolute_verdict, and right, right_low, right_high: the model's right
+    calls of the type at home, in percent. Unknown is empty.
     """
     right = summary.accuracy[0].by_type if summary.accuracy else {}
     rows = [
@@ -231,11 +257,13 @@ def differential_frame(summary: CaseSummary) -> pd.DataFrame:
             "high": number(row.share.high, 2),
             "range_low": row.percent_range and row.percent_range.low,
             "range_high": row.percent_range and row.percent_range.high,
+            "verdict": row.percent_verdict,
             "absolute": row.absolute and number(row.absolute.value, 3),
             "absolute_low": row.absolute and number(row.absolute.low, 3),
             "absolute_high": row.absolute and number(row.absolute.high, 3),
             "absolute_range_low": row.absolute_range and row.absolute_range.low,
             "absolute_range_high": row.absolute_range and row.absolute_range.high,
+            "absolute_verdict": row.absolute_verdict,
             "right": (calls := right.get(row.key)) and number(calls.value, 2),
             "right_low": calls and number(calls.low, 2),
             "right_high": calls and number(calls.high, 2),

@@ -14,9 +14,9 @@ from uuid import NAMESPACE_URL, uuid5
 from fhir.resources.R4B.bundle import Bundle
 
 from core.differential import Estimate
-from core.ranges import ReferenceRange
+from core.ranges import ReferenceRange, Verdict
 from core.reports.answers import number
-from core.reports.case_summary import MATERIAL_NAMES, CaseSummary, Row
+from core.reports.case_summary import MATERIAL_NAMES, CaseSummary
 from core.reports.loinc import (
     ABSOLUTE,
     CORRECTED_WHITE_CELLS,
@@ -36,6 +36,12 @@ _UNIT_NAMES = {
     _PER_LITRE: "10⁹/L",
     _RATIO: "ratio",
 }
+_INTERPRETATIONS: dict[Verdict, tuple[str, str]] = {
+    "low": ("L", "Low"),
+    "normal": ("N", "Normal"),
+    "high": ("H", "High"),
+}
+"""Values whose interval spans a limit have no code."""
 _METHOD = "Image analysis of a stained smear, verified by a reviewer as the report says"
 
 
@@ -49,6 +55,7 @@ class _Measure:
     unit: str
     value: Estimate | None
     limits: ReferenceRange | None = None
+    verdict: Verdict | None = None
     count: int | None = None
 
 
@@ -84,55 +91,59 @@ def fhir_bundle(summary: CaseSummary) -> str:
 def _measures(summary: CaseSummary) -> Iterator[_Measure]:
     has_cells = summary.counted.total > 0
     for row in summary.rows:
-        value = _of_share(row) if has_cells else None
         yield _Measure(
             f"{row.key}-percent",
             f"{row.name}, share of white cells",
             PER_HUNDRED[row.key],
             _PERCENT,
-            value,
+            row.share.estimate if has_cells else None,
             row.percent_range,
+            row.percent_verdict,
             row.share.count,
         )
     for row in summary.beside:
-        value = _of_share(row) if has_cells else None
-        name, code = f"{row.name} per 100 white cells", PER_HUNDRED[row.key]
-        limits, count = row.percent_range, row.share.count
-        yield _Measure(f"{row.key}-ratio", name, code, _PER_HUNDRED, value, limits, count)
+        yield _Measure(
+            f"{row.key}-ratio",
+            f"{row.name} per 100 white cells",
+            PER_HUNDRED[row.key],
+            _PER_HUNDRED,
+            row.share.estimate if has_cells else None,
+            row.percent_range,
+            row.percent_verdict,
+            row.share.count,
+        )
     for row in summary.rows:
         if row.absolute is not None:
-            name, code = f"{row.name} per volume", ABSOLUTE[row.key]
-            limits = row.absolute_range
-            yield _Measure(f"{row.key}-absolute", name, code, _PER_LITRE, row.absolute, limits)
+            yield _Measure(
+                f"{row.key}-absolute",
+                f"{row.name} per volume",
+                ABSOLUTE[row.key],
+                _PER_LITRE,
+                row.absolute,
+                row.absolute_range,
+                row.absolute_verdict,
+            )
     yield from _of_volume(summary)
     if summary.nlr is not None:
-        name = "Neutrophil-lymphocyte ratio"
-        yield _Measure("nlr", name, None, _RATIO, summary.nlr, summary.nlr_range)
+        name, limits = "Neutrophil-lymphocyte ratio", summary.nlr_range
+        yield _Measure("nlr", name, None, _RATIO, summary.nlr, limits, summary.nlr_verdict)
 
 
 def _of_volume(summary: CaseSummary) -> Iterator[_Measure]:
     entered, corrected = summary.case.sample.white_cell_count, summary.white_cell_count
     if entered is None or corrected is None:
         return
-    exact, limits = Estimate(entered, entered, entered), summary.white_cell_range
-    is_corrected = entered != corrected
-    yield _Measure(
-        "white-cells",
-        "White cells per volume, as entered",
-        WHITE_CELLS,
-        _PER_LITRE,
-        exact,
-        None if is_corrected else limits,
-    )
-    if is_corrected:
-        exact = Estimate(corrected, corrected, corrected)
-        name = "White cells per volume, corrected for erythroblasts"
-        code = CORRECTED_WHITE_CELLS
-        yield _Measure("white-cells-corrected", name, code, _PER_LITRE, exact, limits)
-
-
-def _of_share(row: Row) -> Estimate:
-    return Estimate(row.share.percent, row.share.low, row.share.high)
+    judged = summary.white_cell_range, summary.white_cell_verdict
+    name = "White cells per volume, as entered"
+    exact = Estimate(entered, entered, entered)
+    if entered == corrected:
+        yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact, *judged)
+        return
+    yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact)
+    name = "White cells per volume, corrected for erythroblasts"
+    exact = Estimate(corrected, corrected, corrected)
+    code = CORRECTED_WHITE_CELLS
+    yield _Measure("white-cells-corrected", name, code, _PER_LITRE, exact, *judged)
 
 
 def _observation(summary: CaseSummary, base: str, measure: _Measure) -> dict[str, Any]:
@@ -162,7 +173,9 @@ def _observation(summary: CaseSummary, base: str, measure: _Measure) -> dict[str
                 "text": _plain(f"{measure.limits.laboratory}: {measure.limits.source}"),
             }
         ]
-        observation["interpretation"] = _interpretation(measure.value, measure.limits)
+    if measure.verdict in _INTERPRETATIONS:
+        code, name = _INTERPRETATIONS[measure.verdict]
+        observation["interpretation"] = [_concept("v3-ObservationInterpretation", code, name)]
     return {key: part for key, part in observation.items() if part not in (None, [])}
 
 
@@ -177,21 +190,6 @@ def _components(measure: _Measure) -> Iterator[dict[str, Any]]:
         quantity = _quantity(limit, measure.unit)
         if quantity is not None:
             yield {"code": {"text": f"{name} 95 % limit"}, "valueQuantity": quantity}
-
-
-def _interpretation(value: Estimate | None, limits: ReferenceRange) -> list[dict[str, Any]] | None:
-    """Say high or low only when the whole interval is; nothing when it spans a limit."""
-    if value is None:
-        return None
-    if value.low > limits.high:
-        code, name = "H", "High"
-    elif value.high < limits.low:
-        code, name = "L", "Low"
-    elif limits.low <= value.value <= limits.high:
-        code, name = "N", "Normal"
-    else:
-        return None
-    return [_concept("v3-ObservationInterpretation", code, name)]
 
 
 def _patient(summary: CaseSummary) -> dict[str, Any]:

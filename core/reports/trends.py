@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from core.cases.records import Patient, Sample, SampleSummary
 from core.differential import (
+    MINIMUM_FOR_PERCENTAGES,
     SUSPECTED_BLAST,
     Differential,
     Estimate,
@@ -196,8 +197,9 @@ def comparison_table(before: SampleCounts, after: SampleCounts) -> pd.DataFrame:
     """Return a row for each type: its share in two samples and the change between them.
 
     Columns: type, before and after (percent), change, low, high (percentage points with 95 %
-    limits), direction: `up` or `down` where the limits leave out no change, else empty. Numbers
-    are empty where a sample has no classified cells.
+    limits), direction: `up` or `down` where the limits leave out no change, `few` where a sample
+    has too few cells for a verdict, else empty. Numbers are empty where a sample has no classified
+    cells.
     """
     keys = dict.fromkeys((*before.counted.shares, *after.counted.shares))
     return pd.DataFrame(
@@ -215,8 +217,10 @@ def _compared(key: str, before: Differential, after: Differential) -> dict[str, 
         known = counted.total > 0
         row[when] = number(share.percent if share else 0.0, 2) if known else None
     if change is None:
-        return row | {"change": None, "low": None, "high": None, "direction": ""}
+        return row | {"change": None, "low": None, "high": None, "direction": "few"}
     direction = "up" if change.low > 0 else "down" if change.high < 0 else ""
+    if min(before.total, after.total) < MINIMUM_FOR_PERCENTAGES:
+        direction = "few"
     return row | {
         "change": number(change.value, 2),
         "low": number(change.low, 2),

@@ -262,6 +262,24 @@ def test_fhir_interprets_only_what_the_whole_interval_says(models):
     assert found[PER_HUNDRED["eosinophil"].code] is None
 
 
+@pytest.mark.parametrize(("neutrophils", "judged"), [(9, False), (49, False), (50, True)])
+def test_no_export_judges_a_value_of_fewer_than_fifty_cells(models, neutrophils, judged):
+    cells = make_cells({"neutrophil": neutrophils}, 0, 0, 0)
+    case = summarise(make_case(cells=cells, white_cell_count=30.0), RANGES, models)
+    told = {o.code.text: o.interpretation for o in resources(case, "Observation")}
+    # The white cell count was measured, not counted on the smear.
+    assert told.pop("White cells per volume, as entered")[0].coding[0].code == "H"
+    assert any(told.values()) == judged
+    frame = differential_frame(case)
+    assert frame[["verdict", "absolute_verdict"]].notna().any(axis=None) == judged
+    written = sheet(case_workbook(case), "Differential")
+    assert written[["verdict", "absolute_verdict"]].notna().any(axis=None) == judged
+    rows = case_answer(case)["case"]["differential"].values()
+    assert any(row["percent_verdict"] or row["absolute_verdict"] for row in rows) == judged
+    outside = {flag.key for flag in case.flags} - {"under_50_cells", "under_100_cells"}
+    assert (outside != {"white_cells_high"}) == judged
+
+
 def test_fhir_references_lead_somewhere(summary):
     bundle = Bundle.model_validate_json(fhir_bundle(summary))
     (report,) = resources(summary, "DiagnosticReport")
