@@ -26,7 +26,7 @@ from core.errors import (
     TooSmallError,
     UnsupportedFormatError,
 )
-from core.imaging.scale import header_scale, microscope_scale
+from core.imaging.scale import header_scale, microscope_scale, tiff_scale
 from core.results import FieldImage, ImageProperties, Pixels
 from core.settings import Settings, get_settings
 
@@ -129,7 +129,7 @@ def _decode(
             file_bytes=len(data),
             frames=getattr(picture, "n_frames", 1),
         )
-        scale = header_scale(picture)
+        scale = _scale(picture)
         orientation = _orientation(picture)
         if form == "PNG":
             _check_sums(data)
@@ -234,6 +234,18 @@ def _bit_depth(picture: Image.Image, data: bytes) -> int:
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
         return int(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))[0])
     return 1 if picture.mode == "1" else 8
+
+
+def _scale(picture: Image.Image) -> float | None:
+    """Return micrometres per pixel from the header, or None."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return header_scale(picture)
+    tags = picture.tag_v2
+    try:
+        resolution = float(tags[TiffImagePlugin.X_RESOLUTION]), float(tags[283])
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        return None
+    return tiff_scale(str(tags.get(270, "")), resolution, int(tags.get(296, 2)))
 
 
 def _orientation(picture: Image.Image) -> int:

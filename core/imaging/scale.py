@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from statistics import median
 
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from core.results import Box, FieldImage, Scale
 
@@ -17,6 +17,7 @@ RED_CELL_MICROMETRES = 7.5
 MINIMUM_RED_CELLS = 5
 CONFIDENT_SCORE = 0.5
 """Detections of red cells below this score are no ruler."""
+_IMAGEJ_MICROMETRE = re.compile(r"^unit=(um|µm|μm|\\u00B5m|microns?)\s*$", re.MULTILINE)
 BORDER_PIXELS = 2
 """A box this close to the picture's edge may hold a cut cell."""
 
@@ -45,15 +46,33 @@ def red_cell_scale(
 
 
 def header_scale(picture: Image.Image) -> float | None:
-    """Return micrometres per pixel from resolution tags if a microscope can have written them."""
+    """Return micrometres per pixel from a header's dots per inch if a microscope can give them.
+
+    Of every format but TIFF, whose tags `tiff_scale` reads.
+    """
     try:
-        per_pixel = _imagej_scale(picture)
-        if per_pixel is not None:
-            return microscope_scale((per_pixel, per_pixel))
         across, down = (25_400 / float(dpi) for dpi in picture.info["dpi"])
     except (ArithmeticError, KeyError, TypeError, ValueError):
         return None
     return microscope_scale((across, down))
+
+
+def tiff_scale(description: str, resolution: tuple[float, float] | None, unit: int) -> float | None:
+    """Return micrometres per pixel from the tags of a TIFF page if a microscope can give them.
+
+    `description` is ImageDescription, `resolution` pixels per unit across and down, `unit`
+    ResolutionUnit: 2 inch, 3 centimetre. ImageJ writes pixels per micrometre and names the unit in
+    the description.
+    """
+    if resolution is None or min(resolution) <= 0:
+        return None
+    micrometres = {2: 25_400.0, 3: 10_000.0}.get(unit)
+    if description.startswith("ImageJ=") and _IMAGEJ_MICROMETRE.search(description):
+        across = 1 / resolution[0]
+        return microscope_scale((across, across))
+    if micrometres is None:
+        return None
+    return microscope_scale((micrometres / resolution[0], micrometres / resolution[1]))
 
 
 def microscope_scale(micrometres: tuple[float, float] | None) -> float | None:
@@ -69,17 +88,3 @@ def _is_whole(box: Box, width: int, height: int) -> bool:
         and box.x + box.width <= width - BORDER_PIXELS
         and box.y + box.height <= height - BORDER_PIXELS
     )
-
-
-def _imagej_scale(picture: Image.Image) -> float | None:
-    """Return the scale of an ImageJ TIFF whose unit is the micrometre.
-
-    ImageJ writes pixels per unit as XResolution and names the unit in ImageDescription.
-    """
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return None
-    description = str(picture.tag_v2.get(TiffImagePlugin.IMAGEDESCRIPTION, ""))
-    unit = re.search(r"^unit=(um|µm|μm|\\u00B5m|microns?)\s*$", description, re.MULTILINE)
-    if not (description.startswith("ImageJ=") and unit):
-        return None
-    return 1 / float(picture.tag_v2[TiffImagePlugin.X_RESOLUTION])
