@@ -1,10 +1,14 @@
 """Detections in the COCO format, for annotation tools and for training elsewhere.
 
 Lin et al. 2014, "Microsoft COCO", https://cocodataset.org/#format-data. Boxes are
-`[x, y, width, height]` in pixels of the picture as uploaded, rounded to 0.1 px.
+`[x, y, width, height]` in pixels of the picture as uploaded, rounded to 0.1 px. Cells have no
+outline here: `segmentation` is the polygon of the box, which pycocotools and supervision ask for.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 from core.reports.answers import box_numbers, number
@@ -13,6 +17,7 @@ from core.taxonomy import REVIEW_TYPES
 
 UNCERTAIN = "white_cell_uncertain"
 """White cells that are not forced into a type."""
+_DRIVE = re.compile("[A-Za-z]:")
 CATEGORIES: dict[str, int] = {
     name: number for number, name in enumerate((*REVIEW_TYPES, "rbc", UNCERTAIN), 1)
 }
@@ -22,8 +27,10 @@ CATEGORIES: dict[str, int] = {
 def coco(analyses: Sequence[FieldAnalysis]) -> dict[str, Any]:
     """Return the pictures and their cells, ids counting from 1; refused pictures have no cells.
 
-    What is out of scope is left out. Every annotation also carries `score` (the confidence),
-    `status`, `suggested` (the model's type where a reviewer gave another label) and `reviewer`.
+    `file_name` is the name of the file as uploaded, made a relative path and unique where several
+    have one name: readers join it to a folder of images. `sha256` tells the files apart. What is
+    out of scope is left out. Every annotation also carries `score` (the confidence), `status`,
+    `suggested` (the model's type where a reviewer gave another label) and `reviewer`.
     """
     cells = [
         (image, cell)
@@ -37,12 +44,14 @@ def coco(analyses: Sequence[FieldAnalysis]) -> dict[str, Any]:
         "images": [
             {
                 "id": image,
-                "file_name": analysis.file,
+                "file_name": name,
                 "width": analysis.width,
                 "height": analysis.height,
                 "sha256": analysis.sha256,
             }
-            for image, analysis in enumerate(analyses, 1)
+            for image, (analysis, name) in enumerate(
+                zip(analyses, _file_names(analyses), strict=True), 1
+            )
         ],
         "annotations": [
             _annotation(key, image, cell) for key, (image, cell) in enumerate(cells, 1)
@@ -62,11 +71,13 @@ def category(cell: Cell) -> str:
 
 def _annotation(key: int, image: int, cell: Cell) -> dict[str, Any]:
     x, y, width, height = box_numbers(cell)
+    right, bottom = round(x + width, 1), round(y + height, 1)
     return {
         "id": key,
         "image_id": image,
         "category_id": CATEGORIES[category(cell)],
         "bbox": [x, y, width, height],
+        "segmentation": [[x, y, right, y, right, bottom, x, bottom]],
         "area": round(width * height, 2),
         "iscrowd": 0,
         "score": number(cell.confidence, 4),
@@ -74,3 +85,33 @@ def _annotation(key: int, image: int, cell: Cell) -> dict[str, Any]:
         "suggested": cell.suggested,
         "reviewer": cell.reviewer,
     }
+
+
+def _file_names(analyses: Sequence[FieldAnalysis]) -> list[str]:
+    """Return a relative path for each picture, no two alike on a disk that ignores letter case."""
+    names = [_relative(analysis.file) for analysis in analyses]
+    occurring = {_on_disk(name) for name in names}
+    taken: set[str] = set()
+    for place, name in enumerate(names):
+        path, number, unique = PurePosixPath(name), 1, name
+        while _on_disk(unique) in taken or (number > 1 and _on_disk(unique) in occurring):
+            number += 1
+            unique = str(path.with_name(f"{path.stem}_{number}{path.suffix}"))
+        taken.add(_on_disk(unique))
+        names[place] = unique
+    return names
+
+
+def _relative(name: str) -> str:
+    """Return a name as a relative path that leads nowhere but down."""
+    shown = "".join("_" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
+    parts = [
+        part
+        for part in re.split(r"[/\\]", shown)
+        if part.strip(" .") and not _DRIVE.fullmatch(part)
+    ]
+    return "/".join(parts) or "image"
+
+
+def _on_disk(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

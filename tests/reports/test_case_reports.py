@@ -4,7 +4,10 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
+from pathlib import PurePosixPath
 
+import matplotlib.pyplot as plt
 import openpyxl
 import pandas as pd
 import pytest
@@ -12,6 +15,8 @@ from faster_coco_eval import COCO
 from fhir.resources.R4B.bundle import Bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools import coco as pycoco
+from supervision import DetectionDataset
 
 from core.differential import differential
 from core.reports.answers import analyze_answer
@@ -25,7 +30,7 @@ from core.reports.workbook import case_workbook
 from core.settings import Settings
 from core.taxonomy import LEUKOCYTES, RESEARCH_NOTICE, REVIEW_TYPES
 from tests.fake_models import write_models
-from tests.reports.cases import COUNTS, make_case, make_cells
+from tests.reports.cases import COUNTS, HEIGHT, WIDTH, make_case, make_cells
 from tests.shipped_ranges import file_ranges
 
 RANGES = file_ranges()
@@ -149,7 +154,12 @@ def test_any_name_can_be_written(models, name):
     summary = summarise(case, RANGES, models)
     openpyxl.load_workbook(io.BytesIO(case_workbook(summary)))
     assert json.loads(json.dumps(case_answer(summary)))["case"]["patient"]["name"] == name
-    assert coco(case.analyses)["images"][0]["file_name"] == f"{name}-0.png"
+    for image in coco(case.analyses)["images"]:
+        path = PurePosixPath(image["file_name"])
+        assert path.name.endswith(f"-{image['id'] - 1}.png")
+        assert not path.is_absolute()
+        assert ".." not in path.parts
+        assert "\0" not in image["file_name"]
     assert len(resources(summary, "Patient")) == 1
 
 
@@ -222,6 +232,58 @@ def test_coco_loads_and_counts_by_category(summary):
     assert all(
         a["area"] == pytest.approx(a["bbox"][2] * a["bbox"][3], abs=0.01) for a in annotations
     )
+
+
+NAMES = ["a.png", "a.png", "a_2.png", "A.PNG", "u\u0308.png", "\u00fc.png", "../../etc/b.png",
+         "/c.png", "C:\\d\\e.png", "..", "", "x/a.png"]  # fmt: skip
+
+
+def renamed(names):
+    """Return the analyses of a case with a field for each file name."""
+    analyses = make_case(fields=len(names)).analyses
+    return [replace(analysis, file=name) for analysis, name in zip(analyses, names, strict=True)]
+
+
+def test_coco_names_each_image_once_and_below_its_folder():
+    found = [image["file_name"] for image in coco(renamed(NAMES))["images"]]
+    assert found == ["a.png", "a_3.png", "a_2.png", "A_4.PNG", "u\u0308.png", "\u00fc_2.png",
+                     "etc/b.png", "c.png", "d/e.png", "image", "image_2", "x/a.png"]  # fmt: skip
+    assert coco(renamed(["field.png"]))["images"][0]["file_name"] == "field.png"
+
+
+def test_pycocotools_draws_every_cell(summary, tmp_path):
+    path = tmp_path / "cells.json"
+    path.write_text(json.dumps(coco(summary.case.analyses)))
+    loaded = pycoco.COCO(str(path))
+    annotations = loaded.loadAnns(loaded.getAnnIds())
+    for annotation in annotations:
+        x, y, width, height = annotation["bbox"]
+        mask = loaded.annToMask(annotation)
+        assert mask.shape == (HEIGHT, WIDTH)
+        rows, columns = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+        assert rows[[0, -1]] == pytest.approx([y, y + height - 1], abs=1)
+        assert columns[[0, -1]] == pytest.approx([x, x + width - 1], abs=1)
+        assert mask.sum() == pytest.approx(annotation["area"], rel=0.1)
+    figure, axes = plt.subplots()
+    loaded.showAnns(annotations)
+    drawn = axes.collections[0].get_paths()
+    plt.close(figure)
+    assert len(drawn) == len(annotations)
+
+
+def test_supervision_loads_every_cell(tmp_path):
+    analyses = renamed(NAMES)
+    answer = coco(analyses)
+    (tmp_path / "cells.json").write_text(json.dumps(answer))
+    data = DetectionDataset.from_coco(str(tmp_path), str(tmp_path / "cells.json"), force_masks=True)
+    assert data.classes == list(CATEGORIES)
+    assert len(data.image_paths) == len(NAMES)
+    for image, path in zip(answer["images"], data.image_paths, strict=True):
+        found = data.annotations[path]
+        wanted = [a for a in answer["annotations"] if a["image_id"] == image["id"]]
+        assert found.class_id.tolist() == [a["category_id"] - 1 for a in wanted]
+        assert found.mask.shape == (len(wanted), HEIGHT, WIDTH)
+        assert found.mask.any(axis=(1, 2)).all()
 
 
 def test_fhir_observations_hold_the_differential(summary):
