@@ -3,7 +3,7 @@
 `core.ranges.judge` says whether a value is outside its range.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,6 +61,11 @@ def flags(
     found = [*_of_counting(counted)]
     if material == "peripheral_blood":
         found += _of_blood(counted, percent_ranges, absolute_ranges, white_cell_count)
+    return by_severity(found)
+
+
+def by_severity(found: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Return flags in the order review, warning, note."""
     order: tuple[Severity, ...] = ("review", "warning", "note")
     return tuple(sorted(found, key=lambda flag: order.index(flag.severity)))
 

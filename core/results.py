@@ -160,6 +160,8 @@ class FieldAnalysis:
     profile: str | None = None
     """Name and version of the site profile that the white cells were typed with."""
     seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    """Sentences that a user must see beside the answer, such as a doubtful scale."""
 
     def counts(self) -> dict[CellKind, int]:
         """Count cells by kind, leaving out what is out of scope."""
@@ -193,6 +195,8 @@ class CropResult:
     refused: str | None = None
     familiar: bool | None = None
     """As `Cell.familiar`; None on a refused picture."""
+    warnings: tuple[str, ...] = ()
+    """As `FieldAnalysis.warnings`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -209,6 +213,8 @@ class StageResult:
     """Why the input gate refused it, when a person had it graded anyway."""
     evidence: NDArray[np.float32] | None = field(default=None, repr=False)
     """Class evidence map of the named stage, h x w in 0..1, covering the whole picture."""
+    warnings: tuple[str, ...] = ()
+    """As `FieldAnalysis.warnings`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,8 @@ def field_view(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     with facts:
         st.markdown(f"**{shared.plain(result.file)}**")
         st.markdown(suggestion(result))
+        for sentence in result.warnings:
+            st.warning(shared.plain(sentence), icon=":material/straighten:")
         if result.probabilities:
             st.plotly_chart(
                 probabilities_figure(result),

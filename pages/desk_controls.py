@@ -48,6 +48,10 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
             title="Analysed against the input gate: do not rely on it",
             icon=":material/warning:",
         )
+    warned = [r for r in results if r.warnings]
+    if warned:
+        lines = [f"- **{plain(r.file)}**: {plain(' '.join(r.warnings))}" for r in warned]
+        st.warning("\n".join(lines), title="Check these images", icon=":material/straighten:")
     if desk.repeated:
         lines = [
             f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in desk.repeated

@@ -146,6 +146,8 @@ def show_fields(case: Case) -> None:
                     title="Analysed against the input gate",
                     icon=":material/warning:",
                 )
+            for sentence in analysis.warnings:
+                st.warning(shared.plain(sentence), icon=":material/straighten:")
             shared.picture_chart(
                 field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(640)),
                 "sample_drawing",

@@ -87,6 +87,8 @@ def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None
             title="Analysed against the input gate",
             icon=":material/warning:",
         )
+    for sentence in analysis.warnings:
+        st.warning(shared.plain(sentence), icon=":material/straighten:")
     shared.picture_chart(
         field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
         f"{NAME}_drawing",

@@ -20,6 +20,7 @@ _PIXEL = (
 _TYPED = dict.fromkeys(CELL_TYPES, 0.0) | {"neutrophil": 0.9713, "immature_granulocyte": 0.0287}
 _STAGED = dict.fromkeys(STAGES, 0.0) | {"Early": 0.9121, "Benign": 0.0879}
 _BAD_FILE = {"file": "notes.txt", "error": "This is not a picture. Send a JPEG, PNG … file."}
+_WARNINGS = "Sentences that a reader must see beside the answer, such as a doubtful scale."
 _REFUSED = "Why the input gate refused the picture, in one sentence; null when it was accepted."
 
 Label = Literal[(*REVIEW_TYPES, NOT_A_WHITE_CELL)]  # type: ignore[valid-type]
@@ -93,6 +94,7 @@ class CropAnswer(BaseModel):
         probabilities=_TYPED,
         confidence=0.9713,
         status="classified",
+        warnings=[],
         refused=None,
     )
 
@@ -101,6 +103,7 @@ class CropAnswer(BaseModel):
     probabilities: dict[str, Probability]
     confidence: Probability
     status: Status
+    warnings: Annotated[list[str], Field(description=_WARNINGS)]
     refused: Annotated[str | None, Field(description=_REFUSED)]
 
 
@@ -118,6 +121,7 @@ class PooledAnswer(BaseModel):
     probabilities: dict[str, Probability]
     confidence: Probability
     status: Status
+    warnings: Annotated[list[str], Field(description=_WARNINGS)]
     refused: Annotated[str | None, Field(description=_REFUSED)]
 
 
@@ -130,6 +134,7 @@ class GradedField(PooledAnswer):
         probabilities=_STAGED,
         confidence=0.9121,
         status="classified",
+        warnings=[],
         refused=None,
     )
 
@@ -194,6 +199,7 @@ class AnalyzedField(BaseModel):
     cells: list[FoundCell]
     counts: CellCounts
     differential: dict[str, ShareAnswer]
+    warnings: Annotated[list[str], Field(description=_WARNINGS)]
     refused: Annotated[str | None, Field(description=_REFUSED)]
 
 

@@ -66,6 +66,7 @@ def _write_parquet(journal: Journal, models: Mapping[str, str], stream: BinaryIO
             "um_per_px": real,
             **dict.fromkeys(CELL_KINDS, whole),
             "refused": text,
+            "warnings": text,
             "error": text,
             "number": whole,
             "kind": text,
@@ -92,6 +93,7 @@ def _rows(journal: Journal) -> Iterator[Row]:
             "um_per_px": image["micrometres_per_pixel"],
             **image["counts"],
             "refused": image["refused"],
+            "warnings": " ".join(image.get("warnings", ())) or None,
         }
         if not image["cells"]:
             yield of_field

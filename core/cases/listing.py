@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core.cases.database import Database
 from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSummary
-from core.cases.rows import patient_of, sample_of
+from core.cases.rows import patient_of, sample_of, stage_of
 from core.cases.tables import CellRow, FieldRow, PatientRow, SampleRow
 from core.errors import NotFoundError
 from core.results import StageResult
@@ -95,7 +95,7 @@ def patient_stages(database: Database, patient_id: int) -> dict[int, tuple[Stage
             .order_by(SampleRow.taken, SampleRow.id, FieldRow.id)
         )
         for sample_id, stage in rows:
-            found[sample_id].append(StageResult(**stage))
+            found[sample_id].append(stage_of(stage))
     return {sample_id: tuple(stages) for sample_id, stages in found.items()}
 
 

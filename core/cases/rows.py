@@ -1,6 +1,6 @@
 """From results to rows and back: what is loaded equals what was saved."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -42,6 +42,7 @@ def field_row(sample_id: int, new: NewField, picture: str) -> FieldRow:
         scale_source=found.scale.source if found.scale else None,
         refused=found.refused,
         overruled=found.overruled,
+        warnings=list(found.warnings),
         seconds=found.seconds,
         models=dict(new.models),
         stage=stage_values(new.stage) if new.stage else None,
@@ -114,12 +115,13 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
             scale=_scale_of(row),
             refused=row.refused,
             overruled=row.overruled,
+            warnings=tuple(row.warnings),
             profile=row.models.get("profile"),
             seconds=row.seconds,
         ),
         cell_ids=(*ids, *(None for _ in rest)),
         models=row.models,
-        stage=StageResult(**row.stage) if row.stage else None,
+        stage=stage_of(row.stage) if row.stage else None,
     )
 
 
@@ -145,6 +147,11 @@ def _other_of(values: list[Any]) -> Cell:
     return Cell(kind, Box(x, y, width, height), confidence, status, detection_score=detection_score)
 
 
+def stage_of(values: Mapping[str, Any]) -> StageResult:
+    """Rebuild an ALL class from what its column keeps; rows stored before have no warnings."""
+    return StageResult(**{**values, "warnings": tuple(values.get("warnings", ()))})
+
+
 def stage_values(stage: StageResult) -> dict[str, Any]:
     """Give an ALL class as its column keeps it, without the evidence map."""
     return {
@@ -155,4 +162,5 @@ def stage_values(stage: StageResult) -> dict[str, Any]:
         "status": stage.status,
         "refused": stage.refused,
         "overruled": stage.overruled,
+        "warnings": list(stage.warnings),
     }

@@ -134,6 +134,8 @@ class FieldRow(Base):
     scale_source: Mapped[str | None] = mapped_column(String(32))
     refused: Mapped[str | None] = mapped_column(Text)
     overruled: Mapped[str | None] = mapped_column(Text)
+    warnings: Mapped[list[Any]] = mapped_column(JSON, server_default="[]")
+    """Sentences, as `FieldAnalysis.warnings`."""
     seconds: Mapped[float]
     models: Mapped[dict[str, Any]]
     stage: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

@@ -121,6 +121,7 @@ class Analyzer:
             overruled=refused if anyway else None,
             profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
+            warnings=image.notes,
         )
 
     def _examine(
@@ -166,7 +167,9 @@ class Analyzer:
         # No test of sharpness here: it would take an enlarged cell for a blurred field.
         refused = refuse_blank(image.pixels) or self.gate.refuse(image.pixels)
         if refused:
-            return CropResult(image.name, None, {}, 0.0, "out_of_scope", refused)
+            return CropResult(
+                image.name, None, {}, 0.0, "out_of_scope", refused, warnings=image.notes
+            )
         answer = self.classifier.answer(
             image.pixels, subject_of_crop(image.pixels, self.detector), profile
         )
@@ -177,6 +180,7 @@ class Analyzer:
             answer.confidence,
             answer.status,
             familiar=answer.familiar,
+            warnings=image.notes,
         )
 
     def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
@@ -184,12 +188,14 @@ class Analyzer:
         # Whether there are cells at all is seen at one look.
         detections, refused = self._examine(image.pixels, anyway=anyway, confirmed=False)
         if refused and not anyway:
-            return StageResult(image.name, None, {}, 0.0, "out_of_scope", refused)
+            return StageResult(
+                image.name, None, {}, 0.0, "out_of_scope", refused, warnings=image.notes
+            )
         scale = field_scale(image, _red_cells(detections))
         result = self.stage_grader.grade(
             image, None if scale is None else scale.micrometres_per_pixel, anyway=anyway
         )
-        return replace(result, overruled=refused or result.overruled)
+        return replace(result, overruled=refused or result.overruled, warnings=image.notes)
 
 
 @cache

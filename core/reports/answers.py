@@ -62,6 +62,7 @@ def field_answer(analysis: FieldAnalysis) -> Answer:
             **{key: _share(share) for key, share in shares.shares.items()},
             "erythroblast": _share(shares.erythroblasts),
         },
+        "warnings": list(analysis.warnings),
         "refused": analysis.refused,
     }
 
@@ -74,6 +75,7 @@ def crop_answer(result: CropResult) -> Answer:
         "probabilities": probabilities(result.probabilities),
         "confidence": number(result.confidence, 4),
         "status": result.status,
+        "warnings": list(result.warnings),
         "refused": result.refused,
     }
 
@@ -123,6 +125,7 @@ def _stage(result: StageResult) -> Answer:
         "probabilities": probabilities(result.probabilities),
         "confidence": number(result.confidence, 4),
         "status": result.status,
+        "warnings": list(result.warnings),
         "refused": result.refused,
     }
 

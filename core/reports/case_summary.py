@@ -1,7 +1,7 @@
 """Everything a report says of a case, computed once: PDF, workbook, JSON and FHIR all take it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,7 +15,7 @@ from core.differential import (
     neutrophil_lymphocyte_ratio,
 )
 from core.errors import ModelError, NoEstimateError
-from core.flags import Flag, flags, ratio_text
+from core.flags import Flag, by_severity, flags, ratio_text
 from core.inference.card import load_card
 from core.ranges import NLR, WHITE_CELLS, ReferenceRange, ReferenceRanges, Verdict, judge
 from core.reports.answers import number
@@ -35,6 +35,10 @@ MATERIAL_NAMES: Mapping[Material, str] = {
     "bone_marrow": "Bone marrow",
     "other": "Other material",
 }
+
+
+_WARNED_FIELDS = 3
+"""Fields whose warnings are flagged one by one; a PDF has one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,17 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         nlr=nlr,
         nlr_range=nlr_range,
         nlr_verdict=_verdict(nlr, nlr_range, counted.total),
-        flags=flags(
-            counted,
-            percent_ranges=in_percent,
-            absolute_ranges=per_litre,
-            white_cell_count=white_cells,
-            material=sample.material,
+        flags=by_severity(
+            (
+                *flags(
+                    counted,
+                    percent_ranges=in_percent,
+                    absolute_ranges=per_litre,
+                    white_cell_count=white_cells,
+                    material=sample.material,
+                ),
+                *_field_flags(case),
+            )
         ),
         laboratory=ranges.title if is_blood else "",
         models=_models(case, settings),
@@ -157,6 +166,24 @@ def _verdict(
     value: Estimate | None, limits: ReferenceRange | None, counted: int | None
 ) -> Verdict | None:
     return None if value is None or limits is None else judge(value, limits, counted)
+
+
+def _field_flags(case: Case) -> Iterator[Flag]:
+    """Yield the warnings of the first fields that have any, and how many more fields have some."""
+    warned = [
+        (stored.analysis.file, sentences)
+        for stored in case.fields
+        if (
+            sentences := dict.fromkeys(
+                (*stored.analysis.warnings, *(stored.stage.warnings if stored.stage else ()))
+            )
+        )
+    ]
+    for file, sentences in warned[:_WARNED_FIELDS]:
+        yield Flag("field_warning", "warning", f"{file}: {' '.join(sentences)}")
+    if (more := len(warned) - _WARNED_FIELDS) > 0:
+        which = "1 more field has" if more == 1 else f"{more} more fields have"
+        yield Flag("field_warning", "warning", f"{which} warnings. See the table of fields.")
 
 
 def _estimate(case: Case, settings: Settings) -> Estimate | None:

@@ -49,6 +49,7 @@ _FILE_COLUMNS = [
     "seconds",
     "refused",
     "overruled",
+    "warnings",
 ]
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
@@ -97,6 +98,7 @@ def files_table(
             "seconds": round(analysis.seconds, 3),
             "refused": analysis.refused,
             "overruled": analysis.overruled,
+            "warnings": " ".join(analysis.warnings) or None,
         }
         for analysis, patient in _with_patients(analyses, patients)
     ]
@@ -203,8 +205,11 @@ def stages_table(
             "confidence": number(result.confidence, 4),
             **{f"p_{key}": number(result.probabilities.get(key, 0.0), 4) for key in STAGES},
             "refused": result.refused,
+            "warnings": " ".join(result.warnings) or None,
         }
         for result, patient in zip(results, names, strict=True)
     ]
     columns = ["file", "patient", "status", "stage", "confidence"]
-    return _frame(rows, [*columns, *(f"p_{key}" for key in STAGES), "refused"], patients)
+    return _frame(
+        rows, [*columns, *(f"p_{key}" for key in STAGES), "refused", "warnings"], patients
+    )

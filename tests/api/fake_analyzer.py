@@ -7,6 +7,7 @@ from core.results import CropResult, StageResult
 from core.taxonomy import CELL_TYPES, STAGES
 from tests.cases.made import analysis_of, red, white
 
+DOUBTFUL = "The scale of this field is doubtful."
 REFUSED = "This does not look like a stained blood smear."
 
 
@@ -21,7 +22,8 @@ class FakeAnalyzer:
     def analyze(self, image, _profile=None):
         if "refused" in image.name:
             return replace(analysis_of(image), refused=REFUSED)
-        return analysis_of(image, white(), red(), white("monocyte", 0.4, "uncertain", x=90))
+        found = analysis_of(image, white(), red(), white("monocyte", 0.4, "uncertain", x=90))
+        return replace(found, warnings=(DOUBTFUL,)) if "doubtful" in image.name else found
 
     def classify(self, image, _profile=None):
         if "broken" in image.name:

@@ -9,7 +9,7 @@ import pytest
 
 from core.imaging.read import read_image
 from core.reports.answers import analyze_answer
-from tests.api.fake_analyzer import REFUSED
+from tests.api.fake_analyzer import DOUBTFUL, REFUSED
 
 BATCHES = ("/predict_batch", "/stage", "/analyze")
 
@@ -184,3 +184,9 @@ def test_answers_are_those_of_the_analyzer(open_client, analyzer, pack, monkeypa
     )
     assert answer == expected
     assert answer["images"][0]["counts"]["wbc"] >= 1
+
+
+def test_warnings_are_part_of_the_answer(client, slides):
+    files = [("files", (name, slides[0][1])) for name in ("doubtful.jpg", "plain.jpg")]
+    images = client.post("/analyze", files=files).json()["images"]
+    assert [image["warnings"] for image in images] == [[DOUBTFUL], []]

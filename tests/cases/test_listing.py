@@ -131,7 +131,9 @@ def test_lists_take_the_same_few_queries_at_every_size(
 def test_classes_are_listed_by_sample_with_what_overruled_the_gate(database, patient, images):
     graded = [
         StageResult("a.png", "Pre", {"Pre": 0.9}, 0.9, "classified"),
-        StageResult("b.png", "Pro", {"Pro": 0.4}, 0.4, "uncertain", overruled="Too blurred."),
+        StageResult(
+            "b.png", "Pro", {"Pro": 0.4}, 0.4, "uncertain", None, "Too blurred.", warnings=("Few.",)
+        ),
     ]
     later, earlier = (
         save_sample(
@@ -147,10 +149,11 @@ def test_classes_are_listed_by_sample_with_what_overruled_the_gate(database, pat
     assert list(found) == [earlier.id, later.id]
     for sample, stage in ((later, graded[0]), (earlier, graded[1])):
         (kept,) = found[sample.id]
-        assert (kept.stage, kept.status, kept.overruled) == (
+        assert (kept.stage, kept.status, kept.overruled, kept.warnings) == (
             stage.stage,
             stage.status,
             stage.overruled,
+            stage.warnings,
         )
 
 

@@ -79,6 +79,7 @@ def kept(tmp_path_factory):
             "seconds": st.floats(0, 1e6),
             "refused": st.none() | st.just("No blood cells were found."),
             "overruled": st.none() | st.just("No blood cells were found."),
+            "warnings": st.lists(st.text(max_size=20), max_size=2).map(tuple),
         }
     )
 )
@@ -147,6 +148,7 @@ def test_the_same_file_counts_once_in_a_case(database, sample, images):
 
 def test_a_stored_field_gets_the_class_it_lacked_and_keeps_its_cells(database, sample, images):
     stage = StageResult(images[0].name, "Pre", {"Pre": 0.9, "Pro": 0.1}, 0.9, "classified")
+    stage = replace(stage, warnings=("The scale is doubtful.",))
     before = load_case(database, sample.id)
     graded = replace(
         new_field(images[0], white("basophil"), stage=stage), models={"all_stage": "3", "wbc": "9"}
@@ -155,6 +157,7 @@ def test_a_stored_field_gets_the_class_it_lacked_and_keeps_its_cells(database, s
     case = load_case(database, sample.id)
     assert case.analyses[:2] == before.analyses
     assert [f.stage and f.stage.stage for f in case.fields] == ["Pre", None, None]
+    assert case.fields[0].stage.warnings == stage.warnings
     assert case.fields[0].models == {"detector": "1", "wbc": "2", "all_stage": "3"}
     entry = history(database, sample.id)[-1]
     assert entry.details == {"fields": [images[4].sha256], "graded": [images[0].sha256]}

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from core.differential import differential
 from core.reports.answers import analyze_answer, classify_answer, stage_answer
-from core.reports.tables import cells_table, csv_bytes, differential_table, files_table
+from core.reports.tables import (
+    cells_table,
+    csv_bytes,
+    differential_table,
+    files_table,
+    stages_table,
+)
 from core.results import (
     Box,
     Cell,
@@ -75,7 +81,7 @@ def test_the_answer_has_the_keys_of_the_contract_in_order(analyses):
     for image in answer["images"]:
         assert list(image) == [
             "file", "width", "height", "micrometres_per_pixel", "cells", "counts",
-            "differential", "refused",
+            "differential", "warnings", "refused",
         ]  # fmt: skip
         assert list(image["counts"]) == ["wbc", "rbc", "platelet"]
         assert list(image["differential"]) == [*LEUKOCYTES, "erythroblast"]
@@ -150,6 +156,7 @@ def test_classify_and_stage_answer_as_in_the_contract():
                 "probabilities": {"basophil": 0.9877},
                 "confidence": 0.9877,
                 "status": "classified",
+                "warnings": [],
                 "refused": None,
             }
         ],
@@ -160,10 +167,24 @@ def test_classify_and_stage_answer_as_in_the_contract():
     answer = stage_answer([field], StageResult("pooled", None, even, 0.25, "uncertain"))
     assert list(answer) == ["images", "pooled", "errors"]
     assert list(answer["images"][0]) == [
-        "file", "stage", "probabilities", "confidence", "status", "refused",
+        "file", "stage", "probabilities", "confidence", "status", "warnings", "refused",
     ]  # fmt: skip
     assert answer["pooled"]["stage"] is None
     assert stage_answer([], None)["pooled"] is None
+
+
+def test_warnings_reach_answers_and_tables():
+    sentences = ("The scale is doubtful.", "The colours are doubtful.")
+    analysis = FieldAnalysis(
+        "a", "0" * 64, 9, 9, ImageProperties("PNG", "RGB", 8, 1), (), warnings=sentences
+    )
+    (image,) = analyze_answer([analysis], models=MODELS)["images"]
+    assert image["warnings"] == list(sentences)
+    assert files_table([analysis])["warnings"].tolist() == [" ".join(sentences)]
+    even = dict.fromkeys(STAGES, 0.25)
+    stage = StageResult("a", "Pre", even, 0.25, "uncertain", warnings=sentences)
+    assert stage_answer([stage], None)["images"][0]["warnings"] == list(sentences)
+    assert stages_table([stage])["warnings"].tolist() == [" ".join(sentences)]
 
 
 @given(ANALYSES.filter(len))

@@ -1,5 +1,7 @@
 """The report is one page, whatever the names, and its numbers are those counted."""
 
+from dataclasses import replace
+
 import pypdfium2
 import pytest
 from hypothesis import given, settings
@@ -71,6 +73,16 @@ def test_the_numbers_are_those_of_the_differential(printed, models):
         assert f"{row.name}, per 100 {row.share.count} {row.share.percent:.1f}" in text
     for flag in summary.flags:
         assert f"{flag.severity} {flag.sentence}" in text
+
+
+def test_warnings_of_fields_are_flagged_and_many_are_summed_up(printed):
+    case = make_case(fields=5)
+    sentence = "The scale of the file does not fit the red cells."
+    fields = [replace(f, analysis=replace(f.analysis, warnings=(sentence,))) for f in case.fields]
+    text = words(printed(replace(case, fields=tuple(fields))))
+    for place in range(3):
+        assert f"warning field-{place}.png: {sentence}" in text
+    assert "warning 2 more fields have warnings." in text
 
 
 def test_patient_sample_models_ranges_and_signatures_are_named(printed):
