@@ -195,8 +195,10 @@ class RequestTooLargeError(RequestError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"The request is larger than {limit_bytes / 1e6:,.0f} MB. Send fewer pictures at a "
+            f"The request is larger than {limit_bytes / 1e6:g} MB. Send fewer pictures at a "
             "time, and large ones as multipart rather than base64."
+            if limit_bytes >= 1e6
+            else f"The JSON is larger than {limit_bytes / 1e3:g} kB. Send less in one request."
         )
 
 

@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from core.api import cases, predictions, service
-from core.api.dependencies import RateLimit, Services, counted, get_caller
+from core.api.dependencies import RateLimit, Services, get_caller
 from core.api.docs import add_docs
 from core.api.logs import set_up_logging
 from core.api.metrics import Metrics
@@ -75,9 +75,8 @@ def create_app(
     app.state.services = services
     add_docs(app)
     app.include_router(service.public)
-    guarded = [Depends(counted), Depends(get_caller)]
     for router in (predictions.router, service.router, cases.router):
-        app.include_router(router, dependencies=guarded)
+        app.include_router(router, dependencies=[Depends(get_caller)])
     app.add_middleware(RequestMiddleware, services=services)
     add_handlers(app)
     app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]

@@ -11,7 +11,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from core.api.dependencies import DatabaseDep, PersonDep, ServicesDep, SiteModelsDep, UploadDep
+from core.api.dependencies import (
+    DatabaseDep,
+    GuardedRoute,
+    PersonDep,
+    ServicesDep,
+    SiteModelsDep,
+    UploadDep,
+)
 from core.api.openapi import one_picture
 from core.api.schemas import (
     AnalyzedField,
@@ -52,7 +59,7 @@ LONGEST_PAGE = 200
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 """As the databases keep it."""
 
-router = APIRouter(tags=["cases"])
+router = APIRouter(tags=["cases"], route_class=GuardedRoute)
 
 
 @router.get("/patients")

@@ -1,17 +1,20 @@
 """What routes ask for: who calls, the models, the database, the pictures of the request."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from math import ceil
 from time import time
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from core.api.bodies import MAX_CASE_BYTES, limited
 from core.api.metrics import Metrics
 from core.api.tasks import Models
 from core.api.uploads import MOST_STREAMED, Upload, received
@@ -76,17 +79,30 @@ _bearer = HTTPBearer(
 )
 
 
-async def counted(request: Request, services: ServicesDep) -> None:
-    """Hold an address to its rate. Raises TooManyRequestsError."""
-    services.rate.count(request.client.host if request.client else "")
+class GuardedRoute(APIRoute):
+    """A route that holds the caller to rate, token and size before it reads any body."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler; it raises TooManyRequestsError and as `identify`."""
+        answer = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            services = get_services(request)
+            services.rate.count(request.client.host if request.client else "")
+            credentials = await _bearer(request)
+            request.state.caller = await run_in_threadpool(identify, request, services, credentials)
+            if self.body_field is not None:
+                receive = limited(request.headers, request.receive, MAX_CASE_BYTES)
+                request = Request(request.scope, receive)
+            return await answer(request)
+
+        return guarded
 
 
-def get_caller(
-    request: Request,
-    services: ServicesDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+def identify(
+    request: Request, services: Services, credentials: HTTPAuthorizationCredentials | None
 ) -> Person | None:
-    """Return whose token the request brings; None without one, where none is needed.
+    """Return the user of the request's token; None without one, where none is needed.
 
     Raises TokenError, ForeignPageError, UnknownPersonError, StoreUnavailableError.
     """
@@ -99,6 +115,14 @@ def get_caller(
     if request.method not in _READING and site not in ("none", "same-origin"):
         raise ForeignPageError
     return None
+
+
+def get_caller(
+    request: Request, _described: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Person | None:
+    """Return whom `GuardedRoute` identified; None without a token, where none is needed."""
+    caller: Person | None = request.state.caller
+    return caller
 
 
 CallerDep: TypeAlias = Annotated[Person | None, Depends(get_caller)]
@@ -146,9 +170,7 @@ ModelsDep: TypeAlias = Annotated[Models, Depends(get_models)]
 SiteModelsDep: TypeAlias = Annotated[Models, Depends(get_models_for_site)]
 
 
-async def get_upload(
-    request: Request, services: ServicesDep, _caller: CallerDep
-) -> AsyncIterator[Upload]:
+async def get_upload(request: Request, services: ServicesDep) -> AsyncIterator[Upload]:
     """Give the one picture of the request, with a place for the models until it is answered."""
     instead = "Send several to /api/predict_batch."
     async with received(request, services.settings, 1, instead) as uploads:
@@ -169,7 +191,6 @@ class Batch:
 async def get_batch(
     request: Request,
     services: ServicesDep,
-    _caller: CallerDep,
     stream: Annotated[
         bool, Query(description=f"Answer line by line, as does `Accept: {NDJSON}`")
     ] = False,

@@ -6,17 +6,14 @@ from urllib.parse import quote
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.api.bodies import MAX_JSON_BYTES, limited
 from core.api.dependencies import Services
 from core.api.logs import id_of, request_id
 from core.api.problems import internal
-from core.errors import RequestTooLargeError
 
-MAX_JSON_BYTES = 32_000_000
-"""JSON is held in memory, a picture in it several times; larger ones come as multipart."""
 _CLIENT_LEFT = 499  # what nginx writes in its log; nobody is there to see it
 
 logger = logging.getLogger(__name__)
@@ -50,9 +47,11 @@ class RequestMiddleware:
                 answered.setdefault("Cache-Control", "no-store")
             await send(message)
 
+        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        limit = self._largest if is_form else min(self._largest, MAX_JSON_BYTES)
         started = perf_counter()
         try:
-            await self._app(scope, self._limited(headers, receive), answer)
+            await self._app(scope, limited(headers, receive, limit), answer)
         except ClientDisconnect:
             status = status or _CLIENT_LEFT
         except Exception:
@@ -67,20 +66,3 @@ class RequestMiddleware:
             path = quote(scope["path"])  # whoever sends line breaks writes no lines of the log
             logger.info("%s %s %d %.3f s", scope["method"], path, status, seconds)
             request_id.reset(reset)
-
-    def _limited(self, headers: Headers, receive: Receive) -> Receive:
-        """Count a body as it comes in, whatever its header says of its length."""
-        is_form = headers.get("content-type", "").startswith("multipart/form-data")
-        limit = self._largest if is_form else min(self._largest, MAX_JSON_BYTES)
-        said = headers.get("content-length", "")
-        size = 0
-
-        async def counted() -> Message:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > limit or (said.isdecimal() and int(said) > limit):
-                raise HTTPException(413, str(RequestTooLargeError(limit)))
-            return message
-
-        return counted

@@ -16,6 +16,7 @@ from core.api.dependencies import (
     NDJSON,
     Batch,
     BatchDep,
+    GuardedRoute,
     ModelsDep,
     Services,
     ServicesDep,
@@ -31,7 +32,7 @@ from core.imaging.read import read_image
 from core.reports.answers import crop_answer
 from core.results import CropResult, FailedFile, StageResult
 
-router = APIRouter(tags=["pictures"])
+router = APIRouter(tags=["pictures"], route_class=GuardedRoute)
 
 
 @router.post("/predict", response_model=CropAnswer, openapi_extra=one_picture())

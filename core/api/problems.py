@@ -14,6 +14,10 @@ from core.api.schemas import InvalidValue, Problem
 from core.errors import LeukoscopeError, RequestError
 
 MEDIA_TYPE = "application/problem+json"
+MOST_INVALID = 20
+"""Values that a problem names; the rest would only repeat what is wrong."""
+LONGEST_PLACE = 200
+"""Characters of a value's place: keys of the request are in it."""
 _URN = "urn:leukoscope:problem:"
 
 STATUS: Mapping[type[LeukoscopeError], int] = {
@@ -96,8 +100,8 @@ def _known(request: Request, error: Exception) -> Response:
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [
-        InvalidValue(place=".".join(map(str, found["loc"])), message=found["msg"])
-        for found in error.errors()
+        InvalidValue(place=".".join(map(str, found["loc"]))[:LONGEST_PLACE], message=found["msg"])
+        for found in error.errors()[:MOST_INVALID]
     ]
     title = "A value does not fit the description"
     sentence = "The request does not fit its description. See /api/docs."

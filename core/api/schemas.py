@@ -23,6 +23,8 @@ _BAD_FILE = {"file": "notes.txt", "error": "This is not a picture. Send a JPEG, 
 _WARNINGS = "Sentences that a reader must see beside the answer, such as a doubtful scale."
 _REFUSED = "Why the input gate refused the picture, in one sentence; null when it was accepted."
 
+MOST_LABELS = 5_000
+"""Of one request."""
 Label = Literal[(*REVIEW_TYPES, NOT_A_WHITE_CELL)]  # type: ignore[valid-type]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -264,7 +266,10 @@ class ReviewsBody(BaseModel):
     model_config = _example(version=1, labels={"17": "neutrophil"}, comment="")
 
     version: Annotated[int, Field(description="Of the sample when its cells were looked at")]
-    labels: Annotated[dict[int, Label], Field(min_length=1, description="Cell id to cell type")]
+    labels: Annotated[
+        dict[int, Label],
+        Field(min_length=1, max_length=MOST_LABELS, description="Cell id to cell type"),
+    ]
     comment: str = ""
 
 

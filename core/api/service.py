@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
-from core.api.dependencies import PersonDep, ServicesDep
+from core.api.dependencies import GuardedRoute, PersonDep, ServicesDep
 from core.api.schemas import HealthAnswer, ModelInfoAnswer, PersonAnswer, ProfileAnswer, Readiness
 from core.cases.database import Database
 from core.errors import LeukoscopeError, ProfileError
@@ -17,7 +17,7 @@ from core.settings import Settings
 from core.taxonomy import RESEARCH_NOTICE
 
 public = APIRouter(tags=["service"])
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=GuardedRoute)
 
 
 @public.get("/health", response_model=HealthAnswer, responses={503: {"model": HealthAnswer}})

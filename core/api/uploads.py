@@ -15,6 +15,7 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
@@ -33,6 +34,10 @@ from core.settings import Settings
 
 MOST_STREAMED = 100_000
 """Pictures of one request at most: their names are held in memory."""
+_OTHER_PARTS = 100
+"""Multipart parts of a request that are no pictures, at most."""
+_MARKS_A_PICTURE = 64
+"""Brackets, commas and colons of JSON for each picture, at most: names may hold some."""
 _FIELDS = (b"file", b"files")
 _MEGABYTE = 1_000_000
 _DAMAGED = "The multipart body is damaged or cut short. Send it again."
@@ -71,15 +76,15 @@ async def received(
     """
     form, options = parse_options_header(request.headers.get("content-type"))
     with TemporaryFile() as spool:
-        parts = _Parts(spool, most, settings.max_file_megabytes * _MEGABYTE)
+        parts = _Parts(spool, most, settings.max_file_megabytes * _MEGABYTE, instead)
         if form == b"multipart/form-data":
             await _read_multipart(request, options.get(b"boundary", b""), parts)
         elif form == b"application/json":
-            _read_json(await request.body(), parts)
+            body = await request.body()
+            await run_in_threadpool(_read_json, body, parts)
         else:
             raise ContentTypeError
-        if parts.count > most:
-            raise TooManyFilesError(most, instead)
+        parts.check_count()
         if not parts.uploads:
             raise NoPictureError
         spool.flush()
@@ -87,7 +92,7 @@ async def received(
 
 
 async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") -> None:
-    """Read the whole body, also past what is kept: a client hears no answer before it has sent."""
+    """Read the body as it comes, also past what is kept; the number of parts is limited."""
     if not boundary:
         raise UnreadableRequestError("The multipart body has no boundary in its content type.")
     try:
@@ -114,6 +119,9 @@ async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") ->
 
 
 def _read_json(body: bytes, parts: "_Parts") -> None:
+    # Parsed JSON takes many times the memory of its text when it is all structure.
+    if sum(map(body.count, (b"[", b"{", b",", b":"))) > _MARKS_A_PICTURE * (parts.most + 1):
+        raise TooManyFilesError(parts.most, parts.instead)
     try:
         content = PicturesBody.model_validate_json(body)
     except ValidationError as error:
@@ -140,8 +148,12 @@ class _Parts:
     most: int
     limit: int
     """Bytes of one picture."""
+    instead: str
+    """What to do with more pictures than `most`."""
     uploads: list[Upload] = field(default_factory=list)
     count: int = 0
+    other: int = 0
+    """Parts that are no pictures."""
     whole: bool = False
     """The closing boundary has come in."""
     _headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -171,18 +183,31 @@ class _Parts:
         self._file = None
         if options.get(b"name") in _FIELDS:
             self._begin_picture(options.get(b"filename", b"").decode("utf-8", "replace"))
+            self.check_count()
+            return
+        self.other += 1
+        if self.other > _OTHER_PARTS:
+            raise UnreadableRequestError(
+                f"The multipart body has more than {_OTHER_PARTS} parts that are no pictures. "
+                "Send the pictures alone."
+            )
+
+    def check_count(self) -> None:
+        """Raise TooManyFilesError when there are more pictures than one request may hold."""
+        if self.count > self.most:
+            raise TooManyFilesError(self.most, self.instead)
 
     def data(self, data: bytes, start: int, end: int) -> None:
         """Keep a piece of a picture."""
         if self._file is None:
             return
         self._size += end - start
-        if self.count <= self.most and self._size <= self.limit:
+        if self._size <= self.limit:
             self.spool.write(memoryview(data)[start:end])
 
     def end(self) -> None:
         """Note the picture that has come in."""
-        if self._file is not None and self.count <= self.most:
+        if self._file is not None:
             self.uploads.append(
                 Upload(self._file, self._size, self.limit, self.spool, self._offset)
             )
