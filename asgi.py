@@ -40,11 +40,15 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 def sweep_store() -> None:
-    """Remove pictures that a save left behind when it was cut off.
+    """Check the store, and remove pictures that a save left behind when it was cut off.
 
-    Raises CaseError, and OSError for a store that is read-only.
+    Raises CaseError, and OSError when pictures cannot be removed.
     """
-    removed = sweep(get_database())
+    database = get_database()
+    database.check(whole=True)
+    if database.read_only:
+        return
+    removed = sweep(database)
     if removed:
         logger.warning("%d pictures without a case were removed from the store", removed)
 

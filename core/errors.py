@@ -29,6 +29,9 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   └── BusyError
 └── CaseError               the case database cannot do what was asked
     ├── StoreUnavailableError
+    ├── StoreDamagedError
+    ├── StoreReadOnlyError
+    ├── ChangeRefusedError
     ├── StoreTooNewError
     ├── PictureNotStoredError
     ├── PictureMissingError
@@ -257,6 +260,36 @@ class StoreUnavailableError(CaseError):
         super().__init__(
             "The case database cannot be reached or is busy. Nothing was changed. Try again in a "
             "moment; if it stays so, ask whoever runs the server."
+        )
+
+
+class StoreDamagedError(CaseError):
+    """The case database is damaged: its file, a table or a value cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The case database is damaged, so nothing was changed. Cells can still be counted and "
+            "fields graded. Ask whoever runs the server to restore the database from a backup."
+        )
+
+
+class StoreReadOnlyError(CaseError):
+    """The case database can be read but not changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The case database can only be read here, so nothing was changed. Ask whoever runs "
+            "the server for the right to write to it."
+        )
+
+
+class ChangeRefusedError(CaseError):
+    """The database refused a change that contradicts what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The case database refused this change because it contradicts what is stored. Nothing "
+            "was changed. Load the page again; if it happens again, report it, please."
         )
 
 

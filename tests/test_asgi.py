@@ -64,6 +64,14 @@ def test_a_store_that_cannot_be_opened_is_logged_and_the_server_starts(store, ca
     assert "cannot be reached" in caplog.text
 
 
+def test_a_damaged_database_is_logged_and_the_server_starts(store, caplog):
+    get_database().engine.dispose()
+    get_database.cache_clear()
+    (store / "leukoscope.sqlite").write_bytes(b"no database " * 1000)
+    start()
+    assert "The case database is damaged" in caplog.text
+
+
 ASK = """
 import asgi
 from core.api.app import create_server

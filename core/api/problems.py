@@ -38,14 +38,21 @@ STATUS: Mapping[type[LeukoscopeError], int] = {
     errors.TooManyRequestsError: 429,
     errors.BusyError: 503,
     errors.StoreUnavailableError: 503,
+    errors.StoreDamagedError: 503,
+    errors.StoreReadOnlyError: 503,
     errors.StoreTooNewError: 503,
+    errors.ChangeRefusedError: 409,
     errors.PictureNotStoredError: 507,
+    errors.PictureMissingError: 404,
     errors.NotFoundError: 404,
     errors.InvalidEntryError: 422,
     errors.NotAllowedError: 403,
     errors.UnknownPersonError: 403,
     errors.StaleCaseError: 409,
     errors.SignedCaseError: 409,
+    errors.UnreviewedCellsError: 409,
+    errors.SignatureError: 409,
+    errors.LinkError: 404,
 }
 """Of each error, or of its nearest base that is named here."""
 
@@ -100,7 +107,10 @@ def _known(request: Request, error: Exception) -> Response:
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [
-        InvalidValue(place=".".join(map(str, found["loc"]))[:LONGEST_PLACE], message=found["msg"])
+        InvalidValue(
+            place=_text(".".join(map(str, found["loc"])))[:LONGEST_PLACE],
+            message=_text(found["msg"]),
+        )
         for found in error.errors()[:MOST_INVALID]
     ]
     title = "A value does not fit the description"
@@ -121,6 +131,11 @@ def _http(request: Request, error: Exception) -> Response:
         kind = errors.RequestTooLargeError if too_large else errors.UnreadableRequestError
         name, title, sentence = name_of(kind), title_of(kind), str(error.detail)
     return _answer(_problem(request, status, name, title, sentence), error.headers)
+
+
+def _text(sent: str) -> str:
+    """Return what a client sent as text that can be written: a lone surrogate becomes `?`."""
+    return sent.encode(errors="replace").decode()
 
 
 def _problem(request: Request, status: int, name: str, title: str, sentence: str) -> Problem:

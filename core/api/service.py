@@ -5,7 +5,6 @@ from collections.abc import Callable
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
-from sqlalchemy import text
 
 from core.api.dependencies import GuardedRoute, PersonDep, ServicesDep
 from core.api.schemas import HealthAnswer, ModelInfoAnswer, PersonAnswer, ProfileAnswer, Readiness
@@ -24,7 +23,7 @@ router = APIRouter(tags=["service"], route_class=GuardedRoute)
 def health(services: ServicesDep) -> Response:
     """Say whether models and database are ready: with status 200 when both are, else 503."""
     models = _readiness(services.analyzer)
-    database = _readiness(lambda: _ask(services.database()))
+    database = _readiness(lambda: _check(services.database()))
     ready = models.ready and database.ready
     answer = HealthAnswer(status="ok" if ready else "unavailable", models=models, database=database)
     return JSONResponse(answer.model_dump(), 200 if ready else 503)
@@ -62,16 +61,17 @@ def metrics(services: ServicesDep) -> Response:
 
 
 def _readiness(attempt: Callable[[], object]) -> Readiness:
+    """Say whether an attempt ends well; text that it returns is worth knowing all the same."""
     try:
-        attempt()
+        detail = attempt()
     except LeukoscopeError as error:
         return Readiness(ready=False, detail=str(error))
-    return Readiness(ready=True)
+    return Readiness(ready=True, detail=detail if isinstance(detail, str) else None)
 
 
-def _ask(database: Database) -> None:
-    with database.reading() as session:
-        session.execute(text("SELECT 1"))
+def _check(database: Database) -> str | None:
+    database.check()
+    return "The case database can only be read." if database.read_only else None
 
 
 def _profile(name: str, model_sha256: str, settings: Settings) -> ProfileAnswer:

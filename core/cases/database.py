@@ -1,25 +1,51 @@
 """Opens the case database: SQLite with nothing to set up, or PostgreSQL by one setting.
 
+A store that this process may not write to is opened to be read.
+
 Writers take turns on both: SQLite locks the file when a writing transaction begins, PostgreSQL
 gets an advisory lock. So the checks before a write still hold when it is made, the audit chain
 cannot fork, and both databases behave alike. Readers never wait, and see one state throughout.
 """
 
 import logging
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
+from threading import Event
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    QueuePool,
+    create_engine,
+    event,
+    make_url,
+    select,
+    text,
+)
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from core.cases.images import PictureFolder, PictureStore
-from core.errors import InvalidEntryError, StoreTooNewError, StoreUnavailableError
+from core.cases.tables import Base
+from core.errors import (
+    CaseError,
+    ChangeRefusedError,
+    InvalidEntryError,
+    StoreDamagedError,
+    StoreReadOnlyError,
+    StoreTooNewError,
+    StoreUnavailableError,
+)
 from core.settings import Settings, get_settings
 
 SECONDS_TO_WAIT = 30
@@ -38,43 +64,101 @@ class Database:
 
     engine: Engine
     pictures: PictureStore
+    read_only: bool = False
+    """This process may not write to the store; every change raises StoreReadOnlyError."""
+    _damaged: Event = field(default_factory=Event)
+    """Set for good once damage was met, so that `check` tells of it from then on."""
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Give a session that sees one state of the database and changes nothing.
 
-        Raises StoreUnavailableError.
+        Raises StoreUnavailableError, StoreDamagedError.
         """
-        with _as_sentences(), Session(self.engine, autoflush=False) as session:
+        with self._as_sentences(), Session(self.engine, autoflush=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Give a session for one change: kept whole when the block ends well, else not at all.
 
-        Waits for its turn. Raises StoreUnavailableError when that does not come.
+        Waits for its turn. Raises StoreUnavailableError when that does not come,
+        StoreReadOnlyError, StoreDamagedError and ChangeRefusedError.
         """
+        if self.read_only:
+            raise StoreReadOnlyError
         engine = self.engine.execution_options(writing=True)
         if engine.dialect.name == "postgresql":  # after the wait, see what the last writer did
             engine = engine.execution_options(isolation_level="READ COMMITTED")
-        with _as_sentences(), Session(engine, expire_on_commit=False) as session, session.begin():
+        with (
+            self._as_sentences(),
+            Session(engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
             session.connection()  # the turn begins here, not with the first statement
             yield session
+
+    def check(self, *, whole: bool = False) -> None:
+        """Read from every table; with `whole` have SQLite read its entire file too.
+
+        Raises StoreUnavailableError, and StoreDamagedError also when damage was met earlier.
+        """
+        if self._damaged.is_set():
+            raise StoreDamagedError
+        with self.reading() as session:
+            for table in Base.metadata.sorted_tables:
+                session.execute(select(table).limit(1)).all()
+            if whole and self.engine.dialect.name == "sqlite":
+                found = session.execute(text("PRAGMA quick_check(1)")).scalar()
+                if found != "ok":
+                    logger.error("the case database is damaged; SQLite found it")
+                    self._damaged.set()
+                    raise StoreDamagedError
+
+    @contextmanager
+    def _as_sentences(self) -> Iterator[None]:
+        """Turn every error of the database into its sentence, and log its kind.
+
+        Drivers quote values in the text of their errors, so the text is never logged.
+        """
+        try:
+            yield
+        except (DataError, OverflowError, UnicodeEncodeError) as error:
+            # Such as a NUL character, a lone surrogate, or an id of 30 digits.
+            raise InvalidEntryError(
+                "What was entered is too long or too large, or holds characters that are no text."
+            ) from error
+        except PoolTimeoutError as error:
+            logger.error("all connections to the case database are taken")  # noqa: TRY400
+            raise StoreUnavailableError from error
+        except DBAPIError as error:
+            kind = _kind_of(error)
+            if kind is StoreDamagedError:
+                self._damaged.set()
+            raise kind() from error
+        except ValueError as error:  # a stored value is no date, no JSON or no text
+            logger.error("the case database holds a damaged value: %s", type(error).__name__)  # noqa: TRY400
+            self._damaged.set()
+            raise StoreDamagedError from error
 
 
 def open_database(settings: Settings | None = None) -> Database:
     """Open the database, making or migrating it first; several processes may do so at once.
 
-    Raises StoreUnavailableError, StoreTooNewError.
+    Raises StoreUnavailableError, StoreDamagedError, StoreTooNewError, and StoreReadOnlyError when
+    it would have to be migrated but may not be written to.
     """
     settings = settings or get_settings()
+    file = settings.store / "leukoscope.sqlite"
+    if settings.database_url is None and file.exists() and not _may_write(file):
+        return _open_to_read(settings, file)
     try:
         pictures = _pictures(settings)
         lock = (settings.store / "opening.lock").open("w")
     except OSError as error:
         raise StoreUnavailableError from error
     if settings.database_url is None:
-        engine = _sqlite(settings.store / "leukoscope.sqlite")
+        engine = _sqlite(file)
     else:
         engine = _postgresql(settings.database_url.get_secret_value())
     database = Database(engine, pictures)
@@ -82,6 +166,16 @@ def open_database(settings: Settings | None = None) -> Database:
         flock(lock, LOCK_EX)  # SQLite does not wait its turn while a file changes to WAL
         with database.writing() as session:
             _migrate(session.connection())
+    return database
+
+
+def _open_to_read(settings: Settings, file: Path) -> Database:
+    logger.warning("the store may not be written to: cases can be read, views are not audited")
+    pictures = PictureFolder(_image_folder(settings)) if settings.pictures is None else None
+    database = Database(_sqlite_to_read(file), pictures or _pictures(settings), read_only=True)
+    with database.reading() as session:
+        if not _is_migrated(session.connection()):
+            raise StoreReadOnlyError
     return database
 
 
@@ -95,7 +189,7 @@ def _pictures(settings: Settings) -> PictureStore:
     """Return where pictures are kept. Raises OSError when the folder cannot be made."""
     settings.store.mkdir(parents=True, exist_ok=True)
     if settings.pictures is None:
-        folder = settings.store / "images"
+        folder = _image_folder(settings)
         folder.mkdir(exist_ok=True)
         return PictureFolder(folder)
     from core.cases.bucket import open_bucket
@@ -103,9 +197,18 @@ def _pictures(settings: Settings) -> PictureStore:
     return open_bucket(settings.pictures.get_secret_value())
 
 
+def _image_folder(settings: Settings) -> Path:
+    return settings.store / "images"
+
+
+def _may_write(file: Path) -> bool:
+    """Tell whether SQLite may write to a file and make its log beside it."""
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
+
+
 def _sqlite(path: Path) -> Engine:
     address = URL.create("sqlite", database=str(path))
-    engine = create_engine(address, connect_args={"timeout": SECONDS_TO_WAIT})
+    engine = create_engine(address, connect_args={"timeout": SECONDS_TO_WAIT}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
@@ -126,12 +229,34 @@ def _sqlite(path: Path) -> Engine:
     return engine
 
 
+def _sqlite_to_read(path: Path) -> Engine:
+    """Open a file to be read, as https://sqlite.org/wal.html#read_only_databases has it."""
+    log, index = (path.with_name(f"{path.name}-{ending}") for ending in ("wal", "shm"))
+    # Without a log nobody writes, and SQLite need not make the index that it may not make.
+    live = index.exists() or (log.exists() and log.stat().st_size > 0)
+    address = f"file:{quote(str(path.absolute()))}?{'mode=ro' if live else 'immutable=1'}"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            address,
+            uri=True,
+            timeout=SECONDS_TO_WAIT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
 def _postgresql(address: str) -> Engine:
     url = make_url(address).set(drivername="postgresql+psycopg")
     engine = create_engine(
         url,
         isolation_level="REPEATABLE READ",
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={"connect_timeout": SECONDS_TO_CONNECT},
     )
 
@@ -158,14 +283,35 @@ def _migrate(connection: Connection) -> None:
         raise StoreTooNewError from error
 
 
-@contextmanager
-def _as_sentences() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        logger.exception("the case database failed")
-        raise StoreUnavailableError from error
-    except (DataError, OverflowError) as error:  # such as a NUL character, or an id of 30 digits
-        raise InvalidEntryError(
-            "What was entered is too long or too large, or holds characters that are no text."
-        ) from error
+def _is_migrated(connection: Connection) -> bool:
+    """Tell whether the schema is the one of this version. Raises StoreTooNewError."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    steps = ScriptDirectory(str(_MIGRATIONS))
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found not in {step.revision for step in steps.walk_revisions()}:
+        raise StoreTooNewError
+    return found == steps.get_current_head()
+
+
+_SQLITE_FOR_NOW = ("BUSY", "LOCKED", "IOERR", "FULL", "CANTOPEN", "PERM", "NOMEM", "PROTOCOL")
+"""Codes of SQLite, without their first word, of what may work later."""
+_POSTGRESQL_READ_ONLY = ("25006", "42501")
+"""https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+
+def _kind_of(error: DBAPIError) -> type[CaseError]:
+    """Return what an error of a driver means, and log its kind and code."""
+    cause = error.orig
+    code = str(getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or "")
+    logger.error("the case database failed: %s %s", type(cause).__name__, code)
+    if isinstance(error, IntegrityError):
+        return ChangeRefusedError
+    if code.startswith("SQLITE_READONLY") or code in _POSTGRESQL_READ_ONLY:
+        return StoreReadOnlyError
+    if isinstance(cause, sqlite3.Error):
+        later = code.removeprefix("SQLITE_").startswith(_SQLITE_FOR_NOW)
+    else:
+        later = isinstance(error, (OperationalError, InterfaceError))
+    return StoreUnavailableError if later else StoreDamagedError

@@ -105,7 +105,8 @@ def person_of_token(database: Database, text: str, settings: Settings | None = N
         row = session.scalars(select(TokenRow).where(TokenRow.token_hash == _hash(text))).first()
     if row is None or row.revoked is not None or row.expires <= now:
         raise TokenError
-    if row.last_used is None or now - row.last_used > _USE_KEPT_FOR:
+    noted = row.last_used is not None and now - row.last_used <= _USE_KEPT_FOR
+    if not noted and not database.read_only:
         with database.writing() as session:
             session.get_one(TokenRow, row.id).last_used = now
     person = person_of(database, row.person, settings)

@@ -1,6 +1,7 @@
 """Health, models, profiles, metrics and the description."""
 
 import re
+from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
@@ -45,6 +46,21 @@ def test_health_says_what_is_not_ready(settings, client, fake, database):
         assert answer.json()["status"] == "unavailable"
         assert not answer.json()[part]["ready"]
         assert answer.json()[part]["detail"]
+
+
+def test_health_says_that_a_store_can_only_be_read(settings, fake, database):
+    reader = replace(database, read_only=True)
+    client = TestClient(create_app(settings, analyzer=lambda: fake, database=lambda: reader))
+    answer = client.get("/health")
+    assert answer.status_code == 200
+    assert answer.json()["database"] == {
+        "ready": True,
+        "detail": "The case database can only be read.",
+    }
+    assert client.get("/patients").status_code == 200
+    refused = client.post("/patients", json={"identifier": "P-1"})
+    assert refused.status_code == 503
+    assert "only be read" in refused.json()["detail"]
 
 
 def test_without_models_the_sentence_of_the_error_is_answered(settings, database, slides):

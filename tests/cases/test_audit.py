@@ -2,7 +2,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import DatabaseError
 
 from core.cases.audit import BEGINNING, history, latest, verify
 from core.cases.patients import create_patient
@@ -12,6 +11,7 @@ from core.cases.sharing import comment
 from core.cases.tables import AuditRow
 from core.cases.worklist import queue
 from core.cli import main
+from core.errors import ChangeRefusedError
 from tests.cases.made import REVIEWER, SECOND
 
 
@@ -92,7 +92,7 @@ def test_writers_at_once_do_not_fork_the_chain(database):
 def test_the_database_itself_forbids_rewriting(database, sample, statement):
     cell = queue(database).items[0].id
     label_cells(database, REVIEWER, sample, {cell: "basophil"})
-    with pytest.raises(DatabaseError), database.writing() as session:
+    with pytest.raises(ChangeRefusedError), database.writing() as session:
         session.execute(text(statement))
     with database.reading() as session:
         assert session.scalar(select(AuditRow.person).where(AuditRow.id == 1)) == REVIEWER.name
@@ -109,7 +109,7 @@ def test_replacing_and_truncating_are_forbidden_too(database, sample):
         )
     )
     for statement in statements:
-        with pytest.raises(DatabaseError), database.writing() as session:
+        with pytest.raises(ChangeRefusedError), database.writing() as session:
             session.execute(text(statement))
 
 
