@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 import streamlit as st
 
+from core.cases.names import normalised
 from core.errors import READABLE_FORMATS, InputError
 from core.imaging.crop import crop_cell
 from core.imaging.preview import preview_jpeg
@@ -135,14 +136,16 @@ def uploader(name: str, desk: Desk) -> list[Incoming]:
             persist_state="session",
         )
         by_folder = source == "Folder"
-        typed = st.text_input(
-            "Patient of these pictures",
-            key=f"{name}_patient",
-            placeholder="From the folder's name" if by_folder else UNNAMED,
-            max_chars=60,
-            persist_state="session",
-            width=280,
-        ).strip()
+        typed = normalised(
+            st.text_input(
+                "Patient of these pictures",
+                key=f"{name}_patient",
+                placeholder="From the folder's name" if by_folder else UNNAMED,
+                max_chars=60,
+                persist_state="session",
+                width=280,
+            )
+        )
     files = st.file_uploader(
         ("Drop a folder of" if by_folder else "Drop one or many") + f" fields: {READABLE_FORMATS}",
         # Single files of any name are read, so that each gets its own sentence when it is none.

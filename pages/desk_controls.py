@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core.cases.names import normalised
 from pages.desk import MOST_BYTES, UNNAMED, Analyse, Desk, Picture, overrule, remove
 from pages.shared import plain
 
@@ -153,7 +154,7 @@ def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str
         column_config=columns,
         alt="A row for each picture with its patient and counts",
     )
-    named = [(patient or "").strip() or UNNAMED for patient in edited["patient"]]
+    named = [normalised(patient or "") or UNNAMED for patient in edited["patient"]]
     if named != [p.patient for p in pictures]:
         for picture, patient in zip(pictures, named, strict=True):
             picture.patient = patient

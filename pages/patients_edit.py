@@ -5,6 +5,7 @@ from typing import get_args
 import streamlit as st
 
 from core.cases.database import Database
+from core.cases.names import look
 from core.cases.patients import create_patient, delete_patient, update_patient
 from core.cases.records import Patient, PatientDetails, Person, Sample, SampleDetails, Sex
 from core.cases.samples import update_sample
@@ -120,7 +121,7 @@ def offer_deletion(database: Database, person: Person, patient: Patient, samples
         st.button(
             "Delete for good",
             icon=":material/delete_forever:",
-            disabled=typed.strip() != patient.identifier,
+            disabled=look(typed) != look(patient.identifier),
             on_click=attempt,
             args=("delete", delete),
         )

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.cases.database import Database, get_database
 from core.cases.listing import patient_history, samples_holding, search_patients
+from core.cases.names import checked_identifier
 from core.cases.patients import create_patient, find_patient
 from core.cases.people import require
 from core.cases.records import (
@@ -145,6 +146,7 @@ def _choose_and_save(
 
 
 def _choose_target(key: str, patient: str, pictures: list[Picture], database: Database) -> _Target:
+    chosen = None
     with st.container(border=True):
         st.markdown(f"**{plain(patient)}** · {number_of(len(pictures), 'field')}")
         with st.grid(3, min_column_width=230):
@@ -155,10 +157,14 @@ def _choose_target(key: str, patient: str, pictures: list[Picture], database: Da
                 key=f"{key}_typed",
                 placeholder="The laboratory's own",
                 help="Existing patients are searched by identifier and name.",
-            ).strip()
-            chosen = _choose_patient(key, typed, database) if typed else None
+            )
+            identifier = ""
+            with errors_shown():
+                identifier = checked_identifier(typed, "identifier")
+                if identifier:
+                    chosen = _choose_patient(key, identifier, database)
             sample = _choose_sample(key, chosen, pictures, database) or sample_inputs(key)
-    return _Target(pictures, chosen.identifier if chosen else typed, chosen, sample)
+    return _Target(pictures, chosen.identifier if chosen else identifier, chosen, sample)
 
 
 def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:

@@ -7,14 +7,16 @@ import streamlit as st
 
 from core.cases import audit
 from core.cases.database import Database
+from core.cases.names import spelt_out
+from core.cases.patients import merge_patients, patients_alike
 from core.cases.people import people, require, set_role
-from core.cases.records import Person, Role
+from core.cases.records import Patient, Person, Role
 from core.errors import ModelError
 from core.inference.card import MODEL_NAMES, ModelName, load_card
 from core.reports.model_reports import MODEL_TITLES
 from core.settings import Settings, get_settings
 from pages import shared
-from pages.case_parts import attempt, errors_shown, open_cases, show_problem_of
+from pages.case_parts import attempt, errors_shown, open_cases, patient_link, show_problem_of
 from pages.settings_ranges import show_ranges
 
 THRESHOLDS: dict[ModelName, dict[str, str]] = {
@@ -65,6 +67,65 @@ def show_people(database: Database, admin: Person) -> None:
         show_problem_of("role")
     if given := st.session_state.pop("role_given", None):
         st.success(f"{shared.plain(given.name)} is {given.role} now.", icon=":material/check:")
+
+
+def show_alike(database: Database, admin: Person) -> None:
+    """List patients whose identifiers look the same, each group with the means to merge it."""
+    with errors_shown():
+        groups = patients_alike(database)
+        if not groups:
+            return
+        st.subheader("Patients that look alike")
+        st.caption(
+            "Earlier versions kept identifiers as typed, so one patient may have two entries whose "
+            "identifiers look the same. Compare their samples before you merge: the samples move, "
+            "the second entry is removed, and this cannot be undone. If they are two people, open "
+            "one and change its identifier."
+        )
+        for kept, *others in groups:
+            with st.container(border=True):
+                st.dataframe(
+                    [
+                        {
+                            "No.": patient.id,
+                            "Identifier": spelt_out(patient.identifier),
+                            "Name": patient.name,
+                            "Sex": patient.sex,
+                            "Year of birth": patient.birth_year,
+                        }
+                        for patient in (kept, *others)
+                    ],
+                    hide_index=True,
+                    placeholder="",
+                    alt="Patients whose identifiers look the same",
+                )
+                with st.container(horizontal=True):
+                    for patient in (kept, *others):
+                        patient_link(patient.id, f"Open patient {patient.id}")
+                for other in others:
+                    offer_merge(database, admin, kept, other)
+
+
+def offer_merge(database: Database, admin: Person, kept: Patient, merged: Patient) -> None:
+    """Offer to merge one patient into another, once the admin has said that they are one."""
+    key = f"merge_{merged.id}"
+
+    def merge() -> None:
+        merge_patients(database, admin, kept, merged)
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        sure = st.checkbox(
+            f"Patients {kept.id} and {merged.id} are one person", key=f"{key}_sure", width="content"
+        )
+        st.button(
+            f"Merge {merged.id} into {kept.id}",
+            icon=":material/merge:",
+            key=key,
+            disabled=not sure,
+            on_click=attempt,
+            args=(key, merge),
+        )
+    show_problem_of(key)
 
 
 def show_thresholds(settings: Settings) -> None:
@@ -179,6 +240,7 @@ with errors_shown(end_page=True):
     require(person, "admin")
 settings = get_settings()
 show_people(database, person)
+show_alike(database, person)
 show_ranges(database, person, settings)
 show_thresholds(settings)
 show_settings(settings)

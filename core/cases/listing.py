@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from core.cases.database import Database
+from core.cases.names import searchable
 from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSummary
 from core.cases.rows import patient_of, sample_of, stage_of
 from core.cases.tables import CellRow, FieldRow, PatientRow, SampleRow
@@ -27,7 +28,8 @@ def search_patients(
 ) -> Page[ListedPatient]:
     """List patients whose identifier or name holds a text, the last sampled first.
 
-    With `state` only those whose last sample is in it. Letter case does not matter.
+    With `state` only those whose last sample is in it. Letter case, white space and the Unicode
+    form of letters do not matter.
     """
     later = aliased(SampleRow)
     last = (
@@ -38,8 +40,8 @@ def search_patients(
         .scalar_subquery()
     )
     wanted: list[ColumnElement[bool]] = []
-    if text.strip():
-        wanted.append(PatientRow.search.contains(text.strip().casefold(), autoescape=True))
+    if searched := searchable(text):
+        wanted.append(PatientRow.search.contains(searched, autoescape=True))
     if state is not None:
         wanted.append(SampleRow.state == state)
     listed = select(PatientRow, SampleRow).outerjoin(SampleRow, SampleRow.id == last).where(*wanted)

@@ -1,8 +1,9 @@
-"""Patients: adding, correcting and erasing them.
+"""Patients: adding, correcting, merging and erasing them.
 
 Nothing here comes from a file's header; all of it was typed in by a person.
 """
 
+from collections import defaultdict
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.database import Database
+from core.cases.names import checked_identifier, checked_name, look, normalised, searchable
 from core.cases.people import require
 from core.cases.records import Patient, PatientDetails, Person
 from core.cases.rows import patient_of
@@ -28,6 +30,7 @@ from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 
 LONGEST_IDENTIFIER, LONGEST_NAME = 100, 200
 EARLIEST_BIRTH_YEAR = 1880
+_DETAILS = {"name": "name", "sex": "sex", "birth_year": "year of birth"}
 
 
 def create_patient(database: Database, person: Person, details: PatientDetails) -> Patient:
@@ -44,9 +47,10 @@ def create_patient(database: Database, person: Person, details: PatientDetails) 
 
 
 def find_patient(database: Database, identifier: str) -> Patient | None:
-    """Return the patient with exactly this identifier, or None."""
+    """Return the patient with exactly this identifier, in any spelling of it, or None."""
+    wanted = normalised(identifier)
     with database.reading() as session:
-        row = session.scalar(select(PatientRow).where(PatientRow.identifier == identifier.strip()))
+        row = session.scalar(select(PatientRow).where(PatientRow.identifier == wanted))
         return None if row is None else patient_of(row)
 
 
@@ -59,13 +63,13 @@ def update_patient(
     changed the patient since.
     """
     require(person, "reviewer")
-    entered = _checked(details)
+    is_same = look(details.identifier) == look(seen.identifier)
+    entered = _checked(replace(details, identifier=look(seen.identifier)) if is_same else details)
     with database.writing() as session:
-        row = session.get(PatientRow, seen.id)
-        if row is None:
-            raise NotFoundError("patient")
-        if patient_of(row) != seen:
-            raise StaleCaseError(row.changed_by, row.changed_at)
+        row = _as_seen(session, seen)
+        if is_same and _owner(session, entered.identifier) not in (None, row.id):
+            # An entry that looks like another keeps its spelling until both are merged.
+            entered = replace(entered, identifier=seen.identifier)
         changed = [
             field for field, value in asdict(entered).items() if getattr(seen, field) != value
         ]
@@ -112,9 +116,79 @@ def delete_patient(database: Database, admin: Person, patient_id: int) -> None:
         database.pictures.remove(pictures.difference(used))
 
 
+def patients_alike(database: Database) -> tuple[tuple[Patient, ...], ...]:
+    """Return groups of patients whose identifiers look the same, the one spelt rightly first.
+
+    Only stores of versions that kept identifiers as typed have any.
+    """
+    groups: defaultdict[str, list[Patient]] = defaultdict(list)
+    with database.reading() as session:
+        for row in session.scalars(select(PatientRow).order_by(PatientRow.id)):
+            groups[look(row.identifier)].append(patient_of(row))
+    return tuple(
+        tuple(sorted(group, key=lambda patient: patient.identifier != seen))
+        for seen, group in groups.items()
+        if len(group) > 1
+    )
+
+
+def merge_patients(database: Database, admin: Person, kept: Patient, merged: Patient) -> Patient:
+    """Move all samples of a patient to another whose identifier looks the same; return that one.
+
+    The other entry is removed. What is known of one patient only is kept; where the two differ
+    they may be two people. Both are as the admin saw them. Raises NotAllowedError, NotFoundError,
+    StaleCaseError, and InvalidEntryError for patients that do not look alike or differ.
+    """
+    require(admin, "admin")
+    with database.writing() as session:
+        target, source = _as_seen(session, kept), _as_seen(session, merged)
+        identifier = look(target.identifier)
+        if target is source or identifier != look(source.identifier):
+            raise InvalidEntryError("Only two patients whose identifiers look alike can be merged.")
+        for field, called in _DETAILS.items():
+            one, other = getattr(target, field), getattr(source, field)
+            if None not in (one, other) and one != other:
+                raise InvalidEntryError(
+                    f"The two patients differ in {called}: they may be two people. If they are "
+                    "one, correct the wrong entry first; if they are two, change an identifier."
+                )
+            setattr(target, field, other if one is None else one)
+        moved = select(SampleRow).where(SampleRow.patient_id == source.id).order_by(SampleRow.id)
+        for sample in session.scalars(moved).all():
+            sample.patient_id = target.id
+            audit.record(
+                session,
+                admin.name,
+                "move sample",
+                patient_id=target.id,
+                sample_id=sample.id,
+                moved_from=source.id,
+            )
+        session.delete(source)
+        session.flush()
+        if _owner(session, identifier) is None:
+            target.identifier = identifier
+        target.search = search_text(target.identifier, target.name)
+        target.changed_by = admin.name
+        target.changed_at = audit.record(
+            session, admin.name, "merge patients", patient_id=target.id, merged=source.id
+        )
+        return patient_of(target)
+
+
+def _as_seen(session: Session, seen: Patient) -> PatientRow:
+    """Return the row of a patient. Raises NotFoundError, and StaleCaseError if it changed since."""
+    row = session.get(PatientRow, seen.id)
+    if row is None:
+        raise NotFoundError("patient")
+    if patient_of(row) != seen:
+        raise StaleCaseError(row.changed_by, row.changed_at)
+    return row
+
+
 def _checked(entered: PatientDetails) -> PatientDetails:
-    identifier = entered.identifier.strip()
-    name = (entered.name or "").strip() or None
+    identifier = checked_identifier(entered.identifier, "identifier")
+    name = checked_name(entered.name or "", "name") or None
     if not identifier:
         raise InvalidEntryError("A patient needs an identifier.")
     if len(identifier) > LONGEST_IDENTIFIER or len(name or "") > LONGEST_NAME:
@@ -131,12 +205,21 @@ def _checked(entered: PatientDetails) -> PatientDetails:
 
 
 def _enter(session: Session, row: PatientRow, entered: PatientDetails, person: Person) -> None:
-    taken = session.scalar(select(PatientRow.id).where(PatientRow.identifier == entered.identifier))
-    if taken not in (None, row.id):
+    if _owner(session, entered.identifier) not in (None, row.id):
         raise InvalidEntryError(
             f"There is a patient {entered.identifier} already. Open it, or choose another."
         )
     for field, value in asdict(entered).items():
         setattr(row, field, value)
     row.changed_by, row.changed_at = person.name, datetime.now(UTC)
-    row.search = f"{entered.identifier}\n{entered.name or ''}".casefold()
+    row.search = search_text(entered.identifier, entered.name)
+
+
+def _owner(session: Session, identifier: str) -> int | None:
+    """Return the id of the patient with exactly this identifier."""
+    return session.scalar(select(PatientRow.id).where(PatientRow.identifier == identifier))
+
+
+def search_text(identifier: str, name: str | None) -> str:
+    """Return what `search_patients` looks through."""
+    return f"{searchable(identifier)}\n{searchable(name or '')}"

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.database import Database
+from core.cases.names import checked_name
 from core.cases.records import Person, Role
 from core.cases.tables import PersonRow
 from core.errors import InvalidEntryError, NotAllowedError, UnknownPersonError
@@ -61,7 +62,8 @@ def set_role(database: Database, admin: Person, name: str, role: Role) -> Person
     Raises NotAllowedError, and InvalidEntryError when no admin would be left.
     """
     require(admin, "admin")
-    if not name.strip():
+    name = checked_name(name, "name")
+    if not name:
         raise InvalidEntryError("A person needs a name.")
     with database.writing() as session:
         row = session.get(PersonRow, name)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.database import Database
+from core.cases.names import checked_name
 from core.cases.people import require
 from core.cases.records import Comment, Link, Person
 from core.cases.tables import CommentRow, LinkRow, SampleRow
@@ -85,7 +86,7 @@ def follow(database: Database, token: str) -> int:
 
 def comment_by_link(database: Database, token: str, author: str, text: str) -> Comment:
     """Add a comment of a visitor, by the name they give. Raises LinkError, InvalidEntryError."""
-    name = author.strip()
+    name = checked_name(author, "name")
     if not 0 < len(name) <= _LONGEST_AUTHOR:
         raise InvalidEntryError(f"Give your name, in up to {_LONGEST_AUTHOR} characters.")
     with database.writing() as session:

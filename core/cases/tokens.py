@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from core.cases import audit
 from core.cases.database import Database, get_database
+from core.cases.names import checked_name
 from core.cases.people import LOCAL_PERSON, lower_role, person_of, require
 from core.cases.records import Person, Role
 from core.cases.tables import TokenRow
@@ -55,7 +56,8 @@ def add_token(
     The text is never to be had again. Raises NotAllowedError, InvalidEntryError.
     """
     require(admin, "admin")
-    if not 0 < len(label.strip()) <= LONGEST_LABEL:
+    label = checked_name(label, "label")
+    if not 0 < len(label) <= LONGEST_LABEL:
         raise InvalidEntryError(f"Say what the token is for, in up to {LONGEST_LABEL} characters.")
     if days < 1:
         raise InvalidEntryError("A token holds for a day at least.")
@@ -65,7 +67,7 @@ def add_token(
         row = TokenRow(
             token_hash=_hash(text),
             person=owner.name,
-            label=label.strip(),
+            label=label,
             role=owner.role,
             made=now,
             expires=now + timedelta(days=days),

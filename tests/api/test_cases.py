@@ -37,6 +37,26 @@ def test_patients_are_listed_searched_and_paged(client, sample):
     assert [item["patient"]["identifier"] for item in found] == ["P-2"]
 
 
+@pytest.mark.parametrize("typed", ["Mu\u0308 1", " M\u00fc  1\n", "M\u00fc\u00a01"])
+def test_another_spelling_of_an_identifier_is_the_same_patient(client, typed):
+    made = client.post("/patients", json={"identifier": typed})
+    assert (made.status_code, made.json()["identifier"]) == (201, "M\u00fc 1")
+    again = client.post("/patients", json={"identifier": "M\u00fc 1"})
+    assert again.status_code == 422
+    found = client.get("/patients", params={"search": typed}).json()
+    assert found["total"] == 1
+
+
+@pytest.mark.parametrize("character", ["\\n", "\\u0000", "\\u202e", "\\ud800", "\\u200b"])
+@pytest.mark.parametrize("key", ["identifier", "name"])
+def test_unseen_characters_in_what_names_a_patient_are_an_answer(client, character, key):
+    body = f'{{"identifier": "P-1", "{key}": "P{character}1"}}'
+    answer = client.post("/patients", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert client.get("/patients").json()["total"] == 0
+
+
 def test_a_patient_is_given_with_counted_samples(client, sample):
     answer = client.get(f"/patients/{sample['patient_id']}").json()
     (summary,) = answer["samples"]

@@ -1,15 +1,24 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
 from sqlalchemy import func, select
 
-from core.cases.audit import verify
-from core.cases.patients import create_patient, delete_patient, find_patient, update_patient
+from core.cases.audit import history, latest, verify
+from core.cases.listing import patient_history, search_patients
+from core.cases.patients import (
+    create_patient,
+    delete_patient,
+    find_patient,
+    merge_patients,
+    patients_alike,
+    update_patient,
+)
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.review import label_cells
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.sharing import comment, share
-from core.cases.tables import AuditRow, Base
+from core.cases.tables import AuditRow, Base, PatientRow
 from core.cases.worklist import queue
 from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, new_field, white
@@ -32,6 +41,78 @@ def test_a_patient_is_found_by_the_whole_identifier_only(database, patient):
     create_patient(database, REVIEWER, PatientDetails("P-10"))
     assert find_patient(database, " P-1 ") == patient
     assert find_patient(database, "P") is None
+
+
+@pytest.mark.parametrize("typed", ["Mu\u0308 1", " M\u00fc  1\n", "M\u00fc\u00a01"])
+def test_another_spelling_is_no_second_patient(database, typed):
+    patient = create_patient(database, REVIEWER, PatientDetails("M\u00fc 1", "Zoe\u0308"))
+    assert patient.name == "Zo\u00eb"
+    with pytest.raises(InvalidEntryError, match="already"):
+        create_patient(database, REVIEWER, PatientDetails(typed))
+    assert find_patient(database, typed) == patient
+    for text in (typed, typed.upper(), "zo\u00eb", "ZOE\u0308"):
+        assert search_patients(database, text).items[0].patient == patient
+
+
+@pytest.mark.parametrize("character", ["\n", "\0", "\u202e", "\u200b", "\ud800"])
+def test_an_identifier_of_unseen_characters_is_refused(database, patient, character):
+    odd = PatientDetails(f"P{character}-2")
+    with pytest.raises(InvalidEntryError, match="cannot be seen"):
+        create_patient(database, REVIEWER, odd)
+    with pytest.raises(InvalidEntryError, match="cannot be seen"):
+        update_patient(database, REVIEWER, patient, odd)
+    with pytest.raises(InvalidEntryError, match="name holds"):
+        create_patient(database, REVIEWER, PatientDetails("P-2", f"A{character}b"))
+    assert search_patients(database).total == 1
+
+
+def stored(database, identifier, **details):
+    """Store a patient as versions before 0007 did: the identifier as typed."""
+    made = create_patient(database, REVIEWER, PatientDetails(f"x{len(identifier)}", **details))
+    with database.writing() as session:
+        row = session.get(PatientRow, made.id)
+        row.identifier, row.search = identifier, f"{identifier}\n".casefold()
+    return replace(made, identifier=identifier)
+
+
+def test_patients_that_look_alike_are_merged_by_an_admin_with_all_samples(database):
+    patient = create_patient(database, REVIEWER, PatientDetails("P-1", sex="female"))
+    alike = stored(database, "P-1\u202e", name="Osa")
+    create_patient(database, REVIEWER, PatientDetails("P-2"))
+    kept = save_sample(database, REVIEWER, patient.id, SampleDetails(date(2026, 1, 1)))
+    moved = save_sample(database, REVIEWER, alike.id, SampleDetails(date(2026, 1, 2)))
+    # The entry can be corrected before; its spelling stays, for the other has the right one.
+    alike = update_patient(database, REVIEWER, alike, PatientDetails(alike.identifier, "Asa"))
+    assert patients_alike(database) == ((patient, alike),)
+    with pytest.raises(NotAllowedError):
+        merge_patients(database, REVIEWER, patient, alike)
+    merged = merge_patients(database, ADMIN, patient, alike)
+    assert merged == replace(patient, name="Asa")
+    assert patients_alike(database) == ()
+    _, samples = patient_history(database, patient.id)
+    assert [one.sample.id for one in samples] == [kept.id, moved.id]
+    assert [entry.action for entry in history(database, moved.id)][-1] == "move sample"
+    last = latest(database).items[0]
+    assert (last.person, last.action, last.patient_id) == (ADMIN.name, "merge patients", patient.id)
+    assert last.details == {"merged": alike.id}
+    assert verify(database).broken is None
+    delete_patient(database, ADMIN, patient.id)
+    with pytest.raises(NotFoundError):
+        load_case(database, moved.id)
+
+
+def test_patients_that_may_be_two_people_are_not_merged(database, patient):
+    other = create_patient(database, REVIEWER, PatientDetails("P-2"))
+    with pytest.raises(InvalidEntryError, match="look alike"):
+        merge_patients(database, ADMIN, patient, other)
+    with pytest.raises(InvalidEntryError, match="look alike"):
+        merge_patients(database, ADMIN, patient, patient)
+    born = update_patient(database, REVIEWER, patient, PatientDetails("P-1", birth_year=1950))
+    alike = stored(database, "P-1 ", birth_year=1990)
+    with pytest.raises(InvalidEntryError, match="differ in year of birth"):
+        merge_patients(database, ADMIN, born, alike)
+    with pytest.raises(StaleCaseError):
+        merge_patients(database, ADMIN, patient, alike)
 
 
 def test_patients_are_corrected_but_not_over_another_correction(database, patient):

@@ -110,6 +110,18 @@ def test_a_patient_without_a_name_needs_an_identifier(slides):
     assert len(stored("P-9")) == 1
 
 
+def test_another_spelling_is_saved_to_the_same_patient_and_unseen_characters_to_none(slides):
+    database = get_database()
+    patient = create_patient(database, person_of(database), PatientDetails("M\u00fc 7"))
+    app = with_form(opened(WBC, slides[0], patient="Mu\u0308  7"))
+    app.text_input(key="wbc_save_M\u00fc 7_typed").set_value("M\u00fc\u202e7").run()
+    assert any("202E" in error.value for error in app.error)
+    assert app.button(key="wbc_save_now").disabled
+    app.text_input(key="wbc_save_M\u00fc 7_typed").set_value(" Mu\u0308  7").run()
+    save(app)
+    assert len(patient_history(database, patient.id)[1]) == 1
+
+
 def test_an_existing_patient_is_found_by_name_and_signed_samples_are_not_offered(slides):
     database = get_database()
     person = person_of(database)

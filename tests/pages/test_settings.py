@@ -1,5 +1,7 @@
 """The page for admins: roles, ranges, settings in force, the audit trail."""
 
+from datetime import date
+
 import pytest
 from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
@@ -8,7 +10,8 @@ from core.cases.database import get_database
 from core.cases.patients import create_patient
 from core.cases.people import people, person_of
 from core.cases.range_tables import ranges_table, save_ranges
-from core.cases.records import PatientDetails
+from core.cases.records import PatientDetails, SampleDetails
+from core.cases.samples import load_case, save_sample
 from core.ranges import read_table
 from core.reports.model_reports import MODEL_TITLES
 from core.settings import Settings, get_settings
@@ -36,6 +39,24 @@ def test_an_admin_adds_people_but_cannot_be_the_last_to_leave():
     app = give_role(open_app("settings"), "local", "viewer")
     assert any("only admin" in e.value for e in app.error)
     assert person_of(get_database()).role == "admin"
+
+
+def test_patients_that_look_alike_are_listed_and_merged_on_request():
+    database = get_database()
+    person = person_of(database)
+    first, second = (create_patient(database, person, PatientDetails(name)) for name in "AB")
+    sample = save_sample(database, person, second.id, SampleDetails(date(2026, 3, 1)))
+    assert not any("look alike" in s.value for s in open_app("settings").subheader)
+    with database.writing() as session:
+        session.execute(text("UPDATE patients SET identifier = 'A\u202e' WHERE identifier = 'B'"))
+    app = open_app("settings")
+    shown = app.dataframe[1].value
+    assert shown["Identifier"].tolist() == ["A", "A(U+202E)"]
+    assert app.button(key=f"merge_{second.id}").disabled
+    app.checkbox(key=f"merge_{second.id}_sure").check().run()
+    checked(app.button(key=f"merge_{second.id}").click().run())
+    assert not any("look alike" in s.value for s in app.subheader)
+    assert load_case(database, sample.id).patient == first
 
 
 @pytest.mark.parametrize("role", ["viewer", "reviewer"])
