@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     )
     max_file_megabytes: int = Field(default=200, ge=1, description="Largest file that is read.")
     max_megapixels: int = Field(default=100, ge=1, description="Largest picture that is decoded.")
+    max_file_images: int = Field(
+        default=500, ge=1, description="Images that are read of one file, such as pages of a TIFF."
+    )
+    max_file_megapixels: int = Field(
+        default=400, ge=1, description="Pixels that are decoded of all images of one file."
+    )
     min_side_pixels: int = Field(default=48, ge=16, description="Smallest side of a picture.")
     interpreters: int = Field(
         default=2, ge=1, le=64, description="LiteRT interpreters kept per model."

@@ -1,14 +1,19 @@
-"""DICOM pictures in visible light: what their header says of the pixels, and the first frame.
+"""DICOM images in visible light: what their header says of the pixels, and every frame.
 
-pydicom (https://pydicom.github.io) parses; Pillow, and pydicom for run lengths, decode. Of the
-header only what tells the pixels and their scale is read: the rest holds identifiers.
+pydicom (https://pydicom.github.io) parses and unpacks run lengths, imagecodecs decodes JPEG and
+JPEG 2000. Of the header only what tells the pixels and their scale is read: the rest holds
+identifiers.
 """
 
 import logging
 import struct
 import warnings
+from collections import Counter
+from collections.abc import Hashable
+from functools import partial
 from io import BytesIO
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +23,17 @@ from pydicom.filereader import read_dataset
 from pydicom.pixels.utils import pixel_array
 
 from core.errors import DamagedImageError, UnsupportedFormatError
+from core.imaging.colour import palette_to_8_bits, profile_to_srgb, to_8_bits, ycbcr_to_rgb
+from core.imaging.jpeg import (
+    Colours,
+    decode_jpeg,
+    is_luminance_and_chroma,
+    jpeg_2000_header,
+    jpeg_header,
+)
+from core.imaging.planes import Allowance, Plane, Reader
+from core.imaging.scale import microscope_scale
+from core.results import Pixels
 
 _KINDS = {
     uid.SecondaryCaptureImageStorage,
@@ -30,10 +46,25 @@ _KINDS = {
     uid.VLWholeSlideMicroscopyImageStorage,
 }
 _NATIVE = {uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian}
-_JPEG = {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit}
-_JPEG_2000 = {uid.JPEG2000Lossless, uid.JPEG2000}
+_JPEG = {
+    uid.JPEGBaseline8Bit,
+    uid.JPEGExtended12Bit,
+    uid.JPEGLossless,
+    uid.JPEGLosslessSV1,
+    uid.JPEGLSLossless,
+    uid.JPEGLSNearLossless,
+}
+_JPEG_2000 = {
+    uid.JPEG2000Lossless,
+    uid.JPEG2000,
+    uid.HTJ2KLossless,
+    uid.HTJ2KLosslessRPCL,
+    uid.HTJ2K,
+}
+_JPEG_LS = 0xF7
+_WITHOUT_LOSS = (0xC3, _JPEG_LS)
 _GREY = {"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"}
-_COLOURS = {"RGB", "YBR_FULL", "YBR_FULL_422"}
+_CHROMA = {"YBR_FULL", "YBR_FULL_422"}
 _SPACINGS = ("ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _PALETTE = [f"{name}PaletteColorLookupTableData" for name in ("Red", "Green", "Blue")]
 _READ = [
@@ -42,8 +73,21 @@ _READ = [
     *("BitsAllocated", "BitsStored", "RedPaletteColorLookupTableDescriptor", *_PALETTE),
     *("TotalPixelMatrixRows", "TotalPixelMatrixColumns"),
     *("PixelSpacing", "SharedFunctionalGroupsSequence", *_SPACINGS),
+    *("PerFrameFunctionalGroupsSequence", "TotalPixelMatrixFocalPlanes"),
+    *("ICCProfile", "OpticalPathSequence"),
 ]
+_POSITIONS = (
+    "ColumnPositionInTotalImagePixelMatrix",
+    "RowPositionInTotalImagePixelMatrix",
+    "XOffsetInSlideCoordinateSystem",
+    "YOffsetInSlideCoordinateSystem",
+    "ZOffsetInSlideCoordinateSystem",
+)
 _EXPORT = "Export it as PNG or TIFF."
+_OTHER_COLOURS = (
+    "The DICOM header and the compressed data name different colour spaces. The data was followed; "
+    "check that the colours look right."
+)
 
 # pydicom quotes broken elements in what it logs, names of patients among them.
 config.logger.setLevel(logging.CRITICAL + 1)
@@ -51,54 +95,145 @@ warnings.filterwarnings("ignore", module=r"pydicom\.")
 config.settings.reading_validation_mode = config.IGNORE
 
 
-class DicomPicture:
-    """A picture whose header is read and whose pixels wait."""
+class DicomImages:
+    """The frames of a file whose header is read and whose pixels wait."""
 
-    def __init__(self, dataset: Dataset, syntax: uid.UID) -> None:
-        """Read the header. Raises UnsupportedFormatError and DamagedImageError."""
-        self._dataset, self._syntax = dataset, syntax
+    def __init__(self, dataset: Dataset, syntax: uid.UID, allowance: Allowance) -> None:
+        """Read the header. Raises UnsupportedFormatError, DamagedImageError, TooLargeError."""
+        self._dataset, self._syntax, self._allowance = dataset, syntax, allowance
         self._colours = str(dataset.PhotometricInterpretation)
-        self.size = int(dataset.Columns), int(dataset.Rows)
-        self.frames = int(dataset.get("NumberOfFrames") or 1)
+        self._size = int(dataset.Columns), int(dataset.Rows)
+        self._frames = int(dataset.get("NumberOfFrames") or 1)
         self._check_layout()
         grey = "L" if dataset.BitsStored == 8 else "I;16"
         palette = self._colours == "PALETTE COLOR"
-        self.mode = "P" if palette else "RGB" if dataset.SamplesPerPixel == 3 else grey
-        self.bit_depth = 8 if palette else int(dataset.BitsStored)
-        self.bright_is_low = self._colours == "MONOCHROME1"
-        self.micrometres = _micrometres(dataset)
-        """Of a pixel, across and down, as the header has it; None without."""
+        self._mode = "P" if palette else "RGB" if dataset.SamplesPerPixel == 3 else grey
+        self._bit_depth = 8 if palette else int(dataset.BitsStored)
+        self._micrometres = _micrometres(dataset)
+        self._profile = _profile(dataset)
 
-    def decode(self) -> NDArray[np.integer]:
-        """Return the first frame as stored: RGB or grey values, of 8 or 16 bits.
+    def readers(self) -> list[Reader]:
+        """Return a reader of each frame, in the order of the file. Raises TooLargeError."""
+        self._allowance.check_number(self._frames)
+        stacks = self._stacks()
+        return [partial(self._plane, index, stacks[index]) for index in range(self._frames)]
 
-        `size` must have been checked. Raises whatever decoders raise on damaged data.
+    def _plane(self, index: int, stack: Hashable) -> Plane:
+        self._allowance.check(self._size)
+        values, notes = self._decode(index)
+        pixels = values if values.dtype == np.uint8 else to_8_bits(values)
+        pixels = 255 - pixels if self._colours == "MONOCHROME1" else pixels
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        if self._profile:
+            image, more = profile_to_srgb(image, self._profile)
+            notes += more
+        scale = microscope_scale(self._micrometres)
+        rgb = np.array(image.convert("RGB"))
+        return Plane(rgb, self._mode, self._bit_depth, scale, notes, stack=stack)
+
+    def _decode(self, index: int) -> tuple[NDArray[np.integer], tuple[str, ...]]:
+        """Return a frame as RGB or grey values, of 8 or 16 bits; the second value are notes.
+
+        Raises whatever decoders raise on damaged data.
         """
-        if self._syntax not in _NATIVE:
-            frame = get_frame(self._dataset.PixelData, 0, number_of_frames=self.frames)
-            if _unpacked_size(frame, self._syntax, self.size) != self.size:
-                raise DamagedImageError
-        values = pixel_array(self._dataset, index=0)
-        return self._through_palette(values) if self.mode == "P" else values
+        notes: tuple[str, ...] = ()
+        if self._syntax in _NATIVE or self._syntax == uid.RLELossless:
+            if self._syntax == uid.RLELossless:
+                self._check_run_lengths(self._frame(index))
+            values = pixel_array(self._dataset, index=index)
+        elif self._syntax in _JPEG:
+            values, notes = self._decode_jpeg(self._frame(index))
+        else:
+            values, notes = self._decode_jpeg_2000(self._frame(index))
+        return (self._through_palette(values) if self._mode == "P" else values), notes
+
+    def _frame(self, index: int) -> bytes:
+        return get_frame(self._dataset.PixelData, index, number_of_frames=self._frames)
+
+    def _check_run_lengths(self, frame: bytes) -> None:
+        """Raise DamagedImageError when a frame unpacks to far more than its header says."""
+        number, *offsets = struct.unpack("<16L", frame[:64])
+        ends = [*offsets[1:number], len(frame)]
+        limit = 2 * self._size[0] * self._size[1]
+        if not all(_fits(frame[a:b], limit) for a, b in zip(offsets, ends, strict=False)):
+            raise DamagedImageError
+
+    def _decode_jpeg(self, frame: bytes) -> tuple[NDArray[np.integer], tuple[str, ...]]:
+        """Decode with the colours of the codestream, whatever the header calls them (PS3.5 8.2.1).
+
+        Where the codestream says nothing and the header says RGB the samples decide.
+        """
+        header = jpeg_header(frame)
+        self._check_frame(header.size, len(header.identifiers))
+        if self._mode != "RGB":
+            return decode_jpeg(frame), ()
+        labelled: Colours = "RGB" if self._colours == "RGB" else "YCBCR"
+        stored = header.colours
+        if stored is None and labelled == "RGB" and header.frame != _JPEG_LS:
+            raw = decode_jpeg(frame, stored="RGB")
+            if not is_luminance_and_chroma(raw):
+                return raw, ()
+            stored = "YCBCR"
+        stored = stored or labelled
+        if header.frame in _WITHOUT_LOSS:  # which has no colour transform of its own
+            values = decode_jpeg(frame, stored="RGB")
+            return (_as_rgb(values) if labelled == "YCBCR" else values), ()
+        return decode_jpeg(frame, stored=stored), () if stored == labelled else (_OTHER_COLOURS,)
+
+    def _decode_jpeg_2000(self, frame: bytes) -> tuple[NDArray[np.integer], tuple[str, ...]]:
+        """Decode; the codestream says whether it holds a colour transform, the header what else."""
+        header = jpeg_2000_header(frame)
+        self._check_frame(header.size, header.components)
+        values = np.asarray(imagecodecs.jpeg2k_decode(frame))
+        if self._mode != "RGB" or values.dtype != np.uint8:
+            return values, ()
+        if header.transformed:
+            return values, (_OTHER_COLOURS,) if self._colours in _CHROMA else ()
+        if self._colours == "RGB":
+            return values, ()
+        chroma = self._colours in _CHROMA or is_luminance_and_chroma(values)
+        notes = () if self._colours in _CHROMA else (_OTHER_COLOURS,)
+        return (_as_rgb(values) if chroma else values), notes
+
+    def _check_frame(self, size: tuple[int, int], components: int) -> None:
+        """Raise DamagedImageError when a frame is not what the header says, before decoding it."""
+        if size != self._size or components != self._dataset.SamplesPerPixel:
+            raise DamagedImageError
+
+    def _stacks(self) -> list[Hashable]:
+        """Return for each frame the place of its focus stack on the slide; None without a stack."""
+        header = self._dataset
+        if self._frames > 1 and header.get("TotalPixelMatrixFocalPlanes") == self._frames:
+            return ["all"] * self._frames
+        places = [_place(group) for group in header.get("PerFrameFunctionalGroupsSequence") or ()]
+        if len(places) != self._frames or None in places:
+            return [None] * self._frames
+        depths = Counter(place[:-1] for place in set(places) if place is not None)
+        return [
+            place[:-1] if place is not None and depths[place[:-1]] > 1 else None for place in places
+        ]
 
     def _check_layout(self) -> None:
         header = self._dataset
-        known = _COLOURS | _GREY
+        known = _CHROMA | _GREY | {"RGB"}
         if self._syntax in _JPEG_2000:
             known = known | {"YBR_ICT", "YBR_RCT"}
         segmented = self._colours == "PALETTE COLOR" and any(
             name not in header for name in _PALETTE
         )
         if self._colours not in known or segmented:
-            raise UnsupportedFormatError("A DICOM picture in these colours", _EXPORT)
-        if header.SamplesPerPixel != (1 if self._colours in _GREY else 3) or self.frames < 1:
+            raise UnsupportedFormatError("A DICOM image in these colours", _EXPORT)
+        if header.SamplesPerPixel != (1 if self._colours in _GREY else 3) or self._frames < 1:
             raise DamagedImageError
-        eight_only = self._syntax in _JPEG or (
-            header.SamplesPerPixel == 3 and (self._colours != "RGB" or self._syntax in _JPEG_2000)
-        )
-        bits, words = int(header.BitsStored), (8,) if eight_only else (8, 16)
+        bits = int(header.BitsStored)
+        words = (8,) if self._mode_needs_bytes() else (8, 16)
         if header.BitsAllocated not in words or not 8 <= bits <= header.BitsAllocated:
-            raise UnsupportedFormatError(f"A DICOM picture of this kind with {bits} bits", _EXPORT)
+            raise UnsupportedFormatError(f"A DICOM image of this kind with {bits} bits", _EXPORT)
+        if header.SamplesPerPixel == 3 and header.get("PlanarConfiguration") is None:
+            header.PlanarConfiguration = 0  # by far the usual one
+
+    def _mode_needs_bytes(self) -> bool:
+        return self._dataset.SamplesPerPixel == 3 and self._colours in _CHROMA
 
     def _through_palette(self, values: NDArray[np.integer]) -> NDArray[np.integer]:
         """Look colours up (PS3.3 C.7.6.3.1.5): lower values get the first, higher ones the last."""
@@ -109,16 +244,16 @@ class DicomPicture:
         word = ">u2" if self._syntax == uid.ExplicitVRBigEndian else "<u2"
         stored = word if len(tables[0]) >= 2 * number else "u1"
         palette = np.stack([np.frombuffer(table, stored, number) for table in tables], axis=-1)
-        palette = (palette >> (8 if bits == 16 else 0)).astype(np.uint8)
+        palette = palette_to_8_bits(palette if bits == 16 else palette.astype(np.uint8))
         return palette[np.clip(values.astype(np.int32) - first, 0, number - 1)]
 
 
-def open_dicom(data: bytes) -> DicomPicture:
+def open_dicom(data: bytes, allowance: Allowance) -> DicomImages:
     """Read the header of a DICOM file. Raises UnsupportedFormatError, DamagedImageError.
 
     Broken headers make pydicom raise nearly anything else.
     """
-    stream = BytesIO(data)
+    stream = BytesIO(data if data[128:132] == b"DICM" else b"\0" * 128 + b"DICM" + data)
     stream.seek(132)
     # Not by dcmread, which would inflate a deflated file of any size at once.
     meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
@@ -135,7 +270,29 @@ def open_dicom(data: bytes) -> DicomPicture:
     whole = dataset.get("TotalPixelMatrixColumns") or 0, dataset.get("TotalPixelMatrixRows") or 0
     if whole[0] > dataset.Columns or whole[1] > dataset.Rows:
         raise UnsupportedFormatError("A whole slide in DICOM", "Export it as tiled TIFF.")
-    return DicomPicture(dataset, syntax)
+    return DicomImages(dataset, syntax, allowance)
+
+
+def _place(group: Dataset) -> tuple[str, ...] | None:
+    """Return where on the slide a frame lies, its depth last (PS3.3 C.8.12.6.1); None without."""
+    position = group.get("PlanePositionSlideSequence")
+    if not position:
+        return None
+    return tuple(str(position[0].get(name)) for name in _POSITIONS)
+
+
+def _profile(dataset: Dataset) -> bytes | None:
+    """Return the ICC profile of the image or of its optical path; None without."""
+    paths = dataset.get("OpticalPathSequence") or ()
+    found = dataset.get("ICCProfile") or next((path.get("ICCProfile") for path in paths), None)
+    return bytes(found) if found else None
+
+
+def _as_rgb(samples: NDArray[np.integer]) -> Pixels:
+    """Convert YCbCr of 8 bits to RGB. Raises UnsupportedFormatError for deeper ones."""
+    if samples.dtype != np.uint8:
+        raise UnsupportedFormatError("Deep luminance and chroma in DICOM", _EXPORT)
+    return ycbcr_to_rgb(samples.astype(np.uint8))
 
 
 def _named(identifier: uid.UID) -> str:
@@ -159,21 +316,6 @@ def _micrometres(dataset: Dataset) -> tuple[float, float] | None:
     except Exception:  # noqa: BLE001 - a broken scale is no reason to refuse the pixels
         return None
     return across, down
-
-
-def _unpacked_size(frame: bytes, syntax: uid.UID, claimed: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of a compressed frame by its own header, before decoding.
-
-    Run lengths have none; they get the claimed one unless they unpack to far more.
-    """
-    if syntax != uid.RLELossless:
-        with Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")) as picture:
-            return picture.size
-    number, *offsets = struct.unpack("<16L", frame[:64])
-    ends = [*offsets[1:number], len(frame)]
-    limit = 2 * claimed[0] * claimed[1]
-    fits = all(_fits(frame[a:b], limit) for a, b in zip(offsets, ends, strict=False))
-    return claimed if fits else (0, 0)
 
 
 def _fits(segment: bytes, limit: int) -> bool:

@@ -1,4 +1,4 @@
-"""From the bytes of an upload to a `FieldImage`.
+"""From the bytes of an upload to its `FieldImage`s.
 
 The format is told by content, never by name. Limits are checked on the header, before pixels
 are decoded. Of everything a header may say, only the pixel scale is kept: EXIF and DICOM carry
@@ -9,50 +9,46 @@ import hashlib
 import re
 import unicodedata
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
-import cv2
+import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from core.errors import (
     DamagedImageError,
     EmptyFileError,
     InputError,
-    NotAnImageError,
     TooLargeError,
-    TooSmallError,
     UnsupportedFormatError,
 )
-from core.imaging.scale import header_scale, microscope_scale, tiff_scale
-from core.results import FieldImage, ImageProperties, Pixels
+from core.imaging import bmp, png
+from core.imaging.colour import (
+    adobe_rgb_to_srgb,
+    on_white,
+    primaries_to_srgb,
+    profile_to_srgb,
+    to_8_bits,
+)
+from core.imaging.formats import SUFFIXES, form_of
+from core.imaging.jpeg import completed, decode_jpeg, jpeg_header
+from core.imaging.planes import Allowance, Plane, Reader, fields_of, upright
+from core.imaging.scale import header_scale
+from core.results import FieldImage, ImageProperties
 from core.settings import Settings, get_settings
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".dcm", ".dicom"})
-"""Usual file-name endings of the formats, for picking files out of folders only."""
+__all__ = ["SUFFIXES", "display_name", "read_image", "read_image_file", "read_images"]
 
-_BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_OTHER_FORMATS = (
-    (0, b"GIF8", "A GIF picture"),
-    (0, b"%PDF", "A PDF document"),
-    (0, b"%!PS", "A PostScript document"),
-    (0, b"\0\0\1\0", "An icon file"),
-    (0, b"8BPS", "A Photoshop document"),
-    (0, b"\0\0\0\x0cjP  ", "A JPEG 2000 picture"),
-    (0, b"\xff\x4f\xff\x51", "A JPEG 2000 picture"),
-    (0, b"PK\3\4", "A ZIP archive"),
-    (0, b"\x1f\x8b", "A compressed archive"),
-    (0, b"<svg", "An SVG drawing"),
-    (4, b"ftyphei", "A HEIC picture"),
-    (4, b"ftypmif1", "A HEIF picture"),
-    (4, b"ftypavi", "An AVIF picture"),
-    (4, b"ftyp", "A video"),
-    (8, b"AVI ", "A video"),
-)
+Result = TypeVar("Result")
+
 _NAME_LENGTH = 120
+_SRGB_GAMMA = (0.445, 0.465)
+"""What writers put into gAMA for sRGB: 1 / 2.2, rounded in some way."""
 
 # What Pillow has to say of broken tags is harmless here, and the settings limit pixels.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -62,37 +58,53 @@ Image.MAX_IMAGE_PIXELS = None
 def read_images(
     data: bytes, name: str, *, settings: Settings | None = None
 ) -> tuple[FieldImage, ...]:
-    """Decode every image of a file to 8-bit RGB, upright, with its scale if the header has one.
+    """Decode every image of a file to 8-bit sRGB, upright, with its scale if the header has one.
 
-    Returns at least one image, in the order of the file. Transparent pixels lie on white.
+    Returns at least one image, in the order of the file. Transparent pixels lie on white. A focus
+    stack is one image, its sharpest plane; smaller copies of another image are left out. An image
+    that cannot be read is named in the notes of the first one that can.
     Raises the subclasses of `InputError`; nothing else, whatever the bytes.
     """
-    return (read_image(data, name, settings=settings),)
-
-
-def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> FieldImage:
-    """Decode the first image of a file. Raises as `read_images`."""
     settings = settings or get_settings()
     if not data:
         raise EmptyFileError
     _check_bytes(len(data), settings)
-    form = _form(data)
-    decode = _decode_dicom if form == "DICOM" else _decode
-    try:
-        pixels, properties, scale = decode(data, form, settings)
-    except InputError:
-        raise
-    except MemoryError as error:
-        raise TooLargeError("too many pixels", "the free memory") from error
-    except Exception as error:  # decoders raise nearly anything on damaged files
-        raise DamagedImageError from error
-    return FieldImage(
-        name=display_name(name),
-        pixels=pixels,
-        sha256=hashlib.sha256(data).hexdigest(),
-        properties=properties,
-        micrometres_per_pixel=scale,
+    form = form_of(data, name)
+    allowance = Allowance(settings)
+    readers = _guarded(lambda: _READERS[form](data, allowance))
+    planes: list[Plane] = []
+    failures: dict[int, InputError] = {}
+    for number, reader in enumerate(readers):
+        try:
+            planes.append(replace(_guarded(reader), number=number))
+        except InputError as error:
+            failures[number] = error
+    if not planes:
+        raise next(iter(failures.values()))
+    fields = {plane.number: plane for plane in fields_of(planes)}
+    pages = {number: page for page, number in enumerate(sorted(fields.keys() | failures), 1)}
+    notes = tuple(
+        f"Image {pages[number]} of {len(pages)} in this file was not read. {error}"
+        for number, error in failures.items()
     )
+    sha256 = hashlib.sha256(data).hexdigest()
+    return tuple(
+        FieldImage(
+            name=display_name(name),
+            pixels=plane.pixels,
+            sha256=sha256,
+            properties=ImageProperties(form, plane.mode, plane.bit_depth, len(data), len(pages)),
+            micrometres_per_pixel=plane.micrometres_per_pixel,
+            page=pages[number],
+            notes=(*plane.notes, *(notes if number == min(fields) else ())),
+        )
+        for number, plane in sorted(fields.items())
+    )
+
+
+def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> FieldImage:
+    """Decode the first image of a file. Raises as `read_images`."""
+    return read_images(data, name, settings=settings)[0]
 
 
 def read_image_file(path: Path, *, settings: Settings | None = None) -> FieldImage:
@@ -116,91 +128,16 @@ def display_name(name: str) -> str:
     return base if base.strip(".") else "unnamed"
 
 
-def _decode(
-    data: bytes, form: str, settings: Settings
-) -> tuple[Pixels, ImageProperties, float | None]:
-    """Return the pixels, what the file says of them, and micrometres per pixel."""
-    with _open(data, form) as picture:
-        _check_size(picture.size, settings)
-        properties = ImageProperties(
-            format=form,
-            mode=picture.mode,
-            bit_depth=_bit_depth(picture, data),
-            file_bytes=len(data),
-            frames=getattr(picture, "n_frames", 1),
-        )
-        scale = _scale(picture)
-        orientation = _orientation(picture)
-        if form == "PNG":
-            _check_sums(data)
-        picture.load()
-        decoded: Image.Image = picture
-        if properties.bit_depth == 16 and len(picture.getbands()) >= 3:
-            decoded = _deep_colours(data) or picture
-        rgb = _to_rgb(decoded, properties)
-        if form != "TIFF":  # Pillow and OpenCV turn TIFF upright themselves
-            rgb.getexif()[ExifTags.Base.Orientation] = orientation
-            ImageOps.exif_transpose(rgb, in_place=True)
-        return np.array(rgb, dtype=np.uint8), properties, scale
-
-
-def _decode_dicom(
-    data: bytes, form: str, settings: Settings
-) -> tuple[Pixels, ImageProperties, float | None]:
-    """As `_decode`."""
-    from core.imaging.dicom import open_dicom  # pydicom is slow to load
-
-    picture = open_dicom(data)
-    _check_size(picture.size, settings)
-    properties = ImageProperties(form, picture.mode, picture.bit_depth, len(data), picture.frames)
-    values = picture.decode()
-    pixels = values if values.dtype == np.uint8 else _to_8_bits(values)
-    pixels = 255 - pixels if picture.bright_is_low else pixels
-    rgb = np.ascontiguousarray(pixels if pixels.ndim == 3 else np.dstack([pixels] * 3))
-    return rgb, properties, microscope_scale(picture.micrometres)
-
-
-def _form(data: bytes) -> str:
-    """Tell the format by its first bytes."""
-    if data.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith(_TIFF_MAGIC):
-        return "TIFF"
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
-        return "BMP"
-    if data[128:132] == b"DICM":
-        return "DICOM"
-    for offset, magic, what in _OTHER_FORMATS:
-        if data[offset:].startswith(magic) if offset else data.startswith(magic):
-            raise UnsupportedFormatError(what)
-    raise NotAnImageError
-
-
-def _open(data: bytes, form: str) -> Image.Image:
-    """Read the header only."""
+def _guarded(decode: Callable[[], Result]) -> Result:
+    """Turn whatever a decoder raises into an `InputError`."""
     try:
-        return Image.open(BytesIO(data), formats=(form,))
-    except (UnidentifiedImageError, KeyError, NotImplementedError) as error:
-        if form == "TIFF" and (variant := _tiff_variant(data)):
-            raise UnsupportedFormatError(variant) from error
+        return decode()
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise TooLargeError("too many pixels", "the free memory") from error
+    except Exception as error:  # decoders raise nearly anything on damaged files
         raise DamagedImageError from error
-
-
-def _tiff_variant(data: bytes) -> str | None:
-    """Describe a TIFF with a sound directory whose pixel layout Pillow does not know."""
-    stream = BytesIO(data)
-    directory = TiffImagePlugin.ImageFileDirectory_v2(stream.read(8))
-    stream.seek(directory.next)
-    directory.load(stream)
-    bits, width = directory.get(TiffImagePlugin.BITSPERSAMPLE), directory.get(256)
-    if not (bits and width):
-        return None
-    compression = directory.get(TiffImagePlugin.COMPRESSION, 1)
-    return f"This kind of TIFF ({len(bits)} × {bits[0]} bits, compression {compression})"
 
 
 def _check_bytes(number: int, settings: Settings) -> None:
@@ -208,95 +145,170 @@ def _check_bytes(number: int, settings: Settings) -> None:
         raise TooLargeError(f"{number / 1e6:,.1f} MB", f"{settings.max_file_megabytes:,} MB")
 
 
-def _check_size(size: tuple[int, int], settings: Settings) -> None:
-    width, height = size
-    if width * height > settings.max_megapixels * 1_000_000:
-        raise TooLargeError(f"{width:,} × {height:,} px", f"{settings.max_megapixels:,} megapixels")
-    if min(size) < settings.min_side_pixels:
-        raise TooSmallError(width, height, settings.min_side_pixels)
-
-
-def _check_sums(data: bytes) -> None:
-    """Raise unless all chunks of a PNG are as they were written.
-
-    Pillow decodes damaged pixels to other ones without a word.
-    """
-    with Image.open(BytesIO(data), formats=("PNG",)) as picture:
-        picture.verify()
-
-
-def _bit_depth(picture: Image.Image, data: bytes) -> int:
-    """Return the bits per channel in the file; a palette's colours have 8."""
-    if picture.mode in ("P", "PA"):
-        return 8
-    if picture.format == "PNG":
-        return data[24]  # IHDR: width, height, bit depth
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return int(picture.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))[0])
-    return 1 if picture.mode == "1" else 8
-
-
-def _scale(picture: Image.Image) -> float | None:
-    """Return micrometres per pixel from the header, or None."""
-    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return header_scale(picture)
-    tags = picture.tag_v2
+def _open(data: bytes, form: str) -> Image.Image:
+    """Read the header only."""
     try:
-        resolution = float(tags[TiffImagePlugin.X_RESOLUTION]), float(tags[283])
-    except (ArithmeticError, KeyError, TypeError, ValueError):
-        return None
-    return tiff_scale(str(tags.get(270, "")), resolution, int(tags.get(296, 2)))
+        return Image.open(BytesIO(data), formats=(form,))
+    except UnidentifiedImageError as error:
+        raise DamagedImageError from error
 
 
-def _orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) when there is none or EXIF is broken."""
+def _jpeg(data: bytes, allowance: Allowance) -> list[Reader]:
+    return [partial(_jpeg_plane, data, allowance)]
+
+
+def _jpeg_plane(data: bytes, allowance: Allowance) -> Plane:
+    header = jpeg_header(data)
+    allowance.check(header.size)
+    if header.precision != 8 or header.frame not in _BY_PILLOW:
+        values = to_8_bits(decode_jpeg(data), header.precision)
+        return _plane(Image.fromarray(values), header.precision, None)
+    image = _open(completed(data, header), "JPEG")
+    return _plane(image, 8, header_scale(image))
+
+
+def _png(data: bytes, allowance: Allowance) -> list[Reader]:
+    chunks = png.read_chunks(data)
+    image = _open(chunks.data, "PNG")
+    if chunks.bit_depth == 16 and not chunks.animated:
+        return [partial(_deep_png_plane, image, chunks, allowance)]
+    return _frames(image, allowance, 8 if image.mode == "P" else chunks.bit_depth, chunks)
+
+
+def _deep_png_plane(image: Image.Image, chunks: png.PngChunks, allowance: Allowance) -> Plane:
+    """Decode 16-bit words whole: Pillow keeps the high byte, which leaves little of 12-bit data."""
+    allowance.check(image.size)
+    values = np.asarray(imagecodecs.png_decode(chunks.data))
+    values = values[..., None] if values.ndim == 2 else values
+    colours = to_8_bits(values[..., : 1 if values.shape[-1] < 3 else 3])
+    deep = Image.fromarray(colours[..., 0] if colours.shape[-1] == 1 else colours)
+    deep.info = image.info
+    if values.shape[-1] in (2, 4):
+        deep.putalpha(Image.fromarray((values[..., -1] // 257).astype(np.uint8)))
+    plane = _plane(deep, 16, header_scale(image), chunks)
+    return replace(plane, mode=image.mode)
+
+
+def _webp(data: bytes, allowance: Allowance) -> list[Reader]:
+    return _frames(_open(data, "WEBP"), allowance, 8)
+
+
+def _frames(
+    image: Image.Image, allowance: Allowance, bit_depth: int, chunks: png.PngChunks | None = None
+) -> list[Reader]:
+    """Return a reader of every frame of an animation, or of the one image."""
+    number = int(getattr(image, "n_frames", 1))
+    allowance.check_number(number)
+    scale = header_scale(image)
+
+    def frame(index: int) -> Plane:
+        allowance.check(image.size)
+        if index:
+            image.seek(index)
+        return _plane(image, bit_depth, scale, chunks)
+
+    return [partial(frame, index) for index in range(number)]
+
+
+def _bmp(data: bytes, allowance: Allowance) -> list[Reader]:
+    return [partial(_bmp_plane, data, allowance)]
+
+
+def _bmp_plane(data: bytes, allowance: Allowance) -> Plane:
+    data = bmp.with_known_header(data)
+    if not bmp.has_bit_fields(data):
+        image = _open(data, "BMP")
+        allowance.check(image.size)
+        return _plane(image, 1 if image.mode == "1" else 8, header_scale(image))
+    allowance.check(bmp.size_of(data))
+    image = bmp.decode_bit_fields(data)
+    return _plane(image, 8, header_scale(image))
+
+
+def _tiff(data: bytes, allowance: Allowance) -> list[Reader]:
+    from core.imaging.tiff import TiffImages  # tifffile is slow to load
+
+    images = TiffImages(data, allowance)
+    return _raw(data, allowance) if images.is_camera_raw else images.readers()
+
+
+def _raw(data: bytes, allowance: Allowance) -> list[Reader]:
+    from core.imaging.raw import develop  # brings LibRaw
+
+    return [partial(develop, data, allowance)]
+
+
+def _dicom(data: bytes, allowance: Allowance) -> list[Reader]:
+    from core.imaging.dicom import open_dicom  # pydicom is slow to load
+
+    return open_dicom(data, allowance).readers()
+
+
+_READERS: dict[str, Callable[[bytes, Allowance], list[Reader]]] = {
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "WEBP": _webp,
+    "BMP": _bmp,
+    "TIFF": _tiff,
+    "RAW": _raw,
+    "DICOM": _dicom,
+}
+_BY_PILLOW = (0xC0, 0xC1, 0xC2)
+"""Frames of JPEG with Huffman codes and DCT."""
+
+
+def _plane(
+    image: Image.Image,
+    bit_depth: int,
+    scale: float | None,
+    chunks: png.PngChunks | None = None,
+) -> Plane:
+    """Decode an image that Pillow opened, of any mode, to upright sRGB on white."""
+    image.load()
+    mode, orientation, is_adobe_rgb = image.mode, *_exif(image)
+    profile = chunks.profile if chunks else image.info.get("icc_profile")
+    shown: Image.Image = image
+    if mode.startswith(("I", "F")):
+        shown = Image.fromarray(to_8_bits(np.asarray(image)))
+    alpha = None
+    if shown.has_transparency_data:
+        shown = shown.convert("RGBA")
+        alpha = np.asarray(shown.getchannel("A"))
+    if shown.mode not in ("L", "RGB", "CMYK"):
+        shown = _as_rgb(shown, mode)
+    notes: tuple[str, ...] = ()
+    if profile is not None:
+        shown, notes = profile_to_srgb(shown, profile)
+    rgb = np.array(shown.convert("RGB"))
+    if chunks and chunks.gamma and (chunks.primaries or not _is_srgb(chunks.gamma)):
+        rgb = primaries_to_srgb(rgb, chunks.gamma, chunks.primaries)
+    elif is_adobe_rgb and profile is None:
+        rgb = adobe_rgb_to_srgb(rgb)
+    rgb = rgb if alpha is None else on_white(rgb, alpha)
+    return Plane(upright(rgb, orientation), mode, bit_depth, scale, notes)
+
+
+def _as_rgb(image: Image.Image, mode: str) -> Image.Image:
     try:
-        return int(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - a broken EXIF block is no reason to refuse the pixels
-        return 1
-
-
-def _to_rgb(picture: Image.Image, properties: ImageProperties) -> Image.Image:
-    """Convert a picture of any mode to 8-bit RGB."""
-    if picture.mode.startswith(("I", "F")):
-        picture = Image.fromarray(_to_8_bits(np.asarray(picture)))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    try:
-        return picture.convert("RGB")
+        return image.convert("RGB")
     except ValueError as error:
-        raise UnsupportedFormatError(f"The colour mode {properties.mode}") from error
+        raise UnsupportedFormatError(f"The colour mode {mode}") from error
 
 
-def _deep_colours(data: bytes) -> Image.Image | None:
-    """Decode 16-bit colours with OpenCV, which keeps all bits; None when it cannot.
-
-    Pillow keeps the high byte only, which leaves little of 12-bit data in 16-bit words.
-    """
-    deep = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if deep is None or deep.ndim != 3 or deep.dtype != np.uint16:
-        return None
-    colours = _to_8_bits(deep[..., 2::-1])
-    if deep.shape[2] == 4:
-        colours = np.dstack([colours, (deep[..., 3] // 257).astype(np.uint8)])
-    return Image.fromarray(colours)
+def _is_srgb(gamma: float) -> bool:
+    low, high = _SRGB_GAMMA
+    return low <= gamma <= high
 
 
-def _to_8_bits(values: NDArray[np.generic]) -> Pixels:
-    """Scale grey values or colours of any type to 0..255.
-
-    Fractions in 0..1 fill the range; non-negative values are scaled by the smallest camera range
-    (8, 10, 12, 14, 16 bits) that holds them; anything else from its minimum to its maximum.
-    """
-    numbers = np.asarray(values, np.float32)
-    numbers = np.where(np.isfinite(numbers), numbers, np.float32(0))
-    low, high = float(numbers.min()), float(numbers.max())
-    fractions = np.issubdtype(values.dtype, np.floating) and high <= 1
-    if low >= 0 and fractions:
-        low, high = 0.0, 1.0
-    elif low >= 0 and high < 2**16:
-        low, high = 0.0, next(2.0**bits - 1 for bits in (8, 10, 12, 14, 16) if high < 2**bits)
-    spread = (high - low) or 1.0
-    scaled: Pixels = np.rint((numbers - low) * (255 / spread)).clip(0, 255).astype(np.uint8)
-    return scaled
+def _exif(image: Image.Image) -> tuple[int, bool]:
+    """Return the orientation, 1 when EXIF is broken or missing, and whether it says Adobe RGB."""
+    try:
+        exif = image.getexif()
+        orientation = int(exif.get(ExifTags.Base.Orientation, 1))
+    except Exception:  # noqa: BLE001 - a broken EXIF block is no reason to refuse the pixels
+        return 1, False
+    try:
+        index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
+    except Exception:  # noqa: BLE001
+        index = None
+    return orientation, str(index).startswith("R03")

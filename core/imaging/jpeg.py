@@ -1,0 +1,211 @@
+"""JPEG and JPEG 2000 codestreams: what their markers say, and decoding of what Pillow does not.
+
+Markers after ISO/IEC 10918-1 Annex B, and ISO/IEC 15444-1 Annex A.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Literal
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.errors import DamagedImageError, UnsupportedFormatError
+
+Colours = Literal["GRAYSCALE", "RGB", "YCBCR"]
+
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+"""In coded data, where `FF 00` is a byte and `FF D0` to `FF D7` restart."""
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_END = b"\xff\xd9"
+_TAILS = (b"\0" * 64, b"\x55\xaa" * 32)
+"""Two continuations of coded data: pixels that lack data differ by what follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class JpegHeader:
+    """What the markers of a JPEG file say."""
+
+    frame: int
+    """Low byte of the SOF marker: C0 baseline, C1 extended, C2 progressive, C3 lossless; F7 is
+    JPEG-LS."""
+    precision: int
+    """Bits per sample."""
+    size: tuple[int, int]
+    """Width and height."""
+    identifiers: tuple[int, ...]
+    """Of the components."""
+    subsampled: bool
+    jfif: bool
+    adobe: int | None
+    """Colour transform of the Adobe marker: 0 none, 1 YCbCr, 2 YCCK; None without the marker."""
+    ended: bool
+    """Whether an end marker follows the last scan."""
+    refined: bool
+    """Whether the scans hold every bit of every coefficient."""
+
+    @property
+    def colours(self) -> Colours | None:
+        """What the samples are by the codestream itself; None where it does not tell."""
+        if len(self.identifiers) == 1:
+            return "GRAYSCALE"
+        if self.adobe is not None:
+            return "YCBCR" if self.adobe else "RGB"
+        if self.jfif or self.subsampled:
+            return "YCBCR"
+        return "RGB" if self.identifiers == (0x52, 0x47, 0x42) else None
+
+
+def jpeg_header(data: bytes) -> JpegHeader:
+    """Read the markers. Raises DamagedImageError where the frame's is missing or senseless."""
+    try:
+        return _walk(data)
+    except (struct.error, IndexError) as error:
+        raise DamagedImageError from error
+
+
+def _walk(data: bytes) -> JpegHeader:
+    at, jfif, adobe, ended = 2, False, None, False
+    frame: tuple[int, int, int, int] | None = None
+    components: list[tuple[int, int]] = []
+    depths: dict[tuple[int, int], int] = {}
+    while found := _MARKER.search(data, at):
+        code, at = data[found.start() + 1], found.end()
+        if code == 0xD9:
+            ended = True
+            break
+        if code in (0x01, 0xD8):
+            continue
+        length = int.from_bytes(data[at : at + 2], "big")
+        body, at = data[at + 2 : at + length], at + max(length, 2)
+        if code in _FRAMES and frame is None:
+            precision, height, width, number = struct.unpack(">BHHB", body[:6])
+            frame = code, precision, width, height
+            components = [(body[6 + 3 * i], body[7 + 3 * i]) for i in range(number)]
+        elif code == 0xE0 and body.startswith(b"JFIF\0"):
+            jfif = True
+        elif code == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
+            adobe = body[11]
+        elif code == 0xDA and body:
+            _note_scan(body, depths)
+    if frame is None or not components:
+        raise DamagedImageError
+    last = 63 if frame[0] in (0xC2, 0xCA) else 0
+    wanted = [(name, k) for name, _ in components for k in range(last + 1)]
+    return JpegHeader(
+        *frame[:2],
+        size=(frame[2], frame[3]),
+        identifiers=tuple(name for name, _ in components),
+        subsampled=len({factors for _, factors in components}) > 1,
+        jfif=jfif,
+        adobe=adobe,
+        ended=ended,
+        refined=all(depths.get(key) == 0 for key in wanted),
+    )
+
+
+def _note_scan(body: bytes, depths: dict[tuple[int, int], int]) -> None:
+    """Keep how many low bits of which coefficients are missing after a scan."""
+    number = body[0]
+    first, last, approximation = body[1 + 2 * number : 4 + 2 * number]
+    for name in body[1 : 1 + 2 * number : 2]:
+        for k in range(first, min(last, 63) + 1):
+            depths[name, k] = approximation & 15
+
+
+def decode_jpeg(
+    data: bytes, *, stored: Colours | None = None, tables: bytes | None = None
+) -> NDArray[np.integer]:
+    """Return the samples of any JPEG, H x W grey or H x W x 3 RGB, of 8 or 16 bits.
+
+    `stored` says what the samples are where the codestream does not or is to be overruled. Raises
+    DamagedImageError when pixels are missing, UnsupportedFormatError.
+    """
+    header = jpeg_header(data)
+    if header.frame == 0xF7:
+        return np.asarray(imagecodecs.jpegls_decode(data))
+    check_readable(header)
+    if len(header.identifiers) not in (1, 3):
+        raise UnsupportedFormatError(f"A JPEG with {len(header.identifiers)} colours here")
+    stored = stored or header.colours
+    out = "GRAYSCALE" if len(header.identifiers) == 1 else "RGB"
+
+    def decode(whole: bytes) -> NDArray[np.integer]:
+        return np.asarray(
+            imagecodecs.jpeg8_decode(whole, tables=tables, colorspace=stored, outcolorspace=out)
+        )
+
+    return decode(completed(data, header, decode))
+
+
+def completed(
+    data: bytes,
+    header: JpegHeader,
+    decode: Callable[[bytes], NDArray[np.integer]] | None = None,
+) -> bytes:
+    """Return the file with an end marker. Raises DamagedImageError where data is missing before it.
+
+    Decoders fill rows without data and say nothing. Such rows depend on what follows the data.
+    """
+    if header.ended:
+        return data
+    if not header.refined:
+        raise DamagedImageError
+    first, second = ((decode or _decode_by_pillow)(data + tail + _END) for tail in _TAILS)
+    if not np.array_equal(first, second):
+        raise DamagedImageError
+    return data + _END
+
+
+def _decode_by_pillow(data: bytes) -> NDArray[np.integer]:
+    with Image.open(BytesIO(data), formats=("JPEG",)) as image:
+        return np.asarray(image)
+
+
+def check_readable(header: JpegHeader) -> None:
+    """Raise UnsupportedFormatError for the kinds of JPEG that no decoder here knows."""
+    if header.frame not in (0xC0, 0xC1, 0xC2, 0xC3):
+        kind = "An arithmetic-coded" if header.frame in (0xC9, 0xCA, 0xCB) else "A hierarchical"
+        raise UnsupportedFormatError(f"{kind} JPEG")
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg2000Header:
+    """What the main header of a JPEG 2000 codestream says."""
+
+    size: tuple[int, int]
+    components: int
+    transformed: bool
+    """Whether the decoder turns luminance and chroma into RGB."""
+
+
+def jpeg_2000_header(data: bytes) -> Jpeg2000Header:
+    """Read the main header. Raises DamagedImageError."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    try:
+        right, down, left, top = struct.unpack(">4L", data[start + 8 : start + 24])
+        components = int.from_bytes(data[start + 40 : start + 42], "big")
+        style = data.index(b"\xff\x52", start + 42 + 3 * components)
+        transformed = bool(data[style + 8])
+    except (struct.error, ValueError, IndexError) as error:
+        raise DamagedImageError from error
+    if start < 0:
+        raise DamagedImageError
+    return Jpeg2000Header((right - left, down - top), components, transformed)
+
+
+def is_luminance_and_chroma(samples: NDArray[np.integer]) -> bool:
+    """Tell whether three channels of 8 bits are rather YCbCr than RGB.
+
+    Both chroma of a stained smear stay near 128, which is what grey glass and pale stains have.
+    Green and blue of the same field, with its bright background, do not.
+    """
+    return all(
+        float(np.mean(np.abs(samples[..., channel].astype(np.int16) - 128))) < 32
+        for channel in (1, 2)
+    )
