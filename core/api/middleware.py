@@ -2,7 +2,6 @@
 
 import logging
 from time import perf_counter
-from urllib.parse import quote
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -63,6 +62,6 @@ class RequestMiddleware:
             seconds = perf_counter() - started
             route = getattr(scope.get("route"), "path", "unknown")
             self._metrics.request(scope["method"], route, status, seconds)
-            path = quote(scope["path"])  # whoever sends line breaks writes no lines of the log
-            logger.info("%s %s %d %.3f s", scope["method"], path, status, seconds)
+            # Not the address itself: somebody may have put a name there, or line breaks.
+            logger.info("%s %s %d %.3f s", scope["method"], route, status, seconds)
             request_id.reset(reset)

@@ -75,7 +75,7 @@ class Work(Generic[AnswerT_co]):
             sentence = f"This cannot be read ({error.strerror}). Check its path and its rights."
             return FailedFile(name, sentence)
         except Exception:
-            logger.exception("analysis of %s failed", name)
+            logger.exception("the analysis of a file failed")
             return FailedFile(name, FAILED_INSIDE)
 
     def _answer(self, analyzer: Analyzer, task: Task, source: Path) -> AnswerT_co:

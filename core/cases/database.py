@@ -115,6 +115,25 @@ class Database:
                     self._damaged.set()
                     raise StoreDamagedError
 
+    def forget(self) -> None:
+        """Bring SQLite's log into its file and empty it, for it holds what was erased.
+
+        PostgreSQL frees the rows' room by itself, at its next vacuum. Readers of an older state
+        hold this up for as long as a writer waits at most; then it is logged, and the log is
+        emptied when the server stops.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self._as_sentences():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                waiting = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                connection.close()
+        if waiting:
+            logger.warning("the log of the case database still holds what was erased")
+
     @contextmanager
     def _as_sentences(self) -> Iterator[None]:
         """Turn every error of the database into its sentence, and log its kind.
@@ -218,6 +237,7 @@ def _sqlite(path: Path) -> Engine:
             "synchronous = FULL",  # a change that was answered survives a power cut
             "foreign_keys = ON",
             "recursive_triggers = ON",  # INSERT OR REPLACE is a deletion too
+            "secure_delete = ON",  # what is erased or overwritten is gone from the file too
         ):
             connection.execute(f"PRAGMA {pragma}")
 

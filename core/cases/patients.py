@@ -114,6 +114,7 @@ def delete_patient(database: Database, admin: Person, patient_id: int) -> None:
     with database.writing() as session:  # in a turn of its own: the rows are surely gone now
         used = session.scalars(select(FieldRow.picture).where(FieldRow.picture.in_(pictures)))
         database.pictures.remove(pictures.difference(used))
+    database.forget()
 
 
 def patients_alike(database: Database) -> tuple[tuple[Patient, ...], ...]:

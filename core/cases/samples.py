@@ -72,14 +72,14 @@ def save_sample(
         )
         session.add(row)
         session.flush()
-        _insert_fields(database, session, row.id, list(zip(fields, pictures, strict=True)))
+        added = _insert_fields(database, session, row.id, list(zip(fields, pictures, strict=True)))
         audit.record(
             session,
             person.name,
             "create sample",
             patient_id=patient_id,
             sample_id=row.id,
-            fields=[new.analysis.sha256 for new in fields],
+            fields=added,
         )
         return sample_of(row)
 
@@ -103,9 +103,10 @@ def add_fields(
             for new, picture in zip(fields, pictures, strict=True)
             if new.analysis.sha256 not in graded
         ]
-        _insert_fields(database, session, row.id, rest)
-        hashes = [new.analysis.sha256 for new, _ in rest]
-        return record_edit(session, person, row, "add fields", fields=hashes, graded=graded)
+        added = _insert_fields(database, session, row.id, rest)
+        return record_edit(
+            session, person, row, "add fields", fields=added, graded=list(graded.values())
+        )
 
 
 def update_sample(
@@ -197,21 +198,21 @@ def _encode_all(fields: Sequence[NewField]) -> list[Picture]:
     return [encode(new.image.pixels) for new in fields]
 
 
-def _add_stages(session: Session, sample_id: int, fields: Sequence[NewField]) -> list[str]:
-    """Give stored fields without an ALL class the one they have now; return their SHA-256."""
+def _add_stages(session: Session, sample_id: int, fields: Sequence[NewField]) -> dict[str, int]:
+    """Give stored fields without an ALL class the one they have now; return ids by SHA-256."""
     ungraded = {
         row.sha256: row
         for row in session.scalars(
             select(FieldRow).where(FieldRow.sample_id == sample_id, FieldRow.stage.is_(None))
         )
     }
-    graded = []
+    graded = {}
     for new in fields:
         row = ungraded.pop(new.analysis.sha256, None)
         if row is not None and new.stage is not None:
             row.stage = stage_values(new.stage)
             row.models = row.models | {"all_stage": new.models["all_stage"]}
-            graded.append(row.sha256)
+            graded[row.sha256] = row.id
     return graded
 
 
@@ -220,9 +221,14 @@ def _insert_fields(
     session: Session,
     sample_id: int,
     fields: Sequence[tuple[NewField, Picture]],
-) -> None:
+) -> list[int]:
+    """Add the rows of fields and of their white cells; return the ids of the fields.
+
+    The audit trail names fields by these: it outlives them, and a file's hash would say for ever
+    that its picture was here.
+    """
     known = set(session.scalars(select(FieldRow.sha256).where(FieldRow.sample_id == sample_id)))
-    cells = []
+    cells, added = [], []
     for new, picture in fields:
         if new.analysis.sha256 in known:
             raise InvalidEntryError(
@@ -233,9 +239,11 @@ def _insert_fields(
         row = field_row(sample_id, new, picture.sha256)
         session.add(row)
         session.flush()
+        added.append(row.id)
         cells += cell_rows(row.id, new)
     if cells:
         session.execute(insert(CellRow), cells)
+    return added
 
 
 def _load_fields(session: Session, sample_id: int) -> tuple[SampleField, ...]:

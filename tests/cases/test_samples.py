@@ -160,7 +160,7 @@ def test_a_stored_field_gets_the_class_it_lacked_and_keeps_its_cells(database, s
     assert case.fields[0].stage.warnings == stage.warnings
     assert case.fields[0].models == {"detector": "1", "wbc": "2", "all_stage": "3"}
     entry = history(database, sample.id)[-1]
-    assert entry.details == {"fields": [images[4].sha256], "graded": [images[0].sha256]}
+    assert entry.details == {"fields": [case.fields[2].id], "graded": [case.fields[0].id]}
     with pytest.raises(InvalidEntryError, match="in this case already"):
         add_fields(database, REVIEWER, sample, [graded])
 
