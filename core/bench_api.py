@@ -21,7 +21,7 @@ from typing import Any
 import requests
 
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
+from core.imaging.read import read_images
 from core.inference.analyzer import Analyzer
 from core.settings import PROJECT_ROOT, get_settings
 
@@ -166,7 +166,7 @@ def answered(session: requests.Session, request: requests.PreparedRequest) -> re
 def _core_call(analyzer: Analyzer, slides: Iterator[Slide]) -> Callable[[], object]:
     def call() -> object:
         name, content = next(slides)
-        return analyzer.analyze(read_image(content, name))
+        return analyzer.analyze(read_images(content, name)[0])
 
     return call
 

@@ -32,7 +32,7 @@ _WARM = 4
 
 def batch_figures() -> dict[str, Any]:
     """Return fields per second by workers; Ray's where it is installed (requirements-ray.txt)."""
-    work = Work(analyze_field, models_fingerprint())
+    work: Work[tuple[Answer, ...]] = Work(analyze_field, models_fingerprint())
     local = {n: rate(in_processes(work, _items(), n), _WARM * n) for n in (1, 2)}
     answers = [answer for _, answer in in_process(work, islice(_items(), _EXAMPLES))]
     figures = {
@@ -76,7 +76,7 @@ def rate(answers: Iterable[object], warm: int) -> float:
     return (len(times) - warm) / (times[-1] - times[warm - 1])
 
 
-def _rate_on_ray(work: Work[Answer], processors: int) -> float:
+def _rate_on_ray(work: Work[tuple[Answer, ...]], processors: int) -> float:
     import ray
 
     from core.batch.cluster import on_cluster

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from core.inference.profile import SiteProfile
+    from core.results import CropResult, StageResult
 
 ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
 _LAST_PORT = 65535
@@ -164,7 +165,9 @@ def _classify(options: argparse.Namespace) -> int:
     from core.batch.work import Work, classify_cell, models_fingerprint
     from core.reports.answers import classify_answer
 
-    work = Work(classify_cell, models_fingerprint(), _profile(options))
+    work: Work[tuple[CropResult, ...]] = Work(
+        classify_cell, models_fingerprint(), _profile(options)
+    )
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
     _write(classify_answer(results, failures), options.out)
     return _status(len(results), len(failures))
@@ -177,7 +180,7 @@ def _stage(options: argparse.Namespace) -> int:
     from core.inference.stage import pool
     from core.reports.answers import stage_answer
 
-    work = Work(stage_field, models_fingerprint())
+    work: Work[tuple[StageResult, ...]] = Work(stage_field, models_fingerprint())
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
     threshold = load_card("all_stage").thresholds["uncertain"]
     pooled = pool(results, threshold) if results else None

@@ -8,7 +8,9 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── DamagedSlideError
 │   ├── UnsupportedFormatError
 │   ├── TooLargeError
-│   └── TooSmallError
+│   ├── TooSmallError
+│   ├── SeveralImagesError
+│   └── NoSuchPageError
 ├── SettingsError           a setting of the environment is out of its range
 ├── RangesError             the table of reference ranges cannot be used
 ├── NoEstimateError         a number that was asked for cannot be given honestly
@@ -48,6 +50,7 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 `str(error)` is the sentence. It never contains a path of the server or a Python name.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 READABLE_FORMATS = "JPEG, PNG, BMP, TIFF, WebP or DICOM"
@@ -123,6 +126,24 @@ class TooSmallError(InputError):
             f"The picture is too small ({width} × {height} px; each side needs {minimum} px). "
             "Send the original, not a preview."
         )
+
+
+class SeveralImagesError(InputError):
+    """The file holds several images where one is wanted."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"The file holds {number} images. Name one with `page`, or send the file to an "
+            "address that takes many."
+        )
+
+
+class NoSuchPageError(InputError):
+    """The file has no image of the page asked for."""
+
+    def __init__(self, page: int, pages: Sequence[int]) -> None:
+        known = "page 1 only" if len(pages) == 1 else f"pages {pages[0]} to {pages[-1]}"
+        super().__init__(f"The file has no page {page}. It has {known}.")
 
 
 class SettingsError(LeukoscopeError):

@@ -16,6 +16,11 @@ from core.taxonomy import CELL_KINDS, NOT_A_WHITE_CELL, REVIEW_TYPES, CellKind, 
 Pixels = NDArray[np.uint8]
 
 
+def image_title(file: str, page: int) -> str:
+    """Return the name of an image as users see it: the file, and the page after the first."""
+    return file if page == 1 else f"{file}, page {page}"
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """An axis-aligned box in pixels of the uploaded picture."""
@@ -75,6 +80,16 @@ class FieldImage:
         shape, dtype = self.pixels.shape, self.pixels.dtype
         if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8:
             raise ValueError(f"pixels must be H x W x 3 uint8, got {shape} {dtype}")
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.name, self.page)
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """SHA-256 of the file and page."""
+        return self.sha256, self.page
 
     @property
     def height(self) -> int:
@@ -162,6 +177,18 @@ class FieldAnalysis:
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     """Sentences that a user must see beside the answer, such as a doubtful scale."""
+    page: int = 1
+    """Number of the image in its file, from 1."""
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.file, self.page)
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """SHA-256 of the file and page: which image was analysed."""
+        return self.sha256, self.page
 
     def counts(self) -> dict[CellKind, int]:
         """Count cells by kind, leaving out what is out of scope."""
@@ -197,6 +224,12 @@ class CropResult:
     """As `Cell.familiar`; None on a refused picture."""
     warnings: tuple[str, ...] = ()
     """As `FieldAnalysis.warnings`."""
+    page: int = 1
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.file, self.page)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,6 +248,12 @@ class StageResult:
     """Class evidence map of the named stage, h x w in 0..1, covering the whole picture."""
     warnings: tuple[str, ...] = ()
     """As `FieldAnalysis.warnings`."""
+    page: int = 1
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.file, self.page)
 
 
 @dataclass(frozen=True, slots=True)

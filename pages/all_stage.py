@@ -92,7 +92,7 @@ def field_view(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     result = picture.result
     drawing, facts = st.columns(2)
     with facts:
-        st.markdown(f"**{shared.plain(result.file)}**")
+        st.markdown(f"**{shared.plain(result.title)}**")
         st.markdown(suggestion(result))
         for sentence in result.warnings:
             st.warning(shared.plain(sentence), icon=":material/straighten:")
@@ -101,7 +101,7 @@ def field_view(pictures: list[Picture[StageResult]], desk: Desk) -> None:
                 probabilities_figure(result),
                 key=f"{NAME}_probabilities",
                 config={"displayModeBar": False},
-                alt=f"Calibrated probability of each class for {result.file}",
+                alt=f"Calibrated probability of each class for {result.title}",
             )
         properties_table(picture, {})
         remove_button(NAME, desk, picture)
@@ -122,7 +122,7 @@ def field_view(pictures: list[Picture[StageResult]], desk: Desk) -> None:
         shared.picture_chart(
             evidence_figure(picture.jpeg, result, size, opacity, shared.shown_width(480)),
             f"{NAME}_drawing",
-            f"Field {result.file} with the evidence map of the likeliest class",
+            f"Field {result.title} with the evidence map of the likeliest class",
         )
         if result.evidence is not None:
             st.caption(
@@ -162,6 +162,7 @@ def show_files(desk: Desk) -> None:
         table,
         {
             "file": text("File", pinned=True),
+            "page": st.column_config.NumberColumn("Page"),
             "patient": text("Patient (editable)", max_chars=60),
             "status": text("Status"),
             "stage": text("Likeliest"),

@@ -6,8 +6,9 @@ soon as they are analysed.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
 
@@ -17,7 +18,7 @@ from core.cases.names import normalised
 from core.errors import READABLE_FORMATS, InputError
 from core.imaging.crop import crop_cell
 from core.imaging.preview import preview_jpeg
-from core.imaging.read import SUFFIXES, display_name, read_image
+from core.imaging.read import SUFFIXES, display_name, read_images
 from core.inference.analyzer import get_analyzer
 from core.inference.profile import SiteProfile
 from core.results import FailedFile, FieldAnalysis, FieldImage, ImageProperties, StageResult
@@ -30,7 +31,7 @@ MOST_BYTES = 512 * 2**20
 """Files as uploaded that a session keeps, all desks together."""
 UNNAMED = "Unnamed"
 _CROP_SIDE = 96
-_BY_CONTENT = {FieldImage: attrgetter("sha256"), SiteProfile: SiteProfile.model_dump_json}
+_BY_CONTENT = {FieldImage: attrgetter("identity"), SiteProfile: SiteProfile.model_dump_json}
 
 
 @st.cache_data(max_entries=MOST_PICTURES, show_spinner=False, hash_funcs=_BY_CONTENT)
@@ -70,8 +71,8 @@ class Picture(Generic[R]):
     """An analysed picture as it is kept in the session."""
 
     patient: str
-    sha256: str
-    """Of the file as uploaded."""
+    identity: tuple[str, int]
+    """SHA-256 of the file as uploaded, and page."""
     width: int
     height: int
     properties: ImageProperties
@@ -87,9 +88,9 @@ class Picture(Generic[R]):
 
 @dataclass
 class Desk(Generic[R]):
-    """The pictures of one page in one session, by SHA-256, in the order they came."""
+    """The pictures of one page in one session, by SHA-256 and page, in the order they came."""
 
-    pictures: dict[str, Picture[R]] = field(default_factory=dict)
+    pictures: dict[tuple[str, int], Picture[R]] = field(default_factory=dict)
     failed: list[FailedFile] = field(default_factory=list)
     repeated: list[tuple[str, str]] = field(default_factory=list)
     """Names of a picture that came again, and of the first one."""
@@ -115,7 +116,11 @@ def open_desk(name: str) -> Desk:
 def kept_bytes() -> int:
     """Return how many bytes of files as uploaded the session keeps, over all its desks."""
     desks = (value for value in st.session_state.values() if isinstance(value, Desk))
-    return sum(len(p.raw) for desk in desks for p in desk.pictures.values() if p.raw is not None)
+    # The images of one file share its bytes.
+    return sum(
+        sum({p.identity[0]: len(p.raw) for p in desk.pictures.values() if p.raw}.values())
+        for desk in desks
+    )
 
 
 def clear_desk(name: str) -> None:
@@ -190,22 +195,35 @@ def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
 
 
 def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:
-    if len(desk.pictures) >= MOST_PICTURES:
-        sentence = f"{MOST_PICTURES} pictures are kept at a time. Clear them to read more."
-        desk.failed.append(FailedFile(shown, sentence))
-        return sentence
+    """Read a file and analyse every image in it; return what became of it."""
     raw = item.read()
     try:
-        image = read_image(raw, item.name)
+        images = read_images(raw, item.name)
     except InputError as error:
         desk.failed.append(FailedFile(shown, str(error)))
         return str(error)
-    if first := desk.pictures.get(image.sha256):
-        desk.repeated.append((image.name, first.result.file))
-        return f"the same picture as {plain(first.result.file)}."
-    result = analyse(image)
     kept = raw if kept_bytes() + len(raw) <= MOST_BYTES else None
-    desk.pictures[image.sha256] = _picture(item.patient, image, result, kept)
+    said: list[str] = []
+    for image in images:
+        if len(desk.pictures) >= MOST_PICTURES:
+            sentence = f"{MOST_PICTURES} pictures are kept at a time. Clear them to read more."
+            desk.failed.append(FailedFile(image.title, sentence))
+            said.append(sentence)
+            break
+        said.append(_take_image(desk, item.patient, image, kept, analyse))
+    if len(images) == 1:
+        return said[0]
+    return f"{len(images)} images: " + " ".join(f"{n}: {text}" for n, text in enumerate(said, 1))
+
+
+def _take_image(
+    desk: Desk, patient: str, image: FieldImage, raw: bytes | None, analyse: Analyse
+) -> str:
+    if first := desk.pictures.get(image.identity):
+        desk.repeated.append((image.title, first.result.title))
+        return f"the same picture as {plain(first.result.title)}."
+    result = analyse(image)
+    desk.pictures[image.identity] = _picture(patient, image, result, raw)
     return "refused." if result.refused else "done."
 
 
@@ -223,7 +241,7 @@ def _picture(
         }
     return Picture(
         patient,
-        image.sha256,
+        image.identity,
         image.width,
         image.height,
         image.properties,
@@ -236,11 +254,21 @@ def _picture(
 
 def overrule(desk: Desk, analyse: Analyse) -> None:
     """Analyse all refused pictures in spite of the input gate; the results say so."""
-    for key, picture in desk.pictures.items():
-        if picture.result.refused and picture.raw is not None:
-            image = read_image(picture.raw, picture.result.file)
-            result = analyse(image, anyway=True)
-            desk.pictures[key] = _picture(picture.patient, image, result, picture.raw)
+    refused = [p for p in desk.pictures.values() if p.result.refused]
+    for picture, image in images_of(refused):
+        result = analyse(image, anyway=True)
+        desk.pictures[picture.identity] = _picture(picture.patient, image, result, picture.raw)
+
+
+def images_of(pictures: Sequence[Picture[R]]) -> Iterator[tuple[Picture[R], FieldImage]]:
+    """Decode kept pictures again, one file at a time; those no longer kept are left out."""
+    kept = [picture for picture in pictures if picture.raw is not None]
+    for _, group in groupby(kept, key=lambda picture: picture.identity[0]):
+        same_file = list(group)
+        images = read_images(same_file[0].raw or b"", same_file[0].result.file)
+        by_page = {image.page: image for image in images}
+        for picture in same_file:
+            yield picture, by_page[picture.identity[1]]
 
 
 def remove(desk: Desk, picture: Picture) -> None:

@@ -22,7 +22,7 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
         lines = [f"- **{plain(f.file)}**: {f.error}" for f in desk.failed]
         st.error("\n".join(lines), title="Not read", icon=":material/error:")
     if refused:
-        lines = [f"- **{plain(r.file)}**: {r.refused}" for r in refused]
+        lines = [f"- **{plain(r.title)}**: {r.refused}" for r in refused]
         st.warning("\n".join(lines), title="Refused", icon=":material/block:")
         st.button(
             "Analyse anyway",
@@ -43,7 +43,7 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
         )
     overruled = [r for r in results if r.overruled]
     if overruled:
-        lines = [f"- **{plain(r.file)}**: {r.overruled}" for r in overruled]
+        lines = [f"- **{plain(r.title)}**: {r.overruled}" for r in overruled]
         st.warning(
             "\n".join(lines),
             title="Analysed against the input gate: do not rely on it",
@@ -88,7 +88,7 @@ def choose_field(name: str, pictures: Sequence[Picture]) -> int:
         chosen = st.selectbox(
             f"Field (of {len(pictures)})",
             range(len(pictures)),
-            format_func=lambda i: f"{i + 1} · {pictures[i].result.file}",
+            format_func=lambda i: f"{i + 1} · {pictures[i].result.title}",
             key=key,
             persist_state="session",
             width=420,
@@ -110,13 +110,13 @@ def choose_field(name: str, pictures: Sequence[Picture]) -> int:
 
 def properties_table(picture: Picture, more: dict[str, str]) -> None:
     """List what the file says of itself."""
-    own = picture.properties
+    own, page = picture.properties, picture.identity[1]
     st.table(
         {
             "Size": f"{picture.width} × {picture.height} px",
             "Format": f"{own.format}, {own.file_bytes / 1000:,.0f} kB",
             "Mode": f"{own.mode}, {own.bit_depth} bits per channel",
-            **({"Pages": f"{own.frames}, the first is read"} if own.frames > 1 else {}),
+            **({"Page": f"{page} of {own.frames}"} if own.frames > 1 else {}),
             **({"Saved": f"sample {picture.sample_id}"} if picture.sample_id is not None else {}),
             **more,
         },
@@ -138,6 +138,8 @@ def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str
     pictures = list(desk.pictures.values())
     if table["refused"].isna().all():
         columns.pop("refused")
+    if (table["page"] == 1).all():
+        columns.pop("page")
     saved = [picture.sample_id for picture in pictures]
     if any(saved):
         table = table.assign(sample=pd.array(saved, dtype="Int64"))

@@ -7,7 +7,7 @@ from core.cases.listing import search_patients
 from core.errors import READABLE_FORMATS, ModelError
 from core.imaging.examples import made_slides
 from core.imaging.preview import preview_jpeg
-from core.imaging.read import read_image
+from core.imaging.read import read_images
 from core.inference.analyzer import get_analyzer
 from core.inference.card import load_card, read_checked
 from core.reports.measured import measured_figures
@@ -38,7 +38,7 @@ LATEST_CASES = 5
 def example() -> tuple[FieldAnalysis, bytes]:
     """Analyse one made slide."""
     name, data = made_slides()[SHOWN_SLIDE]
-    image = read_image(data, name)
+    (image,) = read_images(data, name)
     return get_analyzer().analyze(image), preview_jpeg(image.pixels)
 
 

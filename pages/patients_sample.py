@@ -151,7 +151,7 @@ def show_fields(case: Case) -> None:
             shared.picture_chart(
                 field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(640)),
                 "sample_drawing",
-                f"Field {analysis.file} with {len(analysis.white_cells())} white cells boxed",
+                f"Field {analysis.title} with {len(analysis.white_cells())} white cells boxed",
             )
         show_cells(stored)
 
@@ -165,7 +165,7 @@ def choose_field(case: Case) -> SampleField:
     chosen = st.selectbox(
         f"Field (of {len(by_id)})",
         list(by_id),
-        format_func=lambda key: f"{places[key]} · {by_id[key].analysis.file}",
+        format_func=lambda key: f"{places[key]} · {by_id[key].analysis.title}",
         key=f"sample_field_{case.sample.id}",
         width=420,
     )

@@ -46,7 +46,7 @@ def show_fields(session: ReviewSession, case: Case) -> None:
         place = st.selectbox(
             f"Field (of {len(case.fields)})",
             range(len(case.fields)),
-            format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.file}",
+            format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.title}",
             key=f"review_field_{case.sample.id}",
             persist_state="session",
             width=320,
@@ -113,7 +113,7 @@ def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, l
             "version": case.sample.version,
             "field": stored.id,
             "mode": mode,
-            "title": f"Field {analysis.file} with {len(cells)} boxed white cells",
+            "title": f"Field {analysis.title} with {len(cells)} boxed white cells",
             "src": data_uri(field_jpeg(stored.id)),
             "width": analysis.width,
             "height": analysis.height,

@@ -50,7 +50,7 @@ def _show_fields(case: Case) -> None:
     place = st.selectbox(
         f"Field (of {len(case.fields)})",
         range(len(case.fields)),
-        format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.file}",
+        format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.title}",
         key="link_field",
         width=420,
     )
@@ -61,7 +61,7 @@ def _show_fields(case: Case) -> None:
                 field_jpeg(stored.id), stored.analysis, shown_width=shared.shown_width(900)
             ),
             "link_drawing",
-            f"Field {stored.analysis.file} with its white cells boxed and numbered",
+            f"Field {stored.analysis.title} with its white cells boxed and numbered",
         )
 
 

@@ -20,7 +20,6 @@ from core.cases.records import (
     SampleSummary,
 )
 from core.cases.samples import add_fields, save_sample
-from core.imaging.read import read_image
 from core.inference.analyzer import get_analyzer
 from core.results import FieldAnalysis, FieldImage, StageResult
 from pages.case_parts import (
@@ -33,7 +32,7 @@ from pages.case_parts import (
     sign_in_button,
     signed_in,
 )
-from pages.desk import UNNAMED, Desk, Picture, analyse_field, open_desk
+from pages.desk import UNNAMED, Desk, Picture, analyse_field, images_of, open_desk
 from pages.shared import number_of, plain
 
 _MATCHES = 10
@@ -208,7 +207,7 @@ def _choose_sample(
     if patient is not None:
         samples = patient_history(database, patient.id)[1]
         found = {s.sample.id: s for s in samples if s.sample.state != "signed"}
-        held = samples_holding(database, patient.id, [p.sha256 for p in pictures])
+        held = samples_holding(database, patient.id, [p.identity for p in pictures])
     graded = isinstance(pictures[0].result, StageResult)
     first = max(held.keys() & found.keys(), key=held.__getitem__, default=None) if graded else None
     options = [None, *found]
@@ -240,7 +239,7 @@ def _save(database: Database, person: Person, target: _Target) -> None:
         patient = create_patient(database, person, PatientDetails(target.identifier))
     sample = target.sample
     for batch in _batches(target.pictures):
-        fields = [_new_field(picture) for picture in batch]
+        fields = [_new_field(picture, image) for picture, image in images_of(batch)]
         if isinstance(sample, SampleDetails):
             sample = save_sample(database, person, patient.id, sample, fields)
         else:
@@ -262,8 +261,7 @@ def _batches(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
     yield batch
 
 
-def _new_field(picture: Picture) -> NewField:
-    image = read_image(picture.raw or b"", picture.result.file)
+def _new_field(picture: Picture, image: FieldImage) -> NewField:
     analysis, stage = _results(image, picture.result)
     used = ("detector", "wbc") if stage is None else ("detector", "wbc", "all_stage")
     versions = get_analyzer().versions
@@ -281,9 +279,9 @@ def _results(
     A field that was only graded is analysed now, for every stored field has its cells.
     """
     if isinstance(result, FieldAnalysis):
-        graded = open_desk("stage").pictures.get(image.sha256)
+        graded = open_desk("stage").pictures.get(image.identity)
         return result, graded.result if graded and not graded.result.refused else None
-    analysed = open_desk("wbc").pictures.get(image.sha256)
+    analysed = open_desk("wbc").pictures.get(image.identity)
     if analysed and not analysed.result.refused:
         return analysed.result, result
     analysis = analyse_field(image, anyway=result.overruled is not None)

@@ -55,7 +55,7 @@ def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
     analysis = picture.result
     drawing, facts = st.columns([2.4, 1])
     with facts:
-        st.markdown(f"**{shared.plain(analysis.file)}**")
+        st.markdown(f"**{shared.plain(analysis.title)}**")
         status_line([analysis])
         kinds: list[CellKind] = ["wbc"]
         if analysis.refused is None:
@@ -92,7 +92,7 @@ def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None
     shared.picture_chart(
         field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
         f"{NAME}_drawing",
-        f"Field {analysis.file} with {len(numbers)} white cells boxed and numbered",
+        f"Field {analysis.title} with {len(numbers)} white cells boxed and numbered",
         clicked,
     )
     if analysis.refused:

@@ -17,7 +17,7 @@ from core.reports.tables import (
 )
 from core.results import FieldAnalysis
 from pages import shared
-from pages.desk import Desk, Picture
+from pages.desk import Desk, Picture, images_of
 from pages.desk_controls import patient_editor
 
 NAME = "wbc"
@@ -38,6 +38,7 @@ def show_files(desk: Desk) -> None:
         table,
         {
             "file": text("File", pinned=True),
+            "page": number("Page"),
             "patient": text("Patient (editable)", max_chars=60),
             "wbc": number("White cells"),
             "uncertain": number("Uncertain"),
@@ -98,7 +99,7 @@ def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
         (
             "Annotated pictures, ZIP",
             "leukoscope_pictures.zip",
-            lambda: annotated_zip((p.raw, p.result) for p in pictures if p.raw is not None),
+            lambda: annotated_zip((image.pixels, p.result) for p, image in images_of(pictures)),
         ),
     )
     st.subheader("Download")

@@ -15,9 +15,9 @@ from core.cases.people import person_of
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.settings import get_settings
 from tests.cases.made import new_field, white
+from tests.images import read_image
 
 
 @pytest.fixture

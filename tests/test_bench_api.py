@@ -13,10 +13,10 @@ from uvicorn import Config
 from core import bench_api
 from core.errors import BusyError
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.inference.analyzer import get_analyzer
 from core.reports.answers import analyze_answer
 from core.settings import PROJECT_ROOT
+from tests.images import read_image
 
 LOAD = runpy.run_path(str(PROJECT_ROOT / "benchmarks" / "api_load.py"))
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from core import cli
-from core.imaging.read import read_image
 from core.inference.card import MODEL_NAMES, load_card
 from core.results import Box, Cell, CropResult, FieldAnalysis, StageResult
 from core.settings import get_settings
 from core.taxonomy import CELL_TYPES, STAGES
 from tests.dicom_files import native, written
+from tests.images import read_image
 
 ROOT = Path(__file__).resolve().parent.parent
 EVEN = dict.fromkeys(CELL_TYPES, 0.125)

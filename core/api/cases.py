@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from core.api.dependencies import (
     DatabaseDep,
     GuardedRoute,
+    PageDep,
     PersonDep,
     ServicesDep,
     SiteModelsDep,
@@ -29,7 +30,7 @@ from core.api.schemas import (
     ReviewsBody,
     SavedField,
 )
-from core.api.tasks import ANALYZE, STAGE, Models
+from core.api.tasks import ANALYZE, STAGE, Models, one_image
 from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, search_patients
 from core.cases.patients import create_patient
@@ -48,7 +49,6 @@ from core.cases.records import (
 )
 from core.cases.review import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, save_sample
-from core.imaging.read import read_image
 from core.reports.answers import field_answer, stage_answer
 from core.reports.case_answer import case_answer
 from core.reports.case_files import REPORTS, ReportKey, report_files
@@ -127,13 +127,14 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
     sample_id: Id,
     version: Annotated[int, Query(ge=1, description="Of the sample as it was seen")],
     grade: Annotated[bool, Query(description="Have the field graded for ALL too")] = False,
+    page: PageDep = None,
 ) -> Response:
     """Analyse a picture and save it with all that was found into a sample."""
 
     def save() -> Response:
         require(person, "reviewer")
         sample = _sample_seen(database, sample_id, version)
-        image = read_image(upload.read(), upload.name, settings=services.settings)
+        image = one_image(upload, page, services.settings)
         analysis = ANALYZE.run(models, image)
         services.metrics.picture(ANALYZE.name, analysis)
         accepted = analysis.refused is None

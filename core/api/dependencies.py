@@ -205,4 +205,8 @@ async def get_batch(
 
 
 UploadDep: TypeAlias = Annotated[Upload, Depends(get_upload)]
+PageDep: TypeAlias = Annotated[
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="Which image of a file that holds several, from 1"),
+]
 BatchDep: TypeAlias = Annotated[Batch, Depends(get_batch)]

@@ -18,6 +18,7 @@ from core.api.dependencies import (
     BatchDep,
     GuardedRoute,
     ModelsDep,
+    PageDep,
     Services,
     ServicesDep,
     SiteModelsDep,
@@ -25,10 +26,9 @@ from core.api.dependencies import (
 )
 from core.api.openapi import one_picture, pictures, streamed_too
 from core.api.schemas import AnalyzeAnswer, ClassifyAnswer, CropAnswer, StageAnswer
-from core.api.tasks import ANALYZE, CLASSIFY, STAGE, Models, ResultT, Task, answer_upload
+from core.api.tasks import ANALYZE, CLASSIFY, STAGE, Models, ResultT, Task, answer_upload, one_image
 from core.api.uploads import Upload
 from core.errors import LeukoscopeError
-from core.imaging.read import read_image
 from core.reports.answers import crop_answer
 from core.results import CropResult, FailedFile, StageResult
 
@@ -36,12 +36,13 @@ router = APIRouter(tags=["pictures"], route_class=GuardedRoute)
 
 
 @router.post("/predict", response_model=CropAnswer, openapi_extra=one_picture())
-async def predict(services: ServicesDep, models: SiteModelsDep, upload: UploadDep) -> Response:
+async def predict(
+    services: ServicesDep, models: SiteModelsDep, upload: UploadDep, page: PageDep = None
+) -> Response:
     """Name the cell of a picture that shows one cell."""
 
     def classify() -> CropResult:
-        image = read_image(upload.read(), upload.name, settings=services.settings)
-        return CLASSIFY.run(models, image)
+        return CLASSIFY.run(models, one_image(upload, page, services.settings))
 
     try:
         result = await services.workers.run(classify)
@@ -92,7 +93,7 @@ async def _answer(
         if isinstance(outcome, FailedFile):
             failures.append(outcome)
         else:
-            results.append(outcome)
+            results += outcome
         if await batch.client_left():  # streams end by themselves
             raise ClientDisconnect
     return JSONResponse(task.answer(models, results, failures))
@@ -100,39 +101,41 @@ async def _answer(
 
 async def _outcomes(
     task: Task[ResultT], services: Services, models: Models, uploads: Sequence[Upload]
-) -> AsyncIterator[ResultT | FailedFile]:
-    """Yield what becomes of each picture, in their order, as soon as it is known."""
+) -> AsyncIterator[tuple[ResultT, ...] | FailedFile]:
+    """Yield the results of each file, in their order, as soon as they are known."""
     for upload in uploads:
         outcome = await services.workers.run(
             partial(answer_upload, task, models, upload, services.settings)
         )
-        services.metrics.picture(task.name, outcome)
+        for image in (outcome,) if isinstance(outcome, FailedFile) else outcome:
+            services.metrics.picture(task.name, image)
         yield outcome
 
 
 async def _lines(
     answer: Callable[[Sequence[ResultT], Sequence[FailedFile]], dict[str, Any]],
-    outcomes: AsyncIterator[ResultT | FailedFile],
+    outcomes: AsyncIterator[tuple[ResultT, ...] | FailedFile],
     total: int,
 ) -> AsyncIterator[str]:
-    """Yield a line for each picture and one with the totals; each says how far the work is.
+    """Yield a line for each image and one with the totals; each says how many files are done.
 
     What the contract says of all pictures together (`models`, `pooled`) is in the last line.
     """
     kept: list[ResultT] = []
-    done = failed = refused = 0
+    done = images = failed = refused = 0
     async for outcome in outcomes:
         done += 1
         if isinstance(outcome, FailedFile):
             failed += 1
-            said = {"error": answer([], [outcome])["errors"][0]}
-        else:
-            refused += outcome.refused is not None
-            said = {"image": answer([outcome], [])["images"][0]}
-            if isinstance(outcome, StageResult):  # small, and pooled at the end
-                kept.append(outcome)
-        yield _line(done, total, said)
-    totals = {"images": done - failed, "errors": failed, "refused": refused}
+            yield _line(done, total, {"error": answer([], [outcome])["errors"][0]})
+            continue
+        for image in outcome:
+            images += 1
+            refused += image.refused is not None
+            if isinstance(image, StageResult):  # small, and pooled at the end
+                kept.append(image)
+            yield _line(done, total, {"image": answer([image], [])["images"][0]})
+    totals = {"images": images, "errors": failed, "refused": refused}
     together = answer(kept, [])
     del together["images"], together["errors"]
     yield _line(done, total, {"totals": totals} | together)

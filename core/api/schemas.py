@@ -27,6 +27,7 @@ MOST_LABELS = 5_000
 """Of one request."""
 Label = Literal[(*REVIEW_TYPES, NOT_A_WHITE_CELL)]  # type: ignore[valid-type]
 Probability = Annotated[float, Field(ge=0, le=1)]
+PageNumber = Annotated[int, Field(ge=1, description="Number of the image in its file, from 1")]
 
 
 def _example(**values: Any) -> ConfigDict:
@@ -92,6 +93,7 @@ class CropAnswer(BaseModel):
 
     model_config = _example(
         file="cell.png",
+        page=1,
         type="neutrophil",
         probabilities=_TYPED,
         confidence=0.9713,
@@ -101,6 +103,7 @@ class CropAnswer(BaseModel):
     )
 
     file: str
+    page: PageNumber
     type: str | None
     probabilities: dict[str, Probability]
     confidence: Probability
@@ -132,6 +135,7 @@ class GradedField(PooledAnswer):
 
     model_config = _example(
         file="field.png",
+        page=1,
         stage="Early",
         probabilities=_STAGED,
         confidence=0.9121,
@@ -141,6 +145,7 @@ class GradedField(PooledAnswer):
     )
 
     file: str
+    page: PageNumber
 
 
 class StageAnswer(BaseModel):
@@ -195,6 +200,7 @@ class AnalyzedField(BaseModel):
     """What was found in one field."""
 
     file: str
+    page: PageNumber
     width: int
     height: int
     micrometres_per_pixel: float | None

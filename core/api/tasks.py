@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from core.api.uploads import Upload
-from core.errors import FAILED_INSIDE, LeukoscopeError
-from core.imaging.read import read_image
+from core.errors import FAILED_INSIDE, LeukoscopeError, NoSuchPageError, SeveralImagesError
+from core.imaging.read import read_images
 from core.inference.analyzer import Analyzer
 from core.inference.profile import SiteProfile
 from core.inference.stage import pool
@@ -69,12 +69,27 @@ STAGE: Task[StageResult] = Task("stage", _stage, _stage_answer)
 
 def answer_upload(
     task: Task[ResultT], models: Models, upload: Upload, settings: Settings
-) -> ResultT | FailedFile:
-    """Read one picture and do the task with it; failures become sentences."""
+) -> tuple[ResultT, ...] | FailedFile:
+    """Do the task with every image of a file; failures become sentences."""
     try:
-        return task.run(models, read_image(upload.read(), upload.name, settings=settings))
+        images = read_images(upload.read(), upload.name, settings=settings)
+        return tuple(task.run(models, image) for image in images)
     except LeukoscopeError as error:
         return FailedFile(upload.name, str(error))
     except Exception:
         logger.exception("%s of a picture failed", task.name)
         return FailedFile(upload.name, FAILED_INSIDE)
+
+
+def one_image(upload: Upload, page: int | None, settings: Settings) -> FieldImage:
+    """Return the image of a file, or that of a page of it.
+
+    Raises InputError, also when there are several and no page is named, or no such page.
+    """
+    images = read_images(upload.read(), upload.name, settings=settings)
+    if page is None and len(images) > 1:
+        raise SeveralImagesError(len(images))
+    found = next((image for image in images if page in {None, image.page}), None)
+    if found is None:
+        raise NoSuchPageError(page or 1, [image.page for image in images])
+    return found

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -95,7 +95,7 @@ class Journal:
                 self._file.truncate(offset)
                 break
             record = _parsed(line)
-            if "image" in record:
+            if "images" in record:
                 self._known[_state_hash(record)] = offset
             elif "tiles" in record:
                 self._pieces.setdefault(_state_hash(record), []).append(offset)
@@ -114,14 +114,17 @@ class Journal:
             else:
                 self.finished += 1
 
-    def add(self, place: int, answer: Answer | FailedFile) -> None:
-        """Write down what was answered. Raises BatchError when the disk takes no more."""
+    def add(self, place: int, answer: Sequence[Answer] | FailedFile) -> None:
+        """Write down what was answered, for each image of the file.
+
+        Raises BatchError when the disk takes no more.
+        """
         state = asdict(self._running.pop(place))
         if isinstance(answer, FailedFile):
             self._failed[place] = 1
             state["error"] = asdict(answer)
         else:
-            state["image"] = answer
+            state["images"] = list(answer)
         self._offsets[place] = self._write(state)
         self.finished += 1
 
@@ -140,8 +143,8 @@ class Journal:
                 yield from _TILES.validate_python(json.loads(self._file.readline())["tiles"])
 
     def images(self) -> Iterator[Answer]:
-        """Yield the answers in the order of the files."""
-        return (record["image"] for record in self._records(failed=0))
+        """Yield the answers in the order of the files and of the images in them."""
+        return (image for record in self._records(failed=0) for image in record["images"])
 
     def errors(self) -> Iterator[Answer]:
         """Yield the failures in the order of the files."""

@@ -61,6 +61,7 @@ def _write_parquet(journal: Journal, models: Mapping[str, str], stream: BinaryIO
     schema = pa.schema(
         {
             "file": text,
+            "page": whole,
             "image_width": whole,
             "image_height": whole,
             "um_per_px": real,
@@ -88,6 +89,7 @@ def _rows(journal: Journal) -> Iterator[Row]:
     for image in journal.images():
         of_field = {
             "file": image["file"],
+            "page": image["page"],
             "image_width": image["width"],
             "image_height": image["height"],
             "um_per_px": image["micrometres_per_pixel"],

@@ -18,10 +18,10 @@ from core.batch.slides import Tasks
 from core.batch.work import AnswerT, Step, Work
 from core.errors import BatchError
 from core.reports.answers import Answer
-from core.results import CropResult, FailedFile, StageResult
+from core.results import CropResult, FailedFile, StageResult, image_title
 
 Engine = Literal["local", "ray"]
-ResultT = TypeVar("ResultT", bound=CropResult | StageResult)
+ResultT = TypeVar("ResultT", CropResult, StageResult)
 
 _SECONDS_BETWEEN_LINES = 10
 
@@ -78,8 +78,12 @@ def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> 
             return journal.finished - journal.failed, journal.failed
 
 
-def answer_files(batch: Batch, work: Work[ResultT]) -> tuple[list[ResultT], list[FailedFile]]:
-    """Return the answers in the order of the files, and the failures; nothing is written.
+def answer_files(
+    batch: Batch, work: Work[tuple[ResultT, ...]]
+) -> tuple[list[ResultT], list[FailedFile]]:
+    """Return the answers in the order of the files and of the images in them, and the failures.
+
+    Nothing is written.
 
     Raises BatchError, and ModelError when the models cannot be loaded.
     """
@@ -94,7 +98,7 @@ def answer_files(batch: Batch, work: Work[ResultT]) -> tuple[list[ResultT], list
             _tell(bar, answer, len(by_place))
     in_order = [by_place[place] for place in sorted(by_place)]
     return (
-        [answer for answer in in_order if not isinstance(answer, FailedFile)],
+        [item for answer in in_order if not isinstance(answer, FailedFile) for item in answer],
         [answer for answer in in_order if isinstance(answer, FailedFile)],
     )
 
@@ -123,16 +127,22 @@ def _progress(total: int) -> Any:
     return tqdm(total=total, unit="file", file=sys.stderr, mininterval=seconds, miniters=0)
 
 
-def _tell(bar: Any, answer: Answer | CropResult | StageResult | FailedFile, finished: int) -> None:
-    """Move the bar and name the files that were refused or failed."""
+def _tell(
+    bar: Any, answer: Sequence[Answer | CropResult | StageResult] | FailedFile, finished: int
+) -> None:
+    """Move the bar and name the images that were rejected and the files that failed."""
     bar.update(finished - bar.n)
-    if isinstance(answer, dict):
-        name, sentence = answer["file"], answer["refused"]
-    elif isinstance(answer, FailedFile):
-        name, sentence = answer.file, answer.error
+    if isinstance(answer, FailedFile):
+        said: list[tuple[str, str | None]] = [(answer.file, answer.error)]
     else:
-        name, sentence = answer.file, answer.refused
-    if sentence:
-        # Names may hold line breaks, and codes that a terminal obeys.
-        printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-        bar.write(f"{printable}: {sentence}", file=sys.stderr)
+        said = [
+            (image_title(item["file"], item["page"]), item["refused"])
+            if isinstance(item, dict)
+            else (item.title, item.refused)
+            for item in answer
+        ]
+    for name, sentence in said:
+        if sentence:
+            # Names may hold line breaks, and codes that a terminal obeys.
+            printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
+            bar.write(f"{printable}: {sentence}", file=sys.stderr)

@@ -57,7 +57,7 @@ class Tasks(Iterator[tuple[int, Task]]):
         """Return a task and its place. Raises StopIteration when there is none now."""
         return self._pieces.popleft() if self._pieces else next(self._files)
 
-    def take(self, place: int, step: Step | FailedFile) -> Answer | FailedFile | None:
+    def take(self, place: int, step: Step | FailedFile) -> tuple[Answer, ...] | FailedFile | None:
         """Return what is known of a file after a step, or None when more steps are to come.
 
         Pieces of slides are written to the journal, answers are not. The failure of one piece is
@@ -82,7 +82,7 @@ class Tasks(Iterator[tuple[int, Task]]):
         if not self._slides[place].is_done:
             return None
         slide = self._slides.pop(place)
-        return slide_answer(slide.plan, slide.results.values())
+        return (slide_answer(slide.plan, slide.results.values()),)
 
     def progress(self) -> str:
         """Say how many tiles of the slides under way are done; nothing when there are none."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import cv2
 
@@ -22,7 +22,7 @@ from core.batch.tiles import (
     plan_slide,
 )
 from core.errors import FAILED_INSIDE, BatchError, LeukoscopeError
-from core.imaging.read import read_image_file
+from core.imaging.read import read_images_from
 from core.imaging.slide import is_slide
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.inference.card import MODEL_NAMES, load_card
@@ -32,21 +32,25 @@ from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, Stag
 from core.settings import get_settings
 
 Task = Path | Piece
-Step = Answer | SlidePlan | PieceResult
-"""What comes back of a task of `analyze`: an answer, or a step towards that of a slide."""
+Step = tuple[Answer, ...] | SlidePlan | PieceResult
+"""What comes back of a task of `analyze`: an answer for every image of a file, or a step towards
+that of a slide."""
 
-AnswerT = TypeVar("AnswerT", bound=Step | CropResult | StageResult)
-AnswerT_co = TypeVar("AnswerT_co", bound=Step | CropResult | StageResult, covariant=True)
+AnswerT = TypeVar("AnswerT")
+AnswerT_co = TypeVar("AnswerT_co", covariant=True)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[AnswerT_co]):
-    """Answers for pictures with the models of the process it is in, which are loaded once."""
+    """Answers for files with the models of the process it is in, which are loaded once.
 
-    answer: Callable[[Analyzer, FieldImage, SiteProfile | None], AnswerT_co]
-    """A function of a module: it travels by its name."""
+    `AnswerT` is a tuple of what `answer` returns for every image of a file, or a step of a slide.
+    """
+
+    answer: Callable[[Analyzer, FieldImage, SiteProfile | None], Any]
+    """Answers for one image. A function of a module: workers import it by name."""
     models: str
     """`models_fingerprint` of the machine that began the batch."""
     profile: SiteProfile | None = None
@@ -54,7 +58,7 @@ class Work(Generic[AnswerT_co]):
     """Where relative paths start, whatever folder a worker runs in."""
 
     def __call__(self, task: Task) -> AnswerT_co | FailedFile:
-        """Answer for a picture under its path; failures become sentences.
+        """Answer for all images of a file; failures become sentences.
 
         Raises ModelError when the models cannot be loaded, BatchError when they are others.
         """
@@ -79,8 +83,12 @@ class Work(Generic[AnswerT_co]):
             return FailedFile(name, FAILED_INSIDE)
 
     def _answer(self, analyzer: Analyzer, task: Task, source: Path) -> AnswerT_co:
-        image = replace(read_image_file(source), name=shown(path_of(task)))
-        return self.answer(analyzer, image, self.profile)
+        name = shown(path_of(task))
+        answers = tuple(
+            self.answer(analyzer, replace(image, name=name), self.profile)
+            for image in read_images_from(source)
+        )
+        return cast("AnswerT_co", answers)
 
 
 @dataclass(frozen=True, slots=True)

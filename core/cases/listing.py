@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, case, func, or_, select
+from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from core.cases.database import Database
@@ -102,14 +102,20 @@ def patient_stages(database: Database, patient_id: int) -> dict[int, tuple[Stage
 
 
 def samples_holding(
-    database: Database, patient_id: int, sha256s: Collection[str]
+    database: Database, patient_id: int, identities: Collection[tuple[str, int]]
 ) -> dict[int, int]:
-    """Return how many of some uploaded files each sample of a patient has already, by its id."""
+    """Return how many of some images each sample of a patient has already, by its id.
+
+    `identities` are SHA-256 and page, as `FieldImage.identity`.
+    """
     with database.reading() as session:
         rows = session.execute(
             select(FieldRow.sample_id, func.count())
             .join(SampleRow, SampleRow.id == FieldRow.sample_id)
-            .where(SampleRow.patient_id == patient_id, FieldRow.sha256.in_(sha256s))
+            .where(
+                SampleRow.patient_id == patient_id,
+                tuple_(FieldRow.sha256, FieldRow.page).in_(identities),
+            )
             .group_by(FieldRow.sample_id)
         )
         return dict(rows.all())

@@ -215,6 +215,7 @@ class QueuedCell:
     cell: Cell
     field_id: int
     file: str
+    """Name of the image: of the file, with the page after the first."""
     micrometres_per_pixel: float | None
     sample: Sample
     patient: Patient

@@ -34,6 +34,7 @@ def field_row(sample_id: int, new: NewField, picture: str) -> FieldRow:
         sample_id=sample_id,
         picture=picture,
         sha256=found.sha256,
+        page=found.page,
         file=found.file,
         width=found.width,
         height=found.height,
@@ -118,6 +119,7 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
             warnings=tuple(row.warnings),
             profile=row.models.get("profile"),
             seconds=row.seconds,
+            page=row.page,
         ),
         cell_ids=(*ids, *(None for _ in rest)),
         models=row.models,
@@ -163,4 +165,5 @@ def stage_values(stage: StageResult) -> dict[str, Any]:
         "refused": stage.refused,
         "overruled": stage.overruled,
         "warnings": list(stage.warnings),
+        "page": stage.page,
     }

@@ -101,7 +101,7 @@ def add_fields(
         rest = [
             (new, picture)
             for new, picture in zip(fields, pictures, strict=True)
-            if new.analysis.sha256 not in graded
+            if new.analysis.identity not in graded
         ]
         added = _insert_fields(database, session, row.id, rest)
         return record_edit(
@@ -160,6 +160,7 @@ def load_image(database: Database, field_id: int) -> FieldImage:
         sha256=row.sha256,
         properties=ImageProperties(**row.properties),
         micrometres_per_pixel=header_scale(row),
+        page=row.page,
     )
 
 
@@ -191,28 +192,30 @@ def _check(details: SampleDetails) -> None:
 def _encode_all(fields: Sequence[NewField]) -> list[Picture]:
     """Encode the pictures before the write turn, which others wait for."""
     for new in fields:
-        if new.image.sha256 != new.analysis.sha256:
-            raise ValueError(f"{new.analysis.file}: the analysis is of another picture")
+        if new.image.identity != new.analysis.identity:
+            raise ValueError(f"{new.analysis.title}: the analysis is of another picture")
         if any(cell.reviewer is not None for cell in new.analysis.cells):
-            raise ValueError(f"{new.analysis.file}: reviews are stored with label_cells")
+            raise ValueError(f"{new.analysis.title}: reviews are stored with label_cells")
     return [encode(new.image.pixels) for new in fields]
 
 
-def _add_stages(session: Session, sample_id: int, fields: Sequence[NewField]) -> dict[str, int]:
-    """Give stored fields without an ALL class the one they have now; return ids by SHA-256."""
+def _add_stages(
+    session: Session, sample_id: int, fields: Sequence[NewField]
+) -> dict[tuple[str, int], int]:
+    """Give stored fields without an ALL class the one they have now; return ids by identity."""
     ungraded = {
-        row.sha256: row
+        (row.sha256, row.page): row
         for row in session.scalars(
             select(FieldRow).where(FieldRow.sample_id == sample_id, FieldRow.stage.is_(None))
         )
     }
     graded = {}
     for new in fields:
-        row = ungraded.pop(new.analysis.sha256, None)
+        row = ungraded.pop(new.analysis.identity, None)
         if row is not None and new.stage is not None:
             row.stage = stage_values(new.stage)
             row.models = row.models | {"all_stage": new.models["all_stage"]}
-            graded[row.sha256] = row.id
+            graded[new.analysis.identity] = row.id
     return graded
 
 
@@ -227,14 +230,17 @@ def _insert_fields(
     The audit trail names fields by these: it outlives them, and a file's hash would say for ever
     that its picture was here.
     """
-    known = set(session.scalars(select(FieldRow.sha256).where(FieldRow.sample_id == sample_id)))
+    stored = session.execute(
+        select(FieldRow.sha256, FieldRow.page).where(FieldRow.sample_id == sample_id)
+    )
+    known = {(sha256, page) for sha256, page in stored}
     cells, added = [], []
     for new, picture in fields:
-        if new.analysis.sha256 in known:
+        if new.analysis.identity in known:
             raise InvalidEntryError(
-                f"{new.analysis.file} is in this case already; its cells would count twice."
+                f"{new.analysis.title} is in this case already; its cells would count twice."
             )
-        known.add(new.analysis.sha256)
+        known.add(new.analysis.identity)
         database.pictures.write(picture)
         row = field_row(sample_id, new, picture.sha256)
         session.add(row)

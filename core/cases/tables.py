@@ -118,7 +118,7 @@ class FieldRow(Base):
     """One analysed picture."""
 
     __tablename__ = "fields"
-    __table_args__ = (UniqueConstraint("sample_id", "sha256"), _AUTOINCREMENT)
+    __table_args__ = (UniqueConstraint("sample_id", "sha256", "page"), _AUTOINCREMENT)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
@@ -126,6 +126,8 @@ class FieldRow(Base):
     """SHA-256 of the stored picture, which is its name in the folder."""
     sha256: Mapped[str] = mapped_column(String(64))
     """Of the file as uploaded."""
+    page: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Number of the image in that file, from 1."""
     file: Mapped[str] = mapped_column(Text)
     width: Mapped[int]
     height: Mapped[int]

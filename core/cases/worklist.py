@@ -18,6 +18,7 @@ from core.cases.tables import (
     ReviewRow,
     SampleRow,
 )
+from core.results import image_title
 from core.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
@@ -34,7 +35,14 @@ def queue(
     with database.reading() as session:
         total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
         rows = session.execute(
-            select(CellRow, FieldRow.file, FieldRow.micrometres_per_pixel, SampleRow, PatientRow)
+            select(
+                CellRow,
+                FieldRow.file,
+                FieldRow.page,
+                FieldRow.micrometres_per_pixel,
+                SampleRow,
+                PatientRow,
+            )
             .join(page, page.c.id == CellRow.id)
             .join(FieldRow, FieldRow.id == CellRow.field_id)
             .join(SampleRow, SampleRow.id == FieldRow.sample_id)
@@ -47,12 +55,12 @@ def queue(
                 number=cell.number,
                 cell=cell_of(cell),
                 field_id=cell.field_id,
-                file=file,
+                file=image_title(file, number),
                 micrometres_per_pixel=scale,
                 sample=sample_of(sample),
                 patient=patient_of(patient),
             )
-            for cell, file, scale, sample, patient in rows
+            for cell, file, number, scale, sample, patient in rows
         )
     return Page(items, total)
 

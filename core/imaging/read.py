@@ -42,7 +42,7 @@ from core.imaging.scale import header_scale
 from core.results import FieldImage, ImageProperties
 from core.settings import Settings, get_settings
 
-__all__ = ["SUFFIXES", "display_name", "read_image", "read_image_file", "read_images"]
+__all__ = ["SUFFIXES", "display_name", "read_images", "read_images_from"]
 
 Result = TypeVar("Result")
 
@@ -102,18 +102,13 @@ def read_images(
     )
 
 
-def read_image(data: bytes, name: str, *, settings: Settings | None = None) -> FieldImage:
-    """Decode the first image of a file. Raises as `read_images`."""
-    return read_images(data, name, settings=settings)[0]
+def read_images_from(path: Path, *, settings: Settings | None = None) -> tuple[FieldImage, ...]:
+    """Decode every image of a file on disk; files over the limit are not loaded into memory.
 
-
-def read_image_file(path: Path, *, settings: Settings | None = None) -> FieldImage:
-    """Read a picture from a file; files over the limit are not loaded into memory.
-
-    Raises the subclasses of `InputError`, and OSError when the file cannot be read.
+    Raises as `read_images`, and OSError when the file cannot be read.
     """
     _check_bytes(path.stat().st_size, settings or get_settings())
-    return read_image(path.read_bytes(), path.name, settings=settings)
+    return read_images(path.read_bytes(), path.name, settings=settings)
 
 
 def display_name(name: str) -> str:

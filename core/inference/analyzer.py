@@ -122,6 +122,7 @@ class Analyzer:
             profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
             warnings=image.notes,
+            page=image.page,
         )
 
     def _examine(
@@ -168,7 +169,14 @@ class Analyzer:
         refused = refuse_blank(image.pixels) or self.gate.refuse(image.pixels)
         if refused:
             return CropResult(
-                image.name, None, {}, 0.0, "out_of_scope", refused, warnings=image.notes
+                image.name,
+                None,
+                {},
+                0.0,
+                "out_of_scope",
+                refused,
+                page=image.page,
+                warnings=image.notes,
             )
         answer = self.classifier.answer(
             image.pixels, subject_of_crop(image.pixels, self.detector), profile
@@ -181,6 +189,7 @@ class Analyzer:
             answer.status,
             familiar=answer.familiar,
             warnings=image.notes,
+            page=image.page,
         )
 
     def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
@@ -189,13 +198,22 @@ class Analyzer:
         detections, refused = self._examine(image.pixels, anyway=anyway, confirmed=False)
         if refused and not anyway:
             return StageResult(
-                image.name, None, {}, 0.0, "out_of_scope", refused, warnings=image.notes
+                image.name,
+                None,
+                {},
+                0.0,
+                "out_of_scope",
+                refused,
+                page=image.page,
+                warnings=image.notes,
             )
         scale = field_scale(image, _red_cells(detections))
         result = self.stage_grader.grade(
             image, None if scale is None else scale.micrometres_per_pixel, anyway=anyway
         )
-        return replace(result, overruled=refused or result.overruled, warnings=image.notes)
+        return replace(
+            result, overruled=refused or result.overruled, page=image.page, warnings=image.notes
+        )
 
 
 @cache

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from core.errors import InputError, ProfileError
-from core.imaging.read import read_image_file
+from core.imaging.read import read_images_from
 from core.inference.analyzer import Analyzer, get_analyzer, subject_of_crop
 from core.inference.classifier import CellAnswer, Classifier, softmax
 from core.inference.profile import SiteProfile, profile_path
@@ -191,14 +191,14 @@ def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCel
     answers, types = [], []
     for path, label in tqdm(files, desc="cells", disable=None):
         try:
-            pixels = read_image_file(path).pixels
+            images = read_images_from(path)
         except InputError as error:
             _say(f"{path.name}: {error}")
             continue
-        answers.append(
-            analyzer.classifier.answer(pixels, subject_of_crop(pixels, analyzer.detector))
-        )
-        types.append(_LABELS.index(label))
+        for image in images:
+            subject = subject_of_crop(image.pixels, analyzer.detector)
+            answers.append(analyzer.classifier.answer(image.pixels, subject))
+            types.append(_LABELS.index(label))
     if not answers:
         raise ProfileError("None of the files is a picture of a cell that can be read.")
     return SiteCells.of(answers, types)

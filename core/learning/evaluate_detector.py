@@ -12,7 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from core.errors import DataError, InputError
-from core.imaging.read import read_image
+from core.imaging.read import read_images
 from core.inference.analyzer import Analyzer
 from core.inference.detector import Detector
 from core.learning.datasets import Example, KindBox, open_set, yolo_boxes
@@ -113,7 +113,8 @@ def folder(path: Path, settings: Settings) -> dict[str, Any]:
     def pictures() -> Iterable[Truth]:
         for file in files:
             try:
-                image = read_image(file.read_bytes(), file.name, settings=settings)
+                # Labels are those of one image.
+                image = read_images(file.read_bytes(), file.name, settings=settings)[0]
             except InputError:
                 continue
             labels = path / "labels" / f"{file.stem}.txt"

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from core.errors import DataError, InputError
-from core.imaging.read import read_image
+from core.imaging.read import read_images
 from core.learning.datasets import labelled_files
 from core.learning.metrics import classification_metrics
 from core.results import CropResult, FieldImage, StageResult
@@ -28,13 +28,14 @@ def measure_folder(
     truth, rows, unreadable = [], [], 0
     for file, label in tqdm(labelled_files(path, labels), desc=path.name):
         try:
-            image = read_image(file.read_bytes(), file.name, settings=settings)
+            images = read_images(file.read_bytes(), file.name, settings=settings)
         except InputError:
             unreadable += 1
             continue
-        probabilities = answer(image).probabilities
-        truth.append(label)
-        rows.append([probabilities.get(key, 0.0) for key in labels])
+        for image in images:
+            probabilities = answer(image).probabilities
+            truth.append(label)
+            rows.append([probabilities.get(key, 0.0) for key in labels])
     if not rows:
         raise DataError("None of the files is a picture that can be read.")
     present = [key for key in labels if key in set(truth)]

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from core.errors import InputError
-from core.imaging.read import read_image
+from core.imaging.read import read_images
 from core.inference.analyzer import Analyzer
 from core.inference.quality import LEAST_CHROMA, LEAST_SHARPNESS, chroma_spread, sharpness
 from core.learning.datasets import open_set
@@ -53,7 +53,7 @@ def _photographs(settings: Settings) -> Iterator[Pixels]:
     for path in sorted(Path(skimage.data.__file__).parent.glob("*")):
         if path.suffix in {".png", ".jpg"}:
             try:
-                yield read_image(path.read_bytes(), path.name, settings=settings).pixels
+                yield read_images(path.read_bytes(), path.name, settings=settings)[0].pixels
             except InputError:
                 continue
 

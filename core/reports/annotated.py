@@ -1,4 +1,4 @@
-"""Pictures with their cells boxed and numbered, as files."""
+"""Images with their cells boxed and numbered, as files."""
 
 import io
 import zipfile
@@ -7,23 +7,22 @@ from pathlib import PurePath
 
 from core.imaging.overlay import draw_overlay
 from core.imaging.preview import preview_jpeg
-from core.imaging.read import read_image
-from core.results import FieldAnalysis
+from core.results import FieldAnalysis, Pixels
 
 
-def annotated_zip(pictures: Iterable[tuple[bytes, FieldAnalysis]]) -> bytes:
-    """Return a ZIP with a JPEG of every picture, in their order and at their full size.
+def annotated_zip(images: Iterable[tuple[Pixels, FieldAnalysis]]) -> bytes:
+    """Return a ZIP with a JPEG of every image, in their order and at their full size.
 
-    `pictures` are files as uploaded with what was found in them. Raises InputError for a file
-    that cannot be read.
+    `images` are RGB pixels (H x W x 3) with what was found in them, taken one at a time.
     """
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as stream:
-        for place, (raw, analysis) in enumerate(pictures, 1):
-            drawn = draw_overlay(read_image(raw, analysis.file).pixels, analysis)
+        for place, (pixels, analysis) in enumerate(images, 1):
+            drawn = draw_overlay(pixels, analysis)
             # PNG would be ten times the size of the uploads, all of it held in memory.
             jpeg = preview_jpeg(drawn, max(drawn.shape[:2]), quality=95)
             # Numbered, because several files may have one name.
             stem = PurePath(analysis.file).stem
-            stream.writestr(f"{place:03}_{stem}_annotated.jpg", jpeg)
+            page = f"_page{analysis.page}" if analysis.page > 1 else ""
+            stream.writestr(f"{place:03}_{stem}{page}_annotated.jpg", jpeg)
     return archive.getvalue()

@@ -41,7 +41,9 @@ def stage_answer(
 ) -> Answer:
     """Return the answer of `stage`: one for each field and one pooled, null without any field."""
     return {
-        "images": [{"file": result.file, **_stage(result)} for result in results],
+        "images": [
+            {"file": result.file, "page": result.page, **_stage(result)} for result in results
+        ],
         "pooled": None if pooled is None else _stage(pooled),
         "errors": _errors(failures),
     }
@@ -53,6 +55,7 @@ def field_answer(analysis: FieldAnalysis) -> Answer:
     shares = differential([analysis])
     return {
         "file": analysis.file,
+        "page": analysis.page,
         "width": analysis.width,
         "height": analysis.height,
         "micrometres_per_pixel": None if scale is None else number(scale.micrometres_per_pixel, 5),
@@ -71,6 +74,7 @@ def crop_answer(result: CropResult) -> Answer:
     """Return what `classify` says of one cell crop."""
     return {
         "file": result.file,
+        "page": result.page,
         "type": result.type,
         "probabilities": probabilities(result.probabilities),
         "confidence": number(result.confidence, 4),

@@ -49,6 +49,7 @@ def case_answer(summary: CaseSummary) -> Answer:
                 {
                     "id": stored.id,
                     "sha256": stored.analysis.sha256,
+                    "page": stored.analysis.page,
                     "models": dict(stored.models),
                     "stage": stored.stage and stored.stage.stage,
                     "white_cells": [

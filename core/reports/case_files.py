@@ -45,10 +45,9 @@ class ReportFile:
 def report_files(database: Database, summary: CaseSummary) -> tuple[ReportFile, ...]:
     """Return every report of a sample. Making the PDF may raise PictureMissingError."""
     case = summary.case
-    fields = {stored.analysis.sha256: stored.id for stored in case.fields}
 
-    def read_pixels(sha256: str) -> Pixels:
-        return load_image(database, fields[sha256]).pixels
+    def read_pixels(field_id: int) -> Pixels:
+        return load_image(database, field_id).pixels
 
     identifier = re.sub(r"[^\w-]+", "_", case.patient.identifier)
     name = f"leukoscope_{identifier}_{case.sample.taken:%Y-%m-%d}_{case.sample.id}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.imaging.crop import crop_square
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
+from core.imaging.read import read_images
 from core.inference.classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
 from core.results import Box, Pixels
 from core.settings import PROJECT_ROOT
@@ -69,7 +69,7 @@ def made_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
     for name, data in made_slides():
         wanted = [cell for cell in truth[name]["cells"] if cell["type"] == cell_type]
         if wanted:
-            pixels = read_image(data, name).pixels
+            pixels = read_images(data, name)[0].pixels
             scale = truth[name]["micrometres_per_pixel"]
             found += [cell_picture(pixels, Box(*cell["box"]), scale, size) for cell in wanted]
     return tuple(found)

@@ -28,8 +28,9 @@ def coco(analyses: Sequence[FieldAnalysis]) -> dict[str, Any]:
     """Return the pictures and their cells, ids counting from 1; refused pictures have no cells.
 
     `file_name` is the name of the file as uploaded, made a relative path and unique where several
-    have one name: readers join it to a folder of images. `sha256` tells the files apart. What is
-    out of scope is left out. Every annotation also carries `score` (the confidence), `status`,
+    have one name: readers join it to a folder of images. Images after the first of a file have
+    their page in the name, as those of `annotated_zip`. `sha256` and `page` identify an image. What
+    is out of scope is left out. Every annotation also carries `score` (the confidence), `status`,
     `suggested` (the model's type where a reviewer gave another label) and `reviewer`.
     """
     cells = [
@@ -48,6 +49,7 @@ def coco(analyses: Sequence[FieldAnalysis]) -> dict[str, Any]:
                 "width": analysis.width,
                 "height": analysis.height,
                 "sha256": analysis.sha256,
+                "page": analysis.page,
             }
             for image, (analysis, name) in enumerate(
                 zip(analyses, _file_names(analyses), strict=True), 1
@@ -89,7 +91,7 @@ def _annotation(key: int, image: int, cell: Cell) -> dict[str, Any]:
 
 def _file_names(analyses: Sequence[FieldAnalysis]) -> list[str]:
     """Return a relative path for each picture, no two alike on a disk that ignores letter case."""
-    names = [_relative(analysis.file) for analysis in analyses]
+    names = [_paged(_relative(analysis.file), analysis.page) for analysis in analyses]
     occurring = {_on_disk(name) for name in names}
     taken: set[str] = set()
     for place, name in enumerate(names):
@@ -100,6 +102,12 @@ def _file_names(analyses: Sequence[FieldAnalysis]) -> list[str]:
         taken.add(_on_disk(unique))
         names[place] = unique
     return names
+
+
+def _paged(name: str, page: int) -> str:
+    """Return a name with the page after the first in front of its ending."""
+    path = PurePosixPath(name)
+    return name if page == 1 else str(path.with_name(f"{path.stem}_page{page}{path.suffix}"))
 
 
 def _relative(name: str) -> str:

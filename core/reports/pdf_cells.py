@@ -10,8 +10,8 @@ from core.reports.probability import probability_text
 from core.results import Cell, Pixels
 from core.taxonomy import REVIEW_TYPES, UNDETERMINED_COLOUR
 
-ReadPixels = Callable[[str], Pixels]
-"""Gives the pixels (H x W x 3) of a field by its SHA-256."""
+ReadPixels = Callable[[int], Pixels]
+"""Returns the pixels (H x W x 3) of a stored field by its id."""
 
 CELLS_PER_TYPE = 5
 _CROP_PIXELS = 128
@@ -28,7 +28,7 @@ class _Shown(NamedTuple):
 
     field: int
     number: int
-    sha256: str
+    field_id: int
     cell: Cell
 
     @property
@@ -81,9 +81,9 @@ def _groups(case: Case) -> dict[str, list[_Shown]]:
     Reviewed cells go before others, then the surest; of uncertain cells the least sure.
     """
     found: dict[str, list[_Shown]] = {}
-    for field, analysis in enumerate(case.analyses, 1):
-        for number, cell in analysis.white_cells():
-            shown = _Shown(field, number, analysis.sha256, cell)
+    for field, stored in enumerate(case.fields, 1):
+        for number, cell in stored.analysis.white_cells():
+            shown = _Shown(field, number, stored.id, cell)
             if cell.status == "uncertain":
                 found.setdefault(_UNCERTAIN, []).append(shown)
             elif cell.status == "classified" and cell.type is not None:
@@ -99,12 +99,12 @@ def _groups(case: Case) -> dict[str, list[_Shown]]:
 
 def _crops(chosen: Iterable[_Shown], read_pixels: ReadPixels) -> dict[tuple[int, int], Pixels]:
     """Cut the chosen cells out, with one field at a time in memory."""
-    by_field: dict[str, list[_Shown]] = {}
+    by_field: dict[int, list[_Shown]] = {}
     for shown in chosen:
-        by_field.setdefault(shown.sha256, []).append(shown)
+        by_field.setdefault(shown.field_id, []).append(shown)
     crops = {}
-    for sha256, cells in by_field.items():
-        pixels = read_pixels(sha256)
+    for field_id, cells in by_field.items():
+        pixels = read_pixels(field_id)
         for shown in cells:
             crop = crop_cell(pixels, shown.cell.box, size=_CROP_PIXELS)
             crops[shown.field, shown.number] = crop

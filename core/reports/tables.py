@@ -16,6 +16,7 @@ from core.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, REVIEW_TYPES, STAG
 
 _CELL_COLUMNS = [
     "file",
+    "page",
     "patient",
     "number",
     "kind",
@@ -32,6 +33,7 @@ _CELL_COLUMNS = [
 ]
 _FILE_COLUMNS = [
     "file",
+    "page",
     "patient",
     "width",
     "height",
@@ -66,7 +68,13 @@ def cells_table(
     left out.
     """
     rows = [
-        {"file": analysis.file, "patient": patient, "number": i, **_cell_row(cell, analysis)}
+        {
+            "file": analysis.file,
+            "page": analysis.page,
+            "patient": patient,
+            "number": i,
+            **_cell_row(cell, analysis),
+        }
         for analysis, patient in _with_patients(analyses, patients)
         for i, cell in enumerate(analysis.cells, 1)
     ]
@@ -83,6 +91,7 @@ def files_table(
     rows = [
         {
             "file": analysis.file,
+            "page": analysis.page,
             "patient": patient,
             "width": analysis.width,
             "height": analysis.height,
@@ -199,6 +208,7 @@ def stages_table(
     rows = [
         {
             "file": result.file,
+            "page": result.page,
             "patient": patient,
             "status": result.status,
             "stage": result.stage,
@@ -209,7 +219,7 @@ def stages_table(
         }
         for result, patient in zip(results, names, strict=True)
     ]
-    columns = ["file", "patient", "status", "stage", "confidence"]
+    columns = ["file", "page", "patient", "status", "stage", "confidence"]
     return _frame(
         rows, [*columns, *(f"p_{key}" for key in STAGES), "refused", "warnings"], patients
     )

@@ -15,10 +15,10 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.cases.tokens import add_token
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.settings import Settings
 from tests.api.fake_analyzer import FakeAnalyzer
 from tests.cases.made import ADMIN, REVIEWER, new_field, white
+from tests.images import read_image
 
 opened = {}
 app = create_app(

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from core.imaging.read import read_image
 from core.reports.answers import analyze_answer
 from tests.api.fake_analyzer import DOUBTFUL, REFUSED
+from tests.images import read_image
 
 BATCHES = ("/predict_batch", "/stage", "/analyze")
 

@@ -20,9 +20,9 @@ from core.errors import (
     TooSmallError,
     UnsupportedFormatError,
 )
-from core.imaging.read import read_image
 from core.settings import Settings
 from tests.dicom_files import header, jpeg, native, with_palette, written
+from tests.images import read_image
 
 PLAIN = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
 

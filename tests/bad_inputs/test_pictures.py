@@ -23,8 +23,8 @@ from core.errors import (
     TooSmallError,
     UnsupportedFormatError,
 )
-from core.imaging.read import read_image
 from core.settings import Settings
+from tests.images import read_image
 
 MAGIC = {
     "JPEG": b"\xff\xd8\xff\xe0",

@@ -31,7 +31,7 @@ def run(at, paths=PATHS, *, resume=True, models=MODELS):
         pending = list(journal.pending(paths))
         for place, path in reversed(pending):
             failed = path.name.startswith("bad")
-            journal.add(place, FailedFile(str(path), "Bad.") if failed else answer(path))
+            journal.add(place, FailedFile(str(path), "Bad.") if failed else [answer(path)])
         assert journal.finished == len(paths)
         result = list(journal.images()), list(journal.errors())
     return [path for _, path in pending], result
@@ -156,6 +156,6 @@ def test_every_line_is_on_disk_before_the_next_answer(tmp_path):
     at = tmp_path / "journal"
     with Journal(at, MODELS, resume=False) as journal:
         for number, (place, path) in enumerate(journal.pending(PATHS), 1):
-            journal.add(place, answer(path))
+            journal.add(place, [answer(path)])
             lines = at.read_text("utf-8").splitlines()
-            assert json.loads(lines[number])["image"] == answer(path)
+            assert json.loads(lines[number])["images"] == [answer(path)]

@@ -11,10 +11,10 @@ from core.cases.people import person_of
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.settings import Settings
 from tests.browser.conftest import serving, visiting
 from tests.cases.made import new_field, white
+from tests.images import read_image
 
 pytestmark = pytest.mark.browser
 

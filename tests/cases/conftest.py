@@ -10,10 +10,10 @@ from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.settings import Settings
 from tests.cases.made import REVIEWER, new_field, red, white
 from tests.cases.stores import KINDS, empty_database
+from tests.images import read_image
 
 
 @pytest.fixture(params=KINDS)

@@ -161,7 +161,7 @@ def test_samples_that_hold_some_of_the_files_are_told(database, patient, sample,
     other = save_sample(
         database, REVIEWER, patient.id, SampleDetails(date(2026, 4, 1)), [new_field(images[1])]
     )
-    asked = [image.sha256 for image in images[:3]]
+    asked = [image.identity for image in images[:3]]
     assert samples_holding(database, patient.id, asked) == {sample.id: 2, other.id: 1}
     assert samples_holding(database, patient.id, asked[2:]) == {}
     assert samples_holding(database, add_patient(database, 1).id, asked) == {}

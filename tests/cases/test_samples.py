@@ -29,11 +29,11 @@ from core.errors import (
     PictureNotStoredError,
     StaleCaseError,
 )
-from core.imaging.read import read_image
 from core.results import Box, Cell, Scale, StageResult
 from core.settings import Settings
 from core.taxonomy import ATTRIBUTES, CELL_TYPES
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, analysis_of, new_field, white
+from tests.images import read_image
 
 DETAILS = SampleDetails(date(2026, 3, 1), "bone_marrow", 7.5)
 

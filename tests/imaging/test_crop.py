@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from core.imaging.crop import crop_cell, crop_square, glass_colour
-from core.imaging.read import read_image
 from core.results import Box
+from tests.images import read_image
 
 
 def test_a_crop_is_centred_and_keeps_its_shape():

@@ -15,12 +15,12 @@ from openslide import OpenSlide
 from PIL import Image
 from pydicom import Dataset, Sequence, uid
 
-from core.imaging.read import read_image
 from core.imaging.slide import is_slide
 from core.reports.answers import field_answer
 from core.results import FieldAnalysis
 from tests import dicom_files
 from tests.dicom_files import compressed, native, with_palette, written
+from tests.images import read_image
 
 SPACING = [0.0002, 0.0002]
 
@@ -214,8 +214,8 @@ def said_while_reading(folder, data):
     path.write_bytes(data)
     code = (
         "import sys; from contextlib import suppress; from pathlib import Path;"
-        "from core.errors import InputError; from core.imaging.read import read_image_file\n"
-        "with suppress(InputError): read_image_file(Path(sys.argv[1]))"
+        "from core.errors import InputError; from core.imaging.read import read_images_from\n"
+        "with suppress(InputError): read_images_from(Path(sys.argv[1]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, path], check=True, capture_output=True, text=True
@@ -227,8 +227,8 @@ def test_pydicom_is_loaded_for_dicom_only(tmp_path):
     path = tmp_path / "field.png"
     Image.new("RGB", (60, 60)).save(path)
     code = (
-        "import sys; from pathlib import Path; from core.imaging.read import read_image_file;"
-        "read_image_file(Path(sys.argv[1])); assert 'pydicom' not in sys.modules"
+        "import sys; from pathlib import Path; from core.imaging.read import read_images_from;"
+        "read_images_from(Path(sys.argv[1])); assert 'pydicom' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, path], check=True)
 

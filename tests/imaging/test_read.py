@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from core.imaging.read import display_name, read_image
+from core.imaging.read import display_name
+from tests.images import read_image
 
 WIDTH, HEIGHT = 100, 80
 

@@ -14,7 +14,7 @@ from tifffile import TiffWriter, imwrite
 from core.errors import DamagedSlideError, InputError
 from core.imaging.made import make_field
 from core.imaging.made_slide import GLASS, MadeSlide, make_slide, write_slide
-from core.imaging.read import read_image_file
+from core.imaging.read import read_images_from
 from core.imaging.slide import Slide, Tile, is_slide, tile_grid
 from core.settings import Settings
 
@@ -177,7 +177,7 @@ def test_a_slide_cut_short_is_an_input_error(path, tmp_path, share):
 
     def read():
         if not is_slide(cut):
-            return read_image_file(cut)
+            return read_images_from(cut)
         with Slide(cut) as slide:
             return slide.overview()
 

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from core.imaging.made import example_fields, make_field
-from core.imaging.read import read_image
 from core.inference.detector import iou
 from core.learning.datasets import open_set
+from tests.images import read_image
 
 
 def png(pixels):

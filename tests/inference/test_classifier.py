@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from core.imaging.read import read_image
 from core.inference.classifier import Subject, softmax
 from core.learning.datasets import open_set
 from core.results import Box
 from core.taxonomy import CELL_TYPES
+from tests.images import read_image
 
 logits = hnp.arrays(np.float32, 8, elements=st.floats(-50, 50, width=32))
 

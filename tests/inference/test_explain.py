@@ -6,8 +6,8 @@ from core.inference.explain import explain_cell
 
 def test_evidence_covers_what_the_network_sees_and_follows_the_type(analyzer):
     from core.imaging.examples import made_slides
-    from core.imaging.read import read_image
     from core.inference.classifier import Subject
+    from tests.images import read_image
 
     name, data = made_slides()[1]
     image = read_image(data, name)

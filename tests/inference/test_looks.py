@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from core.imaging.read import read_image
 from core.inference.analyzer import subject_of_crop
 from core.inference.card import load_card, read_checked
 from core.inference.classifier import Classifier, softmax
@@ -17,6 +16,7 @@ from core.inference.engine import LiteRTEngine
 from core.inference.looks import Looks, load_looks, look_of
 from core.learning.datasets import open_set
 from core.learning.shifts import white_balance
+from tests.images import read_image
 
 
 @cache

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import skimage
 
-from core.imaging.read import read_image
 from core.inference.quality import chroma_spread, refuse_blank, refuse_blurred, sharpness
 from core.learning.datasets import open_set
 from core.results import FieldImage, ImageProperties
+from tests.images import read_image
 
 PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "retina.jpg", "ihc.png")
 PLAIN = ("brick.png", "grass.png", "gravel.png", "coins.png", "page.png", "camera.png")

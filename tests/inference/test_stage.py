@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.imaging.read import read_image
 from core.inference.stage import CORNER, FIELD_MICROMETRES, parts, pool, without_corner
 from core.learning.datasets import open_set
 from core.results import StageResult
 from core.taxonomy import STAGES
+from tests.images import read_image
 
 
 def png(pixels):

@@ -10,12 +10,12 @@ from core.cases.review import label_cells
 from core.cases.samples import load_case, save_sample
 from core.errors import ProfileError
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.inference.profile import load_profile
 from core.learning import site_profile
 from core.learning.site_profile import keep_profile, learn_profile, types_to_learn
 from core.settings import Settings
 from tests.cases.made import REVIEWER
+from tests.images import read_image
 
 
 @pytest.fixture(scope="module")

@@ -100,9 +100,9 @@ def test_the_differential_comes_before_the_gallery_and_names_the_models_own_erro
 def test_flags_are_shown_of_one_patient(database):
     def page(flagged: bool) -> None:
         from core.imaging.examples import made_slides
-        from core.imaging.read import read_image
         from pages.wbc_results import show_differential
         from tests.cases.made import analysis_of, white
+        from tests.images import read_image
 
         name, data = made_slides()[0]
         cells = [white("neutrophil")] * 95 + [white("lymphocyte")] * 5

@@ -16,11 +16,11 @@ from core.cases.samples import load_case, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.cases.worklist import queue
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.reports.case_files import report_files
 from core.reports.case_summary import summarise
 from core.results import StageResult
 from tests.cases.made import new_field, red, white
+from tests.images import read_image
 from tests.pages.app import button, checked, open_app
 
 PAGE = "patients"

@@ -9,10 +9,10 @@ from core.cases.records import SampleDetails
 from core.cases.review import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, save_sample
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.settings import get_settings
 from core.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
 from tests.cases.made import SECOND, new_field, white
+from tests.images import read_image
 from tests.pages.app import checked, open_app, press, texts
 from tests.pages.reviews import cells_of, labels_of
 

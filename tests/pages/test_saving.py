@@ -15,9 +15,9 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.settings import get_settings
 from pages import desk as desk_module
+from tests.images import read_image
 from tests.pages.app import button, checked, go_to, open_app, upload
 
 WBC, STAGE = "wbc_count", "all_stage"

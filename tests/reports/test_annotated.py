@@ -2,15 +2,16 @@
 
 import io
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from core.imaging.overlay import draw_overlay
 from core.imaging.preview import preview_jpeg
-from core.imaging.read import read_image
 from core.inference.analyzer import get_analyzer
 from core.reports.annotated import annotated_zip
+from tests.images import read_image
 
 
 def test_every_picture_comes_at_its_size_with_its_boxes(pack):
@@ -18,10 +19,11 @@ def test_every_picture_comes_at_its_size_with_its_boxes(pack):
     image = read_image(raw, "../a/field 1.jpg")
     analysis = get_analyzer().analyze(image)
     assert analysis.white_cells()
-    with zipfile.ZipFile(io.BytesIO(annotated_zip([(raw, analysis), (raw, analysis)]))) as archive:
+    fields = [analysis, replace(analysis, page=2)]
+    with zipfile.ZipFile(io.BytesIO(annotated_zip([(image.pixels, a) for a in fields]))) as archive:
         names = archive.namelist()
         drawn = np.asarray(Image.open(io.BytesIO(archive.read(names[0]))))
-    assert [n.split("_")[0] for n in names] == ["001", "002"]
+    assert names == ["001_field 1_annotated.jpg", "002_field 1_page2_annotated.jpg"]
     assert not any("/" in name or ".." in name for name in names)
     wanted = draw_overlay(image.pixels, analysis)
     whole = preview_jpeg(wanted, max(wanted.shape[:2]), quality=95)

@@ -80,7 +80,7 @@ def test_the_answer_has_the_keys_of_the_contract_in_order(analyses):
     assert answer["errors"] == [{"file": "b", "error": "Why."}]
     for image in answer["images"]:
         assert list(image) == [
-            "file", "width", "height", "micrometres_per_pixel", "cells", "counts",
+            "file", "page", "width", "height", "micrometres_per_pixel", "cells", "counts",
             "differential", "warnings", "refused",
         ]  # fmt: skip
         assert list(image["counts"]) == ["wbc", "rbc", "platelet"]
@@ -152,6 +152,7 @@ def test_classify_and_stage_answer_as_in_the_contract():
         "images": [
             {
                 "file": "a",
+                "page": 1,
                 "type": "basophil",
                 "probabilities": {"basophil": 0.9877},
                 "confidence": 0.9877,
@@ -167,7 +168,7 @@ def test_classify_and_stage_answer_as_in_the_contract():
     answer = stage_answer([field], StageResult("pooled", None, even, 0.25, "uncertain"))
     assert list(answer) == ["images", "pooled", "errors"]
     assert list(answer["images"][0]) == [
-        "file", "stage", "probabilities", "confidence", "status", "warnings", "refused",
+        "file", "page", "stage", "probabilities", "confidence", "status", "warnings", "refused",
     ]  # fmt: skip
     assert answer["pooled"]["stage"] is None
     assert stage_answer([], None)["pooled"] is None

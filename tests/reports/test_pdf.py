@@ -110,12 +110,12 @@ def test_a_case_that_nobody_signed_says_so(printed):
 def test_cells_of_every_type_are_shown_and_each_field_is_read_once(printed):
     asked = []
 
-    def read(sha256):
-        asked.append(sha256)
-        return read_pixels(sha256)
+    def read(field_id):
+        asked.append(field_id)
+        return read_pixels(field_id)
 
     page = printed(make_case(), read)
-    assert sorted(asked) == sorted({analysis.sha256 for analysis in make_case().analyses})
+    assert sorted(asked) == sorted(stored.id for stored in make_case().fields)
     # Five of each type but for one basophil, three blasts and four smudge cells; five uncertain.
     assert len(images(page)) == 5 * 6 + 1 + 3 + 4 + 5
     assert "R Immature granulocyte" in words(page)

@@ -16,7 +16,6 @@ from core.cases.review import add_cell, label_cells
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.imaging.examples import made_slides
-from core.imaging.read import read_image
 from core.reports.case_answer import case_answer
 from core.reports.case_summary import summarise
 from core.reports.fhir import fhir_bundle
@@ -25,6 +24,7 @@ from core.reports.workbook import case_workbook
 from core.results import Box, Cell, FieldAnalysis
 from core.settings import Settings
 from core.taxonomy import CELL_TYPES
+from tests.images import read_image
 
 
 def new_field(image):
@@ -65,9 +65,8 @@ def test_the_reports_of_a_stored_case(tmp_path):
     sign(database, person, mark_reviewed(database, person, sample))
 
     case = load_case(database, sample.id)
-    fields = {stored.analysis.sha256: stored.id for stored in case.fields}
     summary = summarise(case, ranges_in_force(database))
-    pdf = case_pdf(summary, lambda sha256: load_image(database, fields[sha256]).pixels)
+    pdf = case_pdf(summary, lambda field_id: load_image(database, field_id).pixels)
     counts = {row.key: row.share.count for row in summary.rows if row.share.count}
     assert counts == {"lymphocyte": 6, "monocyte": 1, "suspected_blast": 1}
     text = pypdfium2.PdfDocument(pdf)[0].get_textpage().get_text_bounded()
