@@ -29,12 +29,14 @@ class FakeAnalyzer:
         if "broken" in image.name:
             raise RuntimeError("a defect")
         if "refused" in image.name:
-            return CropResult(image.name, None, {}, 0.0, "out_of_scope", REFUSED)
+            return CropResult(image.name, None, {}, 0.0, "out_of_scope", REFUSED, page=image.page)
         named = dict.fromkeys(CELL_TYPES, 0.0) | {"basophil": 0.9, "monocyte": 0.1}
-        return CropResult(image.name, "basophil", named, 0.9, "classified", familiar=False)
+        return CropResult(
+            image.name, "basophil", named, 0.9, "classified", familiar=False, page=image.page
+        )
 
     def stage(self, image):
         if "refused" in image.name:
-            return StageResult(image.name, None, {}, 0.0, "out_of_scope", REFUSED)
+            return StageResult(image.name, None, {}, 0.0, "out_of_scope", REFUSED, page=image.page)
         named = dict.fromkeys(STAGES, 0.0) | {"Early": 0.8, "Benign": 0.2}
-        return StageResult(image.name, "Early", named, 0.8, "classified")
+        return StageResult(image.name, "Early", named, 0.8, "classified", page=image.page)

@@ -9,7 +9,7 @@ import pytest
 
 from core.reports.answers import analyze_answer
 from tests.api.fake_analyzer import DOUBTFUL, REFUSED
-from tests.images import read_image
+from tests.images import read_image, slide_pixels, stack
 
 BATCHES = ("/predict_batch", "/stage", "/analyze")
 
@@ -81,6 +81,35 @@ def test_stage_pools_what_it_graded(client, slides):
     nothing = client.post("/stage", files={"file": ("a.txt", b"text")})
     assert nothing.json()["pooled"] is None
     assert len(nothing.json()["errors"]) == 1
+
+
+@pytest.mark.parametrize("path", BATCHES)
+def test_every_image_of_a_file_is_answered_with_its_page(client, slides, path):
+    files = [("files", ("stack.tif", stack(*map(slide_pixels, (0, 1, 2)))))]
+    files.append(("files", slides[3]))
+    whole = client.post(path, files=files).json()
+    assert [(image["file"], image["page"]) for image in whole["images"]] == [
+        ("stack.tif", 1),
+        ("stack.tif", 2),
+        ("stack.tif", 3),
+        (slides[3][0], 1),
+    ]
+    *each, last = lines(client.post(path, files=files, params={"stream": True}))
+    assert [line["image"] for line in each] == whole["images"]
+    assert [(line["done"], line["total"]) for line in each] == [(1, 2), (1, 2), (1, 2), (2, 2)]
+    assert last["totals"] == {"images": 4, "errors": 0, "refused": 0}
+
+
+def test_one_answer_for_several_images_needs_a_page(client):
+    file = {"file": ("stack.tif", stack(slide_pixels(0), slide_pixels(1)))}
+    undecided = client.post("/predict", files=file)
+    assert undecided.status_code == 422
+    assert undecided.json()["type"] == "urn:leukoscope:problem:several-images"
+    assert "2 images" in undecided.json()["detail"]
+    assert client.post("/predict", files=file, params={"page": 2}).json()["page"] == 2
+    missing = client.post("/predict", files=file, params={"page": 3})
+    assert missing.json()["detail"] == "The file has no page 3. It has pages 1 to 2."
+    assert client.post("/predict", files=file, params={"page": 0}).status_code == 422
 
 
 def test_several_pictures_come_as_json_too(client, slides):

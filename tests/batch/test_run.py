@@ -13,6 +13,7 @@ from core.batch.work import stage_field
 from core.errors import BatchError
 from core.settings import PROJECT_ROOT
 from tests.batch.works import marked, work_of, write_fields
+from tests.images import slide_pixels, stack
 
 MODELS = {"detector": "1", "wbc": "2", "all_stage": "3"}
 
@@ -102,6 +103,21 @@ def test_parquet_has_every_cell_field_and_failure(folder, tmp_path):
     assert [by_file[e["file"]][0]["error"] for e in answer["errors"]] == [
         e["error"] for e in answer["errors"]
     ]
+
+
+def test_every_image_of_a_file_is_answered_with_its_page(tmp_path):
+    (tmp_path / "stack.tif").write_bytes(stack(slide_pixels(0), slide_pixels(1)))
+    out, table = tmp_path / "answer.json", tmp_path / "answer.parquet"
+    assert analyze_files(Batch([tmp_path], out), work_of(), MODELS) == (1, 0)
+    images = json.loads(out.read_bytes())["images"]
+    assert [(file_name(image), image["page"]) for image in images] == [
+        ("stack.tif", 1),
+        ("stack.tif", 2),
+    ]
+    analyze_files(Batch([tmp_path / "stack.tif"], table), work_of(), MODELS)
+    assert {row["page"] for row in parquet.read_table(table).to_pylist()} == {1, 2}
+    stages, failures = answer_files(Batch([tmp_path / "stack.tif"]), work_of(stage_field))
+    assert ([stage.page for stage in stages], failures) == ([1, 2], [])
 
 
 def test_a_result_that_cannot_be_written_leaves_the_journal(folder, tmp_path, monkeypatch):

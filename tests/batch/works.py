@@ -40,6 +40,7 @@ def outline(_analyzer, image, profile=None):
             image.height,
             image.properties,
             cells if image.width % 2 == 0 else (),
+            page=image.page,
         )
     )
 

@@ -30,6 +30,7 @@ def analysis_of(image, *cells):
         cells=cells,
         scale=Scale(0.1234567890123, "red cells"),
         seconds=0.25,
+        page=image.page,
     )
 
 

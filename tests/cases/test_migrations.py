@@ -1,10 +1,11 @@
 """Stores of earlier versions are brought up to date with what is in them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import text
+from sqlalchemy import MetaData, delete, insert, select, text
 
 from core.cases import audit
 from core.cases import database as module
@@ -12,6 +13,8 @@ from core.cases.audit import latest, verify
 from core.cases.database import open_database
 from core.cases.listing import search_patients
 from core.cases.patients import find_patient, patients_alike
+from core.cases.tables import CellRow, FieldRow
+from core.errors import ChangeRefusedError
 
 TYPED = {
     1: ("P-1", None),
@@ -69,4 +72,65 @@ def test_identifiers_are_normalised_and_those_that_look_alike_listed(settings, m
         ("patients look alike", 3),
     }
     assert verify(database).broken is None
+    database.engine.dispose()
+
+
+def old_field(key):
+    return {
+        "id": key,
+        "sample_id": 1,
+        "picture": "p",
+        "sha256": f"s{key}",
+        "file": "a.tif",
+        "width": 9,
+        "height": 8,
+        "properties": {},
+        "seconds": 1.0,
+        "models": {},
+        "other_cells": [],
+    }
+
+
+def test_fields_and_their_cells_stay_when_pages_come(settings, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_migrate", lambda connection: upgrade_to(connection, "0007"))
+        old = open_database(settings)
+    changed = {"changed_by": "ana", "changed_at": datetime(2026, 1, 1)}  # noqa: DTZ001
+    with old.writing() as session:
+        tables = MetaData()
+        tables.reflect(session.connection())
+        for name, row in (
+            ("patients", {"id": 1, "identifier": "P", "search": "p", **changed}),
+            (
+                "samples",
+                {"id": 1, "patient_id": 1, "taken": date(2026, 1, 1), "material": "other"}
+                | {"state": "draft", "version": 1, **changed},
+            ),
+            ("fields", old_field(3)),
+            ("fields", old_field(5)),
+            (
+                "cells",
+                {"id": 7, "field_id": 3, "number": 1, "origin": "model", "closed": False}
+                | dict.fromkeys(("x", "y", "width", "height", "confidence"), 1.0)
+                | {"detection_score": 1.0, "status": "classified"},
+            ),
+        ):
+            session.execute(tables.tables[name].insert().values(row))
+        session.execute(text("DELETE FROM fields WHERE id = 5"))
+    old.engine.dispose()
+
+    database = open_database(settings)
+    with database.writing() as session:
+        (stored,) = session.scalars(select(FieldRow))
+        assert (stored.id, stored.page, stored.file, stored.width) == (3, 1, "a.tif", 9)
+        assert session.scalars(select(CellRow.field_id)).all() == [3]
+        if database.engine.dialect.name == "sqlite":  # ids are not given again
+            made = text("UPDATE sqlite_sequence SET seq = seq WHERE name = 'fields' RETURNING seq")
+            assert session.execute(made).all() == [(5,)]
+    second = old_field(8) | {"sha256": "s3", "page": 2}
+    with database.writing() as session:
+        session.execute(insert(FieldRow).values(**second))
+    for change in (insert(FieldRow).values(**second | {"id": 9}), delete(FieldRow)):
+        with pytest.raises(ChangeRefusedError), database.writing() as session:
+            session.execute(change)
     database.engine.dispose()

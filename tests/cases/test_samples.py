@@ -29,11 +29,12 @@ from core.errors import (
     PictureNotStoredError,
     StaleCaseError,
 )
+from core.imaging.read import read_images
 from core.results import Box, Cell, Scale, StageResult
 from core.settings import Settings
 from core.taxonomy import ATTRIBUTES, CELL_TYPES
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, analysis_of, new_field, white
-from tests.images import read_image
+from tests.images import read_image, slide_pixels, stack
 
 DETAILS = SampleDetails(date(2026, 3, 1), "bone_marrow", 7.5)
 
@@ -138,6 +139,20 @@ def test_a_picture_is_kept_once_for_all_cases(database, patient, images):
     for _ in range(2):
         save_sample(database, REVIEWER, patient.id, DETAILS, [new_field(images[0], white())])
     assert len(list(database.pictures.root.glob("*/*"))) == 1
+
+
+def test_every_image_of_a_file_is_a_field_with_its_own_pixels(database, patient):
+    first, second = read_images(stack(slide_pixels(0), slide_pixels(1)), "stack.tif")
+    new = [new_field(first, white()), new_field(second, white("monocyte"))]
+    sample = save_sample(database, REVIEWER, patient.id, DETAILS, new)
+    stored = load_case(database, sample.id).fields
+    assert [field.analysis.title for field in stored] == ["stack.tif", "stack.tif, page 2"]
+    for field, image in zip(stored, (first, second), strict=True):
+        loaded = load_image(database, field.id)
+        assert loaded.identity == image.identity
+        assert np.array_equal(loaded.pixels, image.pixels)
+    with pytest.raises(InvalidEntryError, match=r"stack\.tif, page 2 is in this case already"):
+        add_fields(database, REVIEWER, sample, [new[1]])
 
 
 def test_the_same_file_counts_once_in_a_case(database, sample, images):

@@ -17,7 +17,7 @@ from core.cases.signing import mark_reviewed, sign
 from core.imaging.examples import made_slides
 from core.settings import get_settings
 from pages import desk as desk_module
-from tests.images import read_image
+from tests.images import read_image, slide_pixels, stack
 from tests.pages.app import button, checked, go_to, open_app, upload
 
 WBC, STAGE = "wbc_count", "all_stage"
@@ -74,6 +74,22 @@ def test_one_click_saves_fields_with_their_cells_to_a_new_patient(slides):
     kept = load_image(get_database(), case.fields[0].id).pixels
     assert (kept == read_image(slides[0][1], slides[0][0]).pixels).all()
     assert any("2 of 2 saved" in m.value for m in app.markdown)
+
+
+def test_every_image_of_a_file_is_shown_and_saved(slides):
+    app = opened(WBC, ("stack.tif", stack(slide_pixels(0), slide_pixels(1))), slides[2])
+    assert app.selectbox(key="wbc_field").options == [
+        "1 · stack.tif",
+        "2 · stack.tif, page 2",
+        f"3 · {slides[2][0]}",
+    ]
+    assert list(app.dataframe[-1].value["page"]) == [1, 2, 1]
+    save(with_form(app))
+    (case,) = stored("P-1")
+    assert [a.page for a in case.analyses] == [1, 2, 1]
+    for field, number in zip(case.fields, range(3), strict=True):
+        kept = load_image(get_database(), field.id).pixels
+        assert (kept == slide_pixels(number)).all()
 
 
 def test_saved_pictures_are_not_saved_twice_and_later_ones_join_the_sample(slides):
