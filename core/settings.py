@@ -44,6 +44,15 @@ class Settings(BaseSettings):
         description="s3://bucket/folder?region=...&endpoint_override=host:port; without it the "
         "store folder keeps the pictures.",
     )
+    audit_heads: Path | None = Field(
+        default=None,
+        description="File to which the audit trail's last number and hash are appended after "
+        "every change; keep it on another volume than the database.",
+    )
+    audit_key: Path | None = Field(
+        default=None,
+        description="PEM file with the Ed25519 private key that signs them.",
+    )
     admins: frozenset[str] = Field(
         default=frozenset({"local"}),
         description="People who are admins from their first visit, as a JSON list. "

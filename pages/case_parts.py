@@ -6,9 +6,10 @@ from typing import get_args
 
 import streamlit as st
 
+from core.cases.audit import record_view
 from core.cases.database import Database, get_database
 from core.cases.people import LOCAL_PERSON, person_of
-from core.cases.records import CaseState, Material, Person, Sample, SampleDetails
+from core.cases.records import Case, CaseState, Material, Person, Sample, SampleDetails
 from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
 from core.errors import LeukoscopeError, UnknownPersonError
 from core.reports.case_summary import MATERIAL_NAMES
@@ -85,6 +86,17 @@ def open_cases() -> tuple[Database, Person]:
     with errors_shown(end_page=True):
         database = get_database()
         return database, current_person(database)
+
+
+def record_case_view(database: Database, person: Person, case: Case) -> None:
+    """Audit that a person sees a case."""
+    record_view(
+        database,
+        person.name,
+        "view case",
+        patient_id=case.patient.id,
+        sample_id=case.sample.id,
+    )
 
 
 def number_in_address(name: str) -> int | None:

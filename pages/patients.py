@@ -4,6 +4,7 @@ from math import ceil
 
 import streamlit as st
 
+from core.cases.audit import record_view
 from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, patient_stages, search_patients
 from core.cases.records import ListedPatient, Person
@@ -16,6 +17,7 @@ from pages.case_parts import (
     number_in_address,
     open_cases,
     patient_link,
+    record_case_view,
     state_badge,
 )
 from pages.patients_edit import add_patient, edit_patient, edit_sample, offer_deletion
@@ -30,8 +32,8 @@ def show_list(database: Database, person: Person) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Search",
-            key="search",
-            bind="query-params",
+            key="search",  # never in the address: browsers and proxies keep those
+            persist_state="session",
             placeholder="Identifier or name",
             icon=":material/search:",
             width=320,
@@ -83,6 +85,7 @@ def show_patient(database: Database, person: Person, patient_id: int) -> None:
     with errors_shown(end_page=True):
         patient, samples = patient_history(database, patient_id)
         stages = patient_stages(database, patient_id)
+        record_view(database, person.name, "view patient", patient_id=patient_id)
     show_history(database, patient, samples, stages)
     edit_patient(database, person, patient)
     offer_deletion(database, person, patient, len(samples))
@@ -95,9 +98,10 @@ def show_case(database: Database, person: Person, sample_id: int) -> None:
         crumb = st.container(width="content")
     with errors_shown(end_page=True):
         case = load_case(database, sample_id)
+        record_case_view(database, person, case)
     with crumb:
         patient_link(case.patient.id, case.patient.identifier)
-    show_sample(database, case)
+    show_sample(database, case, person)
     edit_sample(database, person, case.sample)
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from core.cases.audit import history
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
-from core.cases.records import Case, SampleField
+from core.cases.records import Case, Person, SampleField
 from core.reports.case_files import report_files
 from core.reports.case_summary import CaseSummary, differential_frame, facts, summarise
 from core.reports.charts import differential_figure
@@ -20,7 +20,7 @@ from pages.review_pictures import SMALL, cell_jpeg, field_jpeg
 from pages.review_sign import show_comments
 
 
-def show_sample(database: Database, case: Case) -> None:
+def show_sample(database: Database, case: Case, person: Person) -> None:
     """Show a stored sample."""
     with errors_shown(end_page=True):
         summary = summarise(case, ranges_in_force(database))
@@ -37,7 +37,7 @@ def show_sample(database: Database, case: Case) -> None:
         show_flags(summary)
     show_differential(summary)
     show_fields(case)
-    show_downloads(database, summary)
+    show_downloads(database, summary, person)
     show_record(database, case)
 
 
@@ -216,11 +216,11 @@ def _label(cell: Cell) -> str:
     return f"{name}{doubt} {percent}"
 
 
-def show_downloads(database: Database, summary: CaseSummary) -> None:
+def show_downloads(database: Database, summary: CaseSummary, person: Person) -> None:
     """Offer every report of the sample."""
     st.subheader("Reports")
     with st.container(horizontal=True):
-        for report in report_files(database, summary):
+        for report in report_files(database, summary, person):
             st.download_button(
                 report.label,
                 report.make,

@@ -13,6 +13,7 @@ from pages.case_parts import (
     errors_shown,
     number_in_address,
     open_cases,
+    record_case_view,
     sample_line,
     sample_link,
     sample_name,
@@ -96,6 +97,7 @@ def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
     show_problem(session)
     with errors_shown(end_page=True):
         case = load_case(session.database, sample_id)
+        record_case_view(session.database, session.person, case)
     session.saw(case.sample)
     with st.container(horizontal=True, vertical_alignment="center"):
         sample_link(sample_id, f"{case.patient.identifier}, {sample_name(case.sample)}")

@@ -6,7 +6,7 @@ from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case
 from core.cases.samples import load_case
-from core.cases.sharing import comment_by_link, follow
+from core.cases.sharing import comment_by_link, follow, visit
 from core.errors import LeukoscopeError
 from core.reports.case_summary import facts, summarise
 from core.reports.cell_groups import cell_groups
@@ -24,7 +24,7 @@ NAME, TEXT = "link_name", "link_text"
 def show_linked_case(database: Database, token: str) -> None:
     """Show the case that a token opens."""
     with errors_shown(end_page=True):
-        case = load_case(database, follow(database, token))
+        case = load_case(database, _open(database, token))
         summary = summarise(case, ranges_in_force(database))
     st.info(
         "You read this case by a link. You can comment on it; you cannot change it.",
@@ -41,6 +41,15 @@ def show_linked_case(database: Database, token: str) -> None:
     _show_cells(case)
     show_comments(case)
     _write_comment(database, token)
+
+
+def _open(database: Database, token: str) -> int:
+    """Return the sample that a token opens; the first time in a session is a visit."""
+    if st.session_state.get("link_visited") == token:
+        return follow(database, token)
+    sample_id = visit(database, token)
+    st.session_state["link_visited"] = token
+    return sample_id
 
 
 def _show_fields(case: Case) -> None:

@@ -31,18 +31,21 @@ from core.api.schemas import (
     SavedField,
 )
 from core.api.tasks import ANALYZE, STAGE, Models, one_image
+from core.cases import audit
 from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, search_patients
 from core.cases.patients import create_patient
 from core.cases.people import require
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import (
+    Case,
     CaseState,
     ListedPatient,
     NewField,
     Page,
     Patient,
     PatientDetails,
+    Person,
     Review,
     Sample,
     SampleDetails,
@@ -82,9 +85,10 @@ def add_patient(database: DatabaseDep, person: PersonDep, details: PatientDetail
 
 
 @router.get("/patients/{patient_id}")
-def get_patient(database: DatabaseDep, _person: PersonDep, patient_id: Id) -> PatientAnswer:
+def get_patient(database: DatabaseDep, person: PersonDep, patient_id: Id) -> PatientAnswer:
     """Return a patient and all samples, the first taken first."""
     patient, samples = patient_history(database, patient_id)
+    audit.record_view(database, person.name, "view patient", patient_id=patient_id)
     return PatientAnswer(patient=patient, samples=list(samples))
 
 
@@ -98,13 +102,14 @@ def add_sample(
 
 @router.get("/samples/{sample_id}", response_model=CaseAnswer)
 async def get_sample(
-    services: ServicesDep, database: DatabaseDep, _person: PersonDep, sample_id: Id
+    services: ServicesDep, database: DatabaseDep, person: PersonDep, sample_id: Id
 ) -> Response:
     """Return a sample with all that is in it: the answer of `analyze`, and the case around it."""
 
     def answer() -> Response:
         ranges = ranges_in_force(database, services.settings)
         summary = summarise(load_case(database, sample_id), ranges, services.settings)
+        _record_view(database, person, summary.case)
         return JSONResponse(case_answer(summary))
 
     with services.workers.place():
@@ -179,7 +184,7 @@ def get_reviews(database: DatabaseDep, _person: PersonDep, cell_id: Id) -> list[
 async def get_report(
     services: ServicesDep,
     database: DatabaseDep,
-    _person: PersonDep,
+    person: PersonDep,
     sample_id: Id,
     report: ReportKey,
 ) -> Response:
@@ -188,7 +193,7 @@ async def get_report(
     def make() -> Response:
         ranges = ranges_in_force(database, services.settings)
         summary = summarise(load_case(database, sample_id), ranges, services.settings)
-        file = next(f for f in report_files(database, summary) if f.key == report)
+        file = next(f for f in report_files(database, summary, person) if f.key == report)
         name = f"attachment; filename*=UTF-8''{quote(file.file)}"
         return Response(file.make(), media_type=file.mime, headers={"Content-Disposition": name})
 
@@ -198,6 +203,16 @@ async def get_report(
 
 def _sample_seen(database: Database, sample_id: int, version: int) -> Sample:
     return replace(load_case(database, sample_id).sample, version=version)
+
+
+def _record_view(database: Database, person: Person, case: Case) -> None:
+    audit.record_view(
+        database,
+        person.name,
+        "view case",
+        patient_id=case.patient.id,
+        sample_id=case.sample.id,
+    )
 
 
 def _new_field(

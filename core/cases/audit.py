@@ -1,8 +1,8 @@
 """The audit trail: who did what and when, each entry chained to the one before by its hash.
 
 Entries name patients by id only, so they may stay when a patient is deleted. The chain shows a
-changed, removed or slipped-in entry. Entries cut off its end leave a shorter chain that is whole:
-note the number and the last hash elsewhere to see that too. `verify` gives both.
+changed, removed or slipped-in entry. Entries cut off its end leave a shorter chain that is whole,
+and so does writing all of it anew: `core.cases.heads` keeps what shows that too.
 """
 
 import argparse
@@ -10,18 +10,25 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.cases.database import Database, get_database
+from core.cases.database import AUDIT_HEAD, Database, get_database
+from core.cases.heads import HeadsError, read_heads, read_public_key
 from core.cases.records import Page
 from core.cases.tables import AuditRow
+from core.errors import StoreReadOnlyError
+from core.settings import get_settings
 
 PAGE = 50
+VIEW_LASTS = timedelta(minutes=15)
+"""What the same person sees of the same case within this time is one view."""
 BEGINNING = 64 * "0"
 """What the first entry has for the hash before it."""
 
@@ -49,6 +56,13 @@ class Verification:
     last_hash: str
     broken: int | None
     """Number of the first entry that is not what was written; None when all are."""
+    cut_off: int | None = None
+    """Number of the last entry that a head tells of, when there are fewer; else None."""
+
+    @property
+    def whole(self) -> bool:
+        """All entries are there and as they were written."""
+        return self.broken is None and self.cut_off is None
 
 
 def record(
@@ -78,7 +92,50 @@ def record(
     entry.hash = _hash(entry)
     session.add(entry)
     session.flush()
+    session.info[AUDIT_HEAD] = entry.id, entry.hash
     return entry.at
+
+
+def record_view(
+    database: Database,
+    person: str,
+    action: str,
+    *,
+    patient_id: int,
+    sample_id: int | None = None,
+) -> None:
+    """Append that somebody saw a patient or a case, once for each `VIEW_LASTS`.
+
+    A store that can only be read keeps no such record. Raises StoreUnavailableError.
+    """
+    same_view = (
+        AuditRow.patient_id == patient_id,
+        AuditRow.sample_id == sample_id,
+        AuditRow.person == person,
+        AuditRow.action == action,
+        AuditRow.at > datetime.now(UTC) - VIEW_LASTS,
+    )
+    with database.reading() as session:
+        if session.scalars(select(AuditRow.id).where(*same_view).limit(1)).first():
+            return
+    record_access(database, person, action, patient_id=patient_id, sample_id=sample_id)
+
+
+def record_access(
+    database: Database,
+    person: str,
+    action: str,
+    *,
+    patient_id: int,
+    sample_id: int | None = None,
+    **details: Any,
+) -> None:
+    """Append that somebody took something out of the database, such as a report.
+
+    A store that can only be read keeps no such record. Raises StoreUnavailableError.
+    """
+    with suppress(StoreReadOnlyError), database.writing() as session:
+        record(session, person, action, patient_id=patient_id, sample_id=sample_id, **details)
 
 
 def history(database: Database, sample_id: int) -> tuple[Entry, ...]:
@@ -100,8 +157,12 @@ def latest(database: Database, *, offset: int = 0, limit: int = PAGE) -> Page[En
         return Page(tuple(map(_entry, rows)), total)
 
 
-def verify(database: Database) -> Verification:
-    """Walk the whole chain and tell the first entry that does not fit."""
+def verify(database: Database, heads: Mapping[int, str] | None = None) -> Verification:
+    """Walk the whole chain and tell the first entry that does not fit, to `heads` neither.
+
+    `heads` are hashes by the numbers of their entries, as `read_heads` gives them.
+    """
+    heads = heads or {}
     number, previous = 0, BEGINNING
     with database.reading() as session:
         entries = session.scalars(
@@ -109,10 +170,12 @@ def verify(database: Database) -> Verification:
         )
         for entry in entries:
             fits = entry.id == number + 1 and entry.previous == previous
-            if not fits or entry.hash != _hash(entry):
+            fits = fits and entry.hash == _hash(entry) == heads.get(entry.id, entry.hash)
+            if not fits:
                 return Verification(number, previous, broken=number + 1)
             number, previous = entry.id, entry.hash
-    return Verification(number, previous, broken=None)
+    last = max(heads, default=0)
+    return Verification(number, previous, broken=None, cut_off=last if last > number else None)
 
 
 def _entry(row: AuditRow) -> Entry:
@@ -144,15 +207,48 @@ def _hash(entry: AuditRow) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe `python -m core audit`."""
-    parser.add_argument("what", choices=("verify",), help="check the chain of entries")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    check = actions.add_parser("verify", help="check the chain of entries")
+    check.add_argument(
+        "--heads", type=Path, metavar="FILE", help="heads to check against (the setting's)"
+    )
+    check.add_argument(
+        "--key", type=Path, metavar="PUBLIC.pem", help="public key of the heads' signatures"
+    )
+    actions.add_parser("head", help="print number and hash of the last entry, signed with the key")
 
 
-def run(_options: argparse.Namespace) -> int:
-    """Check the chain and say what was found; return 0 when it is whole, else 1."""
-    found = verify(get_database())
-    if found.broken is None:
-        text = f"The audit trail is whole: {found.entries:,} entries, last hash {found.last_hash}."
-    else:
+def run(options: argparse.Namespace) -> int:
+    """Check the chain and say what was found, or print its head.
+
+    Returns 0 when the chain is whole, 1 when it or a head is not.
+    """
+    database = get_database()
+    if options.action == "head":
+        found = verify(database)
+        if found.whole:
+            sys.stdout.write(database.heads.line(found.entries, found.last_hash))
+            return 0
+        return _say(found)
+    file = options.heads or get_settings().audit_heads
+    key = read_public_key(options.key) if options.key else database.heads.public_key
+    try:
+        heads = {} if file is None else read_heads(file, key)
+    except HeadsError as error:
+        sys.stdout.write(f"{error}\n")
+        return 1
+    return _say(verify(database, heads))
+
+
+def _say(found: Verification) -> int:
+    if found.broken is not None:
         text = f"The audit trail is broken at entry {found.broken:,}."
+    elif found.cut_off is not None:
+        text = (
+            f"The audit trail ends at entry {found.entries:,}, but its heads tell of entry "
+            f"{found.cut_off:,}: entries were cut off, or an older backup was restored."
+        )
+    else:
+        text = f"The audit trail is whole: {found.entries:,} entries, last hash {found.last_hash}."
     sys.stdout.write(f"{text}\n")
-    return 0 if found.broken is None else 1
+    return 0 if found.whole else 1

@@ -35,6 +35,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from core.cases.heads import Heads, open_heads
 from core.cases.images import PictureFolder, PictureStore
 from core.cases.tables import Base
 from core.errors import (
@@ -52,6 +53,8 @@ SECONDS_TO_WAIT = 30
 """How long a writer waits for its turn."""
 SECONDS_TO_CONNECT = 5
 """How long a server may take to answer: pages without cases wait for it too, for their ranges."""
+AUDIT_HEAD = "audit_head"
+"""Key in a session's `info` of the number and hash of the last audit entry that it wrote."""
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITERS_LOCK = 0x1E0C05C09E  # PostgreSQL wants a number that no other program uses here
 
@@ -66,6 +69,8 @@ class Database:
     pictures: PictureStore
     read_only: bool = False
     """This process may not write to the store; every change raises StoreReadOnlyError."""
+    heads: Heads = field(default_factory=Heads)
+    """Where the audit trail's head goes after every change."""
     _damaged: Event = field(default_factory=Event)
     """Set for good once damage was met, so that `check` tells of it from then on."""
 
@@ -97,6 +102,8 @@ class Database:
         ):
             session.connection()  # the turn begins here, not with the first statement
             yield session
+        if AUDIT_HEAD in session.info:
+            self.heads.append(*session.info[AUDIT_HEAD])
 
     def check(self, *, whole: bool = False) -> None:
         """Read from every table; with `whole` have SQLite read its entire file too.
@@ -164,10 +171,12 @@ class Database:
 def open_database(settings: Settings | None = None) -> Database:
     """Open the database, making or migrating it first; several processes may do so at once.
 
-    Raises StoreUnavailableError, StoreDamagedError, StoreTooNewError, and StoreReadOnlyError when
-    it would have to be migrated but may not be written to.
+    Raises StoreUnavailableError, StoreDamagedError, StoreTooNewError, StoreReadOnlyError when it
+    would have to be migrated but may not be written to, and SettingsError for what is to keep or
+    sign the audit trail's head.
     """
     settings = settings or get_settings()
+    heads = open_heads(settings)
     file = settings.store / "leukoscope.sqlite"
     if settings.database_url is None and file.exists() and not _may_write(file):
         return _open_to_read(settings, file)
@@ -180,7 +189,7 @@ def open_database(settings: Settings | None = None) -> Database:
         engine = _sqlite(file)
     else:
         engine = _postgresql(settings.database_url.get_secret_value())
-    database = Database(engine, pictures)
+    database = Database(engine, pictures, heads=heads)
     with lock:
         flock(lock, LOCK_EX)  # SQLite does not wait its turn while a file changes to WAL
         with database.writing() as session:

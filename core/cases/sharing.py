@@ -84,6 +84,25 @@ def follow(database: Database, token: str) -> int:
         return _open(session, token).sample_id
 
 
+def visit(database: Database, token: str) -> int:
+    """Return the id of the sample that a token opens, and audit that its link was visited.
+
+    Raises LinkError.
+    """
+    with database.reading() as session:
+        link = _open(session, token)
+        sample = _sample(session, link.sample_id)
+    audit.record_access(
+        database,
+        f"link {link.id}",
+        "visit link",
+        patient_id=sample.patient_id,
+        sample_id=sample.id,
+        link=link.id,
+    )
+    return sample.id
+
+
 def comment_by_link(database: Database, token: str, author: str, text: str) -> Comment:
     """Add a comment of a visitor, by the name they give. Raises LinkError, InvalidEntryError."""
     name = checked_name(author, "name")

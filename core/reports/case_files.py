@@ -4,9 +4,12 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
+from core.cases import audit
 from core.cases.database import Database
+from core.cases.records import Person
 from core.cases.samples import load_image
 from core.reports.case_answer import case_answer
 from core.reports.case_summary import CaseSummary, case_cells_table, differential_frame
@@ -42,12 +45,29 @@ class ReportFile:
     make: Callable[[], bytes | str]
 
 
-def report_files(database: Database, summary: CaseSummary) -> tuple[ReportFile, ...]:
-    """Return every report of a sample. Making the PDF may raise PictureMissingError."""
+def report_files(
+    database: Database, summary: CaseSummary, person: Person
+) -> tuple[ReportFile, ...]:
+    """Return every report of a sample; making one is audited as an export by the person.
+
+    Making the PDF may raise PictureMissingError.
+    """
     case = summary.case
 
     def read_pixels(field_id: int) -> Pixels:
         return load_image(database, field_id).pixels
+
+    def export(key: ReportKey, make: Callable[[], bytes | str]) -> bytes | str:
+        made = make()
+        audit.record_access(
+            database,
+            person.name,
+            "export",
+            patient_id=case.patient.id,
+            sample_id=case.sample.id,
+            report=key,
+        )
+        return made
 
     identifier = re.sub(r"[^\w-]+", "_", case.patient.identifier)
     name = f"leukoscope_{identifier}_{case.sample.taken:%Y-%m-%d}_{case.sample.id}"
@@ -66,6 +86,6 @@ def report_files(database: Database, summary: CaseSummary) -> tuple[ReportFile, 
         ("fhir", "FHIR, JSON", "_fhir.json", lambda: fhir_bundle(summary)),
     )
     return tuple(
-        ReportFile(key, label, name + ending, REPORTS[key], make)
+        ReportFile(key, label, name + ending, REPORTS[key], partial(export, key, make))
         for key, label, ending, make in reports
     )

@@ -1,17 +1,24 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, text
 
-from core.cases.audit import BEGINNING, history, latest, verify
+from core.cases.audit import BEGINNING, history, latest, record_access, record_view, verify
 from core.cases.patients import create_patient
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import PatientDetails
 from core.cases.review import label_cells
-from core.cases.sharing import comment
+from core.cases.samples import load_case
+from core.cases.sharing import comment, share, visit
 from core.cases.tables import AuditRow
 from core.cases.worklist import queue
 from core.cli import main
 from core.errors import ChangeRefusedError
+from core.reports.case_files import report_files
+from core.reports.case_summary import summarise
+from core.settings import PROJECT_ROOT, Settings
 from tests.cases.made import REVIEWER, SECOND
 
 
@@ -120,3 +127,44 @@ def test_the_command_tells_and_returns_what_it_found(database, sample, monkeypat
     tamper(database, "DELETE FROM audit WHERE id = 1")
     assert main(["audit", "verify"]) == 1
     assert capsys.readouterr().out == "The audit trail is broken at entry 1.\n"
+
+
+def test_a_view_is_told_once_in_a_while(database, sample, monkeypatch):
+    seen = {"patient_id": sample.patient_id, "sample_id": sample.id}
+    for person in (REVIEWER, REVIEWER, SECOND):
+        record_view(database, person.name, "view case", **seen)
+    record_view(database, REVIEWER.name, "view patient", patient_id=sample.patient_id)
+    views = [(e.person, e.action) for e in reversed(latest(database).items)][2:]
+    assert views == [
+        (REVIEWER.name, "view case"),
+        (SECOND.name, "view case"),
+        (REVIEWER.name, "view patient"),
+    ]
+    monkeypatch.setattr("core.cases.audit.VIEW_LASTS", timedelta(0))
+    record_view(database, REVIEWER.name, "view case", **seen)
+    assert latest(database).total == 6
+    assert verify(database).whole
+
+
+def test_what_is_exported_and_which_link_is_visited_is_told(database, sample, tmp_path):
+    settings = Settings(_env_file=None, ranges=PROJECT_ROOT / "assets" / "reference_ranges.csv")
+    summary = summarise(load_case(database, sample.id), ranges_in_force(database, settings))
+    files = {file.key: file for file in report_files(database, summary, SECOND)}
+    assert history(database, sample.id)[-1].action == "create sample"
+    files["json"].make()
+    link, token = share(database, REVIEWER, sample.id)
+    assert visit(database, token) == sample.id
+    told = [(e.person, e.action, dict(e.details)) for e in history(database, sample.id)[1:]]
+    assert told == [
+        (SECOND.name, "export", {"report": "json"}),
+        (REVIEWER.name, "share", {"link": link.id}),
+        (f"link {link.id}", "visit link", {"link": link.id}),
+    ]
+
+
+def test_a_store_that_can_only_be_read_is_read_all_the_same(database, sample):
+    reader = replace(database, read_only=True)
+    seen = {"patient_id": sample.patient_id, "sample_id": sample.id}
+    record_view(reader, REVIEWER.name, "view case", **seen)
+    record_access(reader, REVIEWER.name, "export", report="pdf", **seen)
+    assert latest(database).total == 2

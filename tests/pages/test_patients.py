@@ -145,7 +145,7 @@ def test_every_report_holds_the_reviewed_counts(database, person, samples):
     cell = queue(database).items[0]
     label_cells(database, person, cell.sample, {cell.id: "basophil"})
     summary = summarise(load_case(database, cell.sample.id), ranges_in_force(database))
-    made = {r.label: r.make() for r in report_files(database, summary)}
+    made = {r.label: r.make() for r in report_files(database, summary, person)}
     assert made["Report, PDF"].startswith(b"%PDF")
     assert made["Workbook, XLSX"].startswith(b"PK")
     assert b"basophil,1," in made["Differential, CSV"]

@@ -3,6 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.cases.audit import latest
 from core.cases.people import person_of
 from core.cases.review import label_cells
 from core.cases.samples import load_case
@@ -179,6 +180,23 @@ def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample
     case = load_case(database, sample.id)
     assert case.sample.state == "draft"
     assert [c.text for c in case.comments] == ["Reopened: wrong slide"]
+
+
+def test_views_and_visits_are_audited_once(database, sample):
+    for _ in range(2):
+        app = open_app("patients", sample=sample.id)
+    gallery(database, sample)
+    press(open_app(PAGE, sample=sample.id, view="Sign"), "review_share")
+    app = press(open_app(PAGE, sample=sample.id, view="Sign"), "review_share")
+    token = app.code[0].value.partition("?link=")[2]
+    for _ in range(2):
+        visitor = open_app(PAGE, link=token)
+        checked(visitor.run())
+    open_app("patients", patient=sample.patient_id)
+    actions = [entry.action for entry in reversed(latest(database).items)]
+    assert actions.count("view case") == 1
+    assert actions.count("visit link") == 2
+    assert actions.count("view patient") == 1
 
 
 def test_a_link_opens_one_case_for_reading_and_commenting(database, sample):
