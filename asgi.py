@@ -5,20 +5,24 @@ Models are loaded and the store is tidied before the first visitor comes. Start 
 """
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio.to_thread
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.routing import Mount
-from streamlit.errors import StreamlitSecretNotFoundError
+from streamlit import config
 
+from core.access import get_access
 from core.api.app import create_app
+from core.api.guard import Guard
 from core.api.logs import set_up_logging
 from core.cases.database import get_database
 from core.cases.samples import sweep
-from core.errors import CaseError, ModelError
+from core.errors import CaseError, ModelError, OpenAddressError, SettingsError
 from core.inference.analyzer import get_analyzer
 from core.settings import PROJECT_ROOT
 
@@ -53,16 +57,16 @@ def sweep_store() -> None:
         logger.warning("%d pictures without a case were removed from the store", removed)
 
 
-def people_sign_in() -> bool:
-    """Tell whether single sign-on is set up; requests to the API then need a token."""
-    try:
-        return "auth" in st.secrets
-    except StreamlitSecretNotFoundError:
-        return False
-
-
-app = st.App(
-    PROJECT_ROOT / "streamlit_app.py",
-    routes=[Mount("/api", create_app(sign_in=people_sign_in))],
-    lifespan=lifespan,
-)
+try:
+    access = get_access()
+    app = st.App(
+        PROJECT_ROOT / "streamlit_app.py",
+        routes=[Mount("/api", create_app(access=access))],
+        middleware=[Middleware(Guard, access=access)],
+        lifespan=lifespan,
+    )
+    access.check_address(config.get_option("server.address"))
+except (SettingsError, OpenAddressError) as error:
+    sys.exit(str(error))
+if config.get_option("server.trustedUserHeaders"):
+    sys.exit("Clients could name themselves. Remove server.trustedUserHeaders, then start again.")

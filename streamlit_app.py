@@ -3,10 +3,12 @@
 import streamlit as st
 
 from core.settings import PROJECT_ROOT
-from pages.shared import FRAMED, plain
+from pages.shared import FRAMED
 
 ASSETS = PROJECT_ROOT / "assets"
 
+# Before the navigation: the browser would otherwise ask another server for the icon of the page.
+st.set_page_config(page_icon=str(ASSETS / "logo_icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "logo_icon.svg"), size="large")
 
 page = st.navigation(
@@ -77,14 +79,6 @@ page = st.navigation(
         ],
     }
 )
-st.set_page_config(
-    page_title=f"{page.title} · Leukoscope",
-    page_icon=str(ASSETS / "logo_icon.svg"),
-    layout="wide",
-)
+st.set_page_config(page_title=f"{page.title} · Leukoscope")
 st.session_state[FRAMED] = True
-if st.user.get("is_logged_in"):
-    with st.sidebar:
-        st.caption(f"Signed in: {plain(str(st.user.get('email') or st.user['sub']))}")
-        st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 page.run()

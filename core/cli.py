@@ -35,6 +35,7 @@ _MODULES = {
     "data": ("core.learning.public", "list the public data sets, or get one"),
     "audit": ("core.cases.audit", "check the audit trail of the case database"),
     "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
+    "users": ("core.cases.people", "list users, bind them to their sign-in or release them"),
 }
 
 
@@ -189,9 +190,11 @@ def _stage(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
-    """Become the server: what serves the pages is no part of core."""
+    """Become the server: what serves the pages is no part of core. Raises OpenAddressError."""
+    from core.access import get_access
     from core.settings import PROJECT_ROOT
 
+    get_access().check_address(options.host)
     command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "asgi.py")]
     address = ["--server.address", options.host, "--server.port", str(options.port)]
     os.execv(sys.executable, [*command, *address])  # noqa: S606 - our own interpreter

@@ -12,6 +12,8 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── SeveralImagesError
 │   └── NoSuchPageError
 ├── SettingsError           a setting of the environment is out of its range
+├── OpenAddressError        the server would be open to other machines
+├── SignInError             nobody is signed in, or no longer
 ├── RangesError             the table of reference ranges cannot be used
 ├── NoEstimateError         a number that was asked for cannot be given honestly
 ├── ModelError              a model file is missing, damaged or does not fit its card
@@ -27,6 +29,8 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── TooManyFilesError
 │   ├── TokenError
 │   ├── ForeignPageError
+│   ├── UnknownHostError
+│   ├── ClosedError
 │   ├── TooManyRequestsError
 │   └── BusyError
 └── CaseError               the case database cannot do what was asked
@@ -156,6 +160,25 @@ class SettingsError(LeukoscopeError):
         )
 
 
+class OpenAddressError(LeukoscopeError):
+    """The server would listen to other machines with nothing to protect it."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"The server does not start on {host}: nobody signs in there and no token is needed, "
+            "so anyone could read and change all cases. Set up single sign-on, set "
+            "LEUKOSCOPE_API_TOKENS=true for the API, or say that this is wanted with "
+            "LEUKOSCOPE_OPEN_ACCESS=true."
+        )
+
+
+class SignInError(LeukoscopeError):
+    """Nobody is signed in, or the session has ended."""
+
+    def __init__(self, why: str = "You are not signed in.") -> None:
+        super().__init__(f"{why} Sign in to go on.")
+
+
 class RangesError(LeukoscopeError):
     """The table of reference ranges is missing, or a line of it makes no sense."""
 
@@ -248,7 +271,21 @@ class ForeignPageError(RequestError):
     """A page of another site sent the request from somebody's browser."""
 
     def __init__(self) -> None:
-        super().__init__("Pages of other sites cannot change anything here without a token.")
+        super().__init__("Pages of other sites cannot use this server. Open its own pages.")
+
+
+class UnknownHostError(RequestError):
+    """The request names a host that the server does not answer to."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server does not answer to that host name. Whoever runs it can add the name to "
+            "LEUKOSCOPE_HOSTS."
+        )
+
+
+class ClosedError(RequestError):
+    """The address is not served to this client; the sentence says why."""
 
 
 class TooManyRequestsError(RequestError):

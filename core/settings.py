@@ -55,12 +55,30 @@ class Settings(BaseSettings):
     )
     admins: frozenset[str] = Field(
         default=frozenset({"local"}),
-        description="People who are admins from their first visit, as a JSON list. "
-        "Without single sign-on everybody is `local`.",
+        description="Users who are administrators from their first visit, as a JSON list: verified "
+        "e-mail addresses, or `issuer#subject`. Without single sign-on everybody is `local`.",
     )
     admit_newcomers: bool = Field(
         default=False,
         description="Signed-in people whom nobody has added become viewers.",
+    )
+    open_access: bool = Field(
+        default=False,
+        description="Serve other machines although nobody signs in and no token is needed. Every "
+        "page then says so.",
+    )
+    hosts: frozenset[str] = Field(
+        default=frozenset(),
+        description="Names under which browsers reach the server, as a JSON list, besides this "
+        "machine's own and the one of single sign-on. Requests for other names are refused.",
+    )
+    https: bool = Field(
+        default=False,
+        description="Browsers reach the server over HTTPS: cookies are sent over nothing else. "
+        "Known by itself from an address of single sign-on.",
+    )
+    session_hours: int = Field(
+        default=12, ge=1, le=720, description="Hours that a sign-in to the pages holds."
     )
     signatures: int = Field(
         default=1, ge=1, le=2, description="Signatures of different people that close a case."

@@ -64,6 +64,7 @@ shared.header(
     "Leukoscope finds, counts and names the cells of stained blood smears, gives the differential "
     "with exact limits and grades fields of suspected acute lymphoblastic leukaemia (ALL). It is "
     "made for haematology research, for teaching, and for comparing models across laboratories.",
+    for_everyone=True,
 )
 left, right = st.columns(2, gap="large")
 with left:

@@ -1,4 +1,4 @@
-"""What pages that show stored cases share: the database, the person, state badges, links."""
+"""What pages that show stored cases share: the database, state badges, links."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,12 +8,12 @@ import streamlit as st
 
 from core.cases.audit import record_view
 from core.cases.database import Database, get_database
-from core.cases.people import LOCAL_PERSON, person_of
 from core.cases.records import Case, CaseState, Material, Person, Sample, SampleDetails
 from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
-from core.errors import LeukoscopeError, UnknownPersonError
+from core.errors import LeukoscopeError
 from core.reports.case_summary import MATERIAL_NAMES
 from pages.shared import plain
+from pages.visitor import current_person
 
 _STATES: dict[CaseState, tuple[str, str]] = {
     "draft": ("gray", "edit_note"),
@@ -52,37 +52,8 @@ def show_problem_of(key: str) -> None:
         st.error(plain(problem), icon=":material/error:")
 
 
-def signed_in() -> bool:
-    """Say whether there is a person; with single sign-on a visitor first signs in."""
-    return bool(st.user.get("is_logged_in", True))
-
-
-def sign_in_button() -> None:
-    """Offer to sign in."""
-    st.info("Sign in to work with patients and cases.", icon=":material/lock:")
-    st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
-
-
-def current_person(database: Database) -> Person:
-    """Return who is signed in, or the local person where there is no single sign-on.
-
-    Raises UnknownPersonError for somebody who is not let in, StoreUnavailableError.
-    """
-    if "is_logged_in" not in st.user:
-        return person_of(database, LOCAL_PERSON)
-    if not signed_in():
-        raise UnknownPersonError("Whoever has not signed in")
-    # Some providers let people enter any e-mail address: only a checked one is a name.
-    checked = st.user.get("email_verified", True)
-    name = st.user.get("email") if checked else None
-    return person_of(database, str(name or st.user["sub"]))
-
-
 def open_cases() -> tuple[Database, Person]:
     """Return the case database and who uses it; else say what is wrong and end the page."""
-    if not signed_in():
-        sign_in_button()
-        st.stop()
     with errors_shown(end_page=True):
         database = get_database()
         return database, current_person(database)

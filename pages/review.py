@@ -115,8 +115,10 @@ shared.header(
     "Review",
     "White cells that the model is not sure of wait here for a person. What a reviewer names "
     "counts before what the model says, everywhere.",
+    for_everyone="link" in st.query_params,  # which names one case
 )
-if token := st.query_params.get("link"):
+if "link" in st.query_params:
+    token = st.query_params["link"]
     with errors_shown(end_page=True):
         opened = get_database()
     show_linked_case(opened, token)

@@ -16,6 +16,7 @@ from pages.case_parts import errors_shown
 from pages.patients_sample import show_differential, show_flags
 from pages.review_pictures import SMALL, cell_jpeg, field_jpeg
 from pages.review_sign import show_comments
+from pages.visitor import admit_by_link
 
 MOST_OF_A_TYPE = 24
 NAME, TEXT = "link_name", "link_text"
@@ -26,6 +27,7 @@ def show_linked_case(database: Database, token: str) -> None:
     with errors_shown(end_page=True):
         case = load_case(database, _open(database, token))
         summary = summarise(case, ranges_in_force(database))
+    admit_by_link()
     st.info(
         "You read this case by a link. You can comment on it; you cannot change it.",
         icon=":material/link:",

@@ -23,17 +23,15 @@ from core.cases.samples import add_fields, save_sample
 from core.inference.analyzer import get_analyzer
 from core.results import FieldAnalysis, FieldImage, StageResult
 from pages.case_parts import (
-    current_person,
     errors_shown,
     review_link,
     sample_inputs,
     sample_link,
     sample_name,
-    sign_in_button,
-    signed_in,
 )
 from pages.desk import UNNAMED, Desk, Picture, analyse_field, images_of, open_desk
 from pages.shared import number_of, plain
+from pages.visitor import current_person
 
 _MATCHES = 10
 _PIXELS_AT_ONCE = 50_000_000
@@ -70,8 +68,6 @@ def save_section(name: str, desk: Desk, pictures: list[Picture]) -> None:
         _show_left_out(desk, pictures)
         if not waiting:
             st.info("There is nothing left to save here.", icon=":material/check:")
-        elif not signed_in():
-            sign_in_button()
         else:
             with errors_shown():
                 database = get_database()

@@ -27,9 +27,15 @@ PHONE_WIDTH = 360
 """CSS pixels that a phone leaves for a drawing, about."""
 
 
-def header(title: str, lead: str) -> None:
-    """Write the head of a page with the research notice."""
+def header(title: str, lead: str, *, for_everyone: bool = False) -> None:
+    """Write the head of a page with the research notice, before anything else of the page.
+
+    Ends the page of a visitor who has to sign in first; pages `for_everyone` need no account.
+    """
+    from pages.visitor import admit  # which escapes names with `plain`
+
     _enter_frame()
+    admit(for_everyone=for_everyone)
     st.title(title)
     st.markdown(lead)
     st.caption(RESEARCH_NOTICE)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
 from datetime import date
@@ -15,7 +16,7 @@ from core.cases.people import person_of
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.imaging.examples import made_slides
-from core.settings import get_settings
+from core.settings import PROJECT_ROOT, get_settings
 from tests.cases.made import new_field, white
 from tests.images import read_image
 
@@ -72,23 +73,65 @@ def test_a_damaged_database_is_logged_and_the_server_starts(store, caplog):
     assert "The case database is damaged" in caplog.text
 
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104
 ASK = """
 import asgi
 from core.api.app import create_server
 from starlette.testclient import TestClient
 
 for server in (asgi.app, create_server()):
-    print(TestClient(server).get("/api/nothing").json()["instance"])
+    client = TestClient(server, "http://127.0.0.1", client=("127.0.0.1", 5))
+    print(client.get("/api/nothing").json()["instance"])
+    print(client.get("/api/me").status_code, client.get("/api/patients").status_code)
+    for path in ("/api/me", "/_stcore/metrics", "/"):
+        print(TestClient(server, "http://10.1.2.3").get(path).status_code)
 """
 
 
-def test_the_api_has_the_same_addresses_beside_the_pages_and_alone(store):
-    # In a process of its own: Streamlit's runtime, once made, stays.
-    done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["/api/nothing", "/api/nothing"]
+def asked(**environment: str) -> list[str]:
+    """Ask both servers, in a process of its own: Streamlit's runtime, once made, stays."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    return done.stdout.split()
 
 
-def test_the_api_asks_for_tokens_where_single_sign_on_is_set_up(store, monkeypatch):
-    assert not asgi.people_sign_in()
-    monkeypatch.setattr(asgi.st, "secrets", {"auth": {"client_id": "x"}})
-    assert asgi.people_sign_in()
+def test_the_api_is_the_same_beside_the_pages_and_alone(store):
+    """Without sign-in it is served to this machine only."""
+    beside = alone = ["/api/nothing", "200", "200", "403", "403", "403"]
+    assert asked() == [*beside, *alone]
+
+
+def test_single_sign_on_closes_the_api_beside_the_pages_and_alone(store, tmp_path):
+    home = tmp_path / "home"
+    secrets = home / ".streamlit" / "secrets.toml"
+    secrets.parent.mkdir(parents=True)
+    secrets.write_text('[auth]\nredirect_uri = "http://10.1.2.3/oauth2callback"\n')
+    beside = ["/api/nothing", "401", "401", "401", "403", "200"]
+    alone = ["/api/nothing", "401", "401", "401", "403", "404"]
+    assert asked(HOME=str(home)) == [*beside, *alone]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "core", "serve", "--host", EVERYWHERE, "--port", "1"],
+        ["-m", "streamlit", "run", "asgi.py", "--server.address", EVERYWHERE, "--server.port", "1"],
+    ],
+)
+def test_no_start_that_would_let_in_everybody(store, command):
+    done = subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        cwd=PROJECT_ROOT,
+    )
+    assert done.returncode != 0
+    assert "LEUKOSCOPE_OPEN_ACCESS=true" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout

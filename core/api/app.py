@@ -12,11 +12,14 @@ from functools import cache, partial
 from anyio import to_thread
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 
+from core.access import Access, get_access
 from core.api import cases, predictions, service
 from core.api.dependencies import RateLimit, Services, get_caller
 from core.api.docs import add_docs
+from core.api.guard import Guard
 from core.api.logs import set_up_logging
 from core.api.metrics import Metrics
 from core.api.middleware import RequestMiddleware
@@ -24,7 +27,6 @@ from core.api.openapi import describe
 from core.api.problems import add_handlers
 from core.api.work import Workers
 from core.cases.database import Database, get_database
-from core.cases.people import LOCAL_PERSON
 from core.errors import ModelError
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.settings import Settings, get_settings
@@ -46,12 +48,11 @@ def create_app(
     *,
     analyzer: Callable[[], Analyzer] = get_analyzer,
     database: Callable[[], Database] = get_database,
-    sign_in: Callable[[], bool] = lambda: False,
+    access: Access | None = None,
 ) -> FastAPI:
     """Return the app. It opens models and database with its first requests.
 
-    Where people sign in to the pages, as `sign_in` tells, requests need a token unless the
-    settings say otherwise; it is asked once, with the first request.
+    Serve it behind `core.api.guard.Guard`.
     """
     settings = settings or get_settings()
     workers = Workers(settings.interpreters, settings.api_queue)
@@ -59,7 +60,7 @@ def create_app(
         settings=settings,
         analyzer=analyzer,
         database=database,
-        needs_token=cache(partial(_needs_token, settings, sign_in)),
+        access=access or get_access(),
         workers=workers,
         metrics=Metrics(workers),
         rate=RateLimit(settings.api_requests_per_minute),
@@ -86,7 +87,12 @@ def create_app(
 def create_server() -> Starlette:
     """Return the API alone, at the same addresses as beside the pages, with its models loaded."""
     set_up_logging()
-    return Starlette(routes=[Mount("/api", create_app())], lifespan=_loaded)
+    access = get_access()
+    return Starlette(
+        routes=[Mount("/api", create_app(access=access))],
+        middleware=[Middleware(Guard, access=access)],
+        lifespan=_loaded,
+    )
 
 
 @asynccontextmanager
@@ -96,9 +102,3 @@ async def _loaded(_server: Starlette) -> AsyncIterator[None]:
     except ModelError as error:
         logger.error("%s", error)  # noqa: TRY400 - the sentence says all
     yield
-
-
-def _needs_token(settings: Settings, sign_in: Callable[[], bool]) -> bool:
-    if settings.api_tokens is not None:
-        return settings.api_tokens
-    return sign_in() or bool(settings.admins - {LOCAL_PERSON})

@@ -14,6 +14,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from core.access import Access
 from core.api.bodies import MAX_CASE_BYTES, limited
 from core.api.metrics import Metrics
 from core.api.tasks import Models
@@ -23,18 +24,12 @@ from core.cases.database import Database
 from core.cases.people import LOCAL_PERSON, person_of
 from core.cases.records import Person
 from core.cases.tokens import person_of_token
-from core.errors import (
-    ForeignPageError,
-    ProfileError,
-    TokenError,
-    TooManyRequestsError,
-)
+from core.errors import ProfileError, TokenError, TooManyRequestsError
 from core.inference.analyzer import Analyzer
 from core.inference.profile import SiteProfile, load_profile, profile_names
 from core.settings import Settings
 
 NDJSON = "application/x-ndjson"
-_READING = ("GET", "HEAD", "OPTIONS")
 
 
 class RateLimit:
@@ -58,7 +53,7 @@ class Services:
     settings: Settings
     analyzer: Callable[[], Analyzer]
     database: Callable[[], Database]
-    needs_token: Callable[[], bool]
+    access: Access
     workers: Workers
     metrics: Metrics
     rate: RateLimit
@@ -90,7 +85,7 @@ class GuardedRoute(APIRoute):
             services = get_services(request)
             services.rate.count(request.client.host if request.client else "")
             credentials = await _bearer(request)
-            request.state.caller = await run_in_threadpool(identify, request, services, credentials)
+            request.state.caller = await run_in_threadpool(identify, services, credentials)
             if self.body_field is not None:
                 receive = limited(request.headers, request.receive, MAX_CASE_BYTES)
                 request = Request(request.scope, receive)
@@ -99,21 +94,15 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-def identify(
-    request: Request, services: Services, credentials: HTTPAuthorizationCredentials | None
-) -> Person | None:
+def identify(services: Services, credentials: HTTPAuthorizationCredentials | None) -> Person | None:
     """Return the user of the request's token; None without one, where none is needed.
 
-    Raises TokenError, ForeignPageError, UnknownPersonError, StoreUnavailableError.
+    Raises TokenError, UnknownPersonError, StoreUnavailableError.
     """
     if credentials is not None:
         return person_of_token(services.database(), credentials.credentials, services.settings)
-    if services.needs_token():
+    if services.access.tokens:
         raise TokenError
-    # Browsers say where a request comes from: without this, any web page could write here.
-    site = request.headers.get("sec-fetch-site", "none")
-    if request.method not in _READING and site not in ("none", "same-origin"):
-        raise ForeignPageError
     return None
 
 

@@ -61,7 +61,7 @@ def describe(app: FastAPI) -> Described:
         for operation in path.values():
             operation["responses"].pop("422", None)
             operation["responses"]["default"] = _PROBLEM
-            if "security" in operation and not app.state.services.needs_token():
+            if "security" in operation and not app.state.services.access.tokens:
                 operation["security"].append({})  # a token is welcome, not needed
     return described
 

@@ -35,6 +35,8 @@ STATUS: Mapping[type[LeukoscopeError], int] = {
     errors.TooManyFilesError: 413,
     errors.TokenError: 401,
     errors.ForeignPageError: 403,
+    errors.UnknownHostError: 400,
+    errors.ClosedError: 403,
     errors.TooManyRequestsError: 429,
     errors.BusyError: 503,
     errors.StoreUnavailableError: 503,
@@ -65,7 +67,7 @@ _HTTP = {
 
 def add_handlers(app: FastAPI) -> None:
     """Have an app answer every expected error with its problem."""
-    app.add_exception_handler(LeukoscopeError, _known)
+    app.add_exception_handler(LeukoscopeError, known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
 
@@ -92,7 +94,8 @@ def internal(request: Request) -> Response:
     return _answer(_problem(request, 500, "internal", "The program is at fault", sentence))
 
 
-def _known(request: Request, error: Exception) -> Response:
+def known(request: Request, error: Exception) -> Response:
+    """Return the problem of an expected error."""
     assert isinstance(error, LeukoscopeError)
     headers = {}
     if isinstance(error, RequestError) and error.retry_after is not None:

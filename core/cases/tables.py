@@ -69,11 +69,27 @@ class PersonRow(Base):
     """Somebody who uses the app."""
 
     __tablename__ = "people"
-    __table_args__ = (CheckConstraint("role IN ('viewer', 'reviewer', 'admin')", name="role"),)
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'reviewer', 'admin')", name="role"),
+        Index(None, "issuer", "subject", unique=True),
+    )
 
     name: Mapped[str] = mapped_column(String(200), primary_key=True)
     role: Mapped[Role] = mapped_column(String(16))
     since: Mapped[datetime]
+    issuer: Mapped[str | None] = mapped_column(String(255))
+    """With `subject`, whom the sign-in provider names; None until the first sign-in."""
+    subject: Mapped[str | None] = mapped_column(String(255))
+
+
+class EndedSessionRow(Base):
+    """A sign-in that was ended before its time."""
+
+    __tablename__ = "ended_sessions"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """`core.cases.people.Identity.session`."""
+    at: Mapped[datetime]
 
 
 class PatientRow(Base):

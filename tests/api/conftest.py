@@ -3,6 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
+from core.access import access_of
 from core.api.app import create_app
 from core.cases.database import open_database
 from core.imaging.examples import made_slides
@@ -32,11 +33,12 @@ def open_client(settings, database, fake):
     """Give a function that opens the API, with some settings changed."""
 
     def opened(*, sign_in=False, **changed):
+        set_so = settings.model_copy(update=changed)
         app = create_app(
-            settings.model_copy(update=changed),
+            set_so,
             analyzer=lambda: fake,
             database=lambda: database,
-            sign_in=lambda: sign_in,
+            access=access_of(set_so, {} if sign_in else None),
         )
         return TestClient(app, raise_server_exceptions=False)
 

@@ -56,14 +56,6 @@ def test_a_token_acts_in_its_persons_role(client, database, settings):
     assert refused.status_code == 403  # the token was made for a viewer
 
 
-def test_pages_of_other_sites_change_nothing(client, slides):
-    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
-        headers = {"sec-fetch-site": site}
-        answer = client.post("/predict", files={"file": slides[0]}, headers=headers)
-        assert answer.status_code == status
-    assert client.get("/me", headers={"sec-fetch-site": "cross-site"}).status_code == 200
-
-
 def test_an_address_is_held_to_its_rate(open_client):
     client = open_client(api_requests_per_minute=3)
     assert [client.get("/me").status_code for _ in range(4)] == [200, 200, 200, 429]

@@ -1,4 +1,4 @@
-"""People sign in with an OpenID Connect provider; only those whom an admin let in see cases."""
+"""Users sign in with an OpenID Connect provider; only those with an account get anywhere."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from oidc_provider_mock import User, run_server_in_thread
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import free_port, serving, visiting
-from tests.browser.visits import open_page
+from tests.browser.visits import open_page, upload
 
 pytestmark = pytest.mark.browser
 
@@ -22,39 +22,58 @@ server_metadata_url = "http://localhost:{provider}/.well-known/openid-configurat
 """
 
 
-@pytest.fixture
-def address(tmp_path):
-    """Give the app with single sign-on, and a provider that knows two people."""
-    people = [
+CLAIMANTS = {
+    "mallory": {"email": ADMIN, "email_verified": False},
+    "mallet": {"email": ADMIN, "email_verified": "false"},
+    "trudy": {"email": ADMIN, "email_verified": "true"},
+    "entra": {"email": ADMIN},
+    ADMIN: {},
+    "local": {"name": "local", "preferred_username": ADMIN},
+}
+"""Users of the provider who are nobody here, by subject, and what it says of them."""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Give the app with single sign-on, and a provider that knows users and claimants."""
+    users = [
         User(sub=name.partition("@")[0], claims={"email": name, "email_verified": True})
         for name in (ADMIN, NEWCOMER)
     ]
-    port, home = free_port(), tmp_path / "home"
+    users += [User(sub=subject, claims=claims) for subject, claims in CLAIMANTS.items()]
+    port, folder = free_port(), tmp_path_factory.mktemp("sign_in")
+    home = folder / "home"
     secrets = home / ".streamlit" / "secrets.toml"
     secrets.parent.mkdir(parents=True)
-    with run_server_in_thread(user_claims=people) as provider:
+    with run_server_in_thread(user_claims=users) as provider:
         secrets.write_text(SECRETS.format(port=port, provider=provider.server_port))
         with serving(
-            tmp_path / "store", port=port, HOME=str(home), LEUKOSCOPE_ADMINS=json.dumps([ADMIN])
+            folder / "store", port=port, HOME=str(home), LEUKOSCOPE_ADMINS=json.dumps([ADMIN])
         ) as served:
             yield served
 
 
-def sign_in(page: Page, name: str) -> None:
+def provider_sign_in(page: Page, subject: str) -> None:
     page.route(re.compile("^https:"), lambda route: route.abort())  # the provider's own style sheet
     page.goto("/")
-    open_page(page, "Patients")
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name=name.partition("@")[0]).click()
+    page.get_by_role("button", name=subject, exact=True).click()
+
+
+def sign_in(page: Page, name: str) -> None:
+    provider_sign_in(page, name.partition("@")[0])
     expect(page.get_by_text(f"Signed in: {name}")).to_be_visible()
+
+
+def status(page: Page, path: str, **request: object) -> int:
+    """Return how the server answers a request with the cookies of the page's browser."""
+    return page.request.fetch(path, **request).status
 
 
 def test_a_newcomer_waits_for_an_admin_and_then_works(browser, address):
     with visiting(browser, address) as newcomer, visiting(browser, address) as admin:
-        sign_in(newcomer, NEWCOMER)
-        open_page(newcomer, "Patients")
+        provider_sign_in(newcomer, NEWCOMER.partition("@")[0])
         expect(newcomer.get_by_text(f"{NEWCOMER} has no account here.")).to_be_visible()
-        expect(newcomer.get_by_text("Add a patient")).to_have_count(0)
 
         sign_in(admin, ADMIN)
         open_page(admin, "Settings")
@@ -64,9 +83,45 @@ def test_a_newcomer_waits_for_an_admin_and_then_works(browser, address):
         expect(admin.get_by_text(f"{NEWCOMER} is reviewer now.")).to_be_visible()
 
         newcomer.reload()
-        expect(newcomer.get_by_text("Add a patient")).to_be_visible()
-        newcomer.get_by_role("button", name="Sign out").click()
-        newcomer.get_by_role("button", name="End session").click()  # on the provider's page
+        expect(newcomer.get_by_text(f"Signed in: {NEWCOMER}")).to_be_visible()
         open_page(newcomer, "Patients")
-        expect(newcomer.get_by_role("button", name="Sign in")).to_be_visible()
-        expect(newcomer.get_by_text("Add a patient")).to_have_count(0)
+        expect(newcomer.get_by_text("Add a patient")).to_be_visible()
+
+
+def test_a_sign_out_ends_the_other_tab_and_a_copied_cookie(browser, address, bccd_files):
+    with visiting(browser, address) as page, visiting(browser, address) as thief:
+        sign_in(page, ADMIN)
+        open_page(page, "WBC count")
+        upload(page, *bccd_files(0))  # sent and shown outside the connection of the page
+        expect(page.get_by_role("heading", name="Differential")).to_be_visible()
+        thief.context.add_cookies(page.context.cookies())
+        thief.goto("/patients")
+        expect(thief.get_by_text("Add a patient")).to_be_visible()
+        other = page.context.new_page()
+        other.goto("/")
+        expect(other.get_by_text(f"Signed in: {ADMIN}")).to_be_visible()
+
+        page.get_by_role("button", name="Sign out").click()
+        page.get_by_role("button", name="End session").click()  # on the provider's page
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        other.get_by_test_id("stSidebarNav").get_by_role("link", name="Patients").click()
+        expect(other.get_by_role("button", name="Sign in")).to_be_visible()
+        thief.reload()
+        expect(thief.get_by_role("button", name="Sign in")).to_be_visible()
+        expect(thief.get_by_text("Add a patient")).to_have_count(0)
+
+
+@pytest.mark.parametrize("subject", CLAIMANTS)
+def test_nobody_claims_an_account_that_is_not_theirs(browser, address, subject):
+    with visiting(browser, address) as page:
+        provider_sign_in(page, subject)
+        expect(page.get_by_text(f"#{subject} has no account here.")).to_be_visible()
+        for title in ("Patients", "WBC count"):
+            page.get_by_test_id("stSidebarNav").get_by_role("link", name=title).click()
+            expect(page).to_have_title(f"{title} · Leukoscope")
+            expect(page.get_by_text("has no account here.")).to_be_visible()
+            expect(page.locator("input[type=file]")).to_have_count(0)
+        assert status(page, "/media/" + "a" * 56 + ".png") == 403
+        assert status(page, "/_stcore/upload_file/1/2", method="PUT", data=b"x") == 403
+        assert status(page, "/_stcore/metrics") == 403
+        assert status(page, "/api/patients") == 401

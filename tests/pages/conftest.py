@@ -4,6 +4,7 @@ from datetime import date
 import pytest
 import streamlit as st
 
+from core.access import get_access
 from core.cases.database import get_database
 from core.cases.patients import create_patient
 from core.cases.people import person_of
@@ -69,6 +70,7 @@ def sample(database, person):
 
 def forget() -> None:
     get_settings.cache_clear()
+    get_access.cache_clear()
     get_database.cache_clear()
     st.cache_data.clear()
     st.cache_resource.clear()

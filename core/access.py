@@ -1,0 +1,189 @@
+"""Who may come in: one answer for the pages, the API and the command line.
+
+It follows from the settings and from the `[auth]` section of Streamlit's secrets. Without sign-in
+and without tokens only this machine is served, unless the setting OPEN_ACCESS says otherwise.
+"""
+
+import os
+import secrets
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from core.cases.people import LOCAL_PERSON
+from core.errors import OpenAddressError
+from core.settings import PROJECT_ROOT, Settings, get_settings
+
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+VISITOR_COOKIE = "leukoscope_visitor"
+_SECRETS = Path(".streamlit") / "secrets.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The rules of this server."""
+
+    sign_in: bool
+    """Users of the pages sign in with an OpenID Connect provider."""
+    tokens: bool
+    """API requests need a token."""
+    everyone: bool
+    """OPEN_ACCESS: whoever reaches the server may use what neither of the two protects."""
+    hosts: frozenset[str]
+    """Names that the server answers to, in lower case, without ports."""
+    origins: frozenset[str]
+    """Public origins of the pages, such as `https://leukoscope.example`."""
+    https: bool
+    """Browsers reach the server over HTTPS."""
+    session: timedelta
+    """A sign-in holds this long."""
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether anyone who reaches the server may use the pages."""
+        return self.everyone and not self.sign_in
+
+    def check_address(self, host: str | None) -> None:
+        """Raise OpenAddressError for an address to listen on where nothing protects the server."""
+        if not (self.sign_in or self.tokens or self.everyone or is_loopback(host)):
+            raise OpenAddressError(host or "all addresses")
+
+    def serves_others(self, path: str) -> bool:
+        """Whether clients on other machines may ask for a path: it is protected, or open to all."""
+        of_api = path == "/api" or path.startswith("/api/")
+        return self.everyone or (self.tokens if of_api else self.sign_in)
+
+
+@cache
+def get_access() -> Access:
+    """Return the rules of this process. Raises SettingsError; a failure is not kept."""
+    return access_of(get_settings(), auth_section())
+
+
+def access_of(settings: Settings, auth: Mapping[str, Any] | None) -> Access:
+    """Return the rules that follow from settings and Streamlit's section `[auth]`, if any."""
+    sign_in = auth is not None
+    tokens = settings.api_tokens
+    if tokens is None:
+        tokens = sign_in or bool(settings.admins - {LOCAL_PERSON})
+    public = urlsplit(str((auth or {}).get("redirect_uri", "")))
+    named = {public.hostname} if public.hostname else set()
+    return Access(
+        sign_in=sign_in,
+        tokens=tokens,
+        everyone=settings.open_access,
+        hosts=LOOPBACK_NAMES | named | {name.lower() for name in settings.hosts},
+        origins=frozenset({f"{public.scheme}://{public.netloc}"} if named else ()),
+        https=settings.https or public.scheme == "https",
+        session=timedelta(hours=settings.session_hours),
+    )
+
+
+def auth_section() -> Mapping[str, Any] | None:
+    """Return the section `[auth]` of the secrets, where Streamlit looks for them; None without.
+
+    Secrets that cannot be read count as a section: nobody comes in by damaging a file.
+    """
+    found: Mapping[str, Any] | None = None
+    for path in _secrets_paths():
+        try:
+            if path.is_dir():  # one folder a section, as Kubernetes mounts secrets
+                if (path / "auth").exists():
+                    found = {p.name: p.read_text().strip() for p in (path / "auth").iterdir()}
+            elif path.exists():
+                found = tomllib.loads(path.read_text(encoding="utf-8")).get("auth", found)
+        except (OSError, ValueError):
+            return {}
+    return found if found is None or isinstance(found, Mapping) else {}
+
+
+def _secrets_paths() -> Iterator[Path]:
+    if named := os.environ.get("STREAMLIT_SECRETS_FILES"):
+        yield from map(Path, named.replace(",", " ").split())
+        return
+    folders = (Path.home(), Path.cwd(), PROJECT_ROOT)
+    for folder in folders:
+        try:
+            config = tomllib.loads((folder / ".streamlit" / "config.toml").read_text())
+        except (OSError, ValueError):
+            continue
+        yield from map(Path, config.get("secrets", {}).get("files", ()))
+    for folder in folders:
+        yield folder / _SECRETS
+
+
+def address_of(host: str | None) -> IPv4Address | IPv6Address | None:
+    """Return the IP address that a text is, an IPv4 address within IPv6 as such; None for names."""
+    try:
+        address = ip_address(host or "")
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def is_loopback(host: str | None) -> bool:
+    """Return whether an address or name certainly is this machine's own."""
+    address = address_of(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+Use = Literal["fetch", "send"]
+"""Of the files of the pages."""
+
+
+@dataclass(slots=True)
+class Visitors:
+    """Browsers that may fetch and send files, since a page of this process let their user in.
+
+    A browser is known by a random cookie. The pages' files are fetched and sent outside the
+    connection that the pages run over, so nothing else tells whose they are.
+    """
+
+    guarded: bool = False
+    """Whether a guard asks here before it lets a browser fetch or send files."""
+    _until: dict[tuple[str, Use], datetime] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def admit(self, visitor: str | None, until: datetime, *uses: Use) -> None:
+        """Allow a browser these uses until a time."""
+        if visitor is None or not is_visitor(visitor):
+            return
+        now = datetime.now(UTC)
+        with self._lock:
+            for left in [key for key, end in self._until.items() if end <= now]:
+                del self._until[left]
+            for use in uses:
+                self._until[visitor, use] = until
+
+    def dismiss(self, visitor: str | None) -> None:
+        """Allow a browser nothing more."""
+        with self._lock:
+            for use in get_args(Use):
+                self._until.pop((visitor or "", use), None)
+
+    def may(self, visitor: str | None, use: Use) -> bool:
+        """Return whether a browser may fetch, or send, files."""
+        until = self._until.get((visitor or "", use))
+        return until is not None and until > datetime.now(UTC)
+
+
+visitors = Visitors()
+"""Of this process; so are the sessions of the pages."""
+
+
+def new_visitor() -> str:
+    """Return a name for a browser that nobody can guess."""
+    return secrets.token_hex(32)
+
+
+def is_visitor(name: str | None) -> bool:
+    """Return whether a cookie holds a name that `new_visitor` may have given."""
+    return name is not None and len(name) == 64 and set(name) <= set("0123456789abcdef")

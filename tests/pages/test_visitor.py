@@ -1,0 +1,179 @@
+"""Who is at the page, and what nobody gets to see."""
+
+import ast
+import re
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+import streamlit as st
+
+from core import access
+from core.access import VISITOR_COOKIE, Visitors, new_visitor
+from core.cases.database import get_database
+from core.cases.patients import create_patient
+from core.cases.people import identity_of, person_of, person_of_identity, set_role
+from core.cases.records import PatientDetails
+from core.errors import SignInError
+from core.settings import PROJECT_ROOT
+from pages import visitor
+from tests.pages.app import open_app
+
+PAGES = re.findall(r"pages/(\w+)\.py", (PROJECT_ROOT / "streamlit_app.py").read_text())
+OPEN_PAGE = "about"
+QUIET = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+"""Statements of a page that show nothing."""
+
+
+def claims(**said):
+    return {
+        "is_logged_in": True,
+        "iss": "https://id.example",
+        "sub": "7",
+        "iat": int(datetime.now(UTC).timestamp()),
+        "email": "ana@lab",
+        "email_verified": True,
+        **said,
+    }
+
+
+@pytest.fixture
+def database():
+    """Give a database with one patient and two users."""
+    opened = get_database()
+    admin = person_of(opened)
+    create_patient(opened, admin, PatientDetails("SECRET-1"))
+    set_role(opened, admin, "ana@lab", "reviewer")
+    return opened
+
+
+@pytest.fixture
+def sign_in(monkeypatch):
+    """Set up single sign-on; give a function that has a provider say who visits."""
+    monkeypatch.setattr(access, "auth_section", lambda: {"client_id": "x"})
+    monkeypatch.setattr(access.visitors, "guarded", True)
+
+    def signed(**said):
+        monkeypatch.setattr(st, "user", SimpleNamespace(to_dict=lambda: said))
+
+    signed(is_logged_in=False)
+    return signed
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_begins_with_its_header_which_is_the_gate(page):
+    script = ast.parse((PROJECT_ROOT / "pages" / f"{page}.py").read_text())
+    _docstring, *shown = [node for node in script.body if not isinstance(node, QUIET)]
+    assert ast.unparse(shown[0]).startswith("shared.header(")
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != OPEN_PAGE])
+def test_every_page_asks_to_sign_in(database, sign_in, page):
+    app = open_app(page)
+    assert [b.label for b in app.button] == ["Sign in"]
+    assert not app.file_uploader
+    assert not app.dataframe
+    assert not any("SECRET" in link.label for link in app.get("page_link"))
+
+
+def test_a_page_about_the_program_is_open(sign_in):
+    app = open_app(OPEN_PAGE)
+    assert any(s.value == "Models" for s in app.subheader)
+    assert not app.button
+
+
+def test_a_user_with_an_account_uploads_and_signs_out(database, sign_in, monkeypatch):
+    said = claims()
+    sign_in(**said)
+    left = []
+    monkeypatch.setattr(st, "logout", lambda: left.append("browser"))
+    app = open_app("wbc_count")
+    assert app.file_uploader
+    assert any("ana@lab" in c.value for c in app.sidebar.caption)
+    identity = identity_of(said, timedelta(hours=1))
+    next(b for b in app.button if b.label == "Sign out").click()
+    app.run()
+    assert left == ["browser"]
+    assert [b.label for b in app.button] == ["Sign in"]  # as any other tab of this sign-in
+    with pytest.raises(SignInError):
+        person_of_identity(database, identity)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"email_verified": False}, "has no account here"),
+        ({"email_verified": "true"}, "has no account here"),
+        ({"email": "eve@lab"}, "has no account here"),
+        ({"iat": int((datetime.now(UTC) - timedelta(hours=13)).timestamp())}, "session is over"),
+        ({"iss": None}, "not signed in"),
+    ],
+)
+def test_others_get_no_further(database, sign_in, said, sentence):
+    sign_in(**claims(**said))
+    for page in ("wbc_count", "patients"):
+        app = open_app(page)
+        assert sentence in [*app.error, *app.info][0].value
+        assert not app.file_uploader
+
+
+def test_a_session_ends_while_its_page_is_open(database, sign_in):
+    sign_in(**claims())
+    app = open_app("patients")
+    assert any("SECRET" in link.label for link in app.get("page_link"))
+    sign_in(**claims(iat=int((datetime.now(UTC) - timedelta(hours=13)).timestamp())))
+    app.run()
+    assert not any("SECRET" in link.label for link in app.get("page_link"))
+    assert [b.label for b in app.button] == ["Sign in"]
+
+
+def test_the_browser_of_a_user_is_admitted_to_files_and_no_other(database, sign_in, monkeypatch):
+    known = Visitors(guarded=True)
+    monkeypatch.setattr(visitor, "visitors", known)
+    browser = new_visitor()
+    monkeypatch.setattr(visitor, "_visitor", lambda: browser)
+    open_app("wbc_count")
+    assert not known.may(browser, "fetch")
+    sign_in(**claims())
+    open_app("wbc_count")
+    assert known.may(browser, "send")
+    assert not known.may(new_visitor(), "fetch")
+
+
+def test_a_banner_says_that_everybody_may_come_in(monkeypatch):
+    monkeypatch.setenv("LEUKOSCOPE_OPEN_ACCESS", "true")
+    for page in PAGES:
+        assert any("Open access" in w.value for w in open_app(page).warning), page
+    monkeypatch.delenv("LEUKOSCOPE_OPEN_ACCESS")
+    access.get_access.cache_clear()
+    visitor.get_access.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("headers", "address", "served"),
+    [
+        ({"Host": "localhost:8501", "Origin": "http://localhost:8501"}, None, True),
+        ({"Host": "127.0.0.1:8501"}, None, True),
+        ({"Host": "localhost:8501", "Origin": "http://localhost:3000"}, None, False),
+        ({"Host": "evil.example", "Origin": "http://evil.example"}, None, False),
+        ({"Host": "localhost:8501"}, "10.0.0.7", False),
+    ],
+)
+def test_without_a_guard_pages_serve_this_machine_only(monkeypatch, headers, address, served):
+    """As `streamlit run streamlit_app.py` serves them."""
+    context = SimpleNamespace(headers=headers, ip_address=address, cookies={}, url=None)
+    monkeypatch.setattr(visitor.st, "context", context)
+    monkeypatch.setattr(access.visitors, "guarded", False)
+    app = open_app("about")
+    assert bool(app.subheader) == served
+    assert any("python -m core serve" in e.value for e in app.error) != served
+
+
+def test_without_a_guard_nobody_signs_in(sign_in, database, monkeypatch):
+    sign_in(**claims())
+    context = SimpleNamespace(
+        headers={"Host": "localhost"}, ip_address=None, cookies={VISITOR_COOKIE: "x"}, url=None
+    )
+    monkeypatch.setattr(visitor.st, "context", context)
+    monkeypatch.setattr(access.visitors, "guarded", False)
+    assert any("python -m core serve" in e.value for e in open_app("patients").error)
