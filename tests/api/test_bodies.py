@@ -6,9 +6,12 @@ from itertools import repeat
 
 import pytest
 
+from core.access import access_of
 from core.api.bodies import MAX_CASE_BYTES
+from core.api.guard import Guard
 from core.api.problems import MOST_INVALID
 from core.api.schemas import MOST_LABELS
+from core.settings import Settings
 
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "multipart/form-data; boundary=x"}
@@ -55,7 +58,10 @@ def test_no_body_is_read_of_a_caller_who_may_not_ask(open_client, path):
     app = open_client(api_tokens=True).app
     assert asked(app, path) == (401, "token")
     assert asked(app, path, authorization="Bearer leuko_wrong") == (401, "token")
-    assert asked(open_client().app, path, sec_fetch_site="cross-site") == (403, "foreign-page")
+    guarded = Guard(app, access_of(Settings(_env_file=None, open_access=True), None))
+    foreign = {"host": "localhost", "sec_fetch_site": "cross-site"}
+    assert asked(guarded, path, **foreign) == (403, "foreign-page")
+    assert asked(guarded, path, host="evil.example") == (400, "unknown-host")
     app = open_client(api_requests_per_minute=1, api_tokens=True).app
     assert [asked(app, path)[0] for _ in range(2)] == [401, 429]
 
