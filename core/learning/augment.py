@@ -36,15 +36,13 @@ def stain(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
     mix += rng.normal(0, 0.09 * strength, (3, 3)) * (1 - np.eye(3))
     mix *= rng.uniform(1 - 0.3 * strength, 1 + 0.35 * strength)
     background = rng.uniform(-0.02, 0.1, (3, 1)) * strength
-    density = cv2.LUT(pixels, _TO_DENSITY)
-    density = cv2.transform(density, np.hstack([mix, background]).astype(np.float32))
-    return np.clip(cv2.exp(-density) * 256 - 1, 0, 255).astype(np.uint8)
+    return _mixed(pixels, mix, background)
 
 
 def tone(pixels: Pixels) -> NDArray[np.float32]:
     """Return mean and standard deviation of the CIELAB channels (2 x 3)."""
-    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).reshape(-1, 3)
-    return np.stack([lab.mean(0), lab.std(0)]).astype(np.float32)
+    mean, deviation = cv2.meanStdDev(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB))
+    return np.stack([mean[:, 0], deviation[:, 0]]).astype(np.float32)
 
 
 def restain(pixels: Pixels, other: NDArray[np.float32], amount: float = 1.0) -> Pixels:
@@ -135,6 +133,64 @@ def look(pixels: Pixels, rng: Generator, strength: Strength = STRONG) -> Pixels:
     if rng.random() < 0.35:
         pixels = noise(pixels, rng, strength.noise)
     return pixels
+
+
+def grey(pixels: Pixels, rng: Generator) -> Pixels:
+    """Return a grey image: a random mean of the channels in optical density."""
+    shares = rng.dirichlet((2.0, 2.0, 2.0))
+    return _mixed(pixels, np.tile(shares, (3, 1)), np.zeros((3, 1)))
+
+
+def mix_channels(pixels: Pixels, rng: Generator) -> Pixels:
+    """Return an image in colours that no stain has; lobes and granules stay as they are.
+
+    In optical density each new channel is half to all of its own and for the rest a random share
+    of the other two, over a random background.
+    """
+    own = rng.uniform(0.5, 1.0, 3)
+    first = rng.uniform(0.0, 1.0, 3)
+    mix = np.diag(own)
+    for channel in range(3):
+        rest = 1 - own[channel]
+        mix[channel, (channel + 1) % 3] = rest * first[channel]
+        mix[channel, (channel + 2) % 3] = rest * (1 - first[channel])
+    return _mixed(pixels, mix, rng.uniform(0.0, 0.25, (3, 1)))
+
+
+def _mixed(pixels: Pixels, mix: NDArray[np.float64], background: NDArray[np.float64]) -> Pixels:
+    """Return an image with the channels of its optical density mixed (3 x 3, plus 3 x 1)."""
+    density = cv2.LUT(pixels, _TO_DENSITY)
+    density = cv2.transform(density, np.hstack([mix, background]).astype(np.float32))
+    return np.clip(cv2.exp(-density) * 256 - 1, 0, 255).astype(np.uint8)
+
+
+def cheap_camera(pixels: Pixels, rng: Generator) -> Pixels:
+    """Return an image as a cheap camera takes it.
+
+    Each with its own chance: a vignette of up to 60 %, a gradient whose colours differ, a tint,
+    down to half the contrast, defocus.
+    """
+    height, width = pixels.shape[:2]
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]
+    gain = np.ones((height, width, 3), np.float32)
+    if rng.random() < 0.5:
+        centre = rng.uniform(-0.6, 0.6, 2)
+        distance = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
+        gain *= 1 - rng.uniform(0.1, 0.6) * distance / distance.max()
+    if rng.random() < 0.5:
+        slopes = rng.normal(0, 0.12, 2)[:, None] + rng.normal(0, 0.06, (2, 3))
+        gain *= np.clip(1 + slopes[0] * x + slopes[1] * y, 0.3, 1.6).astype(np.float32)
+    if rng.random() < 0.5:
+        gain *= np.exp(rng.normal(0, 0.15, 3)).astype(np.float32)
+    values = pixels * gain
+    if rng.random() < 0.5:
+        contrast = rng.uniform(0.5, 1.0)
+        values = values * contrast + rng.uniform(0, 1) * 255 * (1 - contrast)
+    if rng.random() < 0.4:
+        sigma = rng.uniform(0.003, 0.016) * min(height, width)
+        values = cv2.GaussianBlur(values, (0, 0), sigma)
+    return np.clip(values, 0, 255).astype(np.uint8)
 
 
 def cut_off(pixels: Pixels, side: float, rng: Generator) -> Pixels:

@@ -121,9 +121,9 @@ def collected(
 
 
 def _details_of(example: Example) -> list[int]:
-    known = {**example.attributes, "maturation": example.maturation}
+    known = {**example.attributes, "maturation": example.subtype}
     return [
-        values.index(value) if (value := known.get(name)) is not None else -1
+        values.index(value) if (value := known.get(name)) in values else -1
         for name, values in DETAILS.items()
     ]
 

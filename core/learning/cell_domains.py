@@ -25,7 +25,7 @@ from core.learning.cell_data import (
     save_cells,
     shipped_detector,
 )
-from core.learning.datasets import Example, open_set
+from core.learning.datasets import DataSet, Example, open_set
 from core.learning.detection_data import Labelled, real_fields
 from core.results import Box, Pixels
 from core.settings import Settings
@@ -85,20 +85,27 @@ def kaggle_cells(settings: Settings, detector: Detector, part: Literal["train", 
     """Return the training or the validation cells of the Kaggle TRAIN fields.
 
     Fields in which the detector finds no white cell, or several, are left out: their label
-    could belong to another cell. Every sixth source field goes to validation, so that no copy
-    of a validation field is trained on.
+    could belong to another cell.
     """
     data = open_set("kaggle", settings)
+    examples = kaggle_examples(data, part)
+    return cells_of(data, examples, partial(subject_of_field, detector=detector, alone=True))
+
+
+def kaggle_examples(data: DataSet, part: Literal["train", "val"]) -> list[Example]:
+    """Return the Kaggle TRAIN fields of a part.
+
+    Every sixth source field goes to validation, so that no copy of one is trained on.
+    """
     by_source: dict[str, list[Example]] = {}
     for example in data.of_split("train"):
         by_source.setdefault(str(example.group), []).append(example)
-    examples = [
+    return [
         example
         for number, (_, copies) in enumerate(sorted(by_source.items()))
         for example in copies[:COPIES_PER_SOURCE]
         if ("val" if number % 6 == 0 else "train") == part
     ]
-    return cells_of(data, examples, partial(subject_of_field, detector=detector, alone=True))
 
 
 def made_cells(count: int) -> Cells:

@@ -24,7 +24,7 @@ from core.settings import Settings, get_settings
 from core.taxonomy import ATTRIBUTES, CellKind
 
 PBC_LABELS = {"ig": "immature_granulocyte"}
-PBC_MATURATION = {
+PBC_SUBTYPES = {
     "BNE": "band",
     "SNE": "segmented",
     "MMY": "metamyelocyte",
@@ -38,6 +38,38 @@ CELLAVISION_LABELS = {
     4: "eosinophil",
     5: "basophil",
 }
+DEEPAPL_LABELS = {
+    "blast": "blast",
+    "smudge_cell": "smudge_cell",
+    "lymphocyte": "lymphocyte",
+    "lymphocyte_variant": "lymphocyte",
+    "plasma_cell": "lymphocyte",
+    "monocyte": "monocyte",
+    "promonocyte": "monocyte",
+    "neutrophil_segmented": "neutrophil",
+    "neutrophil_band": "neutrophil",
+    "promyelocyte": "immature_granulocyte",
+    "myelocyte": "immature_granulocyte",
+    "metamyelocyte": "immature_granulocyte",
+    "erythroblast": "erythroblast",
+    "eosinophil": "eosinophil",
+    "basophil": "basophil",
+    "giant_platelet": "platelet",
+}
+"""Type of each class of the set. A platelet clump and the single prolymphocyte have none."""
+DEEPAPL_SUBTYPES = {
+    "neutrophil_segmented": "segmented",
+    "neutrophil_band": "band",
+    "promyelocyte": "promyelocyte",
+    "myelocyte": "myelocyte",
+    "metamyelocyte": "metamyelocyte",
+    "lymphocyte_variant": "variant_lymphocyte",
+    "promonocyte": "promonocyte",
+    "plasma_cell": "plasma_cell",
+    "giant_platelet": "giant_platelet",
+}
+_PIG_RUN, _PIG_VALIDATION_EVERY = 40, 5
+"""Field numbers in a run; one run in five validates."""
 BCCD_KINDS: dict[str, CellKind] = {"WBC": "wbc", "RBC": "rbc", "Platelets": "platelet"}
 YOLO_KINDS: tuple[CellKind, ...] = ("wbc", "rbc", "platelet")
 
@@ -60,14 +92,14 @@ class Example:
     member: str
     """Path inside the zip; the picture's identity."""
     split: str
-    """`train`, `val`, `test`; a fold number for Taleqani."""
+    """`train`, `val`, `test`; a fold number for Taleqani and DeepAPL."""
     label: str | None = None
     group: str | None = None
     """Pictures of one group must not be divided between training and testing."""
     boxes: tuple[KindBox, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
-    maturation: str | None = None
-    """Finer class of a neutrophil or immature granulocyte, where the set names it."""
+    subtype: str | None = None
+    """Finer class within the type, where the set names it."""
 
 
 class DataSet:
@@ -125,7 +157,7 @@ def _pbc(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
             label=PBC_LABELS.get(row.label, row.label),
             group=row.path,
             attributes=described.get(row.path, {}),
-            maturation=PBC_MATURATION.get(row.fine_label),
+            subtype=PBC_SUBTYPES.get(row.fine_label),
         )
         for row in split.itertuples()
         if row.path in present
@@ -218,6 +250,43 @@ def _cellavision(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     ]
 
 
+def _deepapl(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
+    folds = pd.read_csv(folder / "deepapl_folds.csv")
+    present = set(archive.namelist())
+    return [
+        Example(
+            row.path,
+            split=str(row.fold),
+            label=DEEPAPL_LABELS[row.label],
+            group=row.patient,
+            subtype=DEEPAPL_SUBTYPES.get(row.label),
+        )
+        for row in folds.itertuples()
+        if row.path in present and row.label in DEEPAPL_LABELS
+    ]
+
+
+def _lisc(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
+    return [
+        Example(name, "test", label=PurePosixPath(name).parts[0], group=name)
+        for name in _pictures(archive)
+    ]
+
+
+def _pig_fields(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
+    examples = []
+    for name in _pictures(archive):
+        width, height = _size(archive, name)
+        lines = archive.read(name.replace("images/", "labels/").replace(".webp", ".txt"))
+        boxes = yolo_boxes(lines.decode(), width, height)
+        # `103_002.webp`: the first number is the field's. Neighbours may show one slide, so whole
+        # runs of them are kept for validation.
+        run = int(PurePosixPath(name).stem.split("_")[0]) // _PIG_RUN
+        split = "val" if run % _PIG_VALIDATION_EVERY == 0 else "train"
+        examples.append(Example(name, split, group=f"run {run}", boxes=boxes))
+    return examples
+
+
 _READERS: dict[str, tuple[str, Callable[[Path, zipfile.ZipFile], list[Example]]]] = {
     "pbc": ("pbc.zip", _pbc),
     "kaggle": ("kaggle_blood_cells.zip", _kaggle),
@@ -225,12 +294,24 @@ _READERS: dict[str, tuple[str, Callable[[Path, zipfile.ZipFile], list[Example]]]
     "txl": ("txl_pbc.zip", _txl),
     "bccd": ("bccd.zip", _bccd),
     "cellavision": ("cellavision_cells.zip", _cellavision),
+    "deepapl": ("deepapl.zip", _deepapl),
+    "lisc": ("lisc.zip", _lisc),
+    "pig_fields": ("pig_fields.zip", _pig_fields),
 }
 
 
-def open_set(name: str, settings: Settings | None = None) -> DataSet:
-    """Open a data set by name: pbc, kaggle, taleqani, txl, bccd, cellavision.
+_PACKED_BY_HAND = {
+    "deepapl": "https://github.com/sidhomj/DeepAPL",
+    "lisc": "http://users.cecs.anu.edu.au/~hrezatofighi/Data/Leukocyte%20Data.htm",
+    "pig_fields": "https://github.com/FrancescaIE/WBC-detection-dataset",
+}
+"""Pages of the sets that `python -m core data get` does not fetch yet."""
 
+
+def open_set(name: str, settings: Settings | None = None) -> DataSet:
+    """Open a data set by name.
+
+    Names: pbc, kaggle, taleqani, txl, bccd, cellavision, deepapl, lisc, pig_fields.
     Raises DataNotFoundError when it is not in `settings.data`, DataError when it is damaged.
     """
     if name not in _READERS:
@@ -239,9 +320,12 @@ def open_set(name: str, settings: Settings | None = None) -> DataSet:
     file_name, reader = _READERS[name]
     path = folder / file_name
     if not path.is_file():
+        fetch = f"Fetch it with `python -m core data get {name}`"
+        if name in _PACKED_BY_HAND:
+            fetch = f"Get it from {_PACKED_BY_HAND[name]}, pack it as {file_name}"
         raise DataNotFoundError(
-            f"The data set {name} is not on this machine. Fetch it with "
-            f"`python -m core data get {name}` or set LEUKOSCOPE_DATA to its folder."
+            f"The data set {name} is not on this machine. {fetch} or set LEUKOSCOPE_DATA to its "
+            "folder."
         )
     try:
         with zipfile.ZipFile(path) as archive:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,6 +12,10 @@ from typing import Any
 
 from core.learning.architectures import freeze_below
 
+_WARM_SHARE = 0.01
+"""Share of a phase by the clock in which the learning rate rises."""
+_CLOCK_MOMENTUM = 0.995
+"""Of the averaged weights of a phase by the clock, whose number of steps nobody knows."""
 HISTORY_FIRST = ("epoch", "phase", "loss", "val_loss")
 HISTORY_LAST = ("learning_rate", "seconds")
 """Columns of `history.csv` before and after the accuracies, which differ by model."""
@@ -27,6 +32,9 @@ class Phase:
     first_trained: str | None
     """First trunk layer that learns; None freezes the trunk, "" frees all of it."""
     size: int
+    minutes: float | None = None
+    """Length by the clock: the schedule follows it on a machine of unknown speed, and `epochs` is
+    the most there are."""
 
 
 def scaled(phases: tuple[Phase, ...], factor: float) -> tuple[Phase, ...]:
@@ -47,6 +55,9 @@ class Plan:
     """Loss and metrics for `Model.compile`."""
     patience: int = 8
     """Epochs without a better validation loss before a phase stops."""
+    each_epoch: Callable[[Any, int], None] | None = None
+    """Called after each epoch with the network, its averaged weights in it, and the number of the
+    epoch in the run."""
 
 
 def _history_writer(path: Path, phase: str) -> Any:
@@ -90,9 +101,74 @@ def _epochs_in(history: Path) -> int:
         return max(sum(1 for _ in stream) - 1, 0)
 
 
+def _clock(phase: Phase, minutes: float, spent: float) -> Any:
+    """Return a callback that sets the learning rate by the clock and stops when time is over."""
+    import keras
+
+    class Clock(keras.callbacks.Callback):
+        """Warm up over a hundredth of the time, then fall along a cosine to 1 %."""
+
+        def on_train_begin(self, logs: Any = None) -> None:
+            del logs
+            self.started = time.monotonic() - spent
+
+        def _share(self) -> float:
+            return (time.monotonic() - self.started) / (60 * minutes)
+
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            del batch, logs
+            share = min(self._share(), 1.0)
+            cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * share)) / 2
+            warm = min(0.02 + share / _WARM_SHARE, 1.0)
+            self.model.optimizer.learning_rate.assign(phase.learning_rate * cosine * warm)
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            del batch, logs
+            if self._share() >= 1:
+                self.model.stop_training = True
+
+    return Clock()
+
+
+def _averages(history: Path, each_epoch: Callable[[Any, int], None]) -> Any:
+    """Return a callback that hands out the network with its averaged weights after each epoch."""
+    import keras
+
+    class Averages(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            del epoch, logs
+            optimizer = self.model.optimizer
+            kept = [w.numpy() for w in self.model.trainable_variables]
+            averages = optimizer._model_variables_moving_average  # noqa: SLF001 - no public name
+            for variable, average in zip(self.model.trainable_variables, averages, strict=True):
+                variable.assign(average)
+            each_epoch(self.model, _epochs_in(history))
+            for variable, value in zip(self.model.trainable_variables, kept, strict=True):
+                variable.assign(value)
+
+    return Averages()
+
+
+def _spent(history: Path, phase: Phase) -> float:
+    """Return the seconds that a phase took before the run was resumed."""
+    if not history.exists():
+        return 0.0
+    with history.open(newline="") as stream:
+        rows = csv.DictReader(stream)
+        return sum(float(row["seconds"]) for row in rows if row["phase"] == phase.name)
+
+
 def _optimizer(phase: Phase, steps: int) -> Any:
     import keras
 
+    if phase.minutes is not None:
+        return keras.optimizers.AdamW(
+            phase.learning_rate,
+            weight_decay=1e-4,
+            clipnorm=10.0,
+            use_ema=True,
+            ema_momentum=_CLOCK_MOMENTUM,
+        )
     warmup = min(200, max(steps * phase.epochs // 10, 1))
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=phase.learning_rate * 0.02,
@@ -138,7 +214,13 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> Non
         model._initial_epoch = 0  # noqa: SLF001
         backup = run / "backup" / phase.name
         callbacks = [
+            *(
+                []
+                if phase.minutes is None
+                else [_clock(phase, phase.minutes, _spent(history_path, phase))]
+            ),
             _history_writer(history_path, phase.name),
+            *([] if plan.each_epoch is None else [_averages(history_path, plan.each_epoch)]),
             keras.callbacks.EarlyStopping("val_loss", patience=plan.patience),
             keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=True),
         ]

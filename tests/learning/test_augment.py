@@ -21,6 +21,9 @@ def field(pack):
         augment.blur,
         augment.noise,
         augment.look,
+        augment.grey,
+        augment.mix_channels,
+        augment.cheap_camera,
     ],
 )
 def test_changes_keep_shape_repeat_with_the_seed_and_spare_the_input(field, change):
@@ -40,6 +43,26 @@ def test_a_changed_field_still_shows_its_cells(field):
     for seed in range(30):
         changed = augment.look(field, np.random.default_rng(seed)).mean(-1).ravel()
         assert np.corrcoef(grey, changed)[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("change", [augment.grey, augment.mix_channels])
+def test_without_its_colours_a_field_keeps_its_structure(field, change):
+    before = field.mean(-1).ravel()
+    for seed in range(20):
+        changed = change(field, np.random.default_rng(seed))
+        assert np.corrcoef(before, changed.mean(-1).ravel())[0, 1] > 0.85
+    spread = augment.grey(field, np.random.default_rng(0)).astype(int)
+    assert np.abs(spread - spread[..., :1]).max() <= 1
+
+
+def test_a_cheap_camera_darkens_borders_and_loses_contrast():
+    glass = np.full((128, 128, 3), 230, np.uint8)
+    views = [augment.cheap_camera(glass, np.random.default_rng(s)).astype(int) for s in range(60)]
+    unevenness = [np.ptp(view[..., 1]) / view[..., 1].max() for view in views]
+    assert min(unevenness) < 0.05
+    assert max(unevenness) > 0.4
+    tints = [np.ptp(view.mean((0, 1))) for view in views]
+    assert max(tints) > 40
 
 
 def test_a_stronger_stain_change_moves_colours_further(field):

@@ -15,12 +15,17 @@ COUNTS = {
     "txl": 1_440,
     "bccd": 364,
     "cellavision": 100,
+    "deepapl": 12_082,
+    "lisc": 268,
+    "pig_fields": 459,
 }
 LABELS = {
     "pbc": set(CELL_TYPES),
     "kaggle": set(KAGGLE_FOUR),
     "taleqani": set(STAGES),
     "cellavision": set(MATURE_FIVE),
+    "deepapl": {*CELL_TYPES, "blast", "smudge_cell"},
+    "lisc": set(MATURE_FIVE),
 }
 
 
@@ -44,12 +49,31 @@ def test_pbc_follows_the_official_split_of_wbcatt(pack):
     assert all(e.attributes[name] in ATTRIBUTES[name] for e in described for name in ATTRIBUTES)
 
 
-def test_no_kaggle_source_and_no_taleqani_group_is_on_both_sides(pack):
-    for name in ("kaggle", "taleqani"):
+def test_no_group_is_on_both_sides_of_a_split(pack):
+    for name in ("kaggle", "taleqani", "deepapl", "pig_fields"):
         splits = {}
         for example in open_set(name).examples:
             splits.setdefault(example.group, set()).add(example.split)
         assert all(len(s) == 1 for s in splits.values()), name
+
+
+def test_deepapl_has_82_patients_in_five_folds_and_its_finer_classes(pack):
+    data = open_set("deepapl")
+    assert len({e.group for e in data.examples}) == 82
+    assert {e.split for e in data.examples} == set("01234")
+    finer = Counter((e.label, e.subtype) for e in data.examples)
+    assert finer["immature_granulocyte", "promyelocyte"] == 508
+    assert finer["lymphocyte", "variant_lymphocyte"] == 227
+    assert finer["blast", None] == 2_699
+    assert finer["platelet", "giant_platelet"] == 40
+    assert not any("platelet_clump" in e.member for e in data.examples)
+
+
+def test_a_part_of_the_pig_fields_validates(pack):
+    data = open_set("pig_fields")
+    validation = len(data.of_split("val"))
+    assert 0.15 * len(data) < validation < 0.25 * len(data)
+    assert {box.kind for e in data.examples for box in e.boxes} == {"wbc"}
 
 
 def test_boxes_of_fields_lie_in_their_pictures(pack):
@@ -76,6 +100,8 @@ def test_a_missing_set_says_how_to_get_it(tmp_path):
     settings = get_settings().model_copy(update={"data": tmp_path})
     with pytest.raises(DataNotFoundError, match="data get bccd"):
         open_set("bccd", settings)
+    with pytest.raises(DataNotFoundError, match=r"sidhomj/DeepAPL, pack it as deepapl.zip"):
+        open_set("deepapl", settings)
 
 
 def test_a_damaged_set_is_an_error_of_data(tmp_path):

@@ -77,3 +77,27 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, parts, stop_at):
     done = batches.calls
     fit(network(), plan, tmp_path, verbose=0)
     assert batches.calls == done, "a finished run trains no more"
+
+
+def test_a_phase_by_the_clock_ends_in_time_and_hands_out_averaged_weights(tmp_path, parts):
+    from dataclasses import replace
+
+    from core.learning.fitting import Phase, fit
+
+    network, plan, _ = parts
+    seen = []
+    plan = replace(
+        plan,
+        phases=(Phase("clock", 100_000, 0.05, "", 4, minutes=0.05),),
+        patience=100_000,
+        each_epoch=lambda model, epoch: seen.append((epoch, model.get_weights()[0])),
+    )
+    trained = network()
+    fit(trained, plan, tmp_path, verbose=0)
+    history = pd.read_csv(tmp_path / "history.csv")
+    assert [epoch for epoch, _ in seen] == history["epoch"].tolist()
+    assert 1 < len(seen) < 100_000
+    assert history["learning_rate"].iloc[-1] < 0.1 * history["learning_rate"].max()
+    assert history["loss"].iloc[-1] < history["loss"].iloc[0]
+    # The run ends with the average that the last epoch handed out.
+    np.testing.assert_allclose(seen[-1][1], trained.get_weights()[0], rtol=1e-5)

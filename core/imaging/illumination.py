@@ -1,0 +1,93 @@
+"""Correction of uneven light and of the white point.
+
+A microscope field is the smear times the light that falls through it. Dividing a field by its own
+background (flat-field correction from a single image) removes vignettes, gradients and tints, so
+that all later steps see a smear on the same even, nearly white glass.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.results import Pixels
+
+GLASS = 235.0
+"""Value of empty glass in every channel after the correction."""
+_WORKING_SIDE = 120
+"""Longer side of the image that the background is estimated on: light changes slowly."""
+_CLOSING_SHARE = 0.25
+"""Diameter of the closing as a share of the longer side: wider than the largest white cell."""
+_LEAST_LIGHT = 24.0
+"""Darkest background that is divided by; below it noise and black borders would be amplified."""
+_EXPECTILE, _EXPECTILE_ROUNDS = 0.9, 8
+"""Glass is brighter than cells: nine tenths of the weight lie above the surface."""
+_GLASS_PERCENTILE = 95
+
+
+def background(pixels: Pixels) -> NDArray[np.float32]:
+    """Return the light behind the cells of a field, h x w x 3 float32 in 0..255, at most 120 px.
+
+    All three channels have their own estimate, which holds the tint too. A quadratic surface of
+    the logarithm takes vignettes and gradients up to the border, where a closing alone would
+    spread the light of the inside. In the quotient, grey closing with an ellipse removes what is
+    darker than its surroundings and smaller than the ellipse, and the Gaussian blur of half that
+    width leaves only what changes slowly.
+    """
+    height, width = pixels.shape[:2]
+    factor = min(_WORKING_SIDE / max(height, width), 1.0)
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    surface = _bright_surface(small)
+    diameter = max(round(max(size) * _CLOSING_SHARE), 3) | 1
+    ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
+    border = cv2.BORDER_REPLICATE
+    closed = cv2.morphologyEx(small / surface, cv2.MORPH_CLOSE, ellipse, borderType=border)
+    blurred = cv2.GaussianBlur(closed, (0, 0), diameter / 4, borderType=border)
+    return np.asarray(blurred * surface, np.float32)
+
+
+def _bright_surface(small: Pixels) -> NDArray[np.float32]:
+    """Return the exponential of a quadratic through the bright pixels of each channel, h x w x 3.
+
+    Expectile regression by asymmetric least squares (Newey and Powell 1987, Econometrica 55:819).
+    """
+    height, width = small.shape[:2]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+    logs = np.log(np.maximum(small.reshape(-1, 3), _LEAST_LIGHT))
+    ridge = 1e-6 * len(terms) * np.eye(6)
+    surfaces = np.empty_like(logs)
+    for channel, values in enumerate(logs.T):
+        weights = np.ones(len(values))
+        for _ in range(_EXPECTILE_ROUNDS):
+            weighted = terms * weights[:, None]
+            fit = terms @ np.linalg.solve(weighted.T @ terms + ridge, weighted.T @ values)
+            weights = np.where(values > fit, _EXPECTILE, 1 - _EXPECTILE)
+        surfaces[:, channel] = fit
+    return np.exp(surfaces).astype(np.float32).reshape(height, width, 3)
+
+
+def flatten(pixels: Pixels, light: NDArray[np.float32] | None = None) -> Pixels:
+    """Return a field with even light and glass at 235 in every channel, H x W x 3 uint8.
+
+    `light` is what `background` returned for the field, or for the slide or the session that the
+    field belongs to; without it the field's own background is taken.
+    """
+    light = background(pixels) if light is None else light
+    height, width = pixels.shape[:2]
+    gain = GLASS / np.maximum(light, _LEAST_LIGHT)
+    gain = cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.multiply(pixels, gain, dtype=cv2.CV_8U), np.uint8)
+
+
+def set_white_point(pixels: Pixels) -> Pixels:
+    """Return the image of a single cell with its glass at 235 in every channel.
+
+    One cell fills too much of its image for a map of the light: each channel is scaled so that
+    its brightest twentieth, on a small copy without noise, starts at 235 (von Kries scaling).
+    """
+    small = cv2.resize(pixels, (48, 48), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    glass = np.percentile(small, _GLASS_PERCENTILE, axis=0)
+    gains = GLASS / np.maximum(glass, _LEAST_LIGHT)
+    table = np.clip(np.arange(256)[:, None] * gains + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(pixels, table[None]), np.uint8)

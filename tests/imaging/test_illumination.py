@@ -1,0 +1,77 @@
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from core.imaging.illumination import GLASS, background, flatten, set_white_point
+from core.learning.datasets import open_set
+
+
+@pytest.fixture(scope="module")
+def field(pack):
+    data = open_set("bccd")
+    return data.read(data.examples[3])
+
+
+def _light(height, width, kind):
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    light = np.ones((height, width, 3), np.float32)
+    if kind == "vignette":
+        return light * (1 - 0.6 * (x**2 + y**2) / 2)[..., None]
+    if kind == "gradient":
+        return light * (1 + 0.3 * x[..., None] * np.array([1, 0.6, -0.4], np.float32)) / 1.3
+    return light * np.array([1.0, 0.85, 0.6], np.float32)
+
+
+def _lit(pixels, kind):
+    return np.clip(pixels * _light(*pixels.shape[:2], kind), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["vignette", "gradient", "tint"])
+def test_a_field_looks_the_same_under_any_light(field, kind):
+    even, uneven = flatten(field).astype(int), flatten(_lit(field, kind)).astype(int)
+    before = np.abs(_lit(field, kind).astype(int) - field).mean()
+    assert np.abs(even - uneven).mean() < 2.5 < 10 < before
+
+
+def test_glass_becomes_white_and_cells_stay_dark(field):
+    flat = flatten(field)
+    assert flat.shape == field.shape
+    assert flat.dtype == np.uint8
+    light = background(flat)
+    assert abs(float(light.mean()) - GLASS) < 6
+    nuclei = field[..., 1] < np.percentile(field[..., 1], 2)
+    assert flat[nuclei, 1].mean() < 0.75 * flat[..., 1].mean()
+
+
+def test_one_estimate_serves_all_tiles_of_a_slide(field):
+    light = background(field)
+    half = field.shape[1] // 2
+    whole = flatten(field, light)
+    left = flatten(field[:, :half], light[:, : light.shape[1] // 2])
+    assert np.abs(whole[:, : half - 8].astype(int) - left[:, :-8]).mean() < 2
+
+
+def test_the_background_is_small_whatever_the_size():
+    assert background(np.full((3000, 4000, 3), 200, np.uint8)).shape == (90, 120, 3)
+    assert background(np.full((10, 20, 3), 200, np.uint8)).shape == (10, 20, 3)
+
+
+@pytest.mark.parametrize("tint", [(1, 1, 1), (1.0, 0.8, 0.55), (0.7, 0.8, 0.9), (0.5, 0.5, 0.5)])
+def test_the_white_point_of_a_cell_takes_any_tint_away(pack, tint):
+    data = open_set("pbc")
+    cell = data.read(data.of_split("test")[7])
+    tinted = np.clip(cell * np.array(tint), 0, 255).astype(np.uint8)
+    wanted, corrected = set_white_point(cell).astype(int), set_white_point(tinted).astype(int)
+    assert np.abs(wanted - corrected).mean() < 3
+    small = cv2.resize(corrected.astype(np.uint8), (48, 48), interpolation=cv2.INTER_AREA)
+    assert np.abs(np.percentile(small.reshape(-1, 3), 95, axis=0) - GLASS).max() < 4
+
+
+@given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(3))))
+def test_any_image_can_be_corrected(pixels):
+    for corrected in (flatten(pixels), set_white_point(pixels)):
+        assert corrected.shape == pixels.shape
+        assert corrected.dtype == np.uint8
