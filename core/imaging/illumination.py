@@ -36,7 +36,7 @@ def background(pixels: Pixels) -> NDArray[np.float32]:
     height, width = pixels.shape[:2]
     factor = min(_WORKING_SIDE / max(height, width), 1.0)
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
     surface = _bright_surface(small)
     diameter = max(round(max(size) * _CLOSING_SHARE), 3) | 1
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
@@ -76,8 +76,8 @@ def flatten(pixels: Pixels, light: NDArray[np.float32] | None = None) -> Pixels:
     light = background(pixels) if light is None else light
     height, width = pixels.shape[:2]
     gain = GLASS / np.maximum(light, _LEAST_LIGHT)
-    gain = cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.multiply(pixels, gain, dtype=cv2.CV_8U), np.uint8)
+    whole = cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.multiply(pixels, whole, dtype=cv2.CV_8U), np.uint8)
 
 
 def set_white_point(pixels: Pixels) -> Pixels:

@@ -189,7 +189,7 @@ def cheap_camera(pixels: Pixels, rng: Generator) -> Pixels:
         values = values * contrast + rng.uniform(0, 1) * 255 * (1 - contrast)
     if rng.random() < 0.4:
         sigma = rng.uniform(0.003, 0.016) * min(height, width)
-        values = cv2.GaussianBlur(values, (0, 0), sigma)
+        values = np.asarray(cv2.GaussianBlur(values, (0, 0), sigma))
     return np.clip(values, 0, 255).astype(np.uint8)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,16 +119,18 @@ def sources(settings: Settings, run: Path, names: Sequence[str]) -> dict[str, So
 
     @cache
     def labelled() -> tuple[list[Labelled], list[Labelled]]:
-        return tuple(
-            [Labelled(flatten(f.pixels), f.boxes) for f in p] for p in real_fields(settings)
+        training, validation = (
+            [Labelled(flatten(field.pixels), field.boxes) for field in part]
+            for part in real_fields(settings)
         )
+        return training, validation
 
     def single(name: str, split: str) -> SourceCells:
         data = open_set(name, settings)
         choose = partial(subject_of_crop, detector=detector())
         return cells_of(data, data.of_split(split), choose, set_white_point)
 
-    def kaggle(part: str) -> SourceCells:
+    def kaggle(part: Literal["train", "val"]) -> SourceCells:
         data = open_set("kaggle", settings)
         choose = partial(subject_of_field, detector=detector(), alone=True)
         return cells_of(data, kaggle_examples(data, part), choose, flatten)
