@@ -63,6 +63,8 @@ def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> No
     st.subheader("Pooled answer")
     pooled = pool(results, get_analyzer().stage_grader.threshold)
     st.markdown(suggestion(pooled))
+    for sentence in pooled.warnings:
+        st.warning(sentence, icon=":material/straighten:")
     st.caption(
         f"Mean of the calibrated probabilities of {len(graded)} graded "
         f"{'field' if len(graded) == 1 else 'fields'}; {len(results) - len(graded)} refused."

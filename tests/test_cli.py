@@ -115,6 +115,17 @@ def test_a_field_in_dicom_gives_the_cells_of_the_png(tmp_path, pack, capfdbinary
     assert "Jane" not in json.dumps(answer)
 
 
+def test_a_scale_that_the_red_cells_contradict_is_said(tmp_path, pack, capfdbinary):
+    path = tmp_path / "field.png"
+    for dpi, warned in ((25_400 / 0.072, False), (25_400 / 1.5, True)):
+        path.write_bytes(pack.encoded(pack.bccd(0), "PNG", dpi=(dpi, dpi)))
+        status, answer, _ = run(capfdbinary, "analyze", path)
+        (image,) = answer["images"]
+        assert status == 0
+        assert image["micrometres_per_pixel"] == pytest.approx(0.072, rel=0.15)
+        assert ["1.5 µm per pixel" in sentence for sentence in image["warnings"]] == [True] * warned
+
+
 @pytest.mark.usefixtures("stub")
 def test_files_come_in_the_order_named(folder, capfdbinary):
     paths = [folder / "b.jpg", folder / "a.PNG", folder / "b.jpg"]

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from core.batch.journal import Journal
 from core.batch.tiles import Piece, PieceResult, SlidePlan, TileResult
 from core.batch.work import Step, Task
-from core.imaging.scale import CONFIDENT_SCORE, red_cell_scale
+from core.imaging.scale import CONFIDENT_SCORE, field_scale
 from core.imaging.slide import Tile
+from core.inference.analyzer import judge_sizes
 from core.inference.detector import iou
 from core.reports.answers import Answer, field_answer
-from core.results import Box, Cell, FailedFile, Scale
+from core.results import Box, Cell, FailedFile
 from core.taxonomy import CELL_KINDS
 
 _SEAM_IOU = 0.5
@@ -107,11 +108,15 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
         refused = _ALL_GLASS
     elif reasons.total() == len(tiles):
         refused = reasons.most_common(1)[0][0]
+    checked = field_scale(
+        plan.slide.scale and plan.slide.scale.micrometres_per_pixel,
+        (plan.slide.width, plan.slide.height),
+        (c.box for c in cells if c.kind == "rbc" and c.detection_score >= CONFIDENT_SCORE),
+        (c.box for c in cells if c.kind == "wbc"),
+    )
+    judged, warnings = judge_sizes(cells, checked)
     slide = replace(
-        plan.slide,
-        cells=tuple(cells),
-        scale=plan.slide.scale or _red_cell_scale(plan, cells),
-        refused=refused,
+        plan.slide, cells=judged, scale=checked.scale, refused=refused, warnings=warnings
     )
     return field_answer(slide) | {
         "tiles": {
@@ -168,10 +173,3 @@ def _is_likely_white(cell: Cell) -> bool:
 
 def _corners(box: Box) -> NDArray[np.float32]:
     return np.array([box.x, box.y, box.x + box.width, box.y + box.height], np.float32)
-
-
-def _red_cell_scale(plan: SlidePlan, cells: Iterable[Cell]) -> Scale | None:
-    """Return the scale by all red cells when the file says none."""
-    red = (c.box for c in cells if c.kind == "rbc" and c.detection_score >= CONFIDENT_SCORE)
-    ruled = red_cell_scale(red, plan.slide.width, plan.slide.height)
-    return None if ruled is None else Scale(ruled, "red cells")

@@ -5,7 +5,6 @@ scanners and tiled TIFF. Coordinates are pixels of level 0, the finest, origin t
 """
 
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from openslide import OpenSlide, OpenSlideError
 from PIL import Image
 
 from core.errors import DamagedSlideError
-from core.imaging.scale import MICROSCOPE_SCALES
+from core.imaging.scale import microscope_scale, ome_scale
 from core.results import Pixels
 from core.settings import Settings, get_settings
 
@@ -34,8 +33,6 @@ _OVERVIEW_SCALE = 4.0
 _GLASS_DEVIATION = 3.0
 """Grey levels: what varies less is empty glass. A quarter of one white cell makes 4 and more."""
 _BLOCK = 2048
-_OME_SCALE = re.compile(r'PhysicalSizeX="([0-9.eE+-]+)"')
-_OTHER_UNIT = re.compile(r'PhysicalSizeXUnit="(?![µμ]m")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +169,10 @@ def _cuts(length: int, core: int) -> list[tuple[int, int]]:
 
 def _scale(properties: Mapping[str, str]) -> float | None:
     """Return micrometres per pixel if a microscope can have given them."""
-    about = properties.get("tiff.ImageDescription", "")
-    ome = None if _OTHER_UNIT.search(about) else _OME_SCALE.search(about)
-    value = _number(properties.get("openslide.mpp-x") or (ome and ome[1]))
-    low, high = MICROSCOPE_SCALES
-    return value if value is not None and low <= value <= high else None
+    across = _number(properties.get("openslide.mpp-x"))
+    if across is None:
+        return ome_scale(properties.get("tiff.ImageDescription", ""))
+    return microscope_scale((across, across))
 
 
 def _expected_scale(properties: Mapping[str, str]) -> float:

@@ -518,13 +518,12 @@ def _orientation(page: TiffPage) -> int:
 
 def _scale(page: TiffPage) -> float | None:
     """Return micrometres per pixel from the tags, or None."""
-    resolutions = [_rationals(page.tags.valueof(tag)) for tag in (282, 283)]
-    if resolutions[0] is None or resolutions[1] is None:
-        return None
+    across, down = (_rationals(page.tags.valueof(tag)) for tag in (282, 283))
     unit = page.tags.valueof(296)
     return tiff_scale(
-        str(page.description),
-        (resolutions[0][0], resolutions[1][0]),
+        # OME and ImageJ describe all pages in the first.
+        str(page.description or page.parent.pages.first.description),
+        None if across is None or down is None else (across[0], down[0]),
         int(unit) if isinstance(unit, int) else 2,
     )
 

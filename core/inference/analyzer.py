@@ -5,7 +5,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from core.imaging.scale import CONFIDENT_SCORE, field_scale, red_cell_scale
+from core.imaging.scale import (
+    CONFIDENT_SCORE,
+    FEW_RED_CELLS,
+    POSSIBLE_CELLS,
+    FieldScale,
+    field_scale,
+    is_possible,
+    red_cell_scale,
+)
 from core.inference.card import MODEL_NAMES, ModelName, load_card, read_checked
 from core.inference.classifier import Classifier, Subject, central_box
 from core.inference.detector import Detection, Detector
@@ -26,17 +34,57 @@ _CROP_DETECTION_SCORE = 0.15
 _FIELD_DETECTION_SCORE = 0.01
 """A labelled field shows a white cell: its likeliest one is taken, however weak."""
 _SURE_CELL_SCORE = 0.5
-_RED_CELLS_FOR_CROPS = 2
-"""Whole red cells that give the scale for the classifier: it bears a rough one."""
 
 
 def _red_cells(detections: Iterable[Detection]) -> list[Box]:
     return [d.box for d in detections if d.kind == "rbc" and d.score >= CONFIDENT_SCORE]
 
 
+def checked_scale(image: FieldImage, detections: Iterable[Detection]) -> FieldScale:
+    """Return the scale of a field: its header held against what was found in it."""
+    detections = tuple(detections)
+    white = [d.box for d in detections if d.kind == "wbc"]
+    size = image.width, image.height
+    return field_scale(image.micrometres_per_pixel, size, _red_cells(detections), white)
+
+
+def judge_sizes(
+    cells: Iterable[Cell], checked: FieldScale
+) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+    """Return cells as their field's scale lets them count, and what a user must know of it.
+
+    On a scale that is contradicted no white cell stays classified. What no cell can measure is out
+    of scope.
+    """
+    warnings = [] if checked.warning is None else [checked.warning]
+    cells = tuple(cells)
+    if not checked.is_settled:
+        held = (replace(c, status="uncertain") if _is_named(c) else c for c in cells)
+        return tuple(held), tuple(warnings)
+    if checked.scale is None:
+        return cells, tuple(warnings)
+    scale = checked.scale.micrometres_per_pixel
+    judged = tuple(
+        c if is_possible(c.box, scale, white=c.kind == "wbc") else replace(c, status="out_of_scope")
+        for c in cells
+    )
+    if absurd := sum(one is not other for one, other in zip(judged, cells, strict=True)):
+        low, high = POSSIBLE_CELLS
+        which = "1 object is" if absurd == 1 else f"{absurd} objects are"
+        warnings.append(
+            f"{which} smaller than a white cell of {low:.0f} µm or larger than {high:.0f} µm, and "
+            "not counted. Check the scale and the magnification."
+        )
+    return judged, tuple(warnings)
+
+
+def _is_named(cell: Cell) -> bool:
+    return cell.kind == "wbc" and cell.status == "classified"
+
+
 def _crop_scale(pixels: Pixels, detections: Iterable[Detection]) -> float | None:
     height, width = pixels.shape[:2]
-    return red_cell_scale(_red_cells(detections), width, height, at_least=_RED_CELLS_FOR_CROPS)
+    return red_cell_scale(_red_cells(detections), width, height, at_least=FEW_RED_CELLS)
 
 
 def subject_of_crop(pixels: Pixels, detector: Detector) -> Subject:
@@ -108,20 +156,28 @@ class Analyzer:
         """
         started = time.perf_counter()
         detections, refused = self._examine(image.pixels, anyway=anyway)
-        crop_scale = image.micrometres_per_pixel or _crop_scale(image.pixels, detections)
+        checked = checked_scale(image, detections)
+        crop_scale = (
+            checked.scale.micrometres_per_pixel
+            if checked.scale
+            else _crop_scale(image.pixels, detections)
+        )
+        cells, warnings = judge_sizes(
+            (self._cell(image.pixels, d, crop_scale, profile) for d in detections), checked
+        )
         return FieldAnalysis(
             file=image.name,
             sha256=image.sha256,
             width=image.width,
             height=image.height,
             properties=image.properties,
-            cells=tuple(self._cell(image.pixels, d, crop_scale, profile) for d in detections),
-            scale=field_scale(image, _red_cells(detections)),
+            cells=cells,
+            scale=checked.scale,
             refused=None if anyway else refused,
             overruled=refused if anyway else None,
             profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
-            warnings=image.notes,
+            warnings=(*image.notes, *warnings),
             page=image.page,
         )
 
@@ -207,12 +263,18 @@ class Analyzer:
                 page=image.page,
                 warnings=image.notes,
             )
-        scale = field_scale(image, _red_cells(detections))
+        checked = checked_scale(image, detections)
         result = self.stage_grader.grade(
-            image, None if scale is None else scale.micrometres_per_pixel, anyway=anyway
+            image, checked.scale and checked.scale.micrometres_per_pixel, anyway=anyway
         )
+        if result.status == "classified" and not checked.is_settled:
+            result = replace(result, status="uncertain")
+        warnings = [] if checked.warning is None else [checked.warning]
         return replace(
-            result, overruled=refused or result.overruled, page=image.page, warnings=image.notes
+            result,
+            overruled=refused or result.overruled,
+            page=image.page,
+            warnings=(*image.notes, *warnings),
         )
 
 

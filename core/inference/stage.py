@@ -144,9 +144,13 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
 
     Below `threshold`, the model's own for single fields, the answer is uncertain.
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
-    Refused fields do not count; with none left the answer is out of scope.
+    Refused fields do not count; with none left the answer is out of scope. Fields that are
+    uncertain in spite of their confidence, because their scale is contradicted, are left out; with
+    none left the answer is uncertain.
     """
-    used = [r for r in results if r.refused is None and r.status != "out_of_scope"]
+    graded = [r for r in results if r.refused is None and r.status != "out_of_scope"]
+    settled = [r for r in graded if r.status == "classified" or r.confidence < threshold]
+    used = settled or graded
     if not used:
         return StageResult(
             file="pooled",
@@ -163,5 +167,14 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
         stage=best,
         probabilities=mean,
         confidence=mean[best],
-        status="classified" if mean[best] >= threshold else "uncertain",
+        status="classified" if settled and mean[best] >= threshold else "uncertain",
+        warnings=_left_out(len(graded) - len(settled), len(graded)),
     )
+
+
+def _left_out(doubtful: int, graded: int) -> tuple[str, ...]:
+    if not doubtful:
+        return ()
+    which = "1 field has" if doubtful == 1 else f"{doubtful} fields have"
+    effect = "the class is uncertain" if doubtful == graded else "left out of the pooled answer"
+    return (f"{which} a doubtful scale: {effect}.",)

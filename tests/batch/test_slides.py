@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import astuple, replace
 from itertools import product
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,14 +15,20 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from core.batch.run import Batch, analyze_files
-from core.batch.slides import settle_seams
-from core.batch.tiles import MARGIN_MICROMETRES, RED_CELL_PIXELS, TileResult, analyze_tile
+from core.batch.slides import settle_seams, slide_answer
+from core.batch.tiles import (
+    MARGIN_MICROMETRES,
+    RED_CELL_PIXELS,
+    SlidePlan,
+    TileResult,
+    analyze_tile,
+)
 from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
 from core.imaging.made import make_field
 from core.imaging.made_slide import GLASS, MadeSlide, make_slide, write_slide
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.imaging.slide import tile_grid
-from core.results import Box, Cell, FieldImage, ImageProperties
+from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
 from core.settings import PROJECT_ROOT
 from tests.batch.works import (
     fails_over_spots,
@@ -160,6 +167,23 @@ def test_a_slide_half_done_is_gone_on_with(tmp_path):
     assert told == tiles["analysed"] + tiles["refused"] - 16  # two pieces were done
     assert out.read_bytes() == whole.read_bytes()
     assert resumed["tiles"] == tiles
+
+
+def test_the_red_cells_of_a_slide_replace_a_scale_that_they_contradict():
+    tile = next(tile_grid(400, 400, 400, 10))
+    red = [Cell("rbc", Box(40 * i + 10, 50, 30, 30), 0.9, detection_score=0.9) for i in range(9)]
+    white = Cell("wbc", Box(100, 200, 60, 60), 0.9, type="basophil")
+    properties = ImageProperties("aperio", "RGB", 8, 1)
+    for header, warned in ((0.25, False), (1.0, True)):
+        slide = FieldAnalysis("s", "0" * 64, 400, 400, properties, (), scale=Scale(header, "file"))
+        plan = SlidePlan(Path("s.svs"), slide, (tile,), 0, 1)
+        answer = slide_answer(plan, [TileResult(tile, (white, *red), None)])
+        assert answer["micrometres_per_pixel"] == 0.25
+        assert bool(answer["warnings"]) == warned
+    few = slide_answer(plan, [TileResult(tile, (white, *red[:3]), None)])
+    assert few["micrometres_per_pixel"] is None
+    assert few["cells"][0]["status"] == "uncertain"
+    assert "nothing is classified" in few["warnings"][0]
 
 
 def test_empty_and_refused_slides_say_why(tmp_path):

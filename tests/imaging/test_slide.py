@@ -128,7 +128,7 @@ def test_scanner_formats_and_large_tiled_tiffs_are_slides(path, made, tmp_path):
     [
         ({"PhysicalSizeX": 0.16, "PhysicalSizeXUnit": "µm"}, 0.16),
         ({"PhysicalSizeX": 0.16}, 0.16),
-        ({"PhysicalSizeX": 0.00016, "PhysicalSizeXUnit": "mm"}, None),
+        ({"PhysicalSizeX": 0.00016, "PhysicalSizeXUnit": "mm"}, 0.16),
         ({"PhysicalSizeX": 160.0}, None),
         ({}, None),
     ],

@@ -121,6 +121,18 @@ def test_fields_that_disagree_pool_to_an_uncertain_answer():
     assert pool([result([0, 1, 0, 0])] * 2, 0.8).status == "classified"
 
 
+def test_fields_of_a_contradicted_scale_do_not_decide():
+    held = result([0, 0, 0, 1], "uncertain")
+    good = result([0, 1, 0, 0])
+    pooled = pool([good, held], 0.8)
+    assert (pooled.stage, pooled.status) == (good.stage, "classified")
+    assert "1 field has a doubtful scale: left out" in pooled.warnings[0]
+    alone = pool([held, held], 0.8)
+    assert (alone.stage, alone.status) == (held.stage, "uncertain")
+    assert "2 fields have a doubtful scale: the class is uncertain" in alone.warnings[0]
+    assert pool([good], 0.8).warnings == ()
+
+
 def test_refused_fields_do_not_count():
     good = result([0, 1, 0, 0])
     refused = StageResult("x", None, {}, 0.0, "out_of_scope", "blank")

@@ -77,6 +77,17 @@ def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
     assert not app.file_uploader[0].value
 
 
+def test_a_scale_that_the_cells_contradict_is_said(app, pack):
+    wrong = 25_400 / 1.5
+    field = pack.encoded(pack.bccd(3), "PNG", dpi=(wrong, wrong))
+    upload(go_to(app, WBC), ("field.png", field))
+    assert any("scale in the file, 1.5 µm per pixel" in w.value for w in app.warning)
+    all_field = pack.read("taleqani_all.zip", pack.names("taleqani_all.zip", "Benign/")[0])
+    field = pack.encoded(all_field, "PNG", dpi=(wrong, wrong))
+    upload(go_to(app, STAGE), ("field.png", field))
+    assert any("scale in the file, 1.5 µm per pixel" in w.value for w in app.warning)
+
+
 @pytest.mark.parametrize("lamp", ["as taken", "warm"])
 def test_a_field_of_unfamiliar_colours_is_said_to_be_one(app, pack, lamp):
     field = pack.encoded(pack.bccd(3), "PNG")
