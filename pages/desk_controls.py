@@ -51,7 +51,7 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
         )
     warned = [r for r in results if r.warnings]
     if warned:
-        lines = [f"- **{plain(r.file)}**: {plain(' '.join(r.warnings))}" for r in warned]
+        lines = [f"- **{plain(r.title)}**: {plain(' '.join(r.warnings))}" for r in warned]
         st.warning("\n".join(lines), title="Check these images", icon=":material/straighten:")
     if desk.repeated:
         lines = [

@@ -109,7 +109,7 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     elif reasons.total() == len(tiles):
         refused = reasons.most_common(1)[0][0]
     checked = field_scale(
-        plan.slide.scale and plan.slide.scale.micrometres_per_pixel,
+        None if plan.slide.scale is None else plan.slide.scale.micrometres_per_pixel,
         (plan.slide.width, plan.slide.height),
         (c.box for c in cells if c.kind == "rbc" and c.detection_score >= CONFIDENT_SCORE),
         (c.box for c in cells if c.kind == "wbc"),

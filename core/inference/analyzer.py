@@ -264,9 +264,8 @@ class Analyzer:
                 warnings=image.notes,
             )
         checked = checked_scale(image, detections)
-        result = self.stage_grader.grade(
-            image, checked.scale and checked.scale.micrometres_per_pixel, anyway=anyway
-        )
+        scale = None if checked.scale is None else checked.scale.micrometres_per_pixel
+        result = self.stage_grader.grade(image, scale, anyway=anyway)
         if result.status == "classified" and not checked.is_settled:
             result = replace(result, status="uncertain")
         warnings = [] if checked.warning is None else [checked.warning]

@@ -171,7 +171,7 @@ def _verdict(
 def _field_flags(case: Case) -> Iterator[Flag]:
     """Yield the warnings of the first fields that have any, and how many more fields have some."""
     warned = [
-        (stored.analysis.file, sentences)
+        (stored.analysis.title, sentences)
         for stored in case.fields
         if (
             sentences := dict.fromkeys(

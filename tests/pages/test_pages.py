@@ -81,11 +81,11 @@ def test_a_scale_that_the_cells_contradict_is_said(app, pack):
     wrong = 25_400 / 1.5
     field = pack.encoded(pack.bccd(3), "PNG", dpi=(wrong, wrong))
     upload(go_to(app, WBC), ("field.png", field))
-    assert any("scale in the file, 1.5 µm per pixel" in w.value for w in app.warning)
+    assert any("scale in the file, 1\\.5 µm per pixel" in w.value for w in app.warning)
     all_field = pack.read("taleqani_all.zip", pack.names("taleqani_all.zip", "Benign/")[0])
     field = pack.encoded(all_field, "PNG", dpi=(wrong, wrong))
     upload(go_to(app, STAGE), ("field.png", field))
-    assert any("scale in the file, 1.5 µm per pixel" in w.value for w in app.warning)
+    assert any("scale in the file, 1\\.5 µm per pixel" in w.value for w in app.warning)
 
 
 @pytest.mark.parametrize("lamp", ["as taken", "warm"])
