@@ -256,6 +256,11 @@ class StageResult:
         return image_title(self.file, self.page)
 
 
+def neutral_name(number: int) -> str:
+    """Return a file name that tells nothing, for file names often hold identifiers of patients."""
+    return f"field {number}"
+
+
 @dataclass(frozen=True, slots=True)
 class FailedFile:
     """A file that could not be analysed and the sentence that says why."""

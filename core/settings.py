@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         default=None,
         description="PEM file with the Ed25519 private key that signs them.",
     )
+    neutral_names: bool = Field(
+        default=False,
+        description="Pages and API forget the names of files as they come in and call them "
+        "`field 1`, `field 2`. File names often hold identifiers of patients.",
+    )
     admins: frozenset[str] = Field(
         default=frozenset({"local"}),
         description="Users who are administrators from their first visit, as a JSON list: verified "

@@ -29,6 +29,7 @@ from pages.desk import (
 from pages.desk_controls import (
     choose_field,
     choose_patient,
+    exported,
     patient_editor,
     properties_table,
     remove_button,
@@ -188,9 +189,10 @@ def show_files(desk: Desk) -> None:
 
 def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     """Offer what is on screen as files."""
+    st.subheader("Download")
+    pictures, failed = exported(NAME, desk, pictures)
     results, patients = [p.result for p in pictures], [p.patient for p in pictures]
     pooled = pool(results, get_analyzer().stage_grader.threshold)
-    st.subheader("Download")
     with st.container(horizontal=True):
         st.download_button(
             "Fields, CSV",
@@ -202,7 +204,7 @@ def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
         )
         st.download_button(
             "All, JSON",
-            lambda: json.dumps(stage_answer(results, pooled, desk.failed), indent=1),
+            lambda: json.dumps(stage_answer(results, pooled, failed), indent=1),
             "leukoscope_all_stage.json",
             "application/json",
             icon=":material/download:",

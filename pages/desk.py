@@ -21,7 +21,15 @@ from core.imaging.preview import preview_jpeg
 from core.imaging.read import SUFFIXES, display_name, read_images
 from core.inference.analyzer import get_analyzer
 from core.inference.profile import SiteProfile
-from core.results import FailedFile, FieldAnalysis, FieldImage, ImageProperties, StageResult
+from core.results import (
+    FailedFile,
+    FieldAnalysis,
+    FieldImage,
+    ImageProperties,
+    StageResult,
+    neutral_name,
+)
+from core.settings import get_settings
 from pages.shared import plain
 
 R = TypeVar("R", FieldAnalysis, StageResult)
@@ -96,6 +104,8 @@ class Desk(Generic[R]):
     """Names of a picture that came again, and of the first one."""
     handled: set[str] = field(default_factory=set)
     """Keys of what was read from the uploader as it stands."""
+    received: int = 0
+    """Files that came, read or not, since the desk was cleared."""
     round: int = 0
     """A new number gives a new uploader and so drops the raw files."""
 
@@ -184,7 +194,8 @@ def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
     label = f"Reading {total} pictures" if total > 1 else "Reading the picture"
     with st.status(label, expanded=True) as status:
         bar = st.progress(0.0)
-        for number, item in enumerate(incoming, 1):
+        for number, named in enumerate(incoming, 1):
+            item = _received(desk, named)
             shown = display_name(item.name)
             bar.progress((number - 1) / total, text=f"{number} of {total}: {plain(shown)}")
             status.update(label=f"Analysing picture {number} of {total}", expanded=True)
@@ -192,6 +203,14 @@ def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
             desk.handled.add(item.key)
             st.write(f"{plain(shown)}: {sentence}")
         status.update(label=f"{total} read", state="complete")
+
+
+def _received(desk: Desk, item: Incoming) -> Incoming:
+    """Count a file; where the settings say so, forget its name."""
+    desk.received += 1
+    if not get_settings().neutral_names:
+        return item
+    return replace(item, name=neutral_name(desk.received))
 
 
 def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:

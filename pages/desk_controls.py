@@ -1,13 +1,38 @@
 """What pages with a desk draw of it: problems, the chosen field, files and patients."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
 from core.cases.names import normalised
+from core.results import FailedFile, neutral_name
 from pages.desk import MOST_BYTES, UNNAMED, Analyse, Desk, Picture, overrule, remove
 from pages.shared import plain
+
+
+def exported(
+    name: str, desk: Desk, pictures: Sequence[Picture]
+) -> tuple[list[Picture], list[FailedFile]]:
+    """Ask whether exports may hold file names; return what is exported, named accordingly."""
+    asked = st.toggle(
+        "With file names",
+        key=f"{name}_file_names",
+        persist_state="session",
+        help="File names often hold identifiers of patients. Without them the files are called "
+        "field 1, field 2, in the order of this page.",
+    )
+    if asked:
+        return list(pictures), list(desk.failed)
+    files = dict.fromkeys(picture.identity[0] for picture in desk.pictures.values())
+    names = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
+    neutral = [replace(p, result=replace(p.result, file=names[p.identity[0]])) for p in pictures]
+    failed = [
+        FailedFile(neutral_name(number), failure.error)
+        for number, failure in enumerate(desk.failed, len(files) + 1)
+    ]
+    return neutral, failed
 
 
 def show_problems(desk: Desk, analyse: Analyse) -> None:

@@ -37,7 +37,7 @@ def show_sample(database: Database, case: Case, person: Person) -> None:
         show_flags(summary)
     show_differential(summary)
     show_fields(case)
-    show_downloads(database, summary, person)
+    show_downloads(database, case, person)
     show_record(database, case)
 
 
@@ -216,11 +216,18 @@ def _label(cell: Cell) -> str:
     return f"{name}{doubt} {percent}"
 
 
-def show_downloads(database: Database, summary: CaseSummary, person: Person) -> None:
+def show_downloads(database: Database, case: Case, person: Person) -> None:
     """Offer every report of the sample."""
     st.subheader("Reports")
+    file_names = st.toggle(
+        "With file names",
+        key="sample_file_names",
+        help="File names often hold identifiers of patients. Without them the files are called "
+        "field 1, field 2, in the order of this page.",
+    )
+    ranges = ranges_in_force(database)
     with st.container(horizontal=True):
-        for report in report_files(database, summary, person):
+        for report in report_files(database, case, ranges, person, file_names=file_names):
             st.download_button(
                 report.label,
                 report.make,

@@ -25,7 +25,7 @@ NAME, TEXT = "link_name", "link_text"
 def show_linked_case(database: Database, token: str) -> None:
     """Show the case that a token opens."""
     with errors_shown(end_page=True):
-        case = load_case(database, _open(database, token))
+        case = load_case(database, _open(database, token)).with_neutral_names()
         summary = summarise(case, ranges_in_force(database))
     admit_by_link()
     st.info(

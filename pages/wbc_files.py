@@ -18,7 +18,7 @@ from core.reports.tables import (
 from core.results import FieldAnalysis
 from pages import shared
 from pages.desk import Desk, Picture, images_of
-from pages.desk_controls import patient_editor
+from pages.desk_controls import exported, patient_editor
 
 NAME = "wbc"
 ASKED, MADE, REAL = "wbc_asked", "made", "real"
@@ -73,6 +73,8 @@ def show_files(desk: Desk) -> None:
 
 def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
     """Offer what is on screen as files."""
+    st.subheader("Download")
+    pictures, failed = exported(NAME, desk, pictures)
     analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
     versions = shared.open_analyzer().versions
     files = (
@@ -94,7 +96,7 @@ def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
         (
             "All, JSON",
             "leukoscope.json",
-            lambda: json.dumps(analyze_answer(analyses, desk.failed, models=versions), indent=1),
+            lambda: json.dumps(analyze_answer(analyses, failed, models=versions), indent=1),
         ),
         (
             "Annotated pictures, ZIP",
@@ -102,7 +104,6 @@ def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
             lambda: annotated_zip((image.pixels, p.result) for p, image in images_of(pictures)),
         ),
     )
-    st.subheader("Download")
     with st.container(horizontal=True):
         for label, file, data in files:
             st.download_button(

@@ -61,6 +61,9 @@ from core.results import FieldAnalysis, FieldImage, StageResult
 LONGEST_PAGE = 200
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 """As the databases keep it."""
+FileNames = Annotated[
+    bool, Query(description="Name the files as they came in, not `field 1`, `field 2`")
+]
 
 router = APIRouter(tags=["cases"], route_class=GuardedRoute)
 
@@ -102,15 +105,20 @@ def add_sample(
 
 @router.get("/samples/{sample_id}", response_model=CaseAnswer)
 async def get_sample(
-    services: ServicesDep, database: DatabaseDep, person: PersonDep, sample_id: Id
+    services: ServicesDep,
+    database: DatabaseDep,
+    person: PersonDep,
+    sample_id: Id,
+    file_names: FileNames = False,
 ) -> Response:
     """Return a sample with all that is in it: the answer of `analyze`, and the case around it."""
 
     def answer() -> Response:
         ranges = ranges_in_force(database, services.settings)
-        summary = summarise(load_case(database, sample_id), ranges, services.settings)
-        _record_view(database, person, summary.case)
-        return JSONResponse(case_answer(summary))
+        case = load_case(database, sample_id)
+        _record_view(database, person, case)
+        shown = case if file_names else case.with_neutral_names()
+        return JSONResponse(case_answer(summarise(shown, ranges, services.settings)))
 
     with services.workers.place():
         return await services.workers.run(answer)
@@ -181,19 +189,27 @@ def get_reviews(database: DatabaseDep, _person: PersonDep, cell_id: Id) -> list[
         200: {"content": {mime: {} for mime in REPORTS.values()}, "description": "The file"}
     },
 )
-async def get_report(
+async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a parameter
     services: ServicesDep,
     database: DatabaseDep,
     person: PersonDep,
     sample_id: Id,
     report: ReportKey,
+    file_names: FileNames = False,
 ) -> Response:
     """Return a sample as a file, as the page Patients gives it."""
 
     def make() -> Response:
         ranges = ranges_in_force(database, services.settings)
-        summary = summarise(load_case(database, sample_id), ranges, services.settings)
-        file = next(f for f in report_files(database, summary, person) if f.key == report)
+        files = report_files(
+            database,
+            load_case(database, sample_id),
+            ranges,
+            person,
+            settings=services.settings,
+            file_names=file_names,
+        )
+        file = next(file for file in files if file.key == report)
         name = f"attachment; filename*=UTF-8''{quote(file.file)}"
         return Response(file.make(), media_type=file.mime, headers={"Content-Disposition": name})
 

@@ -30,6 +30,7 @@ from core.errors import (
     UnreadableRequestError,
 )
 from core.imaging.read import display_name
+from core.results import neutral_name
 from core.settings import Settings
 
 MOST_STREAMED = 100_000
@@ -77,6 +78,7 @@ async def received(
     form, options = parse_options_header(request.headers.get("content-type"))
     with TemporaryFile() as spool:
         parts = _Parts(spool, most, settings.max_file_megabytes * _MEGABYTE, instead)
+        parts.neutral = settings.neutral_names
         if form == b"multipart/form-data":
             await _read_multipart(request, options.get(b"boundary", b""), parts)
         elif form == b"application/json":
@@ -154,6 +156,8 @@ class _Parts:
     count: int = 0
     other: int = 0
     """Parts that are no pictures."""
+    neutral: bool = False
+    """Forget the pictures' names."""
     whole: bool = False
     """The closing boundary has come in."""
     _headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -223,5 +227,5 @@ class _Parts:
 
     def _begin_picture(self, name: str) -> None:
         self.count += 1
-        self._file = display_name(name)
+        self._file = neutral_name(self.count) if self.neutral else display_name(name)
         self._size, self._offset = 0, self.spool.tell()

@@ -1,11 +1,11 @@
 """What the case database gives back: plain frozen records, detached from any session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
-from core.results import Box, Cell, FieldAnalysis, FieldImage, StageResult
+from core.results import Box, Cell, FieldAnalysis, FieldImage, StageResult, neutral_name
 
 Sex = Literal["female", "male"]
 Material = Literal["peripheral_blood", "bone_marrow", "other"]
@@ -106,6 +106,11 @@ class SampleField:
     stage: StageResult | None = None
     """The ALL class, when the field was graded (without its evidence map)."""
 
+    def named(self, file: str) -> "SampleField":
+        """Return the field under another name of its file."""
+        stage = None if self.stage is None else replace(self.stage, file=file)
+        return replace(self, analysis=replace(self.analysis, file=file), stage=stage)
+
 
 @dataclass(frozen=True, slots=True)
 class Review:
@@ -155,6 +160,12 @@ class Case:
     def analyses(self) -> tuple[FieldAnalysis, ...]:
         """The analyses of all fields in the order they were added."""
         return tuple(stored.analysis for stored in self.fields)
+
+    def with_neutral_names(self) -> "Case":
+        """Return the case with its files named `field 1`, `field 2`, images of one file alike."""
+        files = dict.fromkeys(stored.analysis.sha256 for stored in self.fields)
+        names = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
+        return replace(self, fields=tuple(s.named(names[s.analysis.sha256]) for s in self.fields))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,18 @@ from typing import Literal
 
 from core.cases import audit
 from core.cases.database import Database
-from core.cases.records import Person
+from core.cases.records import Case, Person
 from core.cases.samples import load_image
+from core.ranges import ReferenceRanges
 from core.reports.case_answer import case_answer
-from core.reports.case_summary import CaseSummary, case_cells_table, differential_frame
+from core.reports.case_summary import case_cells_table, differential_frame, summarise
 from core.reports.coco import coco
 from core.reports.fhir import fhir_bundle
 from core.reports.pdf import case_pdf
 from core.reports.tables import csv_bytes
 from core.reports.workbook import case_workbook
 from core.results import Pixels
+from core.settings import Settings
 
 ReportKey = Literal["pdf", "xlsx", "differential_csv", "cells_csv", "json", "coco", "fhir"]
 REPORTS: dict[ReportKey, str] = {
@@ -45,14 +47,23 @@ class ReportFile:
     make: Callable[[], bytes | str]
 
 
-def report_files(
-    database: Database, summary: CaseSummary, person: Person
+def report_files(  # noqa: PLR0913 - the last two by name
+    database: Database,
+    case: Case,
+    ranges: ReferenceRanges,
+    person: Person,
+    *,
+    settings: Settings | None = None,
+    file_names: bool = False,
 ) -> tuple[ReportFile, ...]:
     """Return every report of a sample; making one is audited as an export by the person.
 
-    Making the PDF may raise PictureMissingError.
+    Files are called `field 1`, `field 2` unless their names are asked for. Making the PDF may
+    raise PictureMissingError.
     """
-    case = summary.case
+    if not file_names:
+        case = case.with_neutral_names()
+    summary = summarise(case, ranges, settings)
 
     def read_pixels(field_id: int) -> Pixels:
         return load_image(database, field_id).pixels

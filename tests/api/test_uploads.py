@@ -1,6 +1,7 @@
 """Pictures come out of a body as they were put in, wherever its pieces were cut."""
 
 import asyncio
+import base64
 from contextlib import suppress
 
 from fastapi import Request
@@ -66,3 +67,15 @@ def test_no_body_does_more_than_be_refused(body, size):
     with suppress(RequestError):
         found = asyncio.run(read_all(request))
         assert sum(kept for kept, _ in found) <= len(body)
+
+
+def test_names_are_forgotten_on_entry_where_the_settings_say_so(open_client, slides):
+    client = open_client(neutral_names=True)
+    data = slides[0][1]
+    files = [("files", ("Kowalska.png", data)), ("files", ("Kowalska.txt", b"text"))]
+    answer = client.post("/analyze", files=files)
+    assert "Kowalska" not in answer.text
+    assert [image["file"] for image in answer.json()["images"]] == ["field 1"]
+    assert [error["file"] for error in answer.json()["errors"]] == ["field 2"]
+    body = {"image": base64.b64encode(data).decode(), "name": "Kowalska.png"}
+    assert "Kowalska" not in client.post("/predict", json=body).text

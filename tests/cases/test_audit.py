@@ -17,7 +17,6 @@ from core.cases.worklist import queue
 from core.cli import main
 from core.errors import ChangeRefusedError
 from core.reports.case_files import report_files
-from core.reports.case_summary import summarise
 from core.settings import PROJECT_ROOT, Settings
 from tests.cases.made import REVIEWER, SECOND
 
@@ -148,8 +147,10 @@ def test_a_view_is_told_once_in_a_while(database, sample, monkeypatch):
 
 def test_what_is_exported_and_which_link_is_visited_is_told(database, sample, tmp_path):
     settings = Settings(_env_file=None, ranges=PROJECT_ROOT / "assets" / "reference_ranges.csv")
-    summary = summarise(load_case(database, sample.id), ranges_in_force(database, settings))
-    files = {file.key: file for file in report_files(database, summary, SECOND)}
+    made = report_files(
+        database, load_case(database, sample.id), ranges_in_force(database, settings), SECOND
+    )
+    files = {file.key: file for file in made}
     assert history(database, sample.id)[-1].action == "create sample"
     files["json"].make()
     link, token = share(database, REVIEWER, sample.id)

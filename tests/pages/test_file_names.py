@@ -1,0 +1,48 @@
+"""File names on the pages: forgotten on entry where the settings say so, never in a link."""
+
+import pytest
+
+from core.cases.samples import load_case
+from core.cases.sharing import share
+from core.imaging.examples import made_slides
+from core.settings import get_settings
+from pages.desk_controls import exported
+from tests.pages.app import checked, open_app, texts, upload
+
+SURNAME = "Kowalska"
+
+
+@pytest.fixture
+def files():
+    return [(f"{SURNAME}_{n}.png", data) for n, (_, data) in enumerate(made_slides()[:2])]
+
+
+def test_names_are_forgotten_on_entry(files, monkeypatch):
+    monkeypatch.setenv("LEUKOSCOPE_NEUTRAL_NAMES", "1")
+    get_settings.cache_clear()
+    app = upload(open_app("wbc_count"), *files, (f"{SURNAME}.txt", b"text"))
+    desk = app.session_state["wbc_desk"]
+    assert [p.result.file for p in desk.pictures.values()] == ["field 1", "field 2"]
+    assert [failure.file for failure in desk.failed] == ["field 3"]
+    assert SURNAME not in texts(app)
+
+
+def test_exports_hold_names_only_when_asked(files, monkeypatch):
+    app = upload(open_app("wbc_count"), *files, (f"{SURNAME}.txt", b"text"))
+    desk = app.session_state["wbc_desk"]
+    pictures = list(desk.pictures.values())
+    for asked in (False, True):
+        monkeypatch.setattr("pages.desk_controls.st.toggle", lambda *_, asked=asked, **__: asked)
+        named, failed = exported("wbc", desk, pictures)
+        held = [p.result.file for p in named] + [failure.file for failure in failed]
+        assert (SURNAME in " ".join(held)) is asked
+        assert len(set(held)) == 3
+
+
+def test_a_link_shows_no_file_names(database, person, sample):
+    names = [field.analysis.file for field in load_case(database, sample.id).fields]
+    _, token = share(database, person, sample.id)
+    visitor = checked(open_app("review", link=token))
+    shown = texts(visitor) + " ".join(str(box.options) for box in visitor.selectbox)
+    assert "field 2" in shown
+    assert not [name for name in names if name in shown]
