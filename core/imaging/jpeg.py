@@ -7,13 +7,11 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Literal
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from core.errors import DamagedImageError, UnsupportedFormatError
 
@@ -44,8 +42,8 @@ class JpegHeader:
     jfif: bool
     adobe: int | None
     """Colour transform of the Adobe marker: 0 none, 1 YCbCr, 2 YCCK; None without the marker."""
-    ended: bool
-    """Whether an end marker follows the last scan."""
+    end: int | None
+    """Where the end marker is that follows the last scan; None without one."""
     refined: bool
     """Whether the scans hold every bit of every coefficient."""
 
@@ -70,14 +68,14 @@ def jpeg_header(data: bytes) -> JpegHeader:
 
 
 def _walk(data: bytes) -> JpegHeader:
-    at, jfif, adobe, ended = 2, False, None, False
+    at, jfif, adobe, end = 2, False, None, None
     frame: tuple[int, int, int, int] | None = None
     components: list[tuple[int, int]] = []
     depths: dict[tuple[int, int], int] = {}
     while found := _MARKER.search(data, at):
         code, at = data[found.start() + 1], found.end()
         if code == 0xD9:
-            ended = True
+            end = found.start()
             break
         if code in (0x01, 0xD8):
             continue
@@ -104,7 +102,7 @@ def _walk(data: bytes) -> JpegHeader:
         subsampled=len({factors for _, factors in components}) > 1,
         jfif=jfif,
         adobe=adobe,
-        ended=ended,
+        end=end,
         refined=all(depths.get(key) == 0 for key in wanted),
     )
 
@@ -140,31 +138,28 @@ def decode_jpeg(
             imagecodecs.jpeg8_decode(whole, tables=tables, colorspace=stored, outcolorspace=out)
         )
 
-    return decode(completed(data, header, decode))
+    return decode_whole(data, header, decode)
 
 
-def completed(
-    data: bytes,
-    header: JpegHeader,
-    decode: Callable[[bytes], NDArray[np.integer]] | None = None,
-) -> bytes:
-    """Return the file with an end marker. Raises DamagedImageError where data is missing before it.
+def decode_whole(
+    data: bytes, header: JpegHeader, decode: Callable[[bytes], NDArray[np.integer]]
+) -> NDArray[np.integer]:
+    """Decode a file, with or without its end marker. Raises DamagedImageError for missing rows.
 
-    Decoders fill rows without data and say nothing. Such rows depend on what follows the data.
+    Decoders fill rows without data and say nothing. What they fill is flat, and changes with what
+    follows the data.
     """
-    if header.ended:
-        return data
-    if not header.refined:
+    if header.end is not None:
+        values = decode(data)
+        corner = values[-8:, -8:]
+        if (corner != corner[:1, :1]).any():
+            return values
+    elif not header.refined:
         raise DamagedImageError
-    first, second = ((decode or _decode_by_pillow)(data + tail + _END) for tail in _TAILS)
+    first, second = (decode(data[: header.end] + tail + _END) for tail in _TAILS)
     if not np.array_equal(first, second):
         raise DamagedImageError
-    return data + _END
-
-
-def _decode_by_pillow(data: bytes) -> NDArray[np.integer]:
-    with Image.open(BytesIO(data), formats=("JPEG",)) as image:
-        return np.asarray(image)
+    return first
 
 
 def check_readable(header: JpegHeader) -> None:

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from core.errors import (
@@ -36,7 +37,7 @@ from core.imaging.colour import (
     to_8_bits,
 )
 from core.imaging.formats import SUFFIXES, form_of
-from core.imaging.jpeg import completed, decode_jpeg, jpeg_header
+from core.imaging.jpeg import decode_jpeg, decode_whole, jpeg_header
 from core.imaging.planes import Allowance, Plane, Reader, fields_of, upright
 from core.imaging.scale import header_scale
 from core.results import FieldImage, ImageProperties
@@ -47,6 +48,7 @@ __all__ = ["SUFFIXES", "display_name", "read_images", "read_images_from"]
 Result = TypeVar("Result")
 
 _NAME_LENGTH = 120
+_MOST_NAMED = 10
 _SRGB_GAMMA = (0.445, 0.465)
 """What writers put into gAMA for sRGB: 1 / 2.2, rounded in some way."""
 
@@ -83,10 +85,7 @@ def read_images(
         raise next(iter(failures.values()))
     fields = {plane.number: plane for plane in fields_of(planes)}
     pages = {number: page for page, number in enumerate(sorted(fields.keys() | failures), 1)}
-    notes = tuple(
-        f"Image {pages[number]} of {len(pages)} in this file was not read. {error}"
-        for number, error in failures.items()
-    )
+    notes = _failure_notes({pages[number]: error for number, error in failures.items()}, len(pages))
     sha256 = hashlib.sha256(data).hexdigest()
     return tuple(
         FieldImage(
@@ -121,6 +120,19 @@ def display_name(name: str) -> str:
     if len(base) > _NAME_LENGTH:
         base = f"{base[: _NAME_LENGTH - 11]}…{base[-10:]}"
     return base if base.strip(".") else "unnamed"
+
+
+def _failure_notes(failures: dict[int, InputError], images: int) -> tuple[str, ...]:
+    """Return a sentence for every reason why images of a file were not read."""
+    by_reason: dict[str, list[int]] = {}
+    for page, error in failures.items():
+        by_reason.setdefault(str(error), []).append(page)
+    return tuple(
+        f"Image{'s' * (len(pages) > 1)} {', '.join(map(str, pages[:_MOST_NAMED]))}"
+        f"{' …' * (len(pages) > _MOST_NAMED)} of {images} in this file "
+        f"{'were' if len(pages) > 1 else 'was'} not read. {reason}"
+        for reason, pages in by_reason.items()
+    )
 
 
 def _guarded(decode: Callable[[], Result]) -> Result:
@@ -158,8 +170,14 @@ def _jpeg_plane(data: bytes, allowance: Allowance) -> Plane:
     if header.precision != 8 or header.frame not in _BY_PILLOW:
         values = to_8_bits(decode_jpeg(data), header.precision)
         return _plane(Image.fromarray(values), header.precision, None)
-    image = _open(completed(data, header), "JPEG")
-    return _plane(image, 8, header_scale(image))
+    opened: list[Image.Image] = []
+
+    def decode(whole: bytes) -> NDArray[np.uint8]:
+        opened.append(_open(whole, "JPEG"))
+        return np.asarray(opened[-1])
+
+    decode_whole(data, header, decode)
+    return _plane(opened[-1], 8, header_scale(opened[-1]))
 
 
 def _png(data: bytes, allowance: Allowance) -> list[Reader]:

@@ -16,6 +16,7 @@ from itertools import product
 from typing import Any
 from xml.etree.ElementTree import Element
 
+import imagecodecs
 import numpy as np
 from defusedxml.ElementTree import fromstring
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from tifffile import TIFF, TiffFile, TiffPage
 
 from core.errors import DamagedImageError, UnsupportedFormatError
 from core.imaging.colour import on_white, palette_to_8_bits, profile_to_srgb, to_8_bits
-from core.imaging.jpeg import completed, jpeg_header
+from core.imaging.jpeg import decode_whole, jpeg_header
 from core.imaging.planes import Allowance, Plane, Reader, upright
 from core.imaging.scale import tiff_scale
 from core.results import Pixels
@@ -364,12 +365,11 @@ def _described(page: TiffPage) -> str:
 
 def _check_jpeg(segment: bytes, tables: bytes | None) -> None:
     """Raise DamagedImageError when pixels are missing in a JPEG strip or tile."""
-    import imagecodecs
-
     header = jpeg_header(segment)
-    completed(
-        segment, header, lambda whole: np.asarray(imagecodecs.jpeg_decode(whole, tables=tables))
-    )
+    if header.end is None:
+        decode_whole(
+            segment, header, lambda whole: np.asarray(imagecodecs.jpeg_decode(whole, tables=tables))
+        )
 
 
 def _subsampled(
