@@ -157,7 +157,7 @@ def test_no_answer_at_all_is_status_two(folder, tmp_path, capfdbinary):
         assert status == 2
         assert answer["images"] == []
         assert [entry["file"] for entry in answer["errors"]] == [str(bad), str(hollow)]
-    assert "holds no pictures" in answer["errors"][1]["error"]
+    assert "holds no images" in answer["errors"][1]["error"]
 
 
 @pytest.mark.usefixtures("stub")

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.imaging.read import SUFFIXES
+from core.errors import InputError
+from core.imaging.formats import SUFFIXES, form_of
 from core.imaging.slide import SLIDE_SUFFIXES
 
 
@@ -18,6 +19,11 @@ class FileState:
     """Bytes; -1 when the file cannot be looked at."""
     modified: int
     """Nanoseconds since 1970."""
+
+
+_MOST_NAMED = 20
+_BEGINNING = 256
+"""Bytes that tell a format."""
 
 
 def file_state(path: Path) -> FileState:
@@ -34,8 +40,36 @@ def shown(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def find_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield files as named and the pictures in folders, sorted, without hidden ones.
+@dataclass(slots=True)
+class PassedOver:
+    """Counts the files that a walk passes over, and keeps the first of them."""
+
+    number: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, path: Path) -> None:
+        """Count a file."""
+        self.number += 1
+        if len(self.first) < _MOST_NAMED:
+            self.first.append(shown(path))
+
+    def sentence(self) -> str | None:
+        """Return what was passed over; None when nothing was."""
+        if not self.number:
+            return None
+        rest = self.number - len(self.first)
+        more = f" and {rest:,} more" if rest else ""
+        return (
+            f"Passed over {self.number:,} file{'s' * (self.number > 1)} without the ending of an "
+            f"image: {', '.join(self.first)}{more}. To have such a file read, name it."
+        )
+
+
+def find_files(paths: Iterable[Path], passed_over: PassedOver | None = None) -> Iterator[Path]:
+    """Yield files as named and the images in folders, sorted, without hidden ones.
+
+    An image is known by its ending; without one, or with a number for it, as DICOM files come, by
+    its first bytes. Other files of a folder are added to `passed_over`.
 
     Links to files are followed, links to folders inside a named one are not: they may lead in
     circles. A folder without any picture, or one that cannot be read, is yielded itself, to become
@@ -46,14 +80,14 @@ def find_files(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
             continue
         empty = True
-        for found in _pictures(path):
+        for found in _images(path, passed_over or PassedOver()):
             empty = False
             yield found
         if empty:
             yield path
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def _images(folder: Path, passed_over: PassedOver) -> Iterator[Path]:
     """Walk a tree by name, depth first; with a stack of its own, since trees may be deep."""
     waiting: list[Iterator[tuple[Path, bool]]] = [iter([(folder, True)])]
     while waiting:
@@ -64,19 +98,22 @@ def _pictures(folder: Path) -> Iterator[Path]:
             yield path
         else:
             try:
-                waiting.append(_entries(path))
+                waiting.append(_entries(path, passed_over))
             except OSError:
                 yield path
 
 
-def _entries(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Return the pictures and subfolders in a folder, by name; True marks a subfolder."""
+def _entries(folder: Path, passed_over: PassedOver) -> Iterator[tuple[Path, bool]]:
+    """Return the images and subfolders in a folder, by name; True marks a subfolder."""
+    names = []
     with os.scandir(folder) as entries:
-        names = sorted(
-            (entry.name, entry.is_dir(follow_symlinks=False))
-            for entry in entries
-            if not entry.name.startswith(".") and (_is_picture(entry) or _is_folder(entry))
-        )
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry) or _is_image(entry):
+                names.append((entry.name, _is_folder(entry)))
+            elif entry.is_file():
+                passed_over.add(folder / entry.name)
     return ((folder / name, is_folder) for name, is_folder in names)
 
 
@@ -91,9 +128,21 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
 
 
-def _is_picture(entry: os.DirEntry[str]) -> bool:
-    if Path(entry.name).suffix.lower() not in SUFFIXES | SLIDE_SUFFIXES:
-        return False
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    suffix = Path(entry.name).suffix.lower()
+    if suffix not in SUFFIXES | SLIDE_SUFFIXES:
+        return (not suffix or suffix[1:].isdecimal()) and _begins_as_image(Path(entry.path))
     if entry.is_symlink():  # a broken one is named among the errors
         return not _leads_to_folder(Path(entry.path))
     return entry.is_file(follow_symlinks=False)
+
+
+def _begins_as_image(path: Path) -> bool:
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            form_of(file.read(_BEGINNING), path.name)
+    except (InputError, OSError):
+        return False
+    return True

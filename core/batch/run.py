@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from tqdm import tqdm
 
-from core.batch.files import find_files
+from core.batch.files import PassedOver, find_files
 from core.batch.journal import Journal
 from core.batch.local import Item, in_process, in_processes
 from core.batch.output import write_json, write_result
@@ -52,7 +52,10 @@ def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> 
         at = Path(temporary, "journal") if out is None else out.with_name(f"{out.name}.journal")
         compared = {**models, "files": work.models}
         with Journal(at, compared, resume=batch.resume) as journal:
-            with _progress(sum(1 for _ in find_files(batch.paths))) as bar:
+            passed_over = PassedOver()
+            number = sum(1 for _ in find_files(batch.paths, passed_over))
+            with _progress(number) as bar:
+                _write(bar, passed_over.sentence())
                 tasks = Tasks(journal, find_files(batch.paths))
                 with closing(_answers(batch, work, tasks)) as steps:
                     for place, step in steps:
@@ -87,12 +90,14 @@ def answer_files(
 
     Raises BatchError, and ModelError when the models cannot be loaded.
     """
-    found = list(find_files(batch.paths))
+    passed_over = PassedOver()
+    found = list(find_files(batch.paths, passed_over))
     by_place = {}
     with (
         _progress(len(found)) as bar,
         closing(_answers(batch, work, enumerate(found))) as answers,
     ):
+        _write(bar, passed_over.sentence())
         for place, answer in answers:
             by_place[place] = answer
             _tell(bar, answer, len(by_place))
@@ -143,6 +148,11 @@ def _tell(
         ]
     for name, sentence in said:
         if sentence:
-            # Names may hold line breaks, and codes that a terminal obeys.
-            printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-            bar.write(f"{printable}: {sentence}", file=sys.stderr)
+            _write(bar, f"{name}: {sentence}")
+
+
+def _write(bar: Any, sentence: str | None) -> None:
+    """Write a line above the bar. Names may hold line breaks, and codes that a terminal obeys."""
+    if sentence:
+        printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in sentence)
+        bar.write(printable, file=sys.stderr)

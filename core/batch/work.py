@@ -146,7 +146,9 @@ def _no_file(source: Path) -> str | None:
     if not stat.S_ISDIR(mode):  # reading it might never end
         return "This is a pipe or a device. Name a file."
     os.scandir(source).close()
-    return "The folder holds no pictures. Name another one."
+    return (
+        "The folder holds no images that are read here. Name another one, or the files themselves."
+    )
 
 
 def use_one_core() -> None:

@@ -218,6 +218,8 @@ def _frames(
         allowance.check(image.size)
         if index:
             image.seek(index)
+        elif chunks and not all(row.any() for row in np.asarray(image)[-2:]):
+            png.check_rows(chunks)
         return _plane(image, bit_depth, scale, chunks)
 
     return [partial(frame, index) for index in range(number)]

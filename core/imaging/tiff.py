@@ -40,6 +40,13 @@ _OF_A_SENSOR = (32803, 34892)
 _ONLY_IN_RAW = (34713, 32767, 65535)
 """Compressions of Nikon, Sony and Pentax."""
 _JPEG, _OLD_JPEG = 7, 6
+_READ_COMPRESSIONS = frozenset(
+    {1, 5, 8, 32946, 32773}  # none, LZW, Deflate, PackBits
+    | {_JPEG, _OLD_JPEG, 33003, 33004, 33005, 34712}  # JPEG, JPEG 2000
+    | {34925, 34926, 50000, 34887}  # LZMA, Zstandard, LERC
+    | {34927, 50001, 34933, 50002, 52546}  # WebP, PNG, JPEG XL
+)
+"""Those whose decoders notice that data is missing; JPEG XR and CCITT do not."""
 _REDUCED, _TRANSPARENCY = 1, 4
 """Bits of NewSubfileType."""
 _MOST_CHANNELS = 16
@@ -344,13 +351,9 @@ def _by_pixel(values: NDArray[Any]) -> NDArray[Any]:
 def _codec(page: TiffPage) -> Callable[..., bytes] | None:
     """Return the decompressor. Raises UnsupportedFormatError for layouts that are not read."""
     known = page.photometric in range(7) and page.dtype is not None and page.dtype.kind in "buif"
-    try:
-        codec = None if page.compression == 1 else TIFF.DECOMPRESSORS[page.compression]
-    except KeyError:
-        known = False
-    if not known:
+    if not known or page.compression not in _READ_COMPRESSIONS:
         raise UnsupportedFormatError(_described(page))
-    return codec
+    return None if page.compression == 1 else TIFF.DECOMPRESSORS[page.compression]
 
 
 def _described(page: TiffPage) -> str:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.batch.files import file_state, find_files
+from core.batch.files import PassedOver, file_state, find_files
 from core.imaging.read import SUFFIXES
 
 NAMES = st.sampled_from(["a", "B", "a b", "a.png", "b.JPG", "c.tif", ".d.png", "e.txt", ".f", "ä"])
@@ -87,3 +87,29 @@ def test_a_changed_file_has_another_state(tmp_path):
     touched = file_state(path)
     path.write_bytes(b"123")
     assert len({missing, first, touched, file_state(path)}) == 4
+
+
+def test_images_without_an_ending_are_found_and_other_files_are_named(tmp_path):
+    dicom = b"\0" * 128 + b"DICM" + b"\0" * 200
+    for name in ("IM0001", "1.2.840.5"):
+        (tmp_path / name).write_bytes(dicom)
+    (tmp_path / "field.JFIF").touch()
+    (tmp_path / "README").write_text("no image")
+    (tmp_path / "counts.csv").touch()
+    (tmp_path / ".hidden.txt").touch()
+    passed_over = PassedOver()
+    found = [path.name for path in find_files([tmp_path], passed_over)]
+    assert found == ["1.2.840.5", "IM0001", "field.JFIF"]
+    assert passed_over.number == 2
+    sentence = passed_over.sentence()
+    assert "README" in sentence
+    assert "counts.csv" in sentence
+    assert "hidden" not in sentence
+    assert PassedOver().sentence() is None
+
+
+def test_of_many_passed_over_files_the_first_are_named():
+    passed_over = PassedOver()
+    for number in range(1000):
+        passed_over.add(Path(f"{number:03}.txt"))
+    assert "019.txt and 980 more." in passed_over.sentence()

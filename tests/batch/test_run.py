@@ -153,3 +153,11 @@ def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):
     ]
     assert all(stage.evidence is None for stage in stages)
     assert [Path(failure.file).name for failure in failures] == ["broken.png"]
+
+
+def test_files_that_are_passed_over_are_named(folder, capfd):
+    (folder / "c" / "notes.txt").touch()
+    answer_files(Batch([folder]), work_of(stage_field))
+    messages = capfd.readouterr().err
+    assert "Passed over 1 file without the ending of an image" in messages
+    assert "notes.txt" in messages
