@@ -15,6 +15,7 @@ from openslide import OpenSlide
 from PIL import Image
 from pydicom import Dataset, Sequence, uid
 
+from core.imaging.read import read_images
 from core.imaging.slide import is_slide
 from core.reports.answers import field_answer
 from core.results import FieldAnalysis
@@ -130,14 +131,17 @@ def test_a_palette_gives_its_colours(field):
     assert (image.properties.mode, image.properties.bit_depth) == ("P", 8)
 
 
-def test_of_several_frames_the_first_is_read_and_the_number_kept(field):
+def test_every_frame_is_an_image_with_its_page(field):
     frames = np.stack([np.roll(field[1], 40 * i, axis=1) for i in range(3)])
-    image = read(native(frames))
-    np.testing.assert_array_equal(image.pixels, field[1])
-    assert image.properties.frames == 3
-    image = read(dicom_files.jpeg(field[1], frames=2))
-    np.testing.assert_array_equal(image.pixels, read(dicom_files.jpeg(field[1])).pixels)
-    assert image.properties.frames == 2
+    images = read_images(written(native(frames)), "frames.dcm")
+    assert [image.page for image in images] == [1, 2, 3]
+    for image, frame in zip(images, frames, strict=True):
+        assert image.properties.frames == 3
+        np.testing.assert_array_equal(image.pixels, frame)
+    images = read_images(written(dicom_files.jpeg(field[1], frames=2)), "frames.dcm")
+    alone = read(dicom_files.jpeg(field[1]))
+    for image in images:
+        np.testing.assert_array_equal(image.pixels, alone.pixels)
 
 
 def shared(spacing):

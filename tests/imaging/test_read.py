@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from core.imaging.read import display_name
+from core.imaging.read import display_name, read_images
 from tests.images import read_image
 
 WIDTH, HEIGHT = 100, 80
@@ -141,13 +141,15 @@ def test_float_tiffs_are_scaled_to_their_range(top):
 
 
 @pytest.mark.parametrize("form", ["TIFF", "PNG", "WEBP"])
-def test_of_several_frames_the_first_is_read_and_the_number_kept(form):
+def test_every_frame_is_an_image_with_its_page(form):
     frames = [Image.fromarray(np.roll(colours(), 20 * i, axis=1)) for i in range(3)]
     options = {"lossless": True} if form == "WEBP" else {}
     data = encode(frames[0], form, save_all=True, append_images=frames[1:], **options)
-    field = read_image(data, "stack")
-    assert field.properties.frames == 3
-    np.testing.assert_array_equal(field.pixels, colours())
+    fields = read_images(data, "stack")
+    assert [field.page for field in fields] == [1, 2, 3]
+    for field, frame in zip(fields, frames, strict=True):
+        assert field.properties.frames == 3
+        np.testing.assert_array_equal(field.pixels, np.asarray(frame))
 
 
 @pytest.mark.parametrize(
