@@ -8,9 +8,15 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── DamagedSlideError
 │   ├── UnsupportedFormatError
 │   ├── TooLargeError
+<<<<<<< HEAD
 │   ├── TooSmallError
 │   ├── SeveralImagesError
 │   └── NoSuchPageError
+=======
+│   ├── TooComplexError
+│   ├── DecodingStoppedError
+│   └── TooSmallError
+>>>>>>> 8dad893 (Decode uploads in processes with limits on time and memory)
 ├── SettingsError           a setting of the environment is out of its range
 ├── OpenAddressError        the server would be open to other machines
 ├── SignInError             nobody is signed in, or no longer
@@ -119,6 +125,26 @@ class TooLargeError(InputError):
         super().__init__(
             f"The picture is too large ({size}; the limit is {limit}). "
             "Crop it to the fields of interest."
+        )
+
+
+class TooComplexError(InputError):
+    """The file is built of more parts than any image needs."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The file is not decoded because {why}. Open it in an image viewer and save it again "
+            "as PNG or TIFF."
+        )
+
+
+class DecodingStoppedError(InputError):
+    """Decoding the file took too much time or memory, or ended the decoder."""
+
+    def __init__(self, seconds: float, megabytes: int) -> None:
+        super().__init__(
+            f"Decoding the file was stopped: it takes more than {seconds:g} s or "
+            f"{megabytes:,} MB of memory. Save the image again as PNG or TIFF, or crop it."
         )
 
 

@@ -110,6 +110,12 @@ class Settings(BaseSettings):
         default=400, ge=1, description="Pixels that are decoded of all images of one file."
     )
     min_side_pixels: int = Field(default=48, ge=16, description="Smallest side of a picture.")
+    decoder_seconds: float = Field(
+        default=5, gt=0, le=600, description="Processor time for decoding one uploaded file."
+    )
+    decoder_megabytes: int = Field(
+        default=1000, ge=100, description="Memory for decoding one uploaded file."
+    )
     interpreters: int = Field(
         default=2, ge=1, le=64, description="LiteRT interpreters kept per model."
     )

@@ -102,7 +102,7 @@ def form_of(data: bytes, name: str) -> str:
     if suffix == ".vsi":  # a TIFF of the overview only
         raise UnsupportedFormatError(_BY_SUFFIX[suffix], _FROM_MICROSCOPE)
     known = {
-        "DICOM": _is_dicom(data),  # first, as its preamble may begin like others (PS3.10 §7.1)
+        "DICOM": is_dicom(data),  # first, as its preamble may begin like others (PS3.10 §7.1)
         "JPEG": data.startswith(b"\xff\xd8\xff"),
         "PNG": data.startswith(b"\x89PNG\r\n\x1a\n"),
         "WEBP": data.startswith(b"RIFF") and data[8:12] == b"WEBP",
@@ -116,7 +116,7 @@ def form_of(data: bytes, name: str) -> str:
     return form
 
 
-def _is_dicom(data: bytes) -> bool:
+def is_dicom(data: bytes) -> bool:
     """Tell DICOM by its prefix, or by the first element where the preamble was left out."""
     if data[128:132] == b"DICM":
         return True

@@ -70,7 +70,7 @@ def read_images(
     settings = settings or get_settings()
     if not data:
         raise EmptyFileError
-    _check_bytes(len(data), settings)
+    check_bytes(len(data), settings)
     form = form_of(data, name)
     allowance = Allowance(settings)
     readers = _guarded(lambda: _READERS[form](data, allowance))
@@ -106,7 +106,7 @@ def read_images_from(path: Path, *, settings: Settings | None = None) -> tuple[F
 
     Raises as `read_images`, and OSError when the file cannot be read.
     """
-    _check_bytes(path.stat().st_size, settings or get_settings())
+    check_bytes(path.stat().st_size, settings or get_settings())
     return read_images(path.read_bytes(), path.name, settings=settings)
 
 
@@ -147,7 +147,8 @@ def _guarded(decode: Callable[[], Result]) -> Result:
         raise DamagedImageError from error
 
 
-def _check_bytes(number: int, settings: Settings) -> None:
+def check_bytes(number: int, settings: Settings) -> None:
+    """Raise TooLargeError for a file of more bytes than the settings allow."""
     if number > settings.max_file_megabytes * 1_000_000:
         raise TooLargeError(f"{number / 1e6:,.1f} MB", f"{settings.max_file_megabytes:,} MB")
 

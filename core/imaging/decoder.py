@@ -1,0 +1,236 @@
+"""Uploads are decoded in processes of their own, which are stopped when they take too much.
+
+Decoders are C libraries on bytes that anybody may send: one file may keep them busy for minutes,
+fill the memory, or end the process. Here a file costs at most its own answer: a decoder has a limit
+on processor time and memory for each file, and a stopped one is replaced.
+
+The same places bound what is decoded and analysed at a time, over pages and API together: as many
+files as there are interpreters, and beside them one that is large or slow to decode, so that such
+files only wait for each other.
+"""
+
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import accumulate, pairwise
+from mmap import mmap
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pickle import PickleBuffer
+from queue import LifoQueue
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from core.errors import DecodingStoppedError, InputError
+from core.imaging.limits import measure
+from core.imaging.read import check_bytes, read_images
+from core.results import FieldImage
+from core.settings import Settings, get_settings
+
+_PATIENCE = 6
+"""Seconds by the clock for each second of processor time: a machine may be busy."""
+_KEPT_MEGABYTES = 200
+"""Of memory beyond the first, above which a decoder is replaced: libraries keep what they had."""
+_LENGTH = struct.Struct("<Q")
+_PRELOADED = ["core.imaging.read", "core.imaging.dicom"]
+
+
+@contextmanager
+def decoded(
+    data: bytes, name: str, *, settings: Settings | None = None
+) -> Iterator[tuple[FieldImage, ...]]:
+    """Give the images of a file as `read_images`, decoded in another process.
+
+    Waits for its turn; the turn lasts as long as the block runs, so do the analysis in it, and keep
+    no pixels. Do not decode another file in it. Raises as `read_images`, TooComplexError, and
+    DecodingStoppedError.
+    """
+    settings = settings or get_settings()
+    check_bytes(len(data), settings)
+    lane = _lane(measure(data).heavy)
+    decoder = lane.get()
+    try:
+        yield decoder.read(data, name, settings)
+    finally:
+        lane.put(decoder)
+
+
+def start_decoders() -> None:
+    """Start one decoder, so that the first file need not wait for it."""
+    lane = _lane(False)
+    decoder = lane.get()
+    try:
+        decoder.start()
+    finally:
+        lane.put(decoder)
+
+
+@cache
+def _lane(heavy: bool) -> "LifoQueue[Decoder]":
+    """Return the free decoders for heavy files, or for all others."""
+    lane: LifoQueue[Decoder] = LifoQueue()
+    for _ in range(1 if heavy else get_settings().interpreters):
+        lane.put(Decoder())
+    return lane
+
+
+class Decoder:
+    """One process that decodes one file after the other. For one thread at a time."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._process: BaseProcess | None = None
+        self._socket: socket.socket | None = None
+
+    def start(self) -> socket.socket:
+        """Return the connection to the process, which is started when there is none."""
+        if self._process is not None and self._socket is not None and self._process.is_alive():
+            return self._socket
+        self.stop()
+        # Threads of libraries do not survive a fork: a process without any forks the decoders.
+        context = get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            process = context.Process(target=_serve, args=(theirs,), name="decoder", daemon=True)
+            process.start()
+        self._process = process
+        return self._socket
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+        self._process = self._socket = None
+
+    def read(self, data: bytes, name: str, settings: Settings) -> tuple[FieldImage, ...]:
+        """Return the images of a file. Raises as `read_images`, and DecodingStoppedError."""
+        seconds, megabytes = settings.decoder_seconds, settings.decoder_megabytes
+        # No need for a process that reads foreign bytes to know the addresses of the stores.
+        known = settings.model_copy(update={"database_url": None, "pictures": None})
+        connection = self.start()
+        connection.settimeout(_PATIENCE * seconds)
+        try:
+            _send(connection, (PickleBuffer(data), name, known, seconds, megabytes))
+            answer = _receive(connection)
+        except (OSError, EOFError) as error:
+            self.stop()
+            raise DecodingStoppedError(seconds, megabytes) from error
+        images, failure, keeps = answer
+        if keeps > _KEPT_MEGABYTES:
+            self.stop()
+        if failure is not None:
+            kind, sentence = failure
+            raise _as_raised(kind, sentence)
+        found: tuple[FieldImage, ...] = images
+        return found
+
+
+def _as_raised(kind: type[InputError], sentence: str) -> InputError:
+    """Return an error again whose constructor takes something else than its sentence."""
+    error = kind.__new__(kind)
+    error.args = (sentence,)
+    return error
+
+
+def _serve(connection: socket.socket) -> None:
+    """Decode files until the other side goes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process, in the midst of C code too
+    first = _resident_megabytes()
+    while True:
+        try:
+            shared, name, settings, seconds, megabytes = _receive(connection)
+        except (OSError, EOFError):
+            return
+        with _limited(seconds, megabytes):
+            answer: tuple[Any, Any]
+            try:
+                answer = read_images(bytes(shared), name, settings=settings), None
+            except InputError as error:
+                answer = (), (type(error), str(error))
+        del shared
+        _send(connection, (*answer, _resident_megabytes() - first))
+        del answer
+
+
+@contextmanager
+def _limited(seconds: float, megabytes: int) -> Iterator[None]:
+    """Let the block take so much processor time and memory beyond what is there already."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    if sys.platform == "linux":
+        now = _pages_of_memory()[0]
+        resource.setrlimit(resource.RLIMIT_AS, (now + megabytes * 1_000_000, most))
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _pages_of_memory() -> tuple[int, int]:
+    """Return the bytes of address space and of memory in use, as Linux counts them."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        size, resident = (int(number) for number in file.read().split()[:2])
+    page = os.sysconf("SC_PAGE_SIZE")
+    return size * page, resident * page
+
+
+def _resident_megabytes() -> float:
+    return _pages_of_memory()[1] / 1e6 if sys.platform == "linux" else 0.0
+
+
+def _send(connection: socket.socket, what: object) -> None:
+    """Send an object; its arrays go through memory that both sides see.
+
+    Through the connection they would go in hundreds of pieces, each of which waits for the
+    other side's turn at the processor.
+    """
+    buffers: list[PickleBuffer] = []
+    inner = pickle.dumps(what, protocol=5, buffer_callback=buffers.append)
+    raw = [buffer.raw() for buffer in buffers]
+    text = pickle.dumps((inner, [view.nbytes for view in raw]))
+    with _shared_file() as file:
+        for view in raw:
+            file.write(view)
+        file.flush()
+        socket.send_fds(connection, [_LENGTH.pack(len(text))], [file.fileno()])
+    connection.sendall(text)
+
+
+def _receive(connection: socket.socket) -> Any:
+    """Return what `_send` sent. Raises EOFError when the other side is gone, OSError."""
+    head, descriptors, _, _ = socket.recv_fds(connection, _LENGTH.size, 1)
+    if len(head) < _LENGTH.size or not descriptors:
+        raise EOFError
+    with open(descriptors[0], "r+b") as file:
+        text = bytearray(_LENGTH.unpack(head)[0])
+        if connection.recv_into(text, flags=socket.MSG_WAITALL) < len(text):
+            raise EOFError
+        inner, sizes = pickle.loads(text)  # noqa: S301 - of our own process
+        shared = memoryview(mmap(file.fileno(), sum(sizes)) if sum(sizes) else b"")
+    ends = list(accumulate(sizes, initial=0))
+    return pickle.loads(  # noqa: S301
+        inner, buffers=[shared[start:end] for start, end in pairwise(ends)]
+    )
+
+
+def _shared_file() -> IO[bytes]:
+    """Return a file without a name: in memory where the system can."""
+    if sys.platform == "linux":
+        return open(os.memfd_create("images"), "w+b", buffering=0)
+    return TemporaryFile(buffering=0)

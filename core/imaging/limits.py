@@ -1,0 +1,255 @@
+"""What a file costs to decode, by its structure alone, before any decoder sees it.
+
+Only headers and markers are walked, and no walk goes on past the limit that it checks: the time is
+some milliseconds, whatever the bytes. Broken structure is left to the decoders, which say so.
+"""
+
+import re
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from core.errors import TooComplexError
+from core.imaging.formats import is_dicom
+
+MOST_SCANS = 64
+"""Of a JPEG; encoders write 1 to 20."""
+MOST_SEGMENTS = 10_000
+"""Of a JPEG before its first scan."""
+MOST_CHUNKS = 50_000
+"""Of a PNG or WebP: 8 kB each in 100 megapixels."""
+MOST_DIRECTORIES = 5_000
+"""Of a TIFF, thumbnails and resolution levels among them."""
+MOST_TAGS = 2_000
+"""Of one TIFF directory."""
+MOST_TILES = 100_000
+"""Tiles or strips of a TIFF, or tiles of a JPEG 2000 codestream."""
+MOST_FRAMES = 5_000
+"""Of an animation or a DICOM file."""
+MOST_LAYERS = 64
+"""Quality layers of a JPEG 2000 codestream."""
+MOST_EXPANSION = 500
+"""Bytes of pixels for each byte of a large file; fields of cells reach 100."""
+LIGHT_COST = 25_000_000
+"""Pixels of a baseline JPEG that are decoded in about a quarter of a second."""
+
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_SCANS_OF_COST = 8
+_SLOW = 8
+"""How much slower wavelets and raw sensor data are than JPEG, about."""
+_TIFF_TYPE_BYTES = {3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
+_WAVELETS = (33003, 33005, 33007, 34712)
+"""TIFF compressions by JPEG 2000."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """What the headers of a file say of its size."""
+
+    pixels: int = 0
+    """Of all images together; 0 where the header does not say."""
+    cost: float = 0.0
+    """Time to decode, as pixels of a baseline JPEG."""
+
+    @property
+    def heavy(self) -> bool:
+        """Whether decoding takes more than a fraction of a second, or 75 MB of pixels."""
+        return max(self.pixels, self.cost) > LIGHT_COST
+
+
+def measure(data: bytes) -> Extent:
+    """Return the extent of a file. Raises TooComplexError when a limit is passed.
+
+    A file of a format that is not known here, or whose header is broken, has an empty extent.
+    """
+    try:
+        extent = _walk_of(data)(data)
+    except (struct.error, IndexError, KeyError):
+        return Extent()
+    if extent.pixels > LIGHT_COST and 3 * extent.pixels > MOST_EXPANSION * len(data):
+        raise TooComplexError(
+            f"its {len(data) / 1000:,.0f} kB cannot hold {extent.pixels / 1e6:,.0f} megapixels"
+        )
+    return extent
+
+
+def _walk_of(data: bytes) -> Callable[[bytes], Extent]:
+    if is_dicom(data):
+        return _dicom
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return _webp
+    return next((walk for magic, walk in _BY_MAGIC.items() if data.startswith(magic)), _unknown)
+
+
+def _limit(number: int, most: int, what: str) -> None:
+    if number > most:
+        raise TooComplexError(f"it has more than {most:,} {what}")
+
+
+def _unknown(_data: bytes) -> Extent:
+    return Extent()
+
+
+def _jpeg(data: bytes) -> Extent:
+    """Walk the segments (ISO/IEC 10918-1 Annex B): the frame's size, then the scans."""
+    at, pixels, segments, scans = 2, 0, 0, 0
+    while found := _MARKER.search(data, at):
+        code, at = data[found.start() + 1], found.end()
+        if code == 0xD9:
+            break
+        if code in (0x01, 0xD8):
+            continue
+        if code == 0xDA:
+            scans += 1
+            _limit(scans, MOST_SCANS, "scans")
+        segments += 1
+        _limit(segments, MOST_SEGMENTS, "segments")
+        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC) or code == 0xF7:
+            height, width = struct.unpack_from(">HH", data, at + 3)
+            pixels = max(pixels, height * width)
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return Extent(pixels, pixels * max(1, scans / _SCANS_OF_COST))
+
+
+def _png(data: bytes) -> Extent:
+    width, height, _, _, _, _, interlaced = struct.unpack_from(">LLBBBBB", data, 16)
+    at, chunks, frames = 8, 0, 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, at)
+        chunks += 1
+        _limit(chunks, MOST_CHUNKS, "chunks")
+        frames += kind == b"fcTL"
+        _limit(frames, MOST_FRAMES, "frames")
+        at += 12 + length
+        if kind == b"IEND":
+            break
+    pixels = width * height
+    return Extent(pixels, pixels * (2 if interlaced else 1))
+
+
+def _webp(data: bytes) -> Extent:
+    at, chunks, frames, pixels = 12, 0, 0, 0
+    while at + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sL", data, at)
+        chunks += 1
+        _limit(chunks, MOST_CHUNKS, "chunks")
+        body = data[at + 8 : at + 18]
+        if kind == b"VP8X":
+            width, height = (1 + int.from_bytes(body[i : i + 3], "little") for i in (4, 7))
+            pixels = width * height
+        elif kind == b"VP8L":
+            bits = int.from_bytes(body[1:5], "little")
+            pixels = max(pixels, (1 + (bits & 0x3FFF)) * (1 + (bits >> 14 & 0x3FFF)))
+        elif kind == b"VP8 ":
+            width, height = struct.unpack_from("<HH", body, 6)
+            pixels = max(pixels, (width & 0x3FFF) * (height & 0x3FFF))
+        frames += kind == b"ANMF"
+        _limit(frames, MOST_FRAMES, "frames")
+        at += 8 + length + length % 2
+    return Extent(pixels, 2 * pixels)
+
+
+def _bmp(data: bytes) -> Extent:
+    form = "<HH" if data[14] == 12 else "<ll"
+    width, height = struct.unpack_from(form, data, 18)
+    return Extent(abs(width * height), abs(width * height))
+
+
+def _tiff(data: bytes) -> Extent:
+    """Walk all directories (TIFF 6.0; BigTIFF), sub-images too; loops end where they close."""
+    order = "<" if data.startswith(b"II") else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    number, entry, link = ("Q", "HHQQ", "Q") if big else ("H", "HHLL", "L")
+    entry_bytes = struct.calcsize(order + entry)
+    ahead = list(struct.unpack_from(order + link, data, 8 if big else 4))
+    seen: set[int] = set()
+    tiles, pixels, cost = 0, 0, 0.0
+    while ahead:
+        start = ahead.pop()
+        if not start or start in seen or start >= len(data):
+            continue
+        seen.add(start)
+        _limit(len(seen), MOST_DIRECTORIES, "pages")
+        (tags,) = struct.unpack_from(order + number, data, start)
+        _limit(tags, MOST_TAGS, "tags in a page")
+        first = start + struct.calcsize(order + number)
+        end = first + tags * entry_bytes
+        # A cut entry ends the walk: what follows cannot be read either.
+        entries = {
+            tag: (kind, count, at)
+            for (tag, kind, count, _), at in zip(
+                struct.iter_unpack(order + entry, data[first:end]),
+                range(first, end, entry_bytes),
+                strict=True,
+            )
+        }
+
+        def values(tag: int, found: Mapping[int, tuple[int, int, int]] = entries) -> list[int]:
+            return _tiff_values(data, order, big, found[tag]) if tag in found else []
+
+        for tag in (273, 324):
+            tiles += entries[tag][1] if tag in entries else 0
+        _limit(tiles, MOST_TILES, "tiles or strips")
+        size = (values(256) or [0])[0] * (values(257) or [0])[0]
+        pixels += size
+        wavelets = (values(259) or [1])[0] in _WAVELETS
+        if wavelets:
+            _codestream(data)
+        cost += size * (_SLOW if wavelets else 1)
+        ahead += values(330)
+        ahead += struct.unpack_from(order + link, data, end) if end < len(data) else ()
+    return Extent(pixels, cost)
+
+
+def _tiff_values(data: bytes, order: str, big: bool, entry: tuple[int, int, int]) -> list[int]:
+    """Return the whole numbers of a tag, which lie in its entry when they fit there."""
+    kind, count, at = entry
+    if kind not in _TIFF_TYPE_BYTES:
+        return []
+    _limit(count, MOST_DIRECTORIES, "pages")
+    place, room = (at + 12, 8) if big else (at + 8, 4)
+    if count * _TIFF_TYPE_BYTES[kind] > room:
+        (place,) = struct.unpack_from(order + ("Q" if big else "L"), data, place)
+    letter = {2: "H", 4: "L", 8: "Q"}[_TIFF_TYPE_BYTES[kind]]
+    return list(struct.unpack_from(f"{order}{count}{letter}", data, place))
+
+
+def _dicom(data: bytes) -> Extent:
+    """Count the items of encapsulated pixels; sizes are left to the reader of the header."""
+    fragments = data.count(b"\xfe\xff\x00\xe0")
+    _limit(fragments, MOST_FRAMES, "frames")
+    size = _codestream(data)
+    if size:
+        return Extent(size, _SLOW * size)
+    return Extent(0, LIGHT_COST + 1.0 if fragments else len(data) / 3)
+
+
+def _codestream(data: bytes) -> int:
+    """Return the pixels of the first JPEG 2000 codestream (ISO/IEC 15444-1 Annex A); 0 without."""
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        return 0
+    right, down, left, top, tile_width, tile_height, tile_left, tile_top = struct.unpack_from(
+        ">8L", data, start + 8
+    )
+    width, height = right - left, down - top
+    if min(width, height, tile_width, tile_height) <= 0:
+        return 0
+    across = -((tile_left - right) // tile_width)
+    _limit(across * -((tile_top - down) // tile_height), MOST_TILES, "tiles")
+    style = data.find(b"\xff\x52", start)
+    if style > 0:
+        (layers,) = struct.unpack_from(">H", data, style + 6)
+        _limit(layers, MOST_LAYERS, "layers")
+    return width * height
+
+
+_BY_MAGIC: Mapping[bytes, Callable[[bytes], Extent]] = {
+    b"\xff\xd8\xff": _jpeg,
+    b"\x89PNG\r\n\x1a\n": _png,
+    b"BM": _bmp,
+    b"II*\0": _tiff,
+    b"MM\0*": _tiff,
+    b"II+\0": _tiff,
+    b"MM\0+": _tiff,
+}
