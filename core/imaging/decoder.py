@@ -38,7 +38,7 @@ _PATIENCE = 6
 _KEPT_MEGABYTES = 200
 """Of memory beyond the first, above which a decoder is replaced: libraries keep what they had."""
 _LENGTH = struct.Struct("<Q")
-_PRELOADED = ["core.imaging.read", "core.imaging.dicom"]
+_PRELOADED = ["core.imaging.read", "core.imaging.dicom", "core.imaging.tiff"]
 
 
 @contextmanager
