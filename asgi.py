@@ -23,6 +23,7 @@ from core.api.logs import set_up_logging
 from core.cases.database import get_database
 from core.cases.samples import sweep
 from core.errors import CaseError, ModelError, OpenAddressError, SettingsError
+from core.imaging.decoder import start_decoders
 from core.inference.analyzer import get_analyzer
 from core.settings import PROJECT_ROOT
 
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the models and sweep the store; without them the pages open and say what is wrong."""
     set_up_logging()
-    for task in (get_analyzer, sweep_store):
+    for task in (start_decoders, get_analyzer, sweep_store):
         try:
             await anyio.to_thread.run_sync(task)
         except (ModelError, CaseError) as error:

@@ -17,8 +17,9 @@ import streamlit as st
 from core.cases.names import normalised
 from core.errors import READABLE_FORMATS, InputError
 from core.imaging.crop import crop_cell
+from core.imaging.decoder import decoded
 from core.imaging.preview import preview_jpeg
-from core.imaging.read import SUFFIXES, display_name, read_images
+from core.imaging.read import SUFFIXES, display_name
 from core.inference.analyzer import get_analyzer
 from core.inference.profile import SiteProfile
 from core.results import (
@@ -217,10 +218,16 @@ def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:
     """Read a file and analyse every image in it; return what became of it."""
     raw = item.read()
     try:
-        images = read_images(raw, item.name)
+        with decoded(raw, item.name) as images:
+            return _take_images(desk, item, raw, images, analyse)
     except InputError as error:
         desk.failed.append(FailedFile(shown, str(error)))
         return str(error)
+
+
+def _take_images(
+    desk: Desk, item: Incoming, raw: bytes, images: Sequence[FieldImage], analyse: Analyse
+) -> str:
     kept = raw if kept_bytes() + len(raw) <= MOST_BYTES else None
     said: list[str] = []
     for image in images:
@@ -284,10 +291,10 @@ def images_of(pictures: Sequence[Picture[R]]) -> Iterator[tuple[Picture[R], Fiel
     kept = [picture for picture in pictures if picture.raw is not None]
     for _, group in groupby(kept, key=lambda picture: picture.identity[0]):
         same_file = list(group)
-        images = read_images(same_file[0].raw or b"", same_file[0].result.file)
-        by_page = {image.page: image for image in images}
-        for picture in same_file:
-            yield picture, by_page[picture.identity[1]]
+        with decoded(same_file[0].raw or b"", same_file[0].result.file) as images:
+            by_page = {image.page: image for image in images}
+            for picture in same_file:
+                yield picture, by_page[picture.identity[1]]
 
 
 def remove(desk: Desk, picture: Picture) -> None:

@@ -28,6 +28,7 @@ from core.api.problems import add_handlers
 from core.api.work import Workers
 from core.cases.database import Database, get_database
 from core.errors import ModelError
+from core.imaging.decoder import start_decoders
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE
@@ -97,6 +98,7 @@ def create_server() -> Starlette:
 
 @asynccontextmanager
 async def _loaded(_server: Starlette) -> AsyncIterator[None]:
+    await to_thread.run_sync(start_decoders)
     try:
         await to_thread.run_sync(get_analyzer)
     except ModelError as error:

@@ -147,14 +147,14 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
     def save() -> Response:
         require(person, "reviewer")
         sample = _sample_seen(database, sample_id, version)
-        image = one_image(upload, page, services.settings)
-        analysis = ANALYZE.run(models, image)
-        services.metrics.picture(ANALYZE.name, analysis)
-        accepted = analysis.refused is None
-        graded = STAGE.run(models, image) if grade and accepted else None
-        if accepted:
-            field = _new_field(models, image, analysis, graded)
-            sample = add_fields(database, person, sample, [field])
+        with one_image(upload, page, services.settings) as image:
+            analysis = ANALYZE.run(models, image)
+            services.metrics.picture(ANALYZE.name, analysis)
+            accepted = analysis.refused is None
+            graded = STAGE.run(models, image) if grade and accepted else None
+            if accepted:
+                field = _new_field(models, image, analysis, graded)
+                sample = add_fields(database, person, sample, [field])
         answer = SavedField(
             saved=accepted,
             sample=sample,
@@ -163,7 +163,7 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
         )
         return JSONResponse(answer.model_dump(mode="json"), 201 if accepted else 200)
 
-    return await services.workers.run(save)
+    return await services.workers.run_on(upload, save)
 
 
 @router.post("/samples/{sample_id}/reviews", status_code=201)

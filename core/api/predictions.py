@@ -42,10 +42,11 @@ async def predict(
     """Name the cell of a picture that shows one cell."""
 
     def classify() -> CropResult:
-        return CLASSIFY.run(models, one_image(upload, page, services.settings))
+        with one_image(upload, page, services.settings) as image:
+            return CLASSIFY.run(models, image)
 
     try:
-        result = await services.workers.run(classify)
+        result = await services.workers.run_on(upload, classify)
     except LeukoscopeError as error:
         services.metrics.picture(CLASSIFY.name, FailedFile(upload.name, str(error)))
         raise
@@ -104,8 +105,8 @@ async def _outcomes(
 ) -> AsyncIterator[tuple[ResultT, ...] | FailedFile]:
     """Yield the results of each file, in their order, as soon as they are known."""
     for upload in uploads:
-        outcome = await services.workers.run(
-            partial(answer_upload, task, models, upload, services.settings)
+        outcome = await services.workers.run_on(
+            upload, partial(answer_upload, task, models, upload, services.settings)
         )
         for image in (outcome,) if isinstance(outcome, FailedFile) else outcome:
             services.metrics.picture(task.name, image)

@@ -1,13 +1,14 @@
 """The three things that the models do with a picture, and their answers in the contract."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from core.api.uploads import Upload
 from core.errors import FAILED_INSIDE, LeukoscopeError, NoSuchPageError, SeveralImagesError
-from core.imaging.read import read_images
+from core.imaging.decoder import decoded
 from core.inference.analyzer import Analyzer
 from core.inference.profile import SiteProfile
 from core.inference.stage import pool
@@ -72,8 +73,8 @@ def answer_upload(
 ) -> tuple[ResultT, ...] | FailedFile:
     """Do the task with every image of a file; failures become sentences."""
     try:
-        images = read_images(upload.read(), upload.name, settings=settings)
-        return tuple(task.run(models, image) for image in images)
+        with decoded(upload.read(), upload.name, settings=settings) as images:
+            return tuple(task.run(models, image) for image in images)
     except LeukoscopeError as error:
         return FailedFile(upload.name, str(error))
     except Exception:
@@ -81,15 +82,16 @@ def answer_upload(
         return FailedFile(upload.name, FAILED_INSIDE)
 
 
-def one_image(upload: Upload, page: int | None, settings: Settings) -> FieldImage:
-    """Return the image of a file, or that of a page of it.
+@contextmanager
+def one_image(upload: Upload, page: int | None, settings: Settings) -> Iterator[FieldImage]:
+    """Give the image of a file, or that of a page of it, as `decoded` does.
 
     Raises InputError, also when there are several and no page is named, or no such page.
     """
-    images = read_images(upload.read(), upload.name, settings=settings)
-    if page is None and len(images) > 1:
-        raise SeveralImagesError(len(images))
-    found = next((image for image in images if page in {None, image.page}), None)
-    if found is None:
-        raise NoSuchPageError(page or 1, [image.page for image in images])
-    return found
+    with decoded(upload.read(), upload.name, settings=settings) as images:
+        if page is None and len(images) > 1:
+            raise SeveralImagesError(len(images))
+        found = next((image for image in images if page in {None, image.page}), None)
+        if found is None:
+            raise NoSuchPageError(page or 1, [image.page for image in images])
+        yield found

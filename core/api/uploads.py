@@ -24,11 +24,13 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from core.api.schemas import PictureBody, PicturesBody
 from core.errors import (
     ContentTypeError,
+    InputError,
     NoPictureError,
     TooLargeError,
     TooManyFilesError,
     UnreadableRequestError,
 )
+from core.imaging.limits import measure
 from core.imaging.read import display_name
 from core.results import neutral_name
 from core.settings import Settings
@@ -64,6 +66,13 @@ class Upload:
                 f"{self.size / _MEGABYTE:,.1f} MB", f"{self.limit / _MEGABYTE:,.0f} MB"
             )
         return os.pread(self.spool.fileno(), self.size, self.offset)
+
+    def is_heavy(self) -> bool:
+        """Tell whether it takes long to decode; False for what is refused at once."""
+        try:
+            return measure(self.read()).heavy
+        except InputError:
+            return False
 
 
 @asynccontextmanager

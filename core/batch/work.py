@@ -22,7 +22,7 @@ from core.batch.tiles import (
     plan_slide,
 )
 from core.errors import FAILED_INSIDE, BatchError, LeukoscopeError
-from core.imaging.read import read_images_from
+from core.imaging.decoder import decoded_from
 from core.imaging.slide import is_slide
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.inference.card import MODEL_NAMES, load_card
@@ -84,10 +84,10 @@ class Work(Generic[AnswerT_co]):
 
     def _answer(self, analyzer: Analyzer, task: Task, source: Path) -> AnswerT_co:
         name = shown(path_of(task))
-        answers = tuple(
-            self.answer(analyzer, replace(image, name=name), self.profile)
-            for image in read_images_from(source)
-        )
+        with decoded_from(source) as images:
+            answers = tuple(
+                self.answer(analyzer, replace(image, name=name), self.profile) for image in images
+            )
         return cast("AnswerT_co", answers)
 
 

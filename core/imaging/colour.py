@@ -53,11 +53,14 @@ def on_white(rgb: Pixels, alpha: Pixels, *, premultiplied: bool = False) -> Pixe
     """
     if not alpha.any():
         return rgb
-    opaque = alpha[..., None].astype(np.uint16)
-    shown = rgb.astype(np.uint16)
-    if not premultiplied:
-        shown = (shown * opaque + 127) // 255
-    return np.asarray(np.minimum(shown + 255 - opaque, 255), np.uint8)
+    laid = np.empty_like(rgb)
+    for row in range(len(rgb)):  # row by row: wide numbers of a whole image take four times more
+        opaque = alpha[row, :, None].astype(np.uint16)
+        shown = rgb[row].astype(np.uint16)
+        if not premultiplied:
+            shown = (shown * opaque + 127) // 255
+        laid[row] = np.minimum(shown + 255 - opaque, 255)
+    return laid
 
 
 def palette_to_8_bits(palette: NDArray[np.integer]) -> Pixels:

@@ -15,16 +15,18 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from itertools import accumulate, pairwise
 from mmap import mmap
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from pickle import PickleBuffer
 from queue import LifoQueue
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import IO, Any
 
 from core.errors import DecodingStoppedError, InputError
@@ -38,6 +40,7 @@ _PATIENCE = 6
 _KEPT_MEGABYTES = 200
 """Of memory beyond the first, above which a decoder is replaced: libraries keep what they had."""
 _LENGTH = struct.Struct("<Q")
+_making_lanes = Lock()
 _PRELOADED = ["core.imaging.read", "core.imaging.dicom", "core.imaging.tiff"]
 
 
@@ -53,7 +56,7 @@ def decoded(
     """
     settings = settings or get_settings()
     check_bytes(len(data), settings)
-    lane = _lane(measure(data).heavy)
+    lane = _lanes()[measure(data).heavy]
     decoder = lane.get()
     try:
         yield decoder.read(data, name, settings)
@@ -61,9 +64,20 @@ def decoded(
         lane.put(decoder)
 
 
+@contextmanager
+def decoded_from(path: Path) -> Iterator[tuple[FieldImage, ...]]:
+    """As `decoded`, of a file; one over the limit is not loaded into memory.
+
+    Raises OSError too, when the file cannot be read.
+    """
+    check_bytes(path.stat().st_size, get_settings())
+    with decoded(path.read_bytes(), path.name) as images:
+        yield images
+
+
 def start_decoders() -> None:
     """Start one decoder, so that the first file need not wait for it."""
-    lane = _lane(False)
+    lane = _lanes()[False]
     decoder = lane.get()
     try:
         decoder.start()
@@ -71,13 +85,19 @@ def start_decoders() -> None:
         lane.put(decoder)
 
 
+def _lanes() -> "Mapping[bool, LifoQueue[Decoder]]":
+    """Return the free decoders of this process for heavy files (True), and for all others."""
+    with _making_lanes:
+        return _made_lanes()
+
+
 @cache
-def _lane(heavy: bool) -> "LifoQueue[Decoder]":
-    """Return the free decoders for heavy files, or for all others."""
-    lane: LifoQueue[Decoder] = LifoQueue()
-    for _ in range(1 if heavy else get_settings().interpreters):
-        lane.put(Decoder())
-    return lane
+def _made_lanes() -> "Mapping[bool, LifoQueue[Decoder]]":
+    lanes: dict[bool, LifoQueue[Decoder]] = {True: LifoQueue(), False: LifoQueue()}
+    lanes[True].put(Decoder())
+    for _ in range(get_settings().interpreters):
+        lanes[False].put(Decoder())
+    return lanes
 
 
 class Decoder:
@@ -184,8 +204,7 @@ def _limited(seconds: float, megabytes: int) -> Iterator[None]:
 
 def _pages_of_memory() -> tuple[int, int]:
     """Return the bytes of address space and of memory in use, as Linux counts them."""
-    with open("/proc/self/statm", encoding="ascii") as file:
-        size, resident = (int(number) for number in file.read().split()[:2])
+    size, resident, *_ = map(int, Path("/proc/self/statm").read_text("ascii").split())
     page = os.sysconf("SC_PAGE_SIZE")
     return size * page, resident * page
 
@@ -217,7 +236,7 @@ def _receive(connection: socket.socket) -> Any:
     head, descriptors, _, _ = socket.recv_fds(connection, _LENGTH.size, 1)
     if len(head) < _LENGTH.size or not descriptors:
         raise EOFError
-    with open(descriptors[0], "r+b") as file:
+    with os.fdopen(descriptors[0], "r+b") as file:
         text = bytearray(_LENGTH.unpack(head)[0])
         if connection.recv_into(text, flags=socket.MSG_WAITALL) < len(text):
             raise EOFError
@@ -231,6 +250,6 @@ def _receive(connection: socket.socket) -> Any:
 
 def _shared_file() -> IO[bytes]:
     """Return a file without a name: in memory where the system can."""
-    if sys.platform == "linux":
-        return open(os.memfd_create("images"), "w+b", buffering=0)
-    return TemporaryFile(buffering=0)
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("images"), "w+b")
+    return TemporaryFile()

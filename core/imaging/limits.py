@@ -104,7 +104,7 @@ def _jpeg(data: bytes) -> Extent:
             _limit(scans, MOST_SCANS, "scans")
         segments += 1
         _limit(segments, MOST_SEGMENTS, "segments")
-        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC) or code == 0xF7:
+        if (0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC)) or code == 0xF7:
             height, width = struct.unpack_from(">HH", data, at + 3)
             pixels = max(pixels, height * width)
         at += max(2, int.from_bytes(data[at : at + 2], "big"))
@@ -232,7 +232,7 @@ def _codestream(data: bytes) -> int:
     right, down, left, top, tile_width, tile_height, tile_left, tile_top = struct.unpack_from(
         ">8L", data, start + 8
     )
-    width, height = right - left, down - top
+    width, height = int(right - left), int(down - top)
     if min(width, height, tile_width, tile_height) <= 0:
         return 0
     across = -((tile_left - right) // tile_width)

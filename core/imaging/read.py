@@ -40,7 +40,7 @@ from core.imaging.formats import SUFFIXES, form_of
 from core.imaging.jpeg import decode_jpeg, decode_whole, jpeg_header
 from core.imaging.planes import Allowance, Plane, Reader, fields_of, upright
 from core.imaging.scale import header_scale
-from core.results import FieldImage, ImageProperties
+from core.results import FieldImage, ImageProperties, Pixels
 from core.settings import Settings, get_settings
 
 __all__ = ["SUFFIXES", "display_name", "read_images", "read_images_from"]
@@ -49,6 +49,8 @@ Result = TypeVar("Result")
 
 _NAME_LENGTH = 120
 _MOST_NAMED = 10
+_STRIP = 256
+"""Rows."""
 _SRGB_GAMMA = (0.445, 0.465)
 """What writers put into gAMA for sRGB: 1 / 2.2, rounded in some way."""
 
@@ -288,20 +290,30 @@ def _plane(
         shown = Image.fromarray(to_8_bits(np.asarray(image)))
     alpha = None
     if shown.has_transparency_data:
-        shown = shown.convert("RGBA")
+        shown = shown if shown.mode == "RGBA" else shown.convert("RGBA")
         alpha = np.asarray(shown.getchannel("A"))
-    if shown.mode not in ("L", "RGB", "CMYK"):
+    if shown.mode not in ("L", "RGB", "CMYK") and (shown.mode != "RGBA" or profile is not None):
         shown = _as_rgb(shown, mode)
     notes: tuple[str, ...] = ()
     if profile is not None:
         shown, notes = profile_to_srgb(shown, profile)
-    rgb = np.array(shown.convert("RGB"))
+    rgb = _colours(shown)
     if chunks and chunks.gamma and (chunks.primaries or not _is_srgb(chunks.gamma)):
         rgb = primaries_to_srgb(rgb, chunks.gamma, chunks.primaries)
     elif is_adobe_rgb and profile is None:
         rgb = adobe_rgb_to_srgb(rgb)
     rgb = rgb if alpha is None else on_white(rgb, alpha)
     return Plane(upright(rgb, orientation), mode, bit_depth, scale, notes)
+
+
+def _colours(image: Image.Image) -> Pixels:
+    """Return the RGB of an image strip by strip: of a whole one Pillow makes three copies."""
+    width, height = image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _STRIP):
+        bottom = min(top + _STRIP, height)
+        rgb[top:bottom] = np.asarray(image.crop((0, top, width, bottom)).convert("RGB"))
+    return rgb
 
 
 def _as_rgb(image: Image.Image, mode: str) -> Image.Image:

@@ -130,7 +130,7 @@ def test_a_result_that_cannot_be_written_leaves_the_journal(folder, tmp_path, mo
         patched.setattr("core.batch.run.write_result", full)
         with pytest.raises(BatchError, match="No space left"):
             analyze_files(Batch([folder], out), work_of(), MODELS)
-    monkeypatch.setattr("core.batch.work.read_images_from", full)
+    monkeypatch.setattr("core.batch.work.decoded_from", full)
     assert analyze_files(Batch([folder], out, resume=True), work_of(), MODELS) == (5, 1)
 
 
