@@ -17,10 +17,12 @@ _WORKING_SIDE = 120
 """Longer side of the image that the background is estimated on: light changes slowly."""
 _CLOSING_SHARE = 0.25
 """Diameter of the closing as a share of the longer side: wider than the largest white cell."""
+_DEEPEST_SHADOW = 0.9
+"""Of the bright parts of the quotient by the surface; what is darker belongs to the smear."""
 _LEAST_LIGHT = 24.0
 """Darkest background that is divided by; below it noise and black borders would be amplified."""
-_EXPECTILE, _EXPECTILE_ROUNDS = 0.9, 8
-"""Glass is brighter than cells: nine tenths of the weight lie above the surface."""
+_EXPECTILE, _EXPECTILE_ROUNDS = 0.97, 12
+"""Glass is brighter than cells: nearly all of the weight lies above the surface."""
 _GLASS_PERCENTILE = 95
 
 
@@ -42,29 +44,47 @@ def background(pixels: Pixels) -> NDArray[np.float32]:
     ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter))
     border = cv2.BORDER_REPLICATE
     closed = cv2.morphologyEx(small / surface, cv2.MORPH_CLOSE, ellipse, borderType=border)
-    blurred = cv2.GaussianBlur(closed, (0, 0), diameter / 4, borderType=border)
+    # A cell wider than the ellipse survives the closing: it is no shadow.
+    closed = np.maximum(closed, _DEEPEST_SHADOW * np.percentile(closed, 75, axis=(0, 1)))
+    blurred = cv2.GaussianBlur(closed.astype(np.float32), (0, 0), diameter / 4, borderType=border)
     return np.asarray(blurred * surface, np.float32)
 
 
 def _bright_surface(small: Pixels) -> NDArray[np.float32]:
-    """Return the exponential of a quadratic through the bright pixels of each channel, h x w x 3.
+    """Return the exponential of a surface through the bright pixels of each channel, h x w x 3.
 
-    Expectile regression by asymmetric least squares (Newey and Powell 1987, Econometrica 55:819).
+    Light falls off towards the borders or to one side: a quadratic that is darkest in the middle
+    has followed a large cell, and a plane takes its place.
     """
     height, width = small.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+    plane = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
+    quadratic = np.hstack([plane, np.stack([x * x, y * y, x * y], axis=-1).reshape(-1, 3)])
     logs = np.log(np.maximum(small.reshape(-1, 3), _LEAST_LIGHT))
-    ridge = 1e-6 * len(terms) * np.eye(6)
     surfaces = np.empty_like(logs)
     for channel, values in enumerate(logs.T):
-        weights = np.ones(len(values))
-        for _ in range(_EXPECTILE_ROUNDS):
-            weighted = terms * weights[:, None]
-            fit = terms @ np.linalg.solve(weighted.T @ terms + ridge, weighted.T @ values)
-            weights = np.where(values > fit, _EXPECTILE, 1 - _EXPECTILE)
-        surfaces[:, channel] = fit
+        factors = _expectile_fit(quadratic, values)
+        xx, yy, xy = factors[3:]
+        is_concave = xx + yy <= 0 and 4 * xx * yy >= xy * xy
+        surfaces[:, channel] = (
+            quadratic @ factors if is_concave else plane @ _expectile_fit(plane, values)
+        )
     return np.exp(surfaces).astype(np.float32).reshape(height, width, 3)
+
+
+def _expectile_fit(terms: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the factors of `terms` (n x k) that follow the high ones of n `values`.
+
+    Expectile regression by asymmetric least squares (Newey and Powell 1987, Econometrica 55:819).
+    """
+    ridge = 1e-6 * len(terms) * np.eye(terms.shape[1])
+    weights = np.ones(len(values))
+    factors = np.zeros(terms.shape[1])
+    for _ in range(_EXPECTILE_ROUNDS):
+        weighted = terms * weights[:, None]
+        factors = np.linalg.solve(weighted.T @ terms + ridge, weighted.T @ values)
+        weights = np.where(values > terms @ factors, _EXPECTILE, 1 - _EXPECTILE)
+    return factors
 
 
 def flatten(pixels: Pixels, light: NDArray[np.float32] | None = None) -> Pixels:

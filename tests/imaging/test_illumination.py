@@ -46,6 +46,19 @@ def test_glass_becomes_white_and_cells_stay_dark(field):
     assert flat[nuclei, 1].mean() < 0.75 * flat[..., 1].mean()
 
 
+def test_a_cell_that_fills_half_the_image_keeps_its_cytoplasm(pack):
+    data = open_set("txl")
+    name = "0342f086-e691-57cf-b5b2-e602d9f97246"
+    close_up = data.read(next(e for e in data.examples if name in e.member))
+    side = close_up.shape[0]
+    middle = slice(side * 35 // 100, side * 65 // 100)
+
+    def contrast(pixels):
+        return np.median(pixels[middle, middle, 1]) / np.percentile(pixels[..., 1], 90)
+
+    assert contrast(flatten(close_up)) < 1.25 * contrast(set_white_point(close_up))
+
+
 def test_one_estimate_serves_all_tiles_of_a_slide(field):
     light = background(field)
     half = field.shape[1] // 2
