@@ -78,11 +78,12 @@ def _expectile_fit(terms: NDArray[np.float64], values: NDArray[np.float64]) -> N
     Expectile regression by asymmetric least squares (Newey and Powell 1987, Econometrica 55:819).
     """
     ridge = 1e-6 * len(terms) * np.eye(terms.shape[1])
-    weights = np.ones(len(values))
-    factors = np.zeros(terms.shape[1])
+    weights: NDArray[np.float64] = np.ones(len(values))
+    factors: NDArray[np.float64] = np.zeros(terms.shape[1])
     for _ in range(_EXPECTILE_ROUNDS):
         weighted = terms * weights[:, None]
-        factors = np.linalg.solve(weighted.T @ terms + ridge, weighted.T @ values)
+        normal = weighted.T @ terms + ridge
+        factors = np.asarray(np.linalg.solve(normal, weighted.T @ values), np.float64)
         weights = np.where(values > terms @ factors, _EXPECTILE, 1 - _EXPECTILE)
     return factors
 
