@@ -182,7 +182,7 @@ def test_a_slide_cut_short_is_an_input_error(path, tmp_path, share):
             return slide.overview()
 
     with suppress(InputError):  # unless the full level is whole and smaller ones are cut
-        assert "was not read" in read().notes[0]
+        assert "was not read" in read()[0].notes[0]
 
 
 def test_fields_of_two_scales_make_no_slide(made):
