@@ -207,7 +207,7 @@ def _check_out(options: argparse.Namespace) -> None:
         return
     from core.batch.output import PARQUET
     from core.errors import LeukoscopeError
-    from core.imaging.read import SUFFIXES
+    from core.imaging.formats import SUFFIXES
     from core.imaging.slide import SLIDE_SUFFIXES
 
     if out.suffix.lower() in SUFFIXES | SLIDE_SUFFIXES or out in getattr(options, "paths", ()):

@@ -18,8 +18,9 @@ from core.cases.names import normalised
 from core.errors import READABLE_FORMATS, InputError
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
+from core.imaging.formats import SUFFIXES
 from core.imaging.preview import preview_jpeg
-from core.imaging.read import SUFFIXES, display_name
+from core.imaging.read import display_name
 from core.inference.analyzer import get_analyzer
 from core.inference.profile import SiteProfile
 from core.results import (

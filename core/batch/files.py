@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import InputError
-from core.imaging.formats import SUFFIXES, form_of
+from core.imaging.formats import NAMED_SUFFIXES, SUFFIXES, form_of
 from core.imaging.slide import SLIDE_SUFFIXES
 
 
@@ -130,7 +130,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
     suffix = Path(entry.name).suffix.lower()
-    if suffix not in SUFFIXES | SLIDE_SUFFIXES:
+    if suffix not in SUFFIXES | NAMED_SUFFIXES | SLIDE_SUFFIXES:
         return (not suffix or suffix[1:].isdecimal()) and _begins_as_image(Path(entry.path))
     if entry.is_symlink():  # a broken one is named among the errors
         return not _leads_to_folder(Path(entry.path))

@@ -14,16 +14,22 @@ SUFFIXES = frozenset(
 
 _BMP_HEADERS = frozenset({12, 16, 24, 40, 48, 52, 56, 60, 64, 108, 124})
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+NAMED_SUFFIXES = frozenset(
+    {".gif", ".heic", ".heif", ".avif", ".jxl", ".jxr", ".wdp", ".hdp", ".jp2", ".j2k", ".jpx"}
+    | {".psd", ".nd2", ".lif", ".vsi", ".ets", ".oib", ".oif", ".zvi", ".ims"}
+)
+"""Endings of image formats that are not read; such a file in a folder becomes an error."""
+
 _CAMERA_RAW = (
-    (0, b"FUJIFILMCCD-RAW"),
-    (0, b"IIRO"),
-    (0, b"IIRS"),
-    (0, b"MMOR"),
-    (0, b"IIU\0"),
-    (0, b"FOVb"),
-    (0, b"\0MRM"),
-    (6, b"HEAPCCDR"),
-    (4, b"ftypcrx"),
+    (0, b"FUJIFILMCCD-RAW", "Fujifilm RAF"),
+    (0, b"IIRO", "Olympus ORF"),
+    (0, b"IIRS", "Olympus ORF"),
+    (0, b"MMOR", "Olympus ORF"),
+    (0, b"IIU\0", "Panasonic RW2"),
+    (0, b"FOVb", "Sigma X3F"),
+    (0, b"\0MRM", "Minolta MRW"),
+    (6, b"HEAPCCDR", "Canon CRW"),
+    (4, b"ftypcrx", "Canon CR3"),
 )
 _AS_PLAIN = "Save the image as JPEG, PNG or TIFF in the program that made it."
 _FROM_MICROSCOPE = "Export the fields as TIFF or PNG in the microscope's software."
@@ -106,7 +112,7 @@ def form_of(data: bytes, name: str) -> str:
         "JPEG": data.startswith(b"\xff\xd8\xff"),
         "PNG": data.startswith(b"\x89PNG\r\n\x1a\n"),
         "WEBP": data.startswith(b"RIFF") and data[8:12] == b"WEBP",
-        "RAW": any(data[at : at + len(magic)] == magic for at, magic in _CAMERA_RAW),
+        "RAW": camera_raw_name(data) is not None,
         "TIFF": data.startswith(_TIFF),
         "BMP": data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS,
     }
@@ -114,6 +120,12 @@ def form_of(data: bytes, name: str) -> str:
     if form is None:
         raise _unread(data, suffix)
     return form
+
+
+def camera_raw_name(data: bytes) -> str | None:
+    """Return the name of a camera's own format, which is no TIFF; None for other files."""
+    found = (name for at, magic, name in _CAMERA_RAW if data[at : at + len(magic)] == magic)
+    return next(found, None)
 
 
 def is_dicom(data: bytes) -> bool:

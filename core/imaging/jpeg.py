@@ -197,10 +197,11 @@ def jpeg_2000_header(data: bytes) -> Jpeg2000Header:
 def is_luminance_and_chroma(samples: NDArray[np.integer]) -> bool:
     """Tell whether three channels of 8 bits are rather YCbCr than RGB.
 
-    Both chroma of a stained smear stay near 128, which is what grey glass and pale stains have.
-    Green and blue of the same field, with its bright background, do not.
+    Both chroma of a stained smear stay near 128, which is what grey glass has, and vary less than
+    luminance; green and blue of the same field do neither.
     """
+    luminance = float(samples[..., 0].std())
     return all(
-        float(np.mean(np.abs(samples[..., channel].astype(np.int16) - 128))) < 32
-        for channel in (1, 2)
+        abs(float(chroma.mean()) - 128) < 40 and float(chroma.std()) < 0.7 * luminance
+        for chroma in (samples[..., 1], samples[..., 2])
     )

@@ -80,6 +80,8 @@ def fields_of(planes: Sequence[Plane]) -> list[Plane]:
     Of a focus stack the sharpest plane, with a note; planes of a stack that show other scenes than
     that one are fields themselves. Smaller copies of another plane are left out.
     """
+    if len(planes) == 1:
+        return list(planes)
     kept: list[Plane] = []
     done: set[Hashable] = set()
     for plane in planes:

@@ -5,6 +5,7 @@ from io import BytesIO
 import rawpy
 
 from core.errors import DamagedImageError, UnsupportedFormatError
+from core.imaging.formats import camera_raw_name
 from core.imaging.planes import Allowance, Plane
 
 _INSTEAD = "Develop it in the camera maker's software and save it as JPEG, PNG or TIFF."
@@ -29,7 +30,9 @@ def develop(data: bytes, allowance: Allowance) -> Plane:
                 auto_bright_thr=0.001,
             )
     except (rawpy.LibRawFileUnsupportedError, rawpy.NotSupportedError) as error:
-        raise UnsupportedFormatError("Raw data of this camera", _INSTEAD) from error
+        name = camera_raw_name(data)
+        what = f"Camera raw of this kind{f' ({name})' if name else ''}"
+        raise UnsupportedFormatError(what, _INSTEAD) from error
     except rawpy.LibRawError as error:
         raise DamagedImageError from error
     return Plane(pixels, mode="RGB", bit_depth=16)

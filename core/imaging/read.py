@@ -36,14 +36,12 @@ from core.imaging.colour import (
     profile_to_srgb,
     to_8_bits,
 )
-from core.imaging.formats import SUFFIXES, form_of
+from core.imaging.formats import form_of
 from core.imaging.jpeg import decode_jpeg, decode_whole, jpeg_header
 from core.imaging.planes import Allowance, Plane, Reader, fields_of, upright
 from core.imaging.scale import header_scale
 from core.results import FieldImage, ImageProperties, Pixels
 from core.settings import Settings, get_settings
-
-__all__ = ["SUFFIXES", "display_name", "read_images", "read_images_from"]
 
 Result = TypeVar("Result")
 

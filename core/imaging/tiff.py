@@ -303,19 +303,16 @@ def _samples(page: TiffPage, data: bytes) -> NDArray[Any]:
     """Return the samples of a page, H x W x S. Raises DamagedImageError, UnsupportedFormatError."""
     codec = _codec(page)
     places = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    segments = [data[start : start + length] for start, length in places]
-    is_cut = any(
-        not segment or len(segment) < length
-        for segment, (_, length) in zip(segments, places, strict=True)
-    )
-    if is_cut or len(segments) < math.prod(page.chunked):
+    is_cut = any(not length or start + length > len(data) for start, length in places)
+    if is_cut or len(places) < math.prod(page.chunked):
         raise DamagedImageError
     if page.compression == _JPEG:
-        for segment in segments:
-            _check_jpeg(segment, page.jpegtables)
+        for start, length in places:
+            _check_jpeg(data[start : start + length], page.jpegtables)
     if _is_plain_ycbcr(page):
         sides = tuple(page.tags.valueof(530) or (2, 2))
         if sides != (1, 1):
+            segments = [data[start : start + length] for start, length in places]
             return _subsampled(page, segments, codec, sides)
     whole: NDArray[Any] = np.zeros(page.shaped, page.dtype)
     filled = 0
@@ -421,7 +418,7 @@ def _upright_rgb(directory: _Directory) -> tuple[Pixels, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
     if profile := page.tags.valueof(34675):
         image, notes = profile_to_srgb(image, bytes(profile))
-    rgb = np.array(image.convert("RGB"))
+    rgb = np.array(image if image.mode == "RGB" else image.convert("RGB"))
     if alpha is not None:
         rgb = on_white(rgb, _full_range(page, alpha), premultiplied=extra[0] == 1)
     return upright(rgb, _orientation(page)), notes

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.batch.files import PassedOver, file_state, find_files
-from core.imaging.read import SUFFIXES
+from core.imaging.formats import SUFFIXES
 
 NAMES = st.sampled_from(["a", "B", "a b", "a.png", "b.JPG", "c.tif", ".d.png", "e.txt", ".f", "ä"])
 

@@ -244,6 +244,24 @@ def bare_jpeg(pixels):
     return jpeg[:2] + jpeg[20:]
 
 
+def unmarked_rgb(pixels):
+    """RGB in JPEG, as slide scanners write it, without a marker that says so."""
+    jpeg = bytes(imagecodecs.jpeg8_encode(pixels, level=98, colorspace="RGB", outcolorspace="RGB"))
+    assert jpeg[2:4] == b"\xff\xee"
+    jpeg = bytearray(jpeg[:2] + jpeg[18:])
+    for marker, first, step in ((b"\xff\xc0", 10, 3), (b"\xff\xda", 5, 2)):
+        start = jpeg.index(marker)
+        for component in range(3):
+            jpeg[start + first + step * component] = component + 1
+    return dicom_frame(bytes(jpeg), pixels.shape, uid.JPEGBaseline8Bit, "RGB")
+
+
+def dicom_in_adobe_rgb(pixels):
+    dataset = dicom_files.native(in_adobe_rgb(pixels))
+    dataset.ICCProfile = ADOBE_RGB
+    return dicom_files.written(dataset)
+
+
 def dicom_focus(pixels):
     dataset = dicom_files.native(focus(pixels))
     groups = []
@@ -461,16 +479,21 @@ KINDS = [
     Kind(
         "camera.cr3",
         lambda _: b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + b"\0" * 900,
-        says="camera",
+        says="Camera raw of this kind .Canon CR3. is not read here. Develop",
         is_read=False,
     ),
     Kind(
         "camera.raf",
         lambda _: b"FUJIFILMCCD-RAW 0201FF383501" + b"\0" * 900,
-        says="camera",
+        says="Camera raw of this kind .Fujifilm RAF. is not read here. Develop",
         is_read=False,
     ),
-    Kind("camera.orf", lambda _: b"IIRO\x08\0\0\0" + b"\0" * 900, says="camera", is_read=False),
+    Kind(
+        "camera.orf",
+        lambda _: b"IIRO\x08\0\0\0" + b"\0" * 900,
+        says="Camera raw of this kind .Olympus ORF. is not read here. Develop",
+        is_read=False,
+    ),
     # Colours as grey pages
     Kind("composite imagej.tif", lambda f: composite(f[0], metadata={"mode": "composite"})),
     Kind(
@@ -628,7 +651,9 @@ KINDS = [
             "RGB",
         ),
     ),
+    Kind("unmarked rgb.dcm", lambda f: unmarked_rgb(f[0]), tolerance=JPEG_LOSS),
     # Colour profiles
+    Kind("adobe rgb.dcm", lambda f: dicom_in_adobe_rgb(f[0]), tolerance=1),
     Kind("adobe rgb.png", lambda f: png(in_adobe_rgb(f[0]), icc_profile=ADOBE_RGB), tolerance=1),
     Kind(
         "adobe rgb.jpg",
