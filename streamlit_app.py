@@ -80,5 +80,7 @@ page = st.navigation(
     }
 )
 st.set_page_config(page_title=f"{page.title} · Leukoscope")
+# The tool bar of tables saves CSV that spreadsheets run formulas from; pages offer files of theirs.
+st.html("<style>button[aria-label^='Download as CSV'] {display: none}</style>")
 st.session_state[FRAMED] = True
 page.run()

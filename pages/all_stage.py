@@ -12,6 +12,7 @@ from core.reports.charts import probabilities_figure, stages_figure
 from core.reports.picture_charts import evidence_figure
 from core.reports.probability import probability_text
 from core.reports.tables import csv_bytes, stages_table
+from core.reports.workbook import XLSX, workbook
 from core.results import StageResult
 from core.taxonomy import STAGE_NOTE, STAGES
 from pages import shared
@@ -192,24 +193,34 @@ def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     st.subheader("Download")
     pictures, failed = exported(NAME, desk, pictures)
     results, patients = [p.result for p in pictures], [p.patient for p in pictures]
-    pooled = pool(results, get_analyzer().stage_grader.threshold)
-    with st.container(horizontal=True):
-        st.download_button(
+    threshold = get_analyzer().stage_grader.threshold
+    # Fields of several patients have no answer in common.
+    pooled = {
+        patient: pool([p.result for p in pictures if p.patient == patient], threshold)
+        for patient in dict.fromkeys(patients)
+    }
+    answer = next(iter(pooled.values())) if len(pooled) == 1 else None
+
+    def sheets() -> bytes:
+        by_patient = stages_table(list(pooled.values()), list(pooled))
+        return workbook({"Fields": stages_table(results, patients), "Pooled": by_patient})
+
+    files = (
+        ("Workbook, XLSX", "leukoscope_all_stage.xlsx", XLSX, sheets),
+        (
             "Fields, CSV",
-            lambda: csv_bytes(stages_table(results, patients)),
             "leukoscope_all_stage.csv",
             "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
-        st.download_button(
+            lambda: csv_bytes(stages_table(results, patients)),
+        ),
+        (
             "All, JSON",
-            lambda: json.dumps(stage_answer(results, pooled, failed), indent=1),
             "leukoscope_all_stage.json",
             "application/json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+            lambda: json.dumps(stage_answer(results, answer, failed), indent=1),
+        ),
+    )
+    shared.download_buttons(files, NAME)
 
 
 def intake(desk: Desk) -> list[Incoming]:

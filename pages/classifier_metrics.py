@@ -29,6 +29,7 @@ from core.reports.model_reports import (
     worst_errors,
 )
 from core.reports.probability import probability_text
+from pages import shared
 from pages.metric_parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
 
 WORST = 24
@@ -161,9 +162,8 @@ def show_confusion(report: ModelReport, key: str) -> None:
 def show_classes(report: ModelReport, key: str) -> None:
     """Show precision, recall and F1 of every class."""
     st.subheader("Each class")
-    st.dataframe(
+    shared.data_table(
         class_table(report.figures(key)),
-        hide_index=True,
         column_config={
             "Class": st.column_config.TextColumn(pinned=True),
             "Images": COUNT,

@@ -18,6 +18,7 @@ from core.reports.comparisons import (
     recipe_table,
     run_titles,
 )
+from pages import shared
 from pages.metric_parts import chart
 
 SHIPPED = ("architectures", "mobilenetv2")
@@ -66,9 +67,8 @@ def protocols(rows: Rows) -> str:
 def show_numbers(rows: Rows) -> None:
     """Show what the shipped weights lose and gain in 8 bits."""
     st.subheader("Floats and 8-bit integers")
-    st.dataframe(
+    shared.data_table(
         numbers_table(rows),
-        hide_index=True,
         column_config={
             "Numbers": st.column_config.TextColumn(pinned=True),
             "ms a look": st.column_config.NumberColumn(format="%.2f"),
@@ -91,9 +91,8 @@ def show_numbers(rows: Rows) -> None:
 def show_architectures(rows: Rows) -> None:
     """Show the networks beside each other."""
     st.subheader("Other networks")
-    st.dataframe(
+    shared.data_table(
         architectures_table(rows),
-        hide_index=True,
         column_config={
             "Network": st.column_config.TextColumn(pinned=True),
             "Weights, M": st.column_config.NumberColumn(format="%.2f"),
@@ -121,9 +120,8 @@ def show_laboratories(rows: Rows) -> None:
     st.caption(
         f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
     )
-    st.dataframe(
+    shared.data_table(
         laboratories_table(rows),
-        hide_index=True,
         alt="Accuracy and calibration error on each laboratory by what was trained on",
     )
 
@@ -131,9 +129,8 @@ def show_laboratories(rows: Rows) -> None:
 def show_recipes(rows: Rows) -> None:
     """Show what each part of the training's recipe is worth."""
     st.subheader("A part of the recipe left out")
-    st.dataframe(
+    shared.data_table(
         recipe_table(rows),
-        hide_index=True,
         column_config={"Recipe": st.column_config.TextColumn(pinned=True)},
         alt="Accuracy and calibration error on each laboratory by what the recipe lacked",
     )
@@ -146,9 +143,8 @@ def show_recipes(rows: Rows) -> None:
 def show_parts(rows: Rows) -> None:
     """Show what leaving a part of the fields out costs the detector."""
     st.subheader("A part of the fields left out")
-    st.dataframe(
+    shared.data_table(
         parts_table(rows),
-        hide_index=True,
         alt="Average precision and recall on each part by what was left out",
     )
     st.caption(f"mAP50, then recall of white cells. Star: never trained on. {protocols(rows)}")
@@ -171,8 +167,7 @@ def show_two_runs(sections: Mapping[str, Rows], titles: Mapping[tuple[str, str],
         "Difference: second less first, in points. Networks that tell eight types have a harder "
         "task than those that tell five: compare like with like."
     )
-    st.dataframe(
+    shared.data_table(
         difference_table(first, second),
-        hide_index=True,
         alt="Figures of two trainings and their differences",
     )

@@ -8,15 +8,15 @@ import streamlit as st
 from core.reports.data_charts import data_set_title, data_table, distribution_figure
 from core.reports.evaluation_sets import DATA_SETS, read_members
 from core.reports.model_reports import label_name
+from pages import shared
 from pages.metric_parts import COUNT, chart
 
 
 def show_data(data: Mapping[str, Any]) -> None:
     """Show sizes and colours of all sets, and the classes and samples of a chosen one."""
     st.subheader("Data sets")
-    st.dataframe(
+    shared.data_table(
         data_table(data),
-        hide_index=True,
         column_config={"Pictures": COUNT},
         alt="Pictures, sizes and colours of each set",
     )

@@ -223,7 +223,7 @@ def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:
             return _take_images(desk, item, raw, images, analyse)
     except InputError as error:
         desk.failed.append(FailedFile(shown, str(error)))
-        return str(error)
+        return plain(str(error))
 
 
 def _take_images(

@@ -44,7 +44,7 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
     results = [picture.result for picture in pictures]
     refused = [r for r in results if r.refused]
     if desk.failed:
-        lines = [f"- **{plain(f.file)}**: {f.error}" for f in desk.failed]
+        lines = [f"- **{plain(f.file)}**: {plain(f.error)}" for f in desk.failed]
         st.error("\n".join(lines), title="Not read", icon=":material/error:")
     if refused:
         lines = [f"- **{plain(r.title)}**: {r.refused}" for r in refused]

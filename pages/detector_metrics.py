@@ -7,6 +7,7 @@ from core.reports.metric_charts import counts_figure, detection_curves_figure
 from core.reports.metric_tables import kind_table
 from core.reports.model_reports import ModelReport, count_errors
 from core.taxonomy import KIND_NAMES
+from pages import shared
 from pages.metric_parts import THREE_DIGITS, chart, estimate, show_gallery, show_head
 
 
@@ -49,9 +50,8 @@ def show_detections(report: ModelReport, key: str) -> None:
     """Show the detector's curves, and the numbers it counts against the true ones."""
     figures = report.figures(key)
     st.subheader("Each kind of cell")
-    st.dataframe(
+    shared.data_table(
         kind_table(figures),
-        hide_index=True,
         column_config={
             "Cell": st.column_config.TextColumn(pinned=True),
             "mAP50": THREE_DIGITS,

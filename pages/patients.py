@@ -86,7 +86,7 @@ def show_patient(database: Database, person: Person, patient_id: int) -> None:
         patient, samples = patient_history(database, patient_id)
         stages = patient_stages(database, patient_id)
         record_view(database, person.name, "view patient", patient_id=patient_id)
-    show_history(database, patient, samples, stages)
+    show_history(database, patient, samples, stages, person)
     edit_patient(database, person, patient)
     offer_deletion(database, person, patient, len(samples))
 

@@ -6,10 +6,11 @@ import streamlit as st
 
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
-from core.cases.records import Patient, SampleSummary
+from core.cases.records import Patient, Person, SampleSummary
 from core.errors import RangesError
 from core.flags import ratio_text
 from core.ranges import ReferenceRanges, Unit
+from core.reports.case_files import history_files
 from core.reports.case_summary import MATERIAL_NAMES
 from core.reports.charts import patients_figure, stages_figure
 from core.reports.trends import (
@@ -35,6 +36,7 @@ def show_history(
     patient: Patient,
     samples: Sequence[SampleSummary],
     stages: Mapping[int, Sequence[StageResult]],
+    person: Person,
 ) -> None:
     """Show everything that is known of a patient."""
     _show_who(patient)
@@ -49,6 +51,16 @@ def show_history(
     _show_trends(database, patient, counts)
     _show_stages(counts, stages)
     _show_comparison(counts)
+    _show_downloads(database, patient, counts, person)
+
+
+def _show_downloads(
+    database: Database, patient: Patient, counts: Sequence[SampleCounts], person: Person
+) -> None:
+    st.subheader("Download")
+    files = history_files(database, patient, counts, person)
+    shared.download_buttons(((f.label, f.file, f.mime, f.make) for f in files), "history")
+    st.caption("A row for each sample and type, of the material that is shown.")
 
 
 def _show_who(patient: Patient) -> None:
@@ -134,7 +146,7 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
         "Points are samples, bars 95 % limits (Clopper-Pearson; of the ratio, both counts being "
         "random): sampling error only. Triangle: a ratio without lymphocytes. "
         "Grey: reference range"
-        + (f" of {ranges.title}" if ranges else "")
+        + (f" of {shared.plain(ranges.title)}" if ranges else "")
         + ", for the patient's sex and age at the last sample. "
         + ("" if has_volumes else "Counts per volume need a white cell count.")
     )
@@ -144,7 +156,7 @@ def _ranges(database: Database) -> ReferenceRanges | None:
     try:
         return ranges_in_force(database)
     except RangesError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.plain(str(error)), icon=":material/error:")
         return None
 
 

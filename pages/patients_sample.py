@@ -93,7 +93,7 @@ def show_differential(summary: CaseSummary) -> None:
             placeholder="",
             alt="Differential with 95 % limits and reference ranges",
         )
-        whose = f"Ranges: {summary.laboratory}. " if summary.laboratory else ""
+        whose = f"Ranges: {shared.plain(summary.laboratory)}. " if summary.laboratory else ""
         st.caption(
             f"{whose}Reviewers' labels count first; {shared.held_out(summary.counted.uncertain)}. "
             "Limits: Clopper-Pearson, sampling error only. The classifier's own error comes on "
@@ -133,7 +133,9 @@ def show_fields(case: Case) -> None:
                     "Scale": f"{scale.micrometres_per_pixel:.3f} µm per px, from the {scale.source}"
                     if scale
                     else "unknown",
-                    "Models": ", ".join(f"{name} {v}" for name, v in stored.models.items()),
+                    "Models": ", ".join(
+                        shared.plain(f"{name} {version}") for name, version in stored.models.items()
+                    ),
                 },
                 border="horizontal",
             )
@@ -226,17 +228,8 @@ def show_downloads(database: Database, case: Case, person: Person) -> None:
         "field 1, field 2, in the order of this page.",
     )
     ranges = ranges_in_force(database)
-    with st.container(horizontal=True):
-        for report in report_files(database, case, ranges, person, file_names=file_names):
-            st.download_button(
-                report.label,
-                report.make,
-                report.file,
-                report.mime,
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"sample_{report.file}",
-            )
+    reports = report_files(database, case, ranges, person, file_names=file_names)
+    shared.download_buttons(((r.label, r.file, r.mime, r.make) for r in reports), "sample")
     st.caption("All are made from the same numbers as this page.")
 
 

@@ -122,7 +122,7 @@ def show_site_profile(session: ReviewSession) -> None:
         icon=":material/model_training:",
         key="review_profile_try",
         disabled=barred is not None,
-        help=barred,
+        help=barred and plain(barred),
         on_click=_learn,
         args=(session, types),
     )
@@ -174,7 +174,7 @@ def _show_profile(session: ReviewSession, learnt: SiteProfile) -> None:
 
     with st.container(horizontal=True):
         st.button(
-            f"Save as {learnt.title}",
+            f"Save as {plain(learnt.title)}",
             type="primary",
             icon=":material/save:",
             key="review_profile_save",

@@ -15,7 +15,7 @@ from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.review_components import Moved, gallery_component
 from pages.review_pictures import SMALL, cell_jpeg, data_uri
 from pages.review_session import ReviewSession
-from pages.shared import number_of, on_phone
+from pages.shared import number_of, on_phone, plain
 
 MOST_CELLS = 500
 """Cells that are drawn at a time."""
@@ -41,7 +41,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
     try:
         pictures = {cell.id: data_uri(_picture(cell)) for cell in drawn}
     except PictureMissingError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(plain(str(error)), icon=":material/error:")
         return
     barred = session.why_not(case.sample)
     with st.container(horizontal=True):
@@ -89,7 +89,9 @@ def _offer_agreement(
         "Agree to a type",
         icon=":material/done_all:",
         disabled=barred is not None or not waiting,
-        help=barred or (None if waiting else "No sure cell waits for a reviewer."),
+        help=plain(barred)
+        if barred
+        else (None if waiting else "No sure cell waits for a reviewer."),
     ):
         key = st.radio(
             "Sure and not reviewed",
@@ -238,5 +240,5 @@ def _show_table(
         disabled=barred is not None or not ids or label is None,
         on_click=session.name_cells,
         args=(case.sample, dict.fromkeys(ids, label)),
-        help=barred,
+        help=barred and plain(barred),
     )

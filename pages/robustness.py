@@ -19,6 +19,7 @@ from core.reports.robustness import (
     unfamiliar_table,
     unseen_table,
 )
+from pages import shared
 from pages.metric_parts import chart
 
 SMEAR_SETS = {
@@ -40,9 +41,8 @@ def show_unfamiliar(unfamiliar: Mapping[str, Any], card: ModelCard) -> None:
         f"place of {card.temperature:.2f}: what suited a laboratory that a network had not seen, "
         "each training laboratory left out in turn. Confidence falls, and more cells are held out."
     )
-    st.dataframe(
+    shared.data_table(
         unfamiliar_table(unfamiliar, {key: evaluation_set(key).name for key in unfamiliar}),
-        hide_index=True,
         width=520,
         alt="Share of cells with an unfamiliar look by set",
     )
@@ -69,9 +69,8 @@ def show_robustness(report: ModelReport) -> None:
             "Points of accuracy lost under each synthetic shift",
         )
         number = st.column_config.NumberColumn
-        st.dataframe(
+        shared.data_table(
             shifts_table(shifts),
-            hide_index=True,
             height="content",
             column_config={
                 "Shift": st.column_config.TextColumn(pinned=True),
@@ -98,9 +97,8 @@ def show_robustness(report: ModelReport) -> None:
             "Pictures that are no stained smear in focus are refused before any answer. "
             f"AUROC over all kinds: {gate['auroc']:.4f}. None of these pictures taught the gate."
         )
-        st.dataframe(
+        shared.data_table(
             gate_table(gate, SMEAR_SETS),
-            hide_index=True,
             alt="Share of pictures refused by kind",
         )
 
@@ -112,17 +110,15 @@ def show_unseen(unseen: Mapping[str, Any]) -> None:
         "Most of these have no boxes. Nuclei of ALL fields are taken from their colour: those that "
         "stand alone must lie in a found box, and a box must hold nuclear colour."
     )
-    st.dataframe(
+    shared.data_table(
         unseen_table(unseen),
-        hide_index=True,
         alt="White cells found in pictures unlike those of training",
     )
     st.caption(
         f"{unseen['made']['n']} made fields, drawn for measuring, changed in one way at a time. "
         "RBC count error: median over the fields."
     )
-    st.dataframe(
+    shared.data_table(
         made_fields_table(unseen["made"]),
-        hide_index=True,
         alt="White cells found in made fields under each synthetic shift",
     )

@@ -9,9 +9,11 @@ from core.cases.database import Database
 from core.cases.range_tables import RangesTable, ranges_table, restore_ranges, save_ranges
 from core.cases.records import Person, Sex
 from core.ranges import ANALYTES, Unit, check_lines, choose_laboratory
+from core.reports.tables import csv_bytes
+from core.reports.workbook import XLSX, workbook
 from core.settings import Settings
 from pages.case_parts import errors_shown
-from pages.shared import plain
+from pages.shared import download_buttons, plain
 
 PRESSED = "ranges_pressed"
 
@@ -87,6 +89,14 @@ def _edit(database: Database, admin: Person, settings: Settings, table: RangesTa
             args=({PRESSED: "restore"},),
             help="What was edited here stays on record.",
         )
+    name = "leukoscope_reference_ranges"
+    download_buttons(
+        (
+            ("Table in force, XLSX", f"{name}.xlsx", XLSX, lambda: workbook({"Ranges": shown})),
+            ("Table in force, CSV", f"{name}.csv", "text/csv", lambda: csv_bytes(shown)),
+        ),
+        "ranges",
+    )
     # Kept in the session, for a run that another event cuts short forgets what was pressed.
     pressed = st.session_state.pop(PRESSED, None)
     with errors_shown():

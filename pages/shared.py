@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from core.errors import ModelError
 from core.flags import Flag, Severity
 from core.inference.analyzer import Analyzer, get_analyzer
+from core.reports.workbook import XLSX, workbook
 from core.taxonomy import RESEARCH_NOTICE
 
 FRAMED = "framed"
@@ -23,6 +26,13 @@ _FLAG_MARKS: dict[Severity, str] = {
 }
 MOST_HEIGHT = 620
 """CSS pixels of a picture's height, so that it fits into a window with what is beside it."""
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:$&])")
+_FOUND_IN_TEXT = re.compile(
+    r"(?i:(?<=http)(?=s?://)|(?<=www)(?=\.))|(?=@[-\w]+\.)"  # addresses, of mail too
+    r"|(?<=:)(?=[A-Za-z])"  # icons, such as `:material/home:`
+    r"|(?<=[-<>=~!])(?=[-<>=~])"  # arrows and dashes
+)
+_EMPTY_SPAN = ":gray[]"
 PHONE_WIDTH = 360
 """CSS pixels that a phone leaves for a drawing, about."""
 
@@ -112,6 +122,44 @@ def picture_chart(
         )
 
 
+def download_buttons(
+    files: Iterable[tuple[str, str, str, Callable[[], bytes | str]]], key: str
+) -> None:
+    """Offer files in a row; each is label, file name, media type, and what makes it on request."""
+    with st.container(horizontal=True):
+        for label, name, mime, make in files:
+            st.download_button(
+                label,
+                make,
+                name,
+                mime,
+                icon=":material/download:",
+                on_click="ignore",
+                key=f"{key}_{name}",
+            )
+
+
+def data_table(data: pd.DataFrame, *, alt: str, **options: Any) -> None:
+    """Show a table that can be taken along as XLSX; `options` are those of `st.dataframe`.
+
+    `alt` names the file too, so no two tables of a page have the same. The tool bar of Streamlit's
+    tables offers CSV with commas and with formulas of strangers in it; the app shell hides that.
+    """
+    st.dataframe(data, hide_index=True, alt=alt, **options)
+    name = re.sub(r"[^a-z0-9]+", "_", alt.lower()).strip("_")
+    st.download_button(
+        "XLSX",
+        lambda: workbook({"Table": data}),
+        f"leukoscope_{name}.xlsx",
+        XLSX,
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+        key=f"table_{name}",
+        help="This table as a workbook",
+    )
+
+
 def held_out(uncertain: int) -> str:
     """Say how many uncertain cells are held out, in words that fit the number."""
     return (
@@ -145,5 +193,11 @@ def attributes_table(attributes: Mapping[str, str]) -> None:
 
 
 def plain(text: str) -> str:
-    """Escape a file's or a patient's name for Markdown."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$])", r"\\\1", text)
+    """Escape a name, or another text of strangers, for Markdown: it is shown as it is written.
+
+    Streamlit looks for addresses, icons and arrows in the text that escapes leave: an empty span
+    stands where one would be found. So nothing of a name is a link, and its characters stay as
+    they are when it is copied.
+    """
+    parts = (_MARKDOWN.sub(r"\\\1", part) for part in _FOUND_IN_TEXT.split(text))
+    return _EMPTY_SPAN.join(parts)

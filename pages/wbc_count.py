@@ -102,7 +102,7 @@ def choose_profile() -> SiteProfile | None:
     try:
         return load_profile(name, shared.open_analyzer().classifier.model_sha256)
     except ProfileError as error:
-        st.error(str(error), title="The profile is not used", icon=":material/error:")
+        st.error(shared.plain(str(error)), title="The profile is not used", icon=":material/error:")
         return None
 
 

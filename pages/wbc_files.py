@@ -4,17 +4,18 @@ import json
 
 import streamlit as st
 
-from core.differential import differential
+from core.differential import Differential, differential
 from core.reports.annotated import annotated_zip
 from core.reports.answers import analyze_answer
 from core.reports.charts import patients_figure
 from core.reports.tables import (
     cells_table,
     csv_bytes,
-    differential_table,
+    differentials_table,
     files_table,
     patients_table,
 )
+from core.reports.workbook import XLSX, workbook
 from core.results import FieldAnalysis
 from pages import shared
 from pages.desk import Desk, Picture, images_of
@@ -23,7 +24,6 @@ from pages.desk_controls import exported, patient_editor
 NAME = "wbc"
 ASKED, MADE, REAL = "wbc_asked", "made", "real"
 """Key in the session of the examples that were asked for, and what it holds."""
-_MEDIA_TYPES = {"csv": "text/csv", "json": "application/json", "zip": "application/zip"}
 
 
 def show_files(desk: Desk) -> None:
@@ -53,10 +53,7 @@ def show_files(desk: Desk) -> None:
             "refused": text("Refused"),
         },
     )
-    counted = {
-        patient: differential(p.result for p in desk.of_patient(patient))
-        for patient in desk.patients()
-    }
+    counted = by_patient(pictures)
     if len(counted) < 2:
         return
     st.plotly_chart(
@@ -71,50 +68,57 @@ def show_files(desk: Desk) -> None:
         )
 
 
+def by_patient(pictures: list[Picture[FieldAnalysis]]) -> dict[str, Differential]:
+    """Return the differential of each patient's fields."""
+    return {
+        patient: differential(p.result for p in pictures if p.patient == patient)
+        for patient in dict.fromkeys(p.patient for p in pictures)
+    }
+
+
 def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
     """Offer what is on screen as files."""
     st.subheader("Download")
     pictures, failed = exported(NAME, desk, pictures)
     analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
     versions = shared.open_analyzer().versions
-    files = (
+    tables = {
+        "Differential": lambda: differentials_table(by_patient(pictures)),
+        "Cells": lambda: cells_table(analyses, patients),
+        "Files": lambda: files_table(analyses, patients),
+    }
+    shared.download_buttons(
         (
-            "Cells, CSV",
-            "leukoscope_cells.csv",
-            lambda: csv_bytes(cells_table(analyses, patients)),
+            (
+                "Workbook, XLSX",
+                "leukoscope.xlsx",
+                XLSX,
+                lambda: workbook({name: made() for name, made in tables.items()}),
+            ),
+            *(
+                (
+                    f"{name}, CSV",
+                    f"leukoscope_{name.lower()}.csv",
+                    "text/csv",
+                    lambda made=made: csv_bytes(made()),
+                )
+                for name, made in tables.items()
+            ),
+            (
+                "All, JSON",
+                "leukoscope.json",
+                "application/json",
+                lambda: json.dumps(analyze_answer(analyses, failed, models=versions), indent=1),
+            ),
+            (
+                "Annotated pictures, ZIP",
+                "leukoscope_pictures.zip",
+                "application/zip",
+                lambda: annotated_zip((image.pixels, p.result) for p, image in images_of(pictures)),
+            ),
         ),
-        (
-            "Files, CSV",
-            "leukoscope_files.csv",
-            lambda: csv_bytes(files_table(analyses, patients)),
-        ),
-        (
-            "Differential, CSV",
-            "leukoscope_differential.csv",
-            lambda: csv_bytes(differential_table(differential(analyses))),
-        ),
-        (
-            "All, JSON",
-            "leukoscope.json",
-            lambda: json.dumps(analyze_answer(analyses, failed, models=versions), indent=1),
-        ),
-        (
-            "Annotated pictures, ZIP",
-            "leukoscope_pictures.zip",
-            lambda: annotated_zip((image.pixels, p.result) for p, image in images_of(pictures)),
-        ),
+        NAME,
     )
-    with st.container(horizontal=True):
-        for label, file, data in files:
-            st.download_button(
-                label,
-                data,
-                file,
-                _MEDIA_TYPES[file.rpartition(".")[2]],
-                icon=":material/download:",
-                on_click="ignore",
-                key=f"{NAME}_{file}",
-            )
     st.caption(
         "The numbers are those on this page. Boxes are in pixels of the picture as uploaded."
     )

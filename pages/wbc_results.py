@@ -103,7 +103,7 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
             f"Ranges: {shared.plain(in_force.title)}; other laboratories and populations differ. ",
         )
     except (RangesError, CaseError) as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(shared.plain(str(error)), icon=":material/error:")
         ranges, whose = {}, ""
     if flagged:
         found = flags(counted, percent_ranges=ranges, absolute_ranges={})

@@ -1,5 +1,6 @@
 """The table of reference ranges answers for one laboratory, or says what is wrong with it."""
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from core.differential import Estimate
 from core.errors import RangesError
 from core.ranges import ANALYTES, judge, read_table
+from core.reports.tables import csv_bytes
 from core.settings import Settings
 from tests.shipped_ranges import file_ranges
 
@@ -132,3 +134,10 @@ def test_a_value_is_judged_by_its_interval_and_from_fifty_cells(value, low, high
     assert judge(Estimate(value, low, high), limits, 50) == verdict
     assert judge(Estimate(value, low, high), limits, None) == verdict
     assert judge(Estimate(value, low, high), limits, 49) is None
+
+
+def test_the_table_taken_from_the_page_is_a_table_of_ones_own(tmp_path):
+    lines = read_table(Settings(_env_file=None).ranges)
+    path = tmp_path / "taken.csv"
+    path.write_bytes(csv_bytes(pd.DataFrame([line.model_dump() for line in lines])))
+    assert read_table(path) == lines

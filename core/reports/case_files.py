@@ -1,15 +1,17 @@
-"""The files that a stored sample can be downloaded as."""
+"""The files that a stored sample, and a patient's samples together, can be downloaded as."""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import pandas as pd
+
 from core.cases import audit
 from core.cases.database import Database
-from core.cases.records import Case, Person
+from core.cases.records import Case, Patient, Person
 from core.cases.samples import load_image
 from core.ranges import ReferenceRanges
 from core.reports.case_answer import case_answer
@@ -18,14 +20,15 @@ from core.reports.coco import coco
 from core.reports.fhir import fhir_bundle
 from core.reports.pdf import case_pdf
 from core.reports.tables import csv_bytes
-from core.reports.workbook import case_workbook
+from core.reports.trends import SampleCounts, history_table
+from core.reports.workbook import XLSX, case_workbook, workbook
 from core.results import Pixels
 from core.settings import Settings
 
 ReportKey = Literal["pdf", "xlsx", "differential_csv", "cells_csv", "json", "coco", "fhir"]
 REPORTS: dict[ReportKey, str] = {
     "pdf": "application/pdf",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "xlsx": XLSX,
     "differential_csv": "text/csv",
     "cells_csv": "text/csv",
     "json": "application/json",
@@ -39,8 +42,8 @@ REPORTS: dict[ReportKey, str] = {
 class ReportFile:
     """A report that is made when somebody downloads it."""
 
-    key: ReportKey
-    """In addresses of the API."""
+    key: str
+    """In addresses of the API, and in the audit trail."""
     label: str
     file: str
     mime: str
@@ -68,19 +71,8 @@ def report_files(  # noqa: PLR0913 - the last two by name
     def read_pixels(field_id: int) -> Pixels:
         return load_image(database, field_id).pixels
 
-    def export(key: ReportKey, make: Callable[[], bytes | str]) -> bytes | str:
-        made = make()
-        audit.record_access(
-            database,
-            person.name,
-            "export",
-            patient_id=case.patient.id,
-            sample_id=case.sample.id,
-            report=key,
-        )
-        return made
-
-    identifier = re.sub(r"[^\w-]+", "_", case.patient.identifier)
+    export = partial(_export, database, person, case.patient.id, case.sample.id)
+    identifier = file_name_part(case.patient.identifier)
     name = f"leukoscope_{identifier}_{case.sample.taken:%Y-%m-%d}_{case.sample.id}"
     reports: tuple[tuple[ReportKey, str, str, Callable[[], bytes | str]], ...] = (
         ("pdf", "Report, PDF", ".pdf", lambda: case_pdf(summary, read_pixels)),
@@ -100,3 +92,44 @@ def report_files(  # noqa: PLR0913 - the last two by name
         ReportFile(key, label, name + ending, REPORTS[key], partial(export, key, make))
         for key, label, ending, make in reports
     )
+
+
+def history_files(
+    database: Database, patient: Patient, counts: Sequence[SampleCounts], person: Person
+) -> tuple[ReportFile, ...]:
+    """Return a patient's samples, one below the other, as a workbook and as CSV; both audited."""
+    name = f"leukoscope_{file_name_part(patient.identifier)}_samples"
+    export = partial(_export, database, person, patient.id, None)
+
+    def table() -> pd.DataFrame:
+        return history_table(patient, counts)
+
+    files: tuple[tuple[str, str, str, str, Callable[[], bytes | str]], ...] = (
+        ("samples_xlsx", "Samples, XLSX", ".xlsx", XLSX, lambda: workbook({"Samples": table()})),
+        ("samples_csv", "Samples, CSV", ".csv", "text/csv", lambda: csv_bytes(table())),
+    )
+    return tuple(
+        ReportFile(key, label, name + ending, mime, partial(export, key, make))
+        for key, label, ending, mime, make in files
+    )
+
+
+def _export(  # noqa: PLR0913, PLR0917 - what is exported of whom, and by whom
+    database: Database,
+    person: Person,
+    patient_id: int,
+    sample_id: int | None,
+    key: str,
+    make: Callable[[], bytes | str],
+) -> bytes | str:
+    """Make a file and record that it was taken along."""
+    made = make()
+    audit.record_access(
+        database, person.name, "export", patient_id=patient_id, sample_id=sample_id, report=key
+    )
+    return made
+
+
+def file_name_part(identifier: str) -> str:
+    """Return an identifier as a part of a file's name."""
+    return re.sub(r"[^\w-]+", "_", identifier)

@@ -136,6 +136,16 @@ def differential_table(differential: Differential) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["type", "count", "percent", "low", "high"])
 
 
+def differentials_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
+    """Return `differential_table` of each patient, one below the other, the patient first."""
+    tables = [
+        differential_table(counted).assign(patient=patient)
+        for patient, counted in differentials.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["patient", *table.columns.drop("patient")]]
+
+
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """Return a table as UTF-8 CSV with a byte-order mark, which spreadsheets need for µ and ü.
 

@@ -193,6 +193,51 @@ def _text(value: Estimate, unit: Unit) -> str:
     return f"{text} ({value.low:{digits}}-{value.high:{digits}})"
 
 
+def history_table(patient: Patient, counts: Sequence[SampleCounts]) -> pd.DataFrame:
+    """Return a row for each sample and type, samples in the order given.
+
+    Columns: patient, sample, taken, material, state, fields, classified (all types of the sample),
+    uncertain, white_cells (10⁹/L, corrected), nlr with its limits, type, count, percent with its
+    limits (of erythroblasts and smudge cells per 100 leukocytes), absolute with its limits (10⁹/L).
+    What is not known, or has no finite value, is empty.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "patient": patient.identifier,
+                "sample": one.sample.id,
+                "taken": one.sample.taken.isoformat(),
+                "material": one.sample.material,
+                "state": one.sample.state,
+                "fields": one.fields,
+                "classified": one.counted.total,
+                "uncertain": one.counted.uncertain,
+                "white_cells": one.white_cell_count and number(one.white_cell_count, 3),
+                **_columns("nlr", one.nlr, 3),
+                "type": key,
+                "count": share.count,
+                **_columns("percent", share.estimate if one.counted.total else None, 2),
+                **_columns("absolute", one.absolute.get(key), 3),
+            }
+            for one in counts
+            for key, share in {
+                **one.counted.shares,
+                "erythroblast": one.counted.erythroblasts,
+                "smudge_cell": one.counted.smudge_cells,
+            }.items()
+        ]
+    )
+
+
+def _columns(name: str, value: Estimate | None, decimals: int) -> dict[str, float | None]:
+    parts = (None, None, None) if value is None else (value.value, value.low, value.high)
+    names = (name, f"{name}_low", f"{name}_high")
+    return {
+        key: None if part is None else number(part, decimals)
+        for key, part in zip(names, parts, strict=True)
+    }
+
+
 def comparison_table(before: SampleCounts, after: SampleCounts) -> pd.DataFrame:
     """Return a row for each type: its share in two samples and the change between them.
 

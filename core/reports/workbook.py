@@ -1,6 +1,11 @@
-"""A case as an Excel workbook: summary, differential, flags, cells, fields and comments."""
+"""Tables as Excel workbooks, which open in columns whatever a spreadsheet takes for a decimal mark.
+
+CSV does not: set to decimal commas, a spreadsheet shows it as one column. So every place that
+offers CSV offers a workbook too, made by `workbook`.
+"""
 
 import io
+from collections.abc import Mapping
 
 import pandas as pd
 from xlsxwriter import Workbook
@@ -14,15 +19,23 @@ _OPTIONS = {
     # Names come from strangers: a text is never a formula or a link (OWASP, CSV injection).
     "strings_to_formulas": False,
     "strings_to_urls": False,
+    "strings_to_numbers": False,
     "nan_inf_to_errors": False,
 }
 _LONGEST_TEXT = 32_767
 """Characters that a cell of a sheet holds."""
+_LARGEST_WHOLE = 999_999_999_999_999
+"""Sheets keep 15 digits."""
 _WIDEST_COLUMN = 40
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+"""Media type of a workbook."""
 
 
 def case_workbook(summary: CaseSummary) -> bytes:
-    """Return the case as XLSX. Numbers are those of the other exports; unknown cells are empty."""
+    """Return summary, differential, flags, cells, fields and comments of a case as XLSX.
+
+    Numbers are those of the other exports; unknown cells are empty.
+    """
     known = facts(summary)
     if summary.laboratory:
         known["Reference ranges"] = summary.laboratory
@@ -45,6 +58,15 @@ def case_workbook(summary: CaseSummary) -> bytes:
             columns=["at", "author", "text"],
         ),
     }
+    return workbook(sheets)
+
+
+def workbook(sheets: Mapping[str, pd.DataFrame]) -> bytes:
+    """Return tables as XLSX, a sheet each by its name; what is missing is an empty cell.
+
+    Text stays text: no formulas, no links, and no numbers made of identifiers. Whole numbers that a
+    sheet cannot hold exactly, of more than 15 digits, are written as text.
+    """
     stream = io.BytesIO()
     with Workbook(stream, _OPTIONS) as book:
         heading = book.add_format({"bold": True, "bottom": 1})
@@ -59,10 +81,14 @@ def case_workbook(summary: CaseSummary) -> bytes:
                 sheet.write_column(1, place, values)
                 longest = max(len(str(value)) for value in (column, *values[:200]))
                 sheet.set_column(place, place, min(longest + 2, _WIDEST_COLUMN))
+            if len(frame):
+                sheet.autofilter(0, 0, len(frame), len(frame.columns) - 1)
     return stream.getvalue()
 
 
 def _cell(value: object) -> object:
     if value is None:
         return ""
+    if isinstance(value, int) and abs(value) > _LARGEST_WHOLE:
+        return str(value)
     return value[:_LONGEST_TEXT] if isinstance(value, str) else value

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import openpyxl
 import pytest
 from playwright.sync_api import expect
 
@@ -79,6 +80,13 @@ def test_upload_count_and_download_agree_with_the_command_line(page, field):
         assert box == cell["box"]
         assert float(row["confidence"]) == cell["confidence"]
         assert row["type"] == cell.get("type", "")
+
+    book = openpyxl.load_workbook(io.BytesIO(download(page, "Workbook, XLSX")))
+    assert book.sheetnames == ["Differential", "Cells", "Files"]
+    head, *values = book["Cells"].values
+    assert [dict(zip(head, line, strict=True))["kind"] for line in values] == [
+        row["kind"] for row in rows
+    ]
 
     text = download(page, "Differential, CSV").decode("utf-8-sig")
     for row in csv.DictReader(io.StringIO(text)):

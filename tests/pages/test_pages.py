@@ -11,13 +11,14 @@ import requests
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.differential import differential
 from core.errors import DataError
 from core.imaging import examples
 from core.inference.card import MODEL_NAMES
 from core.learning.shifts import white_balance
 from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE, STAGES
-from pages.wbc_files import ASKED, MADE
+from pages.wbc_files import ASKED, MADE, by_patient
 from tests.pages.app import SECONDS, go_to, open_app, texts, upload
 
 WBC, STAGE = "wbc_count", "all_stage"
@@ -162,6 +163,23 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
     assert int(metrics(app)["Red cells"]) > 0
     assert any("against the input gate" in str(w.proto) for w in app.warning)
     assert not any(b.label == "Analyse anyway" for b in app.button)
+
+
+def test_a_workbook_stands_beside_every_csv(app, pack):
+    first, second = (("a.jpg", pack.jpeg(pack.bccd(0))), ("b.jpg", pack.jpeg(pack.bccd(1))))
+    go_to(app, WBC)
+    app.text_input(key="wbc_patient").set_value("P-1").run()
+    upload(app, first)
+    app.text_input(key="wbc_patient").set_value("P-2").run()
+    upload(app, second)
+    app.selectbox(key="wbc_chosen").select("All 2 patients").run()
+    labels = [b.label for b in app.get("download_button")]
+    assert labels[:4] == ["Workbook, XLSX", "Differential, CSV", "Cells, CSV", "Files, CSV"]
+    pictures = list(app.session_state["wbc_desk"].pictures.values())
+    counted = by_patient(pictures)
+    assert list(counted) == ["P-1", "P-2"]
+    for picture in pictures:
+        assert counted[picture.patient] == differential([picture.result])
 
 
 def test_a_single_picture_is_removed(app, pack):

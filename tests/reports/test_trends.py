@@ -14,6 +14,7 @@ from core.differential import (
 from core.reports.trends import (
     comparison_table,
     count_sample,
+    history_table,
     ranges_of,
     series,
     trend_figure,
@@ -131,3 +132,21 @@ def test_a_direction_is_named_only_where_no_change_is_left_out(before, after):
             continue
         assert (row["direction"] == "up") == (change.low > 0)
         assert (row["direction"] == "down") == (change.high < 0)
+
+
+def test_the_history_holds_each_sample_and_type():
+    samples = [
+        counted({"neutrophil": 30, "lymphocyte": 10, "erythroblast": 4}, white_cell_count=8.0),
+        counted({"neutrophil": 9}, number=2, day=2),
+        counted({}, number=3, day=3),
+    ]
+    table = history_table(Patient(1, "P-1"), samples)
+    assert set(table["patient"]) == {"P-1"}
+    rows = table.set_index(["sample", "type"])
+    first = rows.loc[1, "neutrophil"]
+    assert (first["count"], first["percent"], first["taken"]) == (30, 75.0, "2026-05-01")
+    assert first["absolute"] == pytest.approx(first["white_cells"] * 0.75, abs=2e-3)
+    assert first["nlr"] == 3.0
+    assert rows.loc[(1, "erythroblast"), "percent"] == 10.0
+    assert rows.loc[(2, "neutrophil"), ["absolute", "nlr", "nlr_high"]].isna().all()
+    assert rows.loc[(3, "neutrophil"), ["percent", "percent_low"]].isna().all()

@@ -1,0 +1,128 @@
+"""Names of strangers are text on every page: no link, no icon, no markup, no arrow."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from playwright.sync_api import expect
+
+from core.cases.database import open_database
+from core.cases.patients import create_patient
+from core.cases.people import person_of
+from core.cases.records import NewField, PatientDetails, SampleDetails
+from core.cases.samples import load_case, save_sample
+from core.cases.sharing import comment, share
+from core.imaging.examples import made_slides
+from core.results import Box, Cell, FieldAnalysis
+from core.settings import Settings
+from core.taxonomy import CELL_TYPES
+from tests.browser.conftest import serving, visiting
+from tests.browser.visits import settled, upload
+from tests.images import read_image
+
+pytestmark = pytest.mark.browser
+
+NAME = (
+    "http://evil.example/a https://evil.example www.evil.example a@evil.example "
+    "[l](http://evil.example) <a href='http://evil.example'>b</a> :material/home: :red[r] "
+    "a--b -> $c$"
+)
+FILE = "www.evil.example https:--evil.example a@evil.example :material:home:.jpg"
+
+
+def field(image):
+    cells = tuple(
+        Cell("wbc", Box(40 * n, 30, 36, 36), 0.4, "uncertain", "lymphocyte",
+             dict.fromkeys(CELL_TYPES, 1 / 8))
+        for n in range(1, 4)
+    )  # fmt: skip
+    analysis = FieldAnalysis(
+        image.name, image.sha256, image.width, image.height, image.properties, cells
+    )
+    return NewField(image, analysis, {"detector": "1", "wbc": "1"})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Fill a store with names that would be links; give it, a sample and a link's token."""
+    folder = tmp_path_factory.mktemp("store")
+    database = open_database(Settings(_env_file=None, store=folder, database_url=None))
+    person = person_of(database)
+    patient = create_patient(
+        database, person, PatientDetails("P--1 https://evil.example :material/home:", NAME)
+    )
+    images = [replace(read_image(data, name), name=FILE) for name, data in made_slides()[:2]]
+    samples = [
+        save_sample(database, person, patient.id, SampleDetails(date(2026, 3, day)), [field(image)])
+        for day, image in enumerate(images, 1)
+    ]
+    comment(database, person, samples[0].id, NAME)
+    _, token = share(database, person, samples[0].id)
+    assert load_case(database, samples[0].id).fields[0].analysis.file == FILE
+    database.engine.dispose()
+    return folder, samples[0].id, token
+
+
+def foreign(page) -> list[str]:
+    """Return the links of a page that lead where a name says, and icons that a name drew."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('a')]
+            .map(link => link.href.baseVal ?? link.href).filter(href => href.includes('evil'))
+            .filter(href => !href.startsWith(location.origin))
+            .concat([...document.querySelectorAll('[aria-label="home icon"]')]
+                .filter(icon => !icon.closest('[data-testid=stSidebarNav]')).map(_ => 'icon'))"""
+    )
+
+
+def test_no_name_is_a_link_on_any_page(browser, store):
+    folder, sample, token = store
+    with serving(folder) as address, visiting(browser, address) as page:
+        for place in (
+            "patients",
+            "patients?patient=1",
+            f"patients?sample={sample}",
+            "review",
+            f"review?sample={sample}",
+            f"review?link={token}",
+            "settings",
+            "",
+        ):
+            page.goto(f"/{place}")
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            settled(page)
+            page.wait_for_timeout(1000)
+            assert foreign(page) == [], place
+        page.goto("/patients?patient=1")
+        for shown in ("P--1 https://evil.example :material/home:", NAME):
+            expect(page.get_by_text(shown, exact=False).first).to_be_visible()
+
+
+def test_no_name_of_an_upload_is_a_link(browser, store, bccd_files, tmp_path):
+    folder, _, _ = store
+    field, broken = tmp_path / FILE, tmp_path / f"no {FILE}"
+    field.write_bytes(bccd_files(0)[0].read_bytes())
+    broken.write_bytes(b"no picture")
+    with serving(folder) as address, visiting(browser, address) as page:
+        for place in ("wbc_count", "all_stage"):
+            page.goto(f"/{place}")
+            page.get_by_label("Patient of these pictures").fill(NAME[:60])
+            upload(page, field, broken)
+            expect(page.get_by_text("Not read")).to_be_visible()
+            expect(page.get_by_role("heading", name="Download")).to_be_visible()
+            settled(page)
+            assert foreign(page) == []
+            page.get_by_text("Save to a patient").click()
+            settled(page)
+            assert foreign(page) == []
+
+
+def test_tables_do_not_offer_streamlits_own_csv(browser, store):
+    with serving(store[0]) as address, visiting(browser, address) as page:
+        page.goto("/settings")
+        table = page.get_by_test_id("stDataFrame").first
+        table.hover()
+        expect(page.locator("button[aria-label^='Search']").first).to_be_visible()
+        offered = page.locator("button[aria-label^='Download as CSV']")
+        assert offered.count() > 0
+        for one in offered.all():
+            expect(one).to_be_hidden()
