@@ -202,6 +202,6 @@ def is_luminance_and_chroma(samples: NDArray[np.integer]) -> bool:
     """
     luminance = float(samples[..., 0].std())
     return all(
-        abs(float(chroma.mean()) - 128) < 40 and float(chroma.std()) < 0.7 * luminance
+        abs(float(chroma.mean()) - 128) < 40 and float(chroma.std()) <= 0.7 * luminance
         for chroma in (samples[..., 1], samples[..., 2])
     )
