@@ -34,6 +34,8 @@ _MODULES = {
     "bench": ("core.bench", "time the models and the whole way of a field"),
     "data": ("core.learning.public", "list the public data sets, or get one"),
     "audit": ("core.cases.audit", "check the audit trail of the case database"),
+    "backup": ("core.cases.backup", "copy everything that is stored into one file"),
+    "restore": ("core.cases.restore", "fill an empty place from a backup"),
     "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
     "users": ("core.cases.people", "list users, bind them to their sign-in or release them"),
 }

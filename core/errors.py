@@ -45,6 +45,7 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
     ├── StoreReadOnlyError
     ├── ChangeRefusedError
     ├── StoreTooNewError
+    ├── BackupError
     ├── PictureNotStoredError
     ├── PictureMissingError
     ├── NotFoundError
@@ -385,6 +386,10 @@ class StoreTooNewError(CaseError):
             "The case database was last used with a newer version of Leukoscope. "
             "Update this one, or restore a backup from before."
         )
+
+
+class BackupError(CaseError):
+    """A backup cannot be made or restored; the sentence says why."""
 
 
 class PictureNotStoredError(CaseError):

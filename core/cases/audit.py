@@ -162,18 +162,22 @@ def verify(database: Database, heads: Mapping[int, str] | None = None) -> Verifi
 
     `heads` are hashes by the numbers of their entries, as `read_heads` gives them.
     """
-    heads = heads or {}
-    number, previous = 0, BEGINNING
     with database.reading() as session:
-        entries = session.scalars(
-            select(AuditRow).order_by(AuditRow.id).execution_options(yield_per=1000)
-        )
-        for entry in entries:
-            fits = entry.id == number + 1 and entry.previous == previous
-            fits = fits and entry.hash == _hash(entry) == heads.get(entry.id, entry.hash)
-            if not fits:
-                return Verification(number, previous, broken=number + 1)
-            number, previous = entry.id, entry.hash
+        return verify_in(session, heads or {})
+
+
+def verify_in(session: Session, heads: Mapping[int, str]) -> Verification:
+    """As `verify`, of what a session sees."""
+    number, previous = 0, BEGINNING
+    entries = session.scalars(
+        select(AuditRow).order_by(AuditRow.id).execution_options(yield_per=1000)
+    )
+    for entry in entries:
+        fits = entry.id == number + 1 and entry.previous == previous
+        fits = fits and entry.hash == _hash(entry) == heads.get(entry.id, entry.hash)
+        if not fits:
+            return Verification(number, previous, broken=number + 1)
+        number, previous = entry.id, entry.hash
     last = max(heads, default=0)
     return Verification(number, previous, broken=None, cut_off=last if last > number else None)
 

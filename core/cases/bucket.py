@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pyarrow.fs import FileSelector, FileSystem, FileType
+from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
-from core.cases.images import Picture, decode
+from core.cases.images import Picture, checked, decode
 from core.errors import PictureMissingError, PictureNotStoredError
 from core.results import Pixels
 
@@ -45,12 +45,19 @@ class PictureBucket:
 
     def read(self, sha256: str) -> Pixels:
         """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+        return decode(self.load(sha256))
+
+    def load(self, sha256: str) -> bytes:
+        """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""
         try:
             with self.files.open_input_stream(self.path(sha256)) as stream:
-                data = stream.read()
+                return checked(stream.read(), sha256)
         except OSError as error:
             raise PictureMissingError from error
-        return decode(data, sha256)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is stored. Raises OSError."""
+        return not self._objects()
 
     def remove(self, pictures: Iterable[str]) -> None:
         """Remove pictures that nothing refers to any more. Raises OSError."""
@@ -60,16 +67,18 @@ class PictureBucket:
 
     def remove_all_but(self, referenced: Collection[str]) -> int:
         """Remove everything that no row refers to; return how many objects. Raises OSError."""
-        everything = FileSelector(self.root, recursive=True, allow_not_found=True)
         stray = [
             found.path
-            for found in self.files.get_file_info(everything)
-            if found.type == FileType.File
-            and found.base_name.removesuffix(".png") not in referenced
+            for found in self._objects()
+            if found.base_name.removesuffix(".png") not in referenced
         ]
         for path in stray:
             self.files.delete_file(path)
         return len(stray)
+
+    def _objects(self) -> list[FileInfo]:
+        everything = FileSelector(self.root, recursive=True, allow_not_found=True)
+        return [f for f in self.files.get_file_info(everything) if f.type == FileType.File]
 
 
 def open_bucket(address: str) -> PictureBucket:

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fcntl import LOCK_EX, flock
 from functools import cache
 from pathlib import Path
@@ -27,6 +27,7 @@ from sqlalchemy import (
     QueuePool,
     create_engine,
     event,
+    inspect,
     make_url,
     select,
     text,
@@ -39,6 +40,7 @@ from core.cases.heads import Heads, open_heads
 from core.cases.images import PictureFolder, PictureStore
 from core.cases.tables import Base
 from core.errors import (
+    BackupError,
     CaseError,
     ChangeRefusedError,
     InvalidEntryError,
@@ -55,6 +57,10 @@ SECONDS_TO_CONNECT = 5
 """How long a server may take to answer: pages without cases wait for it too, for their ranges."""
 AUDIT_HEAD = "audit_head"
 """Key in a session's `info` of the number and hash of the last audit entry that it wrote."""
+_NOT_EMPTY = (
+    "The place holds data already, and a backup is only restored into an empty one. Name a new "
+    "folder with LEUKOSCOPE_STORE, or a new database with LEUKOSCOPE_DATABASE_URL."
+)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITERS_LOCK = 0x1E0C05C09E  # PostgreSQL wants a number that no other program uses here
 
@@ -180,21 +186,42 @@ def open_database(settings: Settings | None = None) -> Database:
     file = settings.store / "leukoscope.sqlite"
     if settings.database_url is None and file.exists() and not _may_write(file):
         return _open_to_read(settings, file)
+    database = replace(_connect(settings, file), heads=heads)
     try:
-        pictures = _pictures(settings)
         lock = (settings.store / "opening.lock").open("w")
     except OSError as error:
         raise StoreUnavailableError from error
-    if settings.database_url is None:
-        engine = _sqlite(file)
-    else:
-        engine = _postgresql(settings.database_url.get_secret_value())
-    database = Database(engine, pictures, heads=heads)
     with lock:
         flock(lock, LOCK_EX)  # SQLite does not wait its turn while a file changes to WAL
         with database.writing() as session:
-            _migrate(session.connection())
+            migrate(session.connection())
     return database
+
+
+def open_empty(settings: Settings) -> Database:
+    """Open a place that holds nothing yet, and make no tables in it.
+
+    Raises BackupError when anything is there, and StoreUnavailableError.
+    """
+    file = settings.store / "leukoscope.sqlite"
+    if settings.database_url is None and file.exists():
+        raise BackupError(_NOT_EMPTY)
+    database = _connect(settings, file)
+    with database.reading() as session:
+        tables = inspect(session.connection()).get_table_names()
+    if tables or not database.pictures.is_empty():
+        raise BackupError(_NOT_EMPTY)
+    return database
+
+
+def _connect(settings: Settings, file: Path) -> Database:
+    try:
+        pictures = _pictures(settings)
+    except OSError as error:
+        raise StoreUnavailableError from error
+    if settings.database_url is None:
+        return Database(_sqlite(file), pictures)
+    return Database(_postgresql(settings.database_url.get_secret_value()), pictures)
 
 
 def _open_to_read(settings: Settings, file: Path) -> Database:
@@ -298,8 +325,11 @@ def _postgresql(address: str) -> Engine:
     return engine
 
 
-def _migrate(connection: Connection) -> None:
-    """Bring the schema up to date, within the transaction of the connection."""
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the schema to a revision, within the transaction of the connection.
+
+    Raises StoreTooNewError when it, or the revision, is not known here.
+    """
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -307,18 +337,24 @@ def _migrate(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(_MIGRATIONS))
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:  # its step is not among ours
         raise StoreTooNewError from error
 
 
+def revision_of(connection: Connection) -> str:
+    """Return the revision of the schema."""
+    from alembic.runtime.migration import MigrationContext
+
+    return str(MigrationContext.configure(connection).get_current_revision())
+
+
 def _is_migrated(connection: Connection) -> bool:
     """Tell whether the schema is the one of this version. Raises StoreTooNewError."""
-    from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
     steps = ScriptDirectory(str(_MIGRATIONS))
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = revision_of(connection)
     if found not in {step.revision for step in steps.walk_revisions()}:
         raise StoreTooNewError
     return found == steps.get_current_head()

@@ -37,10 +37,15 @@ def encode(pixels: Pixels) -> Picture:
     return Picture(hashlib.sha256(data).hexdigest(), data)
 
 
-def decode(png: bytes, sha256: str) -> Pixels:
-    """Return the RGB pixels. Raises PictureMissingError when the bytes are not those stored."""
+def checked(png: bytes, sha256: str) -> bytes:
+    """Return the bytes. Raises PictureMissingError when they are not those stored."""
     if hashlib.sha256(png).hexdigest() != sha256:
         raise PictureMissingError
+    return png
+
+
+def decode(png: bytes) -> Pixels:
+    """Return the RGB pixels of a stored PNG."""
     pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
     return np.asarray(pixels, dtype=np.uint8)
 
@@ -56,6 +61,12 @@ class PictureStore(Protocol):
 
     def read(self, sha256: str) -> Pixels:
         """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+
+    def load(self, sha256: str) -> bytes:
+        """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is stored."""
 
     def remove(self, pictures: Iterable[str]) -> None:
         """Remove pictures that nothing refers to any more."""
@@ -99,11 +110,18 @@ class PictureFolder:
 
     def read(self, sha256: str) -> Pixels:
         """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+        return decode(self.load(sha256))
+
+    def load(self, sha256: str) -> bytes:
+        """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""
         try:
-            data = self.path(sha256).read_bytes()
+            return checked(self.path(sha256).read_bytes(), sha256)
         except OSError as error:
             raise PictureMissingError from error
-        return decode(data, sha256)
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is stored."""
+        return not any(self.root.glob("??/*"))
 
     def remove(self, pictures: Iterable[str]) -> None:
         """Remove pictures that nothing refers to any more."""

@@ -3,14 +3,12 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import MetaData, delete, insert, select, text
 
 from core.cases import audit
 from core.cases import database as module
 from core.cases.audit import latest, verify
-from core.cases.database import open_database
+from core.cases.database import migrate, open_database
 from core.cases.listing import search_patients
 from core.cases.patients import find_patient, patients_alike
 from core.cases.tables import CellRow, FieldRow
@@ -24,15 +22,9 @@ TYPED = {
 }
 
 
-def upgrade_to(connection, revision):
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(module._MIGRATIONS))
-    command.upgrade(config, revision)
-
-
 def test_identifiers_are_normalised_and_those_that_look_alike_listed(settings, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_migrate", lambda connection: upgrade_to(connection, "0006"))
+        patched.setattr(module, "migrate", lambda connection: migrate(connection, "0006"))
         old = open_database(settings)
     with old.writing() as session:
         for key, (identifier, name) in TYPED.items():
@@ -93,7 +85,7 @@ def old_field(key):
 
 def test_fields_and_their_cells_stay_when_pages_come(settings, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_migrate", lambda connection: upgrade_to(connection, "0007"))
+        patched.setattr(module, "migrate", lambda connection: migrate(connection, "0007"))
         old = open_database(settings)
     changed = {"changed_by": "ana", "changed_at": datetime(2026, 1, 1)}  # noqa: DTZ001
     with old.writing() as session:
