@@ -97,6 +97,11 @@ def _parser(command: str) -> argparse.ArgumentParser:
                 "--resume", action="store_true", help="go on where a stopped batch left --out"
             )
             sub.add_argument(
+                "--keep-duplicates",
+                action="store_true",
+                help="count cells in every field that shows them, not in the first one only",
+            )
+            sub.add_argument(
                 "--engine",
                 choices=("local", "ray"),
                 default="local",
@@ -158,7 +163,14 @@ def _analyze(options: argparse.Namespace) -> int:
     models: dict[str, str] = {name: load_card(name).version for name in MODEL_NAMES}
     if profile is not None:
         models["profile"] = profile.title
-    batch = Batch(options.paths, options.out, options.jobs, options.engine, options.resume)
+    batch = Batch(
+        options.paths,
+        options.out,
+        options.jobs,
+        options.engine,
+        options.resume,
+        options.keep_duplicates,
+    )
     work = AnalysisWork(analyze_field, models_fingerprint(), profile)
     return _status(*analyze_files(batch, work, models))
 

@@ -147,7 +147,7 @@ def differential(analyses: Iterable[FieldAnalysis]) -> Differential:
     uncertain = 0
     for analysis in analyses:
         counts.update(analysis.type_counts())
-        uncertain += sum(c.status == "uncertain" for _, c in analysis.white_cells())
+        uncertain += analysis.uncertain()
     return differential_of_counts(counts, uncertain)
 
 

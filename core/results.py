@@ -7,11 +7,15 @@ x to the right, y down. Arrays are row-major: `pixels[y, x, channel]`.
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.taxonomy import CELL_KINDS, NOT_A_WHITE_CELL, REVIEW_TYPES, CellKind, Status
+
+if TYPE_CHECKING:
+    from core.imaging.duplicates import Fingerprint
 
 Pixels = NDArray[np.uint8]
 
@@ -126,6 +130,8 @@ class Cell:
     familiar: bool | None = None
     """White cells: whether the picture looks like those of a laboratory that the classifier learnt
     from. None on cells that a person added, and in cases stored before this was told."""
+    duplicate: bool = False
+    """An earlier field shows the same cell, which is counted there."""
 
     def reviewed(self, label: str, reviewer: str) -> "Cell":
         """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.
@@ -179,6 +185,8 @@ class FieldAnalysis:
     """Sentences that a user must see beside the answer, such as a doubtful scale."""
     page: int = 1
     """Number of the image in its file, from 1."""
+    fingerprint: "Fingerprint | None" = field(default=None, repr=False, compare=False)
+    """What is compared with other fields; None on rejected and on stored fields."""
 
     @property
     def title(self) -> str:
@@ -190,9 +198,17 @@ class FieldAnalysis:
         """SHA-256 of the file and page: which image was analysed."""
         return self.sha256, self.page
 
+    @property
+    def alone(self) -> "FieldAnalysis":
+        """The same field without regard to others: no cell is a duplicate."""
+        cells = tuple(replace(c, duplicate=False) if c.duplicate else c for c in self.cells)
+        return replace(self, cells=cells)
+
     def counts(self) -> dict[CellKind, int]:
-        """Count cells by kind, leaving out what is out of scope."""
-        found = Counter(cell.kind for cell in self.cells if cell.status != "out_of_scope")
+        """Count cells by kind, leaving out duplicates and what is out of scope."""
+        found = Counter(
+            cell.kind for cell in self.cells if cell.status != "out_of_scope" and not cell.duplicate
+        )
         return {kind: found[kind] for kind in CELL_KINDS}
 
     def white_cells(self) -> tuple[tuple[int, Cell], ...]:
@@ -204,10 +220,22 @@ class FieldAnalysis:
         return sum(cell.familiar is False for _, cell in self.white_cells())
 
     def type_counts(self) -> dict[str, int]:
-        """Count the white cells that were classified, by type."""
+        """Count the white cells that were classified, by type, leaving out duplicates."""
         return dict(
-            Counter(c.type for c in self.cells if c.type is not None and c.status == "classified")
+            Counter(
+                c.type
+                for c in self.cells
+                if c.type is not None and c.status == "classified" and not c.duplicate
+            )
         )
+
+    def uncertain(self) -> int:
+        """Count the white cells that are uncertain, leaving out duplicates."""
+        return sum(c.status == "uncertain" and not c.duplicate for _, c in self.white_cells())
+
+    def duplicates(self) -> int:
+        """Count the white cells that an earlier field shows too."""
+        return sum(c.duplicate for _, c in self.white_cells())
 
 
 @dataclass(frozen=True, slots=True)

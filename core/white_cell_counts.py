@@ -100,6 +100,7 @@ def _leukocytes(field: FieldAnalysis) -> int:
         cell.status == "uncertain"
         or (cell.status == "classified" and cell.type not in ("erythroblast", "platelet"))
         for _, cell in field.white_cells()
+        if not cell.duplicate
     )
 
 

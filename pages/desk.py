@@ -18,6 +18,7 @@ from core.cases.names import normalised
 from core.errors import READABLE_FORMATS, InputError
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
+from core.imaging.duplicates import Finder, Known, marked, pixels_sha256
 from core.imaging.formats import SUFFIXES
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name
@@ -86,10 +87,15 @@ class Picture(Generic[R]):
     width: int
     height: int
     properties: ImageProperties
+    pixels: str
+    """Hash of the decoded pixels, the same whatever file they came in."""
     jpeg: bytes
     crops: dict[int, bytes]
     """JPEG of each white cell, by its number in the picture."""
+    found: R
+    """What was found in the picture alone."""
     result: R
+    """`found` beside the other pictures: cells that an earlier one shows are marked."""
     raw: bytes | None = None
     """The file as uploaded; None once the session holds too many."""
     sample_id: int | None = None
@@ -104,6 +110,10 @@ class Desk(Generic[R]):
     failed: list[FailedFile] = field(default_factory=list)
     repeated: list[tuple[str, str]] = field(default_factory=list)
     """Names of a picture that came again, and of the first one."""
+    keep: bool = False
+    """Count cells in every field that shows them."""
+    known: Known = field(default_factory=dict, repr=False)
+    """What was found of pairs of fields."""
     handled: set[str] = field(default_factory=set)
     """Keys of what was read from the uploader as it stands."""
     received: int = 0
@@ -204,6 +214,8 @@ def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
             sentence = _take_one(desk, item, shown, analyse)
             desk.handled.add(item.key)
             st.write(f"{plain(shown)}: {sentence}")
+        status.update(label="Comparing the pictures")
+        compare(desk)
         status.update(label=f"{total} read", state="complete")
 
 
@@ -246,9 +258,11 @@ def _take_images(
 def _take_image(
     desk: Desk, patient: str, image: FieldImage, raw: bytes | None, analyse: Analyse
 ) -> str:
-    if first := desk.pictures.get(image.identity):
-        desk.repeated.append((image.title, first.result.title))
-        return f"the same picture as {plain(first.result.title)}."
+    pixels = pixels_sha256(image.pixels)
+    if first := next((p for p in desk.pictures.values() if p.pixels == pixels), None):
+        whose = "" if first.patient == patient else f" of {first.patient}"
+        desk.repeated.append((image.title, first.result.title + whose))
+        return f"the same picture as {plain(first.result.title + whose)}."
     result = analyse(image)
     desk.pictures[image.identity] = _picture(patient, image, result, raw)
     return "refused." if result.refused else "done."
@@ -272,8 +286,10 @@ def _picture(
         image.width,
         image.height,
         image.properties,
+        pixels_sha256(image.pixels),
         preview_jpeg(image.pixels),
         crops,
+        result,
         result,
         raw,
     )
@@ -285,6 +301,15 @@ def overrule(desk: Desk, analyse: Analyse) -> None:
     for picture, image in images_of(refused):
         result = analyse(image, anyway=True)
         desk.pictures[picture.identity] = _picture(picture.patient, image, result, picture.raw)
+    compare(desk)
+
+
+def compare(desk: Desk) -> None:
+    """Mark the cells that an earlier field of the patient shows too, so that each counts once."""
+    finder = Finder(keep=desk.keep, known=desk.known)
+    for picture in desk.pictures.values():
+        if isinstance(picture.found, FieldAnalysis):
+            picture.result = marked(picture.found, finder, picture.patient)
 
 
 def images_of(pictures: Sequence[Picture[R]]) -> Iterator[tuple[Picture[R], FieldImage]]:
@@ -301,6 +326,7 @@ def images_of(pictures: Sequence[Picture[R]]) -> Iterator[tuple[Picture[R], Fiel
 def remove(desk: Desk, picture: Picture) -> None:
     """Take one picture off a desk."""
     desk.pictures = {key: p for key, p in desk.pictures.items() if p is not picture}
+    compare(desk)
 
 
 def finish_round(desk: Desk) -> None:

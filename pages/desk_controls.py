@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from core.cases.names import normalised
-from core.results import FailedFile, neutral_name
-from pages.desk import MOST_BYTES, UNNAMED, Analyse, Desk, Picture, overrule, remove
+from core.results import FailedFile, FieldAnalysis, neutral_name
+from pages.desk import MOST_BYTES, UNNAMED, Analyse, Desk, Picture, compare, overrule, remove
 from pages.shared import plain
 
 
@@ -33,6 +33,9 @@ def exported(
         for number, failure in enumerate(desk.failed, len(files) + 1)
     ]
     return neutral, failed
+
+
+KEEP = "keep_duplicates"
 
 
 def show_problems(desk: Desk, analyse: Analyse) -> None:
@@ -83,6 +86,27 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
             f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in desk.repeated
         ]
         st.info("\n".join(lines), title="Counted once", icon=":material/content_copy:")
+    _offer_to_keep(desk)
+
+
+def _offer_to_keep(desk: Desk) -> None:
+    """Let the reader count cells in every field that shows them; not before any are shown twice."""
+    results = [p.result for p in desk.pictures.values() if isinstance(p.result, FieldAnalysis)]
+    if not (desk.keep or any(cell.duplicate for r in results for cell in r.cells)):
+        return
+
+    def change() -> None:
+        desk.keep = st.session_state[KEEP]
+        compare(desk)
+
+    st.toggle(
+        "Count cells in every field that shows them",
+        desk.keep,
+        key=KEEP,
+        on_change=change,
+        help="Fields that overlap or were photographed twice show the same cells. Each is counted "
+        "in the first field only. Turn this on when the fields are different ones.",
+    )
 
 
 def choose_patient(name: str, desk: Desk) -> str | None:
@@ -185,4 +209,5 @@ def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str
     if named != [p.patient for p in pictures]:
         for picture, patient in zip(pictures, named, strict=True):
             picture.patient = patient
+        compare(desk)
         st.rerun()

@@ -28,7 +28,7 @@ def show_signing(session: ReviewSession, case: Case) -> None:
 def _show_state(session: ReviewSession, case: Case) -> None:
     sample, wanted = case.sample, get_settings().signatures
     st.subheader("Signature")
-    waiting = sum(cell.status == "uncertain" for a in case.analyses for _, cell in a.white_cells())
+    waiting = sum(analysis.uncertain() for analysis in case.analyses)
     for signature in case.signatures:
         st.markdown(
             f":green-badge[:material/verified: signed] by **{plain(signature.reviewer)}** on "

@@ -19,6 +19,7 @@ from core.cases.records import (
     SampleDetails,
     SampleSummary,
 )
+from core.cases.repeats import compared_with_stored
 from core.cases.samples import add_fields, save_sample
 from core.inference.analyzer import get_analyzer
 from core.results import FieldAnalysis, FieldImage, StageResult
@@ -136,7 +137,7 @@ def _choose_and_save(
         with st.spinner(f"Saving {fields}"):
             del st.session_state[pressed]
             for target in targets:
-                _save(database, person, target)
+                _save(database, person, target, keep=open_desk(name).keep)
         st.rerun()
 
 
@@ -228,20 +229,27 @@ def _choose_sample(
     return None if chosen is None else found[chosen].sample
 
 
-def _save(database: Database, person: Person, target: _Target) -> None:
-    """Save a patient's pictures and mark each as saved as soon as it is."""
+def _save(database: Database, person: Person, target: _Target, *, keep: bool) -> None:
+    """Save a patient's pictures and mark each as saved as soon as it is.
+
+    With `keep` cells count in every field that shows them.
+    """
     patient = target.patient or find_patient(database, target.identifier)
     if patient is None:
         patient = create_patient(database, person, PatientDetails(target.identifier))
     sample = target.sample
     for batch in _batches(target.pictures):
         fields = [_new_field(picture, image) for picture, image in images_of(batch)]
+        sample_id = sample.id if isinstance(sample, Sample) else None
+        fields = compared_with_stored(database, patient.id, fields, sample_id, keep=keep)
         if isinstance(sample, SampleDetails):
             sample = save_sample(database, person, patient.id, sample, fields)
         else:
             sample = add_fields(database, person, sample, fields)
-        for picture in batch:
+        for picture, new in zip(batch, fields, strict=True):
             picture.sample_id = sample.id
+            if isinstance(picture.result, FieldAnalysis):
+                picture.result = new.analysis
 
 
 def _batches(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:

@@ -18,7 +18,7 @@ LEAST_SHOWN = 0.001
 
 def status_line(analyses: list[FieldAnalysis]) -> None:
     """Say first how sure the answer is."""
-    cells = [cell for a in analyses for _, cell in a.white_cells()]
+    cells = [cell for a in analyses for _, cell in a.white_cells() if not cell.duplicate]
     number = {s: sum(c.status == s for c in cells) for s in ("classified", "uncertain")}
     other = len(cells) - sum(number.values())
     refused = sum(a.refused is not None for a in analyses)
@@ -41,6 +41,8 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     if other:
         what = "1 is no white cell" if other == 1 else f"{other} are no white cells"
         badges.append(f":gray-badge[:material/block: {what}: not counted]")
+    if again := sum(a.duplicates() for a in analyses):
+        badges.append(f":gray-badge[:material/content_copy: {again} counted in another field]")
     badges += [
         f":blue-badge[:material/tune: site profile {shared.plain(name)}]"
         for name in sorted({a.profile for a in analyses if a.profile is not None})
@@ -134,6 +136,7 @@ def show_cell(picture: Picture[FieldAnalysis]) -> None:
     st.table(
         {
             "Status": cell.status.replace("_", " "),
+            **({"Counted": "in another field that shows it too"} if cell.duplicate else {}),
             **types,
             **diameter,
             "Detection score": f"{100 * cell.detection_score:.0f} %",

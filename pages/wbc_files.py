@@ -42,6 +42,7 @@ def show_files(desk: Desk) -> None:
             "patient": text("Patient (editable)", max_chars=60),
             "wbc": number("White cells"),
             "uncertain": number("Uncertain"),
+            "duplicates": number("Counted elsewhere"),
             "unfamiliar": number("Unfamiliar look"),
             "rbc": number("Red cells"),
             "platelet": number("Platelets"),

@@ -25,6 +25,7 @@ from pages.wbc_files import NAME, downloads, show_files
 
 FULL_COUNT = 200
 GALLERY_LIMIT = 48
+DUPLICATE = "duplicate"
 
 
 def count_metrics(analyses: list[FieldAnalysis]) -> None:
@@ -44,6 +45,8 @@ def gallery(pictures: list[Picture[FieldAnalysis]]) -> None:
     for place, picture in enumerate(pictures, 1):
         for number, cell in picture.result.white_cells():
             group = cell.type if cell.status == "classified" else cell.status
+            if cell.duplicate:
+                group = DUPLICATE
             label = f"{place}.{number}" if several else str(number)
             groups.setdefault(group or "uncertain", []).append((label, cell, picture.crops[number]))
     st.subheader("White cells")
@@ -56,6 +59,7 @@ def gallery(pictures: list[Picture[FieldAnalysis]]) -> None:
         "uncertain": "Uncertain: held out of the percentages",
         **{key: cell_type.plural for key, cell_type in CELL_TYPES.items()},
         "out_of_scope": "Not white cells",
+        DUPLICATE: "Counted in another field",
     }
     grid = st.grid(3, min_column_width=330)
     for group, name in names.items():

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from core import cli
 from core.inference.card import MODEL_NAMES, load_card
@@ -387,6 +388,33 @@ def test_real_fields_through_the_shipped_models(folder, capfdbinary, jobs):
         assert (image["width"], image["height"]) == (640, 480)
         assert image["counts"]["wbc"] >= 1
         assert image["counts"]["rbc"] >= 5
+
+
+def test_a_field_in_three_formats_is_counted_once_unless_kept(tmp_path, pack, capfdbinary):
+    folder = tmp_path / "one field"
+    folder.mkdir()
+    for form in ("PNG", "BMP", "TIFF"):
+        (folder / f"a.{form.lower()}").write_bytes(pack.encoded(pack.bccd(0), form))
+    _, answer, _ = run(capfdbinary, "analyze", folder)
+    first, *others = answer["images"]
+    assert first["counts"]["wbc"] >= 1
+    assert first["warnings"] == []
+    for image in others:
+        assert image["counts"] == first["counts"]
+        assert image["warnings"] == [
+            f"This image is the same as {folder / 'a.bmp'}. Its cells are counted there."
+        ]
+        assert all(cell["duplicate"] for cell in image["cells"] if cell["status"] == "classified")
+    assert answer["pooled"]["counts"] == first["counts"]
+    out = tmp_path / "answer.parquet"
+    run(capfdbinary, "analyze", folder, "--out", out)
+    rows = parquet.read_table(out).to_pylist()
+    counted = [row for row in rows if row["kind"] == "wbc" and not row["duplicate"]]
+    assert {row["file"] for row in counted} == {str(folder / "a.bmp")}
+    _, kept, _ = run(capfdbinary, "analyze", folder, "--keep-duplicates")
+    assert "pooled" not in kept
+    assert not any("duplicate" in cell for image in kept["images"] for cell in image["cells"])
+    assert "counted here too" in kept["images"][1]["warnings"][0]
 
 
 @pytest.mark.usefixtures("stub")

@@ -50,6 +50,7 @@ from core.cases.records import (
     Sample,
     SampleDetails,
 )
+from core.cases.repeats import compared_with_stored
 from core.cases.review import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, save_sample
 from core.reports.answers import field_answer, stage_answer
@@ -141,6 +142,9 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
     version: Annotated[int, Query(ge=1, description="Of the sample as it was seen")],
     grade: Annotated[bool, Query(description="Have the field graded for ALL too")] = False,
     page: PageDep = None,
+    keep_duplicates: Annotated[
+        bool, Query(description="Count cells that another field of the sample shows too")
+    ] = False,
 ) -> Response:
     """Analyse a picture and save it with all that was found into a sample."""
 
@@ -153,8 +157,15 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
             accepted = analysis.refused is None
             graded = STAGE.run(models, image) if grade and accepted else None
             if accepted:
-                field = _new_field(models, image, analysis, graded)
-                sample = add_fields(database, person, sample, [field])
+                new = compared_with_stored(
+                    database,
+                    sample.patient_id,
+                    [_new_field(models, image, analysis, graded)],
+                    sample.id,
+                    keep=keep_duplicates,
+                )
+                analysis = new[0].analysis
+                sample = add_fields(database, person, sample, new)
         answer = SavedField(
             saved=accepted,
             sample=sample,

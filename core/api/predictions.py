@@ -6,9 +6,9 @@ One picture that cannot be answered is a problem; one of a batch is an entry in 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
@@ -29,8 +29,9 @@ from core.api.schemas import AnalyzeAnswer, ClassifyAnswer, CropAnswer, StageAns
 from core.api.tasks import ANALYZE, CLASSIFY, STAGE, Models, ResultT, Task, answer_upload, one_image
 from core.api.uploads import Upload
 from core.errors import LeukoscopeError
-from core.reports.answers import crop_answer
-from core.results import CropResult, FailedFile, StageResult
+from core.imaging.duplicates import Finder
+from core.reports.answers import Pooled, crop_answer
+from core.results import CropResult, FailedFile, FieldAnalysis, StageResult
 
 router = APIRouter(tags=["pictures"], route_class=GuardedRoute)
 
@@ -68,9 +69,16 @@ async def predict_batch(services: ServicesDep, models: SiteModelsDep, batch: Bat
 @router.post(
     "/analyze", response_model=AnalyzeAnswer, openapi_extra=pictures(), responses=streamed_too()
 )
-async def analyze(services: ServicesDep, models: SiteModelsDep, batch: BatchDep) -> Response:
+async def analyze(
+    services: ServicesDep,
+    models: SiteModelsDep,
+    batch: BatchDep,
+    keep_duplicates: Annotated[
+        bool, Query(description="Count cells in every field that shows them, not in the first only")
+    ] = False,
+) -> Response:
     """Find, count and type the cells of fields."""
-    return await _answer(ANALYZE, services, models, batch)
+    return await _answer(ANALYZE, services, models, batch, keep_duplicates=keep_duplicates)
 
 
 @router.post(
@@ -82,9 +90,21 @@ async def stage(services: ServicesDep, models: ModelsDep, batch: BatchDep) -> Re
 
 
 async def _answer(
-    task: Task[ResultT], services: Services, models: Models, batch: Batch
+    task: Task[ResultT],
+    services: Services,
+    models: Models,
+    batch: Batch,
+    *,
+    keep_duplicates: bool = False,
 ) -> Response:
-    outcomes = _outcomes(task, services, models, batch.uploads)
+    work = partial(
+        answer_upload,
+        task,
+        models,
+        settings=services.settings,
+        finder=Finder(keep=keep_duplicates),
+    )
+    outcomes = _outcomes(task, services, work, batch.uploads)
     if batch.streamed:
         lines = _lines(partial(task.answer, models), outcomes, len(batch.uploads))
         return StreamingResponse(lines, media_type=NDJSON)
@@ -101,13 +121,14 @@ async def _answer(
 
 
 async def _outcomes(
-    task: Task[ResultT], services: Services, models: Models, uploads: Sequence[Upload]
+    task: Task[ResultT],
+    services: Services,
+    work: Callable[[Upload], tuple[ResultT, ...] | FailedFile],
+    uploads: Sequence[Upload],
 ) -> AsyncIterator[tuple[ResultT, ...] | FailedFile]:
     """Yield the results of each file, in their order, as soon as they are known."""
     for upload in uploads:
-        outcome = await services.workers.run_on(
-            upload, partial(answer_upload, task, models, upload, services.settings)
-        )
+        outcome = await services.workers.run_on(upload, partial(work, upload))
         for image in (outcome,) if isinstance(outcome, FailedFile) else outcome:
             services.metrics.picture(task.name, image)
         yield outcome
@@ -123,6 +144,7 @@ async def _lines(
     What the contract says of all pictures together (`models`, `pooled`) is in the last line.
     """
     kept: list[ResultT] = []
+    pooled = Pooled()
     done = images = failed = refused = 0
     async for outcome in outcomes:
         done += 1
@@ -135,11 +157,13 @@ async def _lines(
             refused += image.refused is not None
             if isinstance(image, StageResult):  # small, and pooled at the end
                 kept.append(image)
+            elif isinstance(image, FieldAnalysis):
+                pooled.add(image.cells)
             yield _line(done, total, {"image": answer([image], [])["images"][0]})
     totals = {"images": images, "errors": failed, "refused": refused}
     together = answer(kept, [])
     del together["images"], together["errors"]
-    yield _line(done, total, {"totals": totals} | together)
+    yield _line(done, total, {"totals": totals} | together | pooled.answer())
 
 
 def _line(done: int, total: int, said: dict[str, Any]) -> str:

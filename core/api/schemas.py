@@ -177,6 +177,9 @@ class FoundCell(BaseModel):
     probabilities: dict[str, Probability] | None = None
     confidence: Probability
     status: Status
+    duplicate: Annotated[
+        bool, Field(description="An earlier field shows the cell too; `pooled` counts it once")
+    ] = False
 
 
 class ShareAnswer(BaseModel):
@@ -211,11 +214,22 @@ class AnalyzedField(BaseModel):
     refused: Annotated[str | None, Field(description=_REFUSED)]
 
 
+class PooledFields(BaseModel):
+    """All fields together, with every cell counted once."""
+
+    counts: CellCounts
+    duplicates: Annotated[int, Field(description="Cells that are counted in an earlier field")]
+    differential: dict[str, ShareAnswer]
+
+
 class AnalyzeAnswer(BaseModel):
     """What was found in fields, and by which models."""
 
     models: Annotated[dict[str, str], Field(examples=[{"detector": "1.0.0", "wbc": "1.0.0"}])]
     images: list[AnalyzedField]
+    pooled: Annotated[
+        PooledFields | None, Field(description="Where fields show the same cells; else absent")
+    ] = None
     errors: list[FileError]
 
 

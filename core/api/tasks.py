@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from core.api.uploads import Upload
 from core.errors import FAILED_INSIDE, LeukoscopeError, NoSuchPageError, SeveralImagesError
 from core.imaging.decoder import decoded
+from core.imaging.duplicates import Finder, count_once
 from core.inference.analyzer import Analyzer
 from core.inference.profile import SiteProfile
 from core.inference.stage import pool
@@ -42,6 +43,10 @@ class Task(Generic[ResultT]):
     name: str
     run: Callable[[Models, FieldImage], ResultT]
     answer: Callable[[Models, Sequence[ResultT], Sequence[FailedFile]], Answer]
+    compare: Callable[[Sequence[ResultT], Finder], tuple[ResultT, ...]] = lambda results, _finder: (
+        tuple(results)
+    )
+    """Marks what earlier files of the request show too."""
 
 
 def _stage(models: Models, image: FieldImage) -> StageResult:
@@ -64,17 +69,26 @@ ANALYZE: Task[FieldAnalysis] = Task(
     "analyze",
     lambda models, image: models.analyzer.analyze(image, models.profile),
     lambda models, results, failures: analyze_answer(results, failures, models=models.versions),
+    count_once,
 )
 STAGE: Task[StageResult] = Task("stage", _stage, _stage_answer)
 
 
 def answer_upload(
-    task: Task[ResultT], models: Models, upload: Upload, settings: Settings
+    task: Task[ResultT],
+    models: Models,
+    upload: Upload,
+    settings: Settings,
+    finder: Finder,
 ) -> tuple[ResultT, ...] | FailedFile:
-    """Do the task with every image of a file; failures become sentences."""
+    """Do the task with every image of a file; failures become sentences.
+
+    `finder` knows the files of the request before this one.
+    """
     try:
         with decoded(upload.read(), upload.name, settings=settings) as images:
-            return tuple(task.run(models, image) for image in images)
+            results = [task.run(models, image) for image in images]
+        return task.compare(results, finder)
     except LeukoscopeError as error:
         return FailedFile(upload.name, str(error))
     except Exception:

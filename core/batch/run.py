@@ -38,6 +38,8 @@ class Batch:
     engine: Engine = "local"
     resume: bool = False
     """Go on where a stopped batch with the same `out` left."""
+    keep_duplicates: bool = False
+    """Count cells in every field that shows them."""
 
 
 def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> tuple[int, int]:
@@ -68,10 +70,12 @@ def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> 
                         _tell(bar, answer, journal.finished)
                 bar.update(journal.finished - bar.n)
             if out is None:
-                write_json(journal, models, sys.stdout.buffer)
+                write_json(
+                    journal, models, sys.stdout.buffer, keep_duplicates=batch.keep_duplicates
+                )
             else:
                 try:
-                    write_result(journal, models, out)
+                    write_result(journal, models, out, keep_duplicates=batch.keep_duplicates)
                 except OSError as error:
                     raise BatchError(
                         f"{out} cannot be written ({error.strerror or error}). Make room, then go "

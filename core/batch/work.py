@@ -23,6 +23,7 @@ from core.batch.tiles import (
 )
 from core.errors import FAILED_INSIDE, BatchError, LeukoscopeError
 from core.imaging.decoder import decoded_from
+from core.imaging.duplicates import stored_form
 from core.imaging.slide import is_slide
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.inference.card import MODEL_NAMES, load_card
@@ -31,6 +32,8 @@ from core.reports.answers import Answer, field_answer
 from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
 from core.settings import get_settings
 
+FINGERPRINT = "fingerprint"
+"""Key in answers under way, which `core.batch.output` takes out."""
 Task = Path | Piece
 Step = tuple[Answer, ...] | SlidePlan | PieceResult
 """What comes back of a task of `analyze`: an answer for every image of a file, or a step towards
@@ -108,8 +111,12 @@ class AnalysisWork(Work[Step]):
 
 
 def analyze_field(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> Answer:
-    """Return what `analyze` says of a field, ready to be written."""
-    return field_answer(analyzer.analyze(image, profile))
+    """Return what `analyze` says of a field, and the fingerprint it is compared with others by."""
+    found = analyzer.analyze(image, profile)
+    answer = field_answer(found)
+    if found.fingerprint is not None:
+        answer[FINGERPRINT] = stored_form(found.fingerprint)
+    return answer
 
 
 def classify_cell(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> CropResult:

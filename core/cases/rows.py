@@ -6,6 +6,7 @@ from typing import Any
 
 from core.cases.records import NewField, Patient, Sample, SampleField
 from core.cases.tables import CellRow, FieldRow, PatientRow, SampleRow
+from core.imaging.duplicates import stored_form
 from core.results import Box, Cell, FieldAnalysis, ImageProperties, Scale, StageResult
 
 
@@ -45,6 +46,8 @@ def field_row(sample_id: int, new: NewField, picture: str) -> FieldRow:
         overruled=found.overruled,
         warnings=list(found.warnings),
         seconds=found.seconds,
+        pixels=found.fingerprint.pixels_sha256 if found.fingerprint else None,
+        fingerprint=stored_form(found.fingerprint) if found.fingerprint else None,
         models=dict(new.models),
         stage=stage_values(new.stage) if new.stage else None,
         other_cells=[_other_values(cell) for cell in found.cells if cell.kind != "wbc"],
@@ -69,6 +72,7 @@ def cell_rows(field_id: int, new: NewField) -> list[dict[str, Any]]:
             "detection_score": cell.detection_score,
             "attributes": None if cell.attributes is None else dict(cell.attributes),
             "familiar": cell.familiar,
+            "duplicate": cell.duplicate,
         }
         for number, cell in new.analysis.white_cells()
     ]
@@ -86,6 +90,7 @@ def cell_of(row: CellRow) -> Cell:
         detection_score=row.detection_score,
         attributes=row.attributes,
         familiar=row.familiar,
+        duplicate=row.duplicate,
     )
     if row.label is None or row.reviewer is None:
         return cell
@@ -141,12 +146,20 @@ def _scale_of(row: FieldRow) -> Scale | None:
 def _other_values(cell: Cell) -> list[Any]:
     box = cell.box
     place = [box.x, box.y, box.width, box.height]
-    return [cell.kind, *place, cell.confidence, cell.status, cell.detection_score]
+    values = [cell.kind, *place, cell.confidence, cell.status, cell.detection_score]
+    return [*values, True] if cell.duplicate else values
 
 
 def _other_of(values: list[Any]) -> Cell:
-    kind, x, y, width, height, confidence, status, detection_score = values
-    return Cell(kind, Box(x, y, width, height), confidence, status, detection_score=detection_score)
+    kind, x, y, width, height, confidence, status, detection_score, *duplicate = values
+    return Cell(
+        kind,
+        Box(x, y, width, height),
+        confidence,
+        status,
+        detection_score=detection_score,
+        duplicate=bool(duplicate),
+    )
 
 
 def stage_of(values: Mapping[str, Any]) -> StageResult:

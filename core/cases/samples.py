@@ -231,16 +231,23 @@ def _insert_fields(
     that its picture was here.
     """
     stored = session.execute(
-        select(FieldRow.sha256, FieldRow.page).where(FieldRow.sample_id == sample_id)
-    )
-    known = {(sha256, page) for sha256, page in stored}
+        select(FieldRow.sha256, FieldRow.page, FieldRow.pixels).where(
+            FieldRow.sample_id == sample_id
+        )
+    ).all()
+    known = {(sha256, page) for sha256, page, _ in stored}
+    known_pixels = {pixels for *_, pixels in stored} - {None}
     cells, added = [], []
     for new, picture in fields:
-        if new.analysis.identity in known:
+        field = new.analysis.fingerprint
+        pixels = None if field is None else field.pixels_sha256
+        if new.analysis.identity in known or pixels in known_pixels:
             raise InvalidEntryError(
                 f"{new.analysis.title} is in this case already; its cells would count twice."
             )
         known.add(new.analysis.identity)
+        if pixels is not None:
+            known_pixels.add(pixels)
         database.pictures.write(picture)
         row = field_row(sample_id, new, picture.sha256)
         session.add(row)

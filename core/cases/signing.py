@@ -96,6 +96,7 @@ def _refuse_unreviewed(session: Session, sample_id: int) -> None:
         .where(
             FieldRow.sample_id == sample_id,
             CellRow.status == "uncertain",
+            CellRow.duplicate.is_(False),
             CellRow.label.is_(None),
         )
     )

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -159,7 +160,13 @@ class FieldRow(Base):
     stage: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     other_cells: Mapped[list[Any]] = mapped_column(JSON)
     """Red cells and platelets in their order: kind, x, y, width, height, confidence, status,
-    detection score."""
+    detection score, and true where another field shows the cell too."""
+    pixels: Mapped[str | None] = mapped_column(String(64), index=True)
+    """`Fingerprint.pixels_sha256`; None in fields stored before this was kept."""
+    fingerprint: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), deferred=True
+    )
+    """What of a `Fingerprint` does not follow from the cells."""
 
 
 class CellRow(Base):
@@ -189,6 +196,8 @@ class CellRow(Base):
     attributes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     familiar: Mapped[bool | None]
     """As `Cell.familiar`."""
+    duplicate: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """As `Cell.duplicate`."""
     label: Mapped[str | None] = mapped_column(String(32))
     """Of the last review; None while the model's type stands."""
     reviewer: Mapped[str | None] = mapped_column(String(200))

@@ -130,7 +130,7 @@ def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
     if wanted.reviewer is not None:
         conditions += [REVIEWED, CellRow.reviewer == wanted.reviewer]
     elif wanted.unreviewed:
-        conditions.append(WAITING)
+        conditions += [WAITING, CellRow.duplicate.is_(False)]
         type_ = CellRow.type.expression
     if wanted.unsure:
         conditions.append(CellRow.status != "classified")

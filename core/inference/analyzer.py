@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+from core.imaging.duplicates import fingerprint
 from core.imaging.scale import (
     CONFIDENT_SCORE,
     FEW_RED_CELLS,
@@ -179,6 +180,7 @@ class Analyzer:
             seconds=time.perf_counter() - started,
             warnings=(*image.notes, *warnings),
             page=image.page,
+            fingerprint=None if refused and not anyway else fingerprint(image.pixels, cells),
         )
 
     def _examine(

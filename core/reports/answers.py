@@ -6,11 +6,13 @@ null. Keys keep their order.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from core.differential import Share, differential
+from core.differential import Differential, Share, differential, differential_of_counts
 from core.results import Cell, CropResult, FailedFile, FieldAnalysis, StageResult
+from core.taxonomy import CELL_KINDS
 
 Answer = dict[str, Any]
 
@@ -21,12 +23,56 @@ def analyze_answer(
     *,
     models: Mapping[str, str],
 ) -> Answer:
-    """Return the answer of `analyze`; `models` maps model names to versions."""
+    """Return the answer of `analyze`; `models` maps model names to versions.
+
+    Where fields show the same cells, `pooled` counts all fields with every cell once.
+    """
+    pooled, images = Pooled(), []
+    for analysis in analyses:
+        images.append(field_answer(analysis))
+        pooled.add(analysis.cells)
     return {
         "models": dict(models),
-        "images": [field_answer(analysis) for analysis in analyses],
+        "images": images,
+        **pooled.answer(),
         "errors": _errors(failures),
     }
+
+
+class Pooled:
+    """Counts the cells of many fields, each once."""
+
+    def __init__(self) -> None:
+        """Start without any cell."""
+        self._kinds: Counter[str] = Counter()
+        self._types: Counter[str] = Counter()
+        self._uncertain = self._duplicates = 0
+
+    def add(self, cells: Iterable[Cell]) -> None:
+        """Count the cells of a field."""
+        for cell in cells:
+            if cell.duplicate:
+                self._duplicates += 1
+            elif cell.status != "out_of_scope":
+                self._kinds[cell.kind] += 1
+                if cell.kind == "wbc" and cell.status == "uncertain":
+                    self._uncertain += 1
+                elif cell.type is not None:
+                    self._types[cell.type] += 1
+
+    def answer(self) -> Answer:
+        """Return the key `pooled` where fields share cells; else their counts add up: nothing."""
+        if not self._duplicates:
+            return {}
+        counts = {kind: self._kinds[kind] for kind in CELL_KINDS}
+        counted = differential_of_counts(self._types, self._uncertain)
+        return {
+            "pooled": {
+                "counts": counts,
+                "duplicates": self._duplicates,
+                "differential": _differential(counted),
+            }
+        }
 
 
 def classify_answer(results: Iterable[CropResult], failures: Iterable[FailedFile] = ()) -> Answer:
@@ -50,9 +96,11 @@ def stage_answer(
 
 
 def field_answer(analysis: FieldAnalysis) -> Answer:
-    """Return what `analyze` says of one picture."""
-    scale = analysis.scale
-    shares = differential([analysis])
+    """Return what `analyze` says of one picture.
+
+    Its counts are those of the picture alone; a cell that an earlier one shows too is marked.
+    """
+    scale, alone = analysis.scale, analysis.alone
     return {
         "file": analysis.file,
         "page": analysis.page,
@@ -60,11 +108,8 @@ def field_answer(analysis: FieldAnalysis) -> Answer:
         "height": analysis.height,
         "micrometres_per_pixel": None if scale is None else number(scale.micrometres_per_pixel, 5),
         "cells": [_cell(cell) for cell in analysis.cells],
-        "counts": analysis.counts(),
-        "differential": {
-            **{key: _share(share) for key, share in shares.shares.items()},
-            "erythroblast": _share(shares.erythroblasts),
-        },
+        "counts": alone.counts(),
+        "differential": _differential(differential([alone])),
         "warnings": list(analysis.warnings),
         "refused": analysis.refused,
     }
@@ -111,6 +156,14 @@ def _cell(cell: Cell) -> Answer:
         **of_type,
         "confidence": number(cell.confidence, 4),
         "status": cell.status,
+        **({"duplicate": True} if cell.duplicate else {}),
+    }
+
+
+def _differential(counted: Differential) -> Answer:
+    return {
+        **{key: _share(share) for key, share in counted.shares.items()},
+        "erythroblast": _share(counted.erythroblasts),
     }
 
 

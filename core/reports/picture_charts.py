@@ -102,6 +102,8 @@ def _hover(number: int, cell: Cell) -> str:
         ]
     else:
         lines.append(f"Detection score: {100 * cell.confidence:.0f} %")
+    if cell.duplicate:
+        lines.append("Counted in another field that shows it too")
     return "<br>".join(lines)
 
 

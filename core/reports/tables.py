@@ -22,6 +22,7 @@ _CELL_COLUMNS = [
     "kind",
     "type",
     "status",
+    "duplicate",
     "confidence",
     "x",
     "y",
@@ -47,6 +48,7 @@ _FILE_COLUMNS = [
     "rbc",
     "platelet",
     "uncertain",
+    "duplicates",
     "unfamiliar",
     "seconds",
     "refused",
@@ -102,7 +104,8 @@ def files_table(
             "um_per_px": analysis.scale and number(analysis.scale.micrometres_per_pixel, 5),
             "scale_source": analysis.scale and analysis.scale.source,
             **analysis.counts(),
-            "uncertain": sum(c.status == "uncertain" for _, c in analysis.white_cells()),
+            "uncertain": analysis.uncertain(),
+            "duplicates": analysis.duplicates(),
             "unfamiliar": analysis.unfamiliar(),
             "seconds": round(analysis.seconds, 3),
             "refused": analysis.refused,
@@ -112,7 +115,7 @@ def files_table(
         for analysis, patient in _with_patients(analyses, patients)
     ]
     table = _frame(rows, _FILE_COLUMNS, patients)
-    counts = [*CELL_KINDS, "uncertain", "unfamiliar"]
+    counts = [*CELL_KINDS, "uncertain", "duplicates", "unfamiliar"]
     table[counts] = table[counts].astype("Int64").mask(table["refused"].notna())
     return table
 
@@ -182,6 +185,7 @@ def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
         "kind": cell.kind,
         "type": cell.type,
         "status": cell.status,
+        "duplicate": cell.duplicate,
         "confidence": number(cell.confidence, 4),
         "x": x,
         "y": y,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+from core.imaging.duplicates import fingerprint
 from core.results import CropResult, StageResult
 from core.taxonomy import CELL_TYPES, STAGES
 from tests.cases.made import analysis_of, red, white
@@ -17,12 +18,16 @@ class FakeAnalyzer:
     def __init__(self):
         self.versions = {"detector": "1.2.3", "wbc": "1.2.3", "all_stage": "1.2.3"}
         self.classifier = SimpleNamespace(model_sha256=64 * "0")
+        self.compares = False
+        """Give fields the fingerprints that duplicates are found by."""
         self.stage_grader = SimpleNamespace(threshold=0.6)
 
     def analyze(self, image, _profile=None):
         if "refused" in image.name:
             return replace(analysis_of(image), refused=REFUSED)
         found = analysis_of(image, white(), red(), white("monocyte", 0.4, "uncertain", x=90))
+        if self.compares:
+            found = replace(found, fingerprint=fingerprint(image.pixels, found.cells))
         return replace(found, warnings=(DOUBTFUL,)) if "doubtful" in image.name else found
 
     def classify(self, image, _profile=None):

@@ -9,7 +9,7 @@ import pytest
 
 from core.reports.answers import analyze_answer
 from tests.api.fake_analyzer import DOUBTFUL, REFUSED
-from tests.images import read_image, slide_pixels, stack
+from tests.images import encoded, read_image, slide_pixels, stack
 
 BATCHES = ("/predict_batch", "/stage", "/analyze")
 
@@ -110,6 +110,37 @@ def test_one_answer_for_several_images_needs_a_page(client):
     missing = client.post("/predict", files=file, params={"page": 3})
     assert missing.json()["detail"] == "The file has no page 3. It has pages 1 to 2."
     assert client.post("/predict", files=file, params={"page": 0}).status_code == 422
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_field_in_two_formats_is_counted_once(open_client, fake, stream):
+    pixels = slide_pixels(0)
+    fake.compares = True
+    files = [
+        ("files", ("a.png", encoded(pixels))),
+        ("files", ("b.bmp", encoded(pixels, "BMP"))),
+        ("files", ("c.png", encoded(slide_pixels(1)))),
+    ]
+
+    def asked(**parameters):
+        answer = open_client().post("/analyze", files=files, params={"stream": stream} | parameters)
+        if not stream:
+            return answer.json()
+        *each, last = lines(answer)
+        return last | {"images": [line["image"] for line in each]}
+
+    answer = asked()
+    first, again, other = answer["images"]
+    assert first["counts"] == again["counts"] == {"wbc": 2, "rbc": 1, "platelet": 0}
+    assert again["warnings"] == ["This image is the same as a.png. Its cells are counted there."]
+    assert all(cell["duplicate"] for cell in again["cells"])
+    assert not any("duplicate" in cell for cell in first["cells"] + other["cells"])
+    pooled = answer["pooled"]
+    assert (pooled["counts"], pooled["duplicates"]) == ({"wbc": 4, "rbc": 2, "platelet": 0}, 3)
+    assert pooled["differential"]["neutrophil"]["count"] == 2
+    kept = asked(keep_duplicates=True)
+    assert "pooled" not in kept
+    assert "counted here too" in kept["images"][1]["warnings"][0]
 
 
 def test_several_pictures_come_as_json_too(client, slides):

@@ -123,7 +123,7 @@ def test_every_image_of_a_file_is_answered_with_its_page(tmp_path):
 def test_a_result_that_cannot_be_written_leaves_the_journal(folder, tmp_path, monkeypatch):
     out = tmp_path / "answer.json"
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:

@@ -3,6 +3,7 @@
 import io
 from datetime import date
 
+import numpy as np
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
@@ -17,8 +18,8 @@ from core.cases.signing import mark_reviewed, sign
 from core.imaging.examples import made_slides
 from core.settings import get_settings
 from pages import desk as desk_module
-from tests.images import read_image, slide_pixels, stack
-from tests.pages.app import button, checked, go_to, open_app, upload
+from tests.images import encoded, read_image, slide_pixels, stack
+from tests.pages.app import button, checked, go_to, open_app, texts, upload
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -90,6 +91,29 @@ def test_every_image_of_a_file_is_shown_and_saved(slides):
     for field, number in zip(case.fields, range(3), strict=True):
         kept = load_image(get_database(), field.id).pixels
         assert (kept == slide_pixels(number)).all()
+
+
+def test_cells_that_two_fields_show_count_once_unless_the_reader_keeps_them(slides):
+    pixels = slide_pixels(0)
+    again = encoded(np.ascontiguousarray(pixels[:, 40:]))
+    app = opened(WBC, slides[0], ("again.png", again), ("copy.bmp", encoded(pixels, "BMP")))
+    first, second = (p.result for p in app.session_state["wbc_desk"].pictures.values())
+    assert any("is the same as" in i.value for i in app.info)
+    assert any("shows too" in w.value for w in app.warning)
+    assert second.duplicates() >= 1
+    once = sum(first.type_counts().values()) + sum(second.type_counts().values())
+    assert f"{once} white cells classified" in texts(app)
+    assert f"{second.duplicates()} counted in another field" in texts(app)
+    app.toggle(key="keep_duplicates").set_value(True).run()
+    checked(app)
+    kept = list(app.session_state["wbc_desk"].pictures.values())[1].result
+    assert kept.duplicates() == 0
+    both = sum(first.type_counts().values()) + sum(kept.type_counts().values())
+    assert f"{both} white cells classified" in texts(app)
+    app.toggle(key="keep_duplicates").set_value(False).run()
+    save(with_form(app))
+    (case,) = stored("P-1")
+    assert [a.duplicates() for a in case.analyses] == [0, second.duplicates()]
 
 
 def test_saved_pictures_are_not_saved_twice_and_later_ones_join_the_sample(slides):

@@ -1,0 +1,87 @@
+"""Fields to be saved, compared with those that are stored."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, undefer
+
+from core.cases.database import Database
+from core.cases.records import NewField
+from core.cases.rows import sample_field_of
+from core.cases.tables import CellRow, FieldRow, SampleRow
+from core.imaging.duplicates import Finder, from_stored, marked
+from core.results import FieldAnalysis, image_title
+
+
+def compared_with_stored(
+    database: Database,
+    patient_id: int,
+    fields: Sequence[NewField],
+    sample_id: int | None = None,
+    *,
+    keep: bool = False,
+) -> list[NewField]:
+    """Return fields with what a store shows of them already, for a patient and maybe a sample.
+
+    Cells that a field of the sample shows are marked, so that they count once; with `keep` they are
+    only named. The same image in another sample, of this patient or another, is a warning.
+    """
+    finder = Finder(keep=keep)
+    with database.reading() as session:
+        if sample_id is not None:
+            for title, analysis in _stored_fields(session, sample_id):
+                if analysis.fingerprint is not None:
+                    finder.add(title, analysis.fingerprint)
+        compared = []
+        for new in fields:
+            # What was marked among the new fields stays marked.
+            found = marked(new.analysis, finder) if sample_id is not None else new.analysis
+            elsewhere = _elsewhere(session, found, patient_id, sample_id)
+            warnings = tuple(dict.fromkeys((*found.warnings, *elsewhere)))
+            compared.append(replace(new, analysis=replace(found, warnings=warnings)))
+    return compared
+
+
+def _stored_fields(session: Session, sample_id: int) -> list[tuple[str, FieldAnalysis]]:
+    """Return the fields of a sample that have fingerprints, with the names users see."""
+    rows = session.scalars(
+        select(FieldRow)
+        .where(FieldRow.sample_id == sample_id, FieldRow.fingerprint.is_not(None))
+        .options(undefer(FieldRow.fingerprint))
+        .order_by(FieldRow.id)
+    )
+    stored = []
+    for row in rows:
+        white = session.scalars(
+            select(CellRow).where(CellRow.field_id == row.id).order_by(CellRow.number)
+        )
+        analysis = sample_field_of(row, white).analysis
+        if row.fingerprint is not None:
+            known = from_stored(row.fingerprint, analysis.cells, analysis.width)
+            analysis = replace(analysis, fingerprint=known)
+        stored.append((image_title(row.file, row.page), analysis))
+    return stored
+
+
+def _elsewhere(
+    session: Session, analysis: FieldAnalysis, patient_id: int, sample_id: int | None
+) -> list[str]:
+    """Return a sentence for the other samples that hold the same image."""
+    if analysis.fingerprint is None:
+        return []
+    rows = session.execute(
+        select(SampleRow.id, SampleRow.patient_id)
+        .join(FieldRow, FieldRow.sample_id == SampleRow.id)
+        .where(
+            FieldRow.pixels == analysis.fingerprint.pixels_sha256,
+            SampleRow.id != (sample_id or 0),
+        )
+        .distinct()
+        .order_by(SampleRow.id)
+    )
+    return [
+        f"The same image is in sample {found} of "
+        + ("this patient too." if whose == patient_id else "another patient. Check whose it is.")
+        for found, whose in rows
+    ]
