@@ -21,7 +21,7 @@ from core.imaging.slide import Slide, Tile, tile_grid
 from core.inference.analyzer import Analyzer
 from core.inference.classifier import CROP_MICROMETRES
 from core.inference.profile import SiteProfile
-from core.inference.quality import refuse_blurred
+from core.inference.quality import DOUBTFUL, refuse_blurred
 from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
 
 RED_CELL_PIXELS = 40
@@ -146,10 +146,12 @@ def analyze_tile(
     """Find the cells of a tile as those of a field, and those that lie alone on glass.
 
     The input gate judges whole pictures and takes a few cells on glass for no smear. A tile that it
-    refuses is kept when it is sharp and mostly glass, and cells are nearly all that it shows.
+    refuses or doubts is taken for a smear when it is sharp and mostly glass, and cells are nearly
+    all that it shows.
     """
     found = analyzer.analyze(image, profile)
-    if found.refused is None or refuse_blurred(image.pixels):
+    passes = found.refused is None and DOUBTFUL not in found.warnings
+    if passes or refuse_blurred(image.pixels):
         return found
     shown = _not_glass(image.pixels)
     if shown.mean() > _MOST_SHOWN:

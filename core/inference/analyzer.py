@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 from core.imaging.duplicates import fingerprint
@@ -23,9 +23,11 @@ from core.inference.looks import load_looks
 from core.inference.profile import SiteProfile
 from core.inference.quality import (
     SmearGate,
+    SmearVerdict,
     refuse_blank,
     refuse_blurred,
     refuse_without_cells,
+    settle_doubt,
 )
 from core.inference.stage import StageGrader
 from core.results import Box, Cell, CropResult, FieldAnalysis, FieldImage, Pixels, StageResult
@@ -60,8 +62,7 @@ def judge_sizes(
     warnings = [] if checked.warning is None else [checked.warning]
     cells = tuple(cells)
     if not checked.is_settled:
-        held = (replace(c, status="uncertain") if _is_named(c) else c for c in cells)
-        return tuple(held), tuple(warnings)
+        return held_back(cells), tuple(warnings)
     if checked.scale is None:
         return cells, tuple(warnings)
     scale = checked.scale.micrometres_per_pixel
@@ -79,8 +80,28 @@ def judge_sizes(
     return judged, tuple(warnings)
 
 
-def _is_named(cell: Cell) -> bool:
-    return cell.kind == "wbc" and cell.status == "classified"
+def held_back(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return cells of which no white one is classified."""
+    return tuple(
+        replace(c, status="uncertain") if c.kind == "wbc" and c.status == "classified" else c
+        for c in cells
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What the detector found in a field, and what quality control says of it."""
+
+    detections: tuple[Detection, ...]
+    refused: str | None
+    """Why the field is rejected."""
+    doubt: str | None = None
+    """Why nothing is classified in it; None after QC was overridden."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        return () if self.doubt is None else (self.doubt,)
 
 
 def _crop_scale(pixels: Pixels, detections: Iterable[Detection]) -> float | None:
@@ -156,7 +177,8 @@ class Analyzer:
         its reason stays with the analysis.
         """
         started = time.perf_counter()
-        detections, refused = self._examine(image.pixels, anyway=anyway)
+        examined = self._examine(image.pixels, anyway=anyway)
+        detections, refused = examined.detections, examined.refused
         checked = checked_scale(image, detections)
         crop_scale = (
             checked.scale.micrometres_per_pixel
@@ -166,6 +188,8 @@ class Analyzer:
         cells, warnings = judge_sizes(
             (self._cell(image.pixels, d, crop_scale, profile) for d in detections), checked
         )
+        if examined.doubt:
+            cells = held_back(cells)
         return FieldAnalysis(
             file=image.name,
             sha256=image.sha256,
@@ -178,20 +202,27 @@ class Analyzer:
             overruled=refused if anyway else None,
             profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
-            warnings=(*image.notes, *warnings),
+            warnings=(*image.notes, *examined.warnings, *warnings),
             page=image.page,
             fingerprint=None if refused and not anyway else fingerprint(image.pixels, cells),
         )
 
     def _examine(
         self, pixels: Pixels, *, anyway: bool = False, confirmed: bool = True
-    ) -> tuple[tuple[Detection, ...], str | None]:
-        """Return the cells of a field and why the gate refuses it, or None."""
-        refused = refuse_blank(pixels) or refuse_blurred(pixels) or self.gate.refuse(pixels)
-        if refused and not anyway:
-            return (), refused
+    ) -> _Examined:
+        """Return the cells of a field and what quality control says of it."""
+        refused = refuse_blank(pixels) or refuse_blurred(pixels)
+        verdict = SmearVerdict(refused) if refused else self.gate.judge(pixels)
+        if verdict.refused and not anyway:
+            return _Examined((), verdict.refused)
         detections = self.detector.detect(pixels, confirmed=confirmed)
-        return detections, refused or refuse_without_cells(detections)
+        refused = verdict.refused or refuse_without_cells(detections)
+        if refused or verdict.doubt is None or anyway:
+            return _Examined(detections, refused)
+        settled = settle_doubt(detections)
+        if settled.refused:
+            return _Examined((), settled.refused)
+        return _Examined(detections, None, settled.doubt)
 
     def _cell(
         self,
@@ -224,15 +255,16 @@ class Analyzer:
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
         """Name the cell of a picture that shows one cell."""
         # No test of sharpness here: it would take an enlarged cell for a blurred field.
-        refused = refuse_blank(image.pixels) or self.gate.refuse(image.pixels)
-        if refused:
+        refused = refuse_blank(image.pixels)
+        verdict = SmearVerdict(refused) if refused else self.gate.judge(image.pixels)
+        if verdict.refused:
             return CropResult(
                 image.name,
                 None,
                 {},
                 0.0,
                 "out_of_scope",
-                refused,
+                verdict.refused,
                 page=image.page,
                 warnings=image.notes,
             )
@@ -244,16 +276,17 @@ class Analyzer:
             answer.type,
             answer.probabilities,
             answer.confidence,
-            answer.status,
+            "uncertain" if verdict.doubt and answer.status == "classified" else answer.status,
             familiar=answer.familiar,
-            warnings=image.notes,
+            warnings=(*image.notes, *((verdict.doubt,) if verdict.doubt else ())),
             page=image.page,
         )
 
     def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
         """Grade a field of suspected ALL; `anyway` overrules the input gate."""
         # Whether there are cells at all is seen at one look.
-        detections, refused = self._examine(image.pixels, anyway=anyway, confirmed=False)
+        examined = self._examine(image.pixels, anyway=anyway, confirmed=False)
+        refused = examined.refused
         if refused and not anyway:
             return StageResult(
                 image.name,
@@ -265,17 +298,18 @@ class Analyzer:
                 page=image.page,
                 warnings=image.notes,
             )
-        checked = checked_scale(image, detections)
+        checked = checked_scale(image, examined.detections)
         scale = None if checked.scale is None else checked.scale.micrometres_per_pixel
         result = self.stage_grader.grade(image, scale, anyway=anyway)
-        if result.status == "classified" and not checked.is_settled:
+        is_held = examined.doubt is not None or not checked.is_settled
+        if result.status == "classified" and is_held:
             result = replace(result, status="uncertain")
         warnings = [] if checked.warning is None else [checked.warning]
         return replace(
             result,
             overruled=refused or result.overruled,
             page=image.page,
-            warnings=(*image.notes, *warnings),
+            warnings=(*image.notes, *examined.warnings, *warnings, *result.warnings),
         )
 
 

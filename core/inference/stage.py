@@ -30,6 +30,14 @@ _OTHER_FIELD = (
     "This smear does not look like the fields of suspected ALL that the model knows: crowded "
     "lymphoid cells at low magnification. Count its cells on the page WBC count instead."
 )
+LEAST_SIDE = 128
+"""Pixels. Of cells of other smears shrunk to 64 pixels a quarter look like a field of suspected
+ALL, at 128 one in forty."""
+_TOO_SMALL = (
+    f"The shorter side of this image has fewer than {LEAST_SIDE} pixels: too few to tell a field "
+    "of suspected ALL from other smears, so no class is suggested. Send the field as the camera "
+    "took it."
+)
 _TOO_CLOSE = (
     "The picture shows a smaller part of the smear than the fields that the model knows, which are "
     f"{FIELD_MICROMETRES:.0f} µm across. Send the whole field."
@@ -78,8 +86,9 @@ class StageGrader:
         """Return the most probable class of a field with its evidence map.
 
         With a `scale` in micrometres per pixel a larger field than those of the training set is
-        graded in parts of their size. A field that does not look like suspected ALL, or is much
-        smaller than those, is refused, unless `anyway`; the reason stays with the result.
+        graded in parts of their size. A field of few pixels is uncertain. One that does not look
+        like suspected ALL, or is much smaller than those, is refused, unless `anyway`; the reason
+        stays with the result.
         """
         pieces = parts(image.pixels, scale)
         views = [stage_input(piece, self._size) for row in pieces for piece in row]
@@ -100,13 +109,15 @@ class StageGrader:
         rows = [np.hstack(evidence[at : at + columns]) for at in range(0, len(evidence), columns)]
         best = int(values.argmax())
         confidence = float(values[best])
+        is_small = min(image.width, image.height) < LEAST_SIDE
         return StageResult(
             file=image.name,
             stage=self.labels[best],
             probabilities=dict(zip(self.labels, map(float, values), strict=True)),
             confidence=confidence,
-            status="classified" if confidence >= self.threshold else "uncertain",
+            status="classified" if confidence >= self.threshold and not is_small else "uncertain",
             overruled=reason,
+            warnings=(_TOO_SMALL,) if is_small else (),
             evidence=evidence_map(np.vstack(rows), best),
         )
 
@@ -145,8 +156,8 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
     Below `threshold`, the model's own for single fields, the answer is uncertain.
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
     Refused fields do not count; with none left the answer is out of scope. Fields that are
-    uncertain in spite of their confidence, because their scale is contradicted, are left out; with
-    none left the answer is uncertain.
+    uncertain in spite of their confidence, because of a warning, are left out; with none left the
+    answer is uncertain.
     """
     graded = [r for r in results if r.refused is None and r.status != "out_of_scope"]
     settled = [r for r in graded if r.status == "classified" or r.confidence < threshold]
@@ -177,4 +188,4 @@ def _left_out(doubtful: int, graded: int) -> tuple[str, ...]:
         return ()
     which = "1 field has" if doubtful == 1 else f"{doubtful} fields have"
     effect = "the class is uncertain" if doubtful == graded else "left out of the pooled answer"
-    return (f"{which} a doubtful scale: {effect}.",)
+    return (f"{which} a warning: {effect}.",)

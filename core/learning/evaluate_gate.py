@@ -74,7 +74,7 @@ def _blurred(smears: list[tuple[str, Pixels]]) -> Iterator[Pixels]:
 
 def margin(pixels: Pixels, analyzer: Analyzer) -> float:
     """Return how clearly a picture passes the gate: the smallest of its margins, above 0 passes."""
-    gate = analyzer.gate.logit(pixels) - analyzer.gate.threshold
+    gate = analyzer.gate.logit(pixels) - analyzer.gate.least(pixels)
     return float(
         min(
             chroma_spread(pixels) / LEAST_CHROMA - 1,

@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 import skimage
 
-from core.inference.quality import chroma_spread, refuse_blank, refuse_blurred, sharpness
+from core.inference.detector import Detection
+from core.inference.quality import (
+    DOUBTFUL,
+    SmearVerdict,
+    chroma_spread,
+    refuse_blank,
+    refuse_blurred,
+    settle_doubt,
+    sharpness,
+)
 from core.learning.datasets import open_set
-from core.results import FieldImage, ImageProperties
+from core.results import Box, FieldImage, ImageProperties
 from tests.images import read_image
 
 PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "retina.jpg", "ihc.png")
@@ -49,7 +58,7 @@ def test_fields_of_many_cells_pass_whatever_their_size(analyzer, smears):
     """Squeezed whole, no cell of these can be seen."""
     fields = [p for p in smears if p.shape == smears[0].shape]
     rows = [np.hstack(fields[start:] + fields[:start]) for start in range(len(fields))]
-    assert analyzer.gate.refuse(np.vstack(rows)) is None
+    assert analyzer.gate.judge(np.vstack(rows)).refused is None
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -57,7 +66,7 @@ def test_large_pictures_of_other_things_are_refused(analyzer, name):
     path = Path(skimage.data.__file__).parent / name
     pixels = read_image(path.read_bytes(), name).pixels
     large = cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
-    assert analyzer.gate.refuse(large)
+    assert analyzer.gate.judge(large).refused
 
 
 def test_smears_without_suspected_all_are_out_of_scope_of_its_page(analyzer, smears):
@@ -96,3 +105,108 @@ def test_the_gate_is_overruled_by_a_person_and_the_reason_stays(analyzer, smears
     assert anyway.cells
     assert analyzer.stage(field(grey), anyway=True).overruled == refused.refused
     assert analyzer.analyze(field(smears[0]), anyway=True).overruled is None
+
+
+def marble(seed, side):
+    """Return a marble of red veins in white, side x side x 3."""
+    rng = np.random.default_rng((31, seed))
+    clouds, cells = np.zeros((side, side), np.float32), 2
+    while cells < side:
+        layer = rng.standard_normal((cells, cells)).astype(np.float32)
+        clouds += cv2.resize(layer, (side, side), interpolation=cv2.INTER_CUBIC) * 1.3 / cells**0.5
+        cells *= 2
+    down, across = np.mgrid[:side, :side] / side
+    angle = rng.uniform(0, np.pi)
+    veins = np.cos(angle) * across + np.sin(angle) * down
+    share = (np.sin(2 * np.pi * rng.uniform(2, 12) * veins + 4 * clouds) + 1) / 2
+    red, white = rng.uniform([120, 10, 20], [230, 120, 150]), rng.uniform(215, 255)
+    noise = rng.normal(0, 4, (side, side, 3))
+    return np.clip(red + share[..., None] * (white - red) + noise, 0, 255).astype(np.uint8)
+
+
+def photographs(number):
+    """Return parts of photographs that taught the gate nothing, whole and halved again."""
+    folder = Path(skimage.data.__file__).parent
+    rng = np.random.default_rng(15)
+    whole = [read_image((folder / name).read_bytes(), name).pixels for name in PHOTOGRAPHS]
+    for index in range(number):
+        pixels = whole[index % len(whole)]
+        height, width = (int(side * rng.uniform(0.3, 1)) for side in pixels.shape[:2])
+        y = int(rng.integers(pixels.shape[0] - height + 1))
+        x = int(rng.integers(pixels.shape[1] - width + 1))
+        yield pixels[y : y + height, x : x + width]
+
+
+def small(pixels, width=64, height=64):
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def no_smears():
+    yield from (marble(seed, side) for seed in range(12) for side in (64, 128, 256, 640))
+    yield from map(small, photographs(100))
+
+
+def test_nothing_is_classified_where_there_is_no_smear(analyzer):
+    answered = counted = 0
+    for pixels in no_smears():
+        image = field(pixels)
+        analysis, stage, crop = (
+            analyzer.analyze(image),
+            analyzer.stage(image),
+            analyzer.classify(image),
+        )
+        assert analysis.type_counts() == {}
+        assert stage.status != "classified"
+        assert crop.status != "classified"
+        assert analysis.refused or DOUBTFUL in analysis.warnings
+        counted += 1
+        answered += analysis.refused is None
+    assert answered <= counted / 50
+
+
+def test_small_cells_and_fields_still_pass(analyzer):
+    def verdicts(name, step):
+        data = open_set(name)
+        pictures = [data.read(e) for e in data.of_split("val")[::step]]
+        shrunk = [small(p, 64, 64 * p.shape[0] // p.shape[1]) for p in pictures]
+        return [analyzer.gate.judge(p) for p in shrunk]
+
+    cells, fields = verdicts("pbc", 30), verdicts("bccd", 6)
+    assert all(v.refused is None for v in cells)
+    assert sum(v.doubt is None for v in cells) >= 0.97 * len(cells)
+    assert sum(v.refused is not None for v in fields) <= 0.1 * len(fields)
+
+
+def test_no_class_is_suggested_of_very_small_fields(analyzer):
+    told = 0
+    for name, split, step in (("pbc", "val", 60), ("taleqani", "0", 60)):
+        data = open_set(name)
+        for example in data.of_split(split)[::step]:
+            result = analyzer.stage(field(small(data.read(example), 100, 100)))
+            assert result.status != "classified"
+            told += any("fewer than 128 pixels" in sentence for sentence in result.warnings)
+    assert told >= 5
+
+
+def test_a_doubtful_image_is_judged_by_its_cells_and_classifies_nothing(
+    analyzer, smears, monkeypatch
+):
+    verdict = SmearVerdict(doubt=DOUBTFUL)
+    plain = analyzer.analyze(field(smears[0]))
+    monkeypatch.setattr(analyzer.gate, "judge", lambda _: verdict)
+    doubted = analyzer.analyze(field(smears[0]))
+    assert doubted.counts() == plain.counts()
+    assert doubted.type_counts() == {}
+    assert doubted.warnings == (DOUBTFUL,)
+    assert analyzer.classify(field(smears[0])).status != "classified"
+    assert analyzer.stage(field(smears[0]), anyway=True).warnings == ()
+
+
+def test_red_cells_decide_on_a_doubtful_image():
+    def verdict(number, score=0.9):
+        return settle_doubt([Detection("rbc", Box(i, 0, 9, 9), score) for i in range(number)])
+
+    assert "does not look like" in verdict(4).refused
+    assert verdict(5) == verdict(99) == SmearVerdict(doubt=DOUBTFUL)
+    assert verdict(100) == SmearVerdict()
+    assert verdict(100, 0.49).refused

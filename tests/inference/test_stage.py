@@ -126,10 +126,10 @@ def test_fields_of_a_contradicted_scale_do_not_decide():
     good = result([0, 1, 0, 0])
     pooled = pool([good, held], 0.8)
     assert (pooled.stage, pooled.status) == (good.stage, "classified")
-    assert "1 field has a doubtful scale: left out" in pooled.warnings[0]
+    assert "1 field has a warning: left out" in pooled.warnings[0]
     alone = pool([held, held], 0.8)
     assert (alone.stage, alone.status) == (held.stage, "uncertain")
-    assert "2 fields have a doubtful scale: the class is uncertain" in alone.warnings[0]
+    assert "2 fields have a warning: the class is uncertain" in alone.warnings[0]
     assert pool([good], 0.8).warnings == ()
 
 
