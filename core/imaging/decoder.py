@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.machinery import ModuleSpec
 from itertools import accumulate, pairwise
 from mmap import mmap
 from multiprocessing import get_context
@@ -119,6 +120,7 @@ class Decoder:
         self._socket, theirs = socket.socketpair()
         with theirs:
             process = context.Process(target=_serve, args=(theirs,), name="decoder", daemon=True)
+            _name_main_module()
             process.start()
         self._process = process
         return self._socket
@@ -154,6 +156,17 @@ class Decoder:
             raise _as_raised(kind, sentence)
         found: tuple[FieldImage, ...] = images
         return found
+
+
+def _name_main_module() -> None:
+    """Keep a new process from running the main module again.
+
+    `multiprocessing` runs a main module that has a file and no name. Streamlit puts the script of
+    the page that is being drawn in its place. Modules named `__main__` are left alone.
+    """
+    main = sys.modules["__main__"]
+    if main.__spec__ is None:
+        main.__spec__ = ModuleSpec("__main__", None)
 
 
 def _as_raised(kind: type[InputError], sentence: str) -> InputError:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import sys
 from threading import Event, Thread
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -41,6 +43,16 @@ def test_images_are_those_that_are_read_here():
                 assert np.array_equal(found.pixels, expected.pixels)
                 for name in ("name", "sha256", "properties", "micrometres_per_pixel", "page"):
                     assert getattr(found, name) == getattr(expected, name)
+
+
+def test_a_decoder_does_not_run_the_script_of_the_page_that_asks(own, tmp_path, monkeypatch):
+    script = tmp_path / "page.py"
+    script.write_text("raise SystemExit(3)\n")
+    page = ModuleType("__main__")  # as Streamlit puts it in the place of the main module
+    page.__file__ = str(script)
+    monkeypatch.setitem(sys.modules, "__main__", page)
+    (image,) = own.read(SLIDE, NAME, SETTINGS)
+    assert np.array_equal(image.pixels, read_images(SLIDE, NAME)[0].pixels)
 
 
 def test_errors_are_those_that_are_raised_here(tmp_path):
