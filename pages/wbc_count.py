@@ -31,8 +31,8 @@ PICTURES_THAT_WORK = (
 )
 WHAT_YOU_GET = (
     "Every white cell boxed and named with its probability, counts of white cells, red cells and "
-    "platelets, the differential with exact limits, flags, and the tables as CSV and JSON. Saved "
-    "to a patient also review, trends, and reports as PDF, XLSX and FHIR."
+    "platelets, the differential with exact limits, flags, and the tables as XLSX, CSV and JSON. "
+    "Saved to a patient also review, trends, and reports as PDF, XLSX and FHIR."
 )
 HOW_MANY = (
     f"A differential needs {RECOMMENDED_CELLS} white cells, better {FULL_COUNT}. Drop all fields "
