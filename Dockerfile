@@ -1,5 +1,7 @@
 # The app with its API and command line, without TensorFlow: an image to serve, not to train.
 # docker build -t leukoscope .   (compose.yaml runs two of it behind nginx, with PostgreSQL)
+# It listens to other machines, so it starts only with single sign-on, API tokens, or
+# LEUKOSCOPE_OPEN_ACCESS=true.
 
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

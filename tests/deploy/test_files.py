@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 
 import yaml
 
@@ -91,3 +92,16 @@ def test_the_image_gets_all_that_the_app_reads():
     dockerfile = (PROJECT_ROOT / "Dockerfile").read_text()
     for copied in re.search(r"COPY (.+) /build/", dockerfile)[1].split():
         assert copied in kept
+
+
+def test_the_deployment_is_closed_unless_somebody_says_otherwise():
+    compose = yaml.safe_load((PROJECT_ROOT / "compose.yaml").read_text())
+    for name in ("app-1", "app-2"):
+        environment = compose["services"][name]["environment"]
+        assert environment["LEUKOSCOPE_OPEN_ACCESS"] == "${LEUKOSCOPE_OPEN_ACCESS:-false}"
+    assert compose["services"]["proxy"]["ports"][0].startswith("127.0.0.1:")
+    assert "OPEN_ACCESS=" not in re.sub("#.*", "", (PROJECT_ROOT / "Dockerfile").read_text())
+    config = tomllib.loads((PROJECT_ROOT / ".streamlit" / "config.toml").read_text())
+    assert config["server"]["address"] == "127.0.0.1"
+    assert config["client"]["allowedOrigins"] == []
+    assert config["browser"]["gatherUsageStats"] is False

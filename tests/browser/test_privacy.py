@@ -1,0 +1,138 @@
+"""Nothing leaves for other servers, and pages of other servers get nothing from this one."""
+
+import http.server
+import threading
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import serving, visiting
+from tests.browser.visits import open_page, settled, upload
+
+pytestmark = pytest.mark.browser
+
+TITLES = (
+    "WBC count",
+    "ALL stage",
+    "Patients",
+    "Review",
+    "Settings",
+    "Model metrics",
+    "About",
+    "Overview",
+)
+WATCH = """
+window.icons = []
+window.violations = []
+document.addEventListener('securitypolicyviolation', event =>
+    window.violations.push(`${event.violatedDirective} ${event.blockedURI}`))
+new MutationObserver(() => {
+    for (const link of document.querySelectorAll('link[rel~=icon]')) window.icons.push(link.href)
+}).observe(document, {subtree: true, childList: true, attributes: true})
+"""
+ATTACK = """async address => {
+    const tried = {}
+    const read = path => fetch(address + path, {credentials: 'include'})
+        .then(answer => answer.text(), () => 'unreadable')
+    tried.patients = await read('/api/patients')
+    tried.config = await read('/_stcore/host-config')
+    tried.socket = await new Promise(done => {
+        const socket = new WebSocket(
+            address.replace('http', 'ws') + '/_stcore/stream', ['streamlit'])
+        socket.onopen = () => done('open')
+        socket.onerror = () => done('refused')
+    })
+    tried.image = await new Promise(done => {
+        const image = new Image()
+        image.onload = () => done('shown')
+        image.onerror = () => done('refused')
+        image.src = address + '/favicon.png'
+    })
+    return tried
+}"""
+
+SENT_FORM = """address => {
+    const form = document.createElement('form')
+    Object.assign(form, {method: 'post', enctype: 'multipart/form-data', action: address})
+    const chosen = new DataTransfer()
+    chosen.items.add(new File(['x'], 'x.png', {type: 'image/png'}))
+    const input = Object.assign(document.createElement('input'), {type: 'file', name: 'file'})
+    input.files = chosen.files
+    document.body.append(form)
+    form.append(input)
+    form.submit()
+}"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("store")) as served:
+        yield served
+
+
+def test_no_page_asks_another_server_for_anything(browser, address, bccd_files):
+    with visiting(browser, address) as page:
+        asked = []
+        page.route("**/*", lambda route: (asked.append(route.request.url), route.continue_()))
+        page.on("websocket", lambda socket: asked.append(socket.url))
+        page.add_init_script(WATCH)
+        page.goto("/")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        for title in TITLES:
+            open_page(page, title)
+            settled(page)
+        open_page(page, "WBC count")
+        upload(page, *bccd_files(0))
+        expect(page.get_by_role("heading", name="Differential")).to_be_visible()
+        settled(page)
+        own = (address, address.replace("http:", "ws:"), "data:", f"blob:{address}")
+        assert len(asked) > len(TITLES)
+        assert [url for url in asked if not url.startswith(own)] == []
+        icons = page.evaluate("icons")
+        assert icons
+        assert [icon for icon in icons if not icon.startswith(own)] == []
+        # The library that reads the pages' messages first tries WebAssembly, then does without.
+        assert set(page.evaluate("violations")) <= {"script-src wasm-eval"}
+
+
+def test_the_description_of_the_api_works_under_the_policy(browser, address):
+    with visiting(browser, address) as page:
+        page.add_init_script(WATCH)
+        page.goto("/api/docs")
+        expect(page.get_by_text("White blood cells in smear").first).to_be_visible()
+        assert page.evaluate("violations") == []
+
+
+@contextmanager
+def another_site(folder):
+    """Serve a folder on another port of this machine; give its address."""
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.func.log_message = lambda *_: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()
+
+
+def test_a_page_of_another_port_reads_writes_and_frames_nothing(browser, address, tmp_path):
+    (tmp_path / "index.html").write_text(f'<h1>Other</h1><iframe src="{address}"></iframe>')
+    with another_site(tmp_path) as other, visiting(browser, other) as page:
+        page.goto("/")
+        tried = page.evaluate(ATTACK, address)
+        assert tried == {
+            "patients": "unreadable",
+            "config": "unreadable",
+            "socket": "refused",
+            "image": "refused",
+        }
+        frame = next(frame for frame in page.frames if frame != page.main_frame)
+        assert frame.get_by_role("heading").count() == 0
+        assert frame.url.startswith("chrome-error:")
+        for path in ("/api/predict", "/api/samples/1/fields"):
+            page.goto("/")
+            with page.expect_response(f"{address}{path}") as answered:
+                page.evaluate(SENT_FORM, f"{address}{path}")
+            assert answered.value.status == 403
+            assert answered.value.json()["type"].endswith(":foreign-page")
