@@ -14,7 +14,7 @@ from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from core.cases.people import LOCAL_PERSON
@@ -149,30 +149,31 @@ class Visitors:
 
     guarded: bool = False
     """Whether a guard asks here before it lets a browser fetch or send files."""
-    _until: dict[tuple[str, Use], datetime] = field(default_factory=dict)
+    _admitted: dict[tuple[str, Use], tuple[datetime, str]] = field(default_factory=dict)
+    """Until when, and by which sign-in."""
     _lock: Lock = field(default_factory=Lock)
 
-    def admit(self, visitor: str | None, until: datetime, *uses: Use) -> None:
+    def admit(self, visitor: str | None, until: datetime, *uses: Use, sign_in: str = "") -> None:
         """Allow a browser these uses until a time."""
         if visitor is None or not is_visitor(visitor):
             return
         now = datetime.now(UTC)
         with self._lock:
-            for left in [key for key, end in self._until.items() if end <= now]:
-                del self._until[left]
+            for left in [key for key, (end, _) in self._admitted.items() if end <= now]:
+                del self._admitted[left]
             for use in uses:
-                self._until[visitor, use] = until
+                self._admitted[visitor, use] = until, sign_in
 
-    def dismiss(self, visitor: str | None) -> None:
-        """Allow a browser nothing more."""
+    def dismiss(self, sign_in: str) -> None:
+        """Allow the browsers of a sign-in nothing more."""
         with self._lock:
-            for use in get_args(Use):
-                self._until.pop((visitor or "", use), None)
+            for left in [key for key, (_, by) in self._admitted.items() if by == sign_in]:
+                del self._admitted[left]
 
     def may(self, visitor: str | None, use: Use) -> bool:
         """Return whether a browser may fetch, or send, files."""
-        until = self._until.get((visitor or "", use))
-        return until is not None and until > datetime.now(UTC)
+        admitted = self._admitted.get((visitor or "", use))
+        return admitted is not None and admitted[0] > datetime.now(UTC)
 
 
 visitors = Visitors()

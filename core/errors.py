@@ -312,7 +312,7 @@ class UnknownHostError(RequestError):
 
 
 class ClosedError(RequestError):
-    """The address is not served to this client; the sentence says why."""
+    """The address is closed to this client."""
 
 
 class TooManyRequestsError(RequestError):

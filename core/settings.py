@@ -137,6 +137,13 @@ class Settings(BaseSettings):
         default=6000, ge=1, description="API requests that one address may send in a minute."
     )
 
+    @field_validator("hosts")
+    @classmethod
+    def _are_names(cls, hosts: frozenset[str]) -> frozenset[str]:
+        if any(not host or set(host) & set("/:*@ ") for host in hosts):
+            raise ValueError("must hold names or IPv4 addresses, without scheme, port or wildcard")
+        return hosts
+
     @field_validator("database_url", "pictures")
     @classmethod
     def _has_its_scheme(cls, address: SecretStr | None, info: ValidationInfo) -> SecretStr | None:

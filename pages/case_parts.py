@@ -13,7 +13,7 @@ from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
 from core.errors import LeukoscopeError
 from core.reports.case_summary import MATERIAL_NAMES
 from pages.shared import plain
-from pages.visitor import current_person
+from pages.visitor import confirm, current_person
 
 _STATES: dict[CaseState, tuple[str, str]] = {
     "draft": ("gray", "edit_note"),
@@ -41,6 +41,7 @@ def attempt(key: str, deed: Callable[[], None]) -> None:
     """
     st.session_state.pop(f"{key}_problem", None)
     try:
+        confirm()
         deed()
     except LeukoscopeError as error:
         st.session_state[f"{key}_problem"] = str(error)

@@ -13,6 +13,7 @@ from core.cases.review import Done, add_cell, label_cells, undo
 from core.cases.samples import load_case
 from core.errors import LeukoscopeError, NotAllowedError, StaleCaseError
 from pages.shared import plain
+from pages.visitor import confirm
 
 T = TypeVar("T")
 
@@ -37,6 +38,7 @@ class ReviewSession:
         """Do something with the database; keep what goes wrong for `show_problem`."""
         self.problem = None
         try:
+            confirm()
             return deed()
         except LeukoscopeError as error:
             self.problem = error

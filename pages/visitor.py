@@ -21,6 +21,8 @@ from core.errors import CaseError, LeukoscopeError, SignInError
 from core.taxonomy import RESEARCH_NOTICE
 from pages.shared import plain
 
+SHOWN_TO = "shown_to"
+"""Key in the session of the user whom the page was drawn for."""
 LINK_HOURS = timedelta(hours=1)
 """Files of a case that is read by a link can be fetched this long after a page showed them."""
 
@@ -52,10 +54,21 @@ def admit(*, for_everyone: bool) -> None:
             return
         _offer_sign_in(error)
         st.stop()
-    visitors.admit(_visitor(), current_identity().expires, "fetch", "send")
+    identity = current_identity()
+    visitors.admit(_visitor(), identity.expires, "fetch", "send", sign_in=identity.session)
+    st.session_state[SHOWN_TO] = person
     with st.sidebar:
         st.caption(f"Signed in: {plain(person.name)}")
         st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=sign_out)
+
+
+def confirm() -> None:
+    """Raise SignInError unless whom the page was drawn for may still do what it offered.
+
+    For what buttons do: it runs before the page is drawn again.
+    """
+    if get_access().sign_in and current_person(get_database()) != st.session_state.get(SHOWN_TO):
+        raise SignInError("Your account was changed, so nothing was done.")
 
 
 def admit_by_link() -> None:
@@ -80,9 +93,10 @@ def current_identity() -> Identity:
 
 def sign_out() -> None:
     """End the sign-in: in this tab, in all others, and wherever its cookie was copied to."""
-    visitors.dismiss(_visitor())
     with suppress(CaseError, SignInError):  # the browser forgets it all the same
-        end_session(get_database(), current_identity())
+        identity = current_identity()
+        visitors.dismiss(identity.session)
+        end_session(get_database(), identity)
     st.logout()
 
 

@@ -111,6 +111,12 @@ def test_other_machines_get_what_is_protected_or_plainly_open():
     assert not access_of(settings(open_access=True), {}).open_to_all
 
 
+@pytest.mark.parametrize("host", ["https://leuko.example", "leuko.example:8501", "*", ""])
+def test_hosts_are_names(host):
+    with pytest.raises(ValidationError, match="without scheme"):
+        settings(hosts={host})
+
+
 def test_a_sign_in_holds_for_a_month_at_most():
     assert access_of(settings(session_hours=2), {}).session == timedelta(hours=2)
     with pytest.raises(ValidationError):
@@ -120,7 +126,7 @@ def test_a_sign_in_holds_for_a_month_at_most():
 def test_browsers_are_admitted_until_a_time_and_may_be_dismissed():
     visitors, user, reader = Visitors(), new_visitor(), new_visitor()
     later = datetime.now(UTC) + timedelta(minutes=1)
-    visitors.admit(user, later, "fetch", "send")
+    visitors.admit(user, later, "fetch", "send", sign_in="one")
     visitors.admit(reader, later, "fetch")
     visitors.admit("guessed", later, "fetch", "send")
     assert visitors.may(user, "fetch")
@@ -129,7 +135,10 @@ def test_browsers_are_admitted_until_a_time_and_may_be_dismissed():
     assert not visitors.may(reader, "send")
     for nobody in (None, "", "guessed", new_visitor()):
         assert not visitors.may(nobody, "fetch")
-    visitors.dismiss(user)
-    assert not visitors.may(user, "fetch")
+    elsewhere = new_visitor()  # its cookie was copied
+    visitors.admit(elsewhere, later, "fetch", "send", sign_in="one")
+    visitors.dismiss("one")
+    assert not any(visitors.may(name, "fetch") for name in (user, elsewhere))
+    assert visitors.may(reader, "fetch")
     visitors.admit(user, datetime.now(UTC) - timedelta(seconds=1), "send")
     assert not visitors.may(user, "send")

@@ -92,7 +92,10 @@ class Guard:
             else:
                 await known(Request(scope), error)(scope, receive, answer)
             return
-        await self._app(scope, receive, answer)
+        if scope["type"] == "websocket" and self._access.sign_in:
+            await _while_signed_in(self._app, scope, receive, send, visitor)
+        else:
+            await self._app(scope, receive, answer)
 
     def _check(self, scope: Scope, headers: Headers, visitor: str | None) -> None:
         """Raise UnknownHostError, ForeignPageError or ClosedError for what is not let through."""
@@ -175,6 +178,30 @@ class Guard:
         same_site = next((p for p in parts if p.lower().startswith("samesite=")), "SameSite=Lax")
         secure = https or any(part.lower() == "secure" for part in parts)
         return "; ".join([*kept, same_site, *(["Secure"] if secure else [])]).encode("latin-1")
+
+
+async def _while_signed_in(
+    app: ASGIApp, scope: Scope, receive: Receive, send: Send, visitor: str | None
+) -> None:
+    """Serve a page until the sign-in that it was shown by has ended, and take nothing after.
+
+    What is pressed on a page runs before the page asks again who is there.
+    """
+    shown = False
+
+    async def sent(message: Message) -> None:
+        nonlocal shown
+        shown = shown or visitors.may(visitor, "send")
+        await send(message)
+
+    async def received() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.receive" and shown and not visitors.may(visitor, "send"):
+            await send({"type": "websocket.close", "code": _REFUSED})
+            return {"type": "websocket.disconnect", "code": _REFUSED}
+        return message
+
+    await app(scope, received, sent)
 
 
 def _is_local(scope: Scope, headers: Headers) -> bool:

@@ -29,7 +29,8 @@ async def page(request):
 async def connected(websocket):
     await websocket.accept()
     await websocket.send_text("connected")
-    await websocket.close()
+    async for text in websocket.iter_text():
+        await websocket.send_text(f"done: {text}")
 
 
 async def anything(request):
@@ -184,11 +185,33 @@ def test_files_of_the_pages_are_for_browsers_that_a_page_let_in(visit):
     visitors.admit(user, later, "fetch")
     assert client.get(media).status_code == 200
     assert client.put(upload).status_code == 403
-    visitors.admit(user, later, "send")
+    visitors.admit(user, later, "fetch", "send", sign_in="one")
     assert client.put(upload).status_code == 200
-    visitors.dismiss(user)
+    visitors.dismiss("one")
     assert client.get(media).status_code == 403
     assert visit().get(media).status_code == 200  # without sign-in there is nobody to ask
+
+
+@pytest.mark.parametrize("end", ["sign-out", "time"])
+def test_a_page_takes_nothing_more_once_its_sign_in_ended(visit, end):
+    client, user = visit(auth={}), new_visitor()
+    client.cookies = {VISITOR_COOKIE: user}
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    with connect(client, {"cookie": f"{VISITOR_COOKIE}={user}"}) as socket:
+        assert socket.receive_text() == "connected"
+        socket.send_text("show")  # as the page that offers to sign in
+        assert socket.receive_text() == "done: show"
+        visitors.admit(user, later, "send", sign_in=end)
+        socket.send_text("show")
+        assert socket.receive_text() == "done: show"
+        if end == "time":
+            visitors.admit(user, datetime.now(UTC), "send", sign_in=end)
+        else:
+            visitors.dismiss(end)
+        socket.send_text("delete")
+        with pytest.raises(WebSocketDisconnect) as ended:
+            socket.receive_text()
+    assert ended.value.code == 1008
 
 
 def test_measurements_of_the_pages_are_for_this_machine_or_for_nobody(visit):

@@ -11,9 +11,11 @@ import streamlit as st
 from core import access
 from core.access import VISITOR_COOKIE, Visitors, new_visitor
 from core.cases.database import get_database
+from core.cases.listing import search_patients
 from core.cases.patients import create_patient
-from core.cases.people import identity_of, person_of, person_of_identity, set_role
+from core.cases.people import end_session, identity_of, person_of, person_of_identity, set_role
 from core.cases.records import PatientDetails
+from core.cases.sharing import share
 from core.errors import SignInError
 from core.settings import PROJECT_ROOT
 from pages import visitor
@@ -125,6 +127,35 @@ def test_a_session_ends_while_its_page_is_open(database, sign_in):
     app.run()
     assert not any("SECRET" in link.label for link in app.get("page_link"))
     assert [b.label for b in app.button] == ["Sign in"]
+
+
+@pytest.mark.parametrize("change", ["role", "sign-out", "time"])
+def test_a_button_of_a_page_that_stayed_open_does_nothing(database, sign_in, change):
+    said = claims()
+    sign_in(**said)
+    app = open_app("patients")
+    app.text_input(key="add_identifier").input("P-2")
+    if change == "role":
+        set_role(database, person_of(database), "ana@lab", "viewer")
+    elif change == "sign-out":
+        end_session(database, identity_of(said, timedelta(hours=1)))
+    else:
+        sign_in(**claims(iat=int((datetime.now(UTC) - timedelta(hours=13)).timestamp())))
+    next(b for b in app.button if b.label == "Add").click()
+    app.run()
+    assert search_patients(database, "P-2").total == 0
+
+
+@pytest.mark.parametrize(("token", "shown"), [(True, True), (False, False)])
+def test_a_link_opens_its_case_without_an_account_and_nothing_else(
+    database, sample, sign_in, token, shown
+):
+    admin = person_of(database)
+    link = share(database, admin, sample.id)[1] if token else "wrong"
+    app = open_app("review", link=link)
+    assert any("by a link" in i.value for i in app.info) == shown
+    assert not any(b.label == "Sign in" for b in app.button)
+    assert [b.label for b in open_app("patients", link=link).button] == ["Sign in"]
 
 
 def test_the_browser_of_a_user_is_admitted_to_files_and_no_other(database, sign_in, monkeypatch):
