@@ -15,6 +15,8 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Mount
 from streamlit import config
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
 
 from core.access import get_access
 from core.api.app import create_app
@@ -26,6 +28,9 @@ from core.errors import CaseError, ModelError, OpenAddressError, SettingsError
 from core.imaging.decoder import start_decoders
 from core.inference.analyzer import get_analyzer
 from core.settings import PROJECT_ROOT
+
+REDRAW = BackMsg(rerun_script=ClientState()).SerializeToString()
+"""What a page sends to be drawn as it opens, with nothing pressed and nothing entered."""
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +68,7 @@ try:
     app = st.App(
         PROJECT_ROOT / "streamlit_app.py",
         routes=[Mount("/api", create_app(access=access))],
-        middleware=[Middleware(Guard, access=access)],
+        middleware=[Middleware(Guard, access=access, redraw=REDRAW)],
         lifespan=lifespan,
     )
     access.check_address(config.get_option("server.address"))

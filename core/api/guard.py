@@ -71,9 +71,14 @@ _YEAR = 365 * 24 * 3600
 class Guard:
     """Wraps all that is served; plain ASGI, so that streams and WebSockets pass."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, redraw: bytes = b"") -> None:
+        """Wrap an app; `redraw` is the message by which a page asks to be drawn, and nothing else.
+
+        The first thing that a page sends after its sign-in ended is replaced by that.
+        """
         self._app = app
         self._access = access
+        self._redraw = redraw
         visitors.guarded = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,9 +98,34 @@ class Guard:
                 await known(Request(scope), error)(scope, receive, answer)
             return
         if scope["type"] == "websocket" and self._access.sign_in:
-            await _while_signed_in(self._app, scope, receive, send, visitor)
+            await self._serve_page(scope, receive, send, visitor)
         else:
             await self._app(scope, receive, answer)
+
+    async def _serve_page(
+        self, scope: Scope, receive: Receive, send: Send, visitor: str | None
+    ) -> None:
+        """Pass what a page sends as long as the sign-in that it was shown by holds.
+
+        What is pressed on a page runs before the page asks again who is there.
+        """
+        shown = False
+
+        async def sent(message: Message) -> None:
+            nonlocal shown
+            shown = shown or visitors.may(visitor, "send")
+            await send(message)
+
+        async def received() -> Message:
+            nonlocal shown
+            message = await receive()
+            ended = shown and not visitors.may(visitor, "send")
+            if ended and message["type"] == "websocket.receive":
+                shown = False  # what comes next is pressed on the page that offers to sign in
+                return {"type": "websocket.receive", "bytes": self._redraw}
+            return message
+
+        await self._app(scope, received, sent)
 
     def _check(self, scope: Scope, headers: Headers, visitor: str | None) -> None:
         """Raise UnknownHostError, ForeignPageError or ClosedError for what is not let through."""
@@ -178,30 +208,6 @@ class Guard:
         same_site = next((p for p in parts if p.lower().startswith("samesite=")), "SameSite=Lax")
         secure = https or any(part.lower() == "secure" for part in parts)
         return "; ".join([*kept, same_site, *(["Secure"] if secure else [])]).encode("latin-1")
-
-
-async def _while_signed_in(
-    app: ASGIApp, scope: Scope, receive: Receive, send: Send, visitor: str | None
-) -> None:
-    """Serve a page until the sign-in that it was shown by has ended, and take nothing after.
-
-    What is pressed on a page runs before the page asks again who is there.
-    """
-    shown = False
-
-    async def sent(message: Message) -> None:
-        nonlocal shown
-        shown = shown or visitors.may(visitor, "send")
-        await send(message)
-
-    async def received() -> Message:
-        message = await receive()
-        if message["type"] == "websocket.receive" and shown and not visitors.may(visitor, "send"):
-            await send({"type": "websocket.close", "code": _REFUSED})
-            return {"type": "websocket.disconnect", "code": _REFUSED}
-        return message
-
-    await app(scope, received, sent)
 
 
 def _is_local(scope: Scope, headers: Headers) -> bool:
