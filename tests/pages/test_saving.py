@@ -102,14 +102,14 @@ def test_cells_that_two_fields_show_count_once_unless_the_reader_keeps_them(slid
     assert any("shows too" in w.value for w in app.warning)
     assert second.duplicates() >= 1
     once = sum(first.type_counts().values()) + sum(second.type_counts().values())
-    assert f"{once} white cells classified" in texts(app)
+    assert f"check: {once} white cell" in texts(app)
     assert f"{second.duplicates()} counted in another field" in texts(app)
     app.toggle(key="keep_duplicates").set_value(True).run()
     checked(app)
     kept = list(app.session_state["wbc_desk"].pictures.values())[1].result
     assert kept.duplicates() == 0
     both = sum(first.type_counts().values()) + sum(kept.type_counts().values())
-    assert f"{both} white cells classified" in texts(app)
+    assert f"check: {both} white cell" in texts(app)
     app.toggle(key="keep_duplicates").set_value(False).run()
     save(with_form(app))
     (case,) = stored("P-1")
