@@ -14,9 +14,7 @@ TRAINING = {
     "tensorflow",
     "pooch",
     "kagglehub",
-    "imagehash",
     "skimage",
-    "tifffile",
     "ai_edge_quantizer",
 }
 SCRIPT = """
