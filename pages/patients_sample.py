@@ -208,6 +208,8 @@ def show_cells(stored: SampleField) -> None:
 
 
 def _label(cell: Cell) -> str:
+    if cell.duplicate:
+        return "counted in another field"
     if cell.status == "out_of_scope":
         return "not a white cell" + (" (R)" if cell.reviewer else "")
     name = REVIEW_TYPES[cell.type].name if cell.type else "undetermined"

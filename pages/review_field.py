@@ -13,7 +13,7 @@ from core.errors import LeukoscopeError
 from core.imaging.overlay import cell_colour
 from core.inference.classifier import ASSUMED_CELL_MICROMETRES
 from core.reports.cell_groups import label_name
-from core.results import Box, Status
+from core.results import Box, Cell, Status
 from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.review_components import Mode, Picked, Placed, field_component
 from pages.review_pictures import LARGE, cell_jpeg, data_uri, field_jpeg
@@ -95,7 +95,7 @@ def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, l
     cells = []
     for number, cell in analysis.white_cells():
         box, cell_id = cell.box, stored.cell_ids[number - 1]
-        counts_as = _counts_as(cell.status, cell.type)
+        counts_as = _counts_as(cell)
         cells.append(
             {
                 "id": cell_id,
@@ -217,7 +217,7 @@ def _show_picked(
         alt=f"Cell {numbers[chosen]}",
     )
     named = f", named by {plain(cell.reviewer)}" if cell.reviewer else ""
-    st.markdown(f"**{_counts_as(cell.status, cell.type).capitalize()}**{named}")
+    st.markdown(f"**{_counts_as(cell).capitalize()}**{named}")
     if mode == "remove":
         st.button(
             "Remove this cell",
@@ -248,8 +248,10 @@ def _show_picked(
     )
 
 
-def _counts_as(status: Status, cell_type: str | None) -> str:
-    if status == "out_of_scope":
+def _counts_as(cell: Cell) -> str:
+    if cell.duplicate:
+        return "counted in another field that shows it too"
+    if cell.status == "out_of_scope":
         return "not a white cell"
-    name = label_name(cell_type).lower() if cell_type else "undetermined"
-    return f"uncertain, perhaps {name}" if status == "uncertain" else name
+    name = label_name(cell.type).lower() if cell.type else "undetermined"
+    return f"uncertain, perhaps {name}" if cell.status == "uncertain" else name

@@ -79,9 +79,10 @@ def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -
         f"Show all {len(cells)}", key=f"{NAME}_all_{group}"
     ):
         cells = cells[:GALLERY_LIMIT]
+    named = {*CELL_TYPES, DUPLICATE}
     captions = [
         f"{label} · {probability_text(cell.confidence, 0)}"
-        + (f" {REVIEW_TYPES[cell.type].name}?" if group not in CELL_TYPES and cell.type else "")
+        + (f" {REVIEW_TYPES[cell.type].name}?" if group not in named and cell.type else "")
         for label, cell, _ in cells
     ]
     st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)

@@ -226,6 +226,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
     reviewed = [c for a in case.analyses for _, c in a.white_cells() if c.reviewer]
     reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
     refused = sum(analysis.refused is not None for analysis in case.analyses)
+    again = sum(analysis.duplicates() for analysis in case.analyses)
     overruled = sum(analysis.overruled is not None for analysis in case.analyses)
     entered, corrected = sample.white_cell_count, summary.white_cell_count
     guess = summary.estimate
@@ -248,7 +249,8 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         "Fields": f"{len(case.fields)}"
         + (f", {refused} refused" if refused else "")
         + (f", {overruled} analysed against the input gate" if overruled else ""),
-        "White cells": f"{counted.total} classified, {counted.uncertain} uncertain",
+        "White cells": f"{counted.total} classified, {counted.uncertain} uncertain"
+        + (f", {again} shown by another field too and counted there" if again else ""),
         "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
         "ALL class, suggested": _stages(case),
     }

@@ -93,7 +93,8 @@ def cell_groups(case: Case) -> tuple[CellGroup, ...]:
     """Sort the white cells of a case into all groups of `GROUP_ORDER`, the least sure first."""
     sorted_cells: dict[str, list[CaseCell]] = {key: [] for key in GROUP_ORDER}
     for cell in case_cells(case):
-        sorted_cells[group_of(cell.cell)].append(cell)
+        if not cell.cell.duplicate:  # counted, and reviewed, in another field
+            sorted_cells[group_of(cell.cell)].append(cell)
     counted = differential(case.analyses)
     shares = {key: f"{s.percent:.1f} %" for key, s in counted.shares.items()}
     shares["erythroblast"] = f"{counted.erythroblasts.percent:.1f} per 100"

@@ -84,6 +84,8 @@ def _groups(case: Case) -> dict[str, list[_Shown]]:
     for field, stored in enumerate(case.fields, 1):
         for number, cell in stored.analysis.white_cells():
             shown = _Shown(field, number, stored.id, cell)
+            if cell.duplicate:
+                continue
             if cell.status == "uncertain":
                 found.setdefault(_UNCERTAIN, []).append(shown)
             elif cell.status == "classified" and cell.type is not None:
