@@ -179,7 +179,9 @@ def test_files_of_the_pages_are_for_browsers_that_a_page_let_in(visit):
     for cookie in ({}, {VISITOR_COOKIE: user}, {VISITOR_COOKIE: "guessed"}):
         client.cookies = cookie
         assert client.get(media).status_code == 403
+        assert client.get("/media/static/media/abc.png").status_code == 403
         assert client.put(upload).status_code == 403
+        assert client.get("/static/media/font.woff2").status_code == 200
     client.cookies = {VISITOR_COOKIE: user}
     later = datetime.now(UTC) + timedelta(minutes=1)
     visitors.admit(user, later, "fetch")

@@ -72,6 +72,11 @@ def status(page: Page, path: str, **request: object) -> int:
 
 def test_a_newcomer_waits_for_an_admin_and_then_works(browser, address):
     with visiting(browser, address) as newcomer, visiting(browser, address) as admin:
+        refused = []
+        newcomer.on("response", lambda answer: answer.status >= 400 and refused.append(answer.url))
+        newcomer.goto("/")
+        expect(newcomer.get_by_role("button", name="Sign in")).to_be_visible()
+        assert refused == []  # the page that offers to sign in is whole
         provider_sign_in(newcomer, NEWCOMER.partition("@")[0])
         expect(newcomer.get_by_text(f"{NEWCOMER} has no account here.")).to_be_visible()
 
