@@ -1,7 +1,7 @@
 """The server: the pages and the REST API under `/api`, with one set of models for both.
 
 Models are loaded and the store is tidied before the first visitor comes. Start it with
-`streamlit run asgi.py`, or any ASGI server with `asgi:app`.
+`python -m core serve`, which limits slow connections too, or any ASGI server with `asgi:app`.
 """
 
 import logging
@@ -17,11 +17,14 @@ from starlette.routing import Mount
 from streamlit import config
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.runtime import get_instance
 
 from core.access import get_access
 from core.api.app import create_app
+from core.api.connections import ConnectionLimit
 from core.api.guard import Guard
 from core.api.logs import set_up_logging
+from core.api.quota import UploadQuota
 from core.cases.database import get_database
 from core.cases.samples import sweep
 from core.errors import CaseError, ModelError, OpenAddressError, SettingsError
@@ -68,7 +71,11 @@ try:
     app = st.App(
         PROJECT_ROOT / "streamlit_app.py",
         routes=[Mount("/api", create_app(access=access))],
-        middleware=[Middleware(Guard, access=access, redraw=REDRAW)],
+        middleware=[
+            Middleware(ConnectionLimit),
+            Middleware(Guard, access=access, redraw=REDRAW),
+            Middleware(UploadQuota, uploads=lambda: get_instance().uploaded_file_mgr),
+        ],
         lifespan=lifespan,
     )
     access.check_address(config.get_option("server.address"))

@@ -77,7 +77,10 @@ def serving() -> Iterator[Server]:
     Raises RuntimeError with the server's last words when it does not become ready.
     """
     port = free_port()
-    command = f"-m uvicorn --factory core.api.app:create_server --port {port}".split()
+    command = (
+        f"-m uvicorn --factory core.api.app:create_server --port {port} "
+        "--http core.api.connections:Connection"
+    ).split()
     with TemporaryDirectory() as store, Path(store, "server.log").open("w") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [sys.executable, *command],

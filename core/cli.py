@@ -209,9 +209,16 @@ def _serve(options: argparse.Namespace) -> NoReturn:
     from core.settings import PROJECT_ROOT
 
     get_access().check_address(options.host)
-    command = [sys.executable, "-m", "streamlit", "run", str(PROJECT_ROOT / "asgi.py")]
-    address = ["--server.address", options.host, "--server.port", str(options.port)]
-    os.execv(sys.executable, [*command, *address])  # noqa: S606 - our own interpreter
+    # Streamlit's own command starts the same server, but without limits on slow connections.
+    command = [sys.executable, "-m", "uvicorn", "asgi:app", "--app-dir", str(PROJECT_ROOT)]
+    address = ["--host", options.host, "--port", str(options.port)]
+    limits = ["--http", "core.api.connections:Connection", "--ws", "websockets-sansio"]
+    known = {
+        "STREAMLIT_SERVER_ADDRESS": options.host,
+        "STREAMLIT_SERVER_PORT": str(options.port),
+    }
+    line = [*command, *address, *limits, "--no-access-log"]
+    os.execve(sys.executable, line, os.environ | known)  # noqa: S606 - our own interpreter
 
 
 def _check_out(options: argparse.Namespace) -> None:

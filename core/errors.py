@@ -38,6 +38,8 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── UnknownHostError
 │   ├── ClosedError
 │   ├── TooManyRequestsError
+│   ├── TooManyConnectionsError
+│   ├── UploadsFullError
 │   └── BusyError
 └── CaseError               the case database cannot do what was asked
     ├── StoreUnavailableError
@@ -321,6 +323,27 @@ class TooManyRequestsError(RequestError):
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Too many requests. Wait {retry_after} s, then go on more slowly.")
         self.retry_after = retry_after
+
+
+class TooManyConnectionsError(RequestError):
+    """One client has more open at a time than the settings allow."""
+
+    retry_after = 3
+
+    def __init__(self) -> None:
+        super().__init__("Too many requests at a time. Wait for answers, then send more.")
+
+
+class UploadsFullError(RequestError):
+    """The pages hold as many uploaded bytes as the settings allow."""
+
+    retry_after = 60
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server holds as many uploads as it may. Upload fewer files at a time, or wait a "
+            "minute and try again."
+        )
 
 
 class BusyError(RequestError):

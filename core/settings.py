@@ -120,6 +120,24 @@ class Settings(BaseSettings):
         default=2, ge=1, le=64, description="LiteRT interpreters kept per model."
     )
     threads: int = Field(default=2, ge=1, le=64, description="Threads per interpreter.")
+    connections: int = Field(
+        default=600, ge=1, description="Connections at a time; each takes a file descriptor."
+    )
+    connections_per_address: int = Field(
+        default=200,
+        ge=1,
+        description="Connections of one address, and its requests and pages; of the addresses in "
+        "FORWARDED_ALLOW_IPS only those of the clients behind them are counted.",
+    )
+    session_upload_megabytes: int = Field(
+        default=512, ge=1, description="Uploads to the pages that wait to be read, of a session."
+    )
+    upload_megabytes: int = Field(
+        default=600,
+        ge=1,
+        description="Uploads to the pages that wait to be read, of all sessions together; as much "
+        "again is kept for saving.",
+    )
     api_tokens: bool | None = Field(
         default=None,
         description="API requests need a token; without it they do where people sign in.",

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Generic, Protocol, TypeVar
+from weakref import WeakSet
 
 import streamlit as st
+from streamlit import runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.cases.names import normalised
 from core.errors import READABLE_FORMATS, InputError
@@ -39,7 +42,7 @@ R = TypeVar("R", FieldAnalysis, StageResult)
 
 MOST_PICTURES = 500
 MOST_BYTES = 512 * 2**20
-"""Files as uploaded that a session keeps, all desks together."""
+"""Files as uploaded that a session keeps, all its desks together."""
 UNNAMED = "Unnamed"
 _CROP_SIDE = 96
 _BY_CONTENT = {FieldImage: attrgetter("identity"), SiteProfile: SiteProfile.model_dump_json}
@@ -102,7 +105,11 @@ class Picture(Generic[R]):
     """The stored sample that the picture was saved to."""
 
 
-@dataclass
+_desks: "WeakSet[Desk]" = WeakSet()
+"""Of all sessions."""
+
+
+@dataclass(eq=False)
 class Desk(Generic[R]):
     """The pictures of one page in one session, by SHA-256 and page, in the order they came."""
 
@@ -119,7 +126,10 @@ class Desk(Generic[R]):
     received: int = 0
     """Files that came, read or not, since the desk was cleared."""
     round: int = 0
-    """A new number gives a new uploader and so drops the raw files."""
+    """A new number gives a new uploader."""
+
+    def __post_init__(self) -> None:
+        _desks.add(self)
 
     def of_patient(self, patient: str | None) -> list[Picture[R]]:
         """Return the pictures of a patient, or all of them."""
@@ -135,14 +145,28 @@ def open_desk(name: str) -> Desk:
     return st.session_state.setdefault(f"{name}_desk", Desk())
 
 
-def kept_bytes() -> int:
-    """Return how many bytes of files as uploaded the session keeps, over all its desks."""
-    desks = (value for value in st.session_state.values() if isinstance(value, Desk))
+def has_room(size: int) -> bool:
+    """Tell whether the session, and all sessions together, may keep a file of so many bytes."""
+    own = [desk for desk in st.session_state.values() if isinstance(desk, Desk)]
+    most = get_settings().upload_megabytes * 1_000_000
+    return _kept(own) + size <= MOST_BYTES and _kept(list(_desks)) + size <= most
+
+
+def _kept(desks: Sequence[Desk]) -> int:
+    """Return the bytes of files as uploaded on some desks."""
     # The images of one file share its bytes.
     return sum(
-        sum({p.identity[0]: len(p.raw) for p in desk.pictures.values() if p.raw}.values())
+        sum({p.identity[0]: len(p.raw) for p in list(desk.pictures.values()) if p.raw}.values())
         for desk in desks
     )
+
+
+def _forget_upload(key: str) -> None:
+    """Drop the copy of a file that Streamlit would keep until the session ends."""
+    context = get_script_run_ctx()
+    if context is not None and runtime.exists():
+        uploads = runtime.get_instance().uploaded_file_mgr
+        uploads.remove_file(context.session_id, key)
 
 
 def clear_desk(name: str) -> None:
@@ -213,6 +237,7 @@ def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
             status.update(label=f"Analysing picture {number} of {total}", expanded=True)
             sentence = _take_one(desk, item, shown, analyse)
             desk.handled.add(item.key)
+            _forget_upload(item.key)
             st.write(f"{plain(shown)}: {sentence}")
         status.update(label="Comparing the pictures")
         compare(desk)
@@ -241,7 +266,7 @@ def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:
 def _take_images(
     desk: Desk, item: Incoming, raw: bytes, images: Sequence[FieldImage], analyse: Analyse
 ) -> str:
-    kept = raw if kept_bytes() + len(raw) <= MOST_BYTES else None
+    kept = raw if has_room(len(raw)) else None
     said: list[str] = []
     for image in images:
         if len(desk.pictures) >= MOST_PICTURES:

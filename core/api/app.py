@@ -1,7 +1,7 @@
 """The REST API: beside the pages (`asgi.py`), or alone.
 
 Alone, with as many processes as there are cores:
-`uvicorn --factory core.api.app:create_server --workers 4`.
+`uvicorn --factory core.api.app:create_server --http core.api.connections:Connection --workers 4`.
 """
 
 import logging
@@ -17,6 +17,7 @@ from starlette.routing import Mount
 
 from core.access import Access, get_access
 from core.api import cases, predictions, service
+from core.api.connections import ConnectionLimit
 from core.api.dependencies import RateLimit, Services, get_caller
 from core.api.docs import add_docs
 from core.api.guard import Guard
@@ -91,7 +92,7 @@ def create_server() -> Starlette:
     access = get_access()
     return Starlette(
         routes=[Mount("/api", create_app(access=access))],
-        middleware=[Middleware(Guard, access=access)],
+        middleware=[Middleware(ConnectionLimit), Middleware(Guard, access=access)],
         lifespan=_loaded,
     )
 

@@ -38,6 +38,8 @@ STATUS: Mapping[type[LeukoscopeError], int] = {
     errors.UnknownHostError: 400,
     errors.ClosedError: 403,
     errors.TooManyRequestsError: 429,
+    errors.TooManyConnectionsError: 429,
+    errors.UploadsFullError: 503,
     errors.BusyError: 503,
     errors.StoreUnavailableError: 503,
     errors.StoreDamagedError: 503,
