@@ -17,8 +17,9 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from core.api.quota import take_refused
 from core.cases.names import normalised
-from core.errors import READABLE_FORMATS, InputError
+from core.errors import READABLE_FORMATS, InputError, UploadsFullError
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
 from core.imaging.duplicates import Finder, Known, marked, pixels_sha256
@@ -163,10 +164,13 @@ def _kept(desks: Sequence[Desk]) -> int:
 
 def _forget_upload(key: str) -> None:
     """Drop the copy of a file that Streamlit would keep until the session ends."""
+    if runtime.exists():
+        runtime.get_instance().uploaded_file_mgr.remove_file(_session(), key)
+
+
+def _session() -> str:
     context = get_script_run_ctx()
-    if context is not None and runtime.exists():
-        uploads = runtime.get_instance().uploaded_file_mgr
-        uploads.remove_file(context.session_id, key)
+    return "" if context is None else context.session_id
 
 
 def clear_desk(name: str) -> None:
@@ -241,6 +245,9 @@ def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
             st.write(f"{plain(shown)}: {sentence}")
         status.update(label="Comparing the pictures")
         compare(desk)
+        if refused := take_refused(_session()):
+            name = "1 more file" if refused == 1 else f"{refused} more files"
+            desk.failed.append(FailedFile(name, str(UploadsFullError())))
         status.update(label=f"{total} read", state="complete")
 
 

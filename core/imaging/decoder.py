@@ -14,35 +14,32 @@ import pickle
 import signal
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from importlib.machinery import ModuleSpec
 from itertools import accumulate, pairwise
 from mmap import mmap
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from pickle import PickleBuffer
 from queue import LifoQueue
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 from core.errors import DecodingStoppedError, InputError
 from core.imaging.limits import measure
 from core.imaging.read import check_bytes, read_images
 from core.results import FieldImage
-from core.settings import Settings, get_settings
+from core.settings import PROJECT_ROOT, Settings, get_settings
 
 _PATIENCE = 6
 """Seconds by the clock for each second of processor time: a machine may be busy."""
 _KEPT_MEGABYTES = 200
 """Of memory beyond the first, above which a decoder is replaced: libraries keep what they had."""
 _LENGTH = struct.Struct("<Q")
-_making_lanes = Lock()
-_PRELOADED = ["core.imaging.read", "core.imaging.dicom", "core.imaging.tiff"]
+_making_lanes, _making = Lock(), Lock()
 
 
 @contextmanager
@@ -106,34 +103,27 @@ class Decoder:
 
     def __init__(self) -> None:
         """Start nothing yet."""
-        self._process: BaseProcess | None = None
+        self.pid: int | None = None
+        """Of the process; None without one."""
         self._socket: socket.socket | None = None
 
     def start(self) -> socket.socket:
         """Return the connection to the process, which is started when there is none."""
-        if self._process is not None and self._socket is not None and self._process.is_alive():
-            return self._socket
-        self.stop()
-        # Threads of libraries do not survive a fork: a process without any forks the decoders.
-        context = get_context("forkserver")
-        context.set_forkserver_preload(_PRELOADED)
-        self._socket, theirs = socket.socketpair()
-        with theirs:
-            process = context.Process(target=_serve, args=(theirs,), name="decoder", daemon=True)
-            _name_main_module()
-            process.start()
-        self._process = process
+        if self._socket is None or not _is_open(self._socket):
+            self._let_go()
+            self.pid, self._socket = _forked()
         return self._socket
 
     def stop(self) -> None:
         """End the process, whatever it does."""
+        if self.pid is not None and self._socket is not None and _is_open(self._socket):
+            os.kill(self.pid, signal.SIGKILL)
+        self._let_go()
+
+    def _let_go(self) -> None:
         if self._socket is not None:
             self._socket.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-            self._process.close()
-        self._process = self._socket = None
+        self.pid = self._socket = None
 
     def read(self, data: bytes, name: str, settings: Settings) -> tuple[FieldImage, ...]:
         """Return the images of a file. Raises as `read_images`, and DecodingStoppedError."""
@@ -158,17 +148,6 @@ class Decoder:
         return found
 
 
-def _name_main_module() -> None:
-    """Keep a new process from running the main module again.
-
-    `multiprocessing` runs a main module that has a file and no name. Streamlit puts the script of
-    the page that is being drawn in its place. Modules named `__main__` are left alone.
-    """
-    main = sys.modules["__main__"]
-    if main.__spec__ is None:
-        main.__spec__ = ModuleSpec("__main__", None)
-
-
 def _as_raised(kind: type[InputError], sentence: str) -> InputError:
     """Return an error again whose constructor takes something else than its sentence."""
     error = kind.__new__(kind)
@@ -176,26 +155,98 @@ def _as_raised(kind: type[InputError], sentence: str) -> InputError:
     return error
 
 
-def _serve(connection: socket.socket) -> None:
-    """Decode files until the other side goes."""
+def fork_decoders(descriptor: int) -> None:
+    """Fork a decoder for each connection that comes over a socket, until its other side goes.
+
+    The main program of a process with these modules and no threads that a fork would break.
+    """
+    from core.imaging import dicom, tiff  # noqa: F401 - so that no decoder need load them
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that end
+    with socket.socket(fileno=descriptor) as control:
+        while True:
+            word, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+            if not word:
+                return
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                _serve(socket.socket(fileno=descriptors[0]))
+            os.close(descriptors[0])
+            control.sendall(_LENGTH.pack(pid))
+
+
+def _forked() -> tuple[int, socket.socket]:
+    """Return a new decoder's process id and the connection to it."""
+    with _making:
+        for attempt in range(2):
+            ours, theirs = socket.socketpair()
+            with theirs:
+                control = _control()
+                try:
+                    socket.send_fds(control, [b"+"], [theirs.fileno()])
+                    answer = control.recv(_LENGTH.size, socket.MSG_WAITALL)
+                    return int(_LENGTH.unpack(answer)[0]), ours
+                except (OSError, struct.error):  # somebody has ended it
+                    _control.cache_clear()
+                    ours.close()
+                    if attempt:
+                        raise
+    raise AssertionError
+
+
+@cache
+def _control() -> socket.socket:
+    """Return the connection to a new process that runs `fork_decoders`.
+
+    Not by `multiprocessing`: it would run the main program again, and while a page is drawn
+    Streamlit makes that the page.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        call = f"from core.imaging.decoder import fork_decoders; fork_decoders({theirs.fileno()})"
+        paths = os.pathsep.join(filter(None, (str(PROJECT_ROOT), os.environ.get("PYTHONPATH"))))
+        subprocess.Popen(  # noqa: S603 - our own interpreter and program
+            [sys.executable, "-c", call],
+            pass_fds=[theirs.fileno()],
+            env=os.environ | {"PYTHONPATH": paths},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+    return ours
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Tell whether the other side of an idle or late connection still lives."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def _serve(connection: socket.socket) -> NoReturn:
+    """Decode files until the other side goes."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process, in the midst of C code too
     first = _resident_megabytes()
-    while True:
-        try:
+    try:
+        while True:
             shared, name, settings, seconds, megabytes = _receive(connection)
-        except (OSError, EOFError):
-            return
-        with _limited(seconds, megabytes):
-            answer: tuple[Any, Any]
-            try:
-                answer = read_images(bytes(shared), name, settings=settings), None
-            except InputError as error:
-                answer = (), (type(error), str(error))
-        del shared
-        _send(connection, (*answer, _resident_megabytes() - first))
-        del answer
+            with _limited(seconds, megabytes):
+                answer: tuple[Any, Any]
+                try:
+                    answer = read_images(bytes(shared), name, settings=settings), None
+                except InputError as error:
+                    answer = (), (type(error), str(error))
+            del shared
+            _send(connection, (*answer, _resident_megabytes() - first))
+            del answer
+    finally:
+        os._exit(0)
 
 
 @contextmanager

@@ -62,6 +62,7 @@ def test_a_session_and_all_sessions_have_their_room(app, kept):
     kept.file_storage["a"].clear()
     assert put(app, "c", "1", MEGABYTE).status_code == 204
     assert not app._coming
+    assert [quota.take_refused(session) for session in "abca"] == [1, 1, 1, 0]
 
 
 def test_bytes_count_while_they_come(app, kept):

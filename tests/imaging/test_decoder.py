@@ -2,7 +2,10 @@
 
 import os
 import signal
+import socket
+import subprocess
 import sys
+import time
 from threading import Event, Thread
 from types import ModuleType
 
@@ -32,8 +35,15 @@ def own():
     made.stop()
 
 
-def process_of(made):
-    return made._process
+def ended(pid):
+    """Wait until a process is gone."""
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the process lives on")
 
 
 def test_images_are_those_that_are_read_here():
@@ -43,16 +53,6 @@ def test_images_are_those_that_are_read_here():
                 assert np.array_equal(found.pixels, expected.pixels)
                 for name in ("name", "sha256", "properties", "micrometres_per_pixel", "page"):
                     assert getattr(found, name) == getattr(expected, name)
-
-
-def test_a_decoder_does_not_run_the_script_of_the_page_that_asks(own, tmp_path, monkeypatch):
-    script = tmp_path / "page.py"
-    script.write_text("raise SystemExit(3)\n")
-    page = ModuleType("__main__")  # as Streamlit puts it in the place of the main module
-    page.__file__ = str(script)
-    monkeypatch.setitem(sys.modules, "__main__", page)
-    (image,) = own.read(SLIDE, NAME, SETTINGS)
-    assert np.array_equal(image.pixels, read_images(SLIDE, NAME)[0].pixels)
 
 
 def test_errors_are_those_that_are_raised_here(tmp_path):
@@ -94,17 +94,50 @@ def test_a_file_that_takes_too_much_memory_is_an_error_of_its_own(own):
 
 def test_a_decoder_that_dies_is_replaced(own):
     own.read(SLIDE, NAME, SETTINGS)
-    first = process_of(own)
-    os.kill(first.pid, signal.SIGKILL)
-    first.join()
+    first = own.pid
+    os.kill(first, signal.SIGKILL)
+    ended(first)
     assert own.read(SLIDE, NAME, SETTINGS)[0].name == NAME
-    assert process_of(own) is not first
+    assert own.pid != first
+
+
+def test_the_process_that_forks_decoders_is_replaced_too(own):
+    decoder._forked()
+    decoder._control().shutdown(socket.SHUT_RDWR)
+    assert own.read(SLIDE, NAME, SETTINGS)[0].name == NAME
+
+
+def test_a_stopped_decoder_is_gone(own):
+    own.read(SLIDE, NAME, SETTINGS)
+    pid = own.pid
+    os.kill(pid, signal.SIGSTOP)
+    own.stop()
+    ended(pid)
+
+
+def test_decoders_end_with_the_process_that_uses_them():
+    code = (
+        "from core.imaging import decoder; d = decoder.Decoder(); d.start(); "
+        "print(d.pid, flush=True); import os; os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
+    ended(int(done.stdout))
+
+
+def test_a_decoder_does_not_run_the_main_program(own, monkeypatch, tmp_path):
+    """Streamlit makes the page's script the main program while it draws one."""
+    script = tmp_path / "page.py"
+    script.write_text("raise RuntimeError('the page was run')")
+    page = ModuleType("__main__")
+    page.__file__ = str(script)
+    monkeypatch.setitem(sys.modules, "__main__", page)
+    assert own.read(SLIDE, NAME, SETTINGS)[0].name == NAME
 
 
 def test_a_decoder_that_dies_over_a_file_costs_that_file(own):
     own.read(SLIDE, NAME, SETTINGS)
-    process = process_of(own)
-    os.kill(process.pid, signal.SIGSTOP)
+    pid = own.pid
+    os.kill(pid, signal.SIGSTOP)
     failed = []
 
     def read():
@@ -115,7 +148,7 @@ def test_a_decoder_that_dies_over_a_file_costs_that_file(own):
 
     reading = Thread(target=read)
     reading.start()
-    os.kill(process.pid, signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     reading.join()
     assert len(failed) == 1
     assert own.read(SLIDE, NAME, SETTINGS)[0].name == NAME
@@ -123,7 +156,7 @@ def test_a_decoder_that_dies_over_a_file_costs_that_file(own):
 
 def test_a_decoder_that_stands_still_is_stopped(own):
     own.read(SLIDE, NAME, SETTINGS)
-    os.kill(process_of(own).pid, signal.SIGSTOP)
+    os.kill(own.pid, signal.SIGSTOP)
     hasty = SETTINGS.model_copy(update={"decoder_seconds": 0.05})
     with pytest.raises(DecodingStoppedError):
         own.read(SLIDE, NAME, hasty)
@@ -133,7 +166,7 @@ def test_a_decoder_that_stands_still_is_stopped(own):
 def test_a_decoder_that_kept_much_memory_is_replaced(own, monkeypatch):
     monkeypatch.setattr(decoder, "_KEPT_MEGABYTES", -1)
     own.read(SLIDE, NAME, SETTINGS)
-    assert process_of(own) is None
+    assert own.pid is None
 
 
 def test_a_decoder_does_not_know_where_the_stores_are(own, monkeypatch):
