@@ -3,16 +3,22 @@
 # It listens to other machines, so it starts only with single sign-on, API tokens, or
 # LEUKOSCOPE_OPEN_ACCESS=true.
 
-FROM python:3.11.14-slim-bookworm AS build
+# For an image that nobody can exchange, name the base by its digest (docs/deployment.md says how
+# to get it): --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:...
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements-serve.txt constraints.txt /build/
+COPY locks/serve.txt deploy/notices.py /build/
 RUN python -m venv /opt/venv \
- && /opt/venv/bin/pip install -r /build/requirements-serve.txt -c /build/constraints.txt \
+ && /opt/venv/bin/pip install --require-hashes -r /build/serve.txt \
+ && /opt/venv/bin/python /build/notices.py > /build/THIRD_PARTY_NOTICES.txt \
  && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 COPY . /opt/leukoscope
+RUN mv /build/THIRD_PARTY_NOTICES.txt /opt/leukoscope/
 RUN /opt/venv/bin/python -m compileall -q /opt/leukoscope
 
-FROM python:3.11.14-slim-bookworm
+FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --user-group --no-create-home leukoscope \
  && install -d -o leukoscope -g leukoscope /var/lib/leukoscope
 COPY --from=build /opt/venv /opt/venv

@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help run test lint format evaluate bench train quantize compare examples clean
+.PHONY: help run test lint format evaluate bench train quantize compare examples lock sbom clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -11,12 +11,15 @@ help: ## Show the targets
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.run-ready: requirements.txt requirements-serve.txt constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+# pip checks every file against its hash; the files come from `make lock`.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+
+$(VENV)/.run-ready: locks/run.txt | $(BIN)/python
+	$(INSTALL) -r $<
 	@touch $@
 
-$(VENV)/.dev-ready: requirements-dev.txt requirements-ray.txt $(VENV)/.run-ready
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+$(VENV)/.dev-ready: locks/dev.txt $(VENV)/.run-ready
+	$(INSTALL) -r $<
 	@touch $@
 
 run: $(VENV)/.run-ready ## Set up and serve the app
@@ -54,6 +57,19 @@ compare: $(VENV)/.run-ready ## Compare networks, laboratories and parts of the f
 
 examples: $(VENV)/.run-ready ## Draw the made example slides again
 	$(BIN)/python -m core.imaging.made assets/examples
+
+lock: ## Write locks/ anew from requirements*.txt and constraints.txt
+	$(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	for name in serve:-serve run: dev:-dev; do \
+	  $(VENV)-lock/bin/uv pip compile requirements$${name#*:}.txt -c constraints.txt \
+	    --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet \
+	    --no-emit-index-url --no-emit-find-links --output-file locks/$${name%%:*}.txt || exit 1; \
+	done
+	rm -rf $(VENV)-lock
+
+sbom: $(VENV)/.dev-ready ## Write the bill of materials of what the image serves (CycloneDX)
+	$(BIN)/cyclonedx-py requirements locks/serve.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -27,7 +27,8 @@ PRIVACY = """
 - Of a file's header only what is needed to show and measure the picture is read: format, size,
   pixel mode, orientation and pixel scale (µm per pixel). Names, dates, places and serial numbers
   are not read.
-- File names and what you type as a patient appear in tables and exports: use pseudonyms.
+- What you type as a patient appears in tables and exports: use pseudonyms. Exports hold file names
+  only when you ask for them; a setting has them forgotten on entry.
 - No usage statistics are collected. No picture leaves this server but for the store that its
   administrator set up, and for links to a case that a reviewer makes.
 """

@@ -191,7 +191,7 @@ def write_card(folder: Path, **fields: Any) -> ModelCard:
     card = ModelCard(
         trained_on=datetime.now(UTC).date().isoformat(),
         git_revision=git_revision(),
-        licence="MIT (weights and code); each training set under its own licence",
+        licence="MIT for code and weights; each training set keeps the licence named beside it",
         **_described(folder),
         **fields,
     )

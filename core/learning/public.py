@@ -66,7 +66,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "taleqani": PublicSet(
         "fields of suspected ALL, 4 classes",
         3_256,
-        "see its page",
+        "none named, research use",
         "https://www.kaggle.com/datasets/mehradaria/leukemia",
         {"pictures": f"{_KAGGLE}mehradaria/leukemia"},
         "taleqani_all.zip",
@@ -98,7 +98,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
     "cellavision": PublicSet(
         "single cells of a teaching collection, 5 types, with masks",
         100,
-        "acknowledge the CellaVision blog",
+        "none named, research use; acknowledge the CellaVision blog",
         "https://github.com/zxaoyou/segmentation_WBC",
         {"pictures": _GITHUB.format("zxaoyou/segmentation_WBC", "refs/heads/master")},
         "cellavision_cells.zip",

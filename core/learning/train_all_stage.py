@@ -203,9 +203,9 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
         temperature=calibration["temperature"],
         thresholds=calibration["thresholds"] | dict.fromkeys(gates, THRESHOLD),
         training_data=[
-            "Taleqani ALL (Ghaderzadeh et al. 2021), all five folds",
-            "for the gates: the training parts of PBC, Kaggle, TXL-PBC, BCCD and Taleqani",
-            "for the gates: made textures and photographs of scikit-learn and matplotlib",
+            "Taleqani ALL, all folds and for the gates (no licence named, research use)",
+            "for the gates: training parts of PBC (CC BY 4.0), Kaggle, TXL-PBC, BCCD (MIT)",
+            "for the gates: made textures, photographs of scikit-learn (BSD), matplotlib (PSF)",
         ],
         data_fingerprint=f"taleqani {open_set('taleqani', settings).fingerprint()[:16]}",
         intended_use="Research and teaching: suggestions that a trained person verifies.",

@@ -155,6 +155,7 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
         thresholds=calibration["thresholds"] | {"familiar": least_familiar},
         training_data=[
             "PBC train split (CC BY 4.0)",
+            "WBCAtt, attributes of these cells (MIT)",
             "Kaggle blood cells TRAIN, cells found by the detector (MIT)",
             "made cells of five types",
             "white cells of TXL-PBC and BCCD train, typed by the network of an earlier phase (MIT)",

@@ -29,7 +29,7 @@ SOURCES: tuple[Source, ...] = (
         "WBCAtt",
         "Eleven morphological attributes of 10,298 PBC cells, with an official split",
         "Training and test of attributes; test split of the five mature types",
-        "See the repository",
+        "MIT (the table of attributes); the images are those of PBC, CC BY 4.0",
         "Tsutsui S, Pang W, Wen B. WBCAtt: a white blood cell dataset annotated with detailed "
         "morphological attributes. NeurIPS Datasets and Benchmarks 2023.",
         "https://github.com/apple2373/wbcatt",
@@ -46,7 +46,7 @@ SOURCES: tuple[Source, ...] = (
         "Taleqani ALL",
         "2,926 fields of 224 × 224 px of suspected ALL, four classes by flow cytometry",
         "Training and cross-validation of ALL classes",
-        "See Kaggle",
+        "None named by its authors; used here for research",
         "Ghaderzadeh M, Aria M, Hosseini A, et al. A fast and efficient CNN model for B-ALL "
         "diagnosis and its subtypes classification using peripheral blood smear images. "
         "Int J Intell Syst 2021.",
@@ -72,7 +72,7 @@ SOURCES: tuple[Source, ...] = (
         "CellaVision cells",
         "100 single cells of 300 × 300 px from the CellaVision teaching blog, with masks",
         "Test of white-cell types in another laboratory only",
-        "Research use; acknowledge the CellaVision blog",
+        "None named by its authors; research use, acknowledge the CellaVision blog",
         "Zheng X, Wang Y, Wang G, Liu J. Fast and robust segmentation of white blood cell images "
         "by self-supervised learning. Micron 2018;107:55-71.",
         "https://github.com/zxaoyou/segmentation_WBC",

@@ -1,0 +1,64 @@
+"""Writes the licences of all installed packages, with their full texts, for the image.
+
+`python deploy/notices.py > THIRD_PARTY_NOTICES.txt`, with the Python whose packages are meant.
+Packages under the LGPL (psycopg, openslide, fpdf2) are installed as they were published, so that
+they can be replaced by changed ones; each entry says where its source is.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions
+
+_TEXTS = re.compile(r"(^|/)(LICEN[CS]E|COPYING|NOTICE|AUTHORS|COPYRIGHT)[^/]*$", re.IGNORECASE)
+_LONGEST_NAME = 100
+"""Characters; some packages put the whole text where its name belongs."""
+
+
+def notices() -> Iterator[str]:
+    """Give the notice of each package, by name: version, licence, source, texts."""
+    packages = {found.metadata["Name"].lower(): found for found in distributions()}
+    for name in sorted(packages):
+        package = packages[name]
+        yield f"{'=' * 80}\n{package.metadata['Name']} {package.version}\n"
+        yield f"Licence: {licence_of(package)}\nSource: {source_of(package)}\n"
+        for text in texts_of(package):
+            yield f"\n{text.rstrip()}\n"
+
+
+def licence_of(package: Distribution) -> str:
+    """Return the licence as the package names it; `see its text` when it only has a text."""
+    data = package.metadata
+    named = data.get("License-Expression") or data.get("License") or ""
+    if named and len(named) <= _LONGEST_NAME * 3 and "\n" not in named:
+        return named
+    classified = [
+        value.rpartition(" :: ")[2]
+        for value in data.get_all("Classifier", [])
+        if value.startswith("License ::")
+    ]
+    return ", ".join(classified) or "see its text"
+
+
+def source_of(package: Distribution) -> str:
+    """Return where the source of a package is."""
+    links = [value.partition(", ") for value in package.metadata.get_all("Project-URL", [])]
+    by_name = {name.lower(): address for name, _, address in links}
+    for name in ("source", "source code", "repository", "code", "github", "homepage"):
+        if name in by_name:
+            return by_name[name]
+    return package.metadata.get("Home-page") or next(iter(by_name.values()), "not named")
+
+
+def texts_of(package: Distribution) -> Iterator[str]:
+    """Give the texts of the licences that come with a package."""
+    for file in package.files or ():
+        if _TEXTS.search(str(file)) and file.suffix not in {".py", ".pyc", ".pyi"}:
+            path = file.locate()
+            if path.is_file():
+                yield path.read_text(encoding="utf-8", errors="replace")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8")
+    sys.stdout.writelines(notices())
