@@ -63,7 +63,7 @@ lock: ## Write locks/ anew from requirements*.txt and constraints.txt
 	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	for name in serve:-serve run: dev:-dev; do \
 	  $(VENV)-lock/bin/uv pip compile requirements$${name#*:}.txt -c constraints.txt \
-	    --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet \
+	    --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-strip-extras --quiet \
 	    --no-emit-index-url --no-emit-find-links --output-file locks/$${name%%:*}.txt || exit 1; \
 	done
 	rm -rf $(VENV)-lock
