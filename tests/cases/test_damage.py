@@ -127,11 +127,11 @@ def test_a_damaged_value_is_a_sentence(database, sample):
 
 @pytest.mark.parametrize("odd", ["P-\ud800", "\udfff"])
 def test_a_lone_surrogate_is_no_text(database, sample, odd):
-    with pytest.raises(InvalidEntryError, match="no text|cannot be seen"):
+    with pytest.raises(InvalidEntryError, match=r"no text|cannot be seen"):
         create_patient(database, REVIEWER, PatientDetails(odd))
-    with pytest.raises(InvalidEntryError, match="no text|cannot be seen"):
+    with pytest.raises(InvalidEntryError, match=r"no text|cannot be seen"):
         comment(database, REVIEWER, sample.id, odd)
-    with pytest.raises(InvalidEntryError, match="no text|cannot be seen"):
+    with pytest.raises(InvalidEntryError, match=r"no text|cannot be seen"):
         find_patient(database, odd)
     database.check()
 
