@@ -1,11 +1,14 @@
 """Puts a server of its own under load and checks every answer and its memory.
 
-    python benchmarks/api_load.py [--seconds 300] [--clients 64]
+    python -m benchmarks.api_load [--seconds 300] [--clients 64]
 
-Clients send made pictures of several sizes, and a damaged one, to be analysed, named and graded,
-in random order. Each answer must be, byte for byte, the one that was given alone before the load.
-Prints a summary as JSON. The exit status is 1 when an answer was wrong, when there was another
-error than "busy", or when the memory grew by more than a tenth after the warm-up.
+Clients send synthetic images of several sizes, and a damaged one, to be analysed, named and
+graded, in random order. Each answer must be, byte for byte, the one that was given alone before the
+load. For a fifth of the time the clients are alone: that is the quiet time. Then the attacks of
+`benchmarks/attacks.py` run beside them. Prints a summary as JSON, and keeps it in
+`benchmarks/api_load.json`. The exit status is 1 when an answer was wrong, when there was another
+error than "busy", when half of the answers took more than twice their quiet time, or when the
+memory of the server and its decoders grew by more than a tenth or went over 1 GB.
 """
 
 import argparse
@@ -16,8 +19,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
 from statistics import median
 from threading import Event
 from typing import Any
@@ -26,13 +31,18 @@ import numpy as np
 import requests
 from PIL import Image
 
-from core.bench import resident_megabytes
+from benchmarks.attacks import attacked, bombs
 from core.bench_api import SECONDS_TO_ANSWER, Server, serving, upload
 from core.imaging.examples import made_slides
 from core.imaging.made import make_cell, make_field
 from core.results import Pixels
+from core.settings import PROJECT_ROOT
 
 MOST_GROWTH_PERCENT = 10.0
+MOST_SLOWDOWN = 2.0
+MOST_MEGABYTES = 1000.0
+QUIET_SHARE = 0.2
+RESULT = PROJECT_ROOT / "benchmarks" / "api_load.json"
 TASKS = ("analyze", "predict", "stage")
 RIGHT, WRONG, BUSY = "right", "wrong", "busy"
 SAMPLES = 10
@@ -120,9 +130,10 @@ def client(questions: Sequence[Question], seed: int, stop: Event) -> Tally:
     return tally
 
 
-def load(server: Server, clients: int, seconds: int) -> tuple[Tally, list[float]]:
+def load(
+    server: Server, questions: Sequence[Question], clients: int, seconds: int
+) -> tuple[Tally, list[float]]:
     """Return what became of all requests, and the server's memory in MB second by second."""
-    questions = asked_alone(server)
     stop = Event()
     memory = []
     started = time.perf_counter()
@@ -131,7 +142,7 @@ def load(server: Server, clients: int, seconds: int) -> tuple[Tally, list[float]
         try:
             for _ in range(seconds):
                 time.sleep(1)
-                memory.append(resident_megabytes(server.process))
+                memory.append(memory_of(server.process))
         finally:
             stop.set()
     total = Tally(elapsed=time.perf_counter() - started)
@@ -139,6 +150,19 @@ def load(server: Server, clients: int, seconds: int) -> tuple[Tally, list[float]
         total.outcomes += tally.outcomes
         total.seconds += tally.seconds
     return total, memory
+
+
+def memory_of(process: int) -> float:
+    """Return the memory in MB of a process and all it started; what they share counts once."""
+    found, ahead = 0, [process]
+    while ahead:
+        pid = ahead.pop()
+        with suppress(OSError, ValueError):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+            found += int(rollup.partition("\nPss:")[2].split()[0])
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                ahead += map(int, (task / "children").read_text("ascii").split())
+    return found * 1024 / 1e6
 
 
 def summary(tally: Tally, memory: Sequence[float], warm_up: int) -> dict[str, Any]:
@@ -157,16 +181,20 @@ def summary(tally: Tally, memory: Sequence[float], warm_up: int) -> dict[str, An
         "other_errors": dict(outcomes),
         "memory_start_megabytes": start,
         "memory_end_megabytes": end,
+        "memory_most_megabytes": max(memory[warm_up:]),
         "memory_growth_percent": 100 * (end / start - 1),
     }
 
 
 def passed(figures: dict[str, Any]) -> bool:
-    """Tell whether a server bore the load."""
+    """Tell whether a server withstood the load."""
+    attacked = figures["attacked"]
     return (
-        not figures["wrong_answers"]
-        and not figures["other_errors"]
-        and figures["memory_growth_percent"] <= MOST_GROWTH_PERCENT
+        not any(figures[part]["wrong_answers"] for part in ("quiet", "attacked"))
+        and not any(figures[part]["other_errors"] for part in ("quiet", "attacked"))
+        and figures["slowdown_p50"] <= MOST_SLOWDOWN
+        and attacked["memory_growth_percent"] <= MOST_GROWTH_PERCENT
+        and attacked["memory_most_megabytes"] <= MOST_MEGABYTES
     )
 
 
@@ -177,10 +205,26 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--warm-up", type=int, default=30, help="seconds before memory counts")
     options = parser.parse_args()
+    quiet_seconds = round(QUIET_SHARE * options.seconds)
+    bombs()  # before the clock runs
     with serving() as server:
-        tally, memory = load(server, options.clients, options.seconds)
-    figures = summary(tally, memory, options.warm_up)
-    print(json.dumps(figures, indent=1))
+        questions = asked_alone(server)
+        quiet = load(server, questions, options.clients, quiet_seconds)
+        with attacked(server.api) as answers:
+            under = load(server, questions, options.clients, options.seconds - quiet_seconds)
+    figures: dict[str, Any] = {
+        "seconds": options.seconds,
+        "clients": options.clients,
+        "quiet": summary(*quiet, min(options.warm_up, quiet_seconds // 2)),
+        "attacked": summary(*under, options.warm_up),
+        "answers_to_attacks": {name: dict(found) for name, found in answers.items()},
+    }
+    for quantile in ("p50", "p95"):
+        times = [figures[part][f"latency_{quantile}_s"] for part in ("attacked", "quiet")]
+        figures[f"slowdown_{quantile}"] = times[0] / times[1]
+    text = json.dumps(figures, indent=1)
+    RESULT.write_text(f"{text}\n", encoding="utf-8")
+    print(text)
     return 0 if passed(figures) else 1
 
 

@@ -107,7 +107,7 @@ class Settings(BaseSettings):
         default=500, ge=1, description="Images that are read of one file, such as pages of a TIFF."
     )
     max_file_megapixels: int = Field(
-        default=400, ge=1, description="Pixels that are decoded of all images of one file."
+        default=200, ge=1, description="Pixels that are decoded of all images of one file."
     )
     min_side_pixels: int = Field(default=48, ge=16, description="Smallest side of a picture.")
     decoder_seconds: float = Field(
