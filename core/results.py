@@ -4,8 +4,9 @@ Boxes are `(x, y, width, height)` in pixels of the picture as uploaded, origin t
 x to the right, y down. Arrays are row-major: `pixels[y, x, channel]`.
 """
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -287,6 +288,26 @@ class StageResult:
 def neutral_name(number: int) -> str:
     """Return a file name that tells nothing, for file names often hold identifiers of patients."""
     return f"field {number}"
+
+
+def quoted(title: str) -> str:
+    """Return the title of an image as sentences name it, so that `without_names` finds it."""
+    return f"“{title.replace('”', '')}”"
+
+
+def without_names(sentences: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return sentences with the titles in them under other names, by file name.
+
+    A title of a file that has no other name becomes `another field`.
+    """
+
+    def renamed(found: re.Match[str]) -> str:
+        for file in sorted(names, key=len, reverse=True):
+            if found[1].startswith(file):
+                return names[file] + found[1].removeprefix(file)
+        return "another field"
+
+    return tuple(re.sub("“([^”]*)”", renamed, sentence) for sentence in sentences)
 
 
 @dataclass(frozen=True, slots=True)

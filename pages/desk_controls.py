@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.cases.names import normalised
-from core.results import FailedFile, FieldAnalysis, neutral_name
+from core.results import FailedFile, FieldAnalysis, neutral_name, without_names
 from pages.desk import MOST_BYTES, UNNAMED, Analyse, Desk, Picture, compare, overrule, remove
 from pages.shared import plain
 
@@ -26,8 +26,20 @@ def exported(
     if asked:
         return list(pictures), list(desk.failed)
     files = dict.fromkeys(picture.identity[0] for picture in desk.pictures.values())
-    names = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
-    neutral = [replace(p, result=replace(p.result, file=names[p.identity[0]])) for p in pictures]
+    numbered = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
+    kept = list(desk.pictures.values())
+    names = {p.result.file: numbered[p.identity[0]] for p in reversed(kept)}
+    neutral = [
+        replace(
+            p,
+            result=replace(
+                p.result,
+                file=numbered[p.identity[0]],
+                warnings=without_names(p.result.warnings, names),
+            ),
+        )
+        for p in pictures
+    ]
     failed = [
         FailedFile(neutral_name(number), failure.error)
         for number, failure in enumerate(desk.failed, len(files) + 1)

@@ -402,7 +402,7 @@ def test_a_field_in_three_formats_is_counted_once_unless_kept(tmp_path, pack, ca
     for image in others:
         assert image["counts"] == first["counts"]
         assert image["warnings"] == [
-            f"This image is the same as {folder / 'a.bmp'}. Its cells are counted there."
+            f"This image is the same as “{folder / 'a.bmp'}”. Its cells are counted there."
         ]
         assert all(cell["duplicate"] for cell in image["cells"] if cell["status"] == "classified")
     assert answer["pooled"]["counts"] == first["counts"]

@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
-from core.results import Box, Cell, FieldAnalysis, FieldImage, StageResult, neutral_name
+from core.results import (
+    Box,
+    Cell,
+    FieldAnalysis,
+    FieldImage,
+    StageResult,
+    neutral_name,
+    without_names,
+)
 
 Sex = Literal["female", "male"]
 Material = Literal["peripheral_blood", "bone_marrow", "other"]
@@ -106,10 +114,15 @@ class SampleField:
     stage: StageResult | None = None
     """The ALL class, when the field was graded (without its evidence map)."""
 
-    def named(self, file: str) -> "SampleField":
-        """Return the field under another name of its file."""
-        stage = None if self.stage is None else replace(self.stage, file=file)
-        return replace(self, analysis=replace(self.analysis, file=file), stage=stage)
+    def named(self, file: str, names: Mapping[str, str]) -> "SampleField":
+        """Return the field under another name of its file; `names` are those of all files."""
+        stage = self.stage
+        if stage is not None:
+            warnings = without_names(stage.warnings, names)
+            stage = replace(stage, file=file, warnings=warnings)
+        warnings = without_names(self.analysis.warnings, names)
+        analysis = replace(self.analysis, file=file, warnings=warnings)
+        return replace(self, analysis=analysis, stage=stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +177,11 @@ class Case:
     def with_neutral_names(self) -> "Case":
         """Return the case with its files named `field 1`, `field 2`, images of one file alike."""
         files = dict.fromkeys(stored.analysis.sha256 for stored in self.fields)
-        names = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
-        return replace(self, fields=tuple(s.named(names[s.analysis.sha256]) for s in self.fields))
+        numbered = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
+        names = {s.analysis.file: numbered[s.analysis.sha256] for s in reversed(self.fields)}
+        return replace(
+            self, fields=tuple(s.named(numbered[s.analysis.sha256], names) for s in self.fields)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.results import Box, Cell, FieldAnalysis, Pixels
+from core.results import Box, Cell, FieldAnalysis, Pixels, quoted
 
 PIXELS_A_RED_CELL = 12
 """Diameter of a red cell in the small image."""
@@ -131,7 +131,7 @@ class Finder:
         cells: set[int] = set()
         sentences = []
         if (first := self._first.get(field.pixels_sha256)) is not None:
-            sentences.append(f"This image is the same as {first}. Its cells {same}")
+            sentences.append(f"This image is the same as {quoted(first)}. Its cells {same}")
             cells.update(field.numbers)
         else:
             for earlier_title, whose, earlier in self._before:
@@ -142,11 +142,11 @@ class Finder:
                 shown = f"This image shows {white} white and {len(met) - white} other cells that "
                 if whose == patient:
                     cells.update(field.numbers[a] for a in met)
-                    sentences.append(f"{shown}{earlier_title} shows too. They {same}")
+                    sentences.append(f"{shown}{quoted(earlier_title)} shows too. They {same}")
                 else:
                     sentences.append(
-                        f"{shown}an image of another patient shows too ({earlier_title}). Check "
-                        "whose they are."
+                        f"{shown}an image of another patient shows too "
+                        f"({quoted(earlier_title)}). Check whose they are."
                     )
             self._first[field.pixels_sha256] = title
             self._before.append((title, patient, field))

@@ -132,7 +132,7 @@ def test_a_field_in_two_formats_is_counted_once(open_client, fake, stream):
     answer = asked()
     first, again, other = answer["images"]
     assert first["counts"] == again["counts"] == {"wbc": 2, "rbc": 1, "platelet": 0}
-    assert again["warnings"] == ["This image is the same as a.png. Its cells are counted there."]
+    assert again["warnings"] == ["This image is the same as “a.png”. Its cells are counted there."]
     assert all(cell["duplicate"] for cell in again["cells"])
     assert not any("duplicate" in cell for cell in first["cells"] + other["cells"])
     pooled = answer["pooled"]

@@ -61,7 +61,7 @@ def test_later_fields_of_a_sample_are_compared_with_the_stored_ones(database, pa
     again = field_of(slide_pixels(0)[:, 40:], "again.png")
     (compared,) = compared_with_stored(database, patient.id, [again], sample.id)
     assert compared.analysis.duplicates() >= 1
-    assert "whole.png shows too" in compared.analysis.warnings[0]
+    assert "“whole.png” shows too" in compared.analysis.warnings[0]
     (kept,) = compared_with_stored(database, patient.id, [again], sample.id, keep=True)
     assert kept.analysis.duplicates() == 0
     assert "counted here too" in kept.analysis.warnings[0]

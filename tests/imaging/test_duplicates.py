@@ -57,7 +57,7 @@ def test_the_same_pixels_in_another_format_are_the_same_field(pack, form):
     assert second.counts() == {"wbc": 0, "rbc": 0, "platelet": 0}
     assert second.type_counts() == {}
     assert second.alone.counts() == first.counts()
-    assert second.warnings == ("This image is the same as a.png. Its cells are counted there.",)
+    assert second.warnings == ("This image is the same as “a.png”. Its cells are counted there.",)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -69,7 +69,7 @@ def test_a_field_photographed_again_is_counted_once(pack, change):
         )
         assert not any(cell.duplicate for cell in first.cells)
         assert again.duplicates() >= 1
-        assert any("first shows too" in sentence for sentence in again.warnings)
+        assert any("“first” shows too" in sentence for sentence in again.warnings)
 
 
 def test_overlapping_fields_share_only_what_both_show(pack):

@@ -22,6 +22,11 @@ from core.settings import Settings
 from tests.cases.made import REVIEWER, new_field, white
 
 SURNAME = "Kowalska"
+WARNINGS = (
+    "The scale is doubtful.",
+    "This image is the same as “Kowalska_0.png, page 2”. Its cells are counted there.",
+    "An image of another patient shows them too (“Kowalska_of_another.png”).",
+)
 STAGE = StageResult("Kowalska.png", "Pre", {"Pre": 0.9, "Pro": 0.1}, 0.9, "classified")
 
 
@@ -44,7 +49,7 @@ def case(database):
     for number, (_, data) in enumerate(made_slides()[:3]):
         (image,) = read_images(data, f"{SURNAME}_{number}.png")
         new = new_field(image, white("lymphocyte", 0.9), white("monocyte", 0.4, "uncertain", x=300))
-        warned = replace(new.analysis, warnings=("The scale is doubtful.",))
+        warned = replace(new.analysis, warnings=WARNINGS)
         fields.append(replace(new, analysis=warned, stage=STAGE, models={"all_stage": "1"}))
     patient = create_patient(database, REVIEWER, PatientDetails("P-1"))
     details = SampleDetails(date(2026, 3, 1))
@@ -90,6 +95,10 @@ def test_images_of_one_file_share_its_neutral_name(case):
     ]
     assert named.fields[0].stage.file == "field 1"
     assert SURNAME not in repr(named.fields)
+    doubtful, same, other = named.analyses[0].warnings
+    assert doubtful == WARNINGS[0]
+    assert "the same as field 1, page 2. Its" in same
+    assert "(another field)" in other
 
 
 def test_json_names_the_fields_in_their_order(database, settings, case):
