@@ -82,7 +82,7 @@ def test_a_slide_is_whole_though_a_node_is_killed_on_the_way(cluster, tmp_path):
     assert set(others) == {None}
     here = tmp_path / "here.json"
     analyze_files(Batch([path], here), slide_work(), {})
-    assert json.loads(here.read_bytes())["images"] == [last]
+    assert json.loads(here.read_bytes())["images"] == list(last)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -99,7 +99,7 @@ def test_a_file_that_kills_every_worker_is_an_error(tmp_path):
     paths = write_fields(tmp_path, "a.png", "deadly.png", "b.png")
     found = by_place(on_cluster(work_of(dies_over_one), enumerate(paths)))
     assert "want of memory" in found[1].error
-    assert [found[place]["file"] for place in (0, 2)] == [str(paths[0]), str(paths[2])]
+    assert [found[place][0]["file"] for place in (0, 2)] == [str(paths[0]), str(paths[2])]
 
 
 @pytest.mark.usefixtures("cluster")
