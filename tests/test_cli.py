@@ -107,7 +107,7 @@ def test_a_field_in_dicom_gives_the_cells_of_the_png(tmp_path, pack, capfdbinary
     (tmp_path / "field.png").write_bytes(png)
     dataset = native(read_image(png, "field.png").pixels)
     (tmp_path / "field.dcm").write_bytes(written(dataset))
-    status, answer, _ = run(capfdbinary, "analyze", tmp_path)
+    status, answer, _ = run(capfdbinary, "analyze", tmp_path, "--keep-duplicates")
     assert status == 0
     in_dicom, in_png = answer["images"]
     assert in_png["counts"]["rbc"] > 0
