@@ -3,15 +3,19 @@
 import argparse
 import hashlib
 import json
+import re
 import sys
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import Connection, Date, DateTime, MetaData, Table, insert, text
+from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.types import JSON
 
 from core.cases.audit import verify_in
@@ -23,6 +27,21 @@ from core.settings import Settings, get_settings
 
 _ROWS_AT_ONCE = 500
 _BLOCK = 1 << 20
+_MOST_AT_ONCE = 1_000_000_000
+"""Bytes of an image, a profile, the manifest or a row: each is held in memory."""
+_NAMES = re.compile(rf"{TABLES}/\w+\.jsonl|{IMAGES}/[0-9a-f]{{64}}\.png|{PROFILES}/[^/\\\0]+")
+_BROKEN = (
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,  # packed in a way that is not known here, or with a password
+    EOFError,
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged archive, or one that somebody wrote by hand, may raise."""
 
 
 def restore_backup(file: Path, settings: Settings | None = None) -> Mapping[str, int]:
@@ -52,8 +71,8 @@ def restore_backup(file: Path, settings: Settings | None = None) -> Mapping[str,
 
 def _checked_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     """Return the manifest once every file is what it says."""
-    try:
-        manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
+    with _as_damage():
+        manifest: dict[str, Any] = json.loads(_whole(archive, MANIFEST))
         files: dict[str, dict[str, Any]] = manifest["files"]
         held = set(archive.namelist()) - {MANIFEST}
         if manifest["format"] != FORMAT:
@@ -61,15 +80,38 @@ def _checked_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
         if held != set(files):
             raise _damaged("files are missing or were added")
         for name, told in files.items():
+            if not _NAMES.fullmatch(name):
+                raise _damaged("it holds a file that belongs in no backup")
             digest = hashlib.sha256()
             with archive.open(name) as stream:
                 while block := stream.read(_BLOCK):
                     digest.update(block)
             if digest.hexdigest() != told["sha256"]:
                 raise _damaged(f"{name} was changed")
-    except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+            if name.startswith(f"{IMAGES}/") and name != f"{IMAGES}/{told['sha256']}.png":
+                raise _damaged(f"{name} is another image than its name says")
+        return manifest
+
+
+@contextmanager
+def _as_damage() -> Iterator[None]:
+    """Turn what a damaged backup makes of the block into its sentence."""
+    try:
+        yield
+    except _BROKEN as error:
         raise _damaged("it cannot be read to its end") from error
-    return manifest
+    except StatementError as error:
+        # The place was empty, so what contradicts itself is the backup.
+        if isinstance(error, OperationalError):
+            raise
+        raise _damaged("its rows contradict one another") from error
+
+
+def _whole(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a file of the archive. Raises BackupError for one that unpacks without an end."""
+    if archive.getinfo(name).file_size > _MOST_AT_ONCE:
+        raise _damaged(f"{name} is too large")
+    return archive.read(name)
 
 
 def _damaged(why: str) -> BackupError:
@@ -78,7 +120,7 @@ def _damaged(why: str) -> BackupError:
 
 def _fill(database: Database, archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> None:
     """Make the schema that the backup was made with, fill it, then bring it up to date."""
-    with database.writing() as session:
+    with database.writing() as session, _as_damage():
         connection = session.connection()
         migrate(connection, manifest["schema"])
         known = MetaData()
@@ -88,10 +130,9 @@ def _fill(database: Database, archive: zipfile.ZipFile, manifest: Mapping[str, A
                 _fill_table(connection, archive, table)
         for name, last in manifest["last_ids"].items():
             _go_on_after(connection, known.tables[name], last)
-        for name in manifest["files"]:
-            path = PurePosixPath(name)
-            if path.parent.name == IMAGES:
-                database.pictures.write(Picture(path.stem, archive.read(name)))
+        for name, told in manifest["files"].items():
+            if name.startswith(f"{IMAGES}/"):
+                database.pictures.write(Picture(told["sha256"], _whole(archive, name)))
         migrate(connection)
         told, found = manifest["audit"], verify_in(session, {})
         if (found.entries, found.last_hash, found.broken) != tuple(told.values()):
@@ -103,7 +144,8 @@ def _fill_table(connection: Connection, archive: zipfile.ZipFile, table: Table) 
         if isinstance(column.type, JSON):
             column.type = JSON(none_as_null=True)
     with archive.open(f"{TABLES}/{table.name}.jsonl") as stream:
-        rows = (_row(table, line) for line in stream)
+        lines = iter(lambda: stream.readline(_MOST_AT_ONCE), b"")
+        rows = (_row(table, line) for line in lines)
         while block := list(islice(rows, _ROWS_AT_ONCE)):
             connection.execute(insert(table), block)
 
@@ -138,11 +180,10 @@ def _restore_profiles(
     archive: zipfile.ZipFile, manifest: Mapping[str, Any], settings: Settings
 ) -> None:
     for name in manifest["files"]:
-        path = PurePosixPath(name)
-        if path.parent.name == PROFILES:
+        if name.startswith(f"{PROFILES}/"):
             folder = settings.store / PROFILES
             folder.mkdir(exist_ok=True)
-            (folder / path.name).write_bytes(archive.read(name))
+            (folder / PurePosixPath(name).name).write_bytes(_whole(archive, name))
 
 
 def _empty(database: Database, settings: Settings) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import stat
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 
@@ -151,6 +152,11 @@ def changed(backup, change):
     return new.getvalue()
 
 
+def replace_store(place, number):
+    """Return the settings of another empty place; a bit that says nothing may be restored."""
+    return place.model_copy(update={"store": place.store.with_name(f"store{number}")})
+
+
 def told(files, name):
     """Write into the manifest what a file is now."""
     manifest = json.loads(files[MANIFEST])
@@ -165,9 +171,57 @@ def rename_in_the_trail(files):
     told(files, name)
 
 
+def add_file(name):
+    def add(files):
+        files[name] = b"x"
+        told(files, name)
+
+    return add
+
+
+def name_an_image_anew(files):
+    old = next(name for name in files if name.startswith("images/"))
+    new = f"images/{64 * 'a'}.png"
+    files[new] = files.pop(old)
+    manifest = json.loads(files[MANIFEST])
+    manifest["files"][new] = manifest["files"].pop(old)
+    files[MANIFEST] = json.dumps(manifest).encode()
+
+
+def rewrite_patients(rewrite):
+    def change(files):
+        name = "tables/patients.jsonl"
+        files[name] = rewrite(files[name])
+        told(files, name)
+
+    return change
+
+
+def rewrite_manifest(**values):
+    def change(files):
+        files[MANIFEST] = json.dumps(json.loads(files[MANIFEST]) | values).encode()
+
+    return change
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        add_file("../../evil"),
+        add_file("images/../../evil.png"),
+        add_file("../images/evil.png"),
+        add_file("profiles/../evil"),
+        add_file("evil"),
+        name_an_image_anew,
+        rewrite_patients(lambda rows: rows + rows),
+        rewrite_patients(lambda rows: rows.replace(b'"identifier"', b'"odd"')),
+        rewrite_patients(lambda rows: rows.replace(b'"identifier": "', b'"identifier": ["')),
+        rewrite_patients(lambda rows: rows.replace(b'"P-1"', b'["P-1"]')),
+        rewrite_patients(lambda rows: rows[:-9]),
+        rewrite_manifest(last_ids=[]),
+        rewrite_manifest(last_ids={"none": 1}),
+        rewrite_manifest(rows=5),
+        rewrite_manifest(audit=None),
         lambda files: files.update({"tables/audit.jsonl": b""}),
         lambda files: files.pop(next(name for name in files if name.startswith("images/"))),
         lambda files: files.update({"../evil": b"x"}),
@@ -184,6 +238,22 @@ def test_a_changed_backup_is_refused_and_nothing_is_kept(backup, place, change):
     assert not list(place.store.rglob("*.png"))
     assert not list(place.store.rglob("*.sqlite*"))
     assert not (place.store.parent / "evil").exists()
+
+
+def test_flipped_bits_are_a_sentence_wherever_they_are(backup, place):
+    """The directory at the end, the packed tables and the images alike."""
+    whole = backup.read_bytes()
+    for at in range(0, len(whole), len(whole) // 60):
+        changed_byte = bytes([whole[at] ^ 0x55])
+        backup.write_bytes(whole[:at] + changed_byte + whole[at + 1 :])
+        with suppress(BackupError):  # any other error is one too many
+            restore_backup(backup, replace_store(place, at))
+
+
+def test_what_unpacks_without_an_end_is_not_unpacked(backup, place, monkeypatch):
+    monkeypatch.setattr("core.cases.restore._MOST_AT_ONCE", 100)
+    with pytest.raises(BackupError, match="too large"):
+        restore_backup(backup, place)
 
 
 def test_a_backup_cut_short_is_refused(backup, place):
