@@ -20,7 +20,7 @@ RUN /opt/venv/bin/python -m compileall -q /opt/leukoscope
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --user-group --no-create-home leukoscope \
- && install -d -o leukoscope -g leukoscope /var/lib/leukoscope
+ && install -d -m 700 -o leukoscope -g leukoscope /var/lib/leukoscope
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/leukoscope /opt/leukoscope
 # Nothing but the store and /tmp is written to, so the rest may be mounted read-only.

@@ -242,7 +242,8 @@ def get_database() -> Database:
 
 def _pictures(settings: Settings) -> PictureStore:
     """Return where pictures are kept. Raises OSError when the folder cannot be made."""
-    settings.store.mkdir(parents=True, exist_ok=True)
+    # For its owner only: names of patients are in it. A folder that is there keeps its rights.
+    settings.store.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.pictures is None:
         folder = _image_folder(settings)
         folder.mkdir(exist_ok=True)

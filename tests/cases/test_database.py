@@ -1,3 +1,4 @@
+import stat
 import subprocess
 import sys
 
@@ -45,6 +46,17 @@ def test_processes_that_open_a_new_store_at_once_all_work(settings):
     assert [process.wait(60) for process in started] == [0, 0, 0, 0]
     with open_database(settings).reading() as session:
         assert len(session.scalars(select(PatientRow.id)).all()) == 4
+
+
+def test_a_new_store_is_for_its_owner_only(tmp_path):
+    """Other users of the machine may not copy the names of patients."""
+    for mode in (None, 0o750):
+        store = tmp_path / f"store {mode}"
+        if mode is not None:  # somebody made it for a group
+            store.mkdir()
+            store.chmod(mode)
+        open_database(Settings(_env_file=None, store=store, database_url=None)).engine.dispose()
+        assert stat.S_IMODE(store.stat().st_mode) == (mode or 0o700)
 
 
 def test_sqlite_is_set_for_many_users_and_for_power_cuts(database):
