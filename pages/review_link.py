@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.cases.database import Database
+from core.cases.names import LONGEST_COMMENT
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case
 from core.cases.samples import load_case
@@ -105,7 +106,7 @@ def _write_comment(database: Database, token: str) -> None:
             st.session_state.pop("link_problem", None)
 
     st.text_input("Your name", key=NAME, max_chars=100, width=320)
-    st.text_area("Comment", key=TEXT, max_chars=2000, height=90)
+    st.text_area("Comment", key=TEXT, max_chars=LONGEST_COMMENT, height=90)
     st.button("Add comment", key="link_comment", icon=":material/comment:", on_click=write)
     if problem := st.session_state.get("link_problem"):
         st.error(shared.plain(problem), icon=":material/error:")

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.cases.names import LONGEST_COMMENT
 from core.cases.records import Case, Link
 from core.cases.sharing import LINK_DAYS, comment, links, revoke, share
 from core.cases.signing import mark_reviewed, reopen, sign
@@ -118,7 +119,7 @@ def _write_comment(session: ReviewSession, case: Case) -> None:
         if said is not None:
             st.session_state[COMMENT] = ""
 
-    st.text_area("Your comment", key=COMMENT, max_chars=2000, height=90)
+    st.text_area("Your comment", key=COMMENT, max_chars=LONGEST_COMMENT, height=90)
     st.button("Add comment", key="review_add_comment", icon=":material/comment:", on_click=write)
 
 

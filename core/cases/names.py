@@ -20,6 +20,9 @@ _UNSEEN = re.compile(
 _NO_TEXT = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Categories of control and format characters, lone surrogates and line ends."""
 
+LONGEST_COMMENT = 2000
+"""Characters. What a browser lets people type is no limit to whoever sends without one."""
+
 _SPACE = "\N{OPEN BOX}"
 
 
@@ -45,6 +48,15 @@ def checked_identifier(text: str, what: str) -> str:
 def checked_name(text: str, what: str) -> str:
     """Return a person's name as it is kept; as `checked_identifier`, but it may hold joiners."""
     return _checked(text, what, _unseen(text.strip()) - {*JOINERS})
+
+
+def checked_comment(text: str) -> str:
+    """Return a comment or reason as it is kept. Raises InvalidEntryError when it is too long."""
+    if len(text) > LONGEST_COMMENT:
+        raise InvalidEntryError(
+            f"The comment is longer than {LONGEST_COMMENT:,} characters. Shorten it."
+        )
+    return text.strip()
 
 
 def look(text: str, kept: str = "") -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from core.cases.changes import record_edit, sample_to_edit
 from core.cases.database import Database
+from core.cases.names import checked_comment
 from core.cases.people import require
 from core.cases.records import MissedCell, Person, Review, Sample
 from core.cases.tables import CellRow, FieldRow, ReviewRow
@@ -37,11 +38,12 @@ def label_cells(
     require(person, "reviewer")
     for label in labels.values():
         _check(label)
+    comment = checked_comment(comment)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
         cells = _cells(session, row.id, labels)
         named = [(cell, labels[cell.id]) for cell in cells]
-        reviews = _append(session, person, named, comment.strip())
+        reviews = _append(session, person, named, comment)
         return record_edit(session, person, row, "label cells", **_told(reviews)), reviews
 
 

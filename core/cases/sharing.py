@@ -8,19 +8,21 @@ import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.database import Database
-from core.cases.names import checked_name
+from core.cases.names import checked_comment, checked_name
 from core.cases.people import require
 from core.cases.records import Comment, Link, Person
-from core.cases.tables import CommentRow, LinkRow, SampleRow
+from core.cases.tables import AuditRow, CommentRow, LinkRow, SampleRow
 from core.errors import InvalidEntryError, LinkError, NotFoundError
 
 LINK_DAYS = 30
 _TOKEN_BYTES = 32
+MOST_BY_LINK = 100
+"""Comments that visitors can add by one link."""
 _LONGEST_AUTHOR = 100
 
 
@@ -104,12 +106,24 @@ def visit(database: Database, token: str) -> int:
 
 
 def comment_by_link(database: Database, token: str, author: str, text: str) -> Comment:
-    """Add a comment of a visitor, by the name they give. Raises LinkError, InvalidEntryError."""
+    """Add a comment of a visitor, by the name they give.
+
+    Raises LinkError, and InvalidEntryError also when the link has had its number of comments.
+    """
     name = checked_name(author, "name")
     if not 0 < len(name) <= _LONGEST_AUTHOR:
         raise InvalidEntryError(f"Give your name, in up to {_LONGEST_AUTHOR} characters.")
     with database.writing() as session:
         link = _open(session, token)
+        by_link = select(func.count()).where(
+            AuditRow.sample_id == link.sample_id,
+            AuditRow.person == f"link {link.id}",
+            AuditRow.action == "comment",
+        )
+        if (session.scalar(by_link) or 0) >= MOST_BY_LINK:
+            raise InvalidEntryError(
+                f"This link has taken {MOST_BY_LINK} comments and takes no more. Ask for a new one."
+            )
         return _add_comment(session, link.sample_id, f"{name} (by link)", text, f"link {link.id}")
 
 
@@ -121,10 +135,11 @@ def _open(session: Session, token: str) -> LinkRow:
 
 
 def _add_comment(session: Session, sample_id: int, author: str, text: str, who: str) -> Comment:
-    if not text.strip():
+    text = checked_comment(text)
+    if not text:
         raise InvalidEntryError("The comment is empty.")
     sample = _sample(session, sample_id)
-    row = CommentRow(sample_id=sample_id, author=author, at=datetime.now(UTC), text=text.strip())
+    row = CommentRow(sample_id=sample_id, author=author, at=datetime.now(UTC), text=text)
     session.add(row)
     session.flush()
     _tell(session, who, "comment", sample, comment=row.id)

@@ -16,6 +16,7 @@ from core.cases.changes import (
     void_signatures,
 )
 from core.cases.database import Database
+from core.cases.names import checked_comment
 from core.cases.people import require
 from core.cases.records import Person, Sample
 from core.cases.tables import CellRow, CommentRow, FieldRow, SignatureRow
@@ -68,7 +69,8 @@ def reopen(database: Database, person: Person, seen: Sample, reason: str) -> Sam
     SignatureError when it is a draft.
     """
     require(person, "reviewer")
-    if not reason.strip():
+    reason = checked_comment(reason)
+    if not reason:
         raise InvalidEntryError("Reopening needs a reason. Say what is to be corrected.")
     with database.writing() as session:
         row = sample_as_seen(session, seen)
@@ -78,7 +80,7 @@ def reopen(database: Database, person: Person, seen: Sample, reason: str) -> Sam
             sample_id=row.id,
             author=person.name,
             at=datetime.now(UTC),
-            text=f"Reopened: {reason.strip()}",
+            text=f"Reopened: {reason}",
         )
         session.add(comment)
         session.flush()

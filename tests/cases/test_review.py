@@ -35,6 +35,15 @@ def test_labels_are_appended_and_the_last_one_counts(database, sample):
     assert load_case(database, sample.id).sample.version == sample.version == 3
 
 
+def test_a_comment_has_a_length(database, sample):
+    """It is kept with every cell of a request."""
+    labels = {cell_id: "lymphocyte" for cell_id, _ in cells_of(database, sample)}
+    with pytest.raises(InvalidEntryError, match="longer than 2,000"):
+        label_cells(database, REVIEWER, sample, labels, 2001 * "a")
+    _, reviews = label_cells(database, REVIEWER, sample, labels, 2000 * "a")
+    assert len(reviews) == len(labels)
+
+
 def test_a_false_cell_leaves_the_counts_and_comes_back(database, sample):
     (cell_id, before), *_ = cells_of(database, sample)
     sample, (review,) = label_cells(database, REVIEWER, sample, {cell_id: NOT_A_WHITE_CELL})

@@ -36,6 +36,22 @@ def test_a_link_opens_its_case_for_reading_and_commenting(database, sample):
         comment_by_link(database, token, " ", "anonymous")
 
 
+def test_a_link_fills_no_database(database, sample, monkeypatch):
+    """Whoever has a link can send what no browser would."""
+    _, token = share(database, REVIEWER, sample.id)
+    with pytest.raises(InvalidEntryError, match="longer than 2,000"):
+        comment_by_link(database, token, "Dr Ole", 3000 * "a")
+    monkeypatch.setattr("core.cases.sharing.MOST_BY_LINK", 2)
+    for _ in range(2):
+        comment_by_link(database, token, "Dr Ole", 2000 * "a")
+    with pytest.raises(InvalidEntryError, match="takes no more"):
+        comment_by_link(database, token, "Dr Ole", "again")
+    _, another = share(database, REVIEWER, sample.id)
+    comment_by_link(database, another, "Dr Ole", "by another link")
+    comment(database, VIEWER, sample.id, "by a user")
+    assert len(load_case(database, sample.id).comments) == 4
+
+
 def test_the_token_is_not_in_the_database(database, sample):
     _, token = share(database, REVIEWER, sample.id)
     with database.reading() as session:
