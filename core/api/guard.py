@@ -28,7 +28,8 @@ from core.errors import ClosedError, ForeignPageError, RequestError, UnknownHost
 _READING = ("GET", "HEAD", "OPTIONS")
 _REFUSED = 1008
 """Code of a WebSocket that policy forbids (RFC 6455)."""
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "x-forwarded-host", "via")
+"""What proxies add; those that name no client may speak for anybody."""
 PAGE_SCRIPT = b"\n      window.prerenderReady = false\n    "
 """The only script within Streamlit's own page."""
 
@@ -168,7 +169,10 @@ class Guard:
             raise ForeignPageError
         changes = scope["type"] == "websocket" or scope["method"] not in _READING
         site = headers.get("sec-fetch-site", "none")
-        if changes and not origins and site not in ("none", "same-origin"):
+        # Reading leaves traces too, such as a view in the audit trail: links may lead here, but
+        # other sites' pages may have nothing of this server within them.
+        visit = headers.get("sec-fetch-dest", "document") == "document"
+        if not origins and (changes or not visit) and site not in ("none", "same-origin"):
             raise ForeignPageError
 
     def _answer(self, scope: Scope, visitor: str | None, send: Send) -> Send:

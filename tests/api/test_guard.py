@@ -121,7 +121,20 @@ def test_a_browser_that_names_no_origin_tells_the_site(visit):
     for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
         headers = {"sec-fetch-site": site}
         assert client.post("/api/patients", headers=headers).status_code == status
-    assert client.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"}
+    assert client.get("/", headers=link).status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("kind", ["image", "script", "iframe", "empty"])
+def test_other_sites_have_nothing_of_this_one_within_their_pages(visit, site, kind):
+    """An image whose address is a case would put a view of it into the audit trail."""
+    client = visit()
+    headers = {"sec-fetch-site": site, "sec-fetch-dest": kind}
+    for path in ("/", "/api/samples/1", "/api/samples/1/reports/pdf"):
+        assert client.get(path, headers=headers).status_code == 403
+    headers["sec-fetch-site"] = "same-origin"
+    assert client.get("/api/samples/1", headers=headers).status_code == 200
 
 
 def test_own_pages_and_programs_pass(visit):
@@ -166,6 +179,8 @@ def test_other_machines_are_served_only_what_is_protected(visit, other):
         {"x-forwarded-for": "127.0.0.1, 10.0.0.7"},
         {"x-real-ip": "10.0.0.7"},
         {"forwarded": "for=10.0.0.7"},
+        {"via": "1.1 proxy"},
+        {"x-forwarded-host": "leuko.example"},
     ],
 )
 def test_a_proxy_on_this_machine_opens_nothing(visit, headers):
