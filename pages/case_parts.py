@@ -76,7 +76,7 @@ def number_in_address(name: str) -> int | None:
     text = st.query_params.get(name)
     if not text:
         return None
-    return int(text) if text.isdecimal() and text.isascii() else 0
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else 0
 
 
 def state_badge(state: CaseState) -> str:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.cases.audit import record_view
 from core.cases.database import get_database
 from core.cases.listing import search_patients
 from core.errors import READABLE_FORMATS, ModelError
@@ -97,7 +98,7 @@ def show_latest() -> None:
     """Show the samples taken last, when there are any."""
     with errors_shown():
         database = get_database()
-        current_person(database)
+        person = current_person(database)
         latest = [
             (line.patient, line.last)
             for line in search_patients(database, limit=LATEST_CASES).items
@@ -105,6 +106,7 @@ def show_latest() -> None:
         ]
         if not latest:
             return
+        record_view(database, person.name, "list patients")
         st.subheader("Latest cases")
         for patient, sample in latest:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):

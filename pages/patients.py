@@ -43,6 +43,7 @@ def show_list(database: Database, person: Person) -> None:
         )
     wanted = None if state == ANY else state
     found = search_patients(database, text, state=wanted)
+    record_view(database, person.name, "list patients")
     listing = st.container(gap="xsmall")
     pages = ceil(found.total / PAGE)
     if pages > 1:

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.cases.audit import record_view
 from core.cases.database import get_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.records import Case, QueueFilter
@@ -37,6 +38,7 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
     with errors_shown(end_page=True):
         if sample_id is not None:
             patient_id = load_case(database, sample_id).patient.id
+        record_view(database, session.person.name, "list patients")
         listed = [item.patient for item in search_patients(database, limit=LISTED_PATIENTS).items]
         samples = ()
         if patient_id is not None:

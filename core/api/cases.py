@@ -70,16 +70,18 @@ router = APIRouter(tags=["cases"], route_class=GuardedRoute)
 
 
 @router.get("/patients")
-def list_patients(
+def list_patients(  # noqa: PLR0913, PLR0917 - each is a dependency or a parameter
     database: DatabaseDep,
-    _person: PersonDep,
+    person: PersonDep,
     search: Annotated[str, Query(description="Part of identifier or name", max_length=200)] = "",
     state: CaseState | None = None,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     limit: Annotated[int, Query(ge=1, le=LONGEST_PAGE)] = PAGE,
 ) -> Page[ListedPatient]:
     """List patients, the last sampled first."""
-    return search_patients(database, search, state=state, offset=offset, limit=limit)
+    found = search_patients(database, search, state=state, offset=offset, limit=limit)
+    audit.record_view(database, person.name, "list patients")
+    return found
 
 
 @router.post("/patients", status_code=201)

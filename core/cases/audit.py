@@ -101,10 +101,10 @@ def record_view(
     person: str,
     action: str,
     *,
-    patient_id: int,
+    patient_id: int | None = None,
     sample_id: int | None = None,
 ) -> None:
-    """Append that somebody saw a patient or a case, once for each `VIEW_LASTS`.
+    """Append that somebody saw a patient, a case or a list of them, once for each `VIEW_LASTS`.
 
     A store that can only be read keeps no such record. Raises StoreUnavailableError.
     """
@@ -126,7 +126,7 @@ def record_access(
     person: str,
     action: str,
     *,
-    patient_id: int,
+    patient_id: int | None,
     sample_id: int | None = None,
     **details: Any,
 ) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.cases.audit import latest
 from core.cases.people import person_of
 from core.cases.range_tables import ranges_in_force
 from core.cases.review import reviews_of
@@ -35,6 +36,13 @@ def test_patients_are_listed_searched_and_paged(client, sample):
     assert page["items"][0]["last"] == sample
     found = client.get("/patients", params={"search": "ÖST"}).json()["items"]
     assert [item["patient"]["identifier"] for item in found] == ["P-2"]
+
+
+def test_who_lists_patients_is_audited_once_in_a_while(client, sample, database):
+    for search in ("", "P", "none"):
+        client.get("/patients", params={"search": search})
+    listed = [entry for entry in latest(database).items if entry.action == "list patients"]
+    assert [entry.details for entry in listed] == [{}]  # what was searched is in no record
 
 
 @pytest.mark.parametrize("typed", ["Mu\u0308 1", " M\u00fc  1\n", "M\u00fc\u00a01"])

@@ -164,6 +164,7 @@ def test_an_address_of_nothing_is_a_sentence(address):
 
 def test_odd_addresses_do_no_harm(patient):
     assert open_app(PAGE, patient=10**30).error
+    assert open_app(PAGE, patient=5000 * "9").error
     for odd in ({"page": 99}, {"page": "x"}, {"state": "gone"}):
         assert "P\\-1" in links(open_app(PAGE, **odd))
 

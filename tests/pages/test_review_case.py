@@ -197,6 +197,7 @@ def test_views_and_visits_are_audited_once(database, sample):
     assert actions.count("view case") == 1
     assert actions.count("visit link") == 2
     assert actions.count("view patient") == 1
+    assert actions.count("list patients") == 1
 
 
 def test_a_link_opens_one_case_for_reading_and_commenting(database, sample):
