@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.imaging.duplicates import Finder, count_once, from_stored, stored_form
+from core.imaging.duplicates import Finder, count_once, fingerprint, from_stored, stored_form
 from core.imaging.read import read_images
 from core.inference.analyzer import get_analyzer
 from core.results import FieldImage, ImageProperties
@@ -90,6 +90,39 @@ def test_different_fields_share_nothing(pack):
     for analysis in count_once(analyses, Finder()):
         assert not any(cell.duplicate for cell in analysis.cells)
         assert analysis.warnings == ()
+
+
+def from_the_side(pixels):
+    """A lamp that is out of place."""
+    across = np.linspace(1.0, 0.3, pixels.shape[1])[None, :, None]
+    down = np.linspace(1.0, 0.6, pixels.shape[0])[:, None, None]
+    return (pixels * across * down).astype(np.uint8)
+
+
+def through_an_eyepiece(pixels):
+    height, width = pixels.shape[:2]
+    mask = cv2.circle(np.zeros((height, width), np.uint8), (width // 2, height // 2), 250, 1, -1)
+    return pixels * mask[..., None]
+
+
+def labelled(pixels):
+    changed = pixels.copy()
+    changed[-60:], changed[:40] = 0, 20
+    cv2.putText(changed, "100x oil 10 um", (20, pixels.shape[0] - 20), 0, 1.5, (255,) * 3, 3)
+    return changed
+
+
+@pytest.mark.parametrize("view", [from_the_side, through_an_eyepiece, labelled])
+def test_what_all_fields_of_a_microscope_share_makes_no_duplicates(pack, view):
+    fields = {n: analysis_of(pixels_of(pack, n), f"{n}.png") for n in (*FIELDS, 60)}
+    seen = [
+        replace(field, fingerprint=fingerprint(view(pixels_of(pack, n)), field.cells))
+        for n, field in fields.items()
+    ]
+    assert [a.duplicates() for a in count_once(seen, Finder())] == [0] * len(seen)
+    copy = cv2.GaussianBlur(view(pixels_of(pack, FIELDS[0])), (0, 0), 1)
+    again = replace(seen[0], file="again", fingerprint=fingerprint(copy, seen[0].cells))
+    assert count_once([seen[0], again], Finder())[1].counts()["wbc"] == 0
 
 
 def test_kept_duplicates_are_said_and_counted(pack):
