@@ -137,7 +137,8 @@ class Cell:
     def reviewed(self, label: str, reviewer: str) -> "Cell":
         """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.
 
-        Reviewed cells are classified, or out of scope when they are no white cells.
+        Reviewed cells are classified, or out of scope when they are no white cells. A person who
+        names a duplicate looked at it and wants it counted: it is no duplicate any more.
         Raises ValueError for another label, or for a cell that is not white.
         """
         if self.kind != "wbc":
@@ -152,6 +153,7 @@ class Cell:
             type=label if is_white else suggested,
             suggested=suggested,
             reviewer=reviewer,
+            duplicate=False,
         )
 
 

@@ -9,7 +9,14 @@ from pydantic import ValidationError
 
 from core.cases.records import Case
 from core.errors import PictureMissingError
-from core.reports.cell_groups import UNCERTAIN, CaseCell, CellGroup, cell_groups, label_name
+from core.reports.cell_groups import (
+    DUPLICATE,
+    UNCERTAIN,
+    CaseCell,
+    CellGroup,
+    cell_groups,
+    label_name,
+)
 from core.reports.probability import probability_text
 from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from pages.review_components import Moved, gallery_component
@@ -165,7 +172,7 @@ def _described(
         "name": group.name,
         "colour": group.colour,
         "figures": f"{number} · {group.share}" if group.share else str(number),
-        "target": group.key != UNCERTAIN,
+        "target": group.key not in {DUPLICATE, UNCERTAIN},
         "cells": [
             {
                 "id": cell.id,

@@ -21,6 +21,7 @@ from core.cases.records import (
 )
 from core.cases.repeats import compared_with_stored
 from core.cases.samples import add_fields, save_sample
+from core.imaging.duplicates import Finder
 from core.inference.analyzer import get_analyzer
 from core.results import FieldAnalysis, FieldImage, StageResult
 from pages.case_parts import (
@@ -137,7 +138,7 @@ def _choose_and_save(
         with st.spinner(f"Saving {fields}"):
             del st.session_state[pressed]
             for target in targets:
-                _save(database, person, target, keep=open_desk(name).keep)
+                _save(database, person, target, open_desk(name))
         st.rerun()
 
 
@@ -229,10 +230,10 @@ def _choose_sample(
     return None if chosen is None else found[chosen].sample
 
 
-def _save(database: Database, person: Person, target: _Target, *, keep: bool) -> None:
+def _save(database: Database, person: Person, target: _Target, desk: Desk) -> None:
     """Save a patient's pictures and mark each as saved as soon as it is.
 
-    With `keep` cells count in every field that shows them.
+    A cell counts once in the sample: another field of the desk that shows it may never get there.
     """
     patient = target.patient or find_patient(database, target.identifier)
     if patient is None:
@@ -241,7 +242,8 @@ def _save(database: Database, person: Person, target: _Target, *, keep: bool) ->
     for batch in _batches(target.pictures):
         fields = [_new_field(picture, image) for picture, image in images_of(batch)]
         sample_id = sample.id if isinstance(sample, Sample) else None
-        fields = compared_with_stored(database, patient.id, fields, sample_id, keep=keep)
+        finder = Finder(keep=desk.keep, known=desk.known)
+        fields = compared_with_stored(database, patient.id, fields, sample_id, finder)
         if isinstance(sample, SampleDetails):
             sample = save_sample(database, person, patient.id, sample, fields)
         else:
@@ -266,7 +268,7 @@ def _batches(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
 
 
 def _new_field(picture: Picture, image: FieldImage) -> NewField:
-    analysis, stage = _results(image, picture.result)
+    analysis, stage = _results(image, picture.found)
     used = ("detector", "wbc") if stage is None else ("detector", "wbc", "all_stage")
     versions = get_analyzer().versions
     models = {model: versions[model] for model in used}
@@ -287,6 +289,6 @@ def _results(
         return result, graded.result if graded and not graded.result.refused else None
     analysed = open_desk("wbc").pictures.get(image.identity)
     if analysed and not analysed.result.refused:
-        return analysed.result, result
+        return analysed.found, result
     analysis = analyse_field(image, anyway=result.overruled is not None)
     return replace(analysis, file=image.name), result

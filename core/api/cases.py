@@ -53,6 +53,7 @@ from core.cases.records import (
 from core.cases.repeats import compared_with_stored
 from core.cases.review import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, save_sample
+from core.imaging.duplicates import Finder
 from core.reports.answers import field_answer, stage_answer
 from core.reports.case_answer import case_answer
 from core.reports.case_files import REPORTS, ReportKey, report_files
@@ -164,7 +165,7 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
                     sample.patient_id,
                     [_new_field(models, image, analysis, graded)],
                     sample.id,
-                    keep=keep_duplicates,
+                    Finder(keep=keep_duplicates),
                 )
                 analysis = new[0].analysis
                 sample = add_fields(database, person, sample, new)

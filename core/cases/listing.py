@@ -134,7 +134,7 @@ def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None
         .join(SampleRow, SampleRow.id == FieldRow.sample_id)
         .where(
             SampleRow.patient_id == patient_id,
-            CellRow.duplicate.is_(False),
+            or_(CellRow.duplicate.is_(False), CellRow.label.is_not(None)),
             or_(CellRow.label.is_not(None), CellRow.status != "out_of_scope"),
         )
         .group_by(FieldRow.sample_id, counted)

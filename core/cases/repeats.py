@@ -19,15 +19,15 @@ def compared_with_stored(
     patient_id: int,
     fields: Sequence[NewField],
     sample_id: int | None = None,
-    *,
-    keep: bool = False,
+    finder: Finder | None = None,
 ) -> list[NewField]:
-    """Return fields with what a store shows of them already, for a patient and maybe a sample.
+    """Return fields, not yet compared, with what is shown twice in the sample they are saved to.
 
-    Cells that a field of the sample shows are marked, so that they count once; with `keep` they are
-    only named. The same image in another sample, of this patient or another, is a warning.
+    Cells that a field of the sample or an earlier one of these shows are marked, so that they count
+    once; a `finder` that keeps duplicates only names them. The same image in another sample, of
+    this patient or another, is a warning.
     """
-    finder = Finder(keep=keep)
+    finder = finder or Finder()
     with database.reading() as session:
         if sample_id is not None:
             for title, analysis in _stored_fields(session, sample_id):
@@ -35,10 +35,9 @@ def compared_with_stored(
                     finder.add(title, analysis.fingerprint)
         compared = []
         for new in fields:
-            # What was marked among the new fields stays marked.
-            found = marked(new.analysis, finder) if sample_id is not None else new.analysis
+            found = marked(new.analysis, finder)
             elsewhere = _elsewhere(session, found, patient_id, sample_id)
-            warnings = tuple(dict.fromkeys((*found.warnings, *elsewhere)))
+            warnings = (*found.warnings, *elsewhere)
             compared.append(replace(new, analysis=replace(found, warnings=warnings)))
     return compared
 

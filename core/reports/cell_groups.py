@@ -9,6 +9,8 @@ from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, UNDETERMINED_COLOUR
 
 UNCERTAIN = "uncertain"
 """Key of the group that waits for a reviewer."""
+DUPLICATE = "duplicate"
+"""Key of the group of cells that an earlier field shows too, which nobody has named here."""
 GROUP_ORDER: tuple[str, ...] = (
     UNCERTAIN,
     "suspected_blast",
@@ -22,6 +24,7 @@ GROUP_ORDER: tuple[str, ...] = (
     "basophil",
     "platelet",
     NOT_A_WHITE_CELL,
+    DUPLICATE,
 )
 
 
@@ -55,7 +58,8 @@ def group_name(key: str) -> str:
     """Return the heading of a group."""
     if key in REVIEW_TYPES:
         return REVIEW_TYPES[key].plural
-    return "Uncertain: held out" if key == UNCERTAIN else "Not white cells"
+    others = {UNCERTAIN: "Uncertain: held out", DUPLICATE: "Counted in another field"}
+    return others.get(key, "Not white cells")
 
 
 def label_name(label: str) -> str:
@@ -84,6 +88,8 @@ def case_cells(case: Case) -> tuple[CaseCell, ...]:
 
 def group_of(cell: Cell) -> str:
     """Return the key of the group a white cell belongs to."""
+    if cell.duplicate:
+        return DUPLICATE
     if cell.status == "uncertain" or (cell.type is None and cell.status == "classified"):
         return UNCERTAIN
     return NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
@@ -93,8 +99,7 @@ def cell_groups(case: Case) -> tuple[CellGroup, ...]:
     """Sort the white cells of a case into all groups of `GROUP_ORDER`, the least sure first."""
     sorted_cells: dict[str, list[CaseCell]] = {key: [] for key in GROUP_ORDER}
     for cell in case_cells(case):
-        if not cell.cell.duplicate:  # counted, and reviewed, in another field
-            sorted_cells[group_of(cell.cell)].append(cell)
+        sorted_cells[group_of(cell.cell)].append(cell)
     counted = differential(case.analyses)
     shares = {key: f"{s.percent:.1f} %" for key, s in counted.shares.items()}
     shares["erythroblast"] = f"{counted.erythroblasts.percent:.1f} per 100"

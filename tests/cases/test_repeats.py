@@ -9,6 +9,7 @@ from core.cases.listing import patient_history
 from core.cases.patients import create_patient
 from core.cases.records import NewField, PatientDetails, SampleDetails
 from core.cases.repeats import compared_with_stored
+from core.cases.review import label_cells, undo
 from core.cases.samples import add_fields, load_case, save_sample
 from core.cases.worklist import queue
 from core.differential import differential
@@ -16,6 +17,7 @@ from core.errors import InvalidEntryError
 from core.imaging.duplicates import Finder, count_once
 from core.imaging.read import read_images
 from core.inference.analyzer import get_analyzer
+from core.reports.cell_groups import DUPLICATE, cell_groups
 from tests.cases.made import REVIEWER
 from tests.images import encoded, slide_pixels
 
@@ -62,7 +64,7 @@ def test_later_fields_of_a_sample_are_compared_with_the_stored_ones(database, pa
     (compared,) = compared_with_stored(database, patient.id, [again], sample.id)
     assert compared.analysis.duplicates() >= 1
     assert "“whole.png” shows too" in compared.analysis.warnings[0]
-    (kept,) = compared_with_stored(database, patient.id, [again], sample.id, keep=True)
+    (kept,) = compared_with_stored(database, patient.id, [again], sample.id, Finder(keep=True))
     assert kept.analysis.duplicates() == 0
     assert "counted here too" in kept.analysis.warnings[0]
     add_fields(database, REVIEWER, sample, [compared])
@@ -90,3 +92,21 @@ def test_the_same_image_in_another_sample_is_a_warning(database, patient, whole)
         f"The same image is in sample {first.id} of another patient. Check whose it is.",
     )
     assert other.analysis.duplicates() == 0
+
+
+def test_a_duplicate_that_a_reviewer_names_counts_here(database, patient, whole):
+    again = field_of(slide_pixels(0)[:, 40:], "again.png")
+    new = compared_with_stored(database, patient.id, [whole, again])
+    sample = save_sample(database, REVIEWER, patient.id, DETAILS, new)
+    case = load_case(database, sample.id)
+    groups = {group.key: group.cells for group in cell_groups(case)}
+    assert len(groups[DUPLICATE]) == case.analyses[1].duplicates() >= 1
+    cell = groups[DUPLICATE][0]
+    sample, reviews = label_cells(database, REVIEWER, sample, {cell.id: "suspected_blast"})
+    case = load_case(database, sample.id)
+    assert case.analyses[1].type_counts()["suspected_blast"] == 1
+    assert len(groups[DUPLICATE]) - case.analyses[1].duplicates() == 1
+    (summary,) = patient_history(database, patient.id)[1]
+    assert summary.type_counts["suspected_blast"] == 1
+    undo(database, REVIEWER, sample, [review.id for review in reviews])
+    assert load_case(database, sample.id).analyses == tuple(field.analysis for field in new)

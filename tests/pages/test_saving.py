@@ -116,6 +116,21 @@ def test_cells_that_two_fields_show_count_once_unless_the_reader_keeps_them(slid
     assert [a.duplicates() for a in case.analyses] == [0, second.duplicates()]
 
 
+def test_cells_count_in_a_sample_that_lacks_the_other_field_with_them(slides, monkeypatch):
+    again = encoded(np.ascontiguousarray(slide_pixels(0)[:, 40:]))
+    monkeypatch.setattr(desk_module, "MOST_BYTES", 0)
+    app = opened(WBC, slides[0])
+    monkeypatch.undo()
+    upload(app, ("again.png", again))
+    _, second = (p.result for p in app.session_state["wbc_desk"].pictures.values())
+    assert second.duplicates() >= 1
+    save(with_form(app))
+    (case,) = stored("P-1")
+    assert [a.file for a in case.analyses] == ["again.png"]
+    assert case.analyses[0].duplicates() == 0
+    assert case.analyses[0].counts() == second.alone.counts()
+
+
 def test_saved_pictures_are_not_saved_twice_and_later_ones_join_the_sample(slides):
     app = save(with_form(opened(WBC, slides[0])))
     assert not any(b.key == "wbc_save_now" for b in app.button)

@@ -1,4 +1,4 @@
-from core.reports.cell_groups import GROUP_ORDER, UNCERTAIN, cell_groups
+from core.reports.cell_groups import DUPLICATE, GROUP_ORDER, UNCERTAIN, cell_groups
 from core.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from tests.reports.cases import COUNTS, make_case
 
@@ -21,7 +21,7 @@ def test_every_white_cell_lies_in_one_group_and_shares_are_of_the_leukocytes():
 
 
 def test_groups_cover_every_label_and_the_least_sure_cell_comes_first():
-    assert set(GROUP_ORDER) == {UNCERTAIN, *REVIEW_TYPES, NOT_A_WHITE_CELL}
+    assert set(GROUP_ORDER) == {UNCERTAIN, *REVIEW_TYPES, NOT_A_WHITE_CELL, DUPLICATE}
     for group in cell_groups(make_case()):
         confidences = [cell.cell.confidence for cell in group.cells]
         assert confidences == sorted(confidences)
