@@ -177,9 +177,6 @@ class FoundCell(BaseModel):
     probabilities: dict[str, Probability] | None = None
     confidence: Probability
     status: Status
-    duplicate: Annotated[
-        bool, Field(description="An earlier field shows the cell too; `pooled` counts it once")
-    ] = False
 
 
 class ShareAnswer(BaseModel):
@@ -208,6 +205,10 @@ class AnalyzedField(BaseModel):
     height: int
     micrometres_per_pixel: float | None
     cells: list[FoundCell]
+    duplicates: Annotated[
+        list[int],
+        Field(description="Numbers, from 1, of cells that an earlier field shows too"),
+    ] = []
     counts: CellCounts
     differential: dict[str, ShareAnswer]
     warnings: Annotated[list[str], Field(description=_WARNINGS)]

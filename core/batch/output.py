@@ -78,8 +78,9 @@ def _compared(images: Iterable[Answer], pooled: Pooled, *, keep: bool) -> Iterat
         if stored := image.pop(FINGERPRINT, None):
             title = image_title(image["file"], image["page"])
             found = finder.add(title, from_stored(stored, cells, image["width"]))
+        if found.cells:
+            image["duplicates"] = sorted(i + 1 for i in found.cells)
         for i in found.cells:
-            image["cells"][i]["duplicate"] = True
             cells[i] = replace(cells[i], duplicate=True)
         if found.sentences:
             image["warnings"] += found.sentences
@@ -155,8 +156,14 @@ def _rows(images: Iterable[Answer], errors: Iterable[Answer]) -> Iterator[Row]:
         }
         if not image["cells"]:
             yield of_field
+        again = frozenset(image.get("duplicates", ()))
         for number, cell in enumerate(image["cells"], 1):
-            yield {**of_field, "number": number, **_cell_columns(cell)}
+            yield {
+                **of_field,
+                "number": number,
+                "duplicate": number in again,
+                **_cell_columns(cell),
+            }
     yield from errors  # whose keys are columns
 
 
@@ -166,7 +173,6 @@ def _cell_columns(cell: Answer) -> Row:
         "kind": cell["kind"],
         "type": cell.get("type"),
         "status": cell["status"],
-        "duplicate": cell.get("duplicate", False),
         "confidence": cell["confidence"],
         "x": x,
         "y": y,

@@ -98,9 +98,11 @@ def stage_answer(
 def field_answer(analysis: FieldAnalysis) -> Answer:
     """Return what `analyze` says of one picture.
 
-    Its counts are those of the picture alone; a cell that an earlier one shows too is marked.
+    Its cells and counts are those of the picture alone, whatever came with it; `duplicates`, where
+    there are any, numbers the cells (from 1) that an earlier picture shows too.
     """
     scale, alone = analysis.scale, analysis.alone
+    duplicates = [i for i, cell in enumerate(analysis.cells, 1) if cell.duplicate]
     return {
         "file": analysis.file,
         "page": analysis.page,
@@ -108,6 +110,7 @@ def field_answer(analysis: FieldAnalysis) -> Answer:
         "height": analysis.height,
         "micrometres_per_pixel": None if scale is None else number(scale.micrometres_per_pixel, 5),
         "cells": [_cell(cell) for cell in analysis.cells],
+        **({"duplicates": duplicates} if duplicates else {}),
         "counts": alone.counts(),
         "differential": _differential(differential([alone])),
         "warnings": list(analysis.warnings),
@@ -156,7 +159,6 @@ def _cell(cell: Cell) -> Answer:
         **of_type,
         "confidence": number(cell.confidence, 4),
         "status": cell.status,
-        **({"duplicate": True} if cell.duplicate else {}),
     }
 
 

@@ -133,8 +133,9 @@ def test_a_field_in_two_formats_is_counted_once(open_client, fake, stream):
     first, again, other = answer["images"]
     assert first["counts"] == again["counts"] == {"wbc": 2, "rbc": 1, "platelet": 0}
     assert again["warnings"] == ["This image is the same as “a.png”. Its cells are counted there."]
-    assert all(cell["duplicate"] for cell in again["cells"])
-    assert not any("duplicate" in cell for cell in first["cells"] + other["cells"])
+    assert again["cells"] == first["cells"]
+    assert again["duplicates"] == list(range(1, len(first["cells"]) + 1))
+    assert "duplicates" not in first | other
     pooled = answer["pooled"]
     assert (pooled["counts"], pooled["duplicates"]) == ({"wbc": 4, "rbc": 2, "platelet": 0}, 3)
     assert pooled["differential"]["neutrophil"]["count"] == 2
