@@ -119,15 +119,14 @@ def test_ranges_follow_the_age_at_the_sample_and_hold_for_blood_only():
 @given(counts, counts)
 def test_a_direction_is_named_only_where_no_change_is_left_out(before, after):
     table = comparison_table(counted(before), counted(after)).set_index("type")
+    old, new = differential_of_counts(before), differential_of_counts(after)
     for key, row in table.iterrows():
-        change = share_difference(
-            differential_of_counts(before), differential_of_counts(after), str(key)
-        )
+        change = share_difference(old, new, str(key))
         if change is None:
             assert row["direction"] == "few"
             continue
         assert row["change"] == pytest.approx(change.value, abs=0.01)
-        if min(sum(before.values()), sum(after.values())) < MINIMUM_FOR_PERCENTAGES:
+        if min(old.total, new.total) < MINIMUM_FOR_PERCENTAGES:
             assert row["direction"] == "few"
             continue
         assert (row["direction"] == "up") == (change.low > 0)
