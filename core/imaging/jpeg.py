@@ -20,6 +20,8 @@ Colours = Literal["GRAYSCALE", "RGB", "YCBCR"]
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """In coded data, where `FF 00` is a byte and `FF D0` to `FF D7` restart."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+SEQUENTIAL_OR_PROGRESSIVE = (0xC0, 0xC1, 0xC2)
+"""Frames with Huffman codes and DCT, which all decoders know."""
 _END = b"\xff\xd9"
 _TAILS = (b"\0" * 64, b"\x55\xaa" * 32)
 """Two continuations of coded data: pixels that lack data differ by what follows."""

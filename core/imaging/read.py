@@ -37,7 +37,12 @@ from core.imaging.colour import (
     to_8_bits,
 )
 from core.imaging.formats import form_of
-from core.imaging.jpeg import decode_jpeg, decode_whole, jpeg_header
+from core.imaging.jpeg import (
+    SEQUENTIAL_OR_PROGRESSIVE,
+    decode_jpeg,
+    decode_whole,
+    jpeg_header,
+)
 from core.imaging.planes import Allowance, Plane, Reader, fields_of, upright
 from core.imaging.scale import header_scale
 from core.results import FieldImage, ImageProperties, Pixels
@@ -168,7 +173,7 @@ def _jpeg(data: bytes, allowance: Allowance) -> list[Reader]:
 def _jpeg_plane(data: bytes, allowance: Allowance) -> Plane:
     header = jpeg_header(data)
     allowance.check(header.size)
-    if header.precision != 8 or header.frame not in _BY_PILLOW:
+    if header.precision != 8 or header.frame not in SEQUENTIAL_OR_PROGRESSIVE:
         values = to_8_bits(decode_jpeg(data), header.precision)
         return _plane(Image.fromarray(values), header.precision, None)
     opened: list[Image.Image] = []
@@ -269,8 +274,6 @@ _READERS: dict[str, Callable[[bytes, Allowance], list[Reader]]] = {
     "RAW": _raw,
     "DICOM": _dicom,
 }
-_BY_PILLOW = (0xC0, 0xC1, 0xC2)
-"""Frames of JPEG with Huffman codes and DCT."""
 
 
 def _plane(

@@ -25,7 +25,7 @@ from tifffile import TIFF, TiffFile, TiffPage
 
 from core.errors import DamagedImageError, UnsupportedFormatError
 from core.imaging.colour import on_white, palette_to_8_bits, profile_to_srgb, to_8_bits
-from core.imaging.jpeg import decode_whole, jpeg_header
+from core.imaging.jpeg import SEQUENTIAL_OR_PROGRESSIVE, decode_whole, jpeg_header
 from core.imaging.planes import Allowance, Plane, Reader, upright
 from core.imaging.scale import tiff_scale
 from core.results import Pixels
@@ -366,7 +366,7 @@ def _described(page: TiffPage) -> str:
 def _check_jpeg(segment: bytes, tables: bytes | None) -> None:
     """Raise DamagedImageError when pixels are missing in a JPEG strip or tile."""
     header = jpeg_header(segment)
-    if header.end is None:
+    if header.end is None or (header.precision == 8 and header.frame in SEQUENTIAL_OR_PROGRESSIVE):
         decode_whole(
             segment, header, lambda whole: np.asarray(imagecodecs.jpeg_decode(whole, tables=tables))
         )

@@ -358,6 +358,17 @@ def one_page_broken(pixels):
     return bytes(data)
 
 
+def jpeg_tile_without_rows(pixels):
+    """JPEG tiles of which one lacks the end of its data, but not its end marker."""
+    data = bytearray(tiff(pixels, photometric="rgb", compression="jpeg", tile=(128, 128)))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        page = file.pages[0]
+        start, length = page.dataoffsets[7], page.databytecounts[7]
+    kept = data[start : start + length // 2] + b"\xff\xd9"
+    data[start : start + length] = kept + b"\0" * (length - len(kept))
+    return bytes(data)
+
+
 def composite(pixels, **options):
     return tiff(np.moveaxis(pixels, -1, 0)[None, None], imagej=True, **options)
 
@@ -463,6 +474,23 @@ KINDS = [
         one_page_broken,
         (0, 1, 3, 4),
         says="Image 3 of 5 in this file was not read. The picture is damaged",
+    ),
+    Kind(
+        "jpeg tiles.tif",
+        lambda f: tiff(
+            f[0],
+            photometric="ycbcr",
+            compression="jpeg",
+            compressionargs={"level": 98},
+            tile=(128, 128),
+        ),
+        tolerance=JPEG_LOSS,
+    ),
+    Kind(
+        "jpeg tile without rows.tif",
+        lambda f: jpeg_tile_without_rows(f[0]),
+        says="The picture is damaged or cut short",
+        is_read=False,
     ),
     # Thumbnails first, camera raw
     Kind(
