@@ -479,7 +479,7 @@ KINDS = [
         "jpeg tiles.tif",
         lambda f: tiff(
             f[0],
-            photometric="ycbcr",
+            photometric="rgb",
             compression="jpeg",
             compressionargs={"level": 98},
             tile=(128, 128),
