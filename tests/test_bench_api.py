@@ -1,7 +1,10 @@
 """What the bench of the API counts is what it says, and its load test finds what is wrong."""
 
 import json
+import os
 import runpy
+import subprocess
+import sys
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -11,8 +14,9 @@ import requests
 from uvicorn import Config
 
 from core import bench_api
-from core.errors import BusyError
+from core.errors import BusyError, TooComplexError
 from core.imaging.examples import made_slides
+from core.imaging.limits import measure
 from core.inference.analyzer import get_analyzer
 from core.reports.answers import analyze_answer
 from core.settings import PROJECT_ROOT
@@ -137,15 +141,48 @@ def test_the_summary_counts_what_was_answered():
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "end", "passed"),
+    ("outcomes", "end", "slowdown", "passed"),
     [
-        ({"right": 9, "busy": 1}, 439.0, True),
-        ({"right": 9, "wrong": 1}, 400.0, False),
-        ({"right": 9, "status 500": 1}, 400.0, False),
-        ({"right": 9}, 441.0, False),
+        ({"right": 9, "busy": 1}, 439.0, 1.9, True),
+        ({"right": 9, "wrong": 1}, 400.0, 1.0, False),
+        ({"right": 9, "status 500": 1}, 400.0, 1.0, False),
+        ({"right": 9}, 441.0, 1.0, False),
+        ({"right": 9}, 400.0, 2.1, False),
     ],
 )
-def test_wrong_answers_errors_and_growth_fail(outcomes, end, passed):
+def test_wrong_answers_errors_growth_and_slowness_fail(outcomes, end, slowdown, passed):
     # What the memory does in the warm-up does not count.
     memory = [100.0] * 30 + [400.0] * 60 + [end] * 10
-    assert LOAD["passed"](figures(outcomes, memory)) == passed
+    quiet = figures({"right": 9}, [400.0] * 100)
+    found = {"quiet": quiet, "attacked": figures(outcomes, memory), "slowdown_p50": slowdown}
+    assert LOAD["passed"](found) == passed
+
+
+def test_more_memory_than_the_limit_fails():
+    quiet = figures({"right": 9}, [400.0] * 100)
+    attacked = figures({"right": 9}, [400.0] * 60 + [1001.0] + [400.0] * 39)
+    found = {"quiet": quiet, "attacked": attacked, "slowdown_p50": 1.0}
+    assert not LOAD["passed"](found)
+
+
+def test_bombs_are_refused_or_heavy():
+    """Those that the load test sends: none of them takes the places of other files."""
+    bombs = runpy.run_path(str(PROJECT_ROOT / "benchmarks" / "attacks.py"))["bombs"]()
+    for name, data in bombs.items():
+        try:
+            heavy = measure(data).heavy
+        except TooComplexError:
+            continue
+        assert heavy, name
+
+
+def test_memory_is_that_of_a_process_and_its_children():
+    alone = LOAD["memory_of"](os.getpid())
+    code = "held = bytearray(100_000_000); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        together = LOAD["memory_of"](os.getpid())
+        child.communicate(b"\n")
+    assert together - alone > 90
