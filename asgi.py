@@ -19,7 +19,7 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.runtime import get_instance
 
-from core.access import get_access
+from core.access import auth_section, check_sign_in, get_access
 from core.api.app import create_app
 from core.api.connections import ConnectionLimit
 from core.api.guard import Guard
@@ -27,7 +27,13 @@ from core.api.logs import set_up_logging
 from core.api.quota import UploadQuota
 from core.cases.database import get_database
 from core.cases.samples import sweep
-from core.errors import CaseError, ModelError, OpenAddressError, SettingsError
+from core.errors import (
+    CaseError,
+    ModelError,
+    OpenAddressError,
+    SettingsError,
+    SignInSettingsError,
+)
 from core.imaging.decoder import start_decoders
 from core.inference.analyzer import get_analyzer
 from core.settings import PROJECT_ROOT
@@ -67,6 +73,7 @@ def sweep_store() -> None:
 
 
 try:
+    check_sign_in(auth_section())
     access = get_access()
     app = st.App(
         PROJECT_ROOT / "streamlit_app.py",
@@ -79,7 +86,7 @@ try:
         lifespan=lifespan,
     )
     access.check_address(config.get_option("server.address"))
-except (SettingsError, OpenAddressError) as error:
+except (SettingsError, SignInSettingsError, OpenAddressError) as error:
     sys.exit(str(error))
 if config.get_option("server.trustedUserHeaders"):
     sys.exit("Clients could name themselves. Remove server.trustedUserHeaders, then start again.")

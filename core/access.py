@@ -18,10 +18,13 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from core.cases.people import LOCAL_PERSON
-from core.errors import OpenAddressError
+from core.errors import OpenAddressError, SignInSettingsError
 from core.settings import PROJECT_ROOT, Settings, get_settings
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+SHORTEST_COOKIE_SECRET = 32
+_AUTH = ("redirect_uri", "cookie_secret", "client_id", "client_secret", "server_metadata_url")
+"""What Streamlit needs of the section `[auth]`."""
 VISITOR_COOKIE = "leukoscope_visitor"
 _SECRETS = Path(".streamlit") / "secrets.toml"
 
@@ -102,6 +105,25 @@ def auth_section() -> Mapping[str, Any] | None:
         except (OSError, ValueError):
             return {}
     return found if found is None or isinstance(found, Mapping) else {}
+
+
+def check_sign_in(auth: Mapping[str, Any] | None) -> None:
+    """Raise SignInSettingsError for a section `[auth]` by which nobody could sign in safely.
+
+    Streamlit reads it with the first press of the button, and then says nothing to whoever runs
+    the server. Its cookies name the user, and whoever guesses the secret can write them.
+    """
+    if auth is None:
+        return
+    if not auth:
+        raise SignInSettingsError("the file is damaged, or the section is empty")
+    if missing := [f"`{name}`" for name in _AUTH if not auth.get(name)]:
+        raise SignInSettingsError(f"it lacks {', '.join(missing)}")
+    if len(str(auth["cookie_secret"])) < SHORTEST_COOKIE_SECRET:
+        raise SignInSettingsError(
+            f"`cookie_secret` is shorter than {SHORTEST_COOKIE_SECRET} characters, so sign-ins "
+            "could be forged"
+        )
 
 
 def _secrets_paths() -> Iterator[Path]:

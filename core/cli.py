@@ -204,10 +204,14 @@ def _stage(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
-    """Become the server: what serves the pages is no part of core. Raises OpenAddressError."""
-    from core.access import get_access
+    """Become the server: what serves the pages is no part of core.
+
+    Raises OpenAddressError, SignInSettingsError.
+    """
+    from core.access import auth_section, check_sign_in, get_access
     from core.settings import PROJECT_ROOT
 
+    check_sign_in(auth_section())
     get_access().check_address(options.host)
     # Streamlit's own command starts the same server, but without limits on slow connections.
     command = [sys.executable, "-m", "uvicorn", "asgi:app", "--app-dir", str(PROJECT_ROOT)]

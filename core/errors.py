@@ -8,16 +8,13 @@ LeukoscopeError             shown to the user as one sentence with what to do ne
 │   ├── DamagedSlideError
 │   ├── UnsupportedFormatError
 │   ├── TooLargeError
-<<<<<<< HEAD
+│   ├── TooComplexError
+│   ├── DecodingStoppedError
 │   ├── TooSmallError
 │   ├── SeveralImagesError
 │   └── NoSuchPageError
-=======
-│   ├── TooComplexError
-│   ├── DecodingStoppedError
-│   └── TooSmallError
->>>>>>> 8dad893 (Decode uploads in processes with limits on time and memory)
 ├── SettingsError           a setting of the environment is out of its range
+├── SignInSettingsError     single sign-on is set up in part, or can be forged
 ├── OpenAddressError        the server would be open to other machines
 ├── SignInError             nobody is signed in, or no longer
 ├── RangesError             the table of reference ranges cannot be used
@@ -186,6 +183,16 @@ class SettingsError(LeukoscopeError):
         super().__init__(
             f"The setting LEUKOSCOPE_{field.upper()} cannot be used: {why}. "
             "Correct it in the environment or in the file .env, then start again."
+        )
+
+
+class SignInSettingsError(LeukoscopeError):
+    """Nobody could sign in with the section `[auth]` as it is, or anybody could forge a sign-in."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"Single sign-on cannot be used: {why}. Correct the section [auth] of "
+            ".streamlit/secrets.toml as docs/deployment.md shows, then start again."
         )
 
 

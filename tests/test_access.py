@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from core import access as module
-from core.access import Visitors, access_of, auth_section, is_loopback, new_visitor
-from core.errors import OpenAddressError
+from core.access import Visitors, access_of, auth_section, check_sign_in, is_loopback, new_visitor
+from core.errors import OpenAddressError, SignInSettingsError
 from core.settings import Settings
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
@@ -59,6 +59,35 @@ def test_damaged_secrets_close_the_server(home, damaged):
     access = access_of(settings(), auth_section())
     assert access.sign_in
     assert access.tokens
+
+
+AUTH = {
+    "redirect_uri": "https://leuko.example/oauth2callback",
+    "cookie_secret": 32 * "x",
+    "client_id": "leuko",
+    "client_secret": "secret",
+    "server_metadata_url": "https://id.example/.well-known/openid-configuration",
+}
+
+
+def test_a_whole_section_or_none_is_fine():
+    check_sign_in(None)
+    check_sign_in(AUTH)
+
+
+@pytest.mark.parametrize(
+    ("auth", "why"),
+    [
+        ({}, "damaged"),
+        ({"redirect_uri": "x", "client_id": ""}, "`cookie_secret`, `client_id`, `client_secret`"),
+        ({"provider": AUTH}, "`redirect_uri`"),
+        (AUTH | {"cookie_secret": 31 * "x"}, "forged"),
+        *[({key: AUTH[key] for key in AUTH if key != name}, f"`{name}`") for name in AUTH],
+    ],
+)
+def test_a_sign_in_that_would_fail_or_could_be_forged_is_refused(auth, why):
+    with pytest.raises(SignInSettingsError, match=why):
+        check_sign_in(auth)
 
 
 def test_the_address_of_single_sign_on_names_host_and_scheme():

@@ -17,6 +17,7 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.imaging.examples import made_slides
 from core.settings import PROJECT_ROOT, get_settings
+from tests.browser.conftest import free_port
 from tests.cases.made import new_field, white
 from tests.images import read_image
 
@@ -88,6 +89,15 @@ for server in (asgi.app, create_server()):
 """
 
 
+SECRETS = """[auth]
+redirect_uri = "http://10.1.2.3/oauth2callback"
+cookie_secret = "for this test only, and long enough"
+client_id = "leukoscope"
+client_secret = "not used here"
+server_metadata_url = "http://10.1.2.3/.well-known/openid-configuration"
+"""
+
+
 def asked(**environment: str) -> list[str]:
     """Ask both servers, in a process of its own: Streamlit's runtime, once made, stays."""
     done = subprocess.run(
@@ -110,7 +120,7 @@ def test_single_sign_on_closes_the_api_beside_the_pages_and_alone(store, tmp_pat
     home = tmp_path / "home"
     secrets = home / ".streamlit" / "secrets.toml"
     secrets.parent.mkdir(parents=True)
-    secrets.write_text('[auth]\nredirect_uri = "http://10.1.2.3/oauth2callback"\n')
+    secrets.write_text(SECRETS)
     beside = ["/api/nothing", "401", "401", "401", "403", "200"]
     alone = ["/api/nothing", "401", "401", "401", "403", "404"]
     assert asked(HOME=str(home)) == [*beside, *alone]
@@ -119,19 +129,47 @@ def test_single_sign_on_closes_the_api_beside_the_pages_and_alone(store, tmp_pat
 @pytest.mark.parametrize(
     "command",
     [
-        ["-m", "core", "serve", "--host", EVERYWHERE, "--port", "1"],
-        ["-m", "streamlit", "run", "asgi.py", "--server.address", EVERYWHERE, "--server.port", "1"],
+        ["-m", "core", "serve", "--host", EVERYWHERE, "--port"],
+        ["-m", "streamlit", "run", "asgi.py", "--server.address", EVERYWHERE, "--server.port"],
     ],
 )
 def test_no_start_that_would_let_in_everybody(store, command):
+    assert "LEUKOSCOPE_OPEN_ACCESS=true" in refused_to_start(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "core", "serve", "--port"],
+        ["-m", "uvicorn", "asgi:app", "--port"],
+    ],
+)
+def test_no_start_with_a_sign_in_that_nobody_can_use_or_anybody_forge(store, tmp_path, command):
+    secrets = tmp_path / ".streamlit" / "secrets.toml"
+    secrets.parent.mkdir()
+    secrets.write_text(SECRETS.replace("for this test only, and long enough", "xxx"))
+    assert "sign-ins could be forged" in refused_to_start(command, HOME=str(tmp_path))
+    secrets.write_text("[auth]\nclient_id = ")
+    assert "the file is damaged" in refused_to_start(command, HOME=str(tmp_path))
+
+
+@pytest.mark.parametrize("command", [["asgi:app"], ["--factory", "core.api.app:create_server"]])
+def test_a_setting_that_cannot_be_used_is_a_sentence(store, command):
+    told = refused_to_start(["-m", "uvicorn", *command, "--port"], LEUKOSCOPE_HOSTS="odd")
+    assert "LEUKOSCOPE_HOSTS cannot be used" in told
+
+
+def refused_to_start(command: list[str], **environment: str) -> str:
+    """Return what a server says that does not start; the command ends where its port belongs."""
     done = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, *command, str(free_port())],
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
         cwd=PROJECT_ROOT,
+        env={**os.environ, **environment},
     )
     assert done.returncode != 0
-    assert "LEUKOSCOPE_OPEN_ACCESS=true" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+    return done.stderr

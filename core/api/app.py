@@ -5,6 +5,7 @@ Alone, with as many processes as there are cores:
 """
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
@@ -28,7 +29,7 @@ from core.api.openapi import describe
 from core.api.problems import add_handlers
 from core.api.work import Workers
 from core.cases.database import Database, get_database
-from core.errors import ModelError
+from core.errors import ModelError, SettingsError
 from core.imaging.decoder import start_decoders
 from core.inference.analyzer import Analyzer, get_analyzer
 from core.settings import Settings, get_settings
@@ -89,9 +90,13 @@ def create_app(
 def create_server() -> Starlette:
     """Return the API alone, at the same addresses as beside the pages, with its models loaded."""
     set_up_logging()
-    access = get_access()
+    try:
+        access = get_access()
+        app = create_app(access=access)
+    except SettingsError as error:
+        sys.exit(str(error))
     return Starlette(
-        routes=[Mount("/api", create_app(access=access))],
+        routes=[Mount("/api", app)],
         middleware=[Middleware(ConnectionLimit), Middleware(Guard, access=access)],
         lifespan=_loaded,
     )
