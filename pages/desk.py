@@ -16,6 +16,7 @@ from weakref import WeakSet
 import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.api.quota import take_refused
 from core.cases.names import normalised
@@ -23,11 +24,12 @@ from core.errors import READABLE_FORMATS, InputError, UploadsFullError
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
 from core.imaging.duplicates import Finder, Known, marked, pixels_sha256
-from core.imaging.formats import SUFFIXES
+from core.imaging.formats import BEGINNING, is_offered
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name
 from core.inference.analyzer import get_analyzer
 from core.inference.profile import SiteProfile
+from core.inference.quality import DOUBTFUL
 from core.results import (
     FailedFile,
     FieldAnalysis,
@@ -116,6 +118,8 @@ class Desk(Generic[R]):
 
     pictures: dict[tuple[str, int], Picture[R]] = field(default_factory=dict)
     failed: list[FailedFile] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+    """Names of the files in folders that are no images."""
     repeated: list[tuple[str, str]] = field(default_factory=list)
     """Names of a picture that came again, and of the first one."""
     keep: bool = False
@@ -202,24 +206,31 @@ def uploader(name: str, desk: Desk) -> list[Incoming]:
             )
         )
     files = st.file_uploader(
-        ("Drop a folder of" if by_folder else "Drop one or many") + f" fields: {READABLE_FORMATS}",
-        # Single files of any name are read, so that each gets its own sentence when it is none.
-        type=sorted(SUFFIXES) if by_folder else None,
+        ("Drop a folder of" if by_folder else "Drop one or many")
+        + f" fields: {READABLE_FORMATS}, also camera raw",
         accept_multiple_files="directory" if by_folder else True,
         key=f"{name}_upload_{desk.round}",
         help="Pictures stay in this server's memory until you clear them or close the page. "
         "Nothing is written to disk unless you save it to a patient.",
     )
-    return [
-        Incoming(
-            file.file_id,
-            file.name,
-            typed or (folder_name(file.name) if by_folder else "") or UNNAMED,
-            file.getvalue,
-        )
-        for file in files
-        if file.file_id not in desk.handled
-    ]
+    new = [file for file in files if file.file_id not in desk.handled]
+    incoming = []
+    for file in new:
+        # Single files of any name are read, so that each gets its own sentence when it is none.
+        if by_folder and not _is_image(file):
+            desk.handled.add(file.file_id)
+            _forget_upload(file.file_id)
+            desk.passed_over.append(display_name(file.name))
+            continue
+        patient = typed or (folder_name(file.name) if by_folder else "") or UNNAMED
+        incoming.append(Incoming(file.file_id, file.name, patient, file.getvalue))
+    return incoming
+
+
+def _is_image(file: UploadedFile) -> bool:
+    name = display_name(file.name)
+    hidden = name.startswith(".")
+    return not hidden and is_offered(name, lambda: file.getvalue()[:BEGINNING])
 
 
 def folder_name(path: str) -> str:
@@ -327,10 +338,14 @@ def _picture(
     )
 
 
-def overrule(desk: Desk, analyse: Analyse) -> None:
-    """Analyse all refused pictures in spite of the input gate; the results say so."""
-    refused = [p for p in desk.pictures.values() if p.result.refused]
-    for picture, image in images_of(refused):
+def is_doubtful(result: FieldAnalysis | StageResult) -> bool:
+    """Tell whether quality control let an image pass without classifying anything in it."""
+    return DOUBTFUL in result.warnings
+
+
+def overrule(desk: Desk, analyse: Analyse, pictures: Sequence[Picture]) -> None:
+    """Analyse refused or doubtful pictures in spite of the input gate; the results say so."""
+    for picture, image in images_of(pictures):
         result = analyse(image, anyway=True)
         desk.pictures[picture.identity] = _picture(picture.patient, image, result, picture.raw)
     compare(desk)

@@ -8,8 +8,21 @@ import streamlit as st
 
 from core.cases.names import normalised
 from core.results import FailedFile, FieldAnalysis, neutral_name, without_names
-from pages.desk import MOST_BYTES, UNNAMED, Analyse, Desk, Picture, compare, overrule, remove
-from pages.shared import plain
+from core.settings import get_settings
+from pages.desk import (
+    MOST_BYTES,
+    UNNAMED,
+    Analyse,
+    Desk,
+    Picture,
+    compare,
+    is_doubtful,
+    overrule,
+    remove,
+)
+from pages.shared import number_of, plain
+
+_MOST_NAMED = 20
 
 
 def exported(
@@ -51,27 +64,20 @@ KEEP = "keep_duplicates"
 
 
 def show_problems(desk: Desk, analyse: Analyse) -> None:
-    """Say which files were not read, were refused, or came twice.
+    """Say which files were not read, were refused or doubted, or came twice.
 
-    Refused pictures can be analysed all the same; what follows carries the reason.
+    Refused and doubtful pictures can be analysed all the same; what follows carries the reason.
     """
-    pictures = desk.pictures.values()
+    pictures = list(desk.pictures.values())
     results = [picture.result for picture in pictures]
-    refused = [r for r in results if r.refused]
+    refused = [p for p in pictures if p.result.refused]
     if desk.failed:
         lines = [f"- **{plain(f.file)}**: {plain(f.error)}" for f in desk.failed]
         st.error("\n".join(lines), title="Not read", icon=":material/error:")
     if refused:
-        lines = [f"- **{plain(r.title)}**: {r.refused}" for r in refused]
+        lines = [f"- **{plain(p.result.title)}**: {p.result.refused}" for p in refused]
         st.warning("\n".join(lines), title="Refused", icon=":material/block:")
-        st.button(
-            "Analyse anyway",
-            icon=":material/fast_forward:",
-            on_click=overrule,
-            args=(desk, analyse),
-            disabled=all(p.raw is None for p in pictures if p.result.refused),
-            help="Analyses all refused pictures. Their answers will carry the reason.",
-        )
+        _offer_to_overrule("Analyse", "refused", desk, analyse, refused)
     if dropped := sum(picture.raw is None for picture in pictures):
         which = "1 picture is" if dropped == 1 else f"{dropped} pictures are"
         st.warning(
@@ -93,12 +99,42 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
     if warned:
         lines = [f"- **{plain(r.title)}**: {plain(' '.join(r.warnings))}" for r in warned]
         st.warning("\n".join(lines), title="Check these images", icon=":material/straighten:")
+    if doubtful := [p for p in pictures if is_doubtful(p.result) and p.sample_id is None]:
+        _offer_to_overrule("Classify", "doubtful", desk, analyse, doubtful)
+    if desk.passed_over:
+        _say_passed_over(desk.passed_over)
     if desk.repeated:
         lines = [
             f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in desk.repeated
         ]
         st.info("\n".join(lines), title="Counted once", icon=":material/content_copy:")
     _offer_to_keep(desk)
+
+
+def _say_passed_over(names: Sequence[str]) -> None:
+    """Say which files of a folder were not taken for images."""
+    shown = [] if get_settings().neutral_names else names[:_MOST_NAMED]
+    rest = len(names) - len(shown)
+    more = f"and {number_of(rest, 'more file')}" if shown else number_of(rest, "file")
+    st.info(
+        f"{', '.join(map(plain, shown))}{' ' * bool(shown) + more if rest else ''}. "
+        "To have such a file read, add it under Files.",
+        title="Passed over in the folder: no image by its name or content",
+        icon=":material/skip_next:",
+    )
+
+
+def _offer_to_overrule(
+    action: str, which: str, desk: Desk, analyse: Analyse, pictures: Sequence[Picture]
+) -> None:
+    st.button(
+        f"{action} anyway",
+        icon=":material/fast_forward:",
+        on_click=overrule,
+        args=(desk, analyse, pictures),
+        disabled=all(p.raw is None for p in pictures),
+        help=f"Analyses all {which} pictures. Their answers will carry the reason.",
+    )
 
 
 def _offer_to_keep(desk: Desk) -> None:

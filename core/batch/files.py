@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import InputError
-from core.imaging.formats import NAMED_SUFFIXES, SUFFIXES, form_of
+from core.imaging.formats import BEGINNING, NAMED_SUFFIXES, SUFFIXES, is_offered
 from core.imaging.slide import SLIDE_SUFFIXES
 
 
@@ -22,8 +21,6 @@ class FileState:
 
 
 _MOST_NAMED = 20
-_BEGINNING = 256
-"""Bytes that tell a format."""
 
 
 def file_state(path: Path) -> FileState:
@@ -131,18 +128,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _is_image(entry: os.DirEntry[str]) -> bool:
     suffix = Path(entry.name).suffix.lower()
     if suffix not in SUFFIXES | NAMED_SUFFIXES | SLIDE_SUFFIXES:
-        return (not suffix or suffix[1:].isdecimal()) and _begins_as_image(Path(entry.path))
+        path = Path(entry.path)
+        try:
+            return path.is_file() and is_offered(entry.name, lambda: _beginning(path))
+        except OSError:
+            return False
     if entry.is_symlink():  # a broken one is named among the errors
         return not _leads_to_folder(Path(entry.path))
     return entry.is_file(follow_symlinks=False)
 
 
-def _begins_as_image(path: Path) -> bool:
-    try:
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            form_of(file.read(_BEGINNING), path.name)
-    except (InputError, OSError):
-        return False
-    return True
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BEGINNING)

@@ -1,8 +1,9 @@
 """Tells the format of a file by its first bytes, and names the formats that are not read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from core.errors import NotAnImageError, UnsupportedFormatError
+from core.errors import InputError, NotAnImageError, UnsupportedFormatError
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff", ".webp"}
@@ -20,6 +21,8 @@ NAMED_SUFFIXES = frozenset(
 )
 """Endings of image formats that are not read; such a file in a folder becomes an error."""
 
+BEGINNING = 256
+"""Bytes that tell a format."""
 _CAMERA_RAW = (
     (0, b"FUJIFILMCCD-RAW", "Fujifilm RAF"),
     (0, b"IIRO", "Olympus ORF"),
@@ -120,6 +123,24 @@ def form_of(data: bytes, name: str) -> str:
     if form is None:
         raise _unread(data, suffix)
     return form
+
+
+def is_offered(name: str, beginning: Callable[[], bytes]) -> bool:
+    """Tell whether a file of a folder is taken for an image.
+
+    It is known by its ending; without one, or with a number for it, as DICOM files come, by its
+    first bytes, of which `BEGINNING` are enough. Raises what `beginning` raises.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix in SUFFIXES | NAMED_SUFFIXES:
+        return True
+    if suffix and not suffix[1:].isdecimal():
+        return False
+    try:
+        form_of(beginning(), name)
+    except InputError:
+        return False
+    return True
 
 
 def camera_raw_name(data: bytes) -> str | None:

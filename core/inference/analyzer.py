@@ -22,6 +22,7 @@ from core.inference.engine import LiteRTEngine
 from core.inference.looks import load_looks
 from core.inference.profile import SiteProfile
 from core.inference.quality import (
+    HARDLY_A_SMEAR,
     SmearGate,
     SmearVerdict,
     refuse_blank,
@@ -94,7 +95,7 @@ class _Examined:
 
     detections: tuple[Detection, ...]
     refused: str | None
-    """Why the field is rejected."""
+    """Why the field is rejected, or would be, or doubted, had QC not been overridden."""
     doubt: str | None = None
     """Why nothing is classified in it; None after QC was overridden."""
 
@@ -217,9 +218,11 @@ class Analyzer:
             return _Examined((), verdict.refused)
         detections = self.detector.detect(pixels, confirmed=confirmed)
         refused = verdict.refused or refuse_without_cells(detections)
-        if refused or verdict.doubt is None or anyway:
+        if refused or verdict.doubt is None:
             return _Examined(detections, refused)
         settled = settle_doubt(detections)
+        if anyway:
+            return _Examined(detections, settled.refused or (settled.doubt and HARDLY_A_SMEAR))
         if settled.refused:
             return _Examined((), settled.refused)
         return _Examined(detections, None, settled.doubt)

@@ -53,6 +53,8 @@ _NO_SMEAR = (
     "This does not look like a stained blood smear. "
     "Send a field of a Romanowsky-stained smear at a magnification that shows single cells."
 )
+HARDLY_A_SMEAR = "This hardly looks like a stained blood smear."
+"""What is said of a doubtful image when QC was overridden."""
 DOUBTFUL = (
     "This hardly looks like a stained blood smear, so nothing is classified. Check the image, or "
     "take the field again with more light, in focus and with more pixels."

@@ -10,6 +10,7 @@ import skimage
 from core.inference.detector import Detection
 from core.inference.quality import (
     DOUBTFUL,
+    HARDLY_A_SMEAR,
     SmearVerdict,
     chroma_spread,
     refuse_blank,
@@ -198,6 +199,9 @@ def test_a_doubtful_image_is_judged_by_its_cells_and_classifies_nothing(
     assert doubted.counts() == plain.counts()
     assert doubted.type_counts() == {}
     assert doubted.warnings == (DOUBTFUL,)
+    forced = analyzer.analyze(field(smears[0]), anyway=True)
+    assert forced.type_counts() == plain.type_counts()
+    assert (forced.warnings, forced.overruled) == ((), HARDLY_A_SMEAR)
     assert analyzer.classify(field(smears[0])).status != "classified"
     assert analyzer.stage(field(smears[0]), anyway=True).warnings == ()
 

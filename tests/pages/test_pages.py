@@ -14,12 +14,16 @@ from streamlit.testing.v1 import AppTest
 from core.differential import differential
 from core.errors import DataError
 from core.imaging import examples
+from core.inference.analyzer import get_analyzer
 from core.inference.card import MODEL_NAMES
+from core.inference.quality import SmearVerdict
 from core.learning.shifts import white_balance
 from core.settings import Settings, get_settings
 from core.taxonomy import RESEARCH_NOTICE, STAGES
 from pages.wbc_files import ASKED, MADE, by_patient
-from tests.pages.app import SECONDS, go_to, open_app, texts, upload
+from tests.dicom_files import native, written
+from tests.images import read_image
+from tests.pages.app import SECONDS, button, go_to, open_app, texts, upload
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -163,6 +167,33 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
     assert int(metrics(app)["Red cells"]) > 0
     assert any("against the input gate" in str(w.proto) for w in app.warning)
     assert not any(b.label == "Analyse anyway" for b in app.button)
+
+
+def test_a_doubtful_picture_can_be_classified_anyway_and_stays_marked(app, pack, monkeypatch):
+    monkeypatch.setattr(
+        get_analyzer().gate, "judge", lambda _pixels: SmearVerdict(doubt="It hardly is a smear.")
+    )
+    upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
+    assert any("nothing is classified" in w.value for w in app.warning)
+    assert any("no white cell classified" in m.value for m in app.markdown)
+    button(app, "Classify anyway").click().run()
+    assert not app.exception
+    assert any("1 white cell classified" in m.value for m in app.markdown)
+    said = [w.value for w in app.warning]
+    assert any(value.endswith("This hardly looks like a stained blood smear.") for value in said)
+    assert not any("nothing is classified" in value for value in said)
+    assert not any(b.label == "Classify anyway" for b in app.button)
+
+
+def test_images_of_a_folder_are_read_whatever_their_names_and_other_files_named(app, pack):
+    go_to(app, WBC)
+    app.segmented_control(key="wbc_source").set_value("Folder").run()
+    dicom = written(native(read_image(pack.png(pack.bccd(3)), "field.png").pixels))
+    upload(app, ("IM0001", dicom), ("notes.txt", b"seen twice"), (".thumbs", b"\0" * 300))
+    assert metrics(app)["Fields"] == "1"
+    assert not app.error
+    (said,) = [i for i in app.info if "add it under Files" in i.value]
+    assert said.value.startswith("notes\\.txt, \\.thumbs.")
 
 
 def test_a_workbook_stands_beside_every_csv(app, pack):
