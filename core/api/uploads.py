@@ -8,8 +8,8 @@ comes.
 import base64
 import binascii
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from typing import IO
@@ -21,8 +21,10 @@ from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from core.api.bodies import MAX_JSON_BYTES
 from core.api.schemas import PictureBody, PicturesBody
 from core.errors import (
+    BusyError,
     ContentTypeError,
     InputError,
     NoPictureError,
@@ -43,6 +45,10 @@ _MARKS_A_PICTURE = 64
 """Brackets, commas and colons of JSON for each picture, at most: names may hold some."""
 _FIELDS = (b"file", b"files")
 _MEGABYTE = 1_000_000
+_REQUESTS_KEPT = 2
+"""What all requests together may keep on disk, in bodies of the largest size."""
+_JSON_HELD = 6 * MAX_JSON_BYTES
+"""Bytes of JSON that all requests together may hold in memory."""
 _DAMAGED = "The multipart body is damaged or cut short. Send it again."
 
 
@@ -88,18 +94,29 @@ async def received(
     with TemporaryFile() as spool:
         parts = _Parts(spool, most, settings.max_file_megabytes * _MEGABYTE, instead)
         parts.neutral = settings.neutral_names
-        if form == b"multipart/form-data":
-            await _read_multipart(request, options.get(b"boundary", b""), parts)
-        elif form == b"application/json":
-            body = await request.body()
-            await run_in_threadpool(_read_json, body, parts)
-        else:
-            raise ContentTypeError
-        parts.check_count()
-        if not parts.uploads:
-            raise NoPictureError
-        spool.flush()
-        yield parts.uploads
+        parts.room = _REQUESTS_KEPT * settings.api_request_megabytes * _MEGABYTE
+        with _counted(parts):
+            await _read(request, form, options.get(b"boundary", b""), parts)
+            yield parts.uploads
+
+
+async def _read(request: Request, form: bytes, boundary: bytes, parts: "_Parts") -> None:
+    """Read a body in any form that is known here, at least one picture."""
+    if form == b"multipart/form-data":
+        await _read_multipart(request, boundary, parts)
+    elif form == b"application/json":
+        body = bytearray()
+        async for chunk in request.stream():
+            parts.hold(len(chunk))
+            body += chunk
+        await run_in_threadpool(_read_json, bytes(body), parts)
+    else:
+        raise ContentTypeError
+    parts.check_count()
+    if not parts.uploads:
+        raise NoPictureError
+    with _disk_full_is_busy():
+        parts.spool.flush()
 
 
 async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") -> None:
@@ -151,7 +168,29 @@ def _read_json(body: bytes, parts: "_Parts") -> None:
             ) from error
 
 
-@dataclass(slots=True)
+_open_parts: "set[_Parts]" = set()
+"""Of all requests whose body has come in, or is coming."""
+
+
+@contextmanager
+def _counted(parts: "_Parts") -> Iterator[None]:
+    """Count what a request keeps among all others' as long as the block runs."""
+    _open_parts.add(parts)
+    try:
+        yield
+    finally:
+        _open_parts.discard(parts)
+
+
+@contextmanager
+def _disk_full_is_busy() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BusyError from error
+
+
+@dataclass(slots=True, eq=False)
 class _Parts:
     """Takes what the parser finds and keeps the pictures, within limits."""
 
@@ -165,6 +204,12 @@ class _Parts:
     count: int = 0
     other: int = 0
     """Parts that are no pictures."""
+    room: int = 0
+    """Bytes that the parts of all requests may take together."""
+    kept: int = 0
+    """Bytes of pictures on disk."""
+    held: int = 0
+    """Bytes of JSON in memory."""
     neutral: bool = False
     """Forget the pictures' names."""
     whole: bool = False
@@ -211,12 +256,23 @@ class _Parts:
             raise TooManyFilesError(self.most, self.instead)
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        """Keep a piece of a picture."""
+        """Keep a piece of a picture. Raises BusyError when the disk has no room for it."""
         if self._file is None:
             return
         self._size += end - start
-        if self._size <= self.limit:
+        if self._size > self.limit:
+            return
+        self.kept += end - start
+        if sum(parts.kept for parts in list(_open_parts)) > self.room:
+            raise BusyError
+        with _disk_full_is_busy():
             self.spool.write(memoryview(data)[start:end])
+
+    def hold(self, size: int) -> None:
+        """Count bytes of JSON. Raises BusyError when there is no memory for them."""
+        self.held += size
+        if sum(parts.held for parts in list(_open_parts)) > _JSON_HELD:
+            raise BusyError
 
     def end(self) -> None:
         """Note the picture that has come in."""

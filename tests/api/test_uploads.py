@@ -2,15 +2,19 @@
 
 import asyncio
 import base64
+import json
 from contextlib import suppress
+from errno import ENOSPC
+from io import BytesIO
 
+import pytest
 from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3 import encode_multipart_formdata
 
 from core.api.uploads import received
-from core.errors import RequestError
+from core.errors import BusyError, RequestError
 from core.settings import Settings
 
 SETTINGS = Settings(_env_file=None)
@@ -79,3 +83,43 @@ def test_names_are_forgotten_on_entry_where_the_settings_say_so(open_client, sli
     assert [error["file"] for error in answer.json()["errors"]] == ["field 2"]
     body = {"image": base64.b64encode(data).decode(), "name": "Kowalska.png"}
     assert "Kowalska" not in client.post("/predict", json=body).text
+
+
+def form_of(content):
+    return encode_multipart_formdata([("file", ("a.png", content))], boundary="leukoscope")
+
+
+async def read_beside(first, second):
+    """Read a request while another one is being worked on; return whether there was room."""
+    small = SETTINGS.model_copy(update={"api_request_megabytes": 1})
+    async with received(request_of(*first, 65_536), small, 100, ""):
+        try:
+            async with received(request_of(*second, 65_536), small, 100, ""):
+                return True
+        except BusyError:
+            return False
+
+
+def test_all_requests_together_have_room_for_two_of_the_largest():
+    large, small = form_of(1_500_000 * b"a"), form_of(400_000 * b"a")
+    assert asyncio.run(read_beside(large, small))
+    assert not asyncio.run(read_beside(large, large))
+    assert asyncio.run(read_beside(large, small))  # what was refused takes no room
+
+
+def test_json_of_all_requests_is_bounded_in_memory(monkeypatch):
+    monkeypatch.setattr("core.api.uploads._JSON_HELD", 500_000)
+    image = base64.b64encode(225_000 * b"a").decode()
+    body = json.dumps({"image": image}).encode(), "application/json"
+    assert not asyncio.run(read_beside(body, body))
+    assert asyncio.run(read_beside(body, form_of(b"a")))
+
+
+def test_a_full_disk_says_busy(monkeypatch):
+    class Full(BytesIO):
+        def flush(self):
+            raise OSError(ENOSPC, "full")
+
+    monkeypatch.setattr("core.api.uploads.TemporaryFile", Full)
+    with pytest.raises(BusyError):
+        asyncio.run(read_all(request_of(*form_of(b"a"), 100)))
