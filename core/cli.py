@@ -37,7 +37,10 @@ _MODULES = {
     "backup": ("core.cases.backup", "copy everything that is stored into one file"),
     "restore": ("core.cases.restore", "fill an empty place from a backup"),
     "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
-    "users": ("core.cases.people", "list users, bind them to their sign-in or release them"),
+    "users": (
+        "core.cases.people",
+        "list, bind, release or remove users",
+    ),
 }
 
 

@@ -26,7 +26,7 @@ from core.cases import audit
 from core.cases.database import Database, get_database
 from core.cases.names import checked_name
 from core.cases.records import Person, Role
-from core.cases.tables import EndedSessionRow, PersonRow
+from core.cases.tables import EndedSessionRow, PersonRow, TokenRow
 from core.errors import (
     InvalidEntryError,
     NotAllowedError,
@@ -198,6 +198,33 @@ def release(database: Database, admin: Person, name: str) -> None:
         audit.record(session, admin.name, "release user", name=name)
 
 
+def remove(database: Database, admin: Person, name: str, settings: Settings | None = None) -> int:
+    """Remove a user with their tokens and return how many those were; what they did stays.
+
+    Raises NotAllowedError, NotFoundError, and InvalidEntryError for the only admin and for a name
+    that the settings would add again.
+    """
+    require(admin, "admin")
+    settings = settings or get_settings()
+    with database.writing() as session:
+        row = session.get(PersonRow, name)
+        if row is None:
+            raise NotFoundError("user")
+        if not settings.admins.isdisjoint({name, f"{row.issuer}#{row.subject}"}):
+            raise InvalidEntryError(
+                f"LEUKOSCOPE_ADMINS names {name}, so the next sign-in would add them again. Take "
+                "the name out of the setting, start the server again, then remove them."
+            )
+        if row.role == "admin" and _admins(session) == 1:
+            raise InvalidEntryError(f"{name} is the only admin. Make somebody else admin first.")
+        of_user = TokenRow.person == name
+        tokens = session.scalar(select(func.count()).select_from(TokenRow).where(of_user)) or 0
+        session.execute(delete(TokenRow).where(of_user))
+        session.delete(row)
+        audit.record(session, admin.name, "remove user", name=name, tokens=tokens)
+        return tokens
+
+
 def set_role(database: Database, admin: Person, name: str, role: Role) -> Person:
     """Give a person a role, adding them when they are new.
 
@@ -272,10 +299,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bind_user.add_argument("sign_in", metavar="ISSUER#SUBJECT", help="whom the provider names")
     release_user = actions.add_parser("release", help="unbind a user from their sign-in")
     release_user.add_argument("name", help="as the user is named here")
+    remove_user = actions.add_parser("remove", help="remove a user and their tokens")
+    remove_user.add_argument("name", help="as the user is named here")
 
 
 def run(options: argparse.Namespace) -> int:
-    """List, bind or release; whoever may run commands on the server is an administrator here."""
+    """Do what was asked; whoever may run commands on the server is an administrator here."""
     database = get_database()
     operator = Person(LOCAL_PERSON, "admin")
     if options.action == "bind":
@@ -284,6 +313,9 @@ def run(options: argparse.Namespace) -> int:
     elif options.action == "release":
         release(database, operator, options.name)
         sys.stderr.write(f"The next sign-in with the address {options.name} is theirs.\n")
+    elif options.action == "remove":
+        tokens = remove(database, operator, options.name)
+        sys.stderr.write(f"{options.name} and {tokens} tokens were removed.\n")
     else:
         with database.reading() as session:
             for row in session.scalars(select(PersonRow).order_by(PersonRow.name)):

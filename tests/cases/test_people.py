@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from core.cases.audit import verify
 from core.cases.database import open_database
 from core.cases.people import (
     bind,
@@ -13,15 +14,18 @@ from core.cases.people import (
     person_of,
     person_of_identity,
     release,
+    remove,
     set_role,
 )
 from core.cases.records import Person
 from core.cases.tables import PersonRow
+from core.cases.tokens import add_token, person_of_token
 from core.errors import (
     InvalidEntryError,
     NotAllowedError,
     NotFoundError,
     SignInError,
+    TokenError,
     UnknownPersonError,
 )
 from tests.cases.made import REVIEWER
@@ -198,6 +202,37 @@ def test_operators_bind_and_release(database, lab):
     with pytest.raises(UnknownPersonError):
         person_of_identity(database, identity("7"), lab)
     assert person_of_identity(database, identity("8", "ben@lab"), lab).name == "ben@lab"
+
+
+def test_a_removed_user_is_nobody_and_their_tokens_are_worthless(database, lab):
+    admin = person_of(database, settings=lab)
+    ben = set_role(database, admin, "ben@lab", "reviewer")
+    assert person_of_identity(database, identity("7", "ben@lab"), lab) == ben
+    _, token = add_token(database, admin, ben, "a script")
+    assert remove(database, admin, "ben@lab", lab) == 1
+    with pytest.raises(UnknownPersonError):
+        person_of_identity(database, identity("7", "ben@lab"), lab)
+    with pytest.raises(TokenError):
+        person_of_token(database, token, lab)
+    assert verify(database).whole
+    with pytest.raises(NotFoundError):
+        remove(database, admin, "ben@lab", lab)
+    with pytest.raises(NotAllowedError):
+        remove(database, REVIEWER, admin.name, lab)
+
+
+def test_whom_the_settings_would_add_again_is_not_removed(database, lab):
+    admin = person_of(database, settings=lab)
+    ada = person_of_identity(database, identity("1", "ada@lab"), lab)
+    with pytest.raises(InvalidEntryError, match="LEUKOSCOPE_ADMINS names ada@lab"):
+        remove(database, admin, ada.name, lab)
+    by_key = lab.model_copy(update={"admins": {f"{ISSUER}#1"}})
+    with pytest.raises(InvalidEntryError, match="LEUKOSCOPE_ADMINS names ada@lab"):
+        remove(database, admin, ada.name, by_key)
+    nobody = lab.model_copy(update={"admins": frozenset()})
+    assert remove(database, ada, admin.name, nobody) == 0
+    with pytest.raises(InvalidEntryError, match="only admin"):
+        remove(database, ada, ada.name, nobody)
 
 
 def test_users_of_an_older_store_are_bound_with_their_next_sign_in(database, lab):
