@@ -280,6 +280,9 @@ class StageResult:
     warnings: tuple[str, ...] = ()
     """As `FieldAnalysis.warnings`."""
     page: int = 1
+    pixels_sha256: str | None = None
+    """Of the decoded pixels, the same whatever file they came in; None on rejected, pooled and
+    stored answers."""
 
     @property
     def title(self) -> str:

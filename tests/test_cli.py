@@ -85,6 +85,17 @@ def names(entries, folder):
     return [Path(entry["file"]).relative_to(folder).as_posix() for entry in entries]
 
 
+def test_a_graded_field_in_two_formats_is_pooled_once(tmp_path, pack, capfdbinary):
+    name = next(n for n in pack.names("taleqani_all.zip") if n.startswith("Pre/"))
+    for form in ("PNG", "BMP"):
+        data = pack.encoded(pack.read("taleqani_all.zip", name), form)
+        (tmp_path / f"a.{form.lower()}").write_bytes(data)
+    _, answer, _ = run(capfdbinary, "stage", tmp_path)
+    assert [image["stage"] for image in answer["images"]] == ["Pre", "Pre"]
+    assert answer["pooled"]["probabilities"] == answer["images"][0]["probabilities"]
+    assert "1 image is the same as another" in answer["pooled"]["warnings"][0]
+
+
 @pytest.mark.usefixtures("stub")
 def test_a_folder_of_good_and_bad_files(folder, capfdbinary):
     status, answer, messages = run(capfdbinary, "analyze", folder)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from core.imaging.duplicates import fingerprint
+from core.imaging.duplicates import fingerprint, pixels_sha256
 from core.imaging.scale import (
     CONFIDENT_SCORE,
     FEW_RED_CELLS,
@@ -313,6 +313,7 @@ class Analyzer:
             overruled=refused or result.overruled,
             page=image.page,
             warnings=(*image.notes, *examined.warnings, *warnings, *result.warnings),
+            pixels_sha256=pixels_sha256(image.pixels),
         )
 
 

@@ -157,11 +157,11 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
     Refused fields do not count; with none left the answer is out of scope. Fields that are
     uncertain in spite of their confidence, because of a warning, are left out; with none left the
-    answer is uncertain.
+    answer is uncertain. Images of the same pixels are one field.
     """
     graded = [r for r in results if r.refused is None and r.status != "out_of_scope"]
     settled = [r for r in graded if r.status == "classified" or r.confidence < threshold]
-    used = settled or graded
+    used = _once(settled or graded)
     if not used:
         return StageResult(
             file="pooled",
@@ -179,8 +179,23 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
         probabilities=mean,
         confidence=mean[best],
         status="classified" if settled and mean[best] >= threshold else "uncertain",
-        warnings=_left_out(len(graded) - len(settled), len(graded)),
+        warnings=(
+            *_left_out(len(graded) - len(settled), len(graded)),
+            *_repeated(len(settled or graded) - len(used)),
+        ),
     )
+
+
+def _once(results: Sequence[StageResult]) -> list[StageResult]:
+    """Return the answers without those on the pixels of an earlier one."""
+    return list({r.pixels_sha256 or i: r for i, r in reversed([*enumerate(results)])}.values())
+
+
+def _repeated(number: int) -> tuple[str, ...]:
+    if not number:
+        return ()
+    which = "1 image is" if number == 1 else f"{number} images are"
+    return (f"{which} the same as another and left out of the pooled answer.",)
 
 
 def _left_out(doubtful: int, graded: int) -> tuple[str, ...]:

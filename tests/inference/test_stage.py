@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,6 +132,16 @@ def test_fields_of_a_contradicted_scale_do_not_decide():
     assert (alone.stage, alone.status) == (held.stage, "uncertain")
     assert "2 fields have a warning: the class is uncertain" in alone.warnings[0]
     assert pool([good], 0.8).warnings == ()
+
+
+def test_one_field_in_several_files_counts_once():
+    early, pre = result([0, 1, 0, 0]), result([0, 0, 1, 0])
+    first = replace(early, pixels_sha256="a")
+    pooled = pool([first, replace(pre, pixels_sha256="b"), first, first], 0.8)
+    assert pooled.probabilities == pool([early, pre], 0.8).probabilities
+    assert pooled.warnings == (
+        "2 images are the same as another and left out of the pooled answer.",
+    )
 
 
 def test_refused_fields_do_not_count():
