@@ -8,7 +8,8 @@ load. For a fifth of the time the clients are alone: that is the quiet time. The
 `benchmarks/attacks.py` run beside them. Prints a summary as JSON, and keeps it in
 `benchmarks/api_load.json`. The exit status is 1 when an answer was wrong, when there was another
 error than "busy", when half of the answers took more than twice their quiet time, or when the
-memory of the server and its decoders grew by more than a tenth or went over 1 GB.
+server's memory grew by more than a tenth or went over 1 GB. Its decoders, each of which has a limit
+of its own, are measured beside it.
 """
 
 import argparse
@@ -132,8 +133,11 @@ def client(questions: Sequence[Question], seed: int, stop: Event) -> Tally:
 
 def load(
     server: Server, questions: Sequence[Question], clients: int, seconds: int
-) -> tuple[Tally, list[float]]:
-    """Return what became of all requests, and the server's memory in MB second by second."""
+) -> tuple[Tally, list[tuple[float, float]]]:
+    """Return what became of all requests, and the memory in MB second by second.
+
+    Memory: of the server, and of the server with its decoders.
+    """
     stop = Event()
     memory = []
     started = time.perf_counter()
@@ -152,24 +156,28 @@ def load(
     return total, memory
 
 
-def memory_of(process: int) -> float:
-    """Return the memory in MB of a process and all it started; what they share counts once."""
-    found, ahead = 0, [process]
+def memory_of(process: int) -> tuple[float, float]:
+    """Return the memory in MB of a process, and of it with all it started.
+
+    What they share counts once in the sum, and for the process in proportion.
+    """
+    found, ahead = [], [process]
     while ahead:
         pid = ahead.pop()
         with suppress(OSError, ValueError):
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
-            found += int(rollup.partition("\nPss:")[2].split()[0])
+            found.append(int(rollup.partition("\nPss:")[2].split()[0]) * 1024 / 1e6)
             for task in Path(f"/proc/{pid}/task").iterdir():
                 ahead += map(int, (task / "children").read_text("ascii").split())
-    return found * 1024 / 1e6
+    return found[0], sum(found)
 
 
-def summary(tally: Tally, memory: Sequence[float], warm_up: int) -> dict[str, Any]:
+def summary(tally: Tally, memory: Sequence[tuple[float, float]], warm_up: int) -> dict[str, Any]:
     """Return the figures of a load: times in seconds, memory in MB, shares in percent."""
     outcomes = Counter(tally.outcomes)
     right, wrong, busy = (outcomes.pop(key, 0) for key in (RIGHT, WRONG, BUSY))
-    start, end = median(memory[warm_up:][:SAMPLES]), median(memory[-SAMPLES:])
+    server, with_decoders = zip(*memory[warm_up:], strict=True)
+    start, end = median(server[:SAMPLES]), median(server[-SAMPLES:])
     half, most = np.percentile(tally.seconds, [50, 95])
     return {
         "requests": tally.outcomes.total(),
@@ -181,7 +189,8 @@ def summary(tally: Tally, memory: Sequence[float], warm_up: int) -> dict[str, An
         "other_errors": dict(outcomes),
         "memory_start_megabytes": start,
         "memory_end_megabytes": end,
-        "memory_most_megabytes": max(memory[warm_up:]),
+        "memory_most_megabytes": max(server),
+        "memory_most_with_decoders_megabytes": max(with_decoders),
         "memory_growth_percent": 100 * (end / start - 1),
     }
 

@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         "microscope; without it no count is estimated from smears.",
     )
     max_file_megabytes: int = Field(default=200, ge=1, description="Largest file that is read.")
-    max_megapixels: int = Field(default=100, ge=1, description="Largest picture that is decoded.")
+    max_megapixels: int = Field(default=50, ge=1, description="Largest image that is decoded.")
     max_file_images: int = Field(
         default=500, ge=1, description="Images that are read of one file, such as pages of a TIFF."
     )

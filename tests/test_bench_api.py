@@ -128,7 +128,8 @@ def test_a_refusal_that_was_expected_is_right():
 
 def figures(outcomes, memory):
     tally = LOAD["Tally"](50.0, Counter(outcomes), [1.0] * 99)
-    return LOAD["summary"](tally, memory, warm_up=30)
+    with_decoders = [(own, own + 300) for own in memory]
+    return LOAD["summary"](tally, with_decoders, warm_up=30)
 
 
 def test_the_summary_counts_what_was_answered():
@@ -177,12 +178,13 @@ def test_bombs_are_refused_or_heavy():
 
 
 def test_memory_is_that_of_a_process_and_its_children():
-    alone = LOAD["memory_of"](os.getpid())
+    own, alone = LOAD["memory_of"](os.getpid())
     code = "held = bytearray(100_000_000); print(flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
         child.stdout.readline()
-        together = LOAD["memory_of"](os.getpid())
+        still, together = LOAD["memory_of"](os.getpid())
         child.communicate(b"\n")
     assert together - alone > 90
+    assert still - own < 50

@@ -64,7 +64,7 @@ def test_a_picture_cut_short_is_damaged(form, kept):
 def test_pixel_bombs_are_refused_by_their_header(make):
     dataset = make(PLAIN)
     dataset.Rows = dataset.Columns = 60_000
-    refused(dataset, TooLargeError, "60,000 × 60,000 px; the limit is 100 megapixels")
+    refused(dataset, TooLargeError, "60,000 × 60,000 px; the limit is 50 megapixels")
 
 
 def test_limits_come_from_the_settings():
