@@ -116,7 +116,7 @@ def check_sign_in(auth: Mapping[str, Any] | None) -> None:
     if auth is None:
         return
     if not auth:
-        raise SignInSettingsError("the file is damaged, or the section is empty")
+        raise SignInSettingsError("the section is empty, or its file is damaged or may not be read")
     if missing := [f"`{name}`" for name in _AUTH if not auth.get(name)]:
         raise SignInSettingsError(f"it lacks {', '.join(missing)}")
     if len(str(auth["cookie_secret"])) < SHORTEST_COOKIE_SECRET:

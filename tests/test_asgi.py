@@ -150,7 +150,7 @@ def test_no_start_with_a_sign_in_that_nobody_can_use_or_anybody_forge(store, tmp
     secrets.write_text(SECRETS.replace("for this test only, and long enough", "xxx"))
     assert "sign-ins could be forged" in refused_to_start(command, HOME=str(tmp_path))
     secrets.write_text("[auth]\nclient_id = ")
-    assert "the file is damaged" in refused_to_start(command, HOME=str(tmp_path))
+    assert "its file is damaged" in refused_to_start(command, HOME=str(tmp_path))
 
 
 @pytest.mark.parametrize("command", [["asgi:app"], ["--factory", "core.api.app:create_server"]])

@@ -57,8 +57,7 @@ def restore_backup(file: Path, settings: Settings | None = None) -> Mapping[str,
             manifest = _checked_manifest(archive)
             database = open_empty(settings)
             try:
-                _fill(database, archive, manifest)
-                _restore_profiles(archive, manifest, settings)
+                _fill(database, archive, manifest, settings)
             except BaseException:
                 _empty(database, settings)
                 raise
@@ -118,7 +117,9 @@ def _damaged(why: str) -> BackupError:
     return BackupError(f"The backup is damaged: {why}. Nothing was restored. Use another backup.")
 
 
-def _fill(database: Database, archive: zipfile.ZipFile, manifest: Mapping[str, Any]) -> None:
+def _fill(
+    database: Database, archive: zipfile.ZipFile, manifest: Mapping[str, Any], settings: Settings
+) -> None:
     """Make the schema that the backup was made with, fill it, then bring it up to date."""
     with database.writing() as session, _as_damage():
         connection = session.connection()
@@ -137,6 +138,7 @@ def _fill(database: Database, archive: zipfile.ZipFile, manifest: Mapping[str, A
         told, found = manifest["audit"], verify_in(session, {})
         if (found.entries, found.last_hash, found.broken) != tuple(told.values()):
             raise _damaged("its audit trail is not the one that was backed up")
+        _restore_profiles(archive, manifest, settings)
 
 
 def _fill_table(connection: Connection, archive: zipfile.ZipFile, table: Table) -> None:
@@ -181,9 +183,16 @@ def _restore_profiles(
 ) -> None:
     for name in manifest["files"]:
         if name.startswith(f"{PROFILES}/"):
+            profile = _whole(archive, name)
             folder = settings.store / PROFILES
-            folder.mkdir(exist_ok=True)
-            (folder / PurePosixPath(name).name).write_bytes(_whole(archive, name))
+            try:
+                folder.mkdir(exist_ok=True)
+                (folder / PurePosixPath(name).name).write_bytes(profile)
+            except OSError as error:
+                raise BackupError(
+                    f"The site profiles cannot be written to {folder} ({error.strerror}), so "
+                    "nothing was restored. Make room or name another store."
+                ) from error
 
 
 def _empty(database: Database, settings: Settings) -> None:

@@ -266,6 +266,17 @@ def test_a_backup_cut_short_is_refused(backup, place):
     restore_backup(backup, place)
 
 
+def test_a_restore_that_cannot_write_leaves_the_place_empty(backup, place):
+    """On PostgreSQL too, where the tables would bar the next attempt."""
+    profiles = place.store / "profiles"
+    profiles.parent.mkdir(parents=True)
+    profiles.write_text("no folder")
+    with pytest.raises(BackupError, match="profiles cannot be written"):
+        restore_backup(backup, place)
+    profiles.unlink()
+    restore_backup(backup, place)
+
+
 def test_a_backup_of_a_newer_version_is_refused(backup, place):
     def newer(files):
         files[MANIFEST] = json.dumps(json.loads(files[MANIFEST]) | {"schema": "9999"}).encode()
