@@ -54,6 +54,8 @@ _NAME_LENGTH = 120
 _MOST_NAMED = 10
 _STRIP = 256
 """Rows."""
+_MPF_WITHIN = 2**18
+"""Bytes at the beginning of a JPEG in which its list of further images stands."""
 _SRGB_GAMMA = (0.445, 0.465)
 """What writers put into gAMA for sRGB: 1 / 2.2, rounded in some way."""
 
@@ -167,7 +169,33 @@ def _open(data: bytes, form: str) -> Image.Image:
 
 
 def _jpeg(data: bytes, allowance: Allowance) -> list[Reader]:
-    return [partial(_jpeg_plane, data, allowance)]
+    images = [data, *_further_images(data, allowance.settings.max_file_images)]
+    allowance.check_number(len(images))
+    return [partial(_jpeg_plane, image, allowance) for image in images]
+
+
+def _further_images(data: bytes, most: int) -> list[bytes]:
+    """Return what follows the first image of a Multi-Picture file (CIPA DC-007) and is as large.
+
+    What is smaller, or grey beside a first one in colour, are previews, gain and depth maps. At
+    most `most` images are looked at.
+    """
+    if data.find(b"MPF\0", 0, _MPF_WITHIN) < 0:
+        return []
+    found: list[bytes] = []
+    first = header = jpeg_header(data)
+    at = 0
+    for _ in range(most):
+        at = -1 if header.end is None else data.find(b"\xff\xd8\xff", at + header.end)
+        if at < 0:
+            break
+        try:
+            header = jpeg_header(data[at:])
+        except DamagedImageError:  # what only looks like a beginning
+            break
+        if header.size == first.size and len(header.identifiers) == len(first.identifiers):
+            found.append(data[at:] if header.end is None else data[at : at + header.end + 2])
+    return found
 
 
 def _jpeg_plane(data: bytes, allowance: Allowance) -> Plane:

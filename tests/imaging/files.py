@@ -435,6 +435,12 @@ KINDS = [
     Kind("deep.tif", lambda f: tiff(f[0].astype(np.uint16) * 257, photometric="rgb")),
     # Several images in a file
     Kind("pages.tif", lambda f: several(f, "TIFF"), ALL),
+    Kind("pictures.mpo", lambda f: several(f, "MPO", quality=98), ALL, tolerance=JPEG_LOSS),
+    Kind(
+        "preview in a picture.jpg",
+        lambda f: several([f[0], shrunk(f[0], 320)], "MPO", quality=98),
+        tolerance=JPEG_LOSS,
+    ),
     Kind("frames.webp", lambda f: several(f, "WEBP", lossless=True), ALL),
     Kind("frames.png", lambda f: several(f, "PNG"), ALL),
     Kind("frames.dcm", lambda f: dicom(np.stack(f)), ALL),
