@@ -71,6 +71,31 @@ def test_slices_that_show_different_fields_are_fields(fields):
     assert [image.page for image in images] == [1, 2, 3, 4, 5]
 
 
+def from_the_side(pixels):
+    """A lamp that is out of place."""
+    across = np.linspace(1.0, 0.3, pixels.shape[1])[:, None]
+    return (pixels * across).astype(np.uint8)
+
+
+def through_an_eyepiece(pixels):
+    height, width = pixels.shape[:2]
+    mask = cv2.circle(np.zeros((height, width), np.uint8), (width // 2, height // 2), 250, 1, -1)
+    return pixels * mask[..., None]
+
+
+@pytest.mark.parametrize("view", [from_the_side, through_an_eyepiece])
+def test_what_all_fields_share_makes_no_focus_stack_and_no_copy(fields, view):
+    seen = [view(field) for field in fields]
+    slices = read_images(tiff(np.stack(seen)[None, :, None], imagej=True), "slices.tif")
+    assert len(slices) == len(fields)
+    data = tiff_pages([(seen[0], {}), (shrunk(seen[1], 320), {}), (shrunk(seen[0], 160), {})])
+    pages = read_images(data, "pages.tif")
+    assert [page.width for page in pages] == [640, 320]
+    planes = np.stack([view(blurred(fields[0], 6)), seen[0]])
+    (image,) = read_images(tiff(planes[None, :, None], imagej=True), "focus.tif")
+    np.testing.assert_array_equal(image.pixels, seen[0])
+
+
 def test_a_stack_whose_directories_are_left_out_is_read(fields):
     """ImageJ writes one directory, and all planes behind it."""
     data = bytearray(tiff(np.stack(fields)[:, None, None], imagej=True))
