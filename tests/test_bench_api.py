@@ -19,7 +19,7 @@ from core.imaging.examples import made_slides
 from core.imaging.limits import measure
 from core.inference.analyzer import get_analyzer
 from core.reports.answers import analyze_answer
-from core.settings import PROJECT_ROOT
+from core.settings import PROJECT_ROOT, get_settings
 from tests.images import read_image
 
 LOAD = runpy.run_path(str(PROJECT_ROOT / "benchmarks" / "api_load.py"))
@@ -102,6 +102,7 @@ def test_the_server_answers_as_the_models_do():
 
 
 def test_a_server_that_does_not_start_tells_why(monkeypatch):
+    get_settings()  # this process has its own already
     monkeypatch.setenv("LEUKOSCOPE_INTERPRETERS", "none")
     with pytest.raises(RuntimeError, match="LEUKOSCOPE_INTERPRETERS"), bench_api.serving():
         pass
