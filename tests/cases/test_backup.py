@@ -216,7 +216,7 @@ def rewrite_manifest(**values):
         rewrite_patients(lambda rows: rows + rows),
         rewrite_patients(lambda rows: rows.replace(b'"identifier"', b'"odd"')),
         rewrite_patients(lambda rows: rows.replace(b'"identifier": "', b'"identifier": ["')),
-        rewrite_patients(lambda rows: rows.replace(b'"P-1"', b'["P-1"]')),
+        rewrite_patients(lambda rows: rows.replace(b'"P-1"', b'{"a": 1}')),
         rewrite_patients(lambda rows: rows[:-9]),
         rewrite_manifest(last_ids=[]),
         rewrite_manifest(last_ids={"none": 1}),
