@@ -26,6 +26,7 @@ from core.api.guard import Guard
 from core.api.logs import set_up_logging
 from core.api.quota import UploadQuota
 from core.cases.database import get_database
+from core.cases.people import LOCAL_PERSON, people
 from core.cases.samples import sweep
 from core.errors import (
     CaseError,
@@ -36,7 +37,7 @@ from core.errors import (
 )
 from core.imaging.decoder import start_decoders
 from core.inference.analyzer import get_analyzer
-from core.settings import PROJECT_ROOT
+from core.settings import PROJECT_ROOT, get_settings
 
 REDRAW = BackMsg(rerun_script=ClientState()).SerializeToString()
 """What a page sends to be drawn as it opens, with nothing pressed and nothing entered."""
@@ -48,7 +49,7 @@ logger = logging.getLogger(__name__)
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the models and sweep the store; without them the pages open and say what is wrong."""
     set_up_logging()
-    for task in (start_decoders, get_analyzer, sweep_store):
+    for task in (start_decoders, get_analyzer, sweep_store, look_for_admins):
         try:
             await anyio.to_thread.run_sync(task)
         except (ModelError, CaseError) as error:
@@ -70,6 +71,18 @@ def sweep_store() -> None:
     removed = sweep(database)
     if removed:
         logger.warning("%d pictures without a case were removed from the store", removed)
+
+
+def look_for_admins() -> None:
+    """Warn when nobody who signs in could let anybody in. Raises CaseError."""
+    signs_in = {name for name in get_settings().admins if name != LOCAL_PERSON}
+    if not get_access().sign_in or signs_in:
+        return
+    if all(p.role != "admin" or p.name == LOCAL_PERSON for p in people(get_database())):
+        logger.warning(
+            "Nobody who signs in is an administrator. Name one with LEUKOSCOPE_ADMINS, then start "
+            "again."
+        )
 
 
 try:

@@ -1,6 +1,7 @@
 """The server starts whatever state models and store are in."""
 
 import asyncio
+import json
 import logging
 import os
 import subprocess
@@ -10,9 +11,10 @@ from datetime import date
 import pytest
 
 import asgi
+from core.access import access_of
 from core.cases.database import get_database
 from core.cases.patients import create_patient
-from core.cases.people import person_of
+from core.cases.people import person_of, set_role
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.imaging.examples import made_slides
@@ -72,6 +74,21 @@ def test_a_damaged_database_is_logged_and_the_server_starts(store, caplog):
     (store / "leukoscope.sqlite").write_bytes(b"no database " * 1000)
     start()
     assert "The case database is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("named", [[], ["ada@lab.example"]])
+def test_a_sign_in_without_an_administrator_is_logged(store, monkeypatch, caplog, named):
+    monkeypatch.setenv("LEUKOSCOPE_ADMINS", json.dumps(["local", *named]))
+    get_settings.cache_clear()
+    monkeypatch.setattr(asgi, "get_access", lambda: access_of(get_settings(), {"client_id": "x"}))
+    said = "Nobody who signs in is an administrator"
+    start()
+    assert (said in caplog.text) == (not named)
+    local = person_of(get_database())
+    set_role(get_database(), local, "bea@lab.example", "admin")
+    caplog.clear()
+    start()
+    assert said not in caplog.text
 
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
