@@ -12,7 +12,9 @@ copies and overlaps: these and no other pair were found (agreement .85 to 1, 7 o
 of different fields .83 at most, 4 cells met at most). Of 75 fields changed on purpose JPEG of
 quality 40, half size, 90° turns, another stain, less light with blur were all found; turned by 17°
 and cut 92 %; cut to 64 % of the area 91 %; windows that share more than half of their area 99 %,
-less than half 43 %. Mirrored fields are not found.
+less than half 43 %. Mirrored fields are not found. Details were compared later: of 840 pairs of
+different images of six sources (plain, under uneven light, in a round view, with a label) none was
+taken for one place; without it 22 of 28 pairs of BCCD were in a round view.
 """
 
 import base64
