@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,18 @@ for variable, folder in (("LEUKOSCOPE_DATA", "data"), ("LEUKOSCOPE_WEIGHTS", "we
     location = ROOT.parent / "shared" / folder
     if location.is_dir():
         os.environ.setdefault(variable, str(location))
+
+
+_MAIN = sys.modules["__main__"]
+
+
+@pytest.fixture(autouse=True)
+def main_module_put_back(monkeypatch):
+    """A page leaves its script as the main module, which processes of later tests would run.
+
+    A script that is stopped late does so even after its own test.
+    """
+    monkeypatch.setitem(sys.modules, "__main__", _MAIN)
 
 
 class Pack:

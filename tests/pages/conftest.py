@@ -1,4 +1,3 @@
-import sys
 from datetime import date
 
 import pytest
@@ -24,12 +23,6 @@ def nothing_remembered(tmp_path, monkeypatch):
     forget()
     yield
     forget()
-
-
-@pytest.fixture(autouse=True)
-def main_module_put_back(monkeypatch):
-    """A page leaves its script as the main module, which processes of later tests would run."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
