@@ -1,4 +1,4 @@
-"""Tells the format of a file by its first bytes, and names the formats that are not read."""
+"""Recognises the format of a file by its first bytes; names the formats that are not read."""
 
 from collections.abc import Callable
 from pathlib import Path
