@@ -56,7 +56,7 @@ compare: $(VENV)/.run-ready ## Compare networks, laboratories and parts of the f
 	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m core train detector --without $$name || exit 1; done
 
 examples: $(VENV)/.run-ready ## Draw the made example slides again
-	$(BIN)/python -m core.imaging.made assets/examples
+	$(BIN)/python -m core.synthetic.fields assets/examples
 
 lock: ## Write locks/ anew from requirements*.txt and constraints.txt
 	$(PYTHON) -m venv $(VENV)-lock

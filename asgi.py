@@ -26,8 +26,8 @@ from core.api.guard import Guard
 from core.api.logs import set_up_logging
 from core.api.quota import UploadQuota
 from core.cases.database import get_database
-from core.cases.people import LOCAL_PERSON, people
 from core.cases.samples import sweep
+from core.cases.users import LOCAL_PERSON, people
 from core.errors import (
     CaseError,
     ModelError,
@@ -36,7 +36,7 @@ from core.errors import (
     SignInSettingsError,
 )
 from core.imaging.decoder import start_decoders
-from core.inference.analyzer import get_analyzer
+from core.inference.pipeline import get_analyzer
 from core.settings import PROJECT_ROOT, get_settings
 
 REDRAW = BackMsg(rerun_script=ClientState()).SerializeToString()

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.settings import PROJECT_ROOT
-from pages.shared import FRAMED
+from ui.components.shared import FRAMED
 
 ASSETS = PROJECT_ROOT / "assets"
 

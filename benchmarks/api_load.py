@@ -34,10 +34,10 @@ from PIL import Image
 
 from benchmarks.attacks import attacked, bombs
 from core.bench_api import SECONDS_TO_ANSWER, Server, serving, upload
-from core.imaging.examples import made_slides
-from core.imaging.made import make_cell, make_field
-from core.results import Pixels
+from core.domain.results import Pixels
 from core.settings import PROJECT_ROOT
+from core.synthetic.examples import made_slides
+from core.synthetic.fields import make_cell, make_field
 
 MOST_GROWTH_PERCENT = 10.0
 MOST_SLOWDOWN = 2.0

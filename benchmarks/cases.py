@@ -20,14 +20,14 @@ from sqlalchemy import func, insert, select
 
 from core.cases.database import Database, open_database
 from core.cases.listing import patient_history, search_patients
+from core.cases.mappers import cell_rows, field_row
+from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
+from core.cases.queue import model_agreement, queue
 from core.cases.records import NewField, QueueFilter
-from core.cases.rows import cell_rows, field_row
 from core.cases.samples import load_case
-from core.cases.tables import CellRow, FieldRow, PatientRow, SampleRow
-from core.cases.worklist import model_agreement, queue
-from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties
+from core.domain.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties
+from core.domain.taxonomy import CELL_TYPES
 from core.settings import Settings
-from core.taxonomy import CELL_TYPES
 
 PATIENTS, SAMPLES_EACH, WHITE_CELLS, RED_CELLS = 2_000, 5, 100, 100
 REPEATS = 11

@@ -6,8 +6,8 @@ Figures come from the files that `evaluate` left; the words are the engineers'.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from core.learning.metric_curves import at_threshold
-from core.reports.model_reports import load_report
+from core.evaluation.curves import at_threshold
+from core.evaluation.report import load_report
 
 
 class Goal(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.goals import goals_table
-from core.reports.evaluation_sets import evaluation_set
+from core.evaluation.sets import evaluation_set
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCH = ROOT / "benchmarks" / "bench.json"

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from core.cases.people import LOCAL_PERSON
+from core.cases.users import LOCAL_PERSON
 from core.errors import OpenAddressError, SignInSettingsError
 from core.settings import PROJECT_ROOT, Settings, get_settings
 

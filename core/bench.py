@@ -23,8 +23,8 @@ import numpy as np
 from core.settings import PROJECT_ROOT, get_settings
 
 if TYPE_CHECKING:
-    from core.inference.classifier import Subject
-    from core.results import Pixels
+    from core.domain.results import Pixels
+    from core.inference.cell_classifier import Subject
 
 _CELLS = 200
 _CROPS = 1000
@@ -53,13 +53,13 @@ def measure() -> dict[str, Any]:
     from core.bench_api import api_figures
     from core.bench_batch import batch_figures
     from core.bench_runtimes import in_turns, look_calls
+    from core.domain.results import FieldImage, ImageProperties
     from core.imaging.crop import crop_cell
-    from core.imaging.made import make_field
-    from core.inference.analyzer import Analyzer
     from core.inference.card import MODEL_NAMES, load_card, model_path, read_checked
-    from core.inference.classifier import Subject, central_box
-    from core.inference.engine import LiteRTEngine
-    from core.results import FieldImage, ImageProperties
+    from core.inference.cell_classifier import Subject, central_box
+    from core.inference.pipeline import Analyzer
+    from core.inference.runtime import LiteRTEngine
+    from core.synthetic.fields import make_field
 
     memory_before = resident_megabytes()
     analyzer = Analyzer()
@@ -123,7 +123,7 @@ def measure() -> dict[str, Any]:
 def _cells_per_second(pixels: "Pixels", subject: "Subject") -> float:
     """Return how many cells are typed in a second with a thread of one's own per processor."""
     from core.bench_batch import rate
-    from core.inference.analyzer import Analyzer
+    from core.inference.pipeline import Analyzer
 
     processors = os.cpu_count() or 1
     settings = get_settings().model_copy(update={"threads": 1, "interpreters": processors})
@@ -142,8 +142,8 @@ def _crops_per_second(pixels: "Pixels") -> float:
     from core.bench_batch import rate
     from core.imaging.crop import crop_square
     from core.inference.card import load_card, read_checked
-    from core.inference.classifier import Subject, central_box
-    from core.inference.engine import LiteRTEngine
+    from core.inference.cell_classifier import Subject, central_box
+    from core.inference.runtime import LiteRTEngine
 
     processors = os.cpu_count() or 1
     card = load_card("wbc")
@@ -163,8 +163,8 @@ def _crops_per_second(pixels: "Pixels") -> float:
 
 def _keras_predict(batch: Any) -> Callable[[], object]:
     """Return `Model.predict` on one crop: what a plain Keras app does an image."""
-    from core.learning.architectures import wbc_network
-    from core.taxonomy import CELL_TYPES
+    from core.domain.taxonomy import CELL_TYPES
+    from core.training.networks.mobilenet import wbc_network
 
     # The time does not depend on the weights' values.
     network = wbc_network(len(CELL_TYPES))

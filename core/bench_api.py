@@ -20,10 +20,10 @@ from typing import Any
 
 import requests
 
-from core.imaging.examples import made_slides
 from core.imaging.read import read_images
-from core.inference.analyzer import Analyzer
+from core.inference.pipeline import Analyzer
 from core.settings import PROJECT_ROOT, get_settings
+from core.synthetic.examples import made_slides
 
 _CLIENTS = (1, 8, 64)
 _WARM_SECONDS = 4.0

@@ -17,11 +17,11 @@ from typing import Any
 from core.batch.local import Item, in_process, in_processes
 from core.batch.tiles import TILES_A_PIECE, plan_slide
 from core.batch.work import AnalysisWork, Work, analyze_field, models_fingerprint
-from core.imaging.made import make_field
-from core.imaging.made_slide import make_slide, write_slide
+from core.exports.answers import Answer
 from core.inference.card import load_card
-from core.reports.answers import Answer
 from core.settings import PROJECT_ROOT
+from core.synthetic.fields import make_field
+from core.synthetic.slides import make_slide, write_slide
 
 _FIELDS = 64
 _EXAMPLES = 8

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.inference.card import MODEL_FILE, load_card, read_checked
-from core.inference.engine import LiteRTEngine
+from core.inference.runtime import LiteRTEngine
 
 Look = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
 """One run over a batch of one picture; the outputs by name."""
@@ -73,8 +73,8 @@ def looks(threads: int) -> dict[str, Look]:
 
 def _float_file(size: int) -> bytes:
     from core.imaging.crop import crop_square
-    from core.imaging.made import make_field
-    from core.learning.export import keras_reference, litert_file
+    from core.synthetic.fields import make_field
+    from core.training.export import keras_reference, litert_file
 
     field = make_field(1, 640, 480, white_cells=3)
     cell = next(cell.box for cell in field.cells if cell.kind == "wbc")
@@ -105,7 +105,7 @@ def _openvino(content: bytes, threads: int) -> Look:
 def _onnxruntime(threads: int) -> Look:
     import onnxruntime
 
-    from core.learning.export import keras_reference
+    from core.training.export import keras_reference
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

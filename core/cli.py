@@ -19,26 +19,26 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from core.inference.profile import SiteProfile
-    from core.results import CropResult, StageResult
+    from core.domain.results import CropResult, StageResult
+    from core.inference.site_profile import SiteProfile
 
 ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
 _LAST_PORT = 65535
 
 # Commands whose module brings `add_arguments(parser)` and `run(arguments) -> int`.
 _MODULES = {
-    "train": ("core.learning.train", "train a model"),
-    "quantize": ("core.learning.quantize", "ship a model's file in 8-bit integers"),
-    "adapt": ("core.learning.adapt", "learn a site's look from its reviewed cells"),
-    "evaluate": ("core.learning.evaluate", "measure a model on its test sets"),
+    "train": ("core.training.run", "train a model"),
+    "quantize": ("core.training.quantize", "ship a model's file in 8-bit integers"),
+    "adapt": ("core.adaptation.site", "learn a site's look from its reviewed cells"),
+    "evaluate": ("core.training.evaluate.run", "measure a model on its test sets"),
     "bench": ("core.bench", "time the models and the whole way of a field"),
-    "data": ("core.learning.public", "list the public data sets, or get one"),
+    "data": ("core.datasets.download", "list the public data sets, or get one"),
     "audit": ("core.cases.audit", "check the audit trail of the case database"),
     "backup": ("core.cases.backup", "copy everything that is stored into one file"),
     "restore": ("core.cases.restore", "fill an empty place from a backup"),
     "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
     "users": (
-        "core.cases.people",
+        "core.cases.users",
         "list, bind, release or remove users",
     ),
 }
@@ -181,7 +181,7 @@ def _analyze(options: argparse.Namespace) -> int:
 def _classify(options: argparse.Namespace) -> int:
     from core.batch.run import Batch, answer_files
     from core.batch.work import Work, classify_cell, models_fingerprint
-    from core.reports.answers import classify_answer
+    from core.exports.answers import classify_answer
 
     work: Work[tuple[CropResult, ...]] = Work(
         classify_cell, models_fingerprint(), _profile(options)
@@ -194,9 +194,9 @@ def _classify(options: argparse.Namespace) -> int:
 def _stage(options: argparse.Namespace) -> int:
     from core.batch.run import Batch, answer_files
     from core.batch.work import Work, models_fingerprint, stage_field
+    from core.exports.answers import stage_answer
     from core.inference.card import load_card
-    from core.inference.stage import pool
-    from core.reports.answers import stage_answer
+    from core.inference.field_classifier import pool
 
     work: Work[tuple[StageResult, ...]] = Work(stage_field, models_fingerprint())
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
@@ -233,10 +233,10 @@ def _check_out(options: argparse.Namespace) -> None:
     out: Path | None = getattr(options, "out", None)
     if out is None:
         return
-    from core.batch.output import PARQUET
+    from core.batch.writers import PARQUET
     from core.errors import LeukoscopeError
     from core.imaging.formats import SUFFIXES
-    from core.imaging.slide import SLIDE_SUFFIXES
+    from core.imaging.wsi import SLIDE_SUFFIXES
 
     if out.suffix.lower() in SUFFIXES | SLIDE_SUFFIXES or out in getattr(options, "paths", ()):
         raise LeukoscopeError(f"{out} would take the place of a picture. Name a .json file.")
@@ -254,7 +254,7 @@ def _check_out(options: argparse.Namespace) -> None:
 
 def _profile(options: argparse.Namespace) -> "SiteProfile | None":
     from core.inference.card import load_card
-    from core.inference.profile import load_profile
+    from core.inference.site_profile import load_profile
 
     if options.profile is None:
         return None

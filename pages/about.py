@@ -2,12 +2,12 @@
 
 import streamlit as st
 
+from core.datasets.citations import SOURCES
 from core.errors import ModelError
+from core.evaluation.report import MODEL_TITLES
 from core.inference.card import load_card
-from core.reports.model_reports import MODEL_TITLES
-from core.reports.sources import SOURCES
-from pages import shared
-from pages.model_card import show_card
+from ui.components import shared
+from ui.metrics.card import show_card
 
 LIMITS = """
 - A smear image alone does not establish leukaemia. The ALL classes are maturation subtypes that

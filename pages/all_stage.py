@@ -5,18 +5,28 @@ from collections import Counter
 
 import streamlit as st
 
-from core.inference.analyzer import get_analyzer
-from core.inference.stage import pool
-from core.reports.answers import stage_answer
-from core.reports.charts import probabilities_figure, stages_figure
-from core.reports.picture_charts import evidence_figure
-from core.reports.probability import probability_text
-from core.reports.tables import csv_bytes, stages_table
-from core.reports.workbook import XLSX, workbook
-from core.results import StageResult
-from core.taxonomy import STAGE_NOTE, STAGES
-from pages import shared
-from pages.desk import (
+from core.charts.differential import probabilities_figure, stages_figure
+from core.charts.field import evidence_figure
+from core.domain.probability import probability_text
+from core.domain.results import StageResult
+from core.domain.taxonomy import STAGE_NOTE, STAGES
+from core.exports.answers import stage_answer
+from core.exports.tables import csv_bytes, stages_table
+from core.exports.xlsx import XLSX, workbook
+from core.inference.field_classifier import pool
+from core.inference.pipeline import get_analyzer
+from ui.components import shared
+from ui.upload.controls import (
+    choose_field,
+    choose_patient,
+    exported,
+    patient_editor,
+    properties_table,
+    remove_button,
+    show_problems,
+)
+from ui.upload.saving import save_section
+from ui.upload.session import (
     Desk,
     Incoming,
     Picture,
@@ -27,16 +37,6 @@ from pages.desk import (
     take_in,
     uploader,
 )
-from pages.desk_controls import (
-    choose_field,
-    choose_patient,
-    exported,
-    patient_editor,
-    properties_table,
-    remove_button,
-    show_problems,
-)
-from pages.saving import save_section
 
 NAME = "stage"
 

@@ -2,26 +2,26 @@
 
 import streamlit as st
 
-from core.errors import ModelError
-from core.inference.card import ModelName
-from core.reports.evaluation_sets import evaluation_set
-from core.reports.metric_tables import detector_sets_table, sets_table
-from core.reports.model_reports import MODEL_TITLES, ModelReport, load_report
-from core.reports.training_charts import (
+from core.charts.training import (
     learning_rate_figure,
     measure_name,
     measures,
     training_figure,
 )
+from core.errors import ModelError
+from core.evaluation.report import MODEL_TITLES, ModelReport, load_report
+from core.evaluation.sets import evaluation_set
+from core.evaluation.tables import detector_sets_table, sets_table
+from core.inference.card import ModelName
 from core.settings import get_settings
-from pages import shared
-from pages.classifier_metrics import show_classifier
-from pages.comparison_metrics import show_comparisons
-from pages.data_metrics import show_data
-from pages.detector_metrics import show_detector
-from pages.metric_parts import chart
-from pages.model_card import show_card
-from pages.robustness import show_robustness
+from ui.components import shared
+from ui.metrics.card import show_card
+from ui.metrics.classifier import show_classifier
+from ui.metrics.comparisons import show_comparisons
+from ui.metrics.data import show_data
+from ui.metrics.detector import show_detector
+from ui.metrics.parts import chart
+from ui.metrics.robustness import show_robustness
 
 NOT_TESTED = "Validation images are none of the test images above."
 PARTS = ONE_SET, ROBUSTNESS, COMPARISONS, DATA, CARD = (

@@ -5,25 +5,25 @@ import streamlit as st
 from core.cases.audit import record_view
 from core.cases.database import get_database
 from core.cases.listing import search_patients
+from core.charts.field import field_figure
+from core.domain.results import FieldAnalysis
 from core.errors import READABLE_FORMATS, ModelError
-from core.imaging.examples import made_slides
+from core.evaluation.measured import measured_figures
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import read_images
-from core.inference.analyzer import get_analyzer
 from core.inference.card import load_card, read_checked
-from core.reports.measured import measured_figures
-from core.reports.picture_charts import field_figure
-from core.results import FieldAnalysis
-from pages import shared
-from pages.case_parts import (
+from core.inference.pipeline import get_analyzer
+from core.synthetic.examples import made_slides
+from ui.components import shared
+from ui.components.cases import (
     errors_shown,
     patient_link,
     sample_line,
     sample_link,
     sample_name,
 )
-from pages.visitor import current_person
-from pages.wbc_files import ASKED, MADE
+from ui.components.visitor import current_person
+from ui.count.files import ASKED, MADE
 
 MODELS = {
     "detector": ("Detector", "Finds white cells, red cells and platelets in a field."),

@@ -9,8 +9,8 @@ from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, patient_stages, search_patients
 from core.cases.records import ListedPatient, Person
 from core.cases.samples import load_case
-from pages import shared
-from pages.case_parts import (
+from ui.components import shared
+from ui.components.cases import (
     STATE_NAMES,
     errors_shown,
     no_cases,
@@ -20,9 +20,9 @@ from pages.case_parts import (
     record_case_view,
     state_badge,
 )
-from pages.patients_edit import add_patient, edit_patient, edit_sample, offer_deletion
-from pages.patients_over_time import show_history
-from pages.patients_sample import show_sample
+from ui.patients.edit import add_patient, edit_patient, edit_sample, offer_deletion
+from ui.patients.over_time import show_history
+from ui.patients.sample import show_sample
 
 ANY = "any state"
 

@@ -7,10 +7,10 @@ from core.cases.database import get_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.records import Case, QueueFilter
 from core.cases.samples import load_case
-from core.differential import differential
-from core.reports.charts import patients_figure
-from pages import shared
-from pages.case_parts import (
+from core.charts.differential import patients_figure
+from core.domain.differential import differential
+from ui.components import shared
+from ui.components.cases import (
     errors_shown,
     number_in_address,
     open_cases,
@@ -19,13 +19,13 @@ from pages.case_parts import (
     sample_link,
     sample_name,
 )
-from pages.review_agreement import show_agreement, show_site_profile
-from pages.review_field import show_fields
-from pages.review_gallery import show_gallery
-from pages.review_link import show_linked_case
-from pages.review_queue import show_queue
-from pages.review_session import ReviewSession, open_session, show_problem, undo_button
-from pages.review_sign import show_signing
+from ui.review.agreement import show_agreement, show_site_profile
+from ui.review.field import show_fields
+from ui.review.gallery import show_gallery
+from ui.review.link import show_linked_case
+from ui.review.queue import show_queue
+from ui.review.session import ReviewSession, open_session, show_problem, undo_button
+from ui.review.sign import show_signing
 
 LISTED_PATIENTS = 200
 QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT = "Queue", "Gallery", "Fields", "Sign", "Agreement"

@@ -9,15 +9,15 @@ from core.cases import audit
 from core.cases.database import Database
 from core.cases.names import spelt_out
 from core.cases.patients import merge_patients, patients_alike
-from core.cases.people import people, require, set_role
 from core.cases.records import Patient, Person, Role
+from core.cases.users import people, require, set_role
 from core.errors import ModelError
+from core.evaluation.report import MODEL_TITLES
 from core.inference.card import MODEL_NAMES, ModelName, load_card
-from core.reports.model_reports import MODEL_TITLES
 from core.settings import Settings, get_settings
-from pages import shared
-from pages.case_parts import attempt, errors_shown, open_cases, patient_link, show_problem_of
-from pages.settings_ranges import show_ranges
+from ui.components import shared
+from ui.components.cases import attempt, errors_shown, open_cases, patient_link, show_problem_of
+from ui.settings.ranges import show_ranges
 
 THRESHOLDS: dict[ModelName, dict[str, str]] = {
     "detector": {

@@ -4,12 +4,15 @@ from functools import partial
 
 import streamlit as st
 
-from core.differential import RECOMMENDED_CELLS
+from core.domain.differential import RECOMMENDED_CELLS
 from core.errors import DataError, ProfileError
-from core.imaging.examples import bccd_fields, made_slides
-from core.inference.profile import SiteProfile, load_profile, profile_names
-from pages import shared
-from pages.desk import (
+from core.inference.site_profile import SiteProfile, load_profile, profile_names
+from core.synthetic.examples import bccd_fields, made_slides
+from ui.components import shared
+from ui.count.files import ASKED, MADE, REAL
+from ui.count.results import FULL_COUNT, NAME, show_results
+from ui.upload.controls import show_problems
+from ui.upload.session import (
     Desk,
     Incoming,
     analyse_field,
@@ -19,9 +22,6 @@ from pages.desk import (
     take_in,
     uploader,
 )
-from pages.desk_controls import show_problems
-from pages.wbc_files import ASKED, MADE, REAL
-from pages.wbc_results import FULL_COUNT, NAME, show_results
 
 MADE_PATIENT, BCCD_PATIENT = "Made example", "BCCD"
 

@@ -86,6 +86,6 @@ def pack() -> Pack:
 @pytest.fixture(scope="session")
 def analyzer():
     """Give the analyzer of this process, with the shipped models."""
-    from core.inference.analyzer import get_analyzer
+    from core.inference.pipeline import get_analyzer
 
     return get_analyzer()

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.learning.detection_metrics import detection_metrics
-from core.learning.metrics import classification_metrics
-from core.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
+from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
+from core.evaluation.detection import detection_metrics
+from core.evaluation.metrics import classification_metrics
 
 FOLDERS = {
     "immature_granulocyte": "ig",

@@ -5,8 +5,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from core.imaging.examples import made_slides
 from core.imaging.read import read_images
+from core.synthetic.examples import made_slides
 
 
 def read_image(data, name, **options):

@@ -1,6 +1,6 @@
 """The reference ranges of the file that settings name."""
 
-from core.ranges import ReferenceRanges, choose_laboratory, read_table
+from core.domain.reference_ranges import ReferenceRanges, choose_laboratory, read_table
 from core.settings import Settings, get_settings
 
 

@@ -14,11 +14,11 @@ import asgi
 from core.access import access_of
 from core.cases.database import get_database
 from core.cases.patients import create_patient
-from core.cases.people import person_of, set_role
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
-from core.imaging.examples import made_slides
+from core.cases.users import person_of, set_role
 from core.settings import PROJECT_ROOT, get_settings
+from core.synthetic.examples import made_slides
 from tests.browser.conftest import free_port
 from tests.cases.made import new_field, white
 from tests.images import read_image

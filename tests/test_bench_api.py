@@ -15,11 +15,11 @@ from uvicorn import Config
 
 from core import bench_api
 from core.errors import BusyError, TooComplexError
-from core.imaging.examples import made_slides
+from core.exports.answers import analyze_answer
 from core.imaging.limits import measure
-from core.inference.analyzer import get_analyzer
-from core.reports.answers import analyze_answer
+from core.inference.pipeline import get_analyzer
 from core.settings import PROJECT_ROOT, get_settings
+from core.synthetic.examples import made_slides
 from tests.images import read_image
 
 LOAD = runpy.run_path(str(PROJECT_ROOT / "benchmarks" / "api_load.py"))

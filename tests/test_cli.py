@@ -11,10 +11,10 @@ import pytest
 from pyarrow import parquet
 
 from core import cli
+from core.domain.results import Box, Cell, CropResult, FieldAnalysis, StageResult
+from core.domain.taxonomy import CELL_TYPES, STAGES
 from core.inference.card import MODEL_NAMES, load_card
-from core.results import Box, Cell, CropResult, FieldAnalysis, StageResult
 from core.settings import get_settings
-from core.taxonomy import CELL_TYPES, STAGES
 from tests.dicom_files import native, written
 from tests.images import read_image
 
@@ -265,7 +265,7 @@ def test_a_stopped_training_says_how_to_go_on(capfdbinary, monkeypatch):
     def interrupted(_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.learning.train.run", interrupted)
+    monkeypatch.setattr("core.training.run.run", interrupted)
     status, printed, messages = run(capfdbinary, "train", "wbc")
     assert (status, printed) == (130, None)
     assert messages == "Stopped. The same command goes on where it was.\n"

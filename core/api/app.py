@@ -17,9 +17,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 
 from core.access import Access, get_access
-from core.api import cases, predictions, service
 from core.api.connections import ConnectionLimit
-from core.api.dependencies import RateLimit, Services, get_caller
+from core.api.deps import RateLimit, Services, get_caller
 from core.api.docs import add_docs
 from core.api.guard import Guard
 from core.api.logs import set_up_logging
@@ -27,13 +26,14 @@ from core.api.metrics import Metrics
 from core.api.middleware import RequestMiddleware
 from core.api.openapi import describe
 from core.api.problems import add_handlers
+from core.api.routes import cases, predictions, service
 from core.api.work import Workers
 from core.cases.database import Database, get_database
+from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import ModelError, SettingsError
 from core.imaging.decoder import start_decoders
-from core.inference.analyzer import Analyzer, get_analyzer
+from core.inference.pipeline import Analyzer, get_analyzer
 from core.settings import Settings, get_settings
-from core.taxonomy import RESEARCH_NOTICE
 
 VERSION = "1"
 """Of the API; the models have their own."""

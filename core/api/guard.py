@@ -2,7 +2,7 @@
 
 It stands before everything that is served, WebSockets too, and judges by the head of a request
 only. What it cannot judge, accounts and roles, is asked further in: by `dependencies.get_caller`
-for the API and by `pages/visitor.py` for the pages.
+for the API and by `ui/components/visitor.py` for the pages.
 """
 
 from base64 import b64encode

@@ -6,7 +6,7 @@ Of one process and of the API only: pages are not counted.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from core.api.work import Workers
-from core.results import CropResult, FailedFile, FieldAnalysis, StageResult
+from core.domain.results import CropResult, FailedFile, FieldAnalysis, StageResult
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 

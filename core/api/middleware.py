@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.api.bodies import MAX_JSON_BYTES, limited
-from core.api.dependencies import Services
+from core.api.deps import Services
 from core.api.logs import id_of, request_id
 from core.api.problems import internal
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from core.api.dependencies import NDJSON
+from core.api.deps import NDJSON
 from core.api.problems import MEDIA_TYPE
 from core.api.schemas import InvalidValue, PictureBody, PicturesBody, Problem
 

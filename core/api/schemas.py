@@ -1,6 +1,6 @@
 """What the API takes and gives, as its description shows it.
 
-The answers themselves are made in `core.reports.answers`, for the command line too; a test holds
+The answers themselves are made in `core.exports.answers`, for the command line too; a test holds
 these descriptions against them.
 """
 
@@ -9,9 +9,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.cases.records import Patient, Review, Role, Sample, SampleSummary
+from core.domain.taxonomy import (
+    CELL_TYPES,
+    NOT_A_WHITE_CELL,
+    REVIEW_TYPES,
+    STAGES,
+    CellKind,
+    Status,
+)
 from core.errors import NotAnImageError
 from core.inference.card import ModelCard
-from core.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES, STAGES, CellKind, Status
 
 _PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"

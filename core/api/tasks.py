@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from core.api.uploads import Upload
+from core.domain.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
 from core.errors import FAILED_INSIDE, LeukoscopeError, NoSuchPageError, SeveralImagesError
+from core.exports.answers import Answer, analyze_answer, classify_answer, stage_answer
 from core.imaging.decoder import decoded
 from core.imaging.duplicates import Finder, count_once
-from core.inference.analyzer import Analyzer
-from core.inference.profile import SiteProfile
-from core.inference.stage import pool
-from core.reports.answers import Answer, analyze_answer, classify_answer, stage_answer
-from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
+from core.inference.field_classifier import pool
+from core.inference.pipeline import Analyzer
+from core.inference.site_profile import SiteProfile
 from core.settings import Settings
 
 ResultT = TypeVar("ResultT", FieldAnalysis, CropResult, StageResult)

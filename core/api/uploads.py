@@ -23,6 +23,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from core.api.bodies import MAX_JSON_BYTES
 from core.api.schemas import PictureBody, PicturesBody
+from core.domain.results import neutral_name
 from core.errors import (
     BusyError,
     ContentTypeError,
@@ -34,7 +35,6 @@ from core.errors import (
 )
 from core.imaging.limits import measure
 from core.imaging.read import display_name
-from core.results import neutral_name
 from core.settings import Settings
 
 MOST_STREAMED = 100_000

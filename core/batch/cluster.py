@@ -15,8 +15,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from core.batch.local import Item
 from core.batch.work import AnswerT, Task, Work, lost, use_one_core
+from core.domain.results import FailedFile
 from core.errors import BatchError, LeukoscopeError
-from core.results import FailedFile
 
 _TRIES_AGAIN = 3
 """How often a task is given to another worker before its file counts as failed."""

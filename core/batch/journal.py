@@ -17,11 +17,11 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.batch.files import FileState, file_state
+from core.batch.discover import FileState, file_state
 from core.batch.tiles import PieceResult, TileResult
+from core.domain.results import FailedFile
 from core.errors import BatchError
-from core.reports.answers import Answer
-from core.results import FailedFile
+from core.exports.answers import Answer
 
 _PENDING = -1
 _TILES = TypeAdapter(tuple[TileResult, ...])

@@ -9,8 +9,8 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 
 from core.batch.work import AnswerT, Task, Work, lost, use_one_core
+from core.domain.results import FailedFile
 from core.errors import BatchError
-from core.results import FailedFile
 
 Item = tuple[int, Task]
 """The place of a file in the batch, and the file or a piece of it.

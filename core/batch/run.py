@@ -10,15 +10,15 @@ from typing import Any, Literal, TypeVar
 
 from tqdm import tqdm
 
-from core.batch.files import PassedOver, find_files
+from core.batch.discover import PassedOver, find_files
 from core.batch.journal import Journal
 from core.batch.local import Item, in_process, in_processes
-from core.batch.output import write_json, write_result
 from core.batch.slides import Tasks
 from core.batch.work import AnswerT, Step, Work
+from core.batch.writers import write_json, write_result
+from core.domain.results import CropResult, FailedFile, StageResult, image_title
 from core.errors import BatchError
-from core.reports.answers import Answer
-from core.results import CropResult, FailedFile, StageResult, image_title
+from core.exports.answers import Answer
 
 Engine = Literal["local", "ray"]
 ResultT = TypeVar("ResultT", CropResult, StageResult)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from core.batch.journal import Journal
 from core.batch.tiles import Piece, PieceResult, SlidePlan, TileResult
 from core.batch.work import Step, Task
+from core.domain.results import Box, Cell, FailedFile
+from core.domain.taxonomy import CELL_KINDS
+from core.exports.answers import Answer, field_answer
 from core.imaging.scale import CONFIDENT_SCORE, field_scale
-from core.imaging.slide import Tile
-from core.inference.analyzer import judge_sizes
+from core.imaging.wsi import Tile
 from core.inference.detector import iou
-from core.reports.answers import Answer, field_answer
-from core.results import Box, Cell, FailedFile
-from core.taxonomy import CELL_KINDS
+from core.inference.pipeline import judge_sizes
 
 _SEAM_IOU = 0.5
 _LIKELY = 0.5

@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.batch.files import shown
+from core.batch.discover import shown
+from core.domain.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
 from core.imaging.scale import RED_CELL_MICROMETRES
-from core.imaging.slide import Slide, Tile, tile_grid
-from core.inference.analyzer import Analyzer
-from core.inference.classifier import CROP_MICROMETRES
-from core.inference.profile import SiteProfile
-from core.inference.quality import DOUBTFUL, refuse_blurred
-from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
+from core.imaging.wsi import Slide, Tile, tile_grid
+from core.inference.cell_classifier import CROP_MICROMETRES
+from core.inference.pipeline import Analyzer
+from core.inference.quality_control import DOUBTFUL, refuse_blurred
+from core.inference.site_profile import SiteProfile
 
 RED_CELL_PIXELS = 40
 """Side of red cells in the detector's first look at a tile: in the range that it finds well, and

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import cv2
 
-from core.batch.files import shown
+from core.batch.discover import shown
 from core.batch.tiles import (
     Piece,
     PieceResult,
@@ -21,19 +21,19 @@ from core.batch.tiles import (
     analyze_tile,
     plan_slide,
 )
+from core.domain.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
 from core.errors import FAILED_INSIDE, BatchError, LeukoscopeError
+from core.exports.answers import Answer, field_answer
 from core.imaging.decoder import decoded_from
 from core.imaging.duplicates import stored_form
-from core.imaging.slide import is_slide
-from core.inference.analyzer import Analyzer, get_analyzer
+from core.imaging.wsi import is_slide
 from core.inference.card import MODEL_NAMES, load_card
-from core.inference.profile import SiteProfile
-from core.reports.answers import Answer, field_answer
-from core.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
+from core.inference.pipeline import Analyzer, get_analyzer
+from core.inference.site_profile import SiteProfile
 from core.settings import get_settings
 
 FINGERPRINT = "fingerprint"
-"""Key in answers under way, which `core.batch.output` takes out."""
+"""Key in answers under way, which `core.batch.writers` takes out."""
 Task = Path | Piece
 Step = tuple[Answer, ...] | SlidePlan | PieceResult
 """What comes back of a task of `analyze`: an answer for every image of a file, or a step towards

@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 
 from core.cases.database import AUDIT_HEAD, Database, get_database
 from core.cases.heads import HeadsError, read_heads, read_public_key
+from core.cases.orm import AuditRow
 from core.cases.records import Page
-from core.cases.tables import AuditRow
 from core.errors import StoreReadOnlyError
 from core.settings import get_settings
 

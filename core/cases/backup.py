@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from core.cases.audit import verify_in
 from core.cases.database import Database, get_database, revision_of
-from core.cases.tables import AuditRow, Base, FieldRow
+from core.cases.orm import AuditRow, Base, FieldRow
 from core.errors import BackupError, PictureMissingError
 from core.settings import Settings, get_settings
 

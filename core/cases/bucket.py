@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
-from core.cases.images import Picture, checked, decode
+from core.cases.blob_store import Picture, checked, decode
+from core.domain.results import Pixels
 from core.errors import PictureMissingError, PictureNotStoredError
-from core.results import Pixels
 
 
 @dataclass(frozen=True, slots=True)

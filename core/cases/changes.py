@@ -6,9 +6,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.cases import audit
+from core.cases.mappers import sample_of
+from core.cases.orm import SampleRow, SignatureRow
 from core.cases.records import Person, Sample
-from core.cases.rows import sample_of
-from core.cases.tables import SampleRow, SignatureRow
 from core.errors import NotFoundError, SignedCaseError, StaleCaseError
 
 

@@ -36,9 +36,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from core.cases.blob_store import PictureFolder, PictureStore
 from core.cases.heads import Heads, open_heads
-from core.cases.images import PictureFolder, PictureStore
-from core.cases.tables import Base
+from core.cases.orm import Base
 from core.errors import (
     BackupError,
     CaseError,

@@ -7,13 +7,13 @@ from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from core.cases.database import Database
+from core.cases.mappers import patient_of, sample_of, stage_of
 from core.cases.names import searchable
+from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
 from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSummary
-from core.cases.rows import patient_of, sample_of, stage_of
-from core.cases.tables import CellRow, FieldRow, PatientRow, SampleRow
+from core.domain.results import StageResult
+from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import NotFoundError
-from core.results import StageResult
-from core.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
 

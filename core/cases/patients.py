@@ -12,11 +12,9 @@ from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.database import Database
+from core.cases.mappers import patient_of
 from core.cases.names import checked_identifier, checked_name, look, normalised, searchable
-from core.cases.people import require
-from core.cases.records import Patient, PatientDetails, Person
-from core.cases.rows import patient_of
-from core.cases.tables import (
+from core.cases.orm import (
     CellRow,
     CommentRow,
     FieldRow,
@@ -26,6 +24,8 @@ from core.cases.tables import (
     SampleRow,
     SignatureRow,
 )
+from core.cases.records import Patient, PatientDetails, Person
+from core.cases.users import require
 from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 
 LONGEST_IDENTIFIER, LONGEST_NAME = 100, 200

@@ -13,17 +13,17 @@ from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.database import Database
-from core.cases.people import require
+from core.cases.orm import RangesRow
 from core.cases.records import Person
-from core.cases.tables import RangesRow
-from core.errors import StaleCaseError
-from core.ranges import (
+from core.cases.users import require
+from core.domain.reference_ranges import (
     ReferenceRange,
     ReferenceRanges,
     check_lines,
     choose_laboratory,
     read_table,
 )
+from core.errors import StaleCaseError
 from core.settings import Settings, get_settings
 
 

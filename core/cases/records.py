@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
-from core.results import (
+from core.domain.results import (
     Box,
     Cell,
     FieldAnalysis,

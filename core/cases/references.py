@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from core.cases.database import Database
-from core.cases.tables import REVIEWED, CellRow, FieldRow
-from core.results import Box
+from core.cases.orm import REVIEWED, CellRow, FieldRow
+from core.domain.results import Box
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from core.cases.database import Database
+from core.cases.mappers import sample_field_of
+from core.cases.orm import CellRow, FieldRow, SampleRow
 from core.cases.records import NewField
-from core.cases.rows import sample_field_of
-from core.cases.tables import CellRow, FieldRow, SampleRow
+from core.domain.results import FieldAnalysis, image_title
 from core.imaging.duplicates import Finder, from_stored, marked
-from core.results import FieldAnalysis, image_title
 
 
 def compared_with_stored(

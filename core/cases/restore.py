@@ -20,8 +20,8 @@ from sqlalchemy.types import JSON
 
 from core.cases.audit import verify_in
 from core.cases.backup import FORMAT, IMAGES, MANIFEST, PROFILES, TABLES
+from core.cases.blob_store import Picture
 from core.cases.database import Database, migrate, open_empty
-from core.cases.images import Picture
 from core.errors import BackupError
 from core.settings import Settings, get_settings
 

@@ -15,10 +15,19 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from core.cases import audit
+from core.cases.blob_store import Picture, encode
 from core.cases.changes import record_edit, sample_to_edit, signatures
 from core.cases.database import Database
-from core.cases.images import Picture, encode
-from core.cases.people import require
+from core.cases.mappers import (
+    cell_rows,
+    field_row,
+    header_scale,
+    patient_of,
+    sample_field_of,
+    sample_of,
+    stage_values,
+)
+from core.cases.orm import CellRow, CommentRow, FieldRow, PatientRow, SampleRow
 from core.cases.records import (
     Case,
     Comment,
@@ -29,18 +38,9 @@ from core.cases.records import (
     SampleField,
     Signature,
 )
-from core.cases.rows import (
-    cell_rows,
-    field_row,
-    header_scale,
-    patient_of,
-    sample_field_of,
-    sample_of,
-    stage_values,
-)
-from core.cases.tables import CellRow, CommentRow, FieldRow, PatientRow, SampleRow
+from core.cases.users import require
+from core.domain.results import FieldImage, ImageProperties
 from core.errors import InvalidEntryError, NotFoundError
-from core.results import FieldImage, ImageProperties
 
 HIGHEST_WHITE_CELL_COUNT = 2000.0
 """10⁹/L; above all that was ever reported, so likely entered in another unit."""

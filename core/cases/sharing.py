@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 from core.cases import audit
 from core.cases.database import Database
 from core.cases.names import checked_comment, checked_name
-from core.cases.people import require
+from core.cases.orm import AuditRow, CommentRow, LinkRow, SampleRow
 from core.cases.records import Comment, Link, Person
-from core.cases.tables import AuditRow, CommentRow, LinkRow, SampleRow
+from core.cases.users import require
 from core.errors import InvalidEntryError, LinkError, NotFoundError
 
 LINK_DAYS = 30

@@ -17,9 +17,9 @@ from core.cases.changes import (
 )
 from core.cases.database import Database
 from core.cases.names import checked_comment
-from core.cases.people import require
+from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow
 from core.cases.records import Person, Sample
-from core.cases.tables import CellRow, CommentRow, FieldRow, SignatureRow
+from core.cases.users import require
 from core.errors import InvalidEntryError, SignatureError, UnreviewedCellsError
 from core.settings import Settings, get_settings
 

@@ -17,9 +17,9 @@ from sqlalchemy import select
 from core.cases import audit
 from core.cases.database import Database, get_database
 from core.cases.names import checked_name
-from core.cases.people import LOCAL_PERSON, lower_role, person_of, require
+from core.cases.orm import TokenRow
 from core.cases.records import Person, Role
-from core.cases.tables import TokenRow
+from core.cases.users import LOCAL_PERSON, lower_role, person_of, require
 from core.errors import InvalidEntryError, NotFoundError, TokenError
 from core.settings import Settings
 

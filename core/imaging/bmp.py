@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.domain.results import Pixels
 from core.errors import DamagedImageError, UnsupportedFormatError
-from core.results import Pixels
 
 _FIELDS = (3, 6)
 """BI_BITFIELDS, BI_ALPHABITFIELDS."""

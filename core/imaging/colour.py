@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from core.results import Pixels
+from core.domain.results import Pixels
 
 _BROKEN_PROFILE = (
     "The colour profile in the file cannot be used and was ignored, so colours may be wrong. "

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from core.results import Box, Pixels
+from core.domain.results import Box, Pixels
 
 _GLASS_PERCENTILE = 90
 _SAMPLED = 64

@@ -28,10 +28,10 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO, Any, NoReturn
 
+from core.domain.results import FieldImage
 from core.errors import DecodingStoppedError, InputError
 from core.imaging.limits import measure
 from core.imaging.read import check_bytes, read_images
-from core.results import FieldImage
 from core.settings import PROJECT_ROOT, Settings, get_settings
 
 _PATIENCE = 6

@@ -22,6 +22,7 @@ from pydicom.encaps import get_frame
 from pydicom.filereader import read_dataset
 from pydicom.pixels.utils import pixel_array
 
+from core.domain.results import Pixels
 from core.errors import DamagedImageError, UnsupportedFormatError
 from core.imaging.colour import palette_to_8_bits, profile_to_srgb, to_8_bits, ycbcr_to_rgb
 from core.imaging.jpeg import (
@@ -33,7 +34,6 @@ from core.imaging.jpeg import (
 )
 from core.imaging.planes import Allowance, Plane, Reader
 from core.imaging.scale import microscope_scale
-from core.results import Pixels
 
 _KINDS = {
     uid.SecondaryCaptureImageStorage,

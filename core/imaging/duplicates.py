@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from core.results import Box, Cell, FieldAnalysis, Pixels, quoted
+from core.domain.results import Box, Cell, FieldAnalysis, Pixels, quoted
 
 PIXELS_A_RED_CELL = 12
 """Diameter of a red cell in the small image."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.results import Pixels
+from core.domain.results import Pixels
 
 GLASS = 235.0
 """Value of empty glass in every channel after the correction."""

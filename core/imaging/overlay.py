@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.results import Box, Cell, FieldAnalysis, Pixels
-from core.taxonomy import KIND_COLOURS, REVIEW_TYPES, UNDETERMINED_COLOUR, Status
+from core.domain.results import Box, Cell, FieldAnalysis, Pixels
+from core.domain.taxonomy import KIND_COLOURS, REVIEW_TYPES, UNDETERMINED_COLOUR, Status
 
 RGB = tuple[int, int, int]
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.domain.results import Pixels
 from core.errors import TooLargeError, TooSmallError
-from core.results import Pixels
 from core.settings import Settings
 
 _SCENE_SIDE = 96

@@ -2,7 +2,7 @@
 
 import cv2
 
-from core.results import Pixels
+from core.domain.results import Pixels
 
 LONGEST_SIDE = 1600
 """Pixels: more than a page shows, and enough to zoom in."""

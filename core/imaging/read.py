@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.errors import (
     DamagedImageError,
     EmptyFileError,
@@ -45,7 +46,6 @@ from core.imaging.jpeg import (
 )
 from core.imaging.planes import Allowance, Plane, Reader, fields_of, upright
 from core.imaging.scale import header_scale
-from core.results import FieldImage, ImageProperties, Pixels
 from core.settings import Settings, get_settings
 
 Result = TypeVar("Result")

@@ -9,7 +9,7 @@ from statistics import median
 
 from PIL import Image
 
-from core.results import Box, Scale
+from core.domain.results import Box, Scale
 
 MICROSCOPE_SCALES = (0.02, 2.0)
 """Micrometres per pixel that a light microscope's camera can give; 72 or 300 dpi lie far off."""

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from tifffile import TIFF, TiffFile, TiffPage
 
+from core.domain.results import Pixels
 from core.errors import DamagedImageError, UnsupportedFormatError
 from core.imaging.colour import on_white, palette_to_8_bits, profile_to_srgb, to_8_bits
 from core.imaging.jpeg import SEQUENTIAL_OR_PROGRESSIVE, decode_whole, jpeg_header
 from core.imaging.planes import Allowance, Plane, Reader, upright
 from core.imaging.scale import tiff_scale
-from core.results import Pixels
 
 # tifffile quotes tags in what it logs, names among them.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)

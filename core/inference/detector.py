@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.domain.results import Box, Pixels
+from core.domain.taxonomy import CELL_KINDS, CellKind
 from core.inference.card import ModelCard
-from core.inference.engine import Engine
-from core.results import Box, Pixels
-from core.taxonomy import CELL_KINDS, CellKind
+from core.inference.runtime import Engine
 
 STRIDE = 8
 MULTIPLE = 32

@@ -5,12 +5,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from core.domain.results import Pixels
 from core.imaging.crop import crop_square
 from core.inference.card import ModelCard, load_card, read_checked
-from core.inference.classifier import Subject
-from core.inference.engine import LiteRTEngine
-from core.inference.stage import evidence_map
-from core.results import Pixels
+from core.inference.cell_classifier import Subject
+from core.inference.field_classifier import evidence_map
+from core.inference.runtime import LiteRTEngine
 
 
 @cache

@@ -6,8 +6,8 @@ from starlette.testclient import TestClient
 from core.access import access_of
 from core.api.app import create_app
 from core.cases.database import open_database
-from core.imaging.examples import made_slides
 from core.settings import Settings
+from core.synthetic.examples import made_slides
 from tests.api.fake_analyzer import FakeAnalyzer
 
 

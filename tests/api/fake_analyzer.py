@@ -3,9 +3,9 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+from core.domain.results import CropResult, StageResult
+from core.domain.taxonomy import CELL_TYPES, STAGES
 from core.imaging.duplicates import fingerprint
-from core.results import CropResult, StageResult
-from core.taxonomy import CELL_TYPES, STAGES
 from tests.cases.made import analysis_of, red, white
 
 DOUBTFUL = "The scale of this field is doubtful."

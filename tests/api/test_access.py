@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from core.cases.people import person_of, set_role
 from core.cases.tokens import add_token
+from core.cases.users import person_of, set_role
 from tests.cases.made import ADMIN
 
 

@@ -8,8 +8,8 @@ from starlette.testclient import TestClient
 
 from core.api.app import create_app
 from core.cases.database import open_database
+from core.cases.orm import FieldRow
 from core.cases.samples import load_case
-from core.cases.tables import FieldRow
 
 
 @pytest.fixture

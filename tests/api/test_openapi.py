@@ -10,12 +10,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from core.api.app import create_app
 from core.cases.database import open_database
 from core.cases.patients import create_patient
-from core.cases.people import person_of
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.cases.tokens import add_token
-from core.imaging.examples import made_slides
+from core.cases.users import person_of
 from core.settings import Settings
+from core.synthetic.examples import made_slides
 from tests.api.fake_analyzer import FakeAnalyzer
 from tests.cases.made import ADMIN, REVIEWER, new_field, white
 from tests.images import read_image

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from core.batch.journal import Journal
 from core.batch.tiles import PieceResult, TileResult
+from core.domain.results import Box, Cell, FailedFile
+from core.domain.taxonomy import CELL_TYPES
 from core.errors import BatchError
-from core.imaging.slide import tile_grid
-from core.results import Box, Cell, FailedFile
-from core.taxonomy import CELL_TYPES
+from core.imaging.wsi import tile_grid
 
 MODELS = {"wbc": "1"}
 PATHS = [Path(f"field {number} ä\udcff.png") for number in range(4)]

@@ -7,8 +7,8 @@ import pytest
 
 from core.batch.local import in_process, in_processes
 from core.batch.work import Work, analyze_field
+from core.domain.results import FailedFile
 from core.errors import BatchError
-from core.results import FailedFile
 from core.settings import PROJECT_ROOT
 from tests.batch.works import dies_always, dies_over_one, outline, work_of, write_fields
 

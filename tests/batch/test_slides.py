@@ -24,12 +24,12 @@ from core.batch.tiles import (
     analyze_tile,
 )
 from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
-from core.imaging.made import make_field
-from core.imaging.made_slide import GLASS, MadeSlide, make_slide, write_slide
+from core.domain.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
 from core.imaging.scale import RED_CELL_MICROMETRES
-from core.imaging.slide import tile_grid
-from core.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
+from core.imaging.wsi import tile_grid
 from core.settings import PROJECT_ROOT
+from core.synthetic.fields import make_field
+from core.synthetic.slides import GLASS, MadeSlide, make_slide, write_slide
 from tests.batch.works import (
     fails_over_spots,
     slide_work,

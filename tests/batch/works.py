@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from core.batch.work import AnalysisWork, Work, models_fingerprint
-from core.imaging.made import MadeCell
-from core.imaging.made_slide import GLASS, MadeSlide, write_slide
-from core.reports.answers import field_answer
-from core.results import Box, Cell, FieldAnalysis
-from core.taxonomy import CELL_TYPES
+from core.domain.results import Box, Cell, FieldAnalysis
+from core.domain.taxonomy import CELL_TYPES
+from core.exports.answers import field_answer
+from core.synthetic.fields import MadeCell
+from core.synthetic.slides import GLASS, MadeSlide, write_slide
 
 
 def write_fields(folder: Path, *names: str) -> list[Path]:

@@ -8,14 +8,14 @@ from playwright.sync_api import expect
 
 from core.cases.database import open_database
 from core.cases.patients import create_patient
-from core.cases.people import person_of
 from core.cases.records import NewField, PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
 from core.cases.sharing import comment, share
-from core.imaging.examples import made_slides
-from core.results import Box, Cell, FieldAnalysis
+from core.cases.users import person_of
+from core.domain.results import Box, Cell, FieldAnalysis
+from core.domain.taxonomy import CELL_TYPES
 from core.settings import Settings
-from core.taxonomy import CELL_TYPES
+from core.synthetic.examples import made_slides
 from tests.browser.conftest import serving, visiting
 from tests.browser.visits import settled, upload
 from tests.images import read_image

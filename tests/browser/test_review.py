@@ -7,11 +7,11 @@ from playwright.sync_api import Page, expect
 
 from core.cases.database import open_database
 from core.cases.patients import create_patient
-from core.cases.people import person_of
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
-from core.imaging.examples import made_slides
+from core.cases.users import person_of
 from core.settings import Settings
+from core.synthetic.examples import made_slides
 from tests.browser.conftest import serving, visiting
 from tests.cases.made import new_field, white
 from tests.images import read_image

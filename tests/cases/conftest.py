@@ -9,8 +9,8 @@ from core.cases.database import open_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
-from core.imaging.examples import made_slides
 from core.settings import Settings
+from core.synthetic.examples import made_slides
 from tests.cases.made import REVIEWER, new_field, red, white
 from tests.cases.stores import KINDS, empty_database
 from tests.images import read_image

@@ -1,8 +1,8 @@
 """Cells, analyses and people for tests of the case database."""
 
 from core.cases.records import NewField, Person
-from core.results import Box, Cell, FieldAnalysis, Scale
-from core.taxonomy import CELL_TYPES
+from core.domain.results import Box, Cell, FieldAnalysis, Scale
+from core.domain.taxonomy import CELL_TYPES
 
 REVIEWER = Person("ana@lab", "reviewer")
 SECOND = Person("ben@lab", "reviewer")

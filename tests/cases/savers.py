@@ -17,9 +17,9 @@ import numpy as np
 from core.cases.database import Database, open_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
-from core.cases.review import label_cells
+from core.cases.reviews import label_cells
 from core.cases.samples import add_fields, load_case, save_sample
-from core.results import FieldImage, ImageProperties
+from core.domain.results import FieldImage, ImageProperties
 from core.settings import Settings
 from tests.cases.made import REVIEWER, new_field, red, white
 

@@ -6,17 +6,17 @@ import pytest
 from sqlalchemy import select, text
 
 from core.cases.audit import BEGINNING, history, latest, record_access, record_view, verify
+from core.cases.orm import AuditRow
 from core.cases.patients import create_patient
+from core.cases.queue import queue
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import PatientDetails
-from core.cases.review import label_cells
+from core.cases.reviews import label_cells
 from core.cases.samples import load_case
 from core.cases.sharing import comment, share, visit
-from core.cases.tables import AuditRow
-from core.cases.worklist import queue
 from core.cli import main
 from core.errors import ChangeRefusedError
-from core.reports.case_files import report_files
+from core.exports.registry import report_files
 from core.settings import PROJECT_ROOT, Settings
 from tests.cases.made import REVIEWER, SECOND
 

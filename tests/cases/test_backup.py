@@ -16,18 +16,18 @@ from core.cases import backup as module
 from core.cases.audit import verify
 from core.cases.backup import MANIFEST, make_backup
 from core.cases.database import open_database
+from core.cases.orm import Base
 from core.cases.patients import create_patient, delete_patient, find_patient
-from core.cases.people import set_role
+from core.cases.queue import queue
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.restore import restore_backup
-from core.cases.review import label_cells
+from core.cases.reviews import label_cells
 from core.cases.samples import add_fields, load_case, load_image, save_sample
 from core.cases.sharing import comment, share
-from core.cases.tables import Base
-from core.cases.worklist import queue
+from core.cases.users import set_role
 from core.cli import main
+from core.domain.results import StageResult
 from core.errors import BackupError, StoreTooNewError
-from core.results import StageResult
 from core.settings import Settings
 from tests.cases.made import ADMIN, REVIEWER, SECOND, new_field, white
 from tests.cases.stores import KINDS, empty_database

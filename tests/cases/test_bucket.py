@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from pyarrow.fs import FileType, LocalFileSystem
 
+from core.cases.blob_store import encode
 from core.cases.bucket import PictureBucket, open_bucket
-from core.cases.images import encode
 from core.errors import PictureMissingError, PictureNotStoredError
 from core.settings import Settings
 

@@ -8,9 +8,9 @@ from sqlalchemy import select, text
 
 from core.cases.audit import verify
 from core.cases.database import open_database
-from core.cases.review import reviews_of
+from core.cases.orm import FieldRow, SampleRow
+from core.cases.reviews import reviews_of
 from core.cases.samples import load_case, sweep
-from core.cases.tables import FieldRow, SampleRow
 
 KILLS = 100
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,12 +14,12 @@ from core.cases.audit import history, latest, verify
 from core.cases.database import open_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.patients import create_patient, find_patient
-from core.cases.people import people
+from core.cases.queue import queue
 from core.cases.records import PatientDetails
 from core.cases.samples import load_case, load_image
 from core.cases.sharing import comment
 from core.cases.tokens import tokens
-from core.cases.worklist import queue
+from core.cases.users import people
 from core.cli import main
 from core.errors import (
     CaseError,
@@ -141,7 +141,7 @@ import json, sys
 from core.cases.audit import verify
 from core.cases.database import open_database
 from core.cases.patients import create_patient
-from core.cases.people import person_of
+from core.cases.users import person_of
 from core.cases.records import PatientDetails, Person
 from core.cases.samples import load_case, load_image
 from core.errors import LeukoscopeError

@@ -10,11 +10,11 @@ from sqlalchemy import select, text
 
 from core.cases import database as module
 from core.cases.database import open_database
+from core.cases.orm import Base, PatientRow
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails
 from core.cases.samples import load_case
 from core.cases.sharing import comment
-from core.cases.tables import Base, PatientRow
 from core.errors import InvalidEntryError, StoreTooNewError, StoreUnavailableError
 from core.settings import Settings
 from tests.cases.made import REVIEWER

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import text as sql
 
 from core.cases.audit import verify
+from core.cases.orm import Base
 from core.cases.patients import create_patient, delete_patient, update_patient
+from core.cases.queue import queue
 from core.cases.records import PatientDetails, SampleDetails
-from core.cases.review import label_cells
+from core.cases.reviews import label_cells
 from core.cases.samples import add_fields, save_sample
 from core.cases.sharing import comment
-from core.cases.tables import Base
-from core.cases.worklist import queue
 from tests.cases.made import ADMIN, REVIEWER, new_field, white
 
 IDENTIFIER, NAME, FORMER, WORDS = "ZQ-8841-X", "Katarzyna Ostrów", "Kasimir", "a rare remark"

@@ -9,14 +9,14 @@ from core.cases.listing import (
     search_patients,
 )
 from core.cases.patients import create_patient
+from core.cases.queue import queue
 from core.cases.records import MissedCell, PatientDetails, SampleDetails
-from core.cases.review import add_cell, label_cells, undo
+from core.cases.reviews import add_cell, label_cells, undo
 from core.cases.samples import load_case, save_sample
-from core.cases.worklist import queue
-from core.differential import differential, differential_of_counts
+from core.domain.differential import differential, differential_of_counts
+from core.domain.results import Box, StageResult
+from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import NotFoundError
-from core.results import Box, StageResult
-from core.taxonomy import NOT_A_WHITE_CELL
 from tests.cases.made import REVIEWER, SECOND, new_field, red, white
 
 

@@ -10,8 +10,8 @@ from core.cases import database as module
 from core.cases.audit import latest, verify
 from core.cases.database import migrate, open_database
 from core.cases.listing import search_patients
+from core.cases.orm import CellRow, FieldRow
 from core.cases.patients import find_patient, patients_alike
-from core.cases.tables import CellRow, FieldRow
 from core.errors import ChangeRefusedError
 
 TYPED = {

@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from core.cases.audit import history, latest, verify
 from core.cases.listing import patient_history, search_patients
+from core.cases.orm import AuditRow, Base, PatientRow
 from core.cases.patients import (
     create_patient,
     delete_patient,
@@ -14,12 +15,11 @@ from core.cases.patients import (
     patients_alike,
     update_patient,
 )
+from core.cases.queue import queue
 from core.cases.records import PatientDetails, SampleDetails
-from core.cases.review import label_cells
+from core.cases.reviews import label_cells
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.sharing import comment, share
-from core.cases.tables import AuditRow, Base, PatientRow
-from core.cases.worklist import queue
 from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, new_field, white
 

@@ -10,8 +10,8 @@ from core.cases.range_tables import (
     restore_ranges,
     save_ranges,
 )
+from core.domain.reference_ranges import ReferenceRange, read_table
 from core.errors import NotAllowedError, RangesError, StaleCaseError
-from core.ranges import ReferenceRange, read_table
 from tests.cases.made import ADMIN, REVIEWER
 from tests.shipped_ranges import file_ranges
 

@@ -1,7 +1,7 @@
 from core.cases.references import named_cells, named_counts
-from core.cases.review import label_cells, undo
+from core.cases.reviews import label_cells, undo
 from core.cases.samples import load_case
-from core.taxonomy import NOT_A_WHITE_CELL
+from core.domain.taxonomy import NOT_A_WHITE_CELL
 from tests.cases.made import REVIEWER
 
 

@@ -5,19 +5,19 @@ from datetime import date
 import numpy as np
 import pytest
 
+from core.cases.cell_groups import DUPLICATE, cell_groups
 from core.cases.listing import patient_history
 from core.cases.patients import create_patient
+from core.cases.queue import queue
 from core.cases.records import NewField, PatientDetails, SampleDetails
 from core.cases.repeats import compared_with_stored
-from core.cases.review import label_cells, undo
+from core.cases.reviews import label_cells, undo
 from core.cases.samples import add_fields, load_case, save_sample
-from core.cases.worklist import queue
-from core.differential import differential
+from core.domain.differential import differential
 from core.errors import InvalidEntryError
 from core.imaging.duplicates import Finder, count_once
 from core.imaging.read import read_images
-from core.inference.analyzer import get_analyzer
-from core.reports.cell_groups import DUPLICATE, cell_groups
+from core.inference.pipeline import get_analyzer
 from tests.cases.made import REVIEWER
 from tests.images import encoded, slide_pixels
 

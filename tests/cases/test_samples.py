@@ -9,8 +9,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from core.cases.audit import history
+from core.cases.blob_store import encode
 from core.cases.database import open_database
-from core.cases.images import encode
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import (
@@ -21,6 +21,8 @@ from core.cases.samples import (
     sweep,
     update_sample,
 )
+from core.domain.results import Box, Cell, Scale, StageResult
+from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
 from core.errors import (
     InvalidEntryError,
     NotAllowedError,
@@ -30,9 +32,7 @@ from core.errors import (
     StaleCaseError,
 )
 from core.imaging.read import read_images
-from core.results import Box, Cell, Scale, StageResult
 from core.settings import Settings
-from core.taxonomy import ATTRIBUTES, CELL_TYPES
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, analysis_of, new_field, white
 from tests.images import read_image, slide_pixels, stack
 

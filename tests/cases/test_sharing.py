@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import text, update
 
 from core.cases.audit import history
+from core.cases.orm import LinkRow
 from core.cases.samples import load_case
 from core.cases.sharing import comment, comment_by_link, follow, links, revoke, share
-from core.cases.tables import LinkRow
 from core.errors import InvalidEntryError, LinkError, NotAllowedError, NotFoundError
 from tests.cases.made import REVIEWER, VIEWER
 

@@ -1,10 +1,11 @@
 import pytest
 
+from core.cases.queue import queue
 from core.cases.records import MissedCell, SampleDetails
-from core.cases.review import add_cell, label_cells, undo
+from core.cases.reviews import add_cell, label_cells, undo
 from core.cases.samples import add_fields, load_case, update_sample
 from core.cases.signing import mark_reviewed, reopen, sign
-from core.cases.worklist import queue
+from core.domain.results import Box
 from core.errors import (
     InvalidEntryError,
     NotAllowedError,
@@ -13,7 +14,6 @@ from core.errors import (
     StaleCaseError,
     UnreviewedCellsError,
 )
-from core.results import Box
 from tests.cases.made import REVIEWER, SECOND, VIEWER, new_field, white
 
 

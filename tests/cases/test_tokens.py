@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 
 from core.cases import audit, tokens
 from core.cases.database import get_database
-from core.cases.people import person_of, set_role
+from core.cases.orm import TokenRow
 from core.cases.records import Person
-from core.cases.tables import TokenRow
 from core.cases.tokens import add_token, person_of_token, revoke_token
+from core.cases.users import person_of, set_role
 from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, TokenError
 from core.settings import get_settings
 from tests.cases.made import ADMIN, REVIEWER

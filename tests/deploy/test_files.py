@@ -23,7 +23,7 @@ for name in sys.argv[2].split():
     sys.modules[name] = None  # as if it were not installed
 import core, asgi
 for module in pkgutil.walk_packages(core.__path__, "core."):
-    if not module.name.startswith(("core.learning.", "core.cases.migrations.", "core.__main__")):
+    if not module.name.startswith(("core.training.", "core.cases.migrations.", "core.__main__")):
         if module.name != "core.batch.cluster":  # Ray is optional
             importlib.import_module(module.name)
 for name in sys.argv[1].split():
@@ -37,14 +37,14 @@ def requirements(name):
 
 
 def learning_modules_of_the_app():
-    """Return what pages, reports and the site profile command use of `core.learning`."""
+    """Return what pages, reports and the site profile command use of `core.training`."""
     sources = [
-        *(PROJECT_ROOT / "pages").glob("*.py"),
-        *(PROJECT_ROOT / "core/reports").glob("*.py"),
+        *(PROJECT_ROOT / "ui").rglob("*.py"),
+        *(PROJECT_ROOT / "core/charts").glob("*.py"),
     ]
-    found = {"core.learning.adapt"}
+    found = {"core.adaptation.site"}
     for source in sources:
-        found |= set(re.findall(r"from (core\.learning\.\w+) import", source.read_text()))
+        found |= set(re.findall(r"from (core\.training\.[\w.]+) import", source.read_text()))
     return found
 
 

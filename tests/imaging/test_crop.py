@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from core.domain.results import Box
 from core.imaging.crop import crop_cell, crop_square, glass_colour
-from core.results import Box
 from tests.images import read_image
 
 

@@ -16,9 +16,9 @@ from core import errors
 from core.errors import DecodingStoppedError, EmptyFileError, InputError, TooComplexError
 from core.imaging import decoder
 from core.imaging.decoder import Decoder, decoded, decoded_from
-from core.imaging.examples import made_slides
 from core.imaging.read import read_images
 from core.settings import Settings
+from core.synthetic.examples import made_slides
 from tests.images import encoded, stack
 from tests.imaging.test_limits import many_scans
 

@@ -15,10 +15,10 @@ from openslide import OpenSlide
 from PIL import Image
 from pydicom import Dataset, Sequence, uid
 
+from core.domain.results import FieldAnalysis
+from core.exports.answers import field_answer
 from core.imaging.read import read_images
-from core.imaging.slide import is_slide
-from core.reports.answers import field_answer
-from core.results import FieldAnalysis
+from core.imaging.wsi import is_slide
 from tests import dicom_files
 from tests.dicom_files import compressed, native, with_palette, written
 from tests.images import read_image

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.domain.results import FieldImage, ImageProperties
 from core.imaging.duplicates import Finder, count_once, fingerprint, from_stored, stored_form
 from core.imaging.read import read_images
-from core.inference.analyzer import get_analyzer
-from core.results import FieldImage, ImageProperties
+from core.inference.pipeline import get_analyzer
 from tests.images import encoded
 
 PROPERTIES = ImageProperties("PNG", "RGB", 8, 1)

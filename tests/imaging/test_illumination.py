@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from core.datasets.readers import open_set
 from core.imaging.illumination import GLASS, background, flatten, set_white_point
-from core.learning.datasets import open_set
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from PIL import Image
 
 from core.errors import TooComplexError
 from core.imaging import limits
-from core.imaging.examples import made_slides
 from core.imaging.limits import Extent, measure
+from core.synthetic.examples import made_slides
 from tests.dicom_files import compressed, header, uid, written
 from tests.images import encoded
 

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties
+from core.domain.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR
 from core.imaging.overlay import draw_overlay, evidence_overlay
-from core.results import Box, Cell, FieldAnalysis, ImageProperties
-from core.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR
 
 GREY = np.full((480, 640, 3), 200, np.uint8)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from core.domain.results import Box, Scale
 from core.imaging.read import read_images
 from core.imaging.scale import (
     AGREEMENT,
@@ -16,7 +17,6 @@ from core.imaging.scale import (
     red_cell_scale,
     tiff_scale,
 )
-from core.results import Box, Scale
 
 SIZE = (640, 480)
 

@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
+from core.datasets.readers import open_set
+from core.domain.results import Box
 from core.inference.detector import Detector, iou
-from core.learning.datasets import open_set
-from core.results import Box
 
 
 @pytest.fixture(scope="module")

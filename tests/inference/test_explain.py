@@ -5,8 +5,8 @@ from core.inference.explain import explain_cell
 
 
 def test_evidence_covers_what_the_network_sees_and_follows_the_type(analyzer):
-    from core.imaging.examples import made_slides
-    from core.inference.classifier import Subject
+    from core.inference.cell_classifier import Subject
+    from core.synthetic.examples import made_slides
     from tests.images import read_image
 
     name, data = made_slides()[1]

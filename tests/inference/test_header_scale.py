@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
+from core.datasets.readers import open_set
+from core.domain.results import Box, Cell, FieldImage, ImageProperties, Scale
 from core.imaging.read import read_images
 from core.imaging.scale import FieldScale
-from core.inference.analyzer import judge_sizes
-from core.learning.datasets import open_set
-from core.results import Box, Cell, FieldImage, ImageProperties, Scale
+from core.inference.pipeline import judge_sizes
 
 
 def field(pixels, scale=None):
@@ -75,7 +75,7 @@ def test_a_stage_is_not_suggested_on_a_scale_that_is_not_settled(analyzer, pack,
     plain = analyzer.stage(field(pixels))
     assert plain.status == "classified"
     unsettled = FieldScale(None, "Doubtful.", is_settled=False)
-    monkeypatch.setattr("core.inference.analyzer.checked_scale", lambda *_: unsettled)
+    monkeypatch.setattr("core.inference.pipeline.checked_scale", lambda *_: unsettled)
     held = analyzer.stage(replace(field(pixels), notes=("Noted.",)))
     assert (held.stage, held.status) == (plain.stage, "uncertain")
     assert held.warnings == ("Noted.", "Doubtful.")

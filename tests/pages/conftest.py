@@ -6,11 +6,11 @@ import streamlit as st
 from core.access import get_access
 from core.cases.database import get_database
 from core.cases.patients import create_patient
-from core.cases.people import person_of
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
-from core.imaging.examples import made_slides
+from core.cases.users import person_of
 from core.settings import get_settings
+from core.synthetic.examples import made_slides
 from tests.cases.made import new_field, red, white
 from tests.images import read_image
 

@@ -1,6 +1,6 @@
 """What tests of the page Review ask of the database."""
 
-from core.cases.review import reviews_of
+from core.cases.reviews import reviews_of
 from core.cases.samples import load_case
 
 

@@ -1,9 +1,9 @@
 import pytest
 
-from core.reports.model_reports import MODEL_TITLES
-from core.reports.sources import SOURCES
+from core.datasets.citations import SOURCES
+from core.domain.taxonomy import RESEARCH_NOTICE
+from core.evaluation.report import MODEL_TITLES
 from core.settings import get_settings
-from core.taxonomy import RESEARCH_NOTICE
 from tests.fake_models import write_models
 from tests.pages.app import open_app
 

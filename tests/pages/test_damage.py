@@ -3,8 +3,8 @@
 import pytest
 
 from core.cases.database import get_database
-from core.imaging.examples import made_slides
 from core.settings import get_settings
+from core.synthetic.examples import made_slides
 from tests.pages.app import button, checked, go_to, open_app, upload
 from tests.pages.conftest import forget
 

@@ -4,10 +4,10 @@ import pytest
 
 from core.cases.samples import load_case
 from core.cases.sharing import share
-from core.imaging.examples import made_slides
 from core.settings import get_settings
-from pages.desk_controls import exported
+from core.synthetic.examples import made_slides
 from tests.pages.app import checked, open_app, texts, upload
+from ui.upload.controls import exported
 
 SURNAME = "Kowalska"
 
@@ -32,7 +32,7 @@ def test_exports_hold_names_only_when_asked(files, monkeypatch):
     desk = app.session_state["wbc_desk"]
     pictures = list(desk.pictures.values())
     for asked in (False, True):
-        monkeypatch.setattr("pages.desk_controls.st.toggle", lambda *_, asked=asked, **__: asked)
+        monkeypatch.setattr("ui.upload.controls.st.toggle", lambda *_, asked=asked, **__: asked)
         named, failed = exported("wbc", desk, pictures)
         held = [p.result.file for p in named] + [failure.file for failure in failed]
         assert (SURNAME in " ".join(held)) is asked

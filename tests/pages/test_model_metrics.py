@@ -7,12 +7,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.reports.model_reports import load_report
+from core.domain.taxonomy import RESEARCH_NOTICE
+from core.evaluation.report import load_report
 from core.settings import Settings, get_settings
-from core.taxonomy import RESEARCH_NOTICE
+from tests.charts import comparison_rows
 from tests.fake_models import write_models
 from tests.pages.app import checked, open_app
-from tests.reports import comparison_rows
 
 CHOICE = "metrics_cell_wbc_cellavision"
 

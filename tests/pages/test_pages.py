@@ -11,19 +11,19 @@ import requests
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.differential import differential
+from core.domain.differential import differential
+from core.domain.taxonomy import RESEARCH_NOTICE, STAGES
 from core.errors import DataError
-from core.imaging import examples
-from core.inference.analyzer import get_analyzer
+from core.evaluation.corruptions import white_balance
 from core.inference.card import MODEL_NAMES
-from core.inference.quality import SmearVerdict
-from core.learning.shifts import white_balance
+from core.inference.pipeline import get_analyzer
+from core.inference.quality_control import SmearVerdict
 from core.settings import Settings, get_settings
-from core.taxonomy import RESEARCH_NOTICE, STAGES
-from pages.wbc_files import ASKED, MADE, by_patient
+from core.synthetic import examples
 from tests.dicom_files import native, written
 from tests.images import read_image
 from tests.pages.app import SECONDS, button, go_to, open_app, texts, upload
+from ui.count.files import ASKED, MADE, by_patient
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -115,10 +115,10 @@ def test_the_differential_comes_before_the_gallery_and_names_the_models_own_erro
 
 def test_flags_are_shown_of_one_patient(database):
     def page(flagged: bool) -> None:
-        from core.imaging.examples import made_slides
-        from pages.wbc_results import show_differential
+        from core.synthetic.examples import made_slides
         from tests.cases.made import analysis_of, white
         from tests.images import read_image
+        from ui.count.results import show_differential
 
         name, data = made_slides()[0]
         cells = [white("neutrophil")] * 95 + [white("lymphocyte")] * 5
@@ -285,7 +285,7 @@ def test_a_refused_field_gets_no_probabilities(app, pack):
 
 
 def test_missing_models_are_named_and_the_page_stays_whole(tmp_path, monkeypatch):
-    from core.inference.analyzer import get_analyzer
+    from core.inference.pipeline import get_analyzer
 
     monkeypatch.setenv("LEUKOSCOPE_MODELS", str(tmp_path))
     get_settings.cache_clear()
@@ -345,8 +345,8 @@ def test_made_truth_belongs_to_the_made_slides():
 def test_a_site_profile_is_used_only_when_chosen(app, pack, tmp_path, monkeypatch):
     import numpy as np
 
-    from core.inference.analyzer import get_analyzer
-    from core.learning.adapt import SiteCells, adapt, save_profile
+    from core.adaptation.site import SiteCells, adapt, save_profile
+    from core.inference.pipeline import get_analyzer
 
     monkeypatch.setattr(get_settings(), "store", tmp_path)
     rng = np.random.default_rng(0)

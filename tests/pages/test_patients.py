@@ -9,15 +9,15 @@ from streamlit.testing.v1 import AppTest
 
 from core.cases.listing import search_patients
 from core.cases.patients import create_patient, find_patient
+from core.cases.queue import queue
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import PatientDetails, SampleDetails
-from core.cases.review import label_cells
+from core.cases.reviews import label_cells
 from core.cases.samples import load_case, save_sample
 from core.cases.signing import mark_reviewed, sign
-from core.cases.worklist import queue
-from core.imaging.examples import made_slides
-from core.reports.case_files import report_files
-from core.results import StageResult
+from core.domain.results import StageResult
+from core.exports.registry import report_files
+from core.synthetic.examples import made_slides
 from tests.cases.made import new_field, red, white
 from tests.images import read_image
 from tests.pages.app import button, checked, open_app

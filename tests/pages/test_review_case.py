@@ -4,17 +4,17 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.cases.audit import latest
-from core.cases.people import person_of
-from core.cases.review import label_cells
+from core.cases.reviews import label_cells
 from core.cases.samples import load_case
+from core.cases.users import person_of
+from core.domain.results import Box
+from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
-from core.results import Box
-from core.taxonomy import NOT_A_WHITE_CELL
-from pages.review_field import pick, place_cell
-from pages.review_gallery import move
-from pages.review_session import ReviewSession
 from tests.pages.app import checked, open_app, press, texts
 from tests.pages.reviews import cells_of, labels_of
+from ui.review.field import pick, place_cell
+from ui.review.gallery import move
+from ui.review.session import ReviewSession
 
 PAGE = "review"
 

@@ -4,13 +4,13 @@ from datetime import date
 
 import numpy as np
 
-from core.cases.people import person_of, set_role
 from core.cases.records import SampleDetails
-from core.cases.review import label_cells, reviews_of
+from core.cases.reviews import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, save_sample
-from core.imaging.examples import made_slides
+from core.cases.users import person_of, set_role
+from core.domain.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
 from core.settings import get_settings
-from core.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
+from core.synthetic.examples import made_slides
 from tests.cases.made import SECOND, new_field, white
 from tests.images import read_image
 from tests.pages.app import checked, open_app, press, texts
@@ -191,7 +191,7 @@ def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, mon
     ids = cells_of(database, more)
     label_cells(database, local, more, {i: c.type for i, c in zip(ids, cells, strict=True)})
     monkeypatch.setattr(
-        "core.learning.adapt.leave_one_out", lambda site, _penalty: np.eye(8)[site.types] * 9
+        "core.adaptation.site.leave_one_out", lambda site, _penalty: np.eye(8)[site.types] * 9
     )
     checked(app.run())
     app.text_input(key="review_profile_name").set_value("../escape")

@@ -11,15 +11,15 @@ from streamlit.testing.v1 import AppTest
 from core.cases.database import get_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.patients import create_patient, find_patient
-from core.cases.people import person_of
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
-from core.imaging.examples import made_slides
+from core.cases.users import person_of
 from core.settings import get_settings
-from pages import desk as desk_module
+from core.synthetic.examples import made_slides
 from tests.images import encoded, read_image, slide_pixels, stack
 from tests.pages.app import button, checked, go_to, open_app, texts, upload
+from ui.upload import session as desk_module
 
 WBC, STAGE = "wbc_count", "all_stage"
 

@@ -8,12 +8,12 @@ from streamlit.testing.v1 import AppTest
 
 from core.cases.database import get_database
 from core.cases.patients import create_patient
-from core.cases.people import people, person_of
 from core.cases.range_tables import ranges_table, save_ranges
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
-from core.ranges import read_table
-from core.reports.model_reports import MODEL_TITLES
+from core.cases.users import people, person_of
+from core.domain.reference_ranges import read_table
+from core.evaluation.report import MODEL_TITLES
 from core.settings import Settings, get_settings
 from tests.pages.app import button, checked, open_app
 

@@ -13,13 +13,13 @@ from core.access import VISITOR_COOKIE, Visitors, new_visitor
 from core.cases.database import get_database
 from core.cases.listing import search_patients
 from core.cases.patients import create_patient
-from core.cases.people import end_session, identity_of, person_of, person_of_identity, set_role
 from core.cases.records import PatientDetails
 from core.cases.sharing import share
+from core.cases.users import end_session, identity_of, person_of, person_of_identity, set_role
 from core.errors import SignInError
 from core.settings import PROJECT_ROOT
-from pages import visitor
 from tests.pages.app import open_app
+from ui.components import visitor
 
 PAGES = re.findall(r"pages/(\w+)\.py", (PROJECT_ROOT / "streamlit_app.py").read_text())
 OPEN_PAGE = "about"

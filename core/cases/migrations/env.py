@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from core.cases.tables import Base
+from core.cases.orm import Base
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=Base.metadata)
 with context.begin_transaction():

@@ -1,0 +1,1 @@
+"""What a laboratory's few reviewed cells change in the classifier."""

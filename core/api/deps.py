@@ -1,0 +1,201 @@
+"""What routes ask for: who calls, the models, the database, the pictures of the request."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from math import ceil
+from time import time
+from typing import Annotated, Any, TypeAlias
+
+from fastapi import Depends, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from core.access import Access
+from core.api.bodies import MAX_CASE_BYTES, limited
+from core.api.metrics import Metrics
+from core.api.tasks import Models
+from core.api.uploads import MOST_STREAMED, Upload, received
+from core.api.work import Workers
+from core.cases.database import Database
+from core.cases.records import Person
+from core.cases.tokens import person_of_token
+from core.cases.users import LOCAL_PERSON, person_of
+from core.errors import ProfileError, TokenError, TooManyRequestsError
+from core.inference.pipeline import Analyzer
+from core.inference.site_profile import SiteProfile, load_profile, profile_names
+from core.settings import Settings
+
+NDJSON = "application/x-ndjson"
+
+
+class RateLimit:
+    """So many requests a minute from one address."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._limit = RateLimitItemPerMinute(per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def count(self, address: str) -> None:
+        """Count a request. Raises TooManyRequestsError when it is one too many."""
+        if not self._limiter.hit(self._limit, address):
+            free_again = self._limiter.get_window_stats(self._limit, address).reset_time
+            raise TooManyRequestsError(max(1, ceil(free_again - time())))
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What an app was made with."""
+
+    settings: Settings
+    analyzer: Callable[[], Analyzer]
+    database: Callable[[], Database]
+    access: Access
+    workers: Workers
+    metrics: Metrics
+    rate: RateLimit
+
+
+def get_services(request: Request) -> Services:
+    """Return what the app of this request was made with."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep: TypeAlias = Annotated[Services, Depends(get_services)]
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="token",
+    description="From `python -m core token add`. Needed where people sign in.",
+)
+
+
+class GuardedRoute(APIRoute):
+    """A route that holds the caller to rate, token and size before it reads any body."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler; it raises TooManyRequestsError and as `identify`."""
+        answer = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            services = get_services(request)
+            services.rate.count(request.client.host if request.client else "")
+            credentials = await _bearer(request)
+            request.state.caller = await run_in_threadpool(identify, services, credentials)
+            if self.body_field is not None:
+                receive = limited(request.headers, request.receive, MAX_CASE_BYTES)
+                request = Request(request.scope, receive)
+            return await answer(request)
+
+        return guarded
+
+
+def identify(services: Services, credentials: HTTPAuthorizationCredentials | None) -> Person | None:
+    """Return the user of the request's token; None without one, where none is needed.
+
+    Raises TokenError, UnknownPersonError, StoreUnavailableError.
+    """
+    if credentials is not None:
+        return person_of_token(services.database(), credentials.credentials, services.settings)
+    if services.access.tokens:
+        raise TokenError
+    return None
+
+
+def get_caller(
+    request: Request, _described: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Person | None:
+    """Return whom `GuardedRoute` identified; None without a token, where none is needed."""
+    caller: Person | None = request.state.caller
+    return caller
+
+
+CallerDep: TypeAlias = Annotated[Person | None, Depends(get_caller)]
+
+
+def get_database(services: ServicesDep) -> Database:
+    """Return the case database. Raises StoreUnavailableError, StoreTooNewError."""
+    return services.database()
+
+
+DatabaseDep: TypeAlias = Annotated[Database, Depends(get_database)]
+
+
+def get_person(caller: CallerDep, services: ServicesDep, database: DatabaseDep) -> Person:
+    """Return who calls; without tokens everybody is the local person, as on the pages."""
+    return caller or person_of(database, LOCAL_PERSON, services.settings)
+
+
+PersonDep: TypeAlias = Annotated[Person, Depends(get_person)]
+
+
+def get_models(services: ServicesDep) -> Models:
+    """Return the models. Raises ModelError."""
+    return Models(services.analyzer())
+
+
+def get_models_for_site(
+    services: ServicesDep,
+    profile: Annotated[str | None, Query(description="Name of a site profile")] = None,
+) -> Models:
+    """Return the models with the profile that the request names. Raises ModelError, ProfileError.
+
+    Only profiles of the store can be named, for a name may be a path elsewhere.
+    """
+    analyzer = services.analyzer()
+    chosen: SiteProfile | None = None
+    if profile is not None:
+        if profile not in profile_names(services.settings):
+            raise ProfileError(f"There is no profile {profile}. GET /api/profiles lists them.")
+        chosen = load_profile(profile, analyzer.classifier.model_sha256, services.settings)
+    return Models(analyzer, chosen)
+
+
+ModelsDep: TypeAlias = Annotated[Models, Depends(get_models)]
+SiteModelsDep: TypeAlias = Annotated[Models, Depends(get_models_for_site)]
+
+
+async def get_upload(request: Request, services: ServicesDep) -> AsyncIterator[Upload]:
+    """Give the one picture of the request, with a place for the models until it is answered."""
+    instead = "Send several to /api/predict_batch."
+    async with received(request, services.settings, 1, instead) as uploads:
+        with services.workers.place():
+            yield uploads[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The pictures of a request, and how their answer is wanted."""
+
+    uploads: Sequence[Upload]
+    streamed: bool
+    """Line by line, as each picture is done."""
+    client_left: Callable[[], Awaitable[bool]]
+
+
+async def get_batch(
+    request: Request,
+    services: ServicesDep,
+    stream: Annotated[
+        bool, Query(description=f"Answer line by line, as does `Accept: {NDJSON}`")
+    ] = False,
+) -> AsyncIterator[Batch]:
+    """Give the pictures of the request, with a place for the models until all are answered."""
+    streamed = stream or NDJSON in request.headers.get("accept", "")
+    most = MOST_STREAMED if streamed else services.settings.api_files
+    instead = "Send the rest in another." if streamed else "Have more streamed: ?stream=true."
+    async with received(request, services.settings, most, instead) as uploads:
+        with services.workers.place():
+            yield Batch(uploads, streamed, request.is_disconnected)
+
+
+UploadDep: TypeAlias = Annotated[Upload, Depends(get_upload)]
+PageDep: TypeAlias = Annotated[
+    int | None,
+    Query(ge=1, le=2**31 - 1, description="Which image of a file that holds several, from 1"),
+]
+BatchDep: TypeAlias = Annotated[Batch, Depends(get_batch)]

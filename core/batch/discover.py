@@ -1,0 +1,143 @@
+"""Finds the files of a batch, one after another, without holding the tree in memory."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.imaging.formats import BEGINNING, NAMED_SUFFIXES, SUFFIXES, is_offered
+from core.imaging.wsi import SLIDE_SUFFIXES
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file as it was when the batch came to it; a changed file has another state."""
+
+    path: str
+    size: int
+    """Bytes; -1 when the file cannot be looked at."""
+    modified: int
+    """Nanoseconds since 1970."""
+
+
+_MOST_NAMED = 20
+
+
+def file_state(path: Path) -> FileState:
+    """Look at a file's size and time without reading it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return FileState(str(path), -1, -1)
+    return FileState(str(path), found.st_size, found.st_mtime_ns)
+
+
+def shown(path: Path) -> str:
+    """Return a path as text; names that are no UTF-8 get replacement characters."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+@dataclass(slots=True)
+class PassedOver:
+    """Counts the files that a walk passes over, and keeps the first of them."""
+
+    number: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def add(self, path: Path) -> None:
+        """Count a file."""
+        self.number += 1
+        if len(self.first) < _MOST_NAMED:
+            self.first.append(shown(path))
+
+    def sentence(self) -> str | None:
+        """Return what was passed over; None when nothing was."""
+        if not self.number:
+            return None
+        rest = self.number - len(self.first)
+        more = f" and {rest:,} more" if rest else ""
+        return (
+            f"Passed over {self.number:,} file{'s' * (self.number > 1)} without the ending of an "
+            f"image: {', '.join(self.first)}{more}. To have such a file read, name it."
+        )
+
+
+def find_files(paths: Iterable[Path], passed_over: PassedOver | None = None) -> Iterator[Path]:
+    """Yield files as named and the images in folders, sorted, without hidden ones.
+
+    An image is known by its ending; without one, or with a number for it, as DICOM files come, by
+    its first bytes. Other files of a folder are added to `passed_over`.
+
+    Links to files are followed, links to folders inside a named one are not: they may lead in
+    circles. A folder without any picture, or one that cannot be read, is yielded itself, to become
+    an error with its name. The names of one folder at a time are held in memory.
+    """
+    for path in paths:
+        if not _leads_to_folder(path):
+            yield path
+            continue
+        empty = True
+        for found in _images(path, passed_over or PassedOver()):
+            empty = False
+            yield found
+        if empty:
+            yield path
+
+
+def _images(folder: Path, passed_over: PassedOver) -> Iterator[Path]:
+    """Walk a tree by name, depth first; with a stack of its own, since trees may be deep."""
+    waiting: list[Iterator[tuple[Path, bool]]] = [iter([(folder, True)])]
+    while waiting:
+        path, is_folder = next(waiting[-1], (None, False))
+        if path is None:
+            waiting.pop()
+        elif not is_folder:
+            yield path
+        else:
+            try:
+                waiting.append(_entries(path, passed_over))
+            except OSError:
+                yield path
+
+
+def _entries(folder: Path, passed_over: PassedOver) -> Iterator[tuple[Path, bool]]:
+    """Return the images and subfolders in a folder, by name; True marks a subfolder."""
+    names = []
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry) or _is_image(entry):
+                names.append((entry.name, _is_folder(entry)))
+            elif entry.is_file():
+                passed_over.add(folder / entry.name)
+    return ((folder / name, is_folder) for name, is_folder in names)
+
+
+def _leads_to_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a folder on the way that is closed
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    suffix = Path(entry.name).suffix.lower()
+    if suffix not in SUFFIXES | NAMED_SUFFIXES | SLIDE_SUFFIXES:
+        path = Path(entry.path)
+        try:
+            return path.is_file() and is_offered(entry.name, lambda: _beginning(path))
+        except OSError:
+            return False
+    if entry.is_symlink():  # a broken one is named among the errors
+        return not _leads_to_folder(Path(entry.path))
+    return entry.is_file(follow_symlinks=False)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BEGINNING)

@@ -1,0 +1,145 @@
+"""The stored pictures: each one once, under the SHA-256 of its file.
+
+What is kept is the decoded picture, upright, as PNG: the very pixels that were analysed, and no
+header, because headers carry identifiers of patients.
+"""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from core.domain.results import Pixels
+from core.errors import PictureMissingError, PictureNotStoredError
+
+_PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture, ready to be written."""
+
+    sha256: str
+    png: bytes
+
+
+def encode(pixels: Pixels) -> Picture:
+    """Encode RGB pixels without loss."""
+    _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    data = png.tobytes()
+    return Picture(hashlib.sha256(data).hexdigest(), data)
+
+
+def checked(png: bytes, sha256: str) -> bytes:
+    """Return the bytes. Raises PictureMissingError when they are not those stored."""
+    if hashlib.sha256(png).hexdigest() != sha256:
+        raise PictureMissingError
+    return png
+
+
+def decode(png: bytes) -> Pixels:
+    """Return the RGB pixels of a stored PNG."""
+    pixels = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+class PictureStore(Protocol):
+    """Reads and writes pictures. Whoever writes or removes holds the database's write turn."""
+
+    def write(self, picture: Picture) -> None:
+        """Write a picture whole or not at all; once this returns it survives a power cut.
+
+        Raises PictureNotStoredError.
+        """
+
+    def read(self, sha256: str) -> Pixels:
+        """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+
+    def load(self, sha256: str) -> bytes:
+        """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is stored."""
+
+    def remove(self, pictures: Iterable[str]) -> None:
+        """Remove pictures that nothing refers to any more."""
+
+    def remove_all_but(self, referenced: Collection[str]) -> int:
+        """Remove everything that no row refers to, parts of writes too; return how many files."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFolder:
+    """A `PictureStore` in a folder, which several machines may share."""
+
+    root: Path
+
+    def path(self, sha256: str) -> Path:
+        """Return where a picture lies; 256 folders keep each one short."""
+        return self.root / sha256[:2] / f"{sha256}.png"
+
+    def write(self, picture: Picture) -> None:
+        """Write a picture whole or not at all; once this returns it survives a power cut.
+
+        Raises PictureNotStoredError.
+        """
+        path = self.path(picture.sha256)
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_PART}")
+        try:
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _sync_folder(self.root)
+            if not path.exists():
+                with part.open("xb") as file:
+                    file.write(picture.png)
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.rename(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            with suppress(OSError):  # the sweep removes it else
+                part.unlink()
+            raise PictureNotStoredError from error
+
+    def read(self, sha256: str) -> Pixels:
+        """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+        return decode(self.load(sha256))
+
+    def load(self, sha256: str) -> bytes:
+        """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""
+        try:
+            return checked(self.path(sha256).read_bytes(), sha256)
+        except OSError as error:
+            raise PictureMissingError from error
+
+    def is_empty(self) -> bool:
+        """Tell whether nothing is stored."""
+        return not any(self.root.glob("??/*"))
+
+    def remove(self, pictures: Iterable[str]) -> None:
+        """Remove pictures that nothing refers to any more."""
+        for sha256 in pictures:
+            self.path(sha256).unlink(missing_ok=True)
+
+    def remove_all_but(self, referenced: Collection[str]) -> int:
+        """Remove everything that no row refers to, parts of writes too; return how many files."""
+        stray = [path for path in self.root.glob("??/*") if path.stem not in referenced]
+        for path in stray:
+            path.unlink(missing_ok=True)
+        return len(stray)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,116 @@
+"""The white cells of a case sorted by what they count as, what is abnormal first."""
+
+from dataclasses import dataclass
+
+from core.cases.records import Case
+from core.domain.differential import differential
+from core.domain.results import Cell
+from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, UNDETERMINED_COLOUR
+
+UNCERTAIN = "uncertain"
+"""Key of the group that waits for a reviewer."""
+DUPLICATE = "duplicate"
+"""Key of the group of cells that an earlier field shows too, which nobody has named here."""
+GROUP_ORDER: tuple[str, ...] = (
+    UNCERTAIN,
+    "suspected_blast",
+    "immature_granulocyte",
+    "erythroblast",
+    "smudge_cell",
+    "neutrophil",
+    "lymphocyte",
+    "monocyte",
+    "eosinophil",
+    "basophil",
+    "platelet",
+    NOT_A_WHITE_CELL,
+    DUPLICATE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseCell:
+    """A white cell with its place in the case."""
+
+    id: int
+    """In the database."""
+    label: str
+    """Field and number, such as `2.14`."""
+    field_id: int
+    cell: Cell
+    micrometres_per_pixel: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellGroup:
+    """White cells that count as one type."""
+
+    key: str
+    """One of `GROUP_ORDER`."""
+    name: str
+    colour: str
+    share: str
+    """Percent of the leukocytes, or per 100 of them; empty for what has no share."""
+    cells: tuple[CaseCell, ...]
+
+
+def group_name(key: str) -> str:
+    """Return the heading of a group."""
+    if key in REVIEW_TYPES:
+        return REVIEW_TYPES[key].plural
+    others = {UNCERTAIN: "Uncertain: held out", DUPLICATE: "Counted in another field"}
+    return others.get(key, "Not white cells")
+
+
+def label_name(label: str) -> str:
+    """Return the name of one cell with a reviewer's label."""
+    return REVIEW_TYPES[label].name if label in REVIEW_TYPES else "Not a white cell"
+
+
+def case_cells(case: Case) -> tuple[CaseCell, ...]:
+    """Return all white cells of a case, field by field."""
+    return tuple(
+        CaseCell(
+            id=cell_id,
+            label=f"{place}.{number}",
+            field_id=stored.id,
+            cell=cell,
+            micrometres_per_pixel=None if scale is None else scale.micrometres_per_pixel,
+        )
+        for place, stored in enumerate(case.fields, 1)
+        for scale in (stored.analysis.scale,)
+        for number, (cell, cell_id) in enumerate(
+            zip(stored.analysis.cells, stored.cell_ids, strict=True), 1
+        )
+        if cell_id is not None
+    )
+
+
+def group_of(cell: Cell) -> str:
+    """Return the key of the group a white cell belongs to."""
+    if cell.duplicate:
+        return DUPLICATE
+    if cell.status == "uncertain" or (cell.type is None and cell.status == "classified"):
+        return UNCERTAIN
+    return NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
+
+
+def cell_groups(case: Case) -> tuple[CellGroup, ...]:
+    """Sort the white cells of a case into all groups of `GROUP_ORDER`, the least sure first."""
+    sorted_cells: dict[str, list[CaseCell]] = {key: [] for key in GROUP_ORDER}
+    for cell in case_cells(case):
+        sorted_cells[group_of(cell.cell)].append(cell)
+    counted = differential(case.analyses)
+    shares = {key: f"{s.percent:.1f} %" for key, s in counted.shares.items()}
+    shares["erythroblast"] = f"{counted.erythroblasts.percent:.1f} per 100"
+    shares["smudge_cell"] = f"{counted.smudge_cells.percent:.1f} per 100"
+    return tuple(
+        CellGroup(
+            key=key,
+            name=group_name(key),
+            colour=REVIEW_TYPES[key].colour if key in REVIEW_TYPES else UNDETERMINED_COLOUR,
+            share=shares.get(key, ""),
+            cells=tuple(sorted(cells, key=lambda c: (c.cell.confidence, c.id))),
+        )
+        for key, cells in sorted_cells.items()
+    )

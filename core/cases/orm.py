@@ -1,0 +1,330 @@
+"""The schema of the case database, one for SQLite and PostgreSQL.
+
+White cells have a row each: they are reviewed one by one. Red cells and platelets are many and
+never looked up alone, so each field keeps them in one JSON column: a field of three hundred cells
+is read as one value, and the tables stay a tenth of the size. Pictures lie in a folder
+(`core.cases.blob_store`); only their SHA-256 is here.
+
+Foreign keys do not cascade: nothing goes with its parent unnoticed.
+"""
+
+from datetime import UTC, date, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    and_,
+    false,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from core.cases.records import CaseState, Material, Origin, Role, Sex
+from core.domain.taxonomy import Status
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time, kept without its offset because SQLite knows none."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Give the time as the database keeps it."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Give the time back with its zone."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+_AUTOINCREMENT = {"sqlite_autoincrement": True}
+"""Ids are never given twice: the audit trail refers to what was deleted."""
+
+
+class Base(DeclarativeBase):
+    """All tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: JSON}
+
+
+class PersonRow(Base):
+    """Somebody who uses the app."""
+
+    __tablename__ = "people"
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'reviewer', 'admin')", name="role"),
+        Index(None, "issuer", "subject", unique=True),
+    )
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    role: Mapped[Role] = mapped_column(String(16))
+    since: Mapped[datetime]
+    issuer: Mapped[str | None] = mapped_column(String(255))
+    """With `subject`, whom the sign-in provider names; None until the first sign-in."""
+    subject: Mapped[str | None] = mapped_column(String(255))
+
+
+class EndedSessionRow(Base):
+    """A sign-in that was ended before its time."""
+
+    __tablename__ = "ended_sessions"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """`core.cases.users.Identity.session`."""
+    at: Mapped[datetime]
+
+
+class PatientRow(Base):
+    """A patient; everything here was typed in by a person."""
+
+    __tablename__ = "patients"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    identifier: Mapped[str] = mapped_column(String(100), unique=True)
+    name: Mapped[str | None] = mapped_column(String(200))
+    sex: Mapped[Sex | None] = mapped_column(String(16))
+    birth_year: Mapped[int | None]
+    search: Mapped[str] = mapped_column(Text)
+    """Identifier and name, case-folded: databases fold letters beyond ASCII each in its way."""
+    changed_by: Mapped[str] = mapped_column(String(200))
+    changed_at: Mapped[datetime]
+
+
+class SampleRow(Base):
+    """One smear: the unit that is reviewed and signed."""
+
+    __tablename__ = "samples"
+    __table_args__ = (
+        CheckConstraint("state IN ('draft', 'reviewed', 'signed')", name="state"),
+        Index(None, "patient_id", "taken", "id"),
+        _AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    patient_id: Mapped[int] = mapped_column(ForeignKey("patients.id"))
+    taken: Mapped[date]
+    material: Mapped[Material] = mapped_column(String(32))
+    white_cell_count: Mapped[float | None]
+    state: Mapped[CaseState] = mapped_column(String(16), default="draft")
+    version: Mapped[int] = mapped_column(default=1)
+    changed_by: Mapped[str] = mapped_column(String(200))
+    changed_at: Mapped[datetime]
+
+
+class FieldRow(Base):
+    """One analysed picture."""
+
+    __tablename__ = "fields"
+    __table_args__ = (UniqueConstraint("sample_id", "sha256", "page"), _AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
+    picture: Mapped[str] = mapped_column(String(64), index=True)
+    """SHA-256 of the stored picture, which is its name in the folder."""
+    sha256: Mapped[str] = mapped_column(String(64))
+    """Of the file as uploaded."""
+    page: Mapped[int] = mapped_column(default=1, server_default="1")
+    """Number of the image in that file, from 1."""
+    file: Mapped[str] = mapped_column(Text)
+    width: Mapped[int]
+    height: Mapped[int]
+    properties: Mapped[dict[str, Any]]
+    micrometres_per_pixel: Mapped[float | None]
+    scale_source: Mapped[str | None] = mapped_column(String(32))
+    refused: Mapped[str | None] = mapped_column(Text)
+    overruled: Mapped[str | None] = mapped_column(Text)
+    warnings: Mapped[list[Any]] = mapped_column(JSON, server_default="[]")
+    """Sentences, as `FieldAnalysis.warnings`."""
+    seconds: Mapped[float]
+    models: Mapped[dict[str, Any]]
+    stage: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    other_cells: Mapped[list[Any]] = mapped_column(JSON)
+    """Red cells and platelets in their order: kind, x, y, width, height, confidence, status,
+    detection score, and true where another field shows the cell too."""
+    pixels: Mapped[str | None] = mapped_column(String(64), index=True)
+    """`Fingerprint.pixels_sha256`; None in fields stored before this was kept."""
+    fingerprint: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), deferred=True
+    )
+    """What of a `Fingerprint` does not follow from the cells."""
+
+
+class CellRow(Base):
+    """One white cell: what the model said, and the label that counts now."""
+
+    __tablename__ = "cells"
+    __table_args__ = (
+        UniqueConstraint("field_id", "number"),
+        CheckConstraint("origin IN ('model', 'person')", name="origin"),
+        _AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    field_id: Mapped[int] = mapped_column(ForeignKey("fields.id"))
+    number: Mapped[int]
+    """Place in `FieldAnalysis.cells`, from 1; cells added by people follow the model's."""
+    origin: Mapped[Origin] = mapped_column(String(16))
+    x: Mapped[float]
+    y: Mapped[float]
+    width: Mapped[float]
+    height: Mapped[float]
+    type: Mapped[str | None] = mapped_column(String(32))
+    probabilities: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    status: Mapped[Status] = mapped_column(String(16))
+    confidence: Mapped[float]
+    detection_score: Mapped[float]
+    attributes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    familiar: Mapped[bool | None]
+    """As `Cell.familiar`."""
+    duplicate: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """As `Cell.duplicate`."""
+    label: Mapped[str | None] = mapped_column(String(32))
+    """Of the last review; None while the model's type stands."""
+    reviewer: Mapped[str | None] = mapped_column(String(200))
+    closed: Mapped[bool] = mapped_column(default=False)
+    """The sample is signed. Kept here so that the queue need not pass all signed cells."""
+
+
+WAITING = and_(CellRow.label.is_(None), CellRow.closed.is_(False))
+"""Cells that a reviewer may still want to see. Queries say it this way, so that indexes apply."""
+REVIEWED = CellRow.label.is_not(None)
+
+for _name, _condition, _columns in (
+    ("ix_cells_waiting", WAITING, (CellRow.confidence, CellRow.id)),
+    ("ix_cells_waiting_type", WAITING, (CellRow.type, CellRow.confidence, CellRow.id)),
+    ("ix_cells_reviewed", REVIEWED, (CellRow.reviewer, CellRow.confidence, CellRow.id)),
+):
+    Index(_name, *_columns, sqlite_where=_condition, postgresql_where=_condition)
+
+
+class ReviewRow(Base):
+    """One labelling of one cell. A trigger forbids changing it, and deleting it but for erasure."""
+
+    __tablename__ = "reviews"
+    __table_args__ = (
+        Index(None, "cell_id", "id"),
+        Index(None, "reviewer", "cell_id"),
+        _AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cell_id: Mapped[int] = mapped_column(ForeignKey("cells.id"))
+    reviewer: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+    label: Mapped[str | None] = mapped_column(String(32))
+    comment: Mapped[str] = mapped_column(Text)
+
+
+class SignatureRow(Base):
+    """A signature; it is void once the sample was changed or opened again."""
+
+    __tablename__ = "signatures"
+    __table_args__ = (Index(None, "sample_id", "id"), _AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
+    reviewer: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+    void: Mapped[bool] = mapped_column(default=False)
+
+
+class CommentRow(Base):
+    """A remark on a case."""
+
+    __tablename__ = "comments"
+    __table_args__ = (Index(None, "sample_id", "id"), _AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
+    author: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+    text: Mapped[str] = mapped_column(Text)
+
+
+class LinkRow(Base):
+    """A link that opens one case. The token itself is nowhere, only its SHA-256."""
+
+    __tablename__ = "links"
+    __table_args__ = (Index(None, "sample_id", "id"), _AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    author: Mapped[str] = mapped_column(String(200))
+    made: Mapped[datetime]
+    expires: Mapped[datetime]
+    revoked: Mapped[datetime | None]
+
+
+class TokenRow(Base):
+    """A token for the API. The token itself is nowhere, only its SHA-256."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        CheckConstraint("role IN ('viewer', 'reviewer', 'admin')", name="role"),
+        _AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    person: Mapped[str] = mapped_column(ForeignKey("people.name"))
+    label: Mapped[str] = mapped_column(String(100))
+    role: Mapped[Role] = mapped_column(String(16))
+    """What it may do at most; less when the person's role is lower."""
+    made: Mapped[datetime]
+    expires: Mapped[datetime]
+    last_used: Mapped[datetime | None]
+    revoked: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """One entry of the audit trail. Triggers forbid changing and deleting it.
+
+    It refers to patients and samples by bare id, without foreign key: it outlives them.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (Index(None, "patient_id", "id"), Index(None, "sample_id", "id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    person: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(64))
+    patient_id: Mapped[int | None]
+    sample_id: Mapped[int | None]
+    details: Mapped[dict[str, Any]]
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class RangesRow(Base):
+    """A version of the laboratory's table of reference ranges. The last one counts."""
+
+    __tablename__ = "reference_ranges"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime]
+    lines: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Columns of `core.domain.reference_ranges.ReferenceRange`; None: the file counts again."""

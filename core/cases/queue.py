@@ -1,0 +1,150 @@
+"""The review queue, least sure first, and how well labels agree."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, Row, and_, case, func, select
+from sqlalchemy.orm import aliased
+
+from core.cases.database import Database
+from core.cases.mappers import cell_of, patient_of, sample_of
+from core.cases.orm import (
+    REVIEWED,
+    WAITING,
+    CellRow,
+    FieldRow,
+    PatientRow,
+    ReviewRow,
+    SampleRow,
+)
+from core.cases.records import Page, QueuedCell, QueueFilter
+from core.domain.results import image_title
+from core.domain.taxonomy import NOT_A_WHITE_CELL
+
+PAGE = 25
+Pairs = Mapping[tuple[str, str], int]
+"""How many cells got each pair of labels."""
+
+
+def queue(
+    database: Database, wanted: QueueFilter | None = None, *, offset: int = 0, limit: int = PAGE
+) -> Page[QueuedCell]:
+    """Return a page of white cells, those the model is least sure of first."""
+    found = select(CellRow.id).where(*_conditions(wanted or QueueFilter()))
+    page = found.order_by(CellRow.confidence, CellRow.id).offset(offset).limit(limit).subquery()
+    with database.reading() as session:
+        total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+        rows = session.execute(
+            select(
+                CellRow,
+                FieldRow.file,
+                FieldRow.page,
+                FieldRow.micrometres_per_pixel,
+                SampleRow,
+                PatientRow,
+            )
+            .join(page, page.c.id == CellRow.id)
+            .join(FieldRow, FieldRow.id == CellRow.field_id)
+            .join(SampleRow, SampleRow.id == FieldRow.sample_id)
+            .join(PatientRow, PatientRow.id == SampleRow.patient_id)
+            .order_by(CellRow.confidence, CellRow.id)
+        )
+        items = tuple(
+            QueuedCell(
+                id=cell.id,
+                number=cell.number,
+                cell=cell_of(cell),
+                field_id=cell.field_id,
+                file=image_title(file, number),
+                micrometres_per_pixel=scale,
+                sample=sample_of(sample),
+                patient=patient_of(patient),
+            )
+            for cell, file, number, scale, sample, patient in rows
+        )
+    return Page(items, total)
+
+
+def waiting_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
+    """Count the cells that wait for a reviewer: those the model is unsure of, and the sure ones."""
+    counted = (
+        select(CellRow.status, func.count())
+        .where(*_conditions(replace(within, unreviewed=True, unsure=False)))
+        .group_by(CellRow.status)
+    )
+    with database.reading() as session:
+        numbers = [(status, number) for status, number in session.execute(counted)]
+    sure = sum(number for status, number in numbers if status == "classified")
+    return sum(number for _, number in numbers) - sure, sure
+
+
+def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
+    """Count (model's label, last reviewer's label) over reviewed cells that the model found.
+
+    The model's label is its type; of cells that it ruled out, that they are no white cells.
+    """
+    ruled_out = and_(CellRow.status == "out_of_scope", CellRow.type != "platelet")
+    said = case((ruled_out, NOT_A_WHITE_CELL), else_=CellRow.type).label("said")
+    counted = (
+        select(said, CellRow.label, func.count())
+        .where(REVIEWED, CellRow.origin == "model")
+        .group_by("said", CellRow.label)
+    )
+    if sample_id is not None:
+        counted = counted.join(FieldRow, FieldRow.id == CellRow.field_id).where(
+            FieldRow.sample_id == sample_id
+        )
+    with database.reading() as session:
+        return _pairs(session.execute(counted))
+
+
+def reviewer_agreement(database: Database, first: str, second: str) -> Pairs:
+    """Count (first's label, second's label) over cells that both have labelled, by their last."""
+    last_of = {
+        reviewer: select(func.max(ReviewRow.id))
+        .where(ReviewRow.reviewer == reviewer)
+        .group_by(ReviewRow.cell_id)
+        for reviewer in (first, second)
+    }
+    one, other = aliased(ReviewRow), aliased(ReviewRow)
+    counted = (
+        select(one.label, other.label, func.count())
+        .join(other, other.cell_id == one.cell_id)
+        .where(
+            one.id.in_(last_of[first]),
+            other.id.in_(last_of[second]),
+        )
+        .group_by(one.label, other.label)
+    )
+    with database.reading() as session:
+        return _pairs(session.execute(counted))
+
+
+def _pairs(rows: Iterable[Row[str | None, str | None, int]]) -> Pairs:
+    return {(one, other): number for one, other, number in rows if one and other}
+
+
+def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    type_: ColumnElement[str | None] = func.coalesce(CellRow.label, CellRow.type)
+    if wanted.reviewer is not None:
+        conditions += [REVIEWED, CellRow.reviewer == wanted.reviewer]
+    elif wanted.unreviewed:
+        conditions += [WAITING, CellRow.duplicate.is_(False)]
+        type_ = CellRow.type.expression
+    if wanted.unsure:
+        conditions.append(CellRow.status != "classified")
+    if wanted.type is not None:
+        conditions.append(type_ == wanted.type)
+    if wanted.lowest > 0:
+        conditions.append(CellRow.confidence >= wanted.lowest)
+    if wanted.highest < 1:
+        conditions.append(CellRow.confidence <= wanted.highest)
+    if wanted.sample_id is not None or wanted.patient_id is not None:
+        fields = select(FieldRow.id).join(SampleRow, SampleRow.id == FieldRow.sample_id)
+        if wanted.sample_id is not None:
+            fields = fields.where(SampleRow.id == wanted.sample_id)
+        if wanted.patient_id is not None:
+            fields = fields.where(SampleRow.patient_id == wanted.patient_id)
+        conditions.append(CellRow.field_id.in_(fields))
+    return conditions

@@ -1,0 +1,175 @@
+"""Naming cells: each decision is a new review, and the last one of a cell counts.
+
+Removing a false cell is the label `NOT_A_WHITE_CELL`. Undoing appends a review with the label
+from before; None there gives the cell back to the model.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.cases.changes import record_edit, sample_to_edit
+from core.cases.database import Database
+from core.cases.names import checked_comment
+from core.cases.orm import CellRow, FieldRow, ReviewRow
+from core.cases.records import MissedCell, Person, Review, Sample
+from core.cases.users import require
+from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.errors import InvalidEntryError, NotFoundError
+
+Done = tuple[Sample, tuple[Review, ...]]
+"""The sample in its next version, and the reviews that were appended."""
+
+
+def label_cells(
+    database: Database,
+    person: Person,
+    seen: Sample,
+    labels: Mapping[int, str],
+    comment: str = "",
+) -> Done:
+    """Name cells of one sample: cell id to one of `REVIEW_TYPES` or `NOT_A_WHITE_CELL`.
+
+    `seen` is the sample as the person saw it. All cells are named or none. Raises NotAllowedError,
+    NotFoundError, StaleCaseError, SignedCaseError, and ValueError for another label.
+    """
+    require(person, "reviewer")
+    for label in labels.values():
+        _check(label)
+    comment = checked_comment(comment)
+    with database.writing() as session:
+        row = sample_to_edit(session, seen)
+        cells = _cells(session, row.id, labels)
+        named = [(cell, labels[cell.id]) for cell in cells]
+        reviews = _append(session, person, named, comment)
+        return record_edit(session, person, row, "label cells", **_told(reviews)), reviews
+
+
+def undo(database: Database, person: Person, seen: Sample, reviews: Iterable[int]) -> Done:
+    """Take reviews back: their cells get the labels that they had before.
+
+    A cell that a person added has none before: it is removed again. Raises as `label_cells`.
+    """
+    require(person, "reviewer")
+    wanted = tuple(reviews)
+    with database.writing() as session:
+        row = sample_to_edit(session, seen)
+        undone = session.scalars(select(ReviewRow).where(ReviewRow.id.in_(wanted))).all()
+        if len(undone) != len(wanted):
+            raise NotFoundError("review")
+        before = _labels_before(session, undone)
+        named = [(cell, before[cell.id]) for cell in _cells(session, row.id, before)]
+        appended = _append(session, person, named, "")
+        told = _told(appended)
+        return record_edit(session, person, row, "undo reviews", undone=wanted, **told), appended
+
+
+def add_cell(database: Database, person: Person, seen: Sample, missed: MissedCell) -> Done:
+    """Add a white cell that the model missed, named by the person.
+
+    Raises as `label_cells`, and InvalidEntryError for a box outside the picture.
+    """
+    require(person, "reviewer")
+    _check(missed.label)
+    box = missed.box
+    with database.writing() as session:
+        row = sample_to_edit(session, seen)
+        field = session.get(FieldRow, missed.field_id)
+        if field is None or field.sample_id != row.id:
+            raise NotFoundError("field")
+        x, y = box.centre
+        if not (0 <= x <= field.width and 0 <= y <= field.height):
+            raise InvalidEntryError("The cell lies outside the picture. Draw its box on the field.")
+        white = session.scalar(
+            select(func.count()).select_from(CellRow).where(CellRow.field_id == field.id)
+        )
+        cell = CellRow(
+            field_id=field.id,
+            number=len(field.other_cells) + (white or 0) + 1,
+            origin="person",
+            x=box.x,
+            y=box.y,
+            width=box.width,
+            height=box.height,
+            status="uncertain",
+            confidence=1.0,
+            detection_score=1.0,
+        )
+        session.add(cell)
+        session.flush()
+        reviews = _append(session, person, [(cell, missed.label)], "")
+        return record_edit(session, person, row, "add cell", **_told(reviews)), reviews
+
+
+def reviews_of(database: Database, cell_id: int) -> tuple[Review, ...]:
+    """Return all reviews of a cell, first things first."""
+    with database.reading() as session:
+        rows = session.scalars(
+            select(ReviewRow).where(ReviewRow.cell_id == cell_id).order_by(ReviewRow.id)
+        )
+        return tuple(map(_review, rows))
+
+
+def _check(label: str) -> None:
+    if label != NOT_A_WHITE_CELL and label not in REVIEW_TYPES:
+        raise ValueError(f"{label!r} is no cell type")
+
+
+def _cells(session: Session, sample_id: int, wanted: Mapping[int, str | None]) -> list[CellRow]:
+    """Return cells by id, in this order. Raises NotFoundError unless all are of the sample."""
+    cells = session.scalars(
+        select(CellRow)
+        .join(FieldRow, FieldRow.id == CellRow.field_id)
+        .where(CellRow.id.in_(wanted), FieldRow.sample_id == sample_id)
+    )
+    found = {cell.id: cell for cell in cells}
+    if len(found) != len(wanted):
+        raise NotFoundError("cell")
+    return [found[cell_id] for cell_id in wanted]
+
+
+def _labels_before(session: Session, undone: Iterable[ReviewRow]) -> dict[int, str | None]:
+    """Return the labels that stood before each cell's first review of these."""
+    first: dict[int, int] = {}
+    for review in undone:
+        first[review.cell_id] = min(review.id, first.get(review.cell_id, review.id))
+    before: dict[int, str | None] = dict.fromkeys(first)
+    earlier = session.scalars(
+        select(ReviewRow).where(ReviewRow.cell_id.in_(first)).order_by(ReviewRow.id)
+    )
+    for review in earlier:
+        if review.id < first[review.cell_id]:
+            before[review.cell_id] = review.label
+    return before
+
+
+def _append(
+    session: Session,
+    person: Person,
+    named: Iterable[tuple[CellRow, str | None]],
+    comment: str,
+) -> tuple[Review, ...]:
+    """Append a review for each cell and make its label the one that counts."""
+    at = datetime.now(UTC)
+    rows = []
+    for cell, wanted in named:
+        label = NOT_A_WHITE_CELL if wanted is None and cell.origin == "person" else wanted
+        cell.label = label
+        cell.reviewer = None if label is None else person.name
+        rows.append(
+            ReviewRow(cell_id=cell.id, reviewer=person.name, at=at, label=label, comment=comment)
+        )
+    session.add_all(rows)
+    session.flush()
+    return tuple(map(_review, rows))
+
+
+def _told(reviews: Iterable[Review]) -> dict[str, list[tuple[int, int, str | None]]]:
+    """Tell the audit trail of reviews: their ids, cells and labels."""
+    return {"reviews": [(review.id, review.cell_id, review.label) for review in reviews]}
+
+
+def _review(row: ReviewRow) -> Review:
+    return Review(row.id, row.cell_id, row.reviewer, row.at, row.label, row.comment)

@@ -1,0 +1,324 @@
+"""Who uses the app and what they may do.
+
+With single sign-on a user is whom the provider's issuer and subject name, nothing else: e-mail
+addresses change hands, and some providers let anybody enter any. An address counts when the
+provider says it is verified, and once: it finds the account that was added under it, which is bound
+to issuer and subject from then on.
+
+Roles include one another: a viewer reads and comments, a reviewer also adds, labels and signs, an
+admin also deletes patients and gives roles. Functions that change anything take a `Person` and
+check the role; ask `person_of` anew for every visit, so that a changed role holds.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from core.cases import audit
+from core.cases.database import Database, get_database
+from core.cases.names import checked_name
+from core.cases.orm import EndedSessionRow, PersonRow, TokenRow
+from core.cases.records import Person, Role
+from core.errors import (
+    InvalidEntryError,
+    NotAllowedError,
+    NotFoundError,
+    SignInError,
+    UnknownPersonError,
+)
+from core.settings import Settings, get_settings
+
+LOCAL_PERSON = "local"
+"""Who everybody is without single sign-on."""
+_ENDED_KEPT_FOR = timedelta(days=32)
+"""Longer than any sign-in holds: Streamlit's cookie expires after 31 days."""
+_RANKS: tuple[Role, ...] = get_args(Role)
+
+
+def require(person: Person, role: Role) -> None:
+    """Raise NotAllowedError unless the person has this role or a higher one."""
+    if _RANKS.index(person.role) < _RANKS.index(role):
+        raise NotAllowedError(person.name, person.role, role)
+
+
+def lower_role(one: Role, other: Role) -> Role:
+    """Return the role that allows less."""
+    return min(one, other, key=_RANKS.index)
+
+
+def person_of(
+    database: Database, name: str = LOCAL_PERSON, settings: Settings | None = None
+) -> Person:
+    """Return the person who signed in under a name, adding newcomers where the settings allow it.
+
+    Raises UnknownPersonError for a newcomer who is not let in.
+    """
+    with database.reading() as session:
+        known = session.get(PersonRow, name)
+        if known is not None:
+            return _person(known)
+    settings = settings or get_settings()
+    if name not in settings.admins and not settings.admit_newcomers:
+        raise UnknownPersonError(name)
+    role: Role = "admin" if name in settings.admins else "viewer"
+    if database.read_only:
+        return Person(name, role)
+    with database.writing() as session:
+        return _person(session.get(PersonRow, name) or _add(session, name, role, by=name))
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom a provider signed in."""
+
+    issuer: str
+    subject: str
+    email: str | None
+    """Only when the provider verified it."""
+    session: str
+    """Tells this sign-in from all others."""
+    expires: datetime
+
+    @property
+    def key(self) -> str:
+        """Issuer and subject as a name: `https://provider.example#1234`."""
+        return f"{self.issuer}#{self.subject}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that the account may have been added under, the first to be shown."""
+        return (self.key,) if self.email is None else (self.email, self.key)
+
+
+def identity_of(claims: Mapping[str, Any], longest: timedelta) -> Identity:
+    """Return whom the claims of an ID token name; the sign-in holds `longest` from its issue.
+
+    Raises SignInError for claims without issuer, subject or time of issue, and when it is over.
+    """
+    issuer, subject, issued = (claims.get(name) for name in ("iss", "sub", "iat"))
+    complete = all(isinstance(text, str) and text for text in (issuer, subject))
+    if claims.get("is_logged_in") is not True or not complete or type(issued) is not int:
+        raise SignInError
+    expires = datetime.fromtimestamp(issued, UTC) + longest
+    if expires <= datetime.now(UTC):
+        raise SignInError("Your session is over.")
+    email = claims.get("email")
+    is_address = isinstance(email, str) and "@" in email and "://" not in email
+    verified = is_address and claims.get("email_verified") is True
+    told = json.dumps([issuer, subject, issued, claims.get("nonce")])
+    return Identity(
+        issuer=str(issuer),
+        subject=str(subject),
+        email=str(email) if verified else None,
+        session=hashlib.sha256(told.encode()).hexdigest(),
+        expires=expires,
+    )
+
+
+def person_of_identity(
+    database: Database, identity: Identity, settings: Settings | None = None
+) -> Person:
+    """Return whom a sign-in belongs to, adding users as `person_of` does.
+
+    Raises SignInError when it was ended, UnknownPersonError for somebody who is not let in.
+    """
+    settings = settings or get_settings()
+    with database.reading() as session:
+        if session.get(EndedSessionRow, identity.session) is not None:
+            raise SignInError("You signed out.")
+        bound = _bound(session, identity.issuer, identity.subject)
+        if bound is not None:
+            return _person(bound)
+        free = _free_names(session, identity)
+        added = _first_added(session, free)
+        is_admin = not settings.admins.isdisjoint(free)
+        if not free or not (added or is_admin or settings.admit_newcomers):
+            raise UnknownPersonError(identity.names[0])
+        role: Role = "admin" if is_admin else "viewer"
+        if database.read_only:
+            return _person(added) if added else Person(free[0], role)
+    with database.writing() as session:
+        bound = _bound(session, identity.issuer, identity.subject)
+        if bound is not None:  # by another tab, just now
+            return _person(bound)
+        if _free_names(session, identity) != free:
+            raise UnknownPersonError(identity.names[0])
+        row = _first_added(session, free) or _add(session, free[0], role, by=free[0])
+        _bind(session, row, identity.issuer, identity.subject, by=row.name)
+        return _person(row)
+
+
+def end_session(database: Database, identity: Identity) -> None:
+    """End a sign-in for good, wherever else it is used."""
+    now = datetime.now(UTC)
+    with database.writing() as session:
+        session.execute(delete(EndedSessionRow).where(EndedSessionRow.at < now - _ENDED_KEPT_FOR))
+        session.merge(EndedSessionRow(key=identity.session, at=now))
+
+
+def bind(database: Database, admin: Person, name: str, key: str) -> None:
+    """Bind a user to issuer and subject, as `Identity.key` writes them.
+
+    Raises NotAllowedError, NotFoundError, and InvalidEntryError for a key that is none or that
+    another user is bound to.
+    """
+    require(admin, "admin")
+    issuer, _, subject = key.partition("#")
+    if not (issuer and subject):
+        raise InvalidEntryError("Name the sign-in as issuer#subject, such as https://id.example#7.")
+    with database.writing() as session:
+        row = session.get(PersonRow, name)
+        if row is None or name == LOCAL_PERSON:
+            raise NotFoundError("user")
+        holder = _bound(session, issuer, subject)
+        if holder is not None and holder.name != name:
+            raise InvalidEntryError(f"{holder.name} is bound to this sign-in. Release them first.")
+        _bind(session, row, issuer, subject, by=admin.name)
+
+
+def release(database: Database, admin: Person, name: str) -> None:
+    """Unbind a user: the next sign-in with their verified address is theirs.
+
+    Raises NotAllowedError, NotFoundError.
+    """
+    require(admin, "admin")
+    with database.writing() as session:
+        row = session.get(PersonRow, name)
+        if row is None:
+            raise NotFoundError("user")
+        row.issuer = row.subject = None
+        audit.record(session, admin.name, "release user", name=name)
+
+
+def remove(database: Database, admin: Person, name: str, settings: Settings | None = None) -> int:
+    """Remove a user with their tokens and return how many those were; what they did stays.
+
+    Raises NotAllowedError, NotFoundError, and InvalidEntryError for the only admin and for a name
+    that the settings would add again.
+    """
+    require(admin, "admin")
+    settings = settings or get_settings()
+    with database.writing() as session:
+        row = session.get(PersonRow, name)
+        if row is None:
+            raise NotFoundError("user")
+        if not settings.admins.isdisjoint({name, f"{row.issuer}#{row.subject}"}):
+            raise InvalidEntryError(
+                f"LEUKOSCOPE_ADMINS names {name}, so the next sign-in would add them again. Take "
+                "the name out of the setting, start the server again, then remove them."
+            )
+        if row.role == "admin" and _admins(session) == 1:
+            raise InvalidEntryError(f"{name} is the only admin. Make somebody else admin first.")
+        of_user = TokenRow.person == name
+        tokens = session.scalar(select(func.count()).select_from(TokenRow).where(of_user)) or 0
+        session.execute(delete(TokenRow).where(of_user))
+        session.delete(row)
+        audit.record(session, admin.name, "remove user", name=name, tokens=tokens)
+        return tokens
+
+
+def set_role(database: Database, admin: Person, name: str, role: Role) -> Person:
+    """Give a person a role, adding them when they are new.
+
+    Raises NotAllowedError, and InvalidEntryError when no admin would be left.
+    """
+    require(admin, "admin")
+    name = checked_name(name, "name")
+    if not name:
+        raise InvalidEntryError("A person needs a name.")
+    with database.writing() as session:
+        row = session.get(PersonRow, name)
+        if row is None:
+            return _person(_add(session, name, role, by=admin.name))
+        if row.role == "admin" and role != "admin" and _admins(session) == 1:
+            raise InvalidEntryError(f"{name} is the only admin. Make somebody else admin first.")
+        row.role = role
+        audit.record(session, admin.name, "set role", name=name, role=role)
+        return _person(row)
+
+
+def people(database: Database) -> tuple[Person, ...]:
+    """Return everybody, by name."""
+    with database.reading() as session:
+        return tuple(map(_person, session.scalars(select(PersonRow).order_by(PersonRow.name))))
+
+
+def _bound(session: Session, issuer: str, subject: str) -> PersonRow | None:
+    return session.scalars(
+        select(PersonRow).where(PersonRow.issuer == issuer, PersonRow.subject == subject)
+    ).first()
+
+
+def _free_names(session: Session, identity: Identity) -> list[str]:
+    """Return the names of a sign-in whose accounts no other sign-in is bound to."""
+    rows = {name: session.get(PersonRow, name) for name in identity.names}
+    return [name for name, row in rows.items() if row is None or row.subject is None]
+
+
+def _first_added(session: Session, names: Iterable[str]) -> PersonRow | None:
+    return next(filter(None, (session.get(PersonRow, name) for name in names)), None)
+
+
+def _bind(session: Session, row: PersonRow, issuer: str, subject: str, by: str) -> None:
+    row.issuer, row.subject = issuer, subject
+    audit.record(session, by, "bind user", name=row.name, issuer=issuer, subject=subject)
+
+
+def _add(session: Session, name: str, role: Role, by: str) -> PersonRow:
+    row = PersonRow(name=name, role=role, since=datetime.now(UTC))
+    session.add(row)
+    audit.record(session, by, "add person", name=name, role=role)
+    return row
+
+
+def _admins(session: Session) -> int:
+    return (
+        session.scalar(select(func.count()).select_from(PersonRow).where(PersonRow.role == "admin"))
+        or 0
+    )
+
+
+def _person(row: PersonRow) -> Person:
+    return Person(row.name, row.role)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe `python -m core users`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="list all users with their roles and sign-ins")
+    bind_user = actions.add_parser("bind", help="bind a user to a sign-in")
+    bind_user.add_argument("name", help="as the user is named here")
+    bind_user.add_argument("sign_in", metavar="ISSUER#SUBJECT", help="whom the provider names")
+    release_user = actions.add_parser("release", help="unbind a user from their sign-in")
+    release_user.add_argument("name", help="as the user is named here")
+    remove_user = actions.add_parser("remove", help="remove a user and their tokens")
+    remove_user.add_argument("name", help="as the user is named here")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; whoever may run commands on the server is an administrator here."""
+    database = get_database()
+    operator = Person(LOCAL_PERSON, "admin")
+    if options.action == "bind":
+        bind(database, operator, options.name, options.sign_in)
+        sys.stderr.write(f"{options.name} signs in as {options.sign_in}.\n")
+    elif options.action == "release":
+        release(database, operator, options.name)
+        sys.stderr.write(f"The next sign-in with the address {options.name} is theirs.\n")
+    elif options.action == "remove":
+        tokens = remove(database, operator, options.name)
+        sys.stderr.write(f"{options.name} and {tokens} tokens were removed.\n")
+    else:
+        with database.reading() as session:
+            for row in session.scalars(select(PersonRow).order_by(PersonRow.name)):
+                sign_in = f"{row.issuer}#{row.subject}" if row.subject else "not bound"
+                sys.stdout.write(f"{row.name}\t{row.role}\t{sign_in}\n")
+    return 0

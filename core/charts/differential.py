@@ -1,0 +1,218 @@
+"""Plotly figures of differentials and ALL classes, over a sample or patients.
+
+Figures carry no fonts or backgrounds of their own, so that the page's theme, light or dark,
+decides them. Shares are in percent.
+"""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+from core.domain.differential import Differential, Share, exact_interval
+from core.domain.probability import probability_text
+from core.domain.reference_ranges import ReferenceRange
+from core.domain.results import StageResult
+from core.domain.taxonomy import REVIEW_TYPES, STAGES, UNDETERMINED_COLOUR
+
+_BAND = "rgba(128, 128, 128, 0.3)"
+_LEGEND_SYMBOL, _LEGEND_CHARACTER, _LEGEND_ROW = 45, 6, 20
+"""Size of a legend entry in CSS pixels: before the text, a letter of it, the height of a row."""
+_ROW_LABEL = 130
+"""Width in CSS pixels of the names beside bars, about."""
+
+
+def top_legend(figure: go.Figure, width: int) -> None:
+    """Put the legend over the figure and make the figure higher by its rows.
+
+    Plotly would take the room from the drawing. It lays entries in one row if they fit into the
+    `width` of the drawing, else in columns as wide as the widest.
+    """
+    names = [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]
+    entries = [_LEGEND_SYMBOL + _LEGEND_CHARACTER * len(name) for name in names]
+    columns = len(names) if sum(entries) <= width else max(1, width // max(entries))
+    rows = -(-len(names) // columns)
+    room = _LEGEND_ROW * rows + 10
+    figure.update_layout(
+        height=figure.layout.height + room,
+        margin={"t": room},
+        showlegend=True,
+        legend={
+            "orientation": "h",
+            "xref": "container",
+            "yref": "container",
+            "x": 0,
+            "y": 1,
+            "xanchor": "left",
+            "yanchor": "top",
+            "traceorder": "normal",
+            "title": None,
+            "maxheight": room + 1,
+        },
+    )
+
+
+def _limits(share: Share, total: int) -> str:
+    return f"{share.percent:.1f} % ({share.low:.1f}-{share.high:.1f}), {share.count} of {total}"
+
+
+def differential_figure(
+    differential: Differential, ranges: Mapping[str, ReferenceRange]
+) -> go.Figure:
+    """Draw each type's share with its exact 95 % limits over its reference range in percent."""
+    keys = list(differential.shares)[::-1]
+    ranged = [ranges[key] for key in keys if key in ranges]
+    figure = go.Figure()
+    figure.add_bar(
+        y=[REVIEW_TYPES[limits.analyte].plural for limits in ranged],
+        base=[limits.low for limits in ranged],
+        x=[limits.high - limits.low for limits in ranged],
+        orientation="h",
+        width=0.7,
+        marker={"color": _BAND, "line": {"width": 0}},
+        name="Reference range",
+        customdata=[[limits.low, limits.high, escape(limits.laboratory)] for limits in ranged],
+        hovertemplate="Reference range %{customdata[0]}-%{customdata[1]} %, %{customdata[2]}"
+        "<extra></extra>",
+    )
+    for key in keys:
+        share, cell_type = differential.shares[key], REVIEW_TYPES[key]
+        limits = _limits(share, differential.total)
+        figure.add_scatter(
+            x=[share.percent],
+            y=[cell_type.plural],
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [share.high - share.percent],
+                "arrayminus": [share.percent - share.low],
+                "thickness": 2,
+                "width": 5,
+                "color": cell_type.colour,
+            },
+            mode="markers",
+            marker={"color": cell_type.colour, "size": 11},
+            cliponaxis=False,
+            name=cell_type.name,
+            showlegend=False,
+            hovertemplate=f"{cell_type.plural}: {limits}<extra></extra>",
+        )
+    figure.update_xaxes(title="Share of white cells, %", range=[-1, 101], zeroline=False)
+    figure.update_yaxes(automargin=True)
+    figure.update_layout(
+        height=310,
+        margin={"l": 0, "r": 10, "t": 0, "b": 0},
+    )
+    top_legend(figure, width=300)
+    return figure
+
+
+def _stack(
+    bars: Mapping[str, str],
+    segments: Sequence[tuple[str, str, list[float], list[str]]],
+    axis: str,
+    shown_width: int,
+) -> go.Figure:
+    """Stack horizontal bars; each segment is name, colour, widths in percent and hover texts."""
+    figure = go.Figure()
+    for name, colour, widths, hovers in segments:
+        figure.add_bar(
+            y=list(bars.values()),
+            x=widths,
+            orientation="h",
+            marker={"color": colour},
+            name=name,
+            text=[f"{width:.0f} %" if width >= 8 else "" for width in widths],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            customdata=hovers,
+            hovertemplate="%{y}<br>%{customdata}<extra></extra>",
+        )
+    figure.update_xaxes(title=axis, range=[0, 100])
+    figure.update_yaxes(automargin=True, autorange="reversed")
+    figure.update_layout(
+        barmode="stack",
+        height=80 + 46 * len(bars),
+        bargap=0.35,
+        margin={"l": 0, "r": 10, "t": 0, "b": 0},
+        uniformtext={"minsize": 10, "mode": "hide"},
+    )
+    top_legend(figure, shown_width - _ROW_LABEL)
+    return figure
+
+
+def patients_figure(differentials: Mapping[str, Differential], shown_width: int = 900) -> go.Figure:
+    """Stack the shares of leukocyte types for every patient; exact limits on hover."""
+    bars = {name: f"{escape(name)} (n = {d.total})" for name, d in differentials.items()}
+    # A patient without suspected blasts has no share of them.
+    keys = dict.fromkeys(key for d in differentials.values() for key in d.shares)
+    segments = [
+        (
+            REVIEW_TYPES[key].plural,
+            REVIEW_TYPES[key].colour,
+            [d.shares[key].percent if key in d.shares else 0.0 for d in differentials.values()],
+            [
+                f"{REVIEW_TYPES[key].plural}: "
+                + (_limits(d.shares[key], d.total) if key in d.shares else "none")
+                for d in differentials.values()
+            ],
+        )
+        for key in keys
+    ]
+    return _stack(bars, segments, "Share of classified white cells, %", shown_width)
+
+
+def probabilities_figure(result: StageResult) -> go.Figure:
+    """Draw the calibrated probabilities of the four ALL classes as horizontal bars."""
+    keys = list(STAGES)[::-1]
+    percents = [100 * result.probabilities.get(key, 0.0) for key in keys]
+    figure = go.Figure()
+    texts = [probability_text(percent / 100) for percent in percents]
+    figure.add_bar(
+        x=percents,
+        y=[STAGES[key].name for key in keys],
+        orientation="h",
+        marker={"color": [STAGES[key].colour for key in keys]},
+        text=texts,
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(
+        title="Calibrated probability, %", range=[0, 118], tickvals=[0, 25, 50, 75, 100]
+    )
+    figure.update_yaxes(automargin=True)
+    figure.update_layout(height=230, margin={"l": 0, "r": 0, "t": 0, "b": 0}, bargap=0.35)
+    return figure
+
+
+def stages_figure(
+    results: Mapping[str, Sequence[StageResult]], shown_width: int = 900
+) -> go.Figure:
+    """Stack for every patient the share of fields by class; exact limits on hover."""
+    bars = {name: f"{escape(name)} (n = {len(fields)})" for name, fields in results.items()}
+
+    def segment(
+        name: str, colour: str, counts: Sequence[int]
+    ) -> tuple[str, str, list[float], list[str]]:
+        totals = [len(fields) for fields in results.values()]
+        limits = [exact_interval(c, n) for c, n in zip(counts, totals, strict=True)]
+        shares = [100 * c / n for c, n in zip(counts, totals, strict=True)]
+        hovers = [
+            f"{name}: {share:.1f} % ({100 * low:.1f}-{100 * high:.1f}), {c} of {n} fields"
+            for c, n, share, (low, high) in zip(counts, totals, shares, limits, strict=True)
+        ]
+        return name, colour, shares, hovers
+
+    def count(stage: str) -> list[int]:
+        return [
+            sum(r.stage == stage and r.status == "classified" for r in fields)
+            for fields in results.values()
+        ]
+
+    segments = [segment(stage.name, stage.colour, count(key)) for key, stage in STAGES.items()]
+    undecided = [sum(r.status != "classified" for r in fields) for fields in results.values()]
+    segments.append(segment("Uncertain or refused", UNDETERMINED_COLOUR, undecided))
+    return _stack(bars, segments, "Share of fields, %", shown_width)

@@ -1,0 +1,1 @@
+"""The public data sets: their readers, downloads and citations."""

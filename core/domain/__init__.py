@@ -1,0 +1,1 @@
+"""The terms of haematology and of results, and their arithmetic. Imports no other package."""

@@ -1,0 +1,216 @@
+"""What in a differential deserves a second look. Flags suggest; they do not diagnose.
+
+`core.domain.reference_ranges.judge` says whether a value is outside its range.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from core.cases.records import Material
+from core.domain.blood_counts import CORRECTION_FROM, absolute_counts, needs_correction
+from core.domain.differential import (
+    MINIMUM_FOR_PERCENTAGES,
+    Differential,
+    Estimate,
+    neutrophil_lymphocyte_ratio,
+)
+from core.domain.reference_ranges import WHITE_CELLS, ReferenceRange, Unit, judge
+from core.domain.taxonomy import REVIEW_TYPES
+
+Severity = Literal["review", "warning", "note"]
+"""`review` forces a second look at the sample, `warning` names a finding or a weak count, `note`
+what is worth knowing."""
+
+UNCERTAIN_PERCENT = 10
+"""Share of white cells held out above which the percentages rest on a selection of the cells."""
+LEFT_SHIFT_PERCENT = 3
+"""Immature granulocytes above this share are a left shift here: rare, and specific for sepsis
+(Ansari-Lari, Kickler and Borowitz 2003, Am J Clin Pathol 120:795)."""
+NLR_LOW, NLR_GREY, NLR_HIGH = 0.7, 2.3, 3.0
+"""Neutrophil-lymphocyte ratio: below and above the outer two pathological, a grey zone from the
+middle one (Zahorec 2021, Bratisl Lek Listy 122:474)."""
+
+_UNITS: Mapping[Unit, str] = {"%": " %", "10^9/L": " × 10⁹/L", "ratio": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One thing to look at."""
+
+    key: str
+    severity: Severity
+    sentence: str
+
+
+def flags(
+    counted: Differential,
+    *,
+    percent_ranges: Mapping[str, ReferenceRange],
+    absolute_ranges: Mapping[str, ReferenceRange],
+    white_cell_count: float | None = None,
+    material: Material = "peripheral_blood",
+) -> tuple[Flag, ...]:
+    """Return the flags of a sample, those that force a review first.
+
+    `white_cell_count` is in 10⁹/L, corrected for erythroblasts. With it a type that has an absolute
+    range is judged by its absolute count and not by its share, which also moves when other types
+    do. Below 50 cells no value is judged. Of marrow and other material, where immature cells are
+    at home and no range holds, only the counting and suspected blasts are flagged.
+    """
+    found = [*_of_counting(counted)]
+    if material == "peripheral_blood":
+        found += _of_blood(counted, percent_ranges, absolute_ranges, white_cell_count)
+    return by_severity(found)
+
+
+def by_severity(found: Iterable[Flag]) -> tuple[Flag, ...]:
+    """Return flags in the order review, warning, note."""
+    order: tuple[Severity, ...] = ("review", "warning", "note")
+    return tuple(sorted(found, key=lambda flag: order.index(flag.severity)))
+
+
+def _of_blood(
+    counted: Differential,
+    percent_ranges: Mapping[str, ReferenceRange],
+    absolute_ranges: Mapping[str, ReferenceRange],
+    white_cell_count: float | None,
+) -> Iterator[Flag]:
+    yield from _of_immature(counted)
+    yield from _of_erythroblasts(counted)
+    absolute: Mapping[str, Estimate] = {}
+    if white_cell_count is not None:
+        absolute = absolute_counts(counted, white_cell_count)
+        if WHITE_CELLS in absolute_ranges:
+            exact = Estimate(white_cell_count, white_cell_count, white_cell_count)
+            limits = absolute_ranges[WHITE_CELLS]
+            basis = counted.total if needs_correction(counted) else None
+            yield from _outside(WHITE_CELLS, "White cells", exact, limits, basis)
+    yield from _of_ranges(counted, percent_ranges, absolute_ranges, absolute)
+    if counted.total >= MINIMUM_FOR_PERCENTAGES:
+        yield from _of_ratio(neutrophil_lymphocyte_ratio(counted))
+
+
+def _of_counting(counted: Differential) -> Iterator[Flag]:
+    if counted.warning:
+        few = counted.total < MINIMUM_FOR_PERCENTAGES
+        key = "under_50_cells" if few else "under_100_cells"
+        yield Flag(key, "warning" if few else "note", counted.warning)
+    white = counted.total + counted.uncertain
+    if white and 100 * counted.uncertain / white > UNCERTAIN_PERCENT:
+        share = 100 * counted.uncertain / white
+        yield Flag(
+            "uncertain_high",
+            "warning",
+            f"{counted.uncertain} of {white} white cells ({share:.0f} %) are uncertain and held "
+            "out: review them before reading the percentages.",
+        )
+    if blasts := counted.suspected_blasts:
+        yield Flag(
+            "suspected_blast",
+            "review",
+            f"{_cells(blasts, 'suspected_blast')} named by a reviewer: have a second person "
+            "review the smear.",
+        )
+
+
+def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:
+    red = counted.erythroblasts
+    needs_correcting = "a white cell count that includes them needs correcting."
+    if not needs_correction(counted):
+        return
+    if counted.total < MINIMUM_FOR_PERCENTAGES:
+        number = _cells(red.count, "erythroblast")
+        sentence = f"{number} beside {counted.total} white cells: {needs_correcting}"
+        yield Flag("erythroblasts", "warning", sentence)
+    else:
+        spans = " The interval spans 5." if red.low <= CORRECTION_FROM else ""
+        yield Flag(
+            "erythroblasts",
+            "warning",
+            f"{red.percent:.1f} erythroblasts per 100 white cells ({red.low:.1f}-{red.high:.1f}): "
+            f"{needs_correcting}{spans}",
+        )
+
+
+def _of_immature(counted: Differential) -> Iterator[Flag]:
+    share = counted.shares["immature_granulocyte"]
+    if share.count == 0:
+        return
+    text = _cells(share.count, "immature_granulocyte")
+    if counted.total >= MINIMUM_FOR_PERCENTAGES:
+        text += f", {share.percent:.1f} % ({share.low:.1f}-{share.high:.1f})"
+    yield Flag("immature_granulocytes", "note", f"{text}: normally absent from adult blood.")
+    if counted.total >= MINIMUM_FOR_PERCENTAGES and share.low > LEFT_SHIFT_PERCENT:
+        yield Flag(
+            "left_shift",
+            "warning",
+            f"Left shift suggested: immature granulocytes above {LEFT_SHIFT_PERCENT} %. Bands are "
+            "counted with neutrophils and are not part of this.",
+        )
+
+
+def _of_ranges(
+    counted: Differential,
+    percent_ranges: Mapping[str, ReferenceRange],
+    absolute_ranges: Mapping[str, ReferenceRange],
+    absolute: Mapping[str, Estimate],
+) -> Iterator[Flag]:
+    for key, share in counted.shares.items():
+        if key == "immature_granulocyte":
+            continue  # Flagged by its own rule.
+        name = REVIEW_TYPES[key].plural
+        if key in absolute and key in absolute_ranges:
+            yield from _outside(key, name, absolute[key], absolute_ranges[key], counted.total)
+        elif key in percent_ranges:
+            yield from _outside(key, name, share.estimate, percent_ranges[key], counted.total)
+
+
+def _outside(
+    key: str, name: str, value: Estimate, limits: ReferenceRange, counted: int | None
+) -> Iterator[Flag]:
+    verdict = judge(value, limits, counted)
+    if verdict in (None, "normal"):
+        return
+    unit = _UNITS[limits.unit]
+    digits = ".2f" if limits.unit == "10^9/L" else ".1f"
+    text = f"{name} {value.value:{digits}}{unit}"
+    if value.low < value.high:
+        text += f" ({value.low:{digits}}-{value.high:{digits}})"
+    side = "above" if verdict in ("above", "high") else "below"
+    if verdict in ("low", "high"):
+        yield Flag(f"{key}_{verdict}", "warning", f"{text}: {side} the range {limits.text}{unit}.")
+    else:
+        yield Flag(
+            f"{key}_spans_limit",
+            "note",
+            f"{text}: {side} the range {limits.text}{unit}, but the interval spans the limit.",
+        )
+
+
+def _of_ratio(nlr: Estimate | None) -> Iterator[Flag]:
+    if nlr is None:
+        return
+    text = f"Neutrophil-lymphocyte ratio {ratio_text(nlr)}"
+    if nlr.low > NLR_HIGH or nlr.high < NLR_LOW:
+        limit = f"above {NLR_HIGH}" if nlr.low > NLR_HIGH else f"below {NLR_LOW}"
+        yield Flag("nlr", "warning", f"{text}: {limit}.")
+    elif not NLR_LOW <= nlr.value <= NLR_HIGH:
+        limit = f"above {NLR_HIGH}" if nlr.value > NLR_HIGH else f"below {NLR_LOW}"
+        sentence = f"{text}: {limit}, but the interval spans the limit."
+        yield Flag("nlr_spans_limit", "note", sentence)
+    elif nlr.value >= NLR_GREY:
+        yield Flag("nlr_grey", "note", f"{text}: in the grey zone {NLR_GREY}-{NLR_HIGH}.")
+
+
+def ratio_text(ratio: Estimate) -> str:
+    """Write a ratio with its limits; one without an upper limit says `no upper limit`."""
+    if ratio.value == float("inf"):
+        return f"without lymphocytes (at least {ratio.low:.2f})"
+    high = "no upper limit" if ratio.high == float("inf") else f"{ratio.high:.2f}"
+    return f"{ratio.value:.2f} ({ratio.low:.2f}-{high})"
+
+
+def _cells(number: int, key: str) -> str:
+    named = REVIEW_TYPES[key]
+    return f"{number} {(named.name if number == 1 else named.plural).lower()}"

@@ -1,0 +1,323 @@
+"""What an analysis yields. Every drawer, counter, table, chart and answer is made from these.
+
+Boxes are `(x, y, width, height)` in pixels of the picture as uploaded, origin top left,
+x to the right, y down. Arrays are row-major: `pixels[y, x, channel]`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.domain.taxonomy import CELL_KINDS, NOT_A_WHITE_CELL, REVIEW_TYPES, CellKind, Status
+
+if TYPE_CHECKING:
+    from core.imaging.duplicates import Fingerprint
+
+Pixels = NDArray[np.uint8]
+
+
+def image_title(file: str, page: int) -> str:
+    """Return the name of an image as users see it: the file, and the page after the first."""
+    return file if page == 1 else f"{file}, page {page}"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned box in pixels of the uploaded picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and self.height > 0):
+            raise ValueError(f"a box needs a positive width and height, got {self}")
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Centre `(x, y)` in pixels."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    @property
+    def diameter(self) -> float:
+        """Diameter in pixels of the circle-like cell in the box: the mean of both sides."""
+        return (self.width + self.height) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class ImageProperties:
+    """What the file says of itself, before conversion to 8-bit RGB."""
+
+    format: str
+    """Pillow's name of the format, such as `JPEG`; `DICOM`."""
+    mode: str
+    """Pillow's name of the pixel mode, such as `RGB`, `L`, `CMYK`, `I;16`."""
+    bit_depth: int
+    """Bits per channel."""
+    file_bytes: int
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FieldImage:
+    """A decoded picture of a field or of one cell."""
+
+    name: str
+    pixels: Pixels
+    """H x W x 3, RGB."""
+    sha256: str
+    """Of the file as uploaded."""
+    properties: ImageProperties
+    micrometres_per_pixel: float | None = None
+    """From the file's header when it says so; else None."""
+    page: int = 1
+    """Number of the image in a file that holds several, from 1."""
+    notes: tuple[str, ...] = ()
+    """Sentences about the reading that a user must know, such as doubtful colours."""
+
+    def __post_init__(self) -> None:
+        shape, dtype = self.pixels.shape, self.pixels.dtype
+        if len(shape) != 3 or shape[2] != 3 or dtype != np.uint8:
+            raise ValueError(f"pixels must be H x W x 3 uint8, got {shape} {dtype}")
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.name, self.page)
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """SHA-256 of the file and page."""
+        return self.sha256, self.page
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One found cell. `type` and `probabilities` are set on white cells only."""
+
+    kind: CellKind
+    box: Box
+    confidence: float
+    """White cells: calibrated probability of the model's type; others: the detector's score."""
+    status: Status = "classified"
+    type: str | None = None
+    """What the cell counts as: the reviewer's label when there is one, else the model's."""
+    probabilities: Mapping[str, float] | None = None
+    """The model's, over all cell types, summing to 1. None on cells that a person added."""
+    detection_score: float = 1.0
+    suggested: str | None = None
+    """The model's type, kept on reviewed cells."""
+    reviewer: str | None = None
+    """Who labelled the cell last; None when nobody has."""
+    attributes: Mapping[str, str] | None = None
+    """White cells: the value of every morphological attribute (WBCAtt) as the model sees it. None
+    on cells that a person added, and in cases stored before attributes were."""
+    familiar: bool | None = None
+    """White cells: whether the picture looks like those of a laboratory that the classifier learnt
+    from. None on cells that a person added, and in cases stored before this was told."""
+    duplicate: bool = False
+    """An earlier field shows the same cell, which is counted there."""
+
+    def reviewed(self, label: str, reviewer: str) -> "Cell":
+        """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.
+
+        Reviewed cells are classified, or out of scope when they are no white cells. A person who
+        names a duplicate looked at it and wants it counted: it is no duplicate any more.
+        Raises ValueError for another label, or for a cell that is not white.
+        """
+        if self.kind != "wbc":
+            raise ValueError(f"only white cells are reviewed, not a {self.kind}")
+        if label != NOT_A_WHITE_CELL and label not in REVIEW_TYPES:
+            raise ValueError(f"{label!r} is no cell type")
+        suggested = self.type if self.reviewer is None else self.suggested
+        is_white = label != NOT_A_WHITE_CELL
+        return replace(
+            self,
+            status="classified" if is_white else "out_of_scope",
+            type=label if is_white else suggested,
+            suggested=suggested,
+            reviewer=reviewer,
+            duplicate=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Micrometres per pixel and where they came from."""
+
+    micrometres_per_pixel: float
+    source: str
+    """`file` or `red cells`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldAnalysis:
+    """All that was found in one picture. Cells are numbered from 1 in their order here."""
+
+    file: str
+    sha256: str
+    width: int
+    height: int
+    properties: ImageProperties
+    cells: tuple[Cell, ...]
+    scale: Scale | None = None
+    refused: str | None = None
+    """Why the picture was not analysed, in one sentence; None when it was."""
+    overruled: str | None = None
+    """Why the input gate refused it, when a person had it analysed anyway."""
+    profile: str | None = None
+    """Name and version of the site profile that the white cells were typed with."""
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    """Sentences that a user must see beside the answer, such as a doubtful scale."""
+    page: int = 1
+    """Number of the image in its file, from 1."""
+    fingerprint: "Fingerprint | None" = field(default=None, repr=False, compare=False)
+    """What is compared with other fields; None on rejected and on stored fields."""
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.file, self.page)
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """SHA-256 of the file and page: which image was analysed."""
+        return self.sha256, self.page
+
+    @property
+    def alone(self) -> "FieldAnalysis":
+        """The same field without regard to others: no cell is a duplicate."""
+        cells = tuple(replace(c, duplicate=False) if c.duplicate else c for c in self.cells)
+        return replace(self, cells=cells)
+
+    def counts(self) -> dict[CellKind, int]:
+        """Count cells by kind, leaving out duplicates and what is out of scope."""
+        found = Counter(
+            cell.kind for cell in self.cells if cell.status != "out_of_scope" and not cell.duplicate
+        )
+        return {kind: found[kind] for kind in CELL_KINDS}
+
+    def white_cells(self) -> tuple[tuple[int, Cell], ...]:
+        """White cells with their number in the picture (from 1)."""
+        return tuple((i, c) for i, c in enumerate(self.cells, 1) if c.kind == "wbc")
+
+    def unfamiliar(self) -> int:
+        """Count the white cells whose look the classifier does not know."""
+        return sum(cell.familiar is False for _, cell in self.white_cells())
+
+    def type_counts(self) -> dict[str, int]:
+        """Count the white cells that were classified, by type, leaving out duplicates."""
+        return dict(
+            Counter(
+                c.type
+                for c in self.cells
+                if c.type is not None and c.status == "classified" and not c.duplicate
+            )
+        )
+
+    def uncertain(self) -> int:
+        """Count the white cells that are uncertain, leaving out duplicates."""
+        return sum(c.status == "uncertain" and not c.duplicate for _, c in self.white_cells())
+
+    def duplicates(self) -> int:
+        """Count the white cells that an earlier field shows too."""
+        return sum(c.duplicate for _, c in self.white_cells())
+
+
+@dataclass(frozen=True, slots=True)
+class CropResult:
+    """The answer for a picture that is one cell crop."""
+
+    file: str
+    type: str | None
+    probabilities: Mapping[str, float]
+    confidence: float
+    status: Status
+    refused: str | None = None
+    familiar: bool | None = None
+    """As `Cell.familiar`; None on a refused picture."""
+    warnings: tuple[str, ...] = ()
+    """As `FieldAnalysis.warnings`."""
+    page: int = 1
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.file, self.page)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StageResult:
+    """The answer of the ALL model for one field, or pooled over several."""
+
+    file: str
+    stage: str | None
+    probabilities: Mapping[str, float]
+    confidence: float
+    status: Status
+    refused: str | None = None
+    overruled: str | None = None
+    """Why the input gate refused it, when a person had it graded anyway."""
+    evidence: NDArray[np.float32] | None = field(default=None, repr=False)
+    """Class evidence map of the named stage, h x w in 0..1, covering the whole picture."""
+    warnings: tuple[str, ...] = ()
+    """As `FieldAnalysis.warnings`."""
+    page: int = 1
+    pixels_sha256: str | None = None
+    """Of the decoded pixels, the same whatever file they came in; None on rejected, pooled and
+    stored answers."""
+
+    @property
+    def title(self) -> str:
+        """Name that tells the images of one file apart."""
+        return image_title(self.file, self.page)
+
+
+def neutral_name(number: int) -> str:
+    """Return a file name that tells nothing, for file names often hold identifiers of patients."""
+    return f"field {number}"
+
+
+def quoted(title: str) -> str:
+    """Return the title of an image as sentences name it, so that `without_names` finds it."""
+    return f"“{title.replace('”', '')}”"
+
+
+def without_names(sentences: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return sentences with the titles in them under other names, by file name.
+
+    A title of a file that has no other name becomes `another field`.
+    """
+
+    def renamed(found: re.Match[str]) -> str:
+        for file in sorted(names, key=len, reverse=True):
+            if found[1].startswith(file):
+                return names[file] + found[1].removeprefix(file)
+        return "another field"
+
+    return tuple(re.sub("“([^”]*)”", renamed, sentence) for sentence in sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedFile:
+    """A file that could not be analysed and the sentence that says why."""
+
+    file: str
+    error: str

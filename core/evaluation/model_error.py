@@ -1,0 +1,100 @@
+"""How often the model's calls were right on measured sets: the error that limits do not hold.
+
+It stands beside the limits of a differential, which are sampling error only, and is not mixed in.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from core.domain.differential import Estimate
+from core.domain.taxonomy import CELL_TYPES
+from core.errors import ModelError
+from core.evaluation.metrics import proportion
+from core.evaluation.report import ModelReport, load_report
+from core.evaluation.sets import evaluation_set
+from core.settings import Settings
+
+HOME_SET, OTHER_SET = "pbc_test", "cellavision"
+"""The set with all types, of the laboratory trained on; and one of another laboratory."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallAccuracy:
+    """Shares of right calls on one set, in percent with Wilson limits.
+
+    By type it is the positive predictive value, which depends on how frequent the types are in
+    the set: of a rare type in a sample fewer calls are right.
+    """
+
+    name: str
+    """Of the set."""
+    calls: int
+    """Cells of the set that were classified; the uncertain ones count nowhere."""
+    overall: Estimate | None
+    by_type: Mapping[str, Estimate]
+    """For the types that were called at all."""
+
+
+def accuracy_of(version: str, settings: Settings) -> tuple[CallAccuracy, ...]:
+    """Return the accuracy of a version of the cell classifier at home and elsewhere.
+
+    Empty when that version is not the installed one, or its figures are not there.
+    """
+    try:
+        # The file is large: it is read once, and again only when `evaluate` wrote it anew.
+        written = (settings.models / "wbc" / "predictions.csv.gz").stat().st_mtime_ns
+        return _accuracy(version, settings.models, written)
+    except (ModelError, OSError):
+        return ()
+
+
+@lru_cache(maxsize=4)
+def _accuracy(version: str, models: Path, written: int) -> tuple[CallAccuracy, ...]:
+    del written
+    report = load_report("wbc", Settings(models=models))
+    if report.card.version != version:
+        return ()
+    return tuple(call_accuracy(report, key) for key in (HOME_SET, OTHER_SET))
+
+
+def accuracy_text(accuracy: Sequence[CallAccuracy]) -> str:
+    """Say in part of a sentence how many calls were right on each set, with limits."""
+    parts = [
+        f"{measured.overall.value:.1f} % ({measured.overall.low:.1f}-{measured.overall.high:.1f}) "
+        f"of {measured.calls:,} calls right on {measured.name}"
+        for measured in accuracy
+        if measured.overall is not None
+    ]
+    return "; ".join(parts) or "it was not measured for these models"
+
+
+def call_accuracy(report: ModelReport, key: str) -> CallAccuracy:
+    """Measure the calls on a set as they count in a differential: those above the threshold.
+
+    Raises ModelError when the set has no predictions.
+    """
+    scored = report.scored(key, tuple(CELL_TYPES))
+    calls = scored[scored["confidence"] >= report.card.thresholds["uncertain"]]
+    by_type = {
+        str(label): estimate
+        for label, rows in calls.groupby("prediction")
+        if (estimate := _right(rows)) is not None
+    }
+    return CallAccuracy(
+        name=evaluation_set(key).name,
+        calls=len(calls),
+        overall=_right(calls),
+        by_type={label: by_type[label] for label in CELL_TYPES if label in by_type},
+    )
+
+
+def _right(rows: pd.DataFrame) -> Estimate | None:
+    found = proportion(float(rows["correct"].sum()), len(rows))
+    value, low, high = (found[part] for part in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return None
+    return Estimate(100 * value, 100 * low, 100 * high)

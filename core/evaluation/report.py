@@ -1,0 +1,168 @@
+"""What is known of each shipped model: its card, figures, predictions and training history.
+
+Everything is read from `models/<name>/`, where `python -m core evaluate` and training wrote it;
+no model is loaded and nothing is measured here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from core.domain.taxonomy import CELL_TYPES, KIND_COLOURS, KIND_NAMES, STAGES, UNDETERMINED_COLOUR
+from core.errors import ModelError
+from core.evaluation.detection import above, count_pairs, detection_curves
+from core.evaluation.metrics import UNANSWERED, score_predictions
+from core.evaluation.sets import EVALUATION_SETS
+from core.inference.card import ModelCard, ModelName, load_card
+from core.settings import Settings, get_settings
+
+MODEL_TITLES: dict[ModelName, str] = {
+    "wbc": "White cell types",
+    "all_stage": "ALL stage",
+    "detector": "Detector",
+}
+_BOX_COLUMNS = ["file", "kind", "x", "y", "width", "height"]
+
+
+def label_name(label: str) -> str:
+    """Name a cell type, a stage or a kind of cell as pages do."""
+    if label in CELL_TYPES:
+        return CELL_TYPES[label].name
+    if label in STAGES:
+        return STAGES[label].name
+    if label == UNANSWERED:
+        return "No cell found"
+    return {str(kind): name for kind, name in KIND_NAMES.items()}.get(label, label)
+
+
+def label_phrase(label: str) -> str:
+    """Name a label inside a sentence: `early pre-B ALL`, `monocyte`."""
+    name = label_name(label)
+    return name[:1].lower() + name[1:]
+
+
+def label_colour(label: str) -> str:
+    """Return the colour of a cell type, a stage or a kind of cell."""
+    if label in CELL_TYPES:
+        return CELL_TYPES[label].colour
+    if label in STAGES:
+        return STAGES[label].colour
+    kinds = {str(kind): colour for kind, colour in KIND_COLOURS.items()}
+    return kinds.get(label, UNDETERMINED_COLOUR)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelReport:
+    """All that was written about one model."""
+
+    card: ModelCard
+    metrics: Mapping[str, Any]
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    """One row an epoch: epoch, phase, loss, val_loss, ..., learning_rate, seconds."""
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """Keys of the measured sets, other laboratories first."""
+        order = list(EVALUATION_SETS)
+        return tuple(
+            sorted(self.metrics["sets"], key=lambda k: order.index(k) if k in order else len(order))
+        )
+
+    def figures(self, key: str) -> Mapping[str, Any]:
+        """Return the figures of a set as `evaluate` measured them."""
+        figures: Mapping[str, Any] = self.metrics["sets"][key]
+        return figures
+
+    def scored(self, key: str, labels: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the classifier's predictions of a set, scored over the set's labels or others.
+
+        Columns: file, truth, prediction, confidence, correct, p_<label>.
+        """
+        return score_predictions(self._rows(key), labels or self.figures(key)["labels"])
+
+    def boxes(self, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the true and the predicted boxes of a set, the latter with a score."""
+        rows = self._rows(key)
+        truth = rows.loc[rows["source"] == "truth", _BOX_COLUMNS]
+        found = rows.loc[rows["source"] == "prediction", [*_BOX_COLUMNS, "score"]]
+        return truth.reset_index(drop=True), found.reset_index(drop=True)
+
+    def curves(self, key: str) -> pd.DataFrame:
+        """Return the detector's precision over recall at IoU .5: kind, recall, precision, score."""
+        truth, found = self.boxes(key)
+        return detection_curves(truth, found, _files(truth, found))
+
+    def counts(self, key: str, kind: str) -> pd.DataFrame:
+        """Return file, truth, found: cells of a kind in every image that has any box."""
+        truth, found = self.boxes(key)
+        thresholds = {k: own["threshold"] for k, own in self.figures(key)["per_kind"].items()}
+        return count_pairs(truth, above(found, thresholds), _files(truth, found), kind)
+
+    def _rows(self, key: str) -> pd.DataFrame:
+        rows = self.predictions[self.predictions["set"] == key]
+        if rows.empty:
+            raise ModelError(
+                f"There are no predictions of the set {key}. "
+                f"Run `python -m core evaluate {self.card.name}` again."
+            )
+        return rows
+
+
+def _files(*frames: pd.DataFrame) -> list[str]:
+    return sorted(set().union(*(frame["file"] for frame in frames)))
+
+
+def load_report(name: ModelName, settings: Settings | None = None) -> ModelReport:
+    """Read a model's card, metrics, predictions and history.
+
+    Raises ModelError, with the command that makes it, when one is missing or damaged.
+    """
+    settings = settings or get_settings()
+    folder = settings.models / name
+    card = load_card(name, settings)
+    needed = {"set", "file", *([*_BOX_COLUMNS, "source"] if name == "detector" else ["truth"])}
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        predictions = pd.read_csv(folder / "predictions.csv.gz")
+        history = pd.read_csv(folder / "history.csv")
+    except FileNotFoundError as error:
+        missing = str(error.filename).rsplit("/", 1)[-1]
+        command = f"train {name}" if missing == "history.csv" else f"evaluate {name}"
+        raise ModelError(
+            f"{missing} of the model {name} is missing. Make it with `python -m core {command}`."
+        ) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise ModelError(_damaged(name)) from error
+    if not metrics.get("sets") or not needed <= set(predictions.columns) or history.empty:
+        raise ModelError(_damaged(name))
+    return ModelReport(card, metrics, predictions, history)
+
+
+def _damaged(name: str) -> str:
+    return (
+        f"The figures of the model {name} are damaged. "
+        f"Make them again with `python -m core evaluate {name}`."
+    )
+
+
+def behind_cell(scored: pd.DataFrame, truth: str, prediction: str) -> pd.DataFrame:
+    """Return the images behind one cell of the confusion matrix, most confident first."""
+    chosen = scored[(scored["truth"] == truth) & (scored["prediction"] == prediction)]
+    return chosen.sort_values("confidence", ascending=False, kind="stable", ignore_index=True)
+
+
+def count_errors(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the images whose cells were counted wrong, largest error first."""
+    wrong = pairs[pairs["truth"] != pairs["found"]]
+    order = (wrong["found"] - wrong["truth"]).abs().sort_values(ascending=False, kind="stable")
+    return wrong.loc[order.index].reset_index(drop=True)
+
+
+def worst_errors(scored: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return the wrong answers the model was surest of."""
+    wrong = scored[~scored["correct"] & (scored["prediction"] != UNANSWERED)]
+    return wrong.nlargest(most, "confidence").reset_index(drop=True)

@@ -1,0 +1,1 @@
+"""What leaves Leukoscope: JSON, tables, PDF, XLSX, FHIR, COCO, annotated images."""

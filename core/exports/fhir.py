@@ -1,0 +1,272 @@
+"""A case as an HL7 FHIR bundle: patient, specimen, diagnostic report and observations.
+
+Written and validated as R4B (4.3.0), the oldest release of the R4 line that the library has; the
+elements used are the same in R4 (4.0.1). Values and limits are those of the other exports.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from fhir.resources.R4B.bundle import Bundle
+
+from core.domain.differential import Estimate
+from core.domain.reference_ranges import ReferenceRange, Verdict
+from core.domain.taxonomy import RESEARCH_NOTICE
+from core.exports.answers import number
+from core.exports.loinc import (
+    ABSOLUTE,
+    CORRECTED_WHITE_CELLS,
+    PANEL,
+    PER_HUNDRED,
+    WHITE_CELLS,
+    Code,
+)
+from core.exports.summary import MATERIAL_NAMES, CaseSummary
+
+_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+_UCUM = "http://unitsofmeasure.org"
+_PERCENT, _PER_HUNDRED, _PER_LITRE, _RATIO = "%", "/100{WBCs}", "10*9/L", "{ratio}"
+_UNIT_NAMES = {
+    _PERCENT: "%",
+    _PER_HUNDRED: "per 100 white cells",
+    _PER_LITRE: "10⁹/L",
+    _RATIO: "ratio",
+}
+_INTERPRETATIONS: dict[Verdict, tuple[str, str]] = {
+    "low": ("L", "Low"),
+    "normal": ("N", "Normal"),
+    "high": ("H", "High"),
+}
+"""Values whose interval spans a limit have no code."""
+_METHOD = "Image analysis of a stained smear, verified by a reviewer as the report says"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """One observation to be written."""
+
+    key: str
+    name: str
+    code: Code | None
+    unit: str
+    value: Estimate | None
+    limits: ReferenceRange | None = None
+    verdict: Verdict | None = None
+    count: int | None = None
+
+
+def fhir_bundle(summary: CaseSummary) -> str:
+    """Return the case as the JSON of a bundle of type `collection`.
+
+    Signed cases are `final`, others `preliminary`. LOINC codes are for blood: other material has
+    names only. Exact limits and counts are components. Raises pydantic's ValidationError, a bug
+    here, when the bundle is no valid FHIR.
+    """
+    base = f"leukoscope/sample/{summary.case.sample.id}"
+    measures = list(_measures(summary))
+    resources = {
+        "patient": _patient(summary),
+        "specimen": _specimen(summary),
+        "report": _report(summary, base, measures),
+        **{m.key: _observation(summary, base, m) for m in measures},
+    }
+    bundle = Bundle.model_validate(
+        {
+            "resourceType": "Bundle",
+            "type": "collection",
+            "entry": [
+                {"fullUrl": _url(base, key), "resource": resource}
+                for key, resource in resources.items()
+            ],
+        }
+    )
+    text: str = bundle.model_dump_json(indent=1)
+    return text
+
+
+def _measures(summary: CaseSummary) -> Iterator[_Measure]:
+    has_cells = summary.counted.total > 0
+    for row in summary.rows:
+        yield _Measure(
+            f"{row.key}-percent",
+            f"{row.name}, share of white cells",
+            PER_HUNDRED[row.key],
+            _PERCENT,
+            row.share.estimate if has_cells else None,
+            row.percent_range,
+            row.percent_verdict,
+            row.share.count,
+        )
+    for row in summary.beside:
+        yield _Measure(
+            f"{row.key}-ratio",
+            f"{row.name} per 100 white cells",
+            PER_HUNDRED[row.key],
+            _PER_HUNDRED,
+            row.share.estimate if has_cells else None,
+            row.percent_range,
+            row.percent_verdict,
+            row.share.count,
+        )
+    for row in summary.rows:
+        if row.absolute is not None:
+            yield _Measure(
+                f"{row.key}-absolute",
+                f"{row.name} per volume",
+                ABSOLUTE[row.key],
+                _PER_LITRE,
+                row.absolute,
+                row.absolute_range,
+                row.absolute_verdict,
+            )
+    yield from _of_volume(summary)
+    if summary.nlr is not None:
+        name, limits = "Neutrophil-lymphocyte ratio", summary.nlr_range
+        yield _Measure("nlr", name, None, _RATIO, summary.nlr, limits, summary.nlr_verdict)
+
+
+def _of_volume(summary: CaseSummary) -> Iterator[_Measure]:
+    entered, corrected = summary.case.sample.white_cell_count, summary.white_cell_count
+    if entered is None or corrected is None:
+        return
+    judged = summary.white_cell_range, summary.white_cell_verdict
+    name = "White cells per volume, as entered"
+    exact = Estimate(entered, entered, entered)
+    if entered == corrected:
+        yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact, *judged)
+        return
+    yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact)
+    name = "White cells per volume, corrected for erythroblasts"
+    exact = Estimate(corrected, corrected, corrected)
+    code = CORRECTED_WHITE_CELLS
+    yield _Measure("white-cells-corrected", name, code, _PER_LITRE, exact, *judged)
+
+
+def _observation(summary: CaseSummary, base: str, measure: _Measure) -> dict[str, Any]:
+    value = None if measure.value is None else _quantity(measure.value.value, measure.unit)
+    is_blood = summary.case.sample.material == "peripheral_blood"
+    observation: dict[str, Any] = {
+        "resourceType": "Observation",
+        "status": _status(summary),
+        "category": [_concept("observation-category", "laboratory", "Laboratory")],
+        "code": _coded(measure.code if is_blood else None, measure.name),
+        "subject": {"reference": _url(base, "patient")},
+        "specimen": {"reference": _url(base, "specimen")},
+        "effectiveDateTime": summary.case.sample.taken.isoformat(),
+        "method": {"text": _METHOD},
+        "device": {"display": _plain("; ".join(["Leukoscope", *summary.models]))},
+        "component": list(_components(measure)),
+    }
+    if value is None:
+        observation["dataAbsentReason"] = _concept("data-absent-reason", "unknown", "Unknown")
+    else:
+        observation["valueQuantity"] = value
+    if measure.limits is not None:
+        observation["referenceRange"] = [
+            {
+                "low": _quantity(measure.limits.low, measure.unit),
+                "high": _quantity(measure.limits.high, measure.unit),
+                "text": _plain(f"{measure.limits.laboratory}: {measure.limits.source}"),
+            }
+        ]
+    if measure.verdict in _INTERPRETATIONS:
+        code, name = _INTERPRETATIONS[measure.verdict]
+        observation["interpretation"] = [_concept("v3-ObservationInterpretation", code, name)]
+    return {key: part for key, part in observation.items() if part not in (None, [])}
+
+
+def _components(measure: _Measure) -> Iterator[dict[str, Any]]:
+    if measure.count is not None:
+        counted = {"value": measure.count, "unit": "cells", "system": _UCUM, "code": "{cells}"}
+        yield {"code": {"text": "Cells counted"}, "valueQuantity": counted}
+    value = measure.value
+    if value is None or value.low == value.high:
+        return
+    for name, limit in (("Lower", value.low), ("Upper", value.high)):
+        quantity = _quantity(limit, measure.unit)
+        if quantity is not None:
+            yield {"code": {"text": f"{name} 95 % limit"}, "valueQuantity": quantity}
+
+
+def _patient(summary: CaseSummary) -> dict[str, Any]:
+    patient = summary.case.patient
+    known = {
+        "resourceType": "Patient",
+        "identifier": [{"value": _plain(patient.identifier) or str(patient.id)}],
+        "name": patient.name and _plain(patient.name) and [{"text": _plain(patient.name)}],
+        "gender": patient.sex,
+        "birthDate": patient.birth_year and f"{patient.birth_year:04}",
+    }
+    return {key: part for key, part in known.items() if part}
+
+
+def _specimen(summary: CaseSummary) -> dict[str, Any]:
+    sample = summary.case.sample
+    return {
+        "resourceType": "Specimen",
+        "identifier": [{"value": str(sample.id)}],
+        "type": {"text": MATERIAL_NAMES[sample.material]},
+        "collection": {"collectedDateTime": sample.taken.isoformat()},
+    }
+
+
+def _report(summary: CaseSummary, base: str, measures: Sequence[_Measure]) -> dict[str, Any]:
+    case = summary.case
+    is_blood = case.sample.material == "peripheral_blood"
+    sentences = [RESEARCH_NOTICE, *(flag.sentence for flag in summary.flags)]
+    report: dict[str, Any] = {
+        "resourceType": "DiagnosticReport",
+        "status": _status(summary),
+        "category": [_concept("v2-0074", "HM", "Hematology")],
+        "code": _coded(PANEL if is_blood else None, "Differential of white cells"),
+        "subject": {"reference": _url(base, "patient")},
+        "specimen": [{"reference": _url(base, "specimen")}],
+        "effectiveDateTime": case.sample.taken.isoformat(),
+        "result": [{"reference": _url(base, m.key), "display": m.name} for m in measures],
+        "resultsInterpreter": [{"display": _plain(s.reviewer) or "-"} for s in case.signatures],
+        "conclusion": "\n".join(sentences),
+    }
+    if case.signatures:
+        report["issued"] = _instant(max(signed.at for signed in case.signatures))
+    return {key: part for key, part in report.items() if part}
+
+
+def _status(summary: CaseSummary) -> str:
+    return "final" if summary.case.sample.state == "signed" else "preliminary"
+
+
+def _url(base: str, key: str) -> str:
+    return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{base}/{key}')}"
+
+
+def _instant(moment: datetime) -> str:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+def _coded(code: Code | None, text: str) -> dict[str, Any]:
+    if code is None:
+        return {"text": text}
+    coding = {"system": "http://loinc.org", "code": code.code, "display": code.display}
+    return {"coding": [coding], "text": text}
+
+
+def _plain(text: str) -> str:
+    """Return a text as FHIR's `string` has it: single plain spaces, no control characters."""
+    kept = (" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
+    return " ".join("".join(kept).split())
+
+
+def _concept(system: str, code: str, display: str) -> dict[str, Any]:
+    return {"coding": [{"system": f"{_TERMINOLOGY}/{system}", "code": code, "display": display}]}
+
+
+def _quantity(value: float, unit: str) -> dict[str, Any] | None:
+    """Return a quantity of UCUM; None for infinity, which FHIR cannot say."""
+    rounded = number(value, 3 if unit in (_PER_LITRE, _RATIO) else 2)
+    if rounded is None:
+        return None
+    return {"value": rounded, "unit": _UNIT_NAMES[unit], "system": _UCUM, "code": unit}

@@ -1,0 +1,234 @@
+"""The report of a case on one printed A4 page."""
+
+from core.domain.reference_ranges import ReferenceRange
+from core.domain.taxonomy import RESEARCH_NOTICE, REVIEW_TYPES
+from core.evaluation.model_error import accuracy_text
+from core.exports.pdf.cells import ReadPixels, representative_cells
+from core.exports.pdf.sheet import (
+    FAINT,
+    GREY,
+    HEIGHT,
+    INK,
+    MARGIN,
+    MISSING,
+    WIDTH,
+    Align,
+    Sheet,
+    Style,
+)
+from core.exports.summary import CaseSummary, Row, facts
+
+_INNER = WIDTH - 2 * MARGIN
+_FLAG_LINES = 10
+_FOOTER, _SIGNATURES = 36.0, 20.0
+"""Heights kept free at the bottom of the page."""
+_SEVERITY_COLOURS = {"review": "#A50026", "warning": "#B35806", "note": GREY}
+
+# Heading and width of each column of the differential; the chart stands between range and counts.
+_COLUMNS = (
+    ("Type", 34.0),
+    ("Cells", 10.0),
+    ("%", 11.0),
+    ("95 % limits", 20.0),
+    ("Range", 15.0),
+    ("", 32.0),
+    ("10⁹/L", 11.0),
+    ("95 % limits", 19.0),
+    ("Range", 14.0),
+    ("Right, %", 20.0),
+)
+_CHART_COLUMN = 5
+
+
+def case_pdf(summary: CaseSummary, read_pixels: ReadPixels) -> bytes:
+    """Return the report as PDF.
+
+    Representative cells are cut from the pixels that `read_pixels` gives; each field is asked for
+    once and only when a cell of it is shown. What it raises is raised.
+    """
+    sheet = Sheet("White cell differential")
+    y = _head(sheet, summary)
+    y = _differential(sheet, summary, y + 2)
+    y = _flags(sheet, summary, y + 2)
+    representative_cells(sheet, summary.case, read_pixels, (y + 2, HEIGHT - _FOOTER - _SIGNATURES))
+    _signatures(sheet, summary)
+    _foot(sheet, summary)
+    return sheet.output()
+
+
+def _head(sheet: Sheet, summary: CaseSummary) -> float:
+    sheet.text((MARGIN, 9, 120), "White cell differential", Style(15, bold=True))
+    sheet.text((WIDTH - MARGIN - 66, 12, 66), "Leukoscope", Style(7, colour=GREY, align="R"))
+    sheet.line((MARGIN, 17.5), (WIDTH - MARGIN, 17.5), INK, 0.4)
+    known = list(facts(summary).items())
+    rows = -(-len(known) // 2)
+    for place, (name, value) in enumerate(known):
+        x = MARGIN + (place // rows) * _INNER / 2
+        y = 19 + (place % rows) * 4
+        sheet.text((x, y, 44), name, Style(7, colour=GREY))
+        sheet.text(
+            (x + 42, y, _INNER / 2 - 43), value, Style(7.5, bold=name in ("Patient", "Name"))
+        )
+    return 19 + rows * 4
+
+
+def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
+    sheet.bar((MARGIN, top, _INNER, 5), "#EDEDED")
+    lefts = [MARGIN + sum(width for _, width in _COLUMNS[:place]) for place in range(len(_COLUMNS))]
+    for place, ((name, width), x) in enumerate(zip(_COLUMNS, lefts, strict=True)):
+        sheet.text((x, top + 0.7, width), name, Style(7, bold=True, align=_side(place)))
+    chart = lefts[_CHART_COLUMN] + 3, _COLUMNS[_CHART_COLUMN][1] - 6
+    right = summary.accuracy[0].by_type if summary.accuracy else {}
+    y = top + 5.5
+    first = y
+    for row in (*summary.rows, *summary.beside):
+        is_beside = row in summary.beside
+        calls = right.get(row.key)
+        values = [
+            f"{row.name}, per 100" if is_beside else row.name,
+            str(row.share.count),
+            f"{row.share.percent:.1f}",
+            _percents(row.share.low, row.share.high),
+            _range(row.percent_range),
+            "",
+            _volume(row.absolute.value) if row.absolute else "",
+            f"{_volume(row.absolute.low)}-{_volume(row.absolute.high)}" if row.absolute else "",
+            _range(row.absolute_range) if row.absolute else "",
+            f"{calls.value:.0f} ({calls.low:.0f}-{calls.high:.0f})" if calls else "",
+        ]
+        for place, (value, x) in enumerate(zip(values, lefts, strict=True)):
+            colour = GREY if is_beside else INK
+            sheet.text(
+                (x, y, _COLUMNS[place][1]), value, Style(7, colour=colour, align=_side(place))
+            )
+        if not is_beside:
+            _interval(sheet, row, chart, y)
+        y += 4.4
+    _axis(sheet, chart, first, y - 4.4 * len(summary.beside))
+    sheet.line((MARGIN, y + 0.5), (WIDTH - MARGIN, y + 0.5), FAINT)
+    return y + 1
+
+
+def _side(column: int) -> Align:
+    return "R" if column else "L"
+
+
+def _interval(sheet: Sheet, row: Row, chart: tuple[float, float], y: float) -> None:
+    """Draw a share with its limits over its range, on a scale of 0 to 100 %."""
+    left, width = chart
+    scale = width / 100
+    middle = y + 1.8
+    if row.percent_range and row.percent_range.high:
+        low, high = row.percent_range.low, row.percent_range.high
+        sheet.bar((left + low * scale, y - 0.1, (high - low) * scale, 3.8), "#DADADA")
+    colour = REVIEW_TYPES[row.key].colour
+    start, end = left + row.share.low * scale, left + row.share.high * scale
+    sheet.line((start, middle), (end, middle), colour, 0.5)
+    sheet.dot((left + row.share.percent * scale, middle), 0.9, colour)
+
+
+def _axis(sheet: Sheet, chart: tuple[float, float], top: float, bottom: float) -> None:
+    left, width = chart
+    for percent in (0, 50, 100):
+        x = left + width * percent / 100
+        sheet.line((x, top - 0.4), (x, bottom - 0.4), FAINT, 0.1)
+        sheet.text((x - 5, bottom - 0.3, 10), str(percent), Style(5.5, colour=GREY, align="C"))
+    sheet.text(
+        (left, bottom + 2.1, width), "share, %; grey: range", Style(5.5, colour=GREY, align="C")
+    )
+
+
+def _flags(sheet: Sheet, summary: CaseSummary, top: float) -> float:
+    sheet.text((MARGIN, top, 60), "Flags", Style(8.5, bold=True))
+    y = top + 4.5
+    if not summary.flags:
+        sheet.text((MARGIN, y, _INNER), "None.")
+        return y + 4
+    limit = y + _FLAG_LINES * 3.5
+    for place, flag in enumerate(summary.flags):
+        if y + 7 > limit:
+            left = len(summary.flags) - place
+            sheet.text(
+                (MARGIN, y, _INNER), f"{left} more flags are in the other exports.", Style(7)
+            )
+            return y + 4
+        sheet.text(
+            (MARGIN, y, 16),
+            flag.severity,
+            Style(7, bold=True, colour=_SEVERITY_COLOURS[flag.severity]),
+        )
+        y = sheet.paragraph((MARGIN + 16, y, _INNER - 16), flag.sentence, Style(7), most=2)
+    return y
+
+
+def _signatures(sheet: Sheet, summary: CaseSummary) -> None:
+    y = HEIGHT - _FOOTER - _SIGNATURES + 1
+    sheet.line((MARGIN, y), (WIDTH - MARGIN, y), FAINT)
+    signed = [f"{s.reviewer}, {s.at:%Y-%m-%d %H:%M} UTC" for s in summary.case.signatures]
+    half = _INNER / 2
+    sheet.text((MARGIN, y + 1, 40), "Signed in Leukoscope", Style(7, bold=True))
+    shown = signed[:3] if signed else ["Nobody has signed this case."]
+    for place, text in enumerate(shown):
+        sheet.text((MARGIN, y + 5 + 3.8 * place, half - 4), text, Style(7))
+    for place, name in enumerate(("Reviewer", "Second reviewer")):
+        bottom = y + 8 + 8 * place
+        sheet.text((MARGIN + half, bottom - 3.3, 26), name, Style(7, colour=GREY))
+        sheet.line((MARGIN + half + 26, bottom), (WIDTH - MARGIN, bottom), GREY)
+
+
+def _foot(sheet: Sheet, summary: CaseSummary) -> None:
+    y = HEIGHT - _FOOTER + 1
+    sheet.line((MARGIN, y), (WIDTH - MARGIN, y), FAINT)
+    y += 1
+    for text in _notes(summary, sheet):
+        y = sheet.paragraph((MARGIN, y, _INNER), text, Style(5.8, colour=GREY), most=3)
+    sheet.text((MARGIN, HEIGHT - 9, _INNER), RESEARCH_NOTICE, Style(7.5, bold=True, align="C"))
+
+
+def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
+    notes = [f"Models: {'; '.join(summary.models) or 'none'}."]
+    used = [
+        limits
+        for row in (*summary.rows, *summary.beside)
+        for limits in (row.percent_range, row.absolute_range)
+        if limits is not None
+    ]
+    if summary.nlr_range and summary.nlr:
+        used.append(summary.nlr_range)
+    if used:
+        sources = "; ".join(dict.fromkeys(limits.source for limits in used))
+        notes.append(
+            f"Reference ranges: {summary.laboratory} ({sources}). They differ between laboratories "
+            "and populations."
+        )
+    else:
+        notes.append("No reference ranges hold for this sample.")
+    if summary.white_cell_count is None and summary.case.sample.material == "peripheral_blood":
+        notes.append("Counts per volume need a white cell count, which was not entered.")
+    notes.append(
+        "Limits are exact (Clopper-Pearson) and hold sampling error only. The model's own error "
+        f"comes on top: {_accuracy(summary)}"
+    )
+    if sheet.has_missing:
+        notes.append(f"{MISSING} stands for a character that the font of this page lacks.")
+    return notes
+
+
+def _accuracy(summary: CaseSummary) -> str:
+    told = f"{accuracy_text(summary.accuracy)}."
+    if not summary.accuracy:
+        return told
+    home = summary.accuracy[0].name
+    return f"{told} The column Right is the share of right calls by type on {home}."
+
+
+def _percents(low: float, high: float) -> str:
+    return f"{low:.1f}-" + ("no limit" if high == float("inf") else f"{high:.1f}")
+
+
+def _volume(cells: float) -> str:
+    return f"{cells:.2f}" if cells < 100 else f"{cells:.0f}"
+
+
+def _range(limits: ReferenceRange | None) -> str:
+    return "" if limits is None else limits.text

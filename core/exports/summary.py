@@ -1,0 +1,326 @@
+"""Everything a report says of a case, computed once: PDF, workbook, JSON and FHIR all take it."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from core.cases.records import Case, Material
+from core.domain.blood_counts import (
+    absolute_counts,
+    corrected_count,
+    needs_correction,
+    smear_estimate,
+)
+from core.domain.differential import (
+    Differential,
+    Estimate,
+    Share,
+    differential,
+    neutrophil_lymphocyte_ratio,
+)
+from core.domain.flags import Flag, by_severity, flags, ratio_text
+from core.domain.reference_ranges import (
+    NLR,
+    WHITE_CELLS,
+    ReferenceRange,
+    ReferenceRanges,
+    Verdict,
+    judge,
+)
+from core.domain.taxonomy import REVIEW_TYPES, STAGES
+from core.errors import ModelError, NoEstimateError
+from core.evaluation.model_error import CallAccuracy, accuracy_of
+from core.exports.answers import number
+from core.exports.tables import cells_table
+from core.inference.card import load_card
+from core.settings import Settings, get_settings
+
+MATERIAL_NAMES: Mapping[Material, str] = {
+    "peripheral_blood": "Peripheral blood",
+    "bone_marrow": "Bone marrow",
+    "other": "Other material",
+}
+
+
+_WARNED_FIELDS = 3
+"""Fields whose warnings are flagged one by one; a PDF has one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the differential, or one of the cells that are counted beside it."""
+
+    key: str
+    name: str
+    share: Share
+    """In percent of the leukocytes; of erythroblasts and smudge cells, per 100 of them."""
+    absolute: Estimate | None = None
+    """In 10⁹/L; None without a white cell count."""
+    percent_range: ReferenceRange | None = None
+    absolute_range: ReferenceRange | None = None
+    percent_verdict: Verdict | None = None
+    """As `core.domain.reference_ranges.judge`; None without a range or with too few cells."""
+    absolute_verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseSummary:
+    """A case with its differential, ranges and flags."""
+
+    case: Case
+    counted: Differential
+    rows: tuple[Row, ...]
+    """The types of the differential."""
+    beside: tuple[Row, ...]
+    """Erythroblasts and smudge cells."""
+    white_cell_count: float | None
+    """The count that was entered, in 10⁹/L, corrected for erythroblasts."""
+    white_cell_range: ReferenceRange | None
+    white_cell_verdict: Verdict | None
+    estimate: Estimate | None
+    """White cells in 10⁹/L estimated from the smear; None for what is not blood, without a
+    calibrated factor or where the fields do not allow it. Nothing else is computed from it."""
+    nlr: Estimate | None
+    """None where there is none, and for what is not blood."""
+    nlr_range: ReferenceRange | None
+    nlr_verdict: Verdict | None
+    flags: tuple[Flag, ...]
+    laboratory: str
+    """Whose reference ranges were used, as `ReferenceRanges.title` says it; empty when none hold
+    for the material."""
+    models: tuple[str, ...]
+    """Names, versions and thresholds of the models that looked at the fields."""
+    accuracy: tuple[CallAccuracy, ...]
+    """The cell classifier's own error, at home first; empty when it is not known of the version
+    that looked at the fields."""
+
+
+def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = None) -> CaseSummary:
+    """Count a case and judge it by reference ranges.
+
+    Ages are of whole years between the birth year and the sample. Material other than peripheral
+    blood has no ranges, no ratio and no cells per volume.
+    """
+    settings = settings or get_settings()
+    patient, sample = case.patient, case.sample
+    age = None if patient.birth_year is None else sample.taken.year - patient.birth_year
+    counted = differential(case.analyses)
+    in_percent, per_litre, ratios = (
+        ranges.of(unit, sex=patient.sex, age=age) for unit in ("%", "10^9/L", "ratio")
+    )
+    entered = sample.white_cell_count
+    is_blood = sample.material == "peripheral_blood"
+    if not is_blood:
+        in_percent, per_litre, ratios, entered = {}, {}, {}, None
+    white_cells = None if entered is None else corrected_count(entered, counted)
+    absolute = {} if white_cells is None else absolute_counts(counted, white_cells)
+    exact = None if white_cells is None else Estimate(white_cells, white_cells, white_cells)
+    white_cell_range, nlr_range = per_litre.get(WHITE_CELLS), ratios.get(NLR)
+    nlr = neutrophil_lymphocyte_ratio(counted) if is_blood else None
+
+    def row(key: str, share: Share) -> Row:
+        in_blood, percent_range = absolute.get(key), in_percent.get(key)
+        absolute_range = per_litre.get(key)
+        return Row(
+            key=key,
+            name=REVIEW_TYPES[key].plural,
+            share=share,
+            absolute=in_blood,
+            percent_range=percent_range,
+            absolute_range=absolute_range,
+            percent_verdict=_verdict(share.estimate, percent_range, counted.total),
+            absolute_verdict=_verdict(in_blood, absolute_range, counted.total),
+        )
+
+    return CaseSummary(
+        case=case,
+        counted=counted,
+        rows=tuple(row(key, share) for key, share in counted.shares.items()),
+        beside=(
+            row("erythroblast", counted.erythroblasts),
+            row("smudge_cell", counted.smudge_cells),
+        ),
+        white_cell_count=white_cells,
+        white_cell_range=white_cell_range,
+        white_cell_verdict=_verdict(
+            exact, white_cell_range, counted.total if needs_correction(counted) else None
+        ),
+        estimate=_estimate(case, settings) if is_blood else None,
+        nlr=nlr,
+        nlr_range=nlr_range,
+        nlr_verdict=_verdict(nlr, nlr_range, counted.total),
+        flags=by_severity(
+            (
+                *flags(
+                    counted,
+                    percent_ranges=in_percent,
+                    absolute_ranges=per_litre,
+                    white_cell_count=white_cells,
+                    material=sample.material,
+                ),
+                *_field_flags(case),
+            )
+        ),
+        laboratory=ranges.title if is_blood else "",
+        models=_models(case, settings),
+        accuracy=_accuracy(case, settings),
+    )
+
+
+def _verdict(
+    value: Estimate | None, limits: ReferenceRange | None, counted: int | None
+) -> Verdict | None:
+    return None if value is None or limits is None else judge(value, limits, counted)
+
+
+def _field_flags(case: Case) -> Iterator[Flag]:
+    """Yield the warnings of the first fields that have any, and how many more fields have some."""
+    warned = [
+        (stored.analysis.title, sentences)
+        for stored in case.fields
+        if (
+            sentences := dict.fromkeys(
+                (*stored.analysis.warnings, *(stored.stage.warnings if stored.stage else ()))
+            )
+        )
+    ]
+    for file, sentences in warned[:_WARNED_FIELDS]:
+        yield Flag("field_warning", "warning", f"{file}: {' '.join(sentences)}")
+    if (more := len(warned) - _WARNED_FIELDS) > 0:
+        which = "1 more field has" if more == 1 else f"{more} more fields have"
+        yield Flag("field_warning", "warning", f"{which} warnings. See the table of fields.")
+
+
+def _estimate(case: Case, settings: Settings) -> Estimate | None:
+    try:
+        return smear_estimate(case.analyses, settings.white_cell_factor)
+    except NoEstimateError:
+        return None
+
+
+def _accuracy(case: Case, settings: Settings) -> tuple[CallAccuracy, ...]:
+    # Nothing was measured of a classifier that a site profile changed.
+    versions = {
+        None if "profile" in stored.models else stored.models.get("wbc") for stored in case.fields
+    }
+    version = versions.pop() if len(versions) == 1 else None
+    return accuracy_of(version, settings) if version else ()
+
+
+def _models(case: Case, settings: Settings) -> tuple[str, ...]:
+    used = dict.fromkeys((n, v) for stored in case.fields for n, v in stored.models.items())
+    return tuple(_model(name, version, settings) for name, version in sorted(used))
+
+
+def _model(name: str, version: str, settings: Settings) -> str:
+    """Name a model with its thresholds, which only the card of the same version tells."""
+    try:
+        card = load_card(name, settings)
+    except ModelError:
+        card = None
+    if card is None or card.version != version:
+        return f"{name} {version} (thresholds not on record)"
+    thresholds = ", ".join(f"{key} {value:.2f}" for key, value in card.thresholds.items())
+    return f"{name} {version} (thresholds: {thresholds})"
+
+
+def facts(summary: CaseSummary) -> dict[str, str]:
+    """Return what is known of patient and sample as text by name; what is not known is left out."""
+    case, counted = summary.case, summary.counted
+    patient, sample = case.patient, case.sample
+    reviewed = [c for a in case.analyses for _, c in a.white_cells() if c.reviewer]
+    reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
+    refused = sum(analysis.refused is not None for analysis in case.analyses)
+    again = sum(analysis.duplicates() for analysis in case.analyses)
+    overruled = sum(analysis.overruled is not None for analysis in case.analyses)
+    entered, corrected = sample.white_cell_count, summary.white_cell_count
+    guess = summary.estimate
+    known = {
+        "Patient": patient.identifier,
+        "Name": patient.name,
+        "Sex": patient.sex,
+        "Year of birth": patient.birth_year and str(patient.birth_year),
+        "Sample": str(sample.id),
+        "Taken": sample.taken.isoformat(),
+        "Material": MATERIAL_NAMES[sample.material],
+        "State": sample.state,
+        "White cell count": entered and f"{entered:g} × 10⁹/L, as entered",
+        "Corrected for erythroblasts": f"{corrected:.2f} × 10⁹/L"
+        if corrected is not None and corrected != entered
+        else None,
+        "Estimated from the smear": guess
+        and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f}; method ±20-30 %)",
+        "Neutrophil-lymphocyte ratio": summary.nlr and ratio_text(summary.nlr),
+        "Fields": f"{len(case.fields)}"
+        + (f", {refused} refused" if refused else "")
+        + (f", {overruled} analysed against the input gate" if overruled else ""),
+        "White cells": f"{counted.total} classified, {counted.uncertain} uncertain"
+        + (f", {again} shown by another field too and counted there" if again else ""),
+        "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
+        "ALL class, suggested": _stages(case),
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def _stages(case: Case) -> str | None:
+    graded = [stored.stage for stored in case.fields if stored.stage is not None]
+    if not graded:
+        return None
+    counts = Counter(r.stage for r in graded if r.stage and r.status == "classified")
+    named = [f"{STAGES[key].name} {counts[key]}" for key in STAGES if counts[key]]
+    undecided = len(graded) - counts.total()
+    parts = [*named, f"undecided {undecided}"] if undecided else named
+    return f"{', '.join(parts)} of {len(graded)} fields"
+
+
+def differential_frame(summary: CaseSummary) -> pd.DataFrame:
+    """Return the differential as numbers: a row a type, then the cells counted beside it.
+
+    Columns: type, count, percent, low, high, range_low, range_high, verdict (as
+    `core.domain.reference_ranges.judge`), absolute (10⁹/L), absolute_low, absolute_high,
+    absolute_range_low, absolute_range_high, absolute_verdict, and right, right_low, right_high: the
+    model's right calls of the type at home, in percent. Unknown is empty.
+    """
+    right = summary.accuracy[0].by_type if summary.accuracy else {}
+    rows = [
+        {
+            "type": row.key,
+            "count": row.share.count,
+            "percent": number(row.share.percent, 2),
+            "low": number(row.share.low, 2),
+            "high": number(row.share.high, 2),
+            "range_low": row.percent_range and row.percent_range.low,
+            "range_high": row.percent_range and row.percent_range.high,
+            "verdict": row.percent_verdict,
+            "absolute": row.absolute and number(row.absolute.value, 3),
+            "absolute_low": row.absolute and number(row.absolute.low, 3),
+            "absolute_high": row.absolute and number(row.absolute.high, 3),
+            "absolute_range_low": row.absolute_range and row.absolute_range.low,
+            "absolute_range_high": row.absolute_range and row.absolute_range.high,
+            "absolute_verdict": row.absolute_verdict,
+            "right": (calls := right.get(row.key)) and number(calls.value, 2),
+            "right_low": calls and number(calls.low, 2),
+            "right_high": calls and number(calls.high, 2),
+        }
+        for row in (*summary.rows, *summary.beside)
+    ]
+    return pd.DataFrame(rows)
+
+
+def case_cells_table(case: Case) -> pd.DataFrame:
+    """Return a row for each cell of a case: `cells_table` with who the cell and label are from.
+
+    Further columns, first: patient, sample, cell_id (of white cells); last: suggested (the model's
+    type on reviewed cells) and reviewer.
+    """
+    frame = cells_table(case.analyses)
+    cells = [cell for analysis in case.analyses for cell in analysis.cells]
+    ids = [key for stored in case.fields for key in stored.cell_ids]
+    frame.insert(0, "cell_id", pd.array(ids, dtype="Int64"))
+    frame.insert(0, "sample", case.sample.id)
+    frame.insert(0, "patient", case.patient.identifier)
+    frame["suggested"] = [cell.suggested for cell in cells]
+    frame["reviewer"] = [cell.reviewer for cell in cells]
+    return frame

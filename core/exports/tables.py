@@ -1,0 +1,239 @@
+"""Tables of what was found, for pages and for download.
+
+Numbers are those of the JSON answers, digit for digit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any
+
+import pandas as pd
+
+from core.domain.differential import Differential
+from core.domain.results import Cell, FieldAnalysis, StageResult
+from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, REVIEW_TYPES, STAGES
+from core.exports.answers import box_numbers, number
+
+_CELL_COLUMNS = [
+    "file",
+    "page",
+    "patient",
+    "number",
+    "kind",
+    "type",
+    "status",
+    "duplicate",
+    "confidence",
+    "x",
+    "y",
+    "width",
+    "height",
+    "diameter_um",
+    *(f"p_{key}" for key in CELL_TYPES),
+    *ATTRIBUTES,
+]
+_FILE_COLUMNS = [
+    "file",
+    "page",
+    "patient",
+    "width",
+    "height",
+    "format",
+    "mode",
+    "bit_depth",
+    "file_bytes",
+    "um_per_px",
+    "scale_source",
+    "wbc",
+    "rbc",
+    "platelet",
+    "uncertain",
+    "duplicates",
+    "unfamiliar",
+    "seconds",
+    "refused",
+    "overruled",
+    "warnings",
+]
+_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+
+
+def cells_table(
+    analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return a row for each cell; boxes in px, `diameter_um` empty without a scale.
+
+    White cells have their calibrated probabilities (`p_` and the type) and the morphological
+    attributes as the model sees them, one column each.
+
+    `patients` names the patient of each analysis, in the same order; without it the column is
+    left out.
+    """
+    rows = [
+        {
+            "file": analysis.file,
+            "page": analysis.page,
+            "patient": patient,
+            "number": i,
+            **_cell_row(cell, analysis),
+        }
+        for analysis, patient in _with_patients(analyses, patients)
+        for i, cell in enumerate(analysis.cells, 1)
+    ]
+    return _frame(rows, _CELL_COLUMNS, patients)
+
+
+def files_table(
+    analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return a row for each picture: what the file is, its scale, and what was counted.
+
+    Nothing was counted in a refused picture: its counts are missing, and not 0.
+    """
+    rows = [
+        {
+            "file": analysis.file,
+            "page": analysis.page,
+            "patient": patient,
+            "width": analysis.width,
+            "height": analysis.height,
+            "format": analysis.properties.format,
+            "mode": analysis.properties.mode,
+            "bit_depth": analysis.properties.bit_depth,
+            "file_bytes": analysis.properties.file_bytes,
+            "um_per_px": analysis.scale and number(analysis.scale.micrometres_per_pixel, 5),
+            "scale_source": analysis.scale and analysis.scale.source,
+            **analysis.counts(),
+            "uncertain": analysis.uncertain(),
+            "duplicates": analysis.duplicates(),
+            "unfamiliar": analysis.unfamiliar(),
+            "seconds": round(analysis.seconds, 3),
+            "refused": analysis.refused,
+            "overruled": analysis.overruled,
+            "warnings": " ".join(analysis.warnings) or None,
+        }
+        for analysis, patient in _with_patients(analyses, patients)
+    ]
+    table = _frame(rows, _FILE_COLUMNS, patients)
+    counts = [*CELL_KINDS, "uncertain", "duplicates", "unfamiliar"]
+    table[counts] = table[counts].astype("Int64").mask(table["refused"].notna())
+    return table
+
+
+def differential_table(differential: Differential) -> pd.DataFrame:
+    """Return a row for each leukocyte type: count, percent of leukocytes, exact 95 % limits.
+
+    The last row, `erythroblast`, is per 100 leukocytes and outside the denominator.
+    """
+    shares = {**differential.shares, "erythroblast": differential.erythroblasts}
+    rows = [
+        {
+            "type": key,
+            "count": share.count,
+            "percent": number(share.percent, 2),
+            "low": number(share.low, 2),
+            "high": number(share.high, 2),
+        }
+        for key, share in shares.items()
+    ]
+    return pd.DataFrame(rows, columns=["type", "count", "percent", "low", "high"])
+
+
+def differentials_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
+    """Return `differential_table` of each patient, one below the other, the patient first."""
+    tables = [
+        differential_table(counted).assign(patient=patient)
+        for patient, counted in differentials.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)
+    return table[["patient", *table.columns.drop("patient")]]
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """Return a table as UTF-8 CSV with a byte-order mark, which spreadsheets need for µ and ü.
+
+    Text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP, CSV
+    injection): file and patient names come from strangers.
+    """
+    safe = frame.map(_without_formula)
+    text: str = safe.to_csv(index=False, lineterminator="\r\n")
+    return text.encode("utf-8-sig")
+
+
+def _without_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+
+
+def _with_patients(
+    analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None
+) -> Iterator[tuple[FieldAnalysis, str | None]]:
+    names = repeat(None, len(analyses)) if patients is None else patients
+    return zip(analyses, names, strict=True)
+
+
+def _frame(
+    rows: list[dict[str, Any]], columns: list[str], patients: Sequence[str] | None
+) -> pd.DataFrame:
+    shown = [name for name in columns if name != "patient" or patients is not None]
+    return pd.DataFrame(rows, columns=shown)
+
+
+def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
+    x, y, width, height = box_numbers(cell)
+    scale = analysis.scale
+    return {
+        "kind": cell.kind,
+        "type": cell.type,
+        "status": cell.status,
+        "duplicate": cell.duplicate,
+        "confidence": number(cell.confidence, 4),
+        "x": x,
+        "y": y,
+        "width": width,
+        "height": height,
+        "diameter_um": scale and number(cell.box.diameter * scale.micrometres_per_pixel, 2),
+        **{f"p_{key}": number(p, 4) for key, p in (cell.probabilities or {}).items()},
+        **{name: (cell.attributes or {}).get(name) for name in ATTRIBUTES},
+    }
+
+
+def patients_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
+    """Return a row for each patient: cells, and each type's percent with its exact limits."""
+    rows = [
+        {
+            "patient": patient,
+            "white cells": counted.total,
+            "uncertain": counted.uncertain,
+            **{
+                REVIEW_TYPES[key].plural: f"{s.percent:.1f} % ({s.low:.1f}-{s.high:.1f})"
+                for key, s in counted.shares.items()
+            },
+        }
+        for patient, counted in differentials.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def stages_table(
+    results: Sequence[StageResult], patients: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return a row for each ALL field: status, class and calibrated probabilities."""
+    names = repeat(None, len(results)) if patients is None else patients
+    rows = [
+        {
+            "file": result.file,
+            "page": result.page,
+            "patient": patient,
+            "status": result.status,
+            "stage": result.stage,
+            "confidence": number(result.confidence, 4),
+            **{f"p_{key}": number(result.probabilities.get(key, 0.0), 4) for key in STAGES},
+            "refused": result.refused,
+            "warnings": " ".join(result.warnings) or None,
+        }
+        for result, patient in zip(results, names, strict=True)
+    ]
+    columns = ["file", "page", "patient", "status", "stage", "confidence"]
+    return _frame(
+        rows, [*columns, *(f"p_{key}" for key in STAGES), "refused", "warnings"], patients
+    )

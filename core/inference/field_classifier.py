@@ -1,0 +1,206 @@
+"""Grades whole fields of suspected ALL, with an evidence map, and pools them for a patient."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.domain.results import FieldImage, Pixels, StageResult
+from core.domain.taxonomy import STAGES
+from core.inference.card import ModelCard
+from core.inference.cell_classifier import softmax
+from core.inference.runtime import Engine
+
+CORNER = 0.17
+"""Share of width and height of the bottom right corner that is painted over.
+
+The training set has a scale bar burned in there whose presence gives the class away; painting
+the same corner in every picture keeps the class from depending on it."""
+GLASS_PERCENTILE = 90
+FIELD_MICROMETRES = 85.0
+"""Side of the training set's fields, 61 to 100 by their red cells: the four classes were taken at
+scales of their own, so that a field seen at another one is taken for another class."""
+LEAST_MICROMETRES = 48.0
+"""A field with a longer side below this, a fifth less than the smallest, shows too little."""
+_MOST_PARTS_A_SIDE = 8
+"""Whatever scale a header claims; beyond, parts are larger than what is known."""
+_OTHER_FIELD = (
+    "This smear does not look like the fields of suspected ALL that the model knows: crowded "
+    "lymphoid cells at low magnification. Count its cells on the page WBC count instead."
+)
+LEAST_SIDE = 128
+"""Pixels. Of cells of other smears shrunk to 64 pixels a quarter look like a field of suspected
+ALL, at 128 one in forty."""
+_TOO_SMALL = (
+    f"The shorter side of this image has fewer than {LEAST_SIDE} pixels: too few to tell a field "
+    "of suspected ALL from other smears, so no class is suggested. Send the field as the camera "
+    "took it."
+)
+_TOO_CLOSE = (
+    "The picture shows a smaller part of the smear than the fields that the model knows, which are "
+    f"{FIELD_MICROMETRES:.0f} µm across. Send the whole field."
+)
+
+
+def without_corner(pixels: Pixels) -> Pixels:
+    """Return a copy with the bottom right corner in the picture's own glass colour.
+
+    The colour is taken from the rest of the picture, so nothing of the corner remains.
+    """
+    height, width = pixels.shape[:2]
+    y, x = round(height * (1 - CORNER)), round(width * (1 - CORNER))
+    colour = np.percentile(pixels[:y:4, ::4].reshape(-1, 3), GLASS_PERCENTILE, axis=0)
+    painted = pixels.copy()
+    painted[y:, x:] = colour.astype(np.uint8)
+    return painted
+
+
+def stage_input(pixels: Pixels, size: int) -> Pixels:
+    """Return a field as the network sees it: corner painted, size x size."""
+    method = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
+    scaled = cv2.resize(without_corner(pixels), (size, size), interpolation=method)
+    return np.asarray(scaled)
+
+
+def turned(pixels: Pixels) -> tuple[Pixels, ...]:
+    """Return a square picture in its eight positions: four turns, each plain and mirrored."""
+    return tuple(np.rot90(p, k) for p in (pixels, pixels[:, ::-1]) for k in range(4))
+
+
+class StageGrader:
+    """The ALL field network with its calibration."""
+
+    def __init__(self, engine: Engine, card: ModelCard) -> None:
+        self._engine = engine
+        self._size = card.input_width
+        self._temperature = card.temperature
+        self.threshold = card.thresholds["uncertain"]
+        self._field_threshold = card.thresholds["all_field"]
+        self.labels = tuple(card.labels)
+
+    def grade(
+        self, image: FieldImage, scale: float | None = None, *, anyway: bool = False
+    ) -> StageResult:
+        """Return the most probable class of a field with its evidence map.
+
+        With a `scale` in micrometres per pixel a larger field than those of the training set is
+        graded in parts of their size. A field of few pixels is uncertain. One that does not look
+        like suspected ALL, or is much smaller than those, is refused, unless `anyway`; the reason
+        stays with the result.
+        """
+        pieces = parts(image.pixels, scale)
+        views = [stage_input(piece, self._size) for row in pieces for piece in row]
+        answers = [self._look(view) for view in views]
+        known = [a for a in answers if float(a["all_field"][0, 0]) >= self._field_threshold]
+        reason = _OTHER_FIELD if len(known) < len(answers) / 2 else None
+        if scale and max(image.width, image.height) * scale < LEAST_MICROMETRES:
+            reason = reason or _TOO_CLOSE
+        if reason and not anyway:
+            return StageResult(image.name, None, {}, 0.0, "out_of_scope", reason)
+        graded = known or answers
+        if len(views) == 1:
+            graded = [*answers, *map(self._look, turned(views[0])[1:])]
+        logits = np.mean([answer["stage"][0] for answer in graded], axis=0)
+        values = softmax(logits, self._temperature)
+        columns = len(pieces[0])
+        evidence = [answer["evidence"][0] for answer in answers]
+        rows = [np.hstack(evidence[at : at + columns]) for at in range(0, len(evidence), columns)]
+        best = int(values.argmax())
+        confidence = float(values[best])
+        is_small = min(image.width, image.height) < LEAST_SIDE
+        return StageResult(
+            file=image.name,
+            stage=self.labels[best],
+            probabilities=dict(zip(self.labels, map(float, values), strict=True)),
+            confidence=confidence,
+            status="classified" if confidence >= self.threshold and not is_small else "uncertain",
+            overruled=reason,
+            warnings=(_TOO_SMALL,) if is_small else (),
+            evidence=evidence_map(np.vstack(rows), best),
+        )
+
+    def _look(self, view: Pixels) -> Mapping[str, NDArray[np.float32]]:
+        return self._engine.run(np.ascontiguousarray(view)[None])
+
+
+def parts(pixels: Pixels, scale: float | None) -> list[list[Pixels]]:
+    """Cut a field into rows of equal parts, as many as come nearest to the training fields' size.
+
+    Eight a side at most. Without a scale in micrometres per pixel it stays whole.
+    """
+    ratios = (side * (scale or 0) / FIELD_MICROMETRES for side in pixels.shape[:2])
+    # The step from n to n + 1 parts is where both are off by the same factor: sqrt(n (n + 1)).
+    rows, columns = (
+        min(int((1 + math.sqrt(1 + 4 * ratio**2)) / 2), _MOST_PARTS_A_SIDE) for ratio in ratios
+    )
+    return [np.array_split(row, columns, axis=1) for row in np.array_split(pixels, rows)]
+
+
+def evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """Return what speaks for a class against the mean of the others, scaled to 0..1.
+
+    Class activation map (Zhou et al. 2016, CVPR): feature map times class weights, which the
+    network itself outputs (h x w x classes).
+    """
+    others = np.delete(evidence, index, axis=-1).mean(-1)
+    positive = np.clip(evidence[..., index] - others, 0, None)
+    peak = float(positive.max(initial=0.0))
+    return np.asarray(positive / peak if peak > 0 else positive, dtype=np.float32)
+
+
+def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
+    """Return one answer over several fields of a patient: the mean of their probabilities.
+
+    Below `threshold`, the model's own for single fields, the answer is uncertain.
+    Fields of one smear are not independent, so probabilities are averaged and not multiplied.
+    Refused fields do not count; with none left the answer is out of scope. Fields that are
+    uncertain in spite of their confidence, because of a warning, are left out; with none left the
+    answer is uncertain. Images of the same pixels are one field.
+    """
+    graded = [r for r in results if r.refused is None and r.status != "out_of_scope"]
+    settled = [r for r in graded if r.status == "classified" or r.confidence < threshold]
+    used = _once(settled or graded)
+    if not used:
+        return StageResult(
+            file="pooled",
+            stage=None,
+            probabilities={},
+            confidence=0.0,
+            status="out_of_scope",
+            refused="No field could be graded.",
+        )
+    mean = {key: float(np.mean([r.probabilities[key] for r in used])) for key in STAGES}
+    best = max(mean, key=mean.__getitem__)
+    return StageResult(
+        file="pooled",
+        stage=best,
+        probabilities=mean,
+        confidence=mean[best],
+        status="classified" if settled and mean[best] >= threshold else "uncertain",
+        warnings=(
+            *_left_out(len(graded) - len(settled), len(graded)),
+            *_repeated(len(settled or graded) - len(used)),
+        ),
+    )
+
+
+def _once(results: Sequence[StageResult]) -> list[StageResult]:
+    """Return the answers without those on the pixels of an earlier one."""
+    return list({r.pixels_sha256 or i: r for i, r in reversed([*enumerate(results)])}.values())
+
+
+def _repeated(number: int) -> tuple[str, ...]:
+    if not number:
+        return ()
+    which = "1 image is" if number == 1 else f"{number} images are"
+    return (f"{which} the same as another and left out of the pooled answer.",)
+
+
+def _left_out(doubtful: int, graded: int) -> tuple[str, ...]:
+    if not doubtful:
+        return ()
+    which = "1 field has" if doubtful == 1 else f"{doubtful} fields have"
+    effect = "the class is uncertain" if doubtful == graded else "left out of the pooled answer"
+    return (f"{which} a warning: {effect}.",)

@@ -1,0 +1,331 @@
+"""The one place where pictures become results: pages, REST API and command line share it."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+
+from core.domain.results import (
+    Box,
+    Cell,
+    CropResult,
+    FieldAnalysis,
+    FieldImage,
+    Pixels,
+    StageResult,
+)
+from core.imaging.duplicates import fingerprint, pixels_sha256
+from core.imaging.scale import (
+    CONFIDENT_SCORE,
+    FEW_RED_CELLS,
+    POSSIBLE_CELLS,
+    FieldScale,
+    field_scale,
+    is_possible,
+    red_cell_scale,
+)
+from core.inference.card import MODEL_NAMES, ModelName, load_card, read_checked
+from core.inference.cell_classifier import Classifier, Subject, central_box
+from core.inference.detector import Detection, Detector
+from core.inference.field_classifier import StageGrader
+from core.inference.ood import load_looks
+from core.inference.quality_control import (
+    HARDLY_A_SMEAR,
+    SmearGate,
+    SmearVerdict,
+    refuse_blank,
+    refuse_blurred,
+    refuse_without_cells,
+    settle_doubt,
+)
+from core.inference.runtime import LiteRTEngine
+from core.inference.site_profile import SiteProfile
+from core.settings import Settings, get_settings
+
+_CROP_DETECTION_SCORE = 0.15
+_FIELD_DETECTION_SCORE = 0.01
+"""A labelled field shows a white cell: its likeliest one is taken, however weak."""
+_SURE_CELL_SCORE = 0.5
+
+
+def _red_cells(detections: Iterable[Detection]) -> list[Box]:
+    return [d.box for d in detections if d.kind == "rbc" and d.score >= CONFIDENT_SCORE]
+
+
+def checked_scale(image: FieldImage, detections: Iterable[Detection]) -> FieldScale:
+    """Return the scale of a field: its header held against what was found in it."""
+    detections = tuple(detections)
+    white = [d.box for d in detections if d.kind == "wbc"]
+    size = image.width, image.height
+    return field_scale(image.micrometres_per_pixel, size, _red_cells(detections), white)
+
+
+def judge_sizes(
+    cells: Iterable[Cell], checked: FieldScale
+) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
+    """Return cells as their field's scale lets them count, and what a user must know of it.
+
+    On a scale that is contradicted no white cell stays classified. What no cell can measure is out
+    of scope.
+    """
+    warnings = [] if checked.warning is None else [checked.warning]
+    cells = tuple(cells)
+    if not checked.is_settled:
+        return held_back(cells), tuple(warnings)
+    if checked.scale is None:
+        return cells, tuple(warnings)
+    scale = checked.scale.micrometres_per_pixel
+    judged = tuple(
+        c if is_possible(c.box, scale, white=c.kind == "wbc") else replace(c, status="out_of_scope")
+        for c in cells
+    )
+    if absurd := sum(one is not other for one, other in zip(judged, cells, strict=True)):
+        low, high = POSSIBLE_CELLS
+        which = "1 object is" if absurd == 1 else f"{absurd} objects are"
+        warnings.append(
+            f"{which} smaller than a white cell of {low:.0f} µm or larger than {high:.0f} µm, and "
+            "not counted. Check the scale and the magnification."
+        )
+    return judged, tuple(warnings)
+
+
+def held_back(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return cells of which no white one is classified."""
+    return tuple(
+        replace(c, status="uncertain") if c.kind == "wbc" and c.status == "classified" else c
+        for c in cells
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What the detector found in a field, and what quality control says of it."""
+
+    detections: tuple[Detection, ...]
+    refused: str | None
+    """Why the field is rejected, or would be, or doubted, had QC not been overridden."""
+    doubt: str | None = None
+    """Why nothing is classified in it; None after QC was overridden."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        return () if self.doubt is None else (self.doubt,)
+
+
+def _crop_scale(pixels: Pixels, detections: Iterable[Detection]) -> float | None:
+    height, width = pixels.shape[:2]
+    return red_cell_scale(_red_cells(detections), width, height, at_least=FEW_RED_CELLS)
+
+
+def subject_of_crop(pixels: Pixels, detector: Detector) -> Subject:
+    """Return the cell that a single-cell picture is about.
+
+    The detection (white cell or platelet) that covers the middle, else the middle itself.
+    """
+    height, width = pixels.shape[:2]
+
+    def covers_middle(box: Box) -> bool:
+        return bool(
+            box.x <= width / 2 <= box.x + box.width and box.y <= height / 2 <= box.y + box.height
+        )
+
+    found = detector.detect(pixels, lowest=_CROP_DETECTION_SCORE, confirmed=False)
+    candidates = [d for d in found if d.kind != "rbc" and covers_middle(d.box)]
+    box = max(candidates, key=lambda d: d.score).box if candidates else central_box(pixels)
+    return Subject(box, _crop_scale(pixels, found))
+
+
+def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False) -> Subject | None:
+    """Return the white cell that a field with one label is about: the largest.
+
+    When none is sure, the likeliest weak one is taken. None when there is none at all, or with
+    `alone` when none is sure or several are.
+    """
+    detections = detector.detect(pixels, lowest=_FIELD_DETECTION_SCORE)
+    found = [d for d in detections if d.kind == "wbc"]
+    if not found or (alone and sum(d.score > _SURE_CELL_SCORE for d in found) != 1):
+        return None
+    sure = [d for d in found if d.score >= detector.thresholds["wbc"]]
+    if sure:
+        box = max(sure, key=lambda d: d.box.width * d.box.height).box
+    else:
+        box = max(found, key=lambda d: d.score).box
+    return Subject(box, _crop_scale(pixels, detections))
+
+
+class Analyzer:
+    """All models, loaded and checked once. Safe to use from several threads."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Load the models. Raises ModelError when one is missing, damaged or not as its card."""
+        settings = settings or get_settings()
+        cards = {name: load_card(name, settings) for name in MODEL_NAMES}
+        self.versions: dict[str, str] = {name: card.version for name, card in cards.items()}
+
+        def engine(name: ModelName) -> LiteRTEngine:
+            return LiteRTEngine(
+                read_checked(cards[name], settings),
+                interpreters=settings.interpreters,
+                threads=settings.threads,
+            )
+
+        self.detector = Detector(engine("detector"), cards["detector"])
+        looks = load_looks(cards["wbc"], settings)
+        self.classifier = Classifier(engine("wbc"), cards["wbc"], looks)
+        self.stage_grader = StageGrader(engine("all_stage"), cards["all_stage"])
+        # An engine of its own: the gate looks at another size, and changing sizes costs time.
+        self.gate = SmearGate(engine("all_stage"), cards["all_stage"])
+
+    def analyze(
+        self, image: FieldImage, profile: SiteProfile | None = None, *, anyway: bool = False
+    ) -> FieldAnalysis:
+        """Find the cells of a field, name its white cells and take its scale.
+
+        A picture that the input gate refuses has no cells, unless `anyway` overrules the gate;
+        its reason stays with the analysis.
+        """
+        started = time.perf_counter()
+        examined = self._examine(image.pixels, anyway=anyway)
+        detections, refused = examined.detections, examined.refused
+        checked = checked_scale(image, detections)
+        crop_scale = (
+            checked.scale.micrometres_per_pixel
+            if checked.scale
+            else _crop_scale(image.pixels, detections)
+        )
+        cells, warnings = judge_sizes(
+            (self._cell(image.pixels, d, crop_scale, profile) for d in detections), checked
+        )
+        if examined.doubt:
+            cells = held_back(cells)
+        return FieldAnalysis(
+            file=image.name,
+            sha256=image.sha256,
+            width=image.width,
+            height=image.height,
+            properties=image.properties,
+            cells=cells,
+            scale=checked.scale,
+            refused=None if anyway else refused,
+            overruled=refused if anyway else None,
+            profile=None if profile is None else profile.title,
+            seconds=time.perf_counter() - started,
+            warnings=(*image.notes, *examined.warnings, *warnings),
+            page=image.page,
+            fingerprint=None if refused and not anyway else fingerprint(image.pixels, cells),
+        )
+
+    def _examine(
+        self, pixels: Pixels, *, anyway: bool = False, confirmed: bool = True
+    ) -> _Examined:
+        """Return the cells of a field and what quality control says of it."""
+        refused = refuse_blank(pixels) or refuse_blurred(pixels)
+        verdict = SmearVerdict(refused) if refused else self.gate.judge(pixels)
+        if verdict.refused and not anyway:
+            return _Examined((), verdict.refused)
+        detections = self.detector.detect(pixels, confirmed=confirmed)
+        refused = verdict.refused or refuse_without_cells(detections)
+        if refused or verdict.doubt is None:
+            return _Examined(detections, refused)
+        settled = settle_doubt(detections)
+        if anyway:
+            return _Examined(detections, settled.refused or (settled.doubt and HARDLY_A_SMEAR))
+        if settled.refused:
+            return _Examined((), settled.refused)
+        return _Examined(detections, None, settled.doubt)
+
+    def _cell(
+        self,
+        pixels: Pixels,
+        detection: Detection,
+        scale: float | None,
+        profile: SiteProfile | None,
+    ) -> Cell:
+        if detection.kind != "wbc":
+            return Cell(
+                detection.kind,
+                detection.box,
+                confidence=detection.score,
+                detection_score=detection.score,
+            )
+        answer = self.classifier.answer(pixels, Subject(detection.box, scale), profile)
+        return Cell(
+            kind="wbc",
+            box=detection.box,
+            confidence=answer.confidence,
+            # A platelet is no white cell: the detector was mistaken.
+            status="out_of_scope" if answer.type == "platelet" else answer.status,
+            type=answer.type,
+            probabilities=answer.probabilities,
+            detection_score=detection.score,
+            attributes=answer.attributes,
+            familiar=answer.familiar,
+        )
+
+    def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
+        """Name the cell of a picture that shows one cell."""
+        # No test of sharpness here: it would take an enlarged cell for a blurred field.
+        refused = refuse_blank(image.pixels)
+        verdict = SmearVerdict(refused) if refused else self.gate.judge(image.pixels)
+        if verdict.refused:
+            return CropResult(
+                image.name,
+                None,
+                {},
+                0.0,
+                "out_of_scope",
+                verdict.refused,
+                page=image.page,
+                warnings=image.notes,
+            )
+        answer = self.classifier.answer(
+            image.pixels, subject_of_crop(image.pixels, self.detector), profile
+        )
+        return CropResult(
+            image.name,
+            answer.type,
+            answer.probabilities,
+            answer.confidence,
+            "uncertain" if verdict.doubt and answer.status == "classified" else answer.status,
+            familiar=answer.familiar,
+            warnings=(*image.notes, *((verdict.doubt,) if verdict.doubt else ())),
+            page=image.page,
+        )
+
+    def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
+        """Grade a field of suspected ALL; `anyway` overrules the input gate."""
+        # Whether there are cells at all is seen at one look.
+        examined = self._examine(image.pixels, anyway=anyway, confirmed=False)
+        refused = examined.refused
+        if refused and not anyway:
+            return StageResult(
+                image.name,
+                None,
+                {},
+                0.0,
+                "out_of_scope",
+                refused,
+                page=image.page,
+                warnings=image.notes,
+            )
+        checked = checked_scale(image, examined.detections)
+        scale = None if checked.scale is None else checked.scale.micrometres_per_pixel
+        result = self.stage_grader.grade(image, scale, anyway=anyway)
+        is_held = examined.doubt is not None or not checked.is_settled
+        if result.status == "classified" and is_held:
+            result = replace(result, status="uncertain")
+        warnings = [] if checked.warning is None else [checked.warning]
+        return replace(
+            result,
+            overruled=refused or result.overruled,
+            page=image.page,
+            warnings=(*image.notes, *examined.warnings, *warnings, *result.warnings),
+            pixels_sha256=pixels_sha256(image.pixels),
+        )
+
+
+@cache
+def get_analyzer() -> Analyzer:
+    """Return the analyzer of this process. Raises ModelError; a failure is not kept."""
+    return Analyzer()

@@ -1,1 +1,0 @@
-"""Data sets, training, export and evaluation."""

@@ -1,1 +1,0 @@
-"""Charts and tables made from results."""

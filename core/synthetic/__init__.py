@@ -1,0 +1,1 @@
+"""Synthetic fields, cells and slides with their exact truth."""

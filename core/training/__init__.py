@@ -1,0 +1,1 @@
+"""Trains, exports and measures the models. The only package that imports Keras."""

@@ -1,0 +1,1 @@
+"""Training and validation images of each model, and their batches."""

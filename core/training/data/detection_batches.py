@@ -1,0 +1,210 @@
+"""Views of labelled pictures: geometry, batches for training and validation."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from core.domain.taxonomy import CELL_KINDS
+from core.training.augmentation import appearance
+from core.training.data.detection_fields import Labelled
+from core.training.networks.detection_loss import MAX_BOXES
+
+_WHITE = CELL_KINDS.index("wbc")
+_LEAST_VISIBLE, _LEAST_WHITE_VISIBLE = 0.25, 0.1
+"""Share of a cell's box that must be in view; a sliver of a white cell is still one to count."""
+_CUT_SHARE = 0.12
+"""Views whose edge runs through a white cell."""
+_TILTED_SHARE = 0.12
+"""Views turned by any angle and sheared."""
+
+
+def place(  # noqa: PLR0913 - one view in one call
+    source: Labelled,
+    size: int,
+    rng: Generator,
+    *,
+    scale: float,
+    centre: tuple[float, float],
+    tilted: bool = False,
+) -> Labelled:
+    """Scale, turn and mirror a picture into a size x size frame.
+
+    `scale` is output pixels per source pixel, `centre` the source point (as shares of width and
+    height) that comes to the middle. `tilted` pictures are turned by any angle and sheared; cells
+    are taken as the ellipses in their boxes to box them again. Boxes of which too little stays
+    visible go.
+    """
+    height, width = source.pixels.shape[:2]
+    angle = rng.uniform(0, 2 * np.pi) if tilted else np.pi / 2 * rng.integers(4)
+    shear = rng.uniform(-0.15, 0.15) if tilted else 0.0
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    stretch = np.exp(rng.normal(0, 0.04))
+    matrix = np.array([[cos * stretch, -sin, 0], [sin * stretch, cos, 0]])
+    matrix[0] += shear * matrix[1]
+    if rng.random() < 0.5:
+        matrix[0] *= -1
+    middle = np.array([centre[0] * width, centre[1] * height])
+    matrix[:, 2] = size / 2 - matrix[:, :2] @ middle
+    fill = rng.choice(3)
+    if fill == 0:
+        colour = np.percentile(source.pixels[::16, ::16], 90, axis=(0, 1))  # glass
+    elif fill == 1:
+        colour = np.zeros(3)
+    else:
+        colour = rng.uniform(0, 255, 3)
+    pixels = cv2.warpAffine(
+        source.pixels,
+        matrix,
+        (size, size),
+        flags=cv2.INTER_AREA if scale < 0.6 else cv2.INTER_LINEAR,
+        borderValue=colour.tolist(),
+    )
+    boxes = source.boxes
+    centres = (boxes[:, 1:3] + boxes[:, 3:5]) / 2 @ matrix[:, :2].T + matrix[:, 2]
+    # Half the extent of an ellipse with half axes a under a linear map M: sqrt(M² a²), row by row.
+    halves = np.sqrt(((boxes[:, 3:5] - boxes[:, 1:3]) / 2) ** 2 @ (matrix[:, :2] ** 2).T)
+    area = np.prod(2 * halves, axis=1)
+    low, high = np.clip(centres - halves, 0, size), np.clip(centres + halves, 0, size)
+    sides = high - low
+    least = np.where(boxes[:, 0] == _WHITE, _LEAST_WHITE_VISIBLE, _LEAST_VISIBLE)
+    keep = (np.prod(sides, axis=1) > least * area) & (sides.min(1, initial=size) > 3)
+    return Labelled(
+        np.asarray(pixels), np.column_stack([boxes[:, 0], low, high]).astype(np.float32)[keep]
+    )
+
+
+def _random_view(source: Labelled, size: int, rng: Generator) -> Labelled:
+    """Return a picture as the detector may meet it: mostly whole, sometimes far or close."""
+    longest = max(source.pixels.shape[:2])
+    if rng.random() < 0.55:
+        scale = size / longest * rng.uniform(0.85, 1.2)
+    else:
+        scale = size / longest * math.exp(rng.uniform(math.log(0.4), math.log(2.2)))
+    whites = source.boxes[source.boxes[:, 0] == _WHITE]
+    if len(whites) and rng.random() < _CUT_SHARE:
+        centre = _cut_through(whites[rng.integers(len(whites))], size / scale, rng)
+        centre = centre / source.pixels.shape[1::-1]
+    else:
+        spread = max(0.0, 0.5 - 0.5 * size / (scale * longest)) + 0.06
+        centre = 0.5 + rng.uniform(-spread, spread, 2)
+    return place(
+        source,
+        size,
+        rng,
+        scale=scale,
+        centre=(float(centre[0]), float(centre[1])),
+        tilted=bool(rng.random() < _TILTED_SHARE),
+    )
+
+
+def _cut_through(
+    box: NDArray[np.float32], frame: float, rng: Generator
+) -> NDArray[np.floating[Any]]:
+    """Return a centre for a square frame whose edge runs through a box (all in source pixels)."""
+    middle, half = (box[1:3] + box[3:5]) / 2, (box[3:5] - box[1:3]) / 2
+    axis = rng.integers(2)
+    centre = middle + rng.uniform(-0.3, 0.3, 2) * frame
+    inside = middle[axis] + rng.uniform(-0.8, 0.8) * half[axis]
+    centre[axis] = inside + rng.choice([-0.5, 0.5]) * frame
+    return np.asarray(centre)
+
+
+def _mosaic(sources: Sequence[Labelled], size: int, rng: Generator) -> Labelled:
+    """Join four pictures, each at its own scale."""
+    half = size // 2
+    canvas = np.empty((size, size, 3), np.uint8)
+    rows = []
+    for k, source in enumerate(sources):
+        view = _random_view(source, half, rng)
+        y, x = half * (k // 2), half * (k % 2)
+        canvas[y : y + half, x : x + half] = view.pixels
+        rows.append(view.boxes + np.array([0, x, y, x, y], np.float32))
+    return Labelled(canvas, np.concatenate(rows))
+
+
+def _target(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    target = np.zeros((MAX_BOXES, 5), np.float32)
+    target[:, 0] = -1
+    target[: len(boxes)] = boxes[:MAX_BOXES]
+    return target
+
+
+class TrainingFields(keras.utils.PyDataset):
+    """Endless random views of labelled pictures, `steps` batches an epoch.
+
+    `groups` are lists of pictures with their share; `strong` and `mosaics` the shares of views
+    that are strongly changed in look and that join four pictures.
+    """
+
+    def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
+        self,
+        groups: Sequence[tuple[Sequence[Labelled], float]],
+        size: int,
+        *,
+        batch: int,
+        steps: int,
+        seed: int,
+        strong: float,
+        mosaics: float,
+    ) -> None:
+        super().__init__(workers=2, max_queue_size=6)
+        self.strong, self.mosaics = strong, mosaics
+        self.groups, self.size = groups, size
+        self.batch, self.steps, self.seed = batch, steps, seed
+        weights = np.array([weight for _, weight in groups])
+        self.chances = weights / weights.sum()
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def on_epoch_end(self) -> None:
+        """Let the next epoch draw other views."""
+        self.epoch += 1
+
+    def _draw(self, rng: Generator) -> Labelled:
+        fields = self.groups[int(rng.choice(len(self.groups), p=self.chances))][0]
+        return fields[int(rng.integers(len(fields)))]
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        pixels = np.empty((self.batch, self.size, self.size, 3), np.float32)
+        targets = np.empty((self.batch, MAX_BOXES, 5), np.float32)
+        for k in range(self.batch):
+            if rng.random() < self.mosaics:
+                view = _mosaic([self._draw(rng) for _ in range(4)], self.size, rng)
+            else:
+                view = _random_view(self._draw(rng), self.size, rng)
+            strength = appearance.STRONG if rng.random() < self.strong else appearance.MILD
+            pixels[k] = appearance.look(view.pixels, rng, strength)
+            targets[k] = _target(view.boxes)
+        return pixels, targets
+
+
+def whole_fields(fields: Sequence[Labelled], size: int, batch: int) -> Any:
+    """Return unchanged pictures, each scaled to fit size x size, as a Keras data set."""
+
+    class WholeFields(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return math.ceil(len(fields) / batch)
+
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            pixels, targets = [], []
+            for source in fields[index * batch : (index + 1) * batch]:
+                scale = size / max(source.pixels.shape[:2])
+                shrunk = cv2.resize(
+                    source.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+                )
+                frame = np.zeros((size, size, 3), np.float32)
+                frame[: shrunk.shape[0], : shrunk.shape[1]] = shrunk[:size, :size]
+                pixels.append(frame)
+                targets.append(_target(source.boxes * np.array([1, *[scale] * 4], np.float32)))
+            return np.stack(pixels), np.stack(targets)
+
+    return WholeFields()

@@ -1,0 +1,1 @@
+"""Measures the models on their test sets."""

@@ -1,0 +1,102 @@
+"""Measures the ALL field model: held-out folds, another stain, evidence, and the input gate."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from tqdm.contrib.concurrent import thread_map
+
+from core.domain.results import Pixels
+from core.domain.taxonomy import STAGES
+from core.evaluation.metrics import classification_metrics, prediction_frame
+from core.inference.card import ModelCard, load_card, read_checked
+from core.inference.cell_classifier import softmax
+from core.inference.pipeline import Analyzer
+from core.inference.runtime import LiteRTEngine
+from core.settings import Settings
+from core.training.data.all_fields import (
+    Fields,
+    all_fields,
+    held_out_logits,
+    seen_at,
+    stain_jittered,
+    tone_swapped,
+)
+from core.training.evaluate.corruptions import Said, measure_shifts
+from core.training.evaluate.data import describe_sets
+from core.training.evaluate.evidence import evidence_on_cells
+from core.training.evaluate.folder import measure_folder
+from core.training.evaluate.quality_control import measure_gate
+
+_LABELS = tuple(STAGES)
+_CHANGED_EVERY = 4
+"""Of the fields every fourth is measured with its look changed."""
+
+SHIFTED_EVERY = 12
+"""Of the fields every twelfth is measured under every synthetic shift."""
+CLOSER, FARTHER = 0.7, 1.25
+"""What is seen to a side at another magnification, in shares of a field."""
+
+
+def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Let each fold's head answer for the fold it did not see; they share one trunk.
+
+    Every fourth field is measured with its look or magnification changed, all as they are. The
+    input gate is an output of the same network and measured here too.
+    """
+    fields = all_fields(settings)
+    card = load_card("all_stage", settings)
+    everyone = np.arange(len(fields))
+    some = everyone[::_CHANGED_EVERY]
+    pictures: dict[str, tuple[NDArray[np.int64], Sequence[Pixels]]] = {
+        "taleqani_folds_stain_jitter": (some, stain_jittered(fields, some)),
+        "taleqani_folds_tone_swapped": (some, tone_swapped(fields, some)),
+        "taleqani_folds_closer": (some, [seen_at(fields.pixels[k], CLOSER) for k in some]),
+        "taleqani_folds_farther": (some, [seen_at(fields.pixels[k], FARTHER) for k in some]),
+        "taleqani_folds": (everyone, list(fields.pixels)),
+    }
+    engine = LiteRTEngine(read_checked(card, settings))
+    held_out = held_out_logits(engine, card.input_width, settings)
+    frames, metrics = [], {}
+    for name, (rows, pixels) in pictures.items():
+        examples = [fields.examples[row] for row in rows]
+        folds, truth = [e.split for e in examples], [str(e.label) for e in examples]
+        logits = thread_map(held_out, pixels, folds, max_workers=2, desc=name)
+        probabilities = softmax(np.stack(logits), card.temperature)
+        metrics[name] = classification_metrics(truth, probabilities, _LABELS)
+        files = [e.member for e in examples]
+        frames.append(prediction_frame(name, files, truth, probabilities, _LABELS))
+    analyzer = Analyzer(settings)
+    measured = {
+        "sets": metrics,
+        "shifts": shifted(fields, held_out, card),
+        "evidence": evidence_on_cells(analyzer, settings),
+        "gate": measure_gate(analyzer, settings),
+        "data": describe_sets("all_stage", settings),
+    }
+    return measured, pd.concat(frames, ignore_index=True)
+
+
+def shifted(
+    fields: Fields, held_out: Callable[[Pixels, str], NDArray[np.float32]], card: ModelCard
+) -> dict[str, Any]:
+    """Measure every twelfth field under each synthetic shift, by the head that did not see it."""
+    rows = np.arange(len(fields))[::SHIFTED_EVERY]
+    examples = [fields.examples[row] for row in rows]
+
+    def answer(pixels: Pixels, number: int) -> Said:
+        values = softmax(held_out(pixels, examples[number].split), card.temperature)
+        sure = bool(values.max() >= card.thresholds["uncertain"])
+        return Said(_LABELS[int(values.argmax())], sure)
+
+    truth = [str(example.label) for example in examples]
+    return measure_shifts("taleqani_folds", truth, lambda k: fields.pixels[rows[k]], answer)
+
+
+def folder(path: Path, settings: Settings) -> dict[str, Any]:
+    """Measure fields in `path/<stage>/*` with the final model."""
+    answer = Analyzer(settings).stage
+    return {"model": "all_stage", "sets": measure_folder(path, _LABELS, answer, settings)}

@@ -1,0 +1,94 @@
+"""`python -m core evaluate`: every figure on the metrics page and in the README comes from here.
+
+Without `--data` the standard sets are measured and `models/<name>/metrics.json` and
+`predictions.csv.gz` are written. With `--data DIR` a set of one's own is measured and nothing in
+`models/` changes: `DIR/<type>/*` for wbc, `DIR/<stage>/*` for all_stage, `DIR/images/*` with
+YOLO `DIR/labels/*.txt` (0 white cell, 1 red cell, 2 platelet) for the detector; a folder that
+holds the data pack's zip files is used in their place.
+"""
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import DataError
+from core.inference.card import load_card
+from core.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Where a set is measured: a module with `folder` and the function for the standard sets.
+_MEASURES = {
+    "detector": ("detector", "standard"),
+    "wbc": ("wbc", "standard"),
+    "attributes": ("wbc", "attributes"),
+    "all_stage": ("all_stage", "standard"),
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `python -m core evaluate`."""
+    parser.add_argument("what", choices=tuple(_MEASURES), help="what to measure")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="a set of your own, or another folder with the standard sets",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures here")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write and return the exit status."""
+    settings = get_settings()
+    module_name, function = _MEASURES[args.what]
+    module = importlib.import_module(f"core.training.evaluate.{module_name}")
+    standard = getattr(module, function)
+    if args.data is None:
+        measured, predictions = standard(settings)
+        metrics = _write(args.what, measured, predictions, settings)
+    elif any(args.data.glob("*.zip")):
+        metrics = standard(settings.model_copy(update={"data": args.data}))[0]
+    elif args.what == "attributes":
+        raise DataError("Attributes are measured on the WBCAtt test split only: leave out --data.")
+    else:
+        metrics = module.folder(args.data, settings)
+    text = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
+    if args.out is None:
+        sys.stdout.write(text)
+    else:
+        args.out.write_text(text)
+    return 0
+
+
+def _write(
+    what: str, metrics: dict[str, Any], predictions: "pd.DataFrame | None", settings: Settings
+) -> dict[str, Any]:
+    """Write the metrics and predictions of the standard sets beside the model."""
+    name = "wbc" if what == "attributes" else what
+    folder = settings.models / name
+    path = folder / "metrics.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    # Two measures share the classifier's file: what the other one wrote is kept.
+    if what != "attributes":
+        known = {key: known[key] for key in known if what == "wbc" and key == "attributes"}
+    of_model = {
+        "model": name,
+        "version": load_card(name, settings).version,
+        "generated_by": f"python -m core evaluate {name}",
+    }
+    written = {**known, **of_model, **metrics}
+    path.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")
+    if predictions is not None:
+        # A fixed time stamp in the header keeps the file equal when the answers are.
+        predictions.to_csv(
+            folder / "predictions.csv.gz",
+            index=False,
+            float_format="%.7g",
+            compression={"method": "gzip", "mtime": 0},
+        )
+    return written

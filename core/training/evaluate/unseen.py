@@ -1,0 +1,161 @@
+"""Measures the detector on pictures unlike those it learnt from, most of them without boxes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from core.datasets.readers import open_set
+from core.domain.results import Box, Pixels
+from core.evaluation.corruptions import SHIFTS
+from core.evaluation.metrics import proportion
+from core.inference.pipeline import Analyzer
+from core.settings import Settings
+from core.synthetic.fields import MadeField, make_field
+
+ALL_FIELDS_EVERY = 12
+"""Of the ALL fields every twelfth is measured."""
+MADE_FIELDS = 40
+_MADE_SEED = 90_000
+"""Training draws its made fields from other seeds."""
+_NUCLEUS_FLOOR = 18
+_NUCLEUS_SHARE = 1 / 400
+"""Of the field; the nuclei of ALL fields fill 1/200 and more."""
+_LEAST_SOLIDITY = 0.9
+_LEAST_NUCLEAR = 0.2
+"""Share of a box that a nucleus fills at least; lymphocytes reach .6, eosinophils .3."""
+
+
+def nuclear_mask(pixels: Pixels) -> NDArray[np.bool_]:
+    """Return where the colour is that of nuclei (H x W): purple, apart from grey and pink.
+
+    Otsu's threshold (1979, IEEE Trans SMC 9:62) on CIELAB a - b / 2, never below a floor so that
+    a field without nuclei has none.
+    """
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).astype(np.float32) - 128
+    purple = np.clip(lab[..., 1] - lab[..., 2] / 2, 0, 255).astype(np.uint8)
+    purple = np.asarray(cv2.GaussianBlur(purple, (0, 0), 1.0), np.uint8)
+    otsu, _ = cv2.threshold(purple, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    mask = (purple > max(otsu, _NUCLEUS_FLOOR)).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc), bool)
+
+
+def single_nuclei(mask: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Return the centres (x, y) of nuclei that stand alone, whole and convex in the field."""
+    height, width = mask.shape
+    outlines, _ = cv2.findContours(
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    centres = []
+    for outline in outlines:
+        x, y, w, h = cv2.boundingRect(outline)
+        inside = x > 0 and y > 0 and x + w < width and y + h < height
+        area = cv2.contourArea(outline)
+        if not inside or area < _NUCLEUS_SHARE * height * width:
+            continue
+        if area >= _LEAST_SOLIDITY * cv2.contourArea(cv2.convexHull(outline)):
+            centres.append((x + w / 2, y + h / 2))
+    return centres
+
+
+def _holds(box: Box, point: tuple[float, float]) -> bool:
+    x, y = point
+    return box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height
+
+
+def _nuclear_share(box: Box, mask: NDArray[np.bool_]) -> float:
+    rows = slice(max(round(box.y), 0), max(round(box.y + box.height), 1))
+    columns = slice(max(round(box.x), 0), max(round(box.x + box.width), 1))
+    part = mask[rows, columns]
+    return float(part.mean()) if part.size else 0.0
+
+
+def _white_cells(analyzer: Analyzer, pixels: Pixels) -> list[Box]:
+    return [d.box for d in analyzer.detector.detect(pixels) if d.kind == "wbc"]
+
+
+def fields_with_a_white_cell(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
+    """Count the plain Kaggle test fields, each of a white cell, in which one is found."""
+    data = open_set("kaggle", settings)
+    examples = data.of_split("test_simple")
+    found = sum(
+        bool(_white_cells(analyzer, data.read(e))) for e in tqdm(examples, desc="Kaggle fields")
+    )
+    return {"n": len(examples), "found": proportion(found, len(examples))}
+
+
+def against_nuclei(analyzer: Analyzer, fields: Iterable[Pixels]) -> dict[str, Any]:
+    """Compare found white cells with the nuclei that their colour shows.
+
+    Recall: single nuclei whose centre is in a found box. Precision: boxes that hold a nucleus.
+    """
+    fields = list(fields)
+    nuclei = met = boxes = right = 0
+    for pixels in tqdm(fields, desc="nuclei"):
+        mask, found = nuclear_mask(pixels), _white_cells(analyzer, pixels)
+        centres = single_nuclei(mask)
+        nuclei += len(centres)
+        met += sum(any(_holds(box, centre) for box in found) for centre in centres)
+        boxes += len(found)
+        right += sum(_nuclear_share(box, mask) >= _LEAST_NUCLEAR for box in found)
+    return {
+        "n": len(fields),
+        "nuclei": nuclei,
+        "recall": proportion(met, nuclei),
+        "precision": proportion(right, boxes),
+    }
+
+
+def shifted_made_fields(analyzer: Analyzer) -> list[dict[str, Any]]:
+    """Measure made fields as they are and under each synthetic shift.
+
+    White cells: recall and precision, a box and a cell meeting when the cell's centre is in it.
+    Red cells: median over the fields of the counting error.
+    """
+    fields = [make_field(_MADE_SEED + k) for k in range(MADE_FIELDS)]
+    changes = {"Unchanged": np.asarray, **SHIFTS}
+    return [
+        {"shift": name, **_made(analyzer, [(f, change(f.pixels)) for f in fields])}
+        for name, change in tqdm(changes.items(), desc="made fields")
+    ]
+
+
+def _made(analyzer: Analyzer, pairs: Sequence[tuple[MadeField, Pixels]]) -> dict[str, Any]:
+    cells = met = boxes = right = 0
+    errors = []
+    for field, pixels in pairs:
+        scale = pixels.shape[1] / field.pixels.shape[1]
+        truth = [
+            (scale * c.box.centre[0], scale * c.box.centre[1])
+            for c in field.cells
+            if c.kind == "wbc"
+        ]
+        detections = analyzer.detector.detect(pixels)
+        found = [d.box for d in detections if d.kind == "wbc"]
+        cells += len(truth)
+        met += sum(any(_holds(box, centre) for box in found) for centre in truth)
+        boxes += len(found)
+        right += sum(any(_holds(box, centre) for centre in truth) for box in found)
+        reds = sum(c.kind == "rbc" for c in field.cells)
+        counted = sum(d.kind == "rbc" for d in detections)
+        errors.append(abs(counted - reds) / max(reds, 1))
+    return {
+        "recall": proportion(met, cells),
+        "precision": proportion(right, boxes),
+        "rbc_count_error": float(np.median(errors)),
+    }
+
+
+def measure_unseen(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
+    """Return the detector's figures on Kaggle, ALL and made fields."""
+    data = open_set("taleqani", settings)
+    fields = (data.read(e) for e in data.examples[::ALL_FIELDS_EVERY])
+    return {
+        "kaggle_test_simple": fields_with_a_white_cell(analyzer, settings),
+        "taleqani": against_nuclei(analyzer, fields),
+        "made": {"n": MADE_FIELDS, "rows": shifted_made_fields(analyzer)},
+    }

@@ -1,0 +1,134 @@
+"""What each shipped file is made again from: its network, and pictures to calibrate on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.contrib.concurrent import thread_map
+
+from core.datasets.readers import open_set
+from core.domain.results import Pixels
+from core.inference.card import ModelCard
+from core.inference.field_classifier import stage_input, turned
+from core.inference.runtime import Engine, LiteRTEngine
+from core.settings import Settings
+from core.training.data.all_fields import all_fields, held_out_logits
+from core.training.data.cells import NO_TYPE, central_crops, joined
+from core.training.data.detection_fields import real_fields
+from core.training.data.eight_type_sources import VALIDATION, cells_of_domains
+from core.training.data.negatives import no_smear
+from core.training.data.quality_control import SMEARS, squeezed
+from core.training.export import classifier_for_export, keras_reference, shipped_network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """What a model's file is made and calibrated from."""
+
+    network: Any
+    """Keras network with the outputs of the file."""
+    learnt: NDArray[np.uint8]
+    """Training pictures as the network gets them, n x side x side x 3."""
+    watched: NDArray[np.uint8]
+    """Other pictures, on which two files are compared."""
+    calibrated: Callable[[Engine, int], dict[str, Any]]
+    """Gives the card's `thresholds`, and `temperature` where it has one, for a file whose input
+    has this side."""
+
+    def calibration(self, content: bytes, card: ModelCard) -> dict[str, Any]:
+        """Return what a file changes in its card; thresholds that nothing chooses stay."""
+        changes = self.calibrated(LiteRTEngine(content), card.input_width)
+        return changes | {"thresholds": card.thresholds | changes["thresholds"]}
+
+
+def source_of(card: ModelCard, settings: Settings, run: Path) -> Source:
+    """Return what the file of a card's model is made from.
+
+    `run` is the folder of the training, where the classifier's cells are kept.
+    """
+    if card.name == "detector":
+        return _detector(card, settings)
+    if card.name == "wbc":
+        return _wbc(card, settings, run)
+    return _all_stage(card, settings)
+
+
+def _detector(card: ModelCard, settings: Settings) -> Source:
+    from core.training.recipes.detector import calibrated
+
+    training, validation = real_fields(settings)
+    size = card.input_width
+    return Source(
+        keras_reference("detector", settings),
+        np.stack([framed(f.pixels, size) for f in training[:: max(len(training) // 100, 1)]]),
+        np.stack([framed(f.pixels, size) for f in validation[::4]]),
+        lambda engine, _: calibrated(engine, card, validation),
+    )
+
+
+def framed(pixels: Pixels, size: int) -> Pixels:
+    """Return a whole field in a size x size picture, as the detector's first look scales it."""
+    factor = size / max(pixels.shape[:2])
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)[:size, :size]
+    frame = np.zeros((size, size, 3), np.uint8)
+    frame[: scaled.shape[0], : scaled.shape[1]] = scaled
+    return frame
+
+
+def _wbc(card: ModelCard, settings: Settings, run: Path) -> Source:
+    from core.training.recipes.wbc import calibrated
+
+    size = card.input_width
+    shares = {"pbc": 200, "kaggle": 100, "none": 50}
+    domains = cells_of_domains(settings, run, *shares, *VALIDATION)
+    rng = np.random.default_rng(1)
+    learnt = [
+        central_crops(domains[name].chosen(rng.permutation(len(domains[name]))[:count]), size)
+        for name, count in shares.items()
+    ]
+    validation = joined([domains[name] for name in VALIDATION])
+    return Source(
+        keras_reference("wbc", settings),
+        np.concatenate(learnt),
+        central_crops(validation.chosen(validation.types != NO_TYPE), size)[::6],
+        lambda engine, side: calibrated(engine, validation, side),
+    )
+
+
+def _all_stage(card: ModelCard, settings: Settings) -> Source:
+    from core.training.recipes.all_stage import calibrated, fit_gates
+
+    size, fields = card.input_width, all_fields(settings)
+    network = shipped_network("all_stage", settings)
+    gates = fit_gates(network, settings)
+    rng = np.random.default_rng(1)
+    rows = rng.permutation(len(fields))
+    views = [turned(stage_input(p, size))[int(rng.integers(8))] for p in fields.pixels[rows[:250]]]
+
+    def calibration(engine: Engine, side: int) -> dict[str, Any]:
+        logits = held_out_logits(engine, side, settings)
+        folds = [example.split for example in fields.examples]
+        answers = thread_map(logits, fields.pixels, folds, max_workers=2, desc="held-out fields")
+        return calibrated(np.stack(answers), fields.stages)
+
+    return Source(
+        classifier_for_export(network, "stage", size, gates),
+        np.stack([*views[:150], *_gate_pictures(size, settings)]),
+        np.stack(views[150:]),
+        calibration,
+    )
+
+
+def _gate_pictures(size: int, settings: Settings) -> list[Pixels]:
+    """Return pictures that the input gate has to tell apart, smears and others."""
+    pictures = [no_smear(np.random.default_rng((5, seed))) for seed in range(50)]
+    for name, splits in SMEARS.items():
+        data = open_set(name, settings)
+        examples = data.of_split(*splits)
+        pictures += [data.read(example) for example in examples[:: len(examples) // 20][:20]]
+    return [squeezed(pixels, size) for pixels in pictures]

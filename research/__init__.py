@@ -1,0 +1,1 @@
+"""Comparisons and ablations on small protocols. May import core; nothing imports it."""

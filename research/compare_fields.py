@@ -1,0 +1,120 @@
+"""Small trainings of the detector that leave a part of the fields out: BCCD, and two of TXL-PBC.
+
+`train detector --without PART` trains from ImageNet at 256 px and measures on the TXL-PBC test
+fields (labels mended) of every part. None of these networks is shipped.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+
+from core.datasets.readers import open_set
+from core.domain.results import Pixels
+from core.domain.taxonomy import CELL_KINDS
+from core.inference.card import load_card
+from core.inference.detector import Detector
+from core.inference.runtime import LiteRTEngine
+from core.settings import Settings
+from core.training.data.detection_batches import TrainingFields, whole_fields
+from core.training.data.detection_fields import Labelled, real_fields
+from core.training.evaluate.detector import corrected, measure
+from core.training.export import detector_for_export, litert_file
+from core.training.loop import Phase, Plan, fit, seconds_of
+from core.training.networks.detection_loss import DetectionLoss
+from core.training.networks.mobilenet import detector_network, load_imagenet
+from research.comparisons import write_row
+
+PARTS = ("bccd", "txl_575", "txl_360")
+"""BCCD in TXL-PBC's and its own labels; TXL's fields of 575 px; PBC pictures of 360 px."""
+NOTHING = "nothing"
+SIZE, STEPS, EPOCHS = 256, 60, 6
+LOOK = 384
+"""Longest side of a tested field for these networks."""
+THRESHOLD = 0.3
+"""Score from which on a box counts: none is tuned."""
+_BATCH, _SEED, _PEAK_RATE = 16, 17, 8e-4
+
+
+def part_of(pixels: Pixels) -> str:
+    """Return the part that a picture of TXL-PBC or BCCD belongs to, by its longer side."""
+    longest = max(pixels.shape[:2])
+    if longest < 400:
+        return "txl_360"
+    return "txl_575" if longest == 575 else "bccd"
+
+
+def _trained(
+    settings: Settings, run: Path, without: str, epochs: int, steps: int
+) -> tuple[Detector, float]:
+    """Return the trained detector and the seconds of its epochs."""
+    training, validation = (
+        [field for field in fields if part_of(field.pixels) != without]
+        for fields in real_fields(settings)
+    )
+    own_run = run / f"without_{without}_{epochs}x{steps}"
+    keras.utils.set_random_seed(_SEED)
+    network = detector_network(len(CELL_KINDS))
+    load_imagenet(network, settings)
+    fit(
+        network,
+        Plan(
+            phases=(Phase("small", epochs, _PEAK_RATE, "block_3_expand", SIZE),),
+            batches=lambda phase: TrainingFields(
+                [(training, 1.0)],
+                phase.size,
+                batch=_BATCH,
+                steps=steps,
+                seed=_SEED,
+                strong=0.5,
+                mosaics=0.15,
+            ),
+            validation=lambda phase: whole_fields(validation, phase.size, _BATCH),
+            compile_arguments={"loss": DetectionLoss(len(CELL_KINDS))},
+            patience=epochs,
+        ),
+        own_run,
+    )
+    return _as_shipped(network, validation[0], settings), seconds_of(own_run)
+
+
+def _as_shipped(network: Any, field: Labelled, settings: Settings) -> Detector:
+    """Return the network behind LiteRT, with one score threshold for all kinds."""
+    example = np.asarray(cv2.resize(field.pixels, (SIZE, SIZE)), np.uint8)
+    content = litert_file(detector_for_export(network, len(CELL_KINDS), SIZE), [example])
+    card = load_card("detector", settings).model_copy(
+        update={"thresholds": dict.fromkeys(CELL_KINDS, THRESHOLD), "input_width": LOOK}
+    )
+    return Detector(LiteRTEngine(content), card)
+
+
+def compare_parts(
+    without: str, settings: Settings, run: Path, *, epochs: int = EPOCHS, steps: int = STEPS
+) -> dict[str, Any]:
+    """Train without one part (or `nothing`), measure on every part, and keep the row."""
+    detector, seconds = _trained(settings, run, without, epochs, steps)
+    data = open_set("txl", settings)
+    tested = [(e, data.read(e)) for e in data.of_split("test")]
+    sets = {}
+    for part in PARTS:
+        fields = [(e.member, p, corrected(e)) for e, p in tested if part_of(p) == part]
+        figures, _ = measure(part, fields, len(fields), detector)
+        sets[part] = {
+            "images": figures["images"],
+            "map50": figures["map50"],
+            "wbc_recall": figures["per_kind"]["wbc"]["recall"],
+            "wbc_precision": figures["per_kind"]["wbc"]["precision"],
+            "rbc_count_error": figures["rbc_count_error"],
+        }
+    row = {
+        "protocol": (
+            f"{epochs * steps * _BATCH:,} changed views of {SIZE} px, ImageNet start, AdamW with "
+            f"a peak rate of {_PEAK_RATE:g}, score threshold {THRESHOLD}, seed {_SEED}"
+        ),
+        "training_seconds": seconds,
+        "sets": sets,
+    }
+    write_row(settings.models / "detector", "parts", without, row)
+    return row

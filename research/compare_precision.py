@@ -1,0 +1,202 @@
+"""The shipped networks in 32-bit floats and in 8-bit integers, on the same test pictures.
+
+`python -m core quantize NAME --compare` makes both files from the same weights, gives each its own
+temperature and thresholds, and measures both. The cell classifier is also measured in floats on
+smaller crops, which is the other way to save time.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.contrib.concurrent import thread_map
+
+from core.datasets.readers import Example, open_set
+from core.domain.results import FieldImage, ImageProperties, Pixels
+from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
+from core.evaluation.metrics import classification_metrics, proportion
+from core.inference.card import ModelCard, ModelName, load_card
+from core.inference.cell_classifier import CellAnswer, Classifier
+from core.inference.detector import Detector
+from core.inference.field_classifier import StageGrader
+from core.inference.pipeline import subject_of_crop
+from core.inference.runtime import LiteRTEngine
+from core.settings import Settings
+from core.training.data.all_fields import all_fields
+from core.training.data.cells import shipped_detector
+from core.training.evaluate.detector import corrected, measure
+from core.training.export import keras_reference, litert_file
+from core.training.quantize import quantized
+from core.training.quantize_sources import Source, source_of
+from research.comparisons import write_row
+
+SMALLER = 128
+"""Side of the smaller crops in pixels."""
+_TIMED = 60
+_FIELDS_EVERY = 10
+"""Of the ALL fields every tenth is graded with both files."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """One file of a model with the card that belongs to it."""
+
+    content: bytes
+    card: ModelCard
+
+    def engine(self, threads: int = 2) -> LiteRTEngine:
+        """Load the file."""
+        return LiteRTEngine(self.content, threads=threads)
+
+
+def compare_numbers(name: ModelName, settings: Settings, run: Path) -> dict[str, dict[str, Any]]:
+    """Measure a model's files and keep a row of each in the section `numbers`."""
+    card = load_card(name, settings)
+    source = source_of(card, settings, run)
+    variants = _variants(card, source, settings)
+    measured = {"detector": _detected, "wbc": _typed, "all_stage": _graded}[name]
+    sets = measured(variants, settings)
+    milliseconds = look_milliseconds(variants, list(source.watched))
+    rows = {}
+    for key, variant in variants.items():
+        rows[key] = {
+            "command": f"python -m core quantize {name} --compare",
+            "side": variant.card.input_width,
+            "file_bytes": len(variant.content),
+            "milliseconds": milliseconds[key],
+            "sets": sets[key],
+        }
+        write_row(settings.models / name, "numbers", key, rows[key])
+    return rows
+
+
+def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, Variant]:
+    content = litert_file(source.network, list(source.learnt[:3]))
+    contents = {
+        "float32": content,
+        "int8": quantized(content, source.learnt, list(source.watched), card.name),
+    }
+    variants = {}
+    for key, content in contents.items():
+        # What ships keeps its own calibration.
+        changes = {} if key == card.numbers else source.calibration(content, card)
+        variants[key] = Variant(content, card.model_copy(update=changes))
+    if card.name == "wbc":
+        smaller = keras_reference("wbc", settings, SMALLER)
+        content = litert_file(smaller, list(source.learnt[:3, :SMALLER, :SMALLER]))
+        side = {"input_width": SMALLER, "input_height": SMALLER}
+        resized = card.model_copy(update=side)
+        changes = source.calibration(content, resized)
+        variants["float32_smaller"] = Variant(content, resized.model_copy(update=changes))
+    return variants
+
+
+def look_milliseconds(
+    variants: Mapping[str, Variant], pictures: Sequence[Pixels]
+) -> dict[str, float]:
+    """Return the median processor time of one look on one thread, by variant.
+
+    Processor time, so that other work on the machine does not count; in turns, so that its clock
+    is the same for all.
+    """
+    engines = {key: variant.engine(threads=1) for key, variant in variants.items()}
+    seconds: dict[str, list[float]] = {key: [] for key in variants}
+    for number in range(_TIMED):
+        pixels = pictures[number % len(pictures)][None].astype(np.float32)
+        for key, engine in engines.items():
+            side = variants[key].card.input_width
+            looked_at = np.ascontiguousarray(pixels[:, :side, :side])
+            started = time.thread_time()
+            engine.run(looked_at)
+            seconds[key].append(time.thread_time() - started)
+    return {key: 1000 * float(np.median(taken)) for key, taken in seconds.items()}
+
+
+def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any]:
+    """Type every PBC test cell, found once, with each variant."""
+    detector = shipped_detector(settings)
+    classifiers = [Classifier(v.engine(threads=1), v.card) for v in variants.values()]
+    data = open_set("pbc", settings)
+    examples = data.of_split("test")
+
+    def answers(example: Example) -> list[CellAnswer]:
+        pixels = data.read(example)
+        subject = subject_of_crop(pixels, detector)
+        return [classifier.answer(pixels, subject) for classifier in classifiers]
+
+    rows = thread_map(answers, examples, max_workers=2, desc="pbc_test")
+    truth = [str(example.label) for example in examples]
+    return {
+        key: {
+            "pbc_test": type_figures(truth, [row[k] for row in rows], tuple(CELL_TYPES)),
+            "wbcatt_test": type_figures(truth, [row[k] for row in rows], MATURE_FIVE),
+        }
+        for k, key in enumerate(variants)
+    }
+
+
+def type_figures(
+    truth: Sequence[str], answers: Sequence[CellAnswer], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Return accuracy, ECE, and how many are called classified with how many of them right.
+
+    Cells of other types than `labels` are left out.
+    """
+    chosen = [(t, a) for t, a in zip(truth, answers, strict=True) if t in labels]
+    probabilities = np.array([[a.probabilities[key] for key in CELL_TYPES] for _, a in chosen])
+    figures = classification_metrics(
+        [t for t, _ in chosen], probabilities, list(labels), all_labels=list(CELL_TYPES)
+    )
+    sure = [t == a.type for t, a in chosen if a.status == "classified"]
+    return {key: figures[key] for key in ("n", "accuracy", "macro_f1", "ece")} | {
+        "classified": proportion(len(sure), len(chosen)),
+        "classified_right": proportion(sum(sure), len(sure)),
+    }
+
+
+def _detected(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any]:
+    """Find the cells of the TXL-PBC test fields with each variant."""
+    data = open_set("txl", settings)
+    tested = [(e, data.read(e)) for e in data.of_split("test")]
+    kept = ("images", "map50", "map50_95", "wbc_count_exact", "rbc_count_error")
+    sets: dict[str, Any] = {}
+    for key, variant in variants.items():
+        detector = Detector(variant.engine(), variant.card)
+        sets[key] = {}
+        published = [(e.member, pixels, e.boxes) for e, pixels in tested]
+        mended = [(e.member, pixels, corrected(e)) for e, pixels in tested]
+        for name, fields in (("txl_test", published), ("txl_test_corrected", mended)):
+            figures, _ = measure(name, fields, len(fields), detector)
+            sets[key][name] = {figure: figures[figure] for figure in kept}
+    return sets
+
+
+def _graded(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any]:
+    """Grade ALL fields with both files; the final head has seen them all, so no accuracy."""
+    pictures = all_fields(settings).pixels[::_FIELDS_EVERY]
+    properties = ImageProperties("PNG", "RGB", 8, 0)
+    rows = {}
+    for key, variant in variants.items():
+        grader = StageGrader(variant.engine(), variant.card)
+        fields = [FieldImage(f"{k}", pixels, "", properties) for k, pixels in enumerate(pictures)]
+        with ThreadPoolExecutor(2) as pool:
+            graded = pool.map(lambda f, g=grader: g.grade(f, anyway=True), fields)
+            rows[key] = pd.DataFrame([result.probabilities for result in graded])
+    reference = rows["float32"]
+    return {
+        key: {
+            "taleqani": {
+                "n": len(own),
+                "same_class": proportion(
+                    int((own.idxmax(axis=1) == reference.idxmax(axis=1)).sum()), len(own)
+                ),
+                "largest_change": float((own - reference).abs().to_numpy().max()),
+            }
+        }
+        for key, own in rows.items()
+    }

@@ -1,0 +1,150 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from core.cases.records import MissedCell
+from core.cases.reviews import add_cell, label_cells, reviews_of, undo
+from core.cases.samples import load_case
+from core.domain.results import Box
+from core.domain.taxonomy import NOT_A_WHITE_CELL
+from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
+from tests.cases.made import REVIEWER, SECOND, VIEWER
+
+
+def cells_of(database, sample):
+    """Return (id, cell) of the white cells of a sample."""
+    return [
+        (cell_id, cell)
+        for field in load_case(database, sample.id).fields
+        for cell_id, cell in zip(field.cell_ids, field.analysis.cells, strict=True)
+        if cell_id is not None
+    ]
+
+
+def test_labels_are_appended_and_the_last_one_counts(database, sample):
+    (first, _), (second, before), _ = cells_of(database, sample)
+    sample, _ = label_cells(database, REVIEWER, sample, {second: "lymphocyte"}, " small ")
+    sample, _ = label_cells(database, SECOND, sample, {second: "basophil", first: "eosinophil"})
+    assert [(r.reviewer, r.label, r.comment) for r in reviews_of(database, second)] == [
+        (REVIEWER.name, "lymphocyte", "small"),
+        (SECOND.name, "basophil", ""),
+    ]
+    _, (_, cell), _ = cells_of(database, sample)
+    assert cell == before.reviewed("basophil", SECOND.name)
+    assert load_case(database, sample.id).sample.version == sample.version == 3
+
+
+def test_a_comment_has_a_length(database, sample):
+    """It is kept with every cell of a request."""
+    labels = {cell_id: "lymphocyte" for cell_id, _ in cells_of(database, sample)}
+    with pytest.raises(InvalidEntryError, match="longer than 2,000"):
+        label_cells(database, REVIEWER, sample, labels, 2001 * "a")
+    _, reviews = label_cells(database, REVIEWER, sample, labels, 2000 * "a")
+    assert len(reviews) == len(labels)
+
+
+def test_a_false_cell_leaves_the_counts_and_comes_back(database, sample):
+    (cell_id, before), *_ = cells_of(database, sample)
+    sample, (review,) = label_cells(database, REVIEWER, sample, {cell_id: NOT_A_WHITE_CELL})
+    case = load_case(database, sample.id)
+    assert case.analyses[0].type_counts() == {}
+    sample, _ = undo(database, SECOND, sample, [review.id])
+    assert cells_of(database, sample)[0] == (cell_id, before)
+    assert [r.label for r in reviews_of(database, cell_id)] == [NOT_A_WHITE_CELL, None]
+
+
+def test_undo_goes_back_step_by_step(database, sample):
+    cell_id = cells_of(database, sample)[1][0]
+    done = []
+    for label in ("lymphocyte", "basophil"):
+        sample, (review,) = label_cells(database, REVIEWER, sample, {cell_id: label})
+        done.append(review.id)
+    labels = []
+    while done:
+        sample, _ = undo(database, REVIEWER, sample, [done.pop()])
+        labels.append(cells_of(database, sample)[1][1])
+    assert [(c.type, c.status, c.reviewer) for c in labels] == [
+        ("lymphocyte", "classified", REVIEWER.name),
+        ("monocyte", "uncertain", None),
+    ]
+    assert len(reviews_of(database, cell_id)) == 4
+
+
+def test_a_missed_cell_is_added_last_and_removed_by_undo(database, sample):
+    field = load_case(database, sample.id).fields[0]
+    missed = MissedCell(field.id, Box(200, 210, 40, 41), "suspected_blast")
+    sample, (review,) = add_cell(database, REVIEWER, sample, missed)
+    sample, _ = add_cell(
+        database, REVIEWER, sample, MissedCell(field.id, Box(1, 1, 9, 9), "monocyte")
+    )
+    first, second = load_case(database, sample.id).fields
+    assert len(second.analysis.cells) == 1
+    assert first.analysis.cells[:3] == field.analysis.cells
+    added = first.analysis.cells[3]
+    assert (added.type, added.status, added.reviewer) == (
+        "suspected_blast",
+        "classified",
+        REVIEWER.name,
+    )
+    assert (added.probabilities, added.suggested, added.box) == (None, None, missed.box)
+    sample, _ = undo(database, REVIEWER, sample, [review.id])
+    analysis = load_case(database, sample.id).analyses[0]
+    assert analysis.cells[3].status == "out_of_scope"
+    assert analysis.type_counts() == {"neutrophil": 1, "monocyte": 1}
+
+
+def test_a_cell_lies_in_a_picture_of_its_case(database, sample):
+    field = load_case(database, sample.id).fields[0]
+    outside = Box(field.analysis.width + 1, 0, 10, 10)
+    with pytest.raises(InvalidEntryError, match="outside the picture"):
+        add_cell(database, REVIEWER, sample, MissedCell(field.id, outside, "monocyte"))
+    with pytest.raises(NotFoundError):
+        add_cell(database, REVIEWER, sample, MissedCell(999, Box(0, 0, 9, 9), "monocyte"))
+
+
+def test_all_cells_are_named_or_none(database, sample):
+    (cell_id, before), *_ = cells_of(database, sample)
+    with pytest.raises(NotFoundError):
+        label_cells(database, REVIEWER, sample, {cell_id: "basophil", 999: "basophil"})
+    with pytest.raises(NotFoundError):
+        undo(database, REVIEWER, sample, [999])
+    with pytest.raises(ValueError, match="no cell type"):
+        label_cells(database, REVIEWER, sample, {cell_id: "lymphoma"})
+    assert cells_of(database, sample)[0] == (cell_id, before)
+    assert reviews_of(database, cell_id) == ()
+
+
+def test_viewers_do_not_review(database, sample):
+    cell_id = cells_of(database, sample)[0][0]
+    missed = MissedCell(load_case(database, sample.id).fields[0].id, Box(1, 1, 9, 9), "monocyte")
+    for attempt in (
+        lambda: label_cells(database, VIEWER, sample, {cell_id: "basophil"}),
+        lambda: undo(database, VIEWER, sample, []),
+        lambda: add_cell(database, VIEWER, sample, missed),
+    ):
+        with pytest.raises(NotAllowedError, match="this needs the role reviewer"):
+            attempt()
+
+
+def test_of_two_reviewers_at_once_one_is_told_of_the_other(database, sample):
+    cell_id = cells_of(database, sample)[1][0]
+    together = Barrier(2)
+
+    def name(person, label):
+        together.wait()
+        try:
+            label_cells(database, person, sample, {cell_id: label})
+        except StaleCaseError as error:
+            return str(error)
+        return person.name
+
+    for _ in range(5):
+        sample = load_case(database, sample.id).sample
+        with ThreadPoolExecutor(2) as pool:
+            answers = list(pool.map(name, (REVIEWER, SECOND), ("lymphocyte", "basophil")))
+        (winner,) = (a for a in answers if a in (REVIEWER.name, SECOND.name))
+        (refusal,) = (a for a in answers if a != winner)
+        assert refusal.startswith(f"{winner} changed this record on 20")
+        assert reviews_of(database, cell_id)[-1].reviewer == winner
+    assert len(reviews_of(database, cell_id)) == 5

@@ -1,0 +1,63 @@
+"""Kappa is Cohen's, and order of the readings does not matter to it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.agreement import LABELS, agreement
+
+PAIRS = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), max_size=60)
+
+# Cohen 1960, table 1: 200 cases by three categories, in percent; kappa .492.
+COHEN = {("neutrophil", "neutrophil"): 44, ("neutrophil", "lymphocyte"): 5,
+         ("neutrophil", "monocyte"): 1, ("lymphocyte", "neutrophil"): 7,
+         ("lymphocyte", "lymphocyte"): 20, ("lymphocyte", "monocyte"): 3,
+         ("monocyte", "neutrophil"): 9, ("monocyte", "lymphocyte"): 5,
+         ("monocyte", "monocyte"): 6}  # fmt: skip
+
+
+def test_cohens_own_example():
+    found = agreement([pair for pair, n in COHEN.items() for _ in range(n)])
+    assert found.matrix == ((44, 5, 1), (7, 20, 3), (9, 5, 6))
+    assert (found.total, found.agreed, found.share.value) == (100, 70, pytest.approx(70))
+    assert found.kappa.value == pytest.approx(0.492, abs=5e-4)
+
+
+def test_limits_of_kappa_are_those_of_resampling():
+    pairs = np.array([pair for pair, n in COHEN.items() for _ in range(n)])
+    rng = np.random.default_rng(0)
+    drawn = [
+        agreement(map(tuple, pairs[rng.integers(0, len(pairs), len(pairs))].tolist())).kappa.value
+        for _ in range(500)
+    ]
+    found = agreement(map(tuple, pairs.tolist())).kappa
+    assert [found.low, found.high] == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.03)
+
+
+@given(PAIRS)
+def test_swapping_the_readings_turns_the_matrix(pairs):
+    one, other = agreement(pairs), agreement([(b, a) for a, b in pairs])
+    assert one.labels == other.labels
+    assert np.array_equal(np.array(one.matrix).T, np.array(other.matrix))
+    assert np.sum(one.matrix) == one.total == len(pairs)
+    assert one.share == other.share
+    if one.kappa:
+        assert one.kappa.value == pytest.approx(other.kappa.value)
+        assert one.kappa.low <= one.kappa.value <= one.kappa.high <= 1
+
+
+def test_full_agreement_is_one():
+    found = agreement([("basophil", "basophil")] * 4 + [("not_a_white_cell",) * 2] * 4)
+    assert found.kappa.value == pytest.approx(1)
+    assert found.labels == ("basophil", "not_a_white_cell")
+
+
+@pytest.mark.parametrize("pairs", [[], [("basophil",) * 2] * 9, [("basophil", "monocyte")] * 9])
+def test_without_two_labels_in_each_reading_there_is_no_kappa(pairs):
+    assert agreement(pairs).kappa is None
+
+
+def test_what_is_no_label_is_refused():
+    with pytest.raises(ValueError, match="blast"):
+        agreement([("blast", "monocyte")])

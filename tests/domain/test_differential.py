@@ -1,0 +1,202 @@
+"""The limits are Rümke's, the denominator is leukocytes."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.differential import (
+    Differential,
+    differential,
+    differential_of_counts,
+    exact_interval,
+    neutrophil_lymphocyte_ratio,
+    ratio_interval,
+    share_difference,
+)
+from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties
+from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES
+
+COUNTS = st.dictionaries(st.sampled_from(list(CELL_TYPES)), st.integers(0, 500))
+
+# Rümke's table in percent: (observed, n, low, high).
+RUMKE = [
+    (0, 100, 0, 3.6), (0, 200, 0, 1.8), (0, 400, 0, 0.9),
+    (1, 100, 0, 5.4), (1, 200, 0.1, 3.6), (1, 400, 0.3, 2.5),
+    (5, 100, 1.6, 11.3), (5, 200, 2.4, 9.0), (5, 400, 3.1, 7.6),
+    (10, 100, 4.9, 17.6), (10, 200, 6.2, 15.0), (10, 400, 7.2, 13.4),
+    (20, 100, 12.7, 29.2), (20, 200, 14.7, 26.2), (20, 400, 16.2, 24.3),
+    (50, 100, 39.8, 60.2), (50, 200, 42.9, 57.1), (50, 400, 45.0, 55.0),
+    (70, 100, 60.0, 78.8), (70, 200, 63.1, 76.3), (70, 400, 65.2, 74.5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("percent", "total", "low", "high"), RUMKE)
+def test_limits_agree_with_rumke(percent, total, low, high):
+    got = exact_interval(percent * total // 100, total)
+    # The published table rounds to one decimal, not always to the nearest.
+    assert [100 * limit for limit in got] == pytest.approx([low, high], abs=0.1)
+
+
+@given(st.integers(0, 2000), st.integers(0, 2000))
+def test_limits_hold_the_share_and_mirror_each_other(count, rest):
+    total = count + rest
+    low, high = exact_interval(count, total)
+    assert 0 <= low <= high <= 1
+    if total:
+        assert low <= count / total <= high
+    assert exact_interval(rest, total) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+@given(st.integers(1, 500), st.integers(1, 500))
+def test_more_cells_of_the_same_share_narrow_the_limits(count, rest):
+    narrow = exact_interval(2 * count, 2 * (count + rest))
+    wide = exact_interval(count, count + rest)
+    assert narrow[1] - narrow[0] < wide[1] - wide[0]
+
+
+@pytest.mark.parametrize(("count", "total"), [(-1, 5), (6, 5)])
+def test_impossible_counts_are_refused(count, total):
+    with pytest.raises(ValueError, match="between 0 and total"):
+        exact_interval(count, total)
+
+
+@given(COUNTS)
+def test_percentages_of_leukocytes_sum_to_hundred(counts):
+    result = differential_of_counts(counts)
+    assert tuple(result.shares) == LEUKOCYTES
+    assert result.total == sum(share.count for share in result.shares.values())
+    assert sum(s.percent for s in result.shares.values()) == pytest.approx(
+        100 if result.total else 0
+    )
+
+
+@given(COUNTS, st.integers(0, 500), st.integers(0, 500))
+def test_platelets_and_erythroblasts_leave_the_differential_alone(counts, platelets, red):
+    others = counts | {"platelet": platelets, "erythroblast": red}
+    assert differential_of_counts(others).shares == differential_of_counts(counts).shares
+
+
+@given(st.integers(0, 300), st.integers(1, 300))
+def test_erythroblasts_are_given_per_hundred_leukocytes(red, leukocytes):
+    share = differential_of_counts({"neutrophil": leukocytes, "erythroblast": red}).erythroblasts
+    assert share.percent == pytest.approx(100 * red / leukocytes)
+    assert share.low <= share.percent <= share.high
+    assert math.isfinite(share.high)
+
+
+@pytest.mark.parametrize(
+    ("total", "words"), [(0, "no differential"), (49, "not the percentages"), (99, "wide")]
+)
+def test_too_few_cells_are_said(total, words):
+    assert words in differential_of_counts({"monocyte": total}).warning
+
+
+def test_a_hundred_cells_need_no_warning():
+    assert differential_of_counts({"monocyte": 100}).warning is None
+
+
+def test_uncertain_and_out_of_scope_cells_are_in_no_share():
+    def cell(status):
+        return Cell("wbc", Box(0, 0, 9, 9), 0.5, status, "basophil")
+
+    cells = [cell("classified"), cell("uncertain"), cell("uncertain"), cell("out_of_scope")]
+    properties = ImageProperties("PNG", "RGB", 8, 1)
+    fields = [FieldAnalysis(f, "0", 99, 99, properties, tuple(cells)) for f in "ab"]
+    result: Differential = differential(fields)
+    assert (result.total, result.shares["basophil"].count, result.uncertain) == (2, 2, 4)
+
+
+@given(COUNTS, st.integers(1, 50))
+def test_suspected_blasts_are_leukocytes_named_apart(counts, blasts):
+    result = differential_of_counts(counts | {"suspected_blast": blasts})
+    assert tuple(result.shares) == (*LEUKOCYTES, "suspected_blast")
+    assert result.suspected_blasts == blasts
+    assert result.total == differential_of_counts(counts).total + blasts
+    assert sum(share.percent for share in result.shares.values()) == pytest.approx(100)
+    assert differential_of_counts(counts).suspected_blasts == 0
+
+
+@given(COUNTS, st.integers(0, 300))
+def test_smudge_cells_stand_beside_the_differential(counts, smudges):
+    result = differential_of_counts(counts | {"smudge_cell": smudges})
+    assert result.shares == differential_of_counts(counts).shares
+    assert result.smudge_cells.count == smudges
+    if result.total:
+        assert result.smudge_cells.percent == pytest.approx(100 * smudges / result.total)
+
+
+def test_a_reviewers_label_is_what_counts():
+    def cell(status="classified"):
+        return Cell("wbc", Box(0, 0, 9, 9), 0.5, status, "monocyte")
+
+    cells = (
+        cell(),
+        cell("uncertain").reviewed("suspected_blast", "Ada"),
+        cell().reviewed("smudge_cell", "Ada"),
+        cell().reviewed("not_a_white_cell", "Ada"),
+    )
+    analysis = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
+    result = differential([analysis])
+    assert {key: s.count for key, s in result.shares.items() if s.count} == {
+        "monocyte": 1,
+        "suspected_blast": 1,
+    }
+    assert (result.smudge_cells.count, result.uncertain) == (1, 0)
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_a_ratio_and_its_inverse_have_inverse_limits(count, other):
+    low, high = ratio_interval(count, other)
+    assert low <= (count / other if other else float("inf")) <= high or count == other == 0
+    inverse_low, inverse_high = ratio_interval(other, count)
+    if count and other:
+        assert (1 / high, 1 / low) == pytest.approx((inverse_low, inverse_high))
+
+
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_the_ratio_of_neutrophils_is_clopper_pearson_turned(neutrophils, lymphocytes):
+    counts = {"neutrophil": neutrophils, "lymphocyte": lymphocytes, "monocyte": 7}
+    ratio = neutrophil_lymphocyte_ratio(differential_of_counts(counts))
+    low, high = exact_interval(neutrophils, neutrophils + lymphocytes)
+    assert ratio.value == neutrophils / lymphocytes
+    # p = ratio / (1 + ratio)
+    assert (ratio.low / (1 + ratio.low), ratio.high / (1 + ratio.high)) == pytest.approx(
+        (low, high)
+    )
+
+
+def test_a_ratio_without_lymphocytes_has_no_upper_limit():
+    ratio = neutrophil_lymphocyte_ratio(differential_of_counts({"neutrophil": 10}))
+    assert (ratio.value, ratio.high) == (math.inf, math.inf)
+    # The lower exact limit of 10 of 10 is .025 ** .1.
+    assert ratio.low == pytest.approx(0.025**0.1 / (1 - 0.025**0.1))
+    assert neutrophil_lymphocyte_ratio(differential_of_counts({"monocyte": 9})) is None
+
+
+# Newcombe 1998, table II, method 10.
+NEWCOMBE = [
+    (56, 70, 48, 80, 0.0524, 0.3339), (9, 10, 3, 10, 0.1705, 0.8090),
+    (6, 7, 2, 7, 0.0582, 0.8062), (5, 56, 0, 29, -0.0381, 0.1926),
+    (0, 10, 0, 20, -0.1611, 0.2775), (0, 10, 0, 10, -0.2775, 0.2775),
+    (10, 10, 0, 20, 0.6791, 1.0000), (10, 10, 0, 10, 0.6075, 1.0000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("example", NEWCOMBE)
+def test_differences_have_newcombes_limits(example):
+    def sample(count, total):
+        return differential_of_counts({"monocyte": count, "neutrophil": total - count})
+
+    after, n_after, before, n_before, *limits = example
+    found = share_difference(sample(before, n_before), sample(after, n_after), "monocyte")
+    assert found.value == pytest.approx(100 * (after / n_after - before / n_before))
+    assert [found.low, found.high] == pytest.approx([100 * limit for limit in limits], abs=0.005)
+
+
+def test_a_type_that_only_one_sample_has_is_compared_with_none():
+    before = differential_of_counts({"neutrophil": 50})
+    after = differential_of_counts({"neutrophil": 40, "suspected_blast": 10})
+    assert share_difference(before, after, "suspected_blast").value == pytest.approx(20)
+    assert share_difference(before, differential_of_counts({}), "neutrophil") is None

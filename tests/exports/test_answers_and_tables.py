@@ -1,0 +1,225 @@
+"""Answers and tables are two views of the same analyses and never disagree."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.domain.differential import differential
+from core.domain.results import (
+    Box,
+    Cell,
+    CropResult,
+    FailedFile,
+    FieldAnalysis,
+    ImageProperties,
+    Scale,
+    StageResult,
+)
+from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, LEUKOCYTES, STAGES
+from core.exports.answers import analyze_answer, classify_answer, stage_answer
+from core.exports.tables import (
+    cells_table,
+    csv_bytes,
+    differential_table,
+    files_table,
+    stages_table,
+)
+
+SIDES = st.floats(0.5, 3000)
+BOXES = st.builds(Box, st.floats(-5, 5000), st.floats(-5, 5000), SIDES, SIDES)
+UNIT = st.floats(0, 1)
+STATUS = st.sampled_from(["classified", "uncertain", "out_of_scope"])
+PROBABILITIES = st.lists(UNIT, min_size=8, max_size=8).map(
+    lambda values: dict(zip(CELL_TYPES, values, strict=True))
+)
+WHITE = st.builds(
+    Cell,
+    st.just("wbc"),
+    BOXES,
+    UNIT,
+    STATUS,
+    st.sampled_from(list(CELL_TYPES)),
+    PROBABILITIES,
+    attributes=st.fixed_dictionaries({k: st.sampled_from(v) for k, v in ATTRIBUTES.items()}),
+    familiar=st.booleans(),
+)
+OTHER = st.builds(Cell, st.sampled_from(["rbc", "platelet"]), BOXES, UNIT)
+ANALYSES = st.lists(
+    st.builds(
+        FieldAnalysis,
+        st.text(max_size=20),
+        st.just("0" * 64),
+        st.integers(48, 5000),
+        st.integers(48, 5000),
+        st.just(ImageProperties("PNG", "RGB", 8, 1000)),
+        st.lists(st.one_of(WHITE, OTHER), max_size=15).map(tuple),
+        st.one_of(st.none(), st.builds(Scale, st.floats(0.02, 2), st.just("file"))),
+        st.one_of(st.none(), st.just("Not a smear.")),
+        # Refused pictures are not searched.
+    ).map(lambda analysis: replace(analysis, cells=()) if analysis.refused else analysis),
+    max_size=4,
+)
+MODELS = {"detector": "1", "wbc": "2"}
+
+
+def strict(answer):
+    """Through JSON as the standard has it, without NaN or Infinity."""
+    return json.loads(json.dumps(answer, allow_nan=False))
+
+
+@given(ANALYSES)
+def test_the_answer_has_the_keys_of_the_contract_in_order(analyses):
+    answer = strict(analyze_answer(analyses, [FailedFile("b", "Why.")], models=MODELS))
+    assert list(answer) == ["models", "images", "errors"]
+    assert answer["errors"] == [{"file": "b", "error": "Why."}]
+    for image in answer["images"]:
+        assert list(image) == [
+            "file", "page", "width", "height", "micrometres_per_pixel", "cells", "counts",
+            "differential", "warnings", "refused",
+        ]  # fmt: skip
+        assert list(image["counts"]) == ["wbc", "rbc", "platelet"]
+        assert list(image["differential"]) == [*LEUKOCYTES, "erythroblast"]
+        for cell in image["cells"]:
+            white = ["type", "probabilities"] if cell["kind"] == "wbc" else []
+            assert list(cell) == ["kind", "box", *white, "confidence", "status"]
+
+
+@given(ANALYSES)
+def test_counts_in_answers_equal_counts_in_tables(analyses):
+    answer = analyze_answer(analyses, models=MODELS)
+    cells, files = cells_table(analyses), files_table(analyses)
+    assert len(cells) == sum(len(image["cells"]) for image in answer["images"])
+    for kind in ("wbc", "rbc", "platelet"):
+        counted = cells[(cells["kind"] == kind) & (cells["status"] != "out_of_scope")]
+        assert sum(image["counts"][kind] for image in answer["images"]) == len(counted)
+        assert files[kind].sum() == len(counted)
+    for key in LEUKOCYTES:
+        named = cells[(cells["type"] == key) & (cells["status"] == "classified")]
+        assert sum(i["differential"][key]["count"] for i in answer["images"]) == len(named)
+    table = differential_table(differential(analyses)).set_index("type")
+    assert table.loc[list(LEUKOCYTES), "count"].sum() == differential(analyses).total
+    assert files["uncertain"].sum() == (cells["status"] == "uncertain").sum()
+    assert files["unfamiliar"].sum() == sum(a.unfamiliar() for a in analyses)
+
+
+@given(ANALYSES)
+def test_a_downloaded_table_holds_the_boxes_of_the_answer(analyses):
+    answer = strict(analyze_answer(analyses, models=MODELS))
+    frame = pd.read_csv(io.BytesIO(csv_bytes(cells_table(analyses))))
+    boxes = [cell["box"] for image in answer["images"] for cell in image["cells"]]
+    assert frame[["x", "y", "width", "height"]].to_numpy().tolist() == boxes
+    cells = [cell for analysis in analyses for cell in analysis.cells]
+    for name in ATTRIBUTES:
+        told = [cell.attributes[name] if cell.attributes else None for cell in cells]
+        assert frame[name].astype(object).where(frame[name].notna(), None).tolist() == told
+
+
+def test_suspected_blasts_add_a_key_to_the_answer():
+    cells = (
+        Cell("wbc", Box(1, 1, 9, 9), 0.5, "uncertain", "lymphocyte", {}).reviewed(
+            "suspected_blast", "Ada"
+        ),
+        Cell("wbc", Box(1, 1, 9, 9), 0.9, "classified", "lymphocyte", {}).reviewed(
+            "smudge_cell", "Ada"
+        ),
+    )
+    field = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
+    image = strict(analyze_answer([field], models=MODELS))["images"][0]
+    assert set(image["differential"]) == {*LEUKOCYTES, "erythroblast", "suspected_blast"}
+    assert image["differential"]["suspected_blast"]["count"] == 1
+    assert image["cells"][0]["type"] == "suspected_blast"
+
+
+def test_limits_without_cells_are_null_where_nothing_is_known():
+    empty = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), ())
+    image = strict(analyze_answer([empty], models=MODELS))["images"][0]
+    assert image["differential"]["erythroblast"] == {
+        "count": 0, "percent": 0.0, "low": 0.0, "high": None,
+    }  # fmt: skip
+    assert image["differential"]["basophil"]["high"] == 100.0
+    assert image["micrometres_per_pixel"] is None
+
+
+def test_classify_and_stage_answer_as_in_the_contract():
+    crop = CropResult("a", "basophil", {"basophil": 0.98765}, 0.98765, "classified")
+    assert classify_answer([crop], [FailedFile("b", "Why.")]) == {
+        "images": [
+            {
+                "file": "a",
+                "page": 1,
+                "type": "basophil",
+                "probabilities": {"basophil": 0.9877},
+                "confidence": 0.9877,
+                "status": "classified",
+                "warnings": [],
+                "refused": None,
+            }
+        ],
+        "errors": [{"file": "b", "error": "Why."}],
+    }
+    even = dict.fromkeys(STAGES, 0.25)
+    field = StageResult("a", "Pre", even, 0.25, "uncertain")
+    answer = stage_answer([field], StageResult("pooled", None, even, 0.25, "uncertain"))
+    assert list(answer) == ["images", "pooled", "errors"]
+    assert list(answer["images"][0]) == [
+        "file", "page", "stage", "probabilities", "confidence", "status", "warnings", "refused",
+    ]  # fmt: skip
+    assert answer["pooled"]["stage"] is None
+    assert stage_answer([], None)["pooled"] is None
+
+
+def test_warnings_reach_answers_and_tables():
+    sentences = ("The scale is doubtful.", "The colours are doubtful.")
+    analysis = FieldAnalysis(
+        "a", "0" * 64, 9, 9, ImageProperties("PNG", "RGB", 8, 1), (), warnings=sentences
+    )
+    (image,) = analyze_answer([analysis], models=MODELS)["images"]
+    assert image["warnings"] == list(sentences)
+    assert files_table([analysis])["warnings"].tolist() == [" ".join(sentences)]
+    even = dict.fromkeys(STAGES, 0.25)
+    stage = StageResult("a", "Pre", even, 0.25, "uncertain", warnings=sentences)
+    assert stage_answer([stage], None)["images"][0]["warnings"] == list(sentences)
+    assert stages_table([stage])["warnings"].tolist() == [" ".join(sentences)]
+
+
+@given(ANALYSES.filter(len))
+def test_patients_stand_beside_their_files(analyses):
+    patients = [f"P{i}" for i in range(len(analyses))]
+    files = files_table(analyses, patients)
+    assert files["patient"].tolist() == patients
+    assert "patient" not in files_table(analyses).columns
+    cells = cells_table(analyses, patients)
+    assert len(cells) == sum(len(a.cells) for a in analyses)
+
+
+def test_a_refused_picture_has_no_counts_and_not_zero():
+    properties = ImageProperties("PNG", "RGB", 8, 1)
+    accepted = FieldAnalysis("a", "0", 99, 99, properties, ())
+    refused = replace(accepted, refused="Not a smear.")
+    frame = pd.read_csv(io.BytesIO(csv_bytes(files_table([accepted, refused]))), dtype=str)
+    for column in ("wbc", "rbc", "platelet", "uncertain"):
+        assert frame[column][0] == "0"
+        assert pd.isna(frame[column][1])
+
+
+def test_patients_must_match_the_analyses():
+    analysis = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), ())
+    with pytest.raises(ValueError, match="argument"):
+        files_table([analysis], ["P1", "P2"])
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_no_downloaded_name_is_a_formula(name):
+    for dangerous in (name, "=" + name, "@" + name, "-1+" + name, "\t=" + name):
+        data = csv_bytes(pd.DataFrame({"file": [dangerous], "x": [-1.5]}))
+        text = data.decode("utf-8-sig")
+        _, (shown, x) = csv.reader(io.StringIO(text, newline=""))
+        assert shown in (dangerous, "'" + dangerous)
+        assert not shown.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+        assert x == "-1.5"

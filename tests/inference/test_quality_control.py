@@ -1,0 +1,216 @@
+"""The input gate takes smears in focus and refuses the rest with its reason."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage
+
+from core.datasets.readers import open_set
+from core.domain.results import Box, FieldImage, ImageProperties
+from core.inference.detector import Detection
+from core.inference.quality_control import (
+    DOUBTFUL,
+    HARDLY_A_SMEAR,
+    SmearVerdict,
+    chroma_spread,
+    refuse_blank,
+    refuse_blurred,
+    settle_doubt,
+    sharpness,
+)
+from tests.images import read_image
+
+PHOTOGRAPHS = ("astronaut.png", "coffee.png", "chelsea.png", "rocket.jpg", "retina.jpg", "ihc.png")
+PLAIN = ("brick.png", "grass.png", "gravel.png", "coins.png", "page.png", "camera.png")
+
+
+def field(pixels):
+    return FieldImage("a", pixels, "0" * 64, ImageProperties("PNG", "RGB", 8, 1))
+
+
+@pytest.fixture(scope="module")
+def smears(pack):
+    """Fields of every set that teach nothing to the gate."""
+    pictures = []
+    for name, split in (("bccd", "test"), ("txl", "test"), ("kaggle", "test_simple")):
+        data = open_set(name)
+        pictures += [data.read(e) for e in data.of_split(split)[::12]]
+    return pictures
+
+
+def test_smears_pass(analyzer, smears):
+    refusals = [analyzer.analyze(field(p)).refused for p in smears]
+    assert refusals == [None] * len(smears)
+
+
+@pytest.mark.parametrize("name", [*PHOTOGRAPHS, *PLAIN])
+def test_other_pictures_are_refused_with_a_reason(analyzer, name):
+    path = Path(skimage.data.__file__).parent / name
+    analysis = analyzer.analyze(read_image(path.read_bytes(), name))
+    assert analysis.refused
+    assert analysis.cells == ()
+    assert analyzer.stage(read_image(path.read_bytes(), name)).status == "out_of_scope"
+    assert analyzer.classify(read_image(path.read_bytes(), name)).status == "out_of_scope"
+
+
+def test_fields_of_many_cells_pass_whatever_their_size(analyzer, smears):
+    """Squeezed whole, no cell of these can be seen."""
+    fields = [p for p in smears if p.shape == smears[0].shape]
+    rows = [np.hstack(fields[start:] + fields[:start]) for start in range(len(fields))]
+    assert analyzer.gate.judge(np.vstack(rows)).refused is None
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_large_pictures_of_other_things_are_refused(analyzer, name):
+    path = Path(skimage.data.__file__).parent / name
+    pixels = read_image(path.read_bytes(), name).pixels
+    large = cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    assert analyzer.gate.judge(large).refused
+
+
+def test_smears_without_suspected_all_are_out_of_scope_of_its_page(analyzer, smears):
+    results = [analyzer.stage(field(p)) for p in smears]
+    assert {r.status for r in results} == {"out_of_scope"}
+    assert all("suspected ALL" in (r.refused or "") for r in results)
+    anyway = analyzer.stage(field(smears[0]), anyway=True)
+    assert anyway.stage is not None
+    assert anyway.overruled == results[0].refused
+
+
+def test_blur_lowers_sharpness_step_by_step_until_it_is_refused(smears):
+    for pixels in smears:
+        side = min(pixels.shape[:2])
+        steps = [cv2.GaussianBlur(pixels, (0, 0), s * side) for s in (0.01, 0.02, 0.04)]
+        values = [sharpness(p) for p in steps]
+        assert values == sorted(values, reverse=True)
+        assert "out of focus" in (refuse_blurred(steps[-1]) or "")
+
+
+def test_greyscale_is_refused_and_any_stain_is_not(smears):
+    for pixels in smears:
+        grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        assert "no stain colours" in (refuse_blank(grey) or "")
+        assert refuse_blank(np.ascontiguousarray(pixels[..., ::-1])) is None
+        assert chroma_spread(pixels) > 2 * chroma_spread(grey)
+
+
+def test_the_gate_is_overruled_by_a_person_and_the_reason_stays(analyzer, smears):
+    grey = cv2.cvtColor(cv2.cvtColor(smears[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    refused = analyzer.analyze(field(grey))
+    assert refused.cells == ()
+    anyway = analyzer.analyze(field(grey), anyway=True)
+    assert anyway.refused is None
+    assert anyway.overruled == refused.refused
+    assert anyway.cells
+    assert analyzer.stage(field(grey), anyway=True).overruled == refused.refused
+    assert analyzer.analyze(field(smears[0]), anyway=True).overruled is None
+
+
+def marble(seed, side):
+    """Return a marble of red veins in white, side x side x 3."""
+    rng = np.random.default_rng((31, seed))
+    clouds, cells = np.zeros((side, side), np.float32), 2
+    while cells < side:
+        layer = rng.standard_normal((cells, cells)).astype(np.float32)
+        clouds += cv2.resize(layer, (side, side), interpolation=cv2.INTER_CUBIC) * 1.3 / cells**0.5
+        cells *= 2
+    down, across = np.mgrid[:side, :side] / side
+    angle = rng.uniform(0, np.pi)
+    veins = np.cos(angle) * across + np.sin(angle) * down
+    share = (np.sin(2 * np.pi * rng.uniform(2, 12) * veins + 4 * clouds) + 1) / 2
+    red, white = rng.uniform([120, 10, 20], [230, 120, 150]), rng.uniform(215, 255)
+    noise = rng.normal(0, 4, (side, side, 3))
+    return np.clip(red + share[..., None] * (white - red) + noise, 0, 255).astype(np.uint8)
+
+
+def photographs(number):
+    """Return parts of photographs that taught the gate nothing, whole and halved again."""
+    folder = Path(skimage.data.__file__).parent
+    rng = np.random.default_rng(15)
+    whole = [read_image((folder / name).read_bytes(), name).pixels for name in PHOTOGRAPHS]
+    for index in range(number):
+        pixels = whole[index % len(whole)]
+        height, width = (int(side * rng.uniform(0.3, 1)) for side in pixels.shape[:2])
+        y = int(rng.integers(pixels.shape[0] - height + 1))
+        x = int(rng.integers(pixels.shape[1] - width + 1))
+        yield pixels[y : y + height, x : x + width]
+
+
+def small(pixels, width=64, height=64):
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def no_smears():
+    yield from (marble(seed, side) for seed in range(12) for side in (64, 128, 256, 640))
+    yield from map(small, photographs(100))
+
+
+def test_nothing_is_classified_where_there_is_no_smear(analyzer):
+    answered = counted = 0
+    for pixels in no_smears():
+        image = field(pixels)
+        analysis, stage, crop = (
+            analyzer.analyze(image),
+            analyzer.stage(image),
+            analyzer.classify(image),
+        )
+        assert analysis.type_counts() == {}
+        assert stage.status != "classified"
+        assert crop.status != "classified"
+        assert analysis.refused or DOUBTFUL in analysis.warnings
+        counted += 1
+        answered += analysis.refused is None
+    assert answered <= counted / 50
+
+
+def test_small_cells_and_fields_still_pass(analyzer):
+    def verdicts(name, step):
+        data = open_set(name)
+        pictures = [data.read(e) for e in data.of_split("val")[::step]]
+        shrunk = [small(p, 64, 64 * p.shape[0] // p.shape[1]) for p in pictures]
+        return [analyzer.gate.judge(p) for p in shrunk]
+
+    cells, fields = verdicts("pbc", 30), verdicts("bccd", 6)
+    assert all(v.refused is None for v in cells)
+    assert sum(v.doubt is None for v in cells) >= 0.97 * len(cells)
+    assert sum(v.refused is not None for v in fields) <= 0.1 * len(fields)
+
+
+def test_no_class_is_suggested_of_very_small_fields(analyzer):
+    told = 0
+    for name, split, step in (("pbc", "val", 60), ("taleqani", "0", 60)):
+        data = open_set(name)
+        for example in data.of_split(split)[::step]:
+            result = analyzer.stage(field(small(data.read(example), 100, 100)))
+            assert result.status != "classified"
+            told += any("fewer than 128 pixels" in sentence for sentence in result.warnings)
+    assert told >= 5
+
+
+def test_a_doubtful_image_is_judged_by_its_cells_and_classifies_nothing(
+    analyzer, smears, monkeypatch
+):
+    verdict = SmearVerdict(doubt=DOUBTFUL)
+    plain = analyzer.analyze(field(smears[0]))
+    monkeypatch.setattr(analyzer.gate, "judge", lambda _: verdict)
+    doubted = analyzer.analyze(field(smears[0]))
+    assert doubted.counts() == plain.counts()
+    assert doubted.type_counts() == {}
+    assert doubted.warnings == (DOUBTFUL,)
+    forced = analyzer.analyze(field(smears[0]), anyway=True)
+    assert forced.type_counts() == plain.type_counts()
+    assert (forced.warnings, forced.overruled) == ((), HARDLY_A_SMEAR)
+    assert analyzer.classify(field(smears[0])).status != "classified"
+    assert analyzer.stage(field(smears[0]), anyway=True).warnings == ()
+
+
+def test_red_cells_decide_on_a_doubtful_image():
+    def verdict(number, score=0.9):
+        return settle_doubt([Detection("rbc", Box(i, 0, 9, 9), score) for i in range(number)])
+
+    assert "does not look like" in verdict(4).refused
+    assert verdict(5) == verdict(99) == SmearVerdict(doubt=DOUBTFUL)
+    assert verdict(100) == SmearVerdict()
+    assert verdict(100, 0.49).refused

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from core.domain.results import Box
+from core.domain.taxonomy import CELL_KINDS
+from core.errors import ModelError
+from core.inference.detector import Detection
+from core.training.data.detection_fields import Labelled, corner_rows
+from core.training.recipes.detector import best_thresholds
+
+pytestmark = pytest.mark.training
+
+TRUE = [("wbc", Box(10, 10, 40, 40)), ("wbc", Box(100, 10, 40, 40)), ("rbc", Box(60, 60, 20, 20))]
+
+
+class Found:
+    """A detector that finds the same cells in every field."""
+
+    def __init__(self, *detections):
+        self._detections = detections
+
+    def detect(self, _pixels, *, lowest):
+        return tuple(d for d in self._detections if d.score >= lowest)
+
+
+@pytest.fixture
+def field():
+    return Labelled(np.zeros((160, 160, 3), np.uint8), corner_rows(TRUE))
+
+
+def test_a_threshold_lies_halfway_between_the_last_hit_and_the_next_false_alarm(field):
+    detector = Found(
+        Detection("wbc", Box(11, 10, 40, 40), 0.9),
+        Detection("wbc", Box(101, 10, 40, 40), 0.6),
+        Detection("wbc", Box(10, 110, 40, 40), 0.3),
+        Detection("rbc", Box(60, 60, 20, 20), 0.8),
+        Detection("platelet", Box(0, 0, 9, 9), 0.7),
+    )
+    thresholds = best_thresholds(detector, [field])
+    assert thresholds.keys() == set(CELL_KINDS)
+    assert thresholds["wbc"] == pytest.approx(0.45, abs=0.002)
+    assert thresholds["rbc"] == pytest.approx((0.8 + 0.05) / 2, abs=0.002)
+
+
+def test_a_cell_found_twice_is_one_hit(field):
+    twice = Found(
+        Detection("wbc", Box(10, 10, 40, 40), 0.9),
+        Detection("wbc", Box(12, 10, 40, 40), 0.5),
+        Detection("rbc", Box(60, 60, 20, 20), 0.8),
+        Detection("platelet", Box(0, 0, 9, 9), 0.7),
+    )
+    assert best_thresholds(twice, [field])["wbc"] == pytest.approx(0.7, abs=0.002)
+
+
+def test_a_detector_that_finds_nothing_of_a_kind_is_refused(field):
+    with pytest.raises(ModelError, match="no red cell at all"):
+        best_thresholds(Found(Detection("wbc", Box(10, 10, 40, 40), 0.9)), [field])

@@ -1,0 +1,172 @@
+"""What pages that show stored cases share: the database, state badges, links."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import get_args
+
+import streamlit as st
+
+from core.cases.audit import record_view
+from core.cases.database import Database, get_database
+from core.cases.records import Case, CaseState, Material, Person, Sample, SampleDetails
+from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
+from core.errors import LeukoscopeError
+from core.exports.summary import MATERIAL_NAMES
+from ui.components.shared import plain
+from ui.components.visitor import confirm, current_person
+
+_STATES: dict[CaseState, tuple[str, str]] = {
+    "draft": ("gray", "edit_note"),
+    "reviewed": ("blue", "rate_review"),
+    "signed": ("green", "verified"),
+}
+STATE_NAMES: tuple[CaseState, ...] = tuple(_STATES)
+
+
+@contextmanager
+def errors_shown(*, end_page: bool = False) -> Iterator[None]:
+    """Show what goes wrong in the block as its sentence; with `end_page` nothing follows it."""
+    try:
+        yield
+    except LeukoscopeError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        if end_page:
+            st.stop()
+
+
+def attempt(key: str, deed: Callable[[], None]) -> None:
+    """Do what a button was pressed for; keep what goes wrong for `show_problem_of` the button.
+
+    For `on_click`: a run that another event cuts short forgets a button's press, not its callback.
+    """
+    st.session_state.pop(f"{key}_problem", None)
+    try:
+        confirm()
+        deed()
+    except LeukoscopeError as error:
+        st.session_state[f"{key}_problem"] = str(error)
+
+
+def show_problem_of(key: str) -> None:
+    """Say once what went wrong when a button was pressed."""
+    if problem := st.session_state.pop(f"{key}_problem", None):
+        st.error(plain(problem), icon=":material/error:")
+
+
+def open_cases() -> tuple[Database, Person]:
+    """Return the case database and who uses it; else say what is wrong and end the page."""
+    with errors_shown(end_page=True):
+        database = get_database()
+        return database, current_person(database)
+
+
+def record_case_view(database: Database, person: Person, case: Case) -> None:
+    """Audit that a person sees a case."""
+    record_view(
+        database,
+        person.name,
+        "view case",
+        patient_id=case.patient.id,
+        sample_id=case.sample.id,
+    )
+
+
+def number_in_address(name: str) -> int | None:
+    """Return the database id that the page's address carries; 0, which none has, when it is odd."""
+    text = st.query_params.get(name)
+    if not text:
+        return None
+    return int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else 0
+
+
+def state_badge(state: CaseState) -> str:
+    """Return a case's state as a badge in Markdown."""
+    colour, icon = _STATES[state]
+    return f":{colour}-badge[:material/{icon}: {state}]"
+
+
+def sample_name(sample: Sample) -> str:
+    """Name a sample by its date and number: unlike a date alone, that tells it from all others."""
+    return f"{sample.taken:%Y-%m-%d}, sample {sample.id}"
+
+
+def sample_line(sample: Sample) -> str:
+    """Describe a sample in a line of Markdown: material, entered white cell count, state."""
+    parts = [MATERIAL_NAMES[sample.material]]
+    if sample.white_cell_count is not None:
+        parts.append(f"white cells {sample.white_cell_count:g} × 10⁹/L")
+    return f"{' · '.join(parts)} {state_badge(sample.state)}"
+
+
+def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
+    """Draw the inputs of a sample, filled with what was seen; return what is entered."""
+    materials = get_args(Material)
+    st.date_input("Taken", seen.taken if seen else "today", key=f"{key}_taken", format="YYYY-MM-DD")
+    st.selectbox(
+        "Material",
+        materials,
+        materials.index(seen.material) if seen else 0,
+        format_func=lambda name: MATERIAL_NAMES[name],
+        key=f"{key}_material",
+    )
+    st.number_input(
+        "White cell count, 10⁹/L (optional)",
+        min_value=0.0,
+        max_value=HIGHEST_WHITE_CELL_COUNT,
+        value=seen.white_cell_count if seen else None,
+        step=0.1,
+        key=f"{key}_white_cells",
+        placeholder="Not known",
+        help="From a counter. Absolute counts need it.",
+    )
+    return entered_sample(key)
+
+
+def entered_sample(key: str) -> SampleDetails:
+    """Return what is entered in the inputs of a sample."""
+    entered = [st.session_state[f"{key}_{name}"] for name in ("taken", "material", "white_cells")]
+    return SampleDetails(*entered)
+
+
+def no_cases() -> None:
+    """Say how cases come into an empty database."""
+    st.info(
+        "No patients are stored yet. Count a smear, then open **Save to a patient** below its "
+        "results.",
+        icon=":material/folder_open:",
+    )
+    st.page_link(
+        "pages/wbc_count.py",
+        label="Count white cells in your fields",
+        icon=":material/blur_circular:",
+    )
+
+
+def patient_link(patient_id: int, label: str) -> None:
+    """Link to a patient on the page Patients."""
+    st.page_link(
+        "pages/patients.py",
+        label=plain(label),
+        icon=":material/person:",
+        query_params={"patient": str(patient_id)},
+    )
+
+
+def sample_link(sample_id: int, label: str) -> None:
+    """Link to a sample on the page Patients."""
+    st.page_link(
+        "pages/patients.py",
+        label=plain(label),
+        icon=":material/biotech:",
+        query_params={"sample": str(sample_id)},
+    )
+
+
+def review_link(sample_id: int, label: str = "Review") -> None:
+    """Link to a sample on the page Review."""
+    st.page_link(
+        "pages/review.py",
+        label=plain(label),
+        icon=":material/fact_check:",
+        query_params={"sample": str(sample_id)},
+    )

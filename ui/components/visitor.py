@@ -1,0 +1,130 @@
+"""Who visits the pages: the gate before each of them, signing in and out."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from core.access import VISITOR_COOKIE, get_access, is_loopback, visitors
+from core.cases.database import Database, get_database
+from core.cases.records import Person
+from core.cases.users import (
+    LOCAL_PERSON,
+    Identity,
+    end_session,
+    identity_of,
+    person_of,
+    person_of_identity,
+)
+from core.domain.taxonomy import RESEARCH_NOTICE
+from core.errors import CaseError, LeukoscopeError, SignInError
+from ui.components.shared import plain
+
+SHOWN_TO = "shown_to"
+"""Key in the session of the user whom the page was drawn for."""
+LINK_HOURS = timedelta(hours=1)
+"""Files of a case that is read by a link can be fetched this long after a page showed them."""
+
+
+def admit(*, for_everyone: bool) -> None:
+    """Let a visitor go on with a page, or say what is missing and end it.
+
+    With single sign-on a page is for users with an account, unless it is `for_everyone`.
+    """
+    access = get_access()
+    if access.open_to_all:
+        st.warning(
+            "Open access: anyone who reaches this server can see and change everything here.",
+            icon=":material/lock_open:",
+        )
+    if not visitors.guarded and not _is_local():
+        st.error(
+            "This is served to its own machine only. For others, and for single sign-on, start "
+            "the server with `python -m core serve`.",
+            icon=":material/lock:",
+        )
+        st.stop()
+    if not access.sign_in:
+        return
+    try:
+        person = current_person(get_database())
+    except LeukoscopeError as error:
+        if for_everyone:
+            return
+        _offer_sign_in(error)
+        st.stop()
+    identity = current_identity()
+    visitors.admit(_visitor(), identity.expires, "fetch", "send", sign_in=identity.session)
+    st.session_state[SHOWN_TO] = person
+    with st.sidebar:
+        st.caption(f"Signed in: {plain(person.name)}")
+        st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=sign_out)
+
+
+def confirm() -> None:
+    """Raise SignInError unless whom the page was drawn for may still do what it offered.
+
+    For what buttons do: it runs before the page is drawn again.
+    """
+    if get_access().sign_in and current_person(get_database()) != st.session_state.get(SHOWN_TO):
+        raise SignInError("Your account was changed, so nothing was done.")
+
+
+def admit_by_link() -> None:
+    """Let a visitor fetch the files of a case that a link opened to them."""
+    visitors.admit(_visitor(), datetime.now(UTC) + LINK_HOURS, "fetch")
+
+
+def current_person(database: Database) -> Person:
+    """Return who is signed in, or the local person where there is no single sign-on.
+
+    Raises SignInError, UnknownPersonError for somebody who is not let in, StoreUnavailableError.
+    """
+    if not get_access().sign_in:
+        return person_of(database, LOCAL_PERSON)
+    return person_of_identity(database, current_identity())
+
+
+def current_identity() -> Identity:
+    """Return whom the provider signed in. Raises SignInError."""
+    return identity_of(st.user.to_dict(), get_access().session)
+
+
+def sign_out() -> None:
+    """End the sign-in: in this tab, in all others, and wherever its cookie was copied to."""
+    with suppress(CaseError, SignInError):  # the browser forgets it all the same
+        identity = current_identity()
+        visitors.dismiss(identity.session)
+        end_session(get_database(), identity)
+    st.logout()
+
+
+def _offer_sign_in(error: LeukoscopeError) -> None:
+    st.title("Leukoscope")
+    st.caption(RESEARCH_NOTICE)
+    if isinstance(error, SignInError):
+        st.info(str(error), icon=":material/lock:")
+        st.button("Sign in", icon=":material/login:", type="primary", on_click=st.login)
+        return
+    st.error(plain(str(error)), icon=":material/error:")
+    st.button("Sign out", icon=":material/logout:", on_click=sign_out)
+
+
+def _visitor() -> str | None:
+    return st.context.cookies.get(VISITOR_COOKIE)
+
+
+def _is_local() -> bool:
+    """Return whether a page of this machine asks, where no guard stands before the pages."""
+    headers = st.context.headers
+    host = headers.get("Host")
+    if host is None:  # no server at all: a test runs the script
+        return True
+    origin = urlsplit(headers.get("Origin") or f"//{host}")
+    return (
+        not get_access().sign_in
+        and origin.netloc == host
+        and is_loopback(urlsplit(f"//{host}").hostname)
+        and is_loopback(st.context.ip_address or "localhost")
+    )

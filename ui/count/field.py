@@ -1,0 +1,162 @@
+"""One field of the WBC count: its cells, the one that was clicked, the file's properties."""
+
+import streamlit as st
+
+from core.charts.field import field_figure
+from core.domain.probability import probability_text
+from core.domain.results import FieldAnalysis
+from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, CellKind
+from ui.components import shared
+from ui.count.files import NAME
+from ui.upload.controls import choose_field, properties_table, remove_button
+from ui.upload.session import Desk, Picture
+
+CELL = "wbc_cell"
+LEAST_SHOWN = 0.001
+"""Probability below which a type is not listed."""
+
+
+def status_line(analyses: list[FieldAnalysis]) -> None:
+    """Say first how sure the answer is."""
+    cells = [cell for a in analyses for _, cell in a.white_cells() if not cell.duplicate]
+    number = {s: sum(c.status == s for c in cells) for s in ("classified", "uncertain")}
+    other = len(cells) - sum(number.values())
+    refused = sum(a.refused is not None for a in analyses)
+    badges = []
+    if refused:
+        which = "1 picture" if refused == 1 else f"{refused} pictures"
+        badges.append(f":red-badge[:material/block: {which} refused]")
+    if number["uncertain"]:
+        held = f"{number['uncertain']} uncertain: held out of the percentages"
+        badges.append(f":orange-badge[:material/help: {held}]")
+    if unfamiliar := sum(a.unfamiliar() for a in analyses):
+        badges.append(f":orange-badge[:material/palette: {unfamiliar} of unfamiliar look]")
+    if number["classified"]:
+        named = (
+            "1 white cell" if number["classified"] == 1 else f"{number['classified']} white cells"
+        )
+        badges.append(f":green-badge[:material/check: {named} classified]")
+    elif refused < len(analyses):
+        badges.append(":gray-badge[:material/search_off: no white cell classified]")
+    if other:
+        what = "1 is no white cell" if other == 1 else f"{other} are no white cells"
+        badges.append(f":gray-badge[:material/block: {what}: not counted]")
+    if again := sum(a.duplicates() for a in analyses):
+        badges.append(f":gray-badge[:material/content_copy: {again} counted in another field]")
+    badges += [
+        f":blue-badge[:material/tune: site profile {shared.plain(name)}]"
+        for name in sorted({a.profile for a in analyses if a.profile is not None})
+    ]
+    st.markdown(" ".join(badges))
+
+
+@st.fragment
+def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
+    """Show one field with its boxes, the cell that was clicked, and the file's properties."""
+    picture = pictures[choose_field(NAME, pictures)]
+    analysis = picture.result
+    drawing, facts = st.columns([2.4, 1])
+    with facts:
+        st.markdown(f"**{shared.plain(analysis.title)}**")
+        status_line([analysis])
+        kinds: list[CellKind] = ["wbc"]
+        if analysis.refused is None:
+            for kind in ("rbc", "platelet"):
+                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
+                if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
+                    kinds.append(kind)
+        show_cell(picture)
+        show_properties(picture)
+        remove_button(NAME, desk, picture)
+    with drawing:
+        show_drawing(picture, kinds)
+
+
+def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None:
+    """Draw the field; a click on a white cell chooses it."""
+    analysis = picture.result
+    numbers = [number for number, _ in analysis.white_cells()]
+
+    def clicked(number: int) -> None:
+        if number in numbers:
+            st.session_state[CELL] = number
+
+    if analysis.refused:
+        st.warning(analysis.refused, title="Refused", icon=":material/block:")
+    if analysis.overruled:
+        st.warning(
+            analysis.overruled,
+            title="Analysed against the input gate",
+            icon=":material/warning:",
+        )
+    for sentence in analysis.warnings:
+        st.warning(shared.plain(sentence), icon=":material/straighten:")
+    shared.picture_chart(
+        field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
+        f"{NAME}_drawing",
+        f"Field {analysis.title} with {len(numbers)} white cells boxed and numbered",
+        clicked,
+    )
+    if analysis.refused:
+        return
+    st.caption(
+        "Colour is the type. Solid: classified. Dashed: uncertain. Dotted grey: not a white cell. "
+        "Click a white cell for its details. Scroll or pinch to zoom, drag to move, double-click "
+        "to reset."
+    )
+
+
+def show_cell(picture: Picture[FieldAnalysis]) -> None:
+    """Let the reader choose a white cell, by its number too; show what is known of it."""
+    cells = dict(picture.result.white_cells())
+    if not cells:
+        return
+    if st.session_state.get(CELL) not in cells:
+        st.session_state[CELL] = None
+    chosen = st.selectbox(
+        "White cell",
+        list(cells),
+        index=None,
+        placeholder="Click one, or choose its number",
+        key=CELL,
+    )
+    if chosen is None:
+        return
+    cell, scale = cells[chosen], picture.result.scale
+    st.image(picture.crops[chosen], width=120, alt=f"White cell {chosen}")
+    diameter = (
+        {"Diameter": f"{cell.box.diameter * scale.micrometres_per_pixel:.1f} µm"} if scale else {}
+    )
+    likely = sorted((cell.probabilities or {}).items(), key=lambda item: -item[1])
+    types = {
+        CELL_TYPES[key].name: shared.plain(probability_text(probability))
+        for key, probability in likely
+        if probability >= LEAST_SHOWN
+    }
+    st.table(
+        {
+            "Status": cell.status.replace("_", " "),
+            **({"Counted": "in another field that shows it too"} if cell.duplicate else {}),
+            **types,
+            **diameter,
+            "Detection score": f"{100 * cell.detection_score:.0f} %",
+            **({"Look": "unlike the training pictures"} if cell.familiar is False else {}),
+        },
+        border="horizontal",
+    )
+    if cell.attributes:
+        with st.expander("Attributes", icon=":material/list_alt:"):
+            shared.attributes_table(cell.attributes)
+
+
+def show_properties(picture: Picture[FieldAnalysis]) -> None:
+    """List what is known of the picture."""
+    scale, sides = picture.result.scale, (picture.width, picture.height)
+    known = {"Scale": "unknown"}
+    if scale:
+        um_per_px = scale.micrometres_per_pixel
+        known = {
+            "Scale": f"{um_per_px:.3f} µm per px, from the {scale.source}",
+            "Field": " × ".join(f"{side * um_per_px:.0f}" for side in sides) + " µm",
+        }
+    properties_table(picture, {**known, "Analysis": f"{picture.result.seconds:.2f} s"})

@@ -1,0 +1,231 @@
+"""What the page WBC count shows of analysed fields."""
+
+import streamlit as st
+
+from core.cases.database import get_database
+from core.cases.range_tables import ranges_in_force
+from core.charts.differential import differential_figure
+from core.domain.differential import RECOMMENDED_CELLS, differential
+from core.domain.flags import flags
+from core.domain.probability import probability_text
+from core.domain.results import Cell, FieldAnalysis
+from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES
+from core.errors import CaseError, RangesError
+from core.evaluation.model_error import CallAccuracy, accuracy_of, accuracy_text
+from core.exports.tables import differential_table
+from core.settings import get_settings
+from core.synthetic.answer_key import answer_key
+from core.synthetic.examples import made_truth
+from ui.components import shared
+from ui.count.field import field_view, status_line
+from ui.count.files import NAME, downloads, show_files
+from ui.upload.controls import choose_patient
+from ui.upload.saving import save_section
+from ui.upload.session import Desk, Picture
+
+FULL_COUNT = 200
+GALLERY_LIMIT = 48
+DUPLICATE = "duplicate"
+
+
+def count_metrics(analyses: list[FieldAnalysis]) -> None:
+    """Show how many cells of each kind were found."""
+    counts = [a.counts() for a in analyses]
+    with st.grid(4, min_column_width=130):
+        for kind, label in KIND_NAMES.items():
+            st.metric(f"{label}s", f"{sum(c[kind] for c in counts):,}", border=True)
+        st.metric("Fields", len(analyses), border=True)
+
+
+@st.fragment
+def gallery(pictures: list[Picture[FieldAnalysis]]) -> None:
+    """Show the found white cells by type, the uncertain ones first."""
+    several = len(pictures) > 1
+    groups: dict[str, list[tuple[str, Cell, bytes]]] = {}
+    for place, picture in enumerate(pictures, 1):
+        for number, cell in picture.result.white_cells():
+            group = cell.type if cell.status == "classified" else cell.status
+            if cell.duplicate:
+                group = DUPLICATE
+            label = f"{place}.{number}" if several else str(number)
+            groups.setdefault(group or "uncertain", []).append((label, cell, picture.crops[number]))
+    st.subheader("White cells")
+    if not groups:
+        st.info("No white cells were found.", icon=":material/search_off:")
+        return
+    numbers = "field.cell, as in the drawing of that field" if several else "as in the drawing"
+    st.caption(f"Number ({numbers}) · calibrated probability of the type.")
+    names = {
+        "uncertain": "Uncertain: held out of the percentages",
+        **{key: cell_type.plural for key, cell_type in CELL_TYPES.items()},
+        "out_of_scope": "Not white cells",
+        DUPLICATE: "Counted in another field",
+    }
+    grid = st.grid(3, min_column_width=330)
+    for group, name in names.items():
+        cells = groups.get(group, [])
+        if group == "uncertain":
+            cells.sort(key=lambda item: item[1].confidence)
+        if cells:
+            wide = len(cells) > 9 or group == "uncertain"
+            with grid.cell(column_span="all" if wide else 1):
+                gallery_group(group, name, cells)
+
+
+def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -> None:
+    """Show the cells of one type with number and confidence."""
+    st.markdown(f"**{name}** ({len(cells)})")
+    if len(cells) > GALLERY_LIMIT and not st.toggle(
+        f"Show all {len(cells)}", key=f"{NAME}_all_{group}"
+    ):
+        cells = cells[:GALLERY_LIMIT]
+    named = {*CELL_TYPES, DUPLICATE}
+    captions = [
+        f"{label} · {probability_text(cell.confidence, 0)}"
+        + (f" {REVIEW_TYPES[cell.type].name}?" if group not in named and cell.type else "")
+        for label, cell, _ in cells
+    ]
+    st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
+
+
+def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
+    """Show shares with exact limits beside reference values; `flagged` for one patient's fields."""
+    counted = differential(analyses)
+    st.subheader("Differential")
+    if counted.warning:
+        st.warning(counted.warning, icon=":material/warning:")
+    goal = RECOMMENDED_CELLS if counted.total < RECOMMENDED_CELLS else FULL_COUNT
+    st.progress(
+        min(counted.total / goal, 1.0),
+        text=f"{counted.total} of {goal} classified white cells",
+    )
+    if counted.total == 0:
+        return
+    try:
+        in_force = ranges_in_force(get_database())
+        ranges, whose = (
+            in_force.of("%"),
+            f"Ranges: {shared.plain(in_force.title)}; other laboratories and populations differ. ",
+        )
+    except (RangesError, CaseError) as error:
+        st.error(shared.plain(str(error)), icon=":material/error:")
+        ranges, whose = {}, ""
+    if flagged:
+        found = flags(counted, percent_ranges=ranges, absolute_ranges={})
+        shared.list_flags(flag for flag in found if flag.sentence != counted.warning)
+    table, chart = st.columns([1, 1.15])
+    with table:
+        rows = differential_table(counted)
+        # Rounded once, by the table.
+        shares = (*counted.shares.values(), counted.erythroblasts)
+        for side in ("percent", "low", "high"):
+            rows[side] = [getattr(share, side) for share in shares]
+        rows["reference"] = [ranges[key].text if key in ranges else "" for key in rows["type"]]
+        rows["type"] = [
+            "Erythroblasts, per 100" if key == "erythroblast" else REVIEW_TYPES[key].plural
+            for key in rows["type"]
+        ]
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            rows,
+            hide_index=True,
+            column_config={
+                "type": st.column_config.TextColumn("Type", pinned=True),
+                "count": number("Count"),
+                "percent": number("%", format="%.1f"),
+                "low": number("Low", format="%.1f", help="Lower exact 95 % limit, %"),
+                "high": number("High", format="%.1f", help="Upper exact 95 % limit, %"),
+                "reference": st.column_config.TextColumn("Range, %"),
+            },
+            alt="Differential with exact 95 % limits and reference ranges",
+        )
+        st.caption(
+            f"{whose}Limits: Clopper-Pearson, sampling error only. The classifier's own error "
+            f"comes on top: {shared.plain(accuracy_text(measured_accuracy(analyses)))}."
+        )
+    with chart:
+        st.plotly_chart(
+            differential_figure(counted, ranges),
+            key=f"{NAME}_differential",
+            config={"displayModeBar": False},
+            alt="Share of each white cell type with 95 % limits over its reference range",
+        )
+
+
+def measured_accuracy(analyses: list[FieldAnalysis]) -> tuple[CallAccuracy, ...]:
+    """Return how often the shipped classifier was right; nothing is known of site profiles."""
+    if any(analysis.profile is not None for analysis in analyses):
+        return ()
+    return accuracy_of(shared.open_analyzer().versions["wbc"], get_settings())
+
+
+def show_key(analyses: list[FieldAnalysis]) -> None:
+    """Compare what was found with what was made."""
+    key = answer_key(analyses, made_truth())
+    if key.empty:
+        return
+    st.subheader("Answer key of the made slides")
+    made = key[key["made"].notna()]
+    found, right = (made["found"].notna()).sum(), (made["answer"] == "right").sum()
+    st.markdown(
+        f"Of {len(made)} made white cells {found} were found and {right} named as made; "
+        f"{(made['answer'] == 'held out').sum()} are held out as uncertain. "
+        f"{(key['answer'] == 'not made').sum()} were found where none was made. "
+        "These slides are drawn by a program: they show how the page works, not how well the "
+        "models do."
+    )
+    shown = key.copy()
+    for column in ("made", "found"):
+        shown[column] = shown[column].map({k: t.name for k, t in CELL_TYPES.items()})
+    with st.expander("Cell by cell"):
+        st.dataframe(
+            shown,
+            hide_index=True,
+            column_config={
+                "file": "File",
+                "number": "No.",
+                "made": "Made",
+                "found": "Found",
+                "status": "Status",
+                "answer": "Answer",
+            },
+            alt="Made and found type of every white cell of the made slides",
+        )
+
+
+def note_unfamiliar(analyses: list[FieldAnalysis]) -> None:
+    """Say when most photographed white cells look unlike those that the classifier learnt from."""
+    trusted = [a for a in analyses if a.profile is None and a.sha256 not in made_truth()]
+    cells = sum(len(a.white_cells()) for a in trusted)
+    unfamiliar = sum(a.unfamiliar() for a in trusted)
+    if 2 * unfamiliar <= cells:
+        return
+    st.warning(
+        f"{unfamiliar} of {cells} white cells have colours or a sharpness that no training "
+        "laboratory has. The classifier is right less often there: its confidence is lowered, and "
+        "more cells are held out. Review a sample; five named cells a type make a site profile.",
+        title="Unfamiliar stain, light or camera",
+        icon=":material/palette:",
+    )
+
+
+def show_results(desk: Desk) -> None:
+    """Draw everything that is known of the pictures on the desk."""
+    patient = choose_patient(NAME, desk)
+    pictures = desk.of_patient(patient)
+    analyses = [p.result for p in pictures]
+    if any(a.sha256 in made_truth() for a in analyses):
+        st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
+    status_line(analyses)
+    note_unfamiliar(analyses)
+    analysed = [a for a in analyses if a.refused is None]
+    if analysed:
+        count_metrics(analysed)
+    field_view(pictures, desk)
+    if analysed:
+        show_differential(analysed, flagged=len({p.patient for p in pictures}) == 1)
+        gallery(pictures)
+        show_key(analysed)
+    show_files(desk)
+    save_section(NAME, desk, pictures)
+    downloads(pictures, desk)

@@ -1,0 +1,264 @@
+"""The metrics of a classifier on one set: matrix, classes, curves, calibration, worst errors."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from core.charts.metrics import (
+    ZOOM,
+    confusion_figure,
+    precision_recall_figure,
+    reliability_figure,
+    risk_coverage_figure,
+    roc_figure,
+)
+from core.domain.probability import probability_text
+from core.evaluation.curves import (
+    at_threshold,
+    precision_recall_points,
+    risk_coverage,
+    roc_points,
+)
+from core.evaluation.metrics import reliability_bins
+from core.evaluation.report import (
+    ModelReport,
+    behind_cell,
+    label_name,
+    label_phrase,
+    worst_errors,
+)
+from core.evaluation.tables import class_table, percent
+from ui.components import shared
+from ui.metrics.parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
+
+WORST = 24
+CELL_STATE = "metrics_cell"
+
+
+def show_classifier(report: ModelReport, key: str) -> None:
+    """Show everything measured of a classifier on one set."""
+    figures = report.figures(key)
+    values = {
+        "Accuracy": estimate(figures["accuracy"], "Share of images named right."),
+        "Balanced accuracy": estimate(
+            figures["balanced_accuracy"], "Mean recall: every class counts the same."
+        ),
+        "Macro F1": estimate(figures["macro_f1"], "Mean F1 of the classes."),
+        "ECE": (
+            f"{100 * figures['ece']:.1f} %",
+            None,
+            (
+                "Expected calibration error: mean gap between confidence and accuracy in 15 bins "
+                "(Guo et al. 2017)."
+            ),
+        ),
+    }
+    if len(figures["labels"]) < len(report.card.labels):
+        values["Called another type"] = (
+            f"{100 * figures['outside_labels']:.1f} %",
+            None,
+            (
+                "Images whose likeliest type is not among this set's. They are scored with the "
+                "likeliest of the set's own types."
+            ),
+        )
+    if missed := sum(figures["unanswered"]):
+        values["No cell found"] = (f"{missed}", None, "Images without an answer: errors.")
+    show_head(key, figures["n"], values)
+    show_confusion(report, key)
+    show_classes(report, key)
+    show_curves(report, key)
+    show_trust(report, key)
+    show_worst(report, key)
+
+
+def answers(rows: pd.DataFrame) -> list[str]:
+    """Say of each image what it is and what it was called."""
+    return [
+        f"True {label_phrase(row.truth)}, called {label_phrase(row.prediction)}, "
+        + probability_text(row.confidence).replace(" ", "\N{NO-BREAK SPACE}")
+        for row in rows.itertuples()
+    ]
+
+
+def cell_title(cell: tuple[str, str], counts: Mapping[tuple[str, str], int]) -> str:
+    """Name a cell of the matrix and its number of images."""
+    truth, prediction = cell
+    called = "right" if truth == prediction else f"called {label_phrase(prediction)}"
+    return f"{label_name(truth)}, {called} ({counts.get(cell, 0)})"
+
+
+@st.fragment
+def show_confusion(report: ModelReport, key: str) -> None:
+    """Show the matrix; a click, or the list beside it, chooses the cell whose images follow."""
+    scored, state = report.scored(key), f"{CELL_STATE}_{report.card.name}_{key}"
+    counts = scored.groupby(["truth", "prediction"]).size().to_dict()
+    # Errors first: they are what one looks for.
+    cells = sorted(counts, key=lambda cell: (cell[0] == cell[1], -counts[cell]))
+    chosen: tuple[str, str] | None = st.session_state.get(state)
+    if chosen is not None and chosen not in counts:
+        cells.append(chosen)
+
+    def clicked() -> None:
+        points = st.session_state[f"{state}_chart"]["selection"]["points"]
+        # Redrawing the figure with the outline empties the selection: that is no choice.
+        if points:
+            st.session_state[state] = tuple(points[-1]["customdata"])
+            st.session_state.pop(f"{state}_page", None)
+
+    def cleared() -> None:
+        st.session_state[state] = None
+
+    left, right = st.columns([1.25, 1], gap="large")
+    with left:
+        st.subheader("Confusion matrix")
+        numbers = st.segmented_control(
+            "Numbers in the matrix",
+            ["Images", "Percent of row"],
+            default="Images",
+            required=True,
+            key="metrics_numbers",
+            persist_state="session",
+        )
+        st.plotly_chart(
+            confusion_figure(
+                report.figures(key),
+                by_row=numbers == "Percent of row",
+                dark=st.context.theme.type == "dark",
+                chosen=chosen,
+            ),
+            key=f"{state}_chart",
+            on_select=clicked,
+            selection_mode="points",
+            config={"displayModeBar": False},
+            alt="Confusion matrix: true classes down, predicted classes across",
+        )
+        st.caption("Rows are the truth. Colour is the share of the row. Empty cells are 0.")
+    with right:
+        st.subheader("Images behind a cell")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.selectbox(
+                "Cell of the matrix",
+                cells,
+                index=None,
+                format_func=lambda cell: cell_title(cell, counts),
+                placeholder="Click a cell or choose one",
+                key=state,
+            )
+            st.button("Clear", icon=":material/close:", on_click=cleared, disabled=chosen is None)
+        if chosen is None:
+            st.info(
+                "Click a cell of the matrix to see its images. Errors head the list above.",
+                icon=":material/grid_on:",
+            )
+        elif chosen not in counts:
+            st.info("No image lies in this cell.", icon=":material/grid_on:")
+        else:
+            rows = behind_cell(scored, *chosen)
+            show_gallery(key, rows["file"].tolist(), answers(rows), f"{state}_gallery_{chosen}")
+
+
+def show_classes(report: ModelReport, key: str) -> None:
+    """Show precision, recall and F1 of every class."""
+    st.subheader("Each class")
+    shared.data_table(
+        class_table(report.figures(key)),
+        column_config={
+            "Class": st.column_config.TextColumn(pinned=True),
+            "Images": COUNT,
+            "ROC AUC": THREE_DIGITS,
+            "Average precision": THREE_DIGITS,
+        },
+        alt="Precision, recall and F1 of each class with 95 % limits",
+    )
+    st.caption("In brackets: 95 % limits. ROC AUC and average precision: the class against all.")
+
+
+@st.fragment
+def show_curves(report: ModelReport, key: str) -> None:
+    """Show ROC and precision-recall curves of each class against the rest."""
+    scored, figures = report.scored(key), report.figures(key)["per_class"]
+    areas = [own["roc_auc"] for own in figures.values() if own["roc_auc"] is not None]
+    zoomed = st.toggle(
+        f"Zoom the curves to the best {ZOOM} %",
+        value=bool(areas) and min(areas) > 0.99,
+        key=f"metrics_zoom_{report.card.name}_{key}",
+    )
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("ROC, one against the rest")
+        st.caption("Beside each name: area under the curve.")
+        chart(
+            roc_figure(
+                {label: roc_points(scored, label) for label in figures},
+                {label: own["roc_auc"] for label, own in figures.items()},
+                zoomed=zoomed,
+            ),
+            "metrics_roc",
+            "ROC curve of each class against the rest",
+        )
+    with right:
+        st.subheader("Precision and recall")
+        st.caption("Beside each name: average precision.")
+        chart(
+            precision_recall_figure(
+                {label: precision_recall_points(scored, label) for label in figures},
+                {label: own["average_precision"] for label, own in figures.items()},
+                zoomed=zoomed,
+            ),
+            "metrics_precision_recall",
+            "Precision over recall of each class against the rest",
+        )
+
+
+@st.fragment
+def show_trust(report: ModelReport, key: str) -> None:
+    """Show calibration, and what a confidence threshold leaves to a person."""
+    # The app decides over all labels, also where a set has but some of them.
+    called = report.scored(key, report.card.labels)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("Calibration")
+        st.caption("On the dotted line, a confidence of 90 % is right 90 times in 100.")
+        chart(
+            reliability_figure(reliability_bins(report.scored(key))),
+            "metrics_reliability",
+            "Accuracy at each confidence, with 95 % limits",
+        )
+    with right:
+        st.subheader("What is left to a person")
+        usual = 100 * report.card.thresholds["uncertain"]
+        threshold = st.slider(
+            "Confidence threshold",
+            0.0,
+            100.0,
+            round(usual, 1),
+            0.5,
+            format="%.1f %%",
+            key=f"metrics_threshold_{report.card.name}",
+            help=f"Below it a cell or field counts as uncertain. The model uses {usual:.1f} %.",
+        )
+        cut = at_threshold(called, threshold / 100)
+        st.markdown(
+            f"**{cut['answered']:,}** of {len(called):,} answered ({100 * cut['coverage']:.1f} %), "
+            f"of these **{percent(cut['accuracy'])}** right; "
+            f"**{cut['to_person']:,}** go to a person."
+        )
+        chart(
+            risk_coverage_figure(risk_coverage(called), threshold / 100),
+            "metrics_risk_coverage",
+            "Share of wrong answers over the share of images answered",
+        )
+
+
+@st.fragment
+def show_worst(report: ModelReport, key: str) -> None:
+    """Show the errors the model was surest of."""
+    st.subheader("Worst errors")
+    rows = worst_errors(report.scored(key), WORST)
+    if rows.empty:
+        st.info("No wrong answer in this set.", icon=":material/check:")
+        return
+    st.caption("Wrong answers, most confident first. Some are errors of the labels.")
+    show_gallery(key, rows["file"].tolist(), answers(rows), f"metrics_worst_{key}")

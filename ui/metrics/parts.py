@@ -1,0 +1,72 @@
+"""Parts that the metrics of classifiers and of the detector share."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.evaluation.sets import evaluation_set, read_pictures
+from core.evaluation.tables import percent
+from ui.components import shared
+
+PAGE_OF_PICTURES = 12
+THREE_DIGITS = st.column_config.NumberColumn(format="%.3f")
+COUNT = st.column_config.NumberColumn(format="localized")
+
+
+def chart(figure: go.Figure, key: str, alt: str) -> None:
+    """Draw a chart without tool bar."""
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
+
+
+def show_head(key: str, images: int, values: Mapping[str, tuple[str, str | None, str]]) -> None:
+    """Show the head figures of a set: label to value, limits and what it means."""
+    with st.grid(len(values), min_column_width=150):
+        for label, (value, limits, meaning) in values.items():
+            st.metric(
+                label,
+                value,
+                limits,
+                delta_color="off",
+                delta_arrow="off",
+                help=meaning,
+                border=True,
+                height="stretch",
+            )
+    described = evaluation_set(key)
+    st.caption(f"n = {images:,} images; below the shares their 95 % limits. {described.note}")
+
+
+def estimate(share: Mapping[str, float | None], meaning: str) -> tuple[str, str | None, str]:
+    """Split a share into its value and its limits."""
+    if share["value"] is None:
+        return "none", None, meaning
+    value, _, limits = percent(share).partition(" (")
+    return value, limits.rstrip(")"), meaning
+
+
+def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state: str) -> None:
+    """Show pictures of a set page by page, or only their names where the set is not here."""
+    pages = -(-len(files) // PAGE_OF_PICTURES)
+    page = st.pagination(pages, key=f"{state}_page") if pages > 1 else 1
+    first = (page - 1) * PAGE_OF_PICTURES
+    shown = slice(first, first + PAGE_OF_PICTURES)
+    st.caption(f"{first + 1}-{first + len(files[shown])} of {len(files)} shown")
+    pictures = read_pictures(key, files[shown])
+    if not pictures:
+        st.dataframe(
+            pd.DataFrame({"File": files[shown], "Answer": captions[shown]}),
+            hide_index=True,
+            alt="Files with their answers",
+        )
+        st.caption("The pictures of this set are not on this machine: only their names are shown.")
+        return
+    with st.grid("auto", min_column_width=120):
+        for file, caption in zip(files[shown], captions[shown], strict=True):
+            name = shared.plain(PurePosixPath(file).name)
+            if file in pictures:
+                st.image(pictures[file], caption=f"{caption}  \n{name}", width="stretch", alt=name)
+            else:
+                st.caption(f"{caption}  \n{name}, not on this machine")

@@ -1,0 +1,128 @@
+"""Forms of the page Patients: adding, correcting and deleting."""
+
+from typing import get_args
+
+import streamlit as st
+
+from core.cases.database import Database
+from core.cases.names import look
+from core.cases.patients import create_patient, delete_patient, update_patient
+from core.cases.records import Patient, PatientDetails, Person, Sample, SampleDetails, Sex
+from core.cases.samples import update_sample
+from ui.components.cases import attempt, entered_sample, sample_inputs, show_problem_of
+from ui.components.shared import number_of, plain
+
+
+def add_patient(database: Database, person: Person) -> None:
+    """Offer to add a patient without samples."""
+    if person.role == "viewer":
+        return
+
+    def add() -> None:
+        patient = create_patient(database, person, _entered_patient("add"))
+        st.query_params["patient"] = str(patient.id)
+
+    with st.expander("Add a patient", icon=":material/person_add:"), st.form("add_patient"):
+        _patient_inputs("add", PatientDetails(""))
+        st.form_submit_button("Add", type="primary", on_click=attempt, args=("add", add))
+        show_problem_of("add")
+
+
+def edit_patient(database: Database, person: Person, patient: Patient) -> None:
+    """Offer to correct what is kept of a patient."""
+    if person.role == "viewer":
+        return
+    key = f"patient_{patient.id}"
+
+    def save() -> None:
+        update_patient(database, person, patient, _entered_patient(key))
+
+    with st.expander("Correct details", icon=":material/edit:"), st.form(key):
+        seen = PatientDetails(patient.identifier, patient.name, patient.sex, patient.birth_year)
+        _patient_inputs(key, seen)
+        st.form_submit_button("Save", type="primary", on_click=attempt, args=(key, save))
+        show_problem_of(key)
+
+
+def edit_sample(database: Database, person: Person, sample: Sample) -> None:
+    """Offer to correct what was entered about a sample; a signed one is read-only."""
+    if person.role == "viewer" or sample.state == "signed":
+        return
+    # The version is part of the keys: after another's change the form shows what holds now.
+    key = f"sample_{sample.id}_{sample.version}"
+
+    def save() -> None:
+        update_sample(database, person, sample, entered_sample(key))
+
+    with st.expander("Correct the sample", icon=":material/edit:"), st.form(key):
+        seen = SampleDetails(sample.taken, sample.material, sample.white_cell_count)
+        with st.grid(3, min_column_width=200):
+            sample_inputs(key, seen)
+        if sample.state == "reviewed":
+            st.caption("The case is reviewed: a correction makes it a draft again.")
+        problem = f"sample_{sample.id}"
+        st.form_submit_button("Save", type="primary", on_click=attempt, args=(problem, save))
+        show_problem_of(problem)
+
+
+def _patient_inputs(key: str, seen: PatientDetails) -> None:
+    with st.grid(4, min_column_width=170):
+        st.text_input(
+            "Identifier",
+            seen.identifier,
+            max_chars=100,
+            key=f"{key}_identifier",
+            help="The laboratory's own, unique here.",
+        )
+        st.text_input("Name (optional)", seen.name, max_chars=200, key=f"{key}_name")
+        sexes: list[Sex | None] = [None, *get_args(Sex)]
+        st.selectbox(
+            "Sex (optional)",
+            sexes,
+            sexes.index(seen.sex),
+            format_func=lambda value: value or "not given",
+            key=f"{key}_sex",
+        )
+        st.number_input(
+            "Year of birth (optional)",
+            value=seen.birth_year,
+            step=1,
+            key=f"{key}_birth_year",
+            placeholder="Not given",
+            help="Reference ranges depend on age and sex.",
+        )
+
+
+def _entered_patient(key: str) -> PatientDetails:
+    names = ("identifier", "name", "sex", "birth_year")
+    return PatientDetails(*(st.session_state[f"{key}_{name}"] for name in names))
+
+
+def offer_deletion(database: Database, person: Person, patient: Patient, samples: int) -> None:
+    """Offer to erase a patient, which only admins can, once the identifier is typed."""
+    if person.role != "admin":
+        return
+
+    def delete() -> None:
+        delete_patient(database, person, patient.id)
+        st.cache_data.clear()  # they hold pictures of the patient
+        st.cache_resource.clear()
+        st.query_params.pop("patient", None)
+
+    with st.expander("Delete this patient", icon=":material/delete_forever:"):
+        st.markdown(
+            f"**{plain(patient.identifier)}** with {number_of(samples, 'sample')}, all reviews, "
+            "comments and pictures is erased for good. The audit trail keeps that it was done, and "
+            "by whom."
+        )
+        typed = st.text_input(
+            "Type the patient's identifier to confirm", key=f"delete_{patient.id}", width=320
+        )
+        st.button(
+            "Delete for good",
+            icon=":material/delete_forever:",
+            disabled=look(typed) != look(patient.identifier),
+            on_click=attempt,
+            args=("delete", delete),
+        )
+        show_problem_of("delete")

@@ -1,0 +1,223 @@
+"""One patient over time: distribution, trends, ALL classes, two samples compared."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+from core.cases.database import Database
+from core.cases.range_tables import ranges_in_force
+from core.cases.records import Patient, Person, SampleSummary
+from core.charts.differential import patients_figure, stages_figure
+from core.charts.trends import (
+    SampleCounts,
+    comparison_table,
+    count_sample,
+    ranges_of,
+    series,
+    trend_figure,
+)
+from core.domain.flags import ratio_text
+from core.domain.reference_ranges import ReferenceRanges, Unit
+from core.domain.results import StageResult
+from core.domain.taxonomy import REVIEW_TYPES, STAGE_NOTE
+from core.errors import RangesError
+from core.exports.registry import history_files
+from core.exports.summary import MATERIAL_NAMES
+from ui.components import shared
+from ui.components.cases import sample_line, sample_link, sample_name
+
+SHARES, VOLUMES = "Shares, %", "Counts, 10⁹/L"
+_UNITS: dict[str, Unit] = {SHARES: "%", VOLUMES: "10^9/L"}
+_DIRECTIONS = {"up": "▲ higher", "down": "▼ lower", "few": "too few cells", "": "within chance"}
+
+
+def show_history(
+    database: Database,
+    patient: Patient,
+    samples: Sequence[SampleSummary],
+    stages: Mapping[int, Sequence[StageResult]],
+    person: Person,
+) -> None:
+    """Show everything that is known of a patient."""
+    _show_who(patient)
+    if not samples:
+        st.info("This patient has no samples yet.", icon=":material/folder_open:")
+        return
+    counts = [count_sample(summary) for summary in samples]
+    _show_samples(counts)
+    material = _choose_material(counts)
+    counts = [one for one in counts if one.sample.material == material]
+    _show_distribution(counts)
+    _show_trends(database, patient, counts)
+    _show_stages(counts, stages)
+    _show_comparison(counts)
+    _show_downloads(database, patient, counts, person)
+
+
+def _show_downloads(
+    database: Database, patient: Patient, counts: Sequence[SampleCounts], person: Person
+) -> None:
+    st.subheader("Download")
+    files = history_files(database, patient, counts, person)
+    shared.download_buttons(((f.label, f.file, f.mime, f.make) for f in files), "history")
+    st.caption("A row for each sample and type, of the material that is shown.")
+
+
+def _show_who(patient: Patient) -> None:
+    st.subheader(shared.plain(patient.identifier))
+    born = f"born {patient.birth_year}" if patient.birth_year else None
+    name = shared.plain(patient.name) if patient.name else None
+    facts = [fact for fact in (name, patient.sex, born) if fact]
+    if facts:
+        st.markdown(" · ".join(facts))
+
+
+def _show_samples(counts: Sequence[SampleCounts]) -> None:
+    st.markdown("**Samples**, the last first")
+    for one in reversed(counts):
+        counted = one.counted
+        facts = [shared.number_of(one.fields, "field"), f"{counted.total} classified"]
+        if counted.uncertain:
+            facts.append(f"{counted.uncertain} uncertain")
+        if one.nlr is not None:
+            facts.append(f"NLR {ratio_text(one.nlr)}")
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            sample_link(one.sample.id, sample_name(one.sample))
+            st.markdown(sample_line(one.sample), width="content")
+            st.caption(" · ".join(facts), width="content")
+
+
+def _choose_material(counts: Sequence[SampleCounts]) -> str:
+    """Let the reader choose a material when there are several: they are not to be compared."""
+    materials = list(dict.fromkeys(one.sample.material for one in reversed(counts)))
+    if len(materials) == 1:
+        return materials[0]
+    return st.segmented_control(
+        "Material",
+        materials,
+        default=materials[0],
+        required=True,
+        format_func=lambda name: MATERIAL_NAMES[name],
+        key="history_material",
+    )
+
+
+def _show_distribution(counts: Sequence[SampleCounts]) -> None:
+    st.subheader("Distribution")
+    counted = {sample_name(one.sample): one.counted for one in counts if one.counted.total}
+    if not counted:
+        st.info("No white cells are classified yet.", icon=":material/search_off:")
+        return
+    st.plotly_chart(
+        patients_figure(counted, shared.shown_width(900)),
+        key="history_distribution",
+        config={"displayModeBar": False},
+        alt="Share of each white cell type by sample",
+    )
+
+
+def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCounts]) -> None:
+    st.subheader("Over time")
+    has_volumes = any(one.absolute for one in counts)
+    shown = SHARES
+    if has_volumes:
+        shown = st.segmented_control(
+            "Unit", list(_UNITS), default=VOLUMES, required=True, key="history_unit"
+        )
+    ranges = _ranges(database)
+    last = counts[-1].sample
+    found = [
+        line
+        for unit in (_UNITS[shown], "ratio")
+        for line in series(counts, unit, ranges_of(patient, last, unit, ranges) if ranges else {})
+    ]
+    with st.grid(3, min_column_width=280):
+        for line in found:
+            with st.container():
+                limits = f" · range {line.limits.text}" if line.limits else ""
+                st.markdown(f"**{line.name}**{limits}")
+                st.plotly_chart(
+                    trend_figure(line),
+                    key=f"history_{line.key}_{line.unit}",
+                    config={"displayModeBar": False},
+                    alt=f"{line.name} by date with 95 % limits",
+                )
+    st.caption(
+        "Points are samples, bars 95 % limits (Clopper-Pearson; of the ratio, both counts being "
+        "random): sampling error only. Triangle: a ratio without lymphocytes. "
+        "Grey: reference range"
+        + (f" of {shared.plain(ranges.title)}" if ranges else "")
+        + ", for the patient's sex and age at the last sample. "
+        + ("" if has_volumes else "Counts per volume need a white cell count.")
+    )
+
+
+def _ranges(database: Database) -> ReferenceRanges | None:
+    try:
+        return ranges_in_force(database)
+    except RangesError as error:
+        st.error(shared.plain(str(error)), icon=":material/error:")
+        return None
+
+
+def _show_stages(
+    counts: Sequence[SampleCounts], stages: Mapping[int, Sequence[StageResult]]
+) -> None:
+    graded = {
+        sample_name(one.sample): stages[one.sample.id] for one in counts if one.sample.id in stages
+    }
+    if not graded:
+        return
+    st.subheader("ALL class")
+    st.plotly_chart(
+        stages_figure(graded, shared.shown_width(900)),
+        key="history_stages",
+        config={"displayModeBar": False},
+        alt="Share of fields by ALL class for each sample",
+    )
+    st.caption(STAGE_NOTE)
+
+
+@st.fragment
+def _show_comparison(counts: Sequence[SampleCounts]) -> None:
+    if len(counts) < 2:
+        return
+    st.subheader("Two samples compared")
+    by_id = {one.sample.id: one for one in counts}
+    ids = list(by_id)
+    with st.container(horizontal=True):
+        before, after = (
+            st.selectbox(
+                label,
+                ids,
+                index=place,
+                format_func=lambda key: sample_name(by_id[key].sample),
+                key=f"history_{label}",
+                width=280,
+            )
+            for label, place in (("Before", len(ids) - 2), ("After", len(ids) - 1))
+        )
+    # Before the table, whose tool bar would cover the choice on a phone.
+    st.caption(
+        "Change in percentage points with 95 % limits (Newcombe, method 10). Each type is judged "
+        "alone: of twenty unchanged ones, one seems to differ."
+    )
+    table = comparison_table(by_id[before], by_id[after])
+    table["type"] = [REVIEW_TYPES[key].plural for key in table["type"]]
+    table["direction"] = [_DIRECTIONS[way] for way in table["direction"]]
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table,
+        hide_index=True,
+        placeholder="",
+        column_config={
+            "type": st.column_config.TextColumn("Type", pinned=True),
+            "before": number("Before, %", format="%.1f"),
+            "after": number("After, %", format="%.1f"),
+            "change": number("Change, points", format="%+.1f"),
+            "low": number("Low", format="%+.1f", help="Lower 95 % limit of the change"),
+            "high": number("High", format="%+.1f", help="Upper 95 % limit of the change"),
+            "direction": "Beyond chance",
+        },
+        alt="Share of each type in two samples and the change with 95 % limits",
+    )

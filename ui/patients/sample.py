@@ -1,0 +1,253 @@
+"""One stored sample: flags, differential, fields with their cells, reports, history."""
+
+import streamlit as st
+
+from core.cases.audit import history
+from core.cases.database import Database
+from core.cases.range_tables import ranges_in_force
+from core.cases.records import Case, Person, SampleField
+from core.charts.differential import differential_figure
+from core.charts.field import field_figure
+from core.domain.probability import probability_text
+from core.domain.results import Cell
+from core.domain.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
+from core.evaluation.model_error import accuracy_text
+from core.exports.registry import report_files
+from core.exports.summary import CaseSummary, differential_frame, facts, summarise
+from ui.components import shared
+from ui.components.cases import errors_shown, review_link, sample_name, state_badge
+from ui.review.images import SMALL, cell_jpeg, field_jpeg
+from ui.review.sign import show_comments
+
+
+def show_sample(database: Database, case: Case, person: Person) -> None:
+    """Show a stored sample."""
+    with errors_shown(end_page=True):
+        summary = summarise(case, ranges_in_force(database))
+    sample = case.sample
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(sample_name(sample), width="content")
+        st.markdown(state_badge(sample.state), width="content")
+        review_link(sample.id, "Review and sign")
+    left, right = st.columns([1, 1.2], gap="large")
+    with left:
+        known = {name: shared.plain(value) for name, value in facts(summary).items()}
+        st.table(known, border="horizontal")
+    with right:
+        show_flags(summary)
+    show_differential(summary)
+    show_fields(case)
+    show_downloads(database, case, person)
+    show_record(database, case)
+
+
+def show_flags(summary: CaseSummary) -> None:
+    """List what deserves a second look."""
+    st.markdown("**Flags**")
+    if not summary.flags:
+        st.caption("None.")
+    shared.list_flags(summary.flags)
+
+
+def show_differential(summary: CaseSummary) -> None:
+    """Show shares and counts with limits beside their ranges."""
+    st.subheader("Differential")
+    if summary.counted.total == 0:
+        st.info("No white cells are classified yet.", icon=":material/search_off:")
+        return
+    # Counts per volume take the room that the chart has beside shares alone.
+    has_volumes = summary.white_cell_count is not None
+    table, chart = (st.container(), st.container()) if has_volumes else st.columns([1.2, 1])
+    frame = differential_frame(summary)
+    rows = (*summary.rows, *summary.beside)
+    # Rounded once, by the table: of two roundings the second may differ from the printed report.
+    for side in ("percent", "low", "high"):
+        frame[side] = [getattr(row.share, side) for row in rows]
+    frame["type"] = [row.name if row in summary.rows else f"{row.name}, per 100" for row in rows]
+    frame["range"] = [row.percent_range.text if row.percent_range else "" for row in rows]
+    frame["absolute_range"] = [
+        row.absolute_range.text if row.absolute_range else "" for row in rows
+    ]
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    columns = {
+        "type": text("Type", pinned=True),
+        "count": number("Cells"),
+        "percent": number("%", format="%.1f"),
+        "low": number("Low", format="%.1f", help="Lower exact 95 % limit, %"),
+        "high": number("High", format="%.1f", help="Upper exact 95 % limit, %"),
+        "range": text("Range, %"),
+    }
+    if has_volumes:
+        columns |= {
+            "absolute": number("10⁹/L", format="%.2f"),
+            "absolute_low": number("Low", format="%.2f", help="Lower 95 % limit, 10⁹/L"),
+            "absolute_high": number("High", format="%.2f", help="Upper 95 % limit, 10⁹/L"),
+            "absolute_range": text("Range, 10⁹/L"),
+        }
+    with table:
+        st.dataframe(
+            frame,
+            hide_index=True,
+            column_order=list(columns),
+            column_config=columns,
+            placeholder="",
+            alt="Differential with 95 % limits and reference ranges",
+        )
+        whose = f"Ranges: {shared.plain(summary.laboratory)}. " if summary.laboratory else ""
+        st.caption(
+            f"{whose}Reviewers' labels count first; {shared.held_out(summary.counted.uncertain)}. "
+            "Limits: Clopper-Pearson, sampling error only. The classifier's own error comes on "
+            f"top: {shared.plain(accuracy_text(summary.accuracy))}."
+        )
+    with chart:
+        ranges = {row.key: row.percent_range for row in summary.rows if row.percent_range}
+        st.plotly_chart(
+            differential_figure(summary.counted, ranges),
+            key="sample_differential",
+            config={"displayModeBar": False},
+            alt="Share of each white cell type with 95 % limits over its reference range",
+        )
+
+
+@st.fragment
+def show_fields(case: Case) -> None:
+    """Show one field of the sample with its boxes and cells."""
+    st.subheader("Fields")
+    if not case.fields:
+        st.info("This sample has no fields yet.", icon=":material/folder_open:")
+        return
+    stored = choose_field(case)
+    analysis = stored.analysis
+    with errors_shown():
+        drawing, about = st.columns([2.4, 1])
+        with about:
+            kinds: list[CellKind] = ["wbc"]
+            for kind in ("rbc", "platelet"):
+                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
+                if st.checkbox(label, key=f"sample_{kind}"):
+                    kinds.append(kind)
+            scale = analysis.scale
+            st.table(
+                {
+                    "Size": f"{analysis.width} × {analysis.height} px",
+                    "Scale": f"{scale.micrometres_per_pixel:.3f} µm per px, from the {scale.source}"
+                    if scale
+                    else "unknown",
+                    "Models": ", ".join(
+                        shared.plain(f"{name} {version}") for name, version in stored.models.items()
+                    ),
+                },
+                border="horizontal",
+            )
+            if stored.stage is not None:
+                show_stage(stored)
+        with drawing:
+            if analysis.overruled:
+                st.warning(
+                    analysis.overruled,
+                    title="Analysed against the input gate",
+                    icon=":material/warning:",
+                )
+            for sentence in analysis.warnings:
+                st.warning(shared.plain(sentence), icon=":material/straighten:")
+            shared.picture_chart(
+                field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(640)),
+                "sample_drawing",
+                f"Field {analysis.title} with {len(analysis.white_cells())} white cells boxed",
+            )
+        show_cells(stored)
+
+
+def choose_field(case: Case) -> SampleField:
+    """Let the reader choose a field of the sample."""
+    by_id = {stored.id: stored for stored in case.fields}
+    places = {key: place for place, key in enumerate(by_id, 1)}
+    if len(by_id) == 1:
+        return case.fields[0]
+    chosen = st.selectbox(
+        f"Field (of {len(by_id)})",
+        list(by_id),
+        format_func=lambda key: f"{places[key]} · {by_id[key].analysis.title}",
+        key=f"sample_field_{case.sample.id}",
+        width=420,
+    )
+    return by_id[chosen]
+
+
+def show_stage(stored: SampleField) -> None:
+    """Show the ALL class that the field was given."""
+    stage = stored.stage
+    if stage is None or stage.stage is None:
+        return
+    st.markdown(f"ALL class, {stage.status}: **{STAGES[stage.stage].name}**")
+    st.table(
+        {
+            one.name: shared.plain(probability_text(stage.probabilities.get(key, 0.0)))
+            for key, one in STAGES.items()
+        },
+        border="horizontal",
+        alt="Calibrated probability of each ALL class",
+    )
+
+
+def show_cells(stored: SampleField) -> None:
+    """Show the white cells of a field, each with its label and whose that is."""
+    cells = stored.analysis.white_cells()
+    if not cells:
+        st.caption("No white cells in this field.")
+        return
+    captions = [f"{number} · {_label(cell)}" for number, cell in cells]
+    scale = stored.analysis.scale
+    um_per_px = scale and scale.micrometres_per_pixel
+    pictures = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL) for _, cell in cells]
+    st.image(pictures, caption=captions, width=120, alt=captions)
+    st.caption(
+        "Number as in the drawing; all cells at one scale. R: the reviewer's label; else the "
+        "model's type with its calibrated probability."
+    )
+
+
+def _label(cell: Cell) -> str:
+    if cell.duplicate:
+        return "counted in another field"
+    if cell.status == "out_of_scope":
+        return "not a white cell" + (" (R)" if cell.reviewer else "")
+    name = REVIEW_TYPES[cell.type].name if cell.type else "undetermined"
+    if cell.reviewer:
+        return f"{name} (R)"
+    doubt = "?" if cell.status == "uncertain" else ""
+    percent = probability_text(cell.confidence, 0).replace(" ", "\N{NO-BREAK SPACE}")
+    return f"{name}{doubt} {percent}"
+
+
+def show_downloads(database: Database, case: Case, person: Person) -> None:
+    """Offer every report of the sample."""
+    st.subheader("Reports")
+    file_names = st.toggle(
+        "With file names",
+        key="sample_file_names",
+        help="File names often hold identifiers of patients. Without them the files are called "
+        "field 1, field 2, in the order of this page.",
+    )
+    ranges = ranges_in_force(database)
+    reports = report_files(database, case, ranges, person, file_names=file_names)
+    shared.download_buttons(((r.label, r.file, r.mime, r.make) for r in reports), "sample")
+    st.caption("All are made from the same numbers as this page.")
+
+
+def show_record(database: Database, case: Case) -> None:
+    """Show comments and what was done with the sample."""
+    show_comments(case)
+    done = st.expander(
+        "History", icon=":material/history:", on_change="rerun", key="sample_history"
+    )
+    if done.open:
+        with done, errors_shown():
+            st.dataframe(
+                [
+                    {"At (UTC)": f"{e.at:%Y-%m-%d %H:%M}", "Who": e.person, "What": e.action}
+                    for e in history(database, case.sample.id)
+                ],
+                hide_index=True,
+                alt="What was done with this sample, first things first",
+            )

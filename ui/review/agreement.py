@@ -1,0 +1,191 @@
+"""How well the model and reviewers agree, and what a site can learn from that."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.adaptation.from_cases import (
+    MOST_CELLS,
+    default_name,
+    keep_profile,
+    learn_profile,
+    types_to_learn,
+)
+from core.adaptation.site import LEAST_CELLS
+from core.cases.queue import Pairs, model_agreement, reviewer_agreement
+from core.cases.references import named_counts
+from core.cases.users import people
+from core.charts.agreement import agreement_figure
+from core.domain.agreement import Agreement, agreement
+from core.domain.taxonomy import CELL_TYPES
+from core.inference.pipeline import get_analyzer
+from core.inference.site_profile import SiteProfile
+from ui.components.cases import errors_shown
+from ui.components.shared import number_of, plain
+from ui.review.session import ReviewSession
+
+PROFILE, NAME = "review_profile", "review_profile_name"
+MODEL = "The model"
+
+
+def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
+    """Compare the model with the reviewers, and two reviewers with one another."""
+    with errors_shown(end_page=True):
+        everybody = [person.name for person in people(session.database)]
+        left, right = st.columns(2, gap="large")
+        with left:
+            st.subheader("Model and reviewer")
+            where = "of this sample" if sample_id else "of all samples"
+            st.caption(f"Reviewed cells {where} that the model had found.")
+            pairs = model_agreement(session.database, sample_id)
+            _show(pairs, MODEL, "Reviewer", "model", "No cell is reviewed yet.")
+        with right:
+            st.subheader("Two reviewers")
+            if len(everybody) < 2:
+                st.info(
+                    "Only one person uses this server. Two reviewers are compared where both "
+                    "have named the same cells.",
+                    icon=":material/group:",
+                )
+                return
+            st.caption("Cells of all samples that both have named, by their last label.")
+            first, second = st.columns(2)
+            one = first.selectbox("First", everybody, key="review_first")
+            others = [name for name in everybody if name != one]
+            other = second.selectbox("Second", others, key="review_second")
+            pairs = reviewer_agreement(session.database, one, other)
+            _show(pairs, one, other, "reviewers", "No cell was named by both.")
+
+
+def _show(pairs: Pairs, first: str, second: str, key: str, empty: str) -> None:
+    compared = agreement(pair for pair, number in pairs.items() for _ in range(number))
+    if not compared.total:
+        st.info(empty, icon=":material/grid_on:")
+        return
+    _show_figures(compared)
+    st.plotly_chart(
+        agreement_figure(compared, first, second, dark=st.context.theme.type == "dark"),
+        key=f"review_matrix_{key}",
+        config={"displayModeBar": False},
+        alt=f"Labels of {first} down, of {second} across",
+    )
+
+
+def _show_figures(compared: Agreement) -> None:
+    share, kappa = compared.share, compared.kappa
+    with st.grid(3, min_column_width=120):
+        st.metric("Cells", f"{compared.total:,}", border=True, height="stretch")
+        st.metric(
+            "Agreement",
+            f"{share.value:.1f} %",
+            f"{share.low:.1f}-{share.high:.1f}",
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            help="Cells that both call the same, with exact 95 % limits.",
+        )
+        st.metric(
+            "Kappa",
+            f"{kappa.value:.2f}" if kappa else "none",
+            f"{kappa.low:.2f}-{kappa.high:.2f}" if kappa else None,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+            help="Cohen's kappa with 95 % limits: 1 is full agreement, 0 what chance gives. None "
+            "where a reading knows one label only.",
+        )
+
+
+def show_site_profile(session: ReviewSession) -> None:
+    """Offer what can be learnt from the reviewed cells; nothing is applied by itself."""
+    st.subheader("Site profile")
+    with errors_shown(end_page=True):
+        counts = named_counts(session.database)
+    types = types_to_learn(counts)
+    if not types:
+        st.info(
+            f"With {LEAST_CELLS} or more reviewed cells of each of two types, the classifier can "
+            f"learn how cells look at this site. Reviewed now: {_listed(counts)}.",
+            icon=":material/school:",
+        )
+        return
+    st.caption(
+        f"Learns from the last {MOST_CELLS} reviewed cells of each type with {LEAST_CELLS} or "
+        f"more: {_listed({key: counts[key] for key in types})}. Only the classifier's last layer "
+        "moves. The shipped model stays as it is, and cases that are stored stay as they are."
+    )
+    barred = session.barred_by_role()
+    st.text_input("Name", default_name(), key=NAME, max_chars=60, width=320)
+    st.button(
+        "Try a profile",
+        icon=":material/model_training:",
+        key="review_profile_try",
+        disabled=barred is not None,
+        help=barred and plain(barred),
+        on_click=_learn,
+        args=(session, types),
+    )
+    learnt: SiteProfile | None = st.session_state.get(PROFILE)
+    if learnt is not None:
+        _show_profile(session, learnt)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    told = [
+        number_of(number, CELL_TYPES[key].name.lower())
+        for key, number in counts.items()
+        if key in CELL_TYPES
+    ]
+    return ", ".join(told) or "none"
+
+
+def _learn(session: ReviewSession, types: tuple[str, ...]) -> None:
+    name = st.session_state[NAME]
+    st.session_state[PROFILE] = session.attempt(
+        lambda: learn_profile(session.database, get_analyzer().classifier, types, name)
+    )
+
+
+def _show_profile(session: ReviewSession, learnt: SiteProfile) -> None:
+    cells = sum(learnt.cells.values())
+    with st.grid(3, min_column_width=150):
+        st.metric("Cells", cells, border=True, height="stretch")
+        st.metric(
+            "Before",
+            f"{100 * learnt.accuracy_before:.1f} %",
+            border=True,
+            height="stretch",
+            help="Of the reviewed cells, named right by the shipped model.",
+        )
+        st.metric(
+            "After",
+            f"{100 * learnt.accuracy_after:.1f} %",
+            f"{100 * (learnt.accuracy_after - learnt.accuracy_before):+.1f} points",
+            border=True,
+            height="stretch",
+            help="Named right with the profile, each cell left out in turn while it was fitted.",
+        )
+
+    def save() -> None:
+        if session.attempt(lambda: keep_profile(learnt)) is not None:
+            del st.session_state[PROFILE]
+            st.toast(f"{plain(learnt.title)} is saved", icon=":material/check:")
+
+    with st.container(horizontal=True):
+        st.button(
+            f"Save as {plain(learnt.title)}",
+            type="primary",
+            icon=":material/save:",
+            key="review_profile_save",
+            on_click=save,
+        )
+        st.button(
+            "Discard",
+            key="review_profile_discard",
+            on_click=lambda: st.session_state.pop(PROFILE, None),
+        )
+    st.caption(
+        "A saved profile is used only where a person chooses it: on the page WBC count, or with "
+        f"`--profile {learnt.name}` on the command line."
+    )

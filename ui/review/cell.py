@@ -1,0 +1,220 @@
+"""One cell under review: the cell, its neighbours, cells to compare with, and the decision."""
+
+from collections.abc import Callable
+from functools import partial
+
+import streamlit as st
+
+from core.cases.cell_groups import label_name
+from core.cases.records import QueuedCell
+from core.cases.reviews import reviews_of
+from core.charts.cell_images import SIDE_MICROMETRES
+from core.domain.probability import probability_text
+from core.domain.results import Cell
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.errors import LeukoscopeError
+from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
+from ui.components.cases import errors_shown, sample_link, sample_name, state_badge
+from ui.components.shared import attributes_table, on_phone, plain
+from ui.review.images import (
+    LARGE,
+    SMALL,
+    cell_attributes,
+    cell_jpeg,
+    evidence_jpeg,
+    reference_cells,
+    surroundings_jpeg,
+)
+from ui.review.session import ReviewSession
+
+LIKELIEST = 3
+KEYS: dict[str, str] = {
+    **{key: str((place + 1) % 10) for place, key in enumerate(REVIEW_TYPES)},
+    NOT_A_WHITE_CELL: "X",
+}
+"""A type keeps its key from cell to cell, so that hands can learn it."""
+COMMENT = "review_comment"
+
+
+def show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:
+    """Show a cell and take the decision; `decided` is called after each that was saved."""
+    session.saw(queued.sample)
+    picture, choice = st.columns([1.15, 1], gap="large")
+    with picture, errors_shown():
+        _show_pictures(queued)
+    with choice:
+        _show_state(queued)
+        _show_choice(session, queued, decided)
+    # On a phone, where columns follow one another, the decision comes before the comparison.
+    with st.container() if on_phone() else picture, errors_shown():
+        _show_references(queued)
+    with st.expander("Attributes and history", icon=":material/list_alt:"):
+        _show_details(session, queued)
+
+
+def likeliest(cell: Cell) -> list[tuple[str, float]]:
+    """Return the likeliest types with their calibrated probabilities; none of an added cell."""
+    probabilities = (cell.probabilities or {}).items()
+    return sorted(probabilities, key=lambda item: -item[1])[:LIKELIEST]
+
+
+def _show_pictures(queued: QueuedCell) -> None:
+    box, scale = queued.cell.box, queued.micrometres_per_pixel
+    suggested = _suggested(queued.cell)
+    evidence = suggested is not None and st.toggle(
+        f"Show what speaks for {label_name(suggested).lower()}",
+        key="review_evidence",
+        persist_state="session",
+        help="Yellow: what speaks most for the model's type. It is where the model looked, not "
+        "what makes a cell what it is.",
+    )
+    name = f"Cell {queued.number} of {queued.file}"
+    pair = st.grid(2, min_column_width=140)
+    with pair.cell():
+        if evidence and suggested:
+            st.image(
+                evidence_jpeg(queued.field_id, box, scale, suggested),
+                width="stretch",
+                caption="What the model saw",
+                alt=f"{name} with the evidence map",
+            )
+        else:
+            st.image(
+                cell_jpeg(queued.field_id, box, scale, LARGE),
+                width="stretch",
+                caption=_sides(SIDE_MICROMETRES, scale),
+                alt=name,
+            )
+    with pair.cell():
+        neighbours, side = surroundings_jpeg(queued.field_id, box, scale)
+        st.image(
+            neighbours,
+            width="stretch",
+            caption=_sides(side, scale),
+            alt=f"{name} among its neighbours",
+        )
+
+
+def _sides(micrometres: float, scale: float | None) -> str:
+    if scale:
+        return f"{micrometres:.0f} µm across"
+    return f"Scale unknown: the cell is taken to be {ASSUMED_CELL_MICROMETRES} µm across"
+
+
+def _suggested(cell: Cell) -> str | None:
+    return cell.suggested if cell.reviewer else cell.type
+
+
+def _answer(cell: Cell) -> str | None:
+    """Return the label that says what the model said: its type, or that this is no white cell."""
+    ruled_out = cell.status == "out_of_scope" and cell.reviewer is None
+    if ruled_out and cell.type != "platelet":
+        return NOT_A_WHITE_CELL
+    return _suggested(cell)
+
+
+def _show_state(queued: QueuedCell) -> None:
+    cell = queued.cell
+    sample_link(queued.sample.id, f"{queued.patient.identifier}, {sample_name(queued.sample)}")
+    badges = {
+        "classified": ":green-badge[:material/check: classified]",
+        "uncertain": ":orange-badge[:material/help: uncertain: held out]",
+        "out_of_scope": ":gray-badge[:material/block: not a white cell]",
+    }
+    line = f"{badges[cell.status]} {state_badge(queued.sample.state)}"
+    if cell.familiar is False:
+        line += " :orange-badge[:material/palette: unfamiliar look]"
+    if cell.reviewer:
+        label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
+        line += f"  \nNamed **{label_name(label).lower()}** by {plain(cell.reviewer)}"
+    st.markdown(line)
+    st.caption(f"Cell {queued.number} of {plain(queued.file)}")
+
+
+def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:
+    barred = session.why_not(queued.sample)
+    if barred:
+        st.info(plain(barred), icon=":material/lock:")
+
+    def name(label: str) -> None:
+        comment = st.session_state.get(COMMENT, "")
+        if session.name_cells(queued.sample, {queued.id: label}, comment):
+            st.session_state[COMMENT] = ""
+            decided()
+
+    def button(label: str, text: str, type_: str = "secondary", shortcut: str = "") -> None:
+        st.button(
+            text,
+            key=f"review_{'agree' if shortcut else label}",
+            type=type_,
+            shortcut=shortcut or KEYS[label],
+            on_click=partial(name, label),
+            disabled=barred is not None,
+            width="stretch",
+        )
+
+    likely = likeliest(queued.cell)
+    answer = _answer(queued.cell)
+    if answer is not None:
+        button(answer, f"Agree: {label_name(answer)}", "primary", "A")
+    if likely:
+        st.caption("Likeliest types, calibrated probability")
+        for key, probability in likely:
+            button(key, f"{label_name(key)} · {probability_text(probability)}")
+    st.caption("Other types" if likely else "Types")
+    shown = {key for key, _ in likely}
+    with st.grid(2, min_column_width=170, gap="xsmall"):
+        for key in (*REVIEW_TYPES, NOT_A_WHITE_CELL):
+            if key not in shown:
+                button(key, label_name(key))
+    st.text_input(
+        "Comment, kept with the next decision",
+        key=COMMENT,
+        max_chars=500,
+        placeholder="What speaks for it",
+        disabled=barred is not None,
+    )
+
+
+def _show_references(queued: QueuedCell) -> None:
+    likely = likeliest(queued.cell)[:2]
+    if not likely:
+        return
+    box, scale = queued.cell.box, queued.micrometres_per_pixel
+    own = cell_jpeg(queued.field_id, box, scale, SMALL)
+    st.markdown("**Compare**, all at one scale")
+    for key, _ in likely:
+        pictures, what = reference_cells(key, queued.id)
+        name = CELL_TYPES[key].name
+        shown = f"this cell, then cells {what}" if pictures else "no cell here to compare with"
+        st.caption(f"**{name}**: {shown}. {CELL_TYPES[key].description}")
+        if pictures:
+            with st.container(horizontal=True, gap="xsmall"):
+                st.image(own, width=84, alt="The cell under review")
+                st.space("xsmall")
+                for jpeg in pictures:
+                    st.image(jpeg, width=84, alt=f"{name}, {what}")
+
+
+def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
+    left, right = st.columns(2)
+    with left:
+        try:
+            # Cells that people added, and those stored first, have none in the database.
+            attributes = queued.cell.attributes or cell_attributes(
+                queued.field_id, queued.cell.box, queued.micrometres_per_pixel
+            )
+        except LeukoscopeError as error:
+            st.error(plain(str(error)), icon=":material/error:")
+        else:
+            attributes_table(attributes)
+    with right, errors_shown():
+        reviews = reviews_of(session.database, queued.id)
+        if not reviews:
+            st.caption("Nobody has reviewed this cell.")
+        for review in reviews:
+            label = label_name(review.label).lower() if review.label else "label withdrawn"
+            said = f": {plain(review.comment)}" if review.comment else ""
+            st.markdown(
+                f"{review.at:%Y-%m-%d %H:%M} UTC, {plain(review.reviewer)}: **{label}**{said}"
+            )

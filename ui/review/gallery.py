@@ -1,0 +1,251 @@
+"""All white cells of a case by type: choose several and name them, or drag them to a type."""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+from pydantic import ValidationError
+
+from core.cases.cell_groups import (
+    DUPLICATE,
+    UNCERTAIN,
+    CaseCell,
+    CellGroup,
+    cell_groups,
+    label_name,
+)
+from core.cases.records import Case
+from core.domain.probability import probability_text
+from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.errors import PictureMissingError
+from ui.components.shared import number_of, on_phone, plain
+from ui.review.browser import Moved, gallery_component
+from ui.review.images import SMALL, cell_jpeg, data_uri
+from ui.review.session import ReviewSession
+
+MOST_CELLS = 500
+"""Cells that are drawn at a time."""
+WAYS = {
+    "drag": ":material/drag_indicator: Drag",
+    "table": ":material/checklist: Choose in a table",
+}
+TARGETS = (*REVIEW_TYPES, NOT_A_WHITE_CELL)
+
+
+def show_gallery(session: ReviewSession, case: Case) -> None:
+    """Show the cells of a case; what is named counts at once."""
+    groups = cell_groups(case)
+    total = sum(len(group.cells) for group in groups)
+    if not total:
+        st.info("No white cell was found in this case.", icon=":material/search_off:")
+        return
+    shown = _first(groups)
+    if total > MOST_CELLS:
+        st.caption(f"The first {MOST_CELLS} of {total:,} cells, the abnormal types first.")
+    # Field by field: only few fields are kept decoded.
+    drawn = sorted((cell for _, cells in shown for cell in cells), key=lambda c: c.field_id)
+    try:
+        pictures = {cell.id: data_uri(_picture(cell)) for cell in drawn}
+    except PictureMissingError as error:
+        st.error(plain(str(error)), icon=":material/error:")
+        return
+    barred = session.why_not(case.sample)
+    with st.container(horizontal=True):
+        way = st.segmented_control(
+            "Name several cells",
+            list(WAYS),
+            format_func=WAYS.__getitem__,
+            default="table" if on_phone() else "drag",  # touch screens drag badly
+            required=True,
+            key="review_way",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        _offer_agreement(session, case, shown, barred)
+    if way == "table":
+        _show_table(session, case, shown, pictures, barred)
+        return
+    gallery_component(
+        f"review_gallery_{case.sample.id}",
+        {
+            "sample": case.sample.id,
+            "version": case.sample.version,
+            "readonly": barred is not None,
+            "groups": [_described(group, cells, pictures) for group, cells in shown],
+        },
+        lambda message: move(session, case, message),
+    )
+
+
+def _offer_agreement(
+    session: ReviewSession,
+    case: Case,
+    shown: list[tuple[CellGroup, tuple[CaseCell, ...]]],
+    barred: str | None,
+) -> None:
+    """Offer to agree to all cells of a type that are shown, sure and not reviewed."""
+    groups = {group.key: group for group, _ in shown}
+    waiting = {
+        group.key: ids
+        for group, cells in shown
+        if group.key in REVIEW_TYPES
+        if (ids := [cell.id for cell in cells if cell.cell.reviewer is None])
+    }
+    with st.popover(
+        "Agree to a type",
+        icon=":material/done_all:",
+        disabled=barred is not None or not waiting,
+        help=plain(barred)
+        if barred
+        else (None if waiting else "No sure cell waits for a reviewer."),
+    ):
+        key = st.radio(
+            "Sure and not reviewed",
+            list(waiting),
+            format_func=lambda key: f"{groups[key].name} · {len(waiting[key])}",
+            key=f"review_agree_type_{case.sample.id}",
+        )
+        if key is None:
+            return
+        st.caption(
+            "Look at each of them first: all are kept as reviewed by you. One undo takes it back."
+        )
+        st.button(
+            f"Agree to {len(waiting[key])} {groups[key].name.lower()}"
+            if len(waiting[key]) > 1
+            else f"Agree to 1 {label_name(key).lower()}",
+            key="review_agree_all",
+            type="primary",
+            icon=":material/done_all:",
+            disabled=barred is not None,
+            on_click=session.name_cells,
+            args=(case.sample, dict.fromkeys(waiting[key], key)),
+        )
+
+
+def move(session: ReviewSession, case: Case, message: Any) -> None:
+    """Name the cells that were dragged, if the message is sound and of this case."""
+    try:
+        moved = Moved.model_validate(message)
+    except ValidationError:
+        return
+    if moved.sample == case.sample.id:
+        # The database refuses what was dragged on an older version than it has.
+        seen = replace(case.sample, version=moved.version)
+        session.name_cells(seen, dict.fromkeys(moved.ids, moved.label))
+
+
+def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[CaseCell, ...]]]:
+    """Return each group with the cells that are drawn of it."""
+    room, first = MOST_CELLS, []
+    for group in groups:
+        cells = group.cells[: max(room, 0)]
+        room -= len(cells)
+        first.append((group, cells))
+    return first
+
+
+def _picture(cell: CaseCell) -> bytes:
+    return cell_jpeg(cell.field_id, cell.cell.box, cell.micrometres_per_pixel, SMALL)
+
+
+def _title(cell: CaseCell) -> str:
+    found = cell.cell
+    suggested = found.suggested if found.reviewer else found.type
+    parts = [cell.label]
+    if suggested:
+        parts.append(
+            f"model: {label_name(suggested).lower()} {probability_text(found.confidence, 0)}"
+        )
+    if found.reviewer:
+        parts.append(f"named by {found.reviewer}")
+    return ", ".join(parts)
+
+
+def _described(
+    group: CellGroup, cells: tuple[CaseCell, ...], pictures: dict[int, str]
+) -> dict[str, Any]:
+    number = len(group.cells)
+    return {
+        "key": group.key,
+        "name": group.name,
+        "colour": group.colour,
+        "figures": f"{number} · {group.share}" if group.share else str(number),
+        "target": group.key not in {DUPLICATE, UNCERTAIN},
+        "cells": [
+            {
+                "id": cell.id,
+                "src": pictures[cell.id],
+                "title": _title(cell),
+                "caption": f"{cell.label} · {probability_text(cell.cell.confidence, 0)}"
+                + (" ✓" if cell.cell.reviewer else ""),
+                "uncertain": group.key == UNCERTAIN,
+            }
+            for cell in cells
+        ],
+    }
+
+
+def _show_table(
+    session: ReviewSession,
+    case: Case,
+    shown: list[tuple[CellGroup, tuple[CaseCell, ...]]],
+    pictures: dict[int, str],
+    barred: str | None,
+) -> None:
+    rows = [
+        {
+            "picture": pictures[cell.id],
+            "cell": cell.label,
+            "counts as": group.name,
+            "model": label_name(suggested) if suggested else "",
+            "confidence": 100 * cell.cell.confidence,
+            "reviewer": cell.cell.reviewer or "",
+            "id": cell.id,
+        }
+        for group, cells in shown
+        for cell in cells
+        for suggested in (cell.cell.suggested if cell.cell.reviewer else cell.cell.type,)
+    ]
+    frame = pd.DataFrame(rows)
+    # Its rows stand for cells only as long as the sample is this version of itself.
+    key = f"review_table_{case.sample.id}_{case.sample.version}"
+    chosen = st.dataframe(
+        frame,
+        key=key,
+        hide_index=True,
+        row_height=56,
+        height=420,
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_order=["picture", "cell", "counts as", "model", "confidence", "reviewer"],
+        column_config={
+            "picture": st.column_config.ImageColumn("Picture", width="small"),
+            "cell": st.column_config.TextColumn("Cell", help="Field and number"),
+            "counts as": "Counts as",
+            "model": "Model",
+            "confidence": st.column_config.NumberColumn("Confidence, %", format="%.1f"),
+            "reviewer": "Reviewer",
+        },
+        alt="A row for each white cell: picture, number, type, model's type and reviewer",
+    )["selection"]["rows"]
+    ids = [int(frame["id"].iloc[row]) for row in chosen]
+    label = st.segmented_control(
+        "Name the chosen cells",
+        TARGETS,
+        format_func=label_name,
+        key="review_table_label",
+        wrap=True,
+        disabled=barred is not None,
+    )
+    st.button(
+        f"Apply to {number_of(len(ids), 'cell')}" if ids else "Choose cells in the table",
+        key="review_apply",
+        type="primary",
+        icon=":material/done_all:",
+        disabled=barred is not None or not ids or label is None,
+        on_click=session.name_cells,
+        args=(case.sample, dict.fromkeys(ids, label)),
+        help=barred and plain(barred),
+    )

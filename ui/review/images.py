@@ -1,0 +1,92 @@
+"""Pictures of stored fields and cells for the review, kept for everybody who looks at them."""
+
+import base64
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.cases.database import get_database
+from core.cases.references import named_cells
+from core.cases.samples import load_image
+from core.charts.cell_images import cell_picture, made_cells, surroundings
+from core.domain.results import Box, FieldImage
+from core.errors import PictureMissingError
+from core.imaging.overlay import evidence_overlay
+from core.imaging.preview import preview_jpeg
+from core.inference.cell_classifier import Subject
+from core.inference.explain import explain_cell
+from core.inference.pipeline import get_analyzer
+
+LARGE, SMALL = 480, 128
+"""Pixels a side of the cell under review, and of cells in rows and galleries."""
+REFERENCES = 4
+_FIELDS, _CELLS = 8, 4000
+KEPT = "1h"
+"""So that pictures of a deleted patient do not stay in memory."""
+
+
+@st.cache_resource(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
+def field_image(field_id: int) -> FieldImage:
+    """Return a stored field. Raises as `core.cases.samples.load_image`."""
+    return load_image(get_database(), field_id)
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
+def field_jpeg(field_id: int) -> bytes:
+    """Return a small copy of a stored field."""
+    return preview_jpeg(field_image(field_id).pixels)
+
+
+@st.cache_data(max_entries=_CELLS, ttl=KEPT, show_spinner=False)
+def cell_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, size: int) -> bytes:
+    """Return a cell at the scale of all cells."""
+    pixels = field_image(field_id).pixels
+    return preview_jpeg(cell_picture(pixels, box, micrometres_per_pixel, size))
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
+def surroundings_jpeg(
+    field_id: int, box: Box, micrometres_per_pixel: float | None
+) -> tuple[bytes, float]:
+    """Return a cell among its neighbours, and the side of that picture in µm."""
+    pixels = field_image(field_id).pixels
+    picture, side = surroundings(pixels, box, micrometres_per_pixel, LARGE)
+    return preview_jpeg(picture), side
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
+def evidence_jpeg(
+    field_id: int, box: Box, micrometres_per_pixel: float | None, cell_type: str
+) -> bytes:
+    """Return what the model saw of a cell under what speaks for a type. Raises ModelError."""
+    subject = Subject(box, micrometres_per_pixel)
+    crop, evidence = explain_cell(field_image(field_id).pixels, subject, cell_type)
+    return preview_jpeg(evidence_overlay(crop, evidence))
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
+def cell_attributes(field_id: int, box: Box, micrometres_per_pixel: float | None) -> dict[str, str]:
+    """Return the morphological attributes the model sees in a cell. Raises ModelError."""
+    subject = Subject(box, micrometres_per_pixel)
+    answer = get_analyzer().classifier.answer(field_image(field_id).pixels, subject)
+    return dict(answer.attributes)
+
+
+def reference_cells(cell_type: str, apart_from: int) -> tuple[Sequence[bytes], str]:
+    """Return cells to compare with and what they are: reviewed ones, else made ones."""
+    named = named_cells(get_database(), cell_type, REFERENCES, apart_from=apart_from)
+    found = []
+    for cell in named:
+        try:
+            found.append(cell_jpeg(cell.field_id, cell.box, cell.micrometres_per_pixel, SMALL))
+        except PictureMissingError:  # one lost picture must not bar the review of others
+            continue
+    if found:
+        return found, "named by reviewers here"
+    made = made_cells(cell_type, SMALL)[:REFERENCES]
+    return [preview_jpeg(picture) for picture in made], "drawn by a program"
+
+
+def data_uri(jpeg: bytes) -> str:
+    """Return a JPEG as an address that a browser shows."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

@@ -1,0 +1,169 @@
+"""From draft to signature: state, comments and links of a case."""
+
+import streamlit as st
+
+from core.cases.names import LONGEST_COMMENT
+from core.cases.records import Case, Link
+from core.cases.sharing import LINK_DAYS, comment, links, revoke, share
+from core.cases.signing import mark_reviewed, reopen, sign
+from core.settings import get_settings
+from ui.components.cases import errors_shown
+from ui.components.shared import plain
+from ui.review.session import ReviewSession
+
+FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
+REASON, COMMENT = "review_reason", "review_case_comment"
+
+
+def show_signing(session: ReviewSession, case: Case) -> None:
+    """Show what a case still needs, who signed it, what was said and who else can see it."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        _show_state(session, case)
+        _show_links(session, case)
+    with right:
+        show_comments(case)
+        _write_comment(session, case)
+
+
+def _show_state(session: ReviewSession, case: Case) -> None:
+    sample, wanted = case.sample, get_settings().signatures
+    st.subheader("Signature")
+    waiting = sum(analysis.uncertain() for analysis in case.analyses)
+    for signature in case.signatures:
+        st.markdown(
+            f":green-badge[:material/verified: signed] by **{plain(signature.reviewer)}** on "
+            f"{signature.at:%Y-%m-%d at %H:%M} UTC"
+        )
+    blocked = _blocked(session, case, waiting)
+    if blocked:
+        st.info(plain(blocked), icon=":material/lock:")
+    with st.container(horizontal=True):
+        if sample.state == "draft":
+            st.button(
+                "Mark as reviewed",
+                type="primary",
+                icon=":material/rate_review:",
+                key="review_mark",
+                disabled=blocked is not None,
+                on_click=session.change,
+                args=(lambda: mark_reviewed(session.database, session.person, sample),),
+            )
+        elif sample.state == "reviewed":
+            number = len(case.signatures) + 1
+            st.button(
+                "Sign" if wanted == 1 else f"Sign, {number} of {wanted}",
+                type="primary",
+                icon=":material/signature:",
+                key="review_sign",
+                disabled=blocked is not None,
+                on_click=session.change,
+                args=(lambda: sign(session.database, session.person, sample),),
+                help="Your name and the time are kept; with the last signature the case is "
+                "read-only.",
+            )
+    if sample.state != "draft":
+        with st.expander("Reopen", icon=":material/lock_open:"):
+            st.text_input(
+                "Reason", key=REASON, max_chars=500, placeholder="What is to be corrected"
+            )
+            st.button(
+                "Reopen the case",
+                key="review_reopen",
+                disabled=session.barred_by_role() is not None,
+                on_click=_reopen,
+                args=(session, case),
+                help="Signatures become void and stay on record.",
+            )
+
+
+def _blocked(session: ReviewSession, case: Case, waiting: int) -> str | None:
+    """Return what bars the next step to a signature, or None."""
+    if case.sample.state == "signed":
+        return "The case is signed and read-only."
+    if barred := session.why_not(case.sample):
+        return barred
+    if waiting:
+        cells = (
+            "1 uncertain white cell waits" if waiting == 1 else f"{waiting} uncertain cells wait"
+        )
+        return f"{cells} for a reviewer: name them in the queue or the gallery first."
+    if session.person.name in [signature.reviewer for signature in case.signatures]:
+        return "You have signed this case. The second signature is another's."
+    return None
+
+
+def _reopen(session: ReviewSession, case: Case) -> None:
+    reason = st.session_state[REASON]
+    if session.change(lambda: reopen(session.database, session.person, case.sample, reason)):
+        st.session_state[REASON] = ""
+
+
+def show_comments(case: Case) -> None:
+    """Show what was said of a case."""
+    st.subheader("Comments")
+    if not case.comments:
+        st.caption("Nobody has commented on this case.")
+    for said in case.comments:
+        with st.container(border=True):
+            st.caption(f"{plain(said.author)}, {said.at:%Y-%m-%d %H:%M} UTC")
+            st.text(said.text)
+
+
+def _write_comment(session: ReviewSession, case: Case) -> None:
+    def write() -> None:
+        text = st.session_state[COMMENT]
+        said = session.attempt(
+            lambda: comment(session.database, session.person, case.sample.id, text)
+        )
+        if said is not None:
+            st.session_state[COMMENT] = ""
+
+    st.text_area("Your comment", key=COMMENT, max_chars=LONGEST_COMMENT, height=90)
+    st.button("Add comment", key="review_add_comment", icon=":material/comment:", on_click=write)
+
+
+def _show_links(session: ReviewSession, case: Case) -> None:
+    st.subheader("Links to this case")
+    barred = session.barred_by_role()
+    if barred:
+        st.caption(plain(barred))
+        return
+    st.caption(
+        "Whoever has a link can read this one case, without the patient's name, and comment on it. "
+        "They need not sign in. It holds until it expires or is revoked."
+    )
+
+    def make() -> None:
+        days = st.session_state[DAYS]
+        made = session.attempt(
+            lambda: share(session.database, session.person, case.sample.id, days)
+        )
+        if made is not None:
+            st.session_state[FRESH_LINK] = made
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.number_input("Days", 1, 365, LINK_DAYS, key=DAYS, width=140)
+        st.button("Make a link", icon=":material/link:", key="review_share", on_click=make)
+    fresh: tuple[Link, str] | None = st.session_state.get(FRESH_LINK)
+    if fresh and fresh[0].sample_id == case.sample.id:
+        base = (st.context.url or "").partition("?")[0]
+        st.code(f"{base}?link={fresh[1]}", language=None, wrap_lines=True)
+        st.caption("Copy it now: the database does not keep it.")
+    with errors_shown():
+        for link in links(session.database, case.sample.id):
+            _show_link(session, link)
+
+
+def _show_link(session: ReviewSession, link: Link) -> None:
+    def take_back() -> None:
+        session.attempt(lambda: revoke(session.database, session.person, link.id))
+        fresh = st.session_state.get(FRESH_LINK)
+        if fresh and fresh[0].id == link.id:
+            del st.session_state[FRESH_LINK]
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        state = "revoked" if link.revoked else f"until {link.expires:%Y-%m-%d}"
+        st.markdown(f"Link {link.id} by {plain(link.author)}, {state}")
+        if not link.revoked:
+            st.button("Revoke", key=f"review_revoke_{link.id}", type="tertiary", on_click=take_back)

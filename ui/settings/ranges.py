@@ -1,0 +1,110 @@
+"""The table of reference ranges, which admins edit in place."""
+
+from typing import get_args
+
+import pandas as pd
+import streamlit as st
+
+from core.cases.database import Database
+from core.cases.range_tables import RangesTable, ranges_table, restore_ranges, save_ranges
+from core.cases.records import Person, Sex
+from core.domain.reference_ranges import ANALYTES, Unit, check_lines, choose_laboratory
+from core.exports.tables import csv_bytes
+from core.exports.xlsx import XLSX, workbook
+from core.settings import Settings
+from ui.components.cases import errors_shown
+from ui.components.shared import download_buttons, plain
+
+PRESSED = "ranges_pressed"
+
+
+def show_ranges(database: Database, admin: Person, settings: Settings) -> None:
+    """Show the table in force; an admin edits it, or goes back to the file."""
+    st.subheader("Reference ranges")
+    with errors_shown():
+        table = ranges_table(database, settings)
+        _show_origin(table, settings)
+        _edit(database, admin, settings, table)
+
+
+def _show_origin(table: RangesTable, settings: Settings) -> None:
+    origin = f"table {table.version}, edited here"
+    if not table.edited:
+        origin = f"the file {settings.ranges.name}"
+    with errors_shown():  # the table may lack the laboratory: here that can be mended
+        used = choose_laboratory(table.lines, settings).laboratory
+        st.markdown(f"In force: **{plain(used)}**, from {plain(origin)}.")
+    st.caption(
+        "Ages are in years; the upper one is not included, and without it there is no limit. "
+        "Shares are in %, erythroblasts per 100 white cells. Ranges differ between laboratories "
+        "and populations. Reports name the laboratory and the table they used."
+    )
+
+
+@st.fragment
+def _edit(database: Database, admin: Person, settings: Settings, table: RangesTable) -> None:
+    number = st.column_config.NumberColumn
+    choice, text = st.column_config.SelectboxColumn, st.column_config.TextColumn
+    shown = pd.DataFrame(
+        [line.model_dump() for line in table.lines],
+        index=pd.RangeIndex(1, len(table.lines) + 1, name="Line"),
+    ).astype({"age_to": float})
+    edited = st.data_editor(
+        shown,
+        # After a save the editor starts anew from what was saved.
+        key=f"ranges_{table.version}",
+        num_rows="dynamic",
+        hide_index=False,
+        placeholder="",
+        column_config={
+            "laboratory": text("Laboratory", required=True),
+            "analyte": choice("Analyte", options=ANALYTES, required=True),
+            "unit": choice("Unit", options=get_args(Unit), required=True),
+            "sex": choice("Sex", options=("any", *get_args(Sex)), default="any", required=True),
+            "age_from": number("From age", min_value=0, default=18, required=True),
+            "age_to": number("To age", min_value=0),
+            "low": number("Low", min_value=0, required=True),
+            "high": number("High", min_value=0, required=True),
+            "source": text("Source", required=True, width="large"),
+        },
+        alt="Reference ranges with their sources, to be edited",
+    )
+    with st.container(horizontal=True):
+        st.button(
+            "Save the table",
+            key="ranges_save",
+            icon=":material/save:",
+            type="primary",
+            disabled=edited.equals(shown),
+            on_click=st.session_state.update,
+            args=({PRESSED: "save"},),
+            help="It counts for every differential from then on.",
+        )
+        st.button(
+            f"Back to {settings.ranges.name}",
+            key="ranges_restore",
+            icon=":material/settings_backup_restore:",
+            disabled=not table.edited,
+            on_click=st.session_state.update,
+            args=({PRESSED: "restore"},),
+            help="What was edited here stays on record.",
+        )
+    name = "leukoscope_reference_ranges"
+    download_buttons(
+        (
+            ("Table in force, XLSX", f"{name}.xlsx", XLSX, lambda: workbook({"Ranges": shown})),
+            ("Table in force, CSV", f"{name}.csv", "text/csv", lambda: csv_bytes(shown)),
+        ),
+        "ranges",
+    )
+    # Kept in the session, for a run that another event cuts short forgets what was pressed.
+    pressed = st.session_state.pop(PRESSED, None)
+    with errors_shown():
+        if pressed == "save":
+            rows = edited.astype(object).where(edited.notna(), None).to_dict("records")
+            lines = check_lines(rows, edited.index)
+            save_ranges(database, admin, table.version, lines, settings)
+        if pressed == "restore":
+            restore_ranges(database, admin, table.version)
+        if pressed:
+            st.rerun()

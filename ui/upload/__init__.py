@@ -1,0 +1,1 @@
+"""Uploads: from files to analysed images of a session, and to saved samples."""
