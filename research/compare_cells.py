@@ -18,12 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
+from core.evaluation.calibration import fit_temperature, softmax
 from core.evaluation.metrics import classification_metrics
-from core.inference.cell_classifier import softmax
 from core.inference.runtime import LiteRTEngine
 from core.settings import Settings
 from core.training.augmentation import appearance
-from core.training.calibration import fit_temperature
 from core.training.data.cell_batches import REDRAWN, TrainingCells
 from core.training.data.cells import (
     Cells,

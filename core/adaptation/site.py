@@ -26,12 +26,12 @@ from tqdm import tqdm
 from core.datasets.readers import labelled_files
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import InputError, ProfileError
+from core.evaluation.calibration import fit_temperature, softmax
 from core.imaging.read import read_images_from
-from core.inference.cell_classifier import CellAnswer, Classifier, softmax
+from core.inference.cell_classifier import CellAnswer, Classifier
 from core.inference.pipeline import Analyzer, get_analyzer, subject_of_crop
 from core.inference.site_profile import SiteProfile, profile_path
 from core.settings import get_settings
-from core.training.calibration import fit_temperature
 
 LEAST_CELLS = 5
 """Reviewed cells that every type in a profile needs."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from core.domain.results import Box, Pixels
 from core.domain.taxonomy import Status
+from core.evaluation.calibration import softmax
 from core.imaging.crop import crop_square
 from core.inference.card import ModelCard
 from core.inference.ood import Looks, look_of
@@ -22,13 +23,6 @@ _SIDE_LIMITS = (1.15, 3.5)
 """The crop's side as a multiple of the cell's longer side, whatever the scale says."""
 CENTRAL_SHARE = 0.6
 """Side of the cell in a single-cell picture in which the detector finds none."""
-
-
-def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Return calibrated probabilities along the last axis (Guo et al. 2017)."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
-    return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from core.domain.results import FieldImage, Pixels, StageResult
 from core.domain.taxonomy import STAGES
+from core.evaluation.calibration import softmax
 from core.inference.card import ModelCard
-from core.inference.cell_classifier import softmax
 from core.inference.runtime import Engine
 
 CORNER = 0.17

@@ -7,7 +7,8 @@ from hypothesis.extra import numpy as hnp
 from core.datasets.readers import open_set
 from core.domain.results import Box
 from core.domain.taxonomy import CELL_TYPES
-from core.inference.cell_classifier import Subject, softmax
+from core.evaluation.calibration import softmax
+from core.inference.cell_classifier import Subject
 from tests.images import read_image
 
 logits = hnp.arrays(np.float32, 8, elements=st.floats(-50, 50, width=32))

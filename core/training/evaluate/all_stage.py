@@ -11,9 +11,9 @@ from tqdm.contrib.concurrent import thread_map
 
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
+from core.evaluation.calibration import softmax
 from core.evaluation.metrics import classification_metrics, prediction_frame
 from core.inference.card import ModelCard, load_card, read_checked
-from core.inference.cell_classifier import softmax
 from core.inference.pipeline import Analyzer
 from core.inference.runtime import LiteRTEngine
 from core.settings import Settings

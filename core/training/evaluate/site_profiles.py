@@ -9,8 +9,8 @@ from core.adaptation.site import LEAST_CELLS, SiteCells, adapt
 from core.datasets.readers import open_set
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ProfileError
+from core.evaluation.calibration import softmax
 from core.evaluation.metrics import calibration_error, proportion
-from core.inference.cell_classifier import softmax
 from core.inference.pipeline import Analyzer, subject_of_crop
 from core.settings import Settings
 

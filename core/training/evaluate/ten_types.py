@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, MATURE_FIVE
+from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
 from core.evaluation.metrics import calibration_error, classification_metrics, proportion
 from core.inference.card import load_card
-from core.inference.cell_classifier import softmax
 from core.settings import Settings, get_settings
-from core.training.calibration import fit_temperature, uncertainty_threshold
 from core.training.data.cell_sources import DETAILS, SUBTYPES, TYPES, SourceCells, sources
 from core.training.export import load_weights, shipped_network
 from core.training.recipes.ten_types import HELD_OUT_FOLD, SIZE, central_views, ten_type_network

@@ -24,11 +24,10 @@ from tqdm import tqdm
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
-from core.inference.cell_classifier import softmax
+from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
 from core.inference.field_classifier import CORNER, stage_input, turned
 from core.inference.quality_control import GATE_SIZE
 from core.settings import Settings
-from core.training.calibration import fit_temperature, uncertainty_threshold
 from core.training.data.all_fields import (
     FOLD_HEADS,
     FOLDS,

@@ -1,24 +1,28 @@
 """Training of the single-cell classifier: eight types, eleven attributes, and what is no cell."""
 
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.datasets.readers import open_set
+from core.domain.results import Pixels
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
+from core.evaluation.calibration import (
+    cellness_threshold,
+    fit_temperature,
+    softmax,
+    uncertainty_threshold,
+)
 from core.inference.card import MODEL_FILE
-from core.inference.cell_classifier import CROP_MICROMETRES, mirrored_mean, softmax
+from core.inference.cell_classifier import CROP_MICROMETRES, mirrored_mean
 from core.inference.ood import Looks
 from core.inference.runtime import Engine, LiteRTEngine
 from core.settings import Settings
 from core.training.augmentation import appearance
-from core.training.calibration import (
-    acceptance_threshold,
-    fit_temperature_away,
-    uncertainty_threshold,
-)
 from core.training.data.cell_batches import REDRAWN, TrainingCells, validation_cells
 from core.training.data.cells import DETAILS, HEADS, NO_TYPE, Cells, central_crops, joined
 from core.training.data.eight_type_sources import VALIDATION, cells_of_domains
@@ -48,6 +52,9 @@ _CALM_SHARES = {"pbc": 0.52, "kaggle": 0.25, "made": 0.04, "none": 0.09}
 _UNTYPED_SHARE = 0.10
 _SURE = 0.95
 """Confidence from which on the network's own answer counts as a cell's type."""
+
+FAR = appearance.Strength(stain=1.4, camera=1.4, blur=1.4, noise=1.4)
+"""Appearance beyond that of training, in the place of sources nobody has cells of."""
 
 Trained = tuple[Any, Cells, tuple[Looks, float]]
 """A network, its validation cells, the looks of its training cells with their threshold."""
@@ -171,6 +178,25 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
     )
 
 
+def fit_temperature_away(
+    answer: Callable[[Pixels], NDArray[np.float32]],
+    crops: Sequence[Pixels] | NDArray[np.uint8],
+    truth: NDArray[np.int64],
+    *,
+    seed: int = 0,
+) -> float:
+    """Return the temperature that suits cells at home and cells that look otherwise alike.
+
+    Fitted on every validation crop twice: as it is, and with an appearance drawn from `FAR`.
+    `answer` gives the logits of a crop, `truth` are the n label indices. Fitted at home alone, a
+    temperature is too low under a shift (Ovadia et al. 2019, NeurIPS).
+    """
+    rng = np.random.default_rng(seed)
+    logits = [answer(crop) for crop in crops]
+    logits += [answer(appearance.look(crop, rng, FAR)) for crop in crops]
+    return fit_temperature(np.stack(logits), np.concatenate([truth, truth]))
+
+
 def calibrated(engine: Engine, validation: Cells, size: int = SIZE) -> dict[str, Any]:
     """Return `temperature` and `thresholds` of a file for size x size crops.
 
@@ -187,5 +213,5 @@ def calibrated(engine: Engine, validation: Cells, size: int = SIZE) -> dict[str,
     threshold = uncertainty_threshold(softmax(logits, temperature), truth)
     return {
         "temperature": temperature,
-        "thresholds": {"uncertain": threshold, "white": acceptance_threshold(white)},
+        "thresholds": {"uncertain": threshold, "white": cellness_threshold(white)},
     }
