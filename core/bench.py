@@ -55,10 +55,10 @@ def measure() -> dict[str, Any]:
     from core.bench_runtimes import in_turns, look_calls
     from core.domain.results import FieldImage, ImageProperties
     from core.imaging.crop import crop_cell
-    from core.inference.card import MODEL_NAMES, load_card, model_path, read_checked
     from core.inference.cell_classifier import Subject, central_box
     from core.inference.pipeline import Analyzer
     from core.inference.runtime import LiteRTEngine
+    from core.model_card import MODEL_NAMES, load_card, model_path, read_checked
     from core.synthetic.fields import make_field
 
     memory_before = resident_megabytes()
@@ -141,9 +141,9 @@ def _crops_per_second(pixels: "Pixels") -> float:
     """
     from core.bench_batch import rate
     from core.imaging.crop import crop_square
-    from core.inference.card import load_card, read_checked
     from core.inference.cell_classifier import Subject, central_box
     from core.inference.runtime import LiteRTEngine
+    from core.model_card import load_card, read_checked
 
     processors = os.cpu_count() or 1
     card = load_card("wbc")

@@ -18,7 +18,7 @@ from core.batch.local import Item, in_process, in_processes
 from core.batch.tiles import TILES_A_PIECE, plan_slide
 from core.batch.work import AnalysisWork, Work, analyze_field, models_fingerprint
 from core.exports.answers import Answer
-from core.inference.card import load_card
+from core.model_card import load_card
 from core.settings import PROJECT_ROOT
 from core.synthetic.fields import make_field
 from core.synthetic.slides import make_slide, write_slide

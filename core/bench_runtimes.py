@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.inference.card import MODEL_FILE, load_card, read_checked
 from core.inference.runtime import LiteRTEngine
+from core.model_card import MODEL_FILE, load_card, read_checked
 
 Look = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
 """One run over a batch of one picture; the outputs by name."""

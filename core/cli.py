@@ -158,7 +158,7 @@ def _analyze(options: argparse.Namespace) -> int:
     from core.batch.run import Batch, analyze_files
     from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
     from core.errors import BatchError
-    from core.inference.card import MODEL_NAMES, load_card
+    from core.model_card import MODEL_NAMES, load_card
 
     if options.out is None and options.resume:
         raise BatchError("--resume goes on where --out was left. Name that file with --out.")
@@ -195,8 +195,8 @@ def _stage(options: argparse.Namespace) -> int:
     from core.batch.run import Batch, answer_files
     from core.batch.work import Work, models_fingerprint, stage_field
     from core.exports.answers import stage_answer
-    from core.inference.card import load_card
     from core.inference.field_classifier import pool
+    from core.model_card import load_card
 
     work: Work[tuple[StageResult, ...]] = Work(stage_field, models_fingerprint())
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
@@ -253,8 +253,8 @@ def _check_out(options: argparse.Namespace) -> None:
 
 
 def _profile(options: argparse.Namespace) -> "SiteProfile | None":
-    from core.inference.card import load_card
     from core.inference.site_profile import load_profile
+    from core.model_card import load_card
 
     if options.profile is None:
         return None

@@ -5,7 +5,7 @@ import streamlit as st
 from core.datasets.citations import SOURCES
 from core.errors import ModelError
 from core.evaluation.report import MODEL_TITLES
-from core.inference.card import load_card
+from core.model_card import load_card
 from ui.components import shared
 from ui.metrics.card import show_card
 

@@ -12,7 +12,7 @@ from core.errors import ModelError
 from core.evaluation.report import MODEL_TITLES, ModelReport, load_report
 from core.evaluation.sets import evaluation_set
 from core.evaluation.tables import detector_sets_table, sets_table
-from core.inference.card import ModelName
+from core.model_card import ModelName
 from core.settings import get_settings
 from ui.components import shared
 from ui.metrics.card import show_card

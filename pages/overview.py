@@ -11,8 +11,8 @@ from core.errors import READABLE_FORMATS, ModelError
 from core.evaluation.measured import measured_figures
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import read_images
-from core.inference.card import load_card, read_checked
 from core.inference.pipeline import get_analyzer
+from core.model_card import load_card, read_checked
 from core.synthetic.examples import made_slides
 from ui.components import shared
 from ui.components.cases import (

@@ -13,7 +13,7 @@ from core.cases.records import Patient, Person, Role
 from core.cases.users import people, require, set_role
 from core.errors import ModelError
 from core.evaluation.report import MODEL_TITLES
-from core.inference.card import MODEL_NAMES, ModelName, load_card
+from core.model_card import MODEL_NAMES, ModelName, load_card
 from core.settings import Settings, get_settings
 from ui.components import shared
 from ui.components.cases import attempt, errors_shown, open_cases, patient_link, show_problem_of

@@ -14,9 +14,9 @@ import numpy as np
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS
-from core.inference.card import load_card
 from core.inference.detector import Detector
 from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card
 from core.settings import Settings
 from core.training.data.detection_batches import TrainingFields, whole_fields
 from core.training.data.detection_fields import Labelled, real_fields

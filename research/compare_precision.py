@@ -20,12 +20,12 @@ from core.datasets.readers import Example, open_set
 from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
 from core.evaluation.metrics import classification_metrics, proportion
-from core.inference.card import ModelCard, ModelName, load_card
 from core.inference.cell_classifier import CellAnswer, Classifier
 from core.inference.detector import Detector
 from core.inference.field_classifier import StageGrader
 from core.inference.pipeline import subject_of_crop
 from core.inference.runtime import LiteRTEngine
+from core.model_card import ModelCard, ModelName, load_card
 from core.settings import Settings
 from core.training.data.all_fields import all_fields
 from core.training.data.cells import shipped_detector

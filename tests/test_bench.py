@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core import bench_batch, bench_runtimes
-from core.inference.card import load_card
+from core.model_card import load_card
 
 
 def test_the_first_answers_do_not_count(monkeypatch):

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from core import cli
 from core.domain.results import Box, Cell, CropResult, FieldAnalysis, StageResult
 from core.domain.taxonomy import CELL_TYPES, STAGES
-from core.inference.card import MODEL_NAMES, load_card
+from core.model_card import MODEL_NAMES, load_card
 from core.settings import get_settings
 from tests.dicom_files import native, written
 from tests.images import read_image

@@ -18,7 +18,7 @@ from core.domain.taxonomy import (
     Status,
 )
 from core.errors import NotAnImageError
-from core.inference.card import ModelCard
+from core.model_card import ModelCard
 
 _PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"

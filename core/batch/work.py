@@ -27,9 +27,9 @@ from core.exports.answers import Answer, field_answer
 from core.imaging.decoder import decoded_from
 from core.imaging.duplicates import stored_form
 from core.imaging.wsi import is_slide
-from core.inference.card import MODEL_NAMES, load_card
 from core.inference.pipeline import Analyzer, get_analyzer
 from core.inference.site_profile import SiteProfile
+from core.model_card import MODEL_NAMES, load_card
 from core.settings import get_settings
 
 FINGERPRINT = "fingerprint"

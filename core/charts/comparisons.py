@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from core.charts.metrics import LEGEND_ABOVE, MAIN, SECOND
 from core.errors import ModelError
 from core.evaluation.tables import percent
-from core.inference.card import ModelName
+from core.model_card import ModelName
 from core.settings import Settings, get_settings
 from research.architectures import ARCHITECTURES, TITLES
 

@@ -16,7 +16,7 @@ from core.errors import ModelError
 from core.evaluation.detection import above, count_pairs, detection_curves
 from core.evaluation.metrics import UNANSWERED, score_predictions
 from core.evaluation.sets import EVALUATION_SETS
-from core.inference.card import ModelCard, ModelName, load_card
+from core.model_card import ModelCard, ModelName, load_card
 from core.settings import Settings, get_settings
 
 MODEL_TITLES: dict[ModelName, str] = {

@@ -34,7 +34,7 @@ from core.errors import ModelError, NoEstimateError
 from core.evaluation.model_error import CallAccuracy, accuracy_of
 from core.exports.answers import number
 from core.exports.tables import cells_table
-from core.inference.card import load_card
+from core.model_card import load_card
 from core.settings import Settings, get_settings
 
 MATERIAL_NAMES: Mapping[Material, str] = {

@@ -10,10 +10,10 @@ from core.domain.results import Box, Pixels
 from core.domain.taxonomy import Status
 from core.evaluation.calibration import softmax
 from core.imaging.crop import crop_square
-from core.inference.card import ModelCard
 from core.inference.ood import Looks, look_of
 from core.inference.runtime import Engine, mean_outputs
 from core.inference.site_profile import SiteProfile
+from core.model_card import ModelCard
 
 CROP_MICROMETRES = 24.0
 """Side of the crop: the largest monocytes are about 20 µm across."""

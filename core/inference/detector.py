@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from core.domain.results import Box, Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
-from core.inference.card import ModelCard
 from core.inference.runtime import Engine
+from core.model_card import ModelCard
 
 STRIDE = 8
 MULTIPLE = 32

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from core.domain.results import Pixels
 from core.imaging.crop import crop_square
-from core.inference.card import ModelCard, load_card, read_checked
 from core.inference.cell_classifier import Subject
 from core.inference.field_classifier import evidence_map
 from core.inference.runtime import LiteRTEngine
+from core.model_card import ModelCard, load_card, read_checked
 
 
 @cache

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from core.domain.results import FieldImage, Pixels, StageResult
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
-from core.inference.card import ModelCard
 from core.inference.runtime import Engine
+from core.model_card import ModelCard
 
 CORNER = 0.17
 """Share of width and height of the bottom right corner that is painted over.

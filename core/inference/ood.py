@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.results import Pixels
-from core.inference.card import LOOKS_FILE, ModelCard, read_checked
+from core.model_card import LOOKS_FILE, ModelCard, read_checked
 from core.settings import Settings
 
 _SIDE = 40

@@ -24,7 +24,6 @@ from core.imaging.scale import (
     is_possible,
     red_cell_scale,
 )
-from core.inference.card import MODEL_NAMES, ModelName, load_card, read_checked
 from core.inference.cell_classifier import Classifier, Subject, central_box
 from core.inference.detector import Detection, Detector
 from core.inference.field_classifier import StageGrader
@@ -40,6 +39,7 @@ from core.inference.quality_control import (
 )
 from core.inference.runtime import LiteRTEngine
 from core.inference.site_profile import SiteProfile
+from core.model_card import MODEL_NAMES, ModelName, load_card, read_checked
 from core.settings import Settings, get_settings
 
 _CROP_DETECTION_SCORE = 0.15

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from core.domain.results import Pixels
-from core.inference.card import ModelCard
 from core.inference.detector import Detection
 from core.inference.runtime import Engine
+from core.model_card import ModelCard
 
 FLAT_DEVIATION = 3.0
 """Grey levels: a picture that varies less shows nothing."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from core.domain.results import Pixels
 from core.errors import ModelError
-from core.inference.card import MODEL_FILE, ModelCard, ModelName, load_card, model_path
 from core.inference.detector import STRIDE
 from core.inference.runtime import LiteRTEngine
+from core.model_card import MODEL_FILE, ModelCard, ModelName, load_card, model_path
 from core.settings import PROJECT_ROOT, Settings
 from core.training.data.cells import HEADS
 from core.training.data.quality_control import Gate

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.stats import gmean
 from sklearn.mixture import GaussianMixture
 
-from core.inference.card import LOOKS_FILE
 from core.inference.ood import Floats, Looks, look_of
+from core.model_card import LOOKS_FILE
 from core.settings import Settings
 from core.training.data.cells import Cells, central_crops
 from research.comparisons import COMPARISONS_FILE

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from core.domain.results import Pixels
 from core.errors import ModelError
-from core.inference.card import MODEL_FILE, MODEL_NAMES, ModelCard, ModelName, load_card
 from core.inference.runtime import Engine, LiteRTEngine
+from core.model_card import MODEL_FILE, MODEL_NAMES, ModelCard, ModelName, load_card
 from core.settings import Settings, get_settings
 from core.training.export import litert_file, rewrite_card
 from core.training.quantize_sources import source_of

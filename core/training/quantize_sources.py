@@ -12,9 +12,9 @@ from tqdm.contrib.concurrent import thread_map
 
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
-from core.inference.card import ModelCard
 from core.inference.field_classifier import stage_input, turned
 from core.inference.runtime import Engine, LiteRTEngine
+from core.model_card import ModelCard
 from core.settings import Settings
 from core.training.data.all_fields import all_fields, held_out_logits
 from core.training.data.cells import NO_TYPE, central_crops, joined

@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 
 from core.errors import DataError
-from core.inference.card import MODEL_NAMES, load_card, model_path
+from core.model_card import MODEL_NAMES, load_card, model_path
 from core.settings import Settings, get_settings
 from research.architectures import ARCHITECTURES
 

@@ -12,11 +12,11 @@ from scipy.stats import multivariate_normal
 from core.datasets.readers import open_set
 from core.evaluation.calibration import softmax
 from core.evaluation.corruptions import white_balance
-from core.inference.card import load_card, read_checked
 from core.inference.cell_classifier import Classifier
 from core.inference.ood import Looks, load_looks, look_of
 from core.inference.pipeline import subject_of_crop
 from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card, read_checked
 from tests.images import read_image
 
 

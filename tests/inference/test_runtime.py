@@ -5,8 +5,8 @@ import pytest
 
 from core.datasets.readers import open_set
 from core.errors import ModelError
-from core.inference.card import load_card, read_checked
 from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card, read_checked
 
 
 @pytest.fixture(scope="module")

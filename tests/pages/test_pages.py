@@ -15,9 +15,9 @@ from core.domain.differential import differential
 from core.domain.taxonomy import RESEARCH_NOTICE, STAGES
 from core.errors import DataError
 from core.evaluation.corruptions import white_balance
-from core.inference.card import MODEL_NAMES
 from core.inference.pipeline import get_analyzer
 from core.inference.quality_control import SmearVerdict
+from core.model_card import MODEL_NAMES
 from core.settings import Settings, get_settings
 from core.synthetic import examples
 from tests.dicom_files import native, written

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
-from core.inference.card import load_card
 from core.inference.cell_classifier import CellAnswer
+from core.model_card import load_card
 from core.training.quantize_sources import Source
 from research import compare_precision
 from research.compare_precision import look_milliseconds, type_figures

@@ -7,8 +7,8 @@ import pytest
 
 from core.cli import main
 from core.errors import ModelError
-from core.inference.card import load_card, model_path, read_checked
 from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card, model_path, read_checked
 from core.settings import get_settings
 from core.training import quantize
 from core.training.quantize import agreement, quantized, ship

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from core.inference.card import load_card
 from core.inference.detector import Detector
+from core.model_card import load_card
 from core.training.quantize_sources import framed
 
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.inference.card import ModelCard
+from core.model_card import ModelCard
 
 
 def show_card(card: ModelCard) -> None:

@@ -17,7 +17,7 @@ from core.charts.comparisons import (
     run_titles,
 )
 from core.errors import ModelError
-from core.inference.card import ModelName
+from core.model_card import ModelName
 from ui.components import shared
 from ui.metrics.parts import chart
 

@@ -18,7 +18,7 @@ from core.charts.robustness import (
 )
 from core.evaluation.report import ModelReport
 from core.evaluation.sets import evaluation_set
-from core.inference.card import ModelCard
+from core.model_card import ModelCard
 from ui.components import shared
 from ui.metrics.parts import chart
 

@@ -11,8 +11,8 @@ from core.api.schemas import HealthAnswer, ModelInfoAnswer, PersonAnswer, Profil
 from core.cases.database import Database
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import LeukoscopeError, ProfileError
-from core.inference.card import MODEL_NAMES, load_card
 from core.inference.site_profile import load_profile, profile_names
+from core.model_card import MODEL_NAMES, load_card
 from core.settings import Settings
 
 public = APIRouter(tags=["service"])

@@ -20,11 +20,11 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
 from core.evaluation.calibration import softmax
 from core.imaging.illumination import flatten, set_white_point
-from core.inference.card import load_card, read_checked
 from core.inference.cell_classifier import Subject, mirrored_mean
 from core.inference.detector import Detector
 from core.inference.pipeline import subject_of_crop, subject_of_field
 from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card, read_checked
 from core.settings import Settings
 from core.training.data.cells import (
     Cells,

@@ -14,10 +14,10 @@ from core.datasets.readers import DataSet, Example
 from core.domain.results import Pixels
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, MATURATION
 from core.imaging.crop import crop_square
-from core.inference.card import load_card, read_checked
 from core.inference.cell_classifier import Subject
 from core.inference.detector import Detector
 from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card, read_checked
 from core.settings import Settings
 
 CONTEXT = 1.35

@@ -13,9 +13,9 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
 from core.evaluation.metrics import classification_metrics, prediction_frame
-from core.inference.card import ModelCard, load_card, read_checked
 from core.inference.pipeline import Analyzer
 from core.inference.runtime import LiteRTEngine
+from core.model_card import ModelCard, load_card, read_checked
 from core.settings import Settings
 from core.training.data.all_fields import (
     Fields,

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from core.datasets.readers import DataSet, Example, open_set
 from core.domain.results import Pixels
-from core.inference.card import ModelName
+from core.model_card import ModelName
 from core.settings import Settings
 
 SETS: dict[ModelName, tuple[str, ...]] = {

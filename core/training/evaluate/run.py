@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import DataError
-from core.inference.card import load_card
+from core.model_card import load_card
 from core.settings import Settings, get_settings
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from sklearn.metrics import roc_auc_score
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, MATURE_FIVE
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
 from core.evaluation.metrics import calibration_error, classification_metrics, proportion
-from core.inference.card import load_card
+from core.model_card import load_card
 from core.settings import Settings, get_settings
 from core.training.data.cell_sources import DETAILS, SUBTYPES, TYPES, SourceCells, sources
 from core.training.export import load_weights, shipped_network

@@ -12,9 +12,9 @@ import numpy as np
 from core.datasets.readers import open_set
 from core.domain.taxonomy import CELL_KINDS, KIND_NAMES
 from core.errors import ModelError
-from core.inference.card import MODEL_FILE, ModelCard
 from core.inference.detector import MULTIPLE, RED_CELL_SIDE, WANTED_RED_CELL, Detector, iou
 from core.inference.runtime import Engine, LiteRTEngine
+from core.model_card import MODEL_FILE, ModelCard
 from core.settings import Settings
 from core.training.augmentation import appearance
 from core.training.data.detection_batches import TrainingFields, whole_fields

@@ -17,10 +17,10 @@ from core.evaluation.calibration import (
     softmax,
     uncertainty_threshold,
 )
-from core.inference.card import MODEL_FILE
 from core.inference.cell_classifier import CROP_MICROMETRES, mirrored_mean
 from core.inference.ood import Looks
 from core.inference.runtime import Engine, LiteRTEngine
+from core.model_card import MODEL_FILE
 from core.settings import Settings
 from core.training.augmentation import appearance
 from core.training.data.cell_batches import REDRAWN, TrainingCells, validation_cells

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from core.api.app import create_app
 from core.errors import ModelError, StoreUnavailableError
-from core.inference.card import MODEL_NAMES, load_card
+from core.model_card import MODEL_NAMES, load_card
 
 
 def failing(error):

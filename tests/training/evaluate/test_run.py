@@ -9,7 +9,7 @@ from core.datasets.readers import open_set
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
 from core.errors import DataError
 from core.evaluation.metrics import classification_metrics
-from core.inference.card import load_card
+from core.model_card import load_card
 from core.settings import Settings, get_settings
 from core.training.evaluate import run
 from core.training.evaluate.detector import corrected

@@ -4,8 +4,8 @@ import pytest
 
 from core.domain.taxonomy import CELL_KINDS, CELL_TYPES, STAGES
 from core.errors import ModelError
-from core.inference.card import LOOKS_FILE, MODEL_NAMES, load_card, model_path, read_checked
 from core.inference.ood import load_looks
+from core.model_card import LOOKS_FILE, MODEL_NAMES, load_card, model_path, read_checked
 from core.settings import get_settings
 
 
