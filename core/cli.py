@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -264,23 +263,19 @@ def _profile(options: argparse.Namespace) -> "SiteProfile | None":
 def _write(answer: dict[str, Any], out: Path | None) -> None:
     """Write the answer whole or not at all. Raises LeukoscopeError."""
     from core.errors import LeukoscopeError
+    from core.files import write_atomically
 
     text = json.dumps(answer, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     if out is None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
         return
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(out)
+        write_atomically(out, text)
     except OSError as error:
         raise LeukoscopeError(
             f"{out} cannot be written ({error.strerror}). Make room or name another file."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _status(answered: int, failed: int) -> int:

@@ -27,6 +27,7 @@ from core.datasets.readers import labelled_files
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import InputError, ProfileError
 from core.evaluation.calibration import fit_temperature, softmax
+from core.files import write_atomically
 from core.imaging.read import read_images_from
 from core.inference.cell_classifier import CellAnswer, Classifier
 from core.inference.pipeline import Analyzer, get_analyzer, subject_of_crop
@@ -178,9 +179,7 @@ def _loss(logits: Floats, truth: NDArray[np.int64]) -> float:
 def save_profile(profile: SiteProfile, path: Path) -> None:
     """Write a profile whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(profile.model_dump_json(indent=1) + "\n")
-    part.replace(path)
+    write_atomically(path, profile.model_dump_json(indent=1) + "\n")
 
 
 def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCells:

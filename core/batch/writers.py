@@ -8,7 +8,6 @@ metadata under `models`, as JSON.
 """
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +19,7 @@ from core.batch.work import FINGERPRINT
 from core.domain.results import Box, Cell, image_title
 from core.domain.taxonomy import CELL_KINDS, CELL_TYPES
 from core.exports.answers import Answer, Pooled
+from core.files import open_atomically
 from core.imaging.duplicates import Finder, Repeats, from_stored
 
 PARQUET = ".parquet"
@@ -33,13 +33,8 @@ def write_result(
 ) -> None:
     """Write the file whole or not at all, as Parquet when it is named so. Raises OSError."""
     write = _write_parquet if out.suffix == PARQUET else write_json
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            write(journal, models, stream, keep_duplicates=keep_duplicates)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    with open_atomically(out) as stream:
+        write(journal, models, stream, keep_duplicates=keep_duplicates)
 
 
 def write_json(

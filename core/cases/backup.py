@@ -10,11 +10,9 @@ pictures, unencrypted: keep it as the store is kept.
 import argparse
 import hashlib
 import json
-import os
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,6 +25,7 @@ from core.cases.audit import verify_in
 from core.cases.database import Database, get_database, revision_of
 from core.cases.orm import AuditRow, Base, FieldRow
 from core.errors import BackupError, PictureMissingError
+from core.files import open_atomically
 from core.settings import Settings, get_settings
 
 FORMAT = 1
@@ -60,22 +59,13 @@ def make_backup(database: Database, file: Path, settings: Settings | None = None
     settings = settings or get_settings()
     if file.exists():
         raise BackupError(f"{file} exists already. Name a new file.")
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            with zipfile.ZipFile(stream, "w") as archive:
-                made = _Writer(archive).write(database, settings)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.rename(file)
+        with open_atomically(file, 0o600) as stream, zipfile.ZipFile(stream, "w") as archive:
+            made = _Writer(archive).write(database, settings)
     except OSError as error:
         raise BackupError(
             f"{file} cannot be written ({error.strerror}). Make room or name another file."
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     rows = made["rows"]
     return Backup(
         patients=rows["patients"],

@@ -5,10 +5,7 @@ header, because headers carry identifiers of patients.
 """
 
 import hashlib
-import os
-import secrets
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,8 +15,7 @@ import numpy as np
 
 from core.domain.results import Pixels
 from core.errors import PictureMissingError, PictureNotStoredError
-
-_PART = ".part"
+from core.files import sync_folder, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +87,15 @@ class PictureFolder:
         Raises PictureNotStoredError.
         """
         path = self.path(picture.sha256)
-        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{_PART}")
         try:
             if not path.parent.is_dir():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _sync_folder(self.root)
-            if not path.exists():
-                with part.open("xb") as file:
-                    file.write(picture.png)
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.rename(path)
-            _sync_folder(path.parent)
+                sync_folder(self.root)
+            if path.exists():
+                sync_folder(path.parent)
+            else:
+                write_atomically(path, picture.png)
         except OSError as error:
-            with suppress(OSError):  # the sweep removes it else
-                part.unlink()
             raise PictureNotStoredError from error
 
     def read(self, sha256: str) -> Pixels:
@@ -134,12 +124,3 @@ class PictureFolder:
         for path in stray:
             path.unlink(missing_ok=True)
         return len(stray)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import DataError
+from core.files import open_atomically, write_atomically
 from core.settings import Settings, get_settings
 
 # Commits where they are known, so that the files cannot change under their address.
@@ -161,26 +162,23 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
     sources = {
         part: _fetch(address, settings.data) for part, address in (parts or public.parts).items()
     }
-    unfinished = target.with_suffix(".part")
     try:
-        with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as out:
-            PACKERS[name](sources, out, settings.data)
-            pictures = sum(n.endswith(".webp") for n in out.namelist())
-        if pictures == 0:
-            raise DataError(f"The download of {name} holds no pictures. See {public.page}.")
+        with open_atomically(target) as stream:
+            with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as out:
+                PACKERS[name](sources, out, settings.data)
+                pictures = sum(n.endswith(".webp") for n in out.namelist())
+            if pictures == 0:
+                raise DataError(f"The download of {name} holds no pictures. See {public.page}.")
         if pictures != public.images:
             sys.stderr.write(
                 f"{name} has {pictures:,} pictures, {public.images:,} were expected: its source "
                 "changed, and figures measured on it will differ.\n"
             )
-        unfinished.replace(target)
     except (zipfile.BadZipFile, OSError, KeyError) as error:
         raise DataError(
             f"The download of {name} is damaged or was changed. Delete it from the folder "
             f"downloads in the data folder and try again."
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return target
 
 
@@ -213,7 +211,7 @@ def _fetch(address: str, data: Path) -> Path:
         ) from error
     if address not in known:
         known[address] = pooch.file_hash(str(path))
-        lock.write_text(json.dumps(known, indent=1) + "\n")
+        write_atomically(lock, json.dumps(known, indent=1) + "\n")
         sys.stderr.write(f"First download of {address}: its checksum was noted.\n")
     return path
 

@@ -15,6 +15,7 @@ from typing import Any
 import requests
 
 from core.errors import DataError
+from core.files import write_atomically
 from core.settings import PROJECT_ROOT, Settings, get_settings
 
 BCCD_ADDRESS = (
@@ -72,9 +73,7 @@ def _bccd_field(session: requests.Session, folder: Path, name: str) -> bytes:
     answer.raise_for_status()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(".part")
-        part.write_bytes(answer.content)
-        part.replace(kept)
+        write_atomically(kept, answer.content)
     except OSError as error:  # a read-only disk only costs the next download
         _LOG.warning("%s is not kept: %s", name, error)
     return answer.content
