@@ -25,7 +25,8 @@ from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
 from core.cases.queue import model_agreement, queue
 from core.cases.records import NewField, QueueFilter
 from core.cases.samples import load_case
-from core.domain.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties
 from core.domain.taxonomy import CELL_TYPES
 from core.settings import Settings
 

@@ -11,7 +11,8 @@ import pytest
 from pyarrow import parquet
 
 from core import cli
-from core.domain.results import Box, Cell, CropResult, FieldAnalysis, StageResult
+from core.domain.boxes import Box
+from core.domain.results import Cell, CropResult, FieldAnalysis, StageResult
 from core.domain.taxonomy import CELL_TYPES, STAGES
 from core.model_card import MODEL_NAMES, load_card
 from core.settings import get_settings

@@ -7,21 +7,17 @@ more than half, the surer one stays, as within a tile.
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from core.batch.journal import Journal
 from core.batch.tiles import Piece, PieceResult, SlidePlan, TileResult
 from core.batch.work import Step, Task
-from core.domain.results import Box, Cell, FailedFile
+from core.domain.boxes import Box, suppress_between_groups, xyxy_array
+from core.domain.results import Cell, FailedFile
 from core.domain.taxonomy import CELL_KINDS
 from core.exports.answers import Answer, field_answer
 from core.imaging.scale import CONFIDENT_SCORE, field_scale
 from core.imaging.wsi import Tile
-from core.inference.detector import iou
 from core.inference.pipeline import judge_sizes
 
 _SEAM_IOU = 0.5
@@ -137,39 +133,20 @@ def settle_seams(results: Iterable[TileResult], band: int) -> list[Cell]:
     settled: list[Cell] = []
     disputed: list[tuple[Tile, Cell]] = []
     for result in results:
-        left, top, right, bottom = result.tile.core
+        core = Box.from_xyxy(*result.tile.core)
         for cell in result.cells:
-            box = cell.box
-            is_inside = (
-                min(box.x - left, box.y - top) > band
-                and min(right - box.x - box.width, bottom - box.y - box.height) > band
-            )
-            if is_inside:
+            if cell.box.margin_within(core) > band:
                 settled.append(cell)
             else:
                 disputed.append((result.tile, cell))
     disputed.sort(key=lambda item: (not _is_likely_white(item[1]), -item[1].detection_score))
-    # Boxes that overlap have their centres in the same or in neighbouring squares of this side.
-    reach = max((max(cell.box.width, cell.box.height) for _, cell in disputed), default=1.0)
-    by_square: dict[tuple[int, int], list[tuple[Tile, NDArray[np.float32]]]] = {}
-    for tile, cell in disputed:
-        corners = _corners(cell.box)
-        x, y = (int(middle // reach) for middle in cell.box.centre)
-        others = [
-            other
-            for square in product(range(x - 1, x + 2), range(y - 1, y + 2))
-            for of_tile, other in by_square.get(square, ())
-            if of_tile != tile
-        ]
-        if not others or iou(corners, np.array(others)).max() <= _SEAM_IOU:
-            by_square.setdefault((x, y), []).append((tile, corners))
-            settled.append(cell)
-    return settled
+    kept = suppress_between_groups(
+        xyxy_array(cell.box for _, cell in disputed),
+        [tile for tile, _ in disputed],
+        max_iou=_SEAM_IOU,
+    )
+    return settled + [disputed[index][1] for index in kept]
 
 
 def _is_likely_white(cell: Cell) -> bool:
     return cell.kind == "wbc" and cell.detection_score >= _LIKELY
-
-
-def _corners(box: Box) -> NDArray[np.float32]:
-    return np.array([box.x, box.y, box.x + box.width, box.y + box.height], np.float32)

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.batch.discover import shown
-from core.domain.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.imaging.wsi import Slide, Tile, tile_grid
 from core.inference.cell_classifier import CROP_MICROMETRES

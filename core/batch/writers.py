@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 
 from core.batch.journal import Journal
 from core.batch.work import FINGERPRINT
-from core.domain.results import Box, Cell, image_title
+from core.domain.boxes import Box
+from core.domain.results import Cell, image_title
 from core.domain.taxonomy import CELL_KINDS, CELL_TYPES
 from core.exports.answers import Answer, Pooled
 from core.files import open_atomically

@@ -6,7 +6,8 @@ from typing import Any
 
 from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
 from core.cases.records import NewField, Patient, Sample, SampleField
-from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties, Scale, StageResult
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, ImageProperties, Scale, StageResult
 from core.imaging.duplicates import stored_form
 
 
@@ -145,7 +146,7 @@ def _scale_of(row: FieldRow) -> Scale | None:
 
 def _other_values(cell: Cell) -> list[Any]:
     box = cell.box
-    place = [box.x, box.y, box.width, box.height]
+    place = list(box.xywh)
     values = [cell.kind, *place, cell.confidence, cell.status, cell.detection_score]
     return [*values, True] if cell.duplicate else values
 

@@ -28,8 +28,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from core.cases.records import CaseState, Material, Origin, Role, Sex
-from core.domain.taxonomy import Status
+from core.cases.records import CaseState, Origin, Role
+from core.domain.taxonomy import Material, Sex, Status
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Generic, Literal, TypeVar
 
+from core.domain.boxes import Box
 from core.domain.results import (
-    Box,
     Cell,
     FieldAnalysis,
     FieldImage,
@@ -14,9 +14,8 @@ from core.domain.results import (
     neutral_name,
     without_names,
 )
+from core.domain.taxonomy import Material, Sex
 
-Sex = Literal["female", "male"]
-Material = Literal["peripheral_blood", "bone_marrow", "other"]
 CaseState = Literal["draft", "reviewed", "signed"]
 Role = Literal["viewer", "reviewer", "admin"]
 Origin = Literal["model", "person"]

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from core.cases.database import Database
 from core.cases.orm import REVIEWED, CellRow, FieldRow
-from core.domain.results import Box
+from core.domain.boxes import Box
 
 
 @dataclass(frozen=True, slots=True)

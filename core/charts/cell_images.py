@@ -6,7 +6,8 @@ from functools import cache
 import cv2
 import numpy as np
 
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 from core.imaging.crop import crop_square
 from core.imaging.read import read_images
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
@@ -22,7 +23,7 @@ _FRAME = (122, 46, 107)
 
 def _pixels_per_side(box: Box, micrometres_per_pixel: float | None, side: float) -> float:
     """Return how many pixels a side in µm has; without a scale the cell is taken for 13.5 µm."""
-    longer = max(box.width, box.height)
+    longer = box.longer_side
     return side / (micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / longer)
 
 

@@ -9,7 +9,8 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from core.domain.differential import Differential, Share, exact_interval
+from core.domain.differential import Differential, Share
+from core.domain.intervals import proportion
 from core.domain.probability import probability_text
 from core.domain.reference_ranges import ReferenceRange
 from core.domain.results import StageResult
@@ -198,13 +199,12 @@ def stages_figure(
         name: str, colour: str, counts: Sequence[int]
     ) -> tuple[str, str, list[float], list[str]]:
         totals = [len(fields) for fields in results.values()]
-        limits = [exact_interval(c, n) for c, n in zip(counts, totals, strict=True)]
-        shares = [100 * c / n for c, n in zip(counts, totals, strict=True)]
+        shares = [proportion(c, n, per=100) for c, n in zip(counts, totals, strict=True)]
         hovers = [
-            f"{name}: {share:.1f} % ({100 * low:.1f}-{100 * high:.1f}), {c} of {n} fields"
-            for c, n, share, (low, high) in zip(counts, totals, shares, limits, strict=True)
+            f"{name}: {share.value:.1f} % ({share.low:.1f}-{share.high:.1f}), {c} of {n} fields"
+            for c, n, share in zip(counts, totals, shares, strict=True)
         ]
-        return name, colour, shares, hovers
+        return name, colour, [share.value for share in shares], hovers
 
     def count(stage: str) -> list[int]:
         return [

@@ -126,7 +126,7 @@ def _outlines(cells: Sequence[tuple[int, Cell]]) -> tuple[list[float | None], li
     y: list[float | None] = []
     for _, cell in cells:
         left, top = cell.box.x, cell.box.y
-        right, bottom = left + cell.box.width, top + cell.box.height
+        right, bottom = cell.box.right, cell.box.bottom
         x += [left, right, right, left, left, None]
         y += [top, top, bottom, bottom, top, None]
     return x, y

@@ -13,13 +13,12 @@ from core.domain.differential import (
     MINIMUM_FOR_PERCENTAGES,
     SUSPECTED_BLAST,
     Differential,
-    Estimate,
     differential_of_counts,
-    exact_interval,
     neutrophil_lymphocyte_ratio,
     share_difference,
 )
 from core.domain.flags import ratio_text
+from core.domain.intervals import Estimate, proportion
 from core.domain.reference_ranges import NLR, WHITE_CELLS, ReferenceRange, ReferenceRanges, Unit
 from core.domain.taxonomy import LEUKOCYTES, REVIEW_TYPES
 from core.exports.answers import number
@@ -116,16 +115,14 @@ def _value(one: SampleCounts, key: str, unit: Unit) -> Estimate | None:
     if unit == "10^9/L":
         if key == WHITE_CELLS:
             entered = one.white_cell_count
-            return None if entered is None else Estimate(entered, entered, entered)
+            return None if entered is None else Estimate.exact(entered)
         return one.absolute.get(key)
     counted = one.counted
     if counted.total == 0:
         return None
     if key not in counted.shares:  # suspected blasts, of which this sample has none
-        low, high = exact_interval(0, counted.total)
-        return Estimate(0.0, 100 * low, 100 * high)
-    share = counted.shares[key]
-    return Estimate(share.percent, share.low, share.high)
+        return proportion(0, counted.total, per=100)
+    return counted.shares[key]
 
 
 def trend_figure(shown: Series) -> go.Figure:
@@ -188,7 +185,7 @@ def _text(value: Estimate, unit: Unit) -> str:
         return ratio_text(value)
     digits = ".1f" if unit == "%" else ".2f"
     text = f"{value.value:{digits}} {_AXES[unit]}"
-    if value.low == value.high:
+    if value.is_exact:
         return text
     return f"{text} ({value.low:{digits}}-{value.high:{digits}})"
 
@@ -216,7 +213,7 @@ def history_table(patient: Patient, counts: Sequence[SampleCounts]) -> pd.DataFr
                 **_columns("nlr", one.nlr, 3),
                 "type": key,
                 "count": share.count,
-                **_columns("percent", share.estimate if one.counted.total else None, 2),
+                **_columns("percent", share if one.counted.total else None, 2),
                 **_columns("absolute", one.absolute.get(key), 3),
             }
             for one in counts

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from core.domain.differential import Estimate, exact_interval
+from core.domain.intervals import Estimate, proportion
 from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 
 LABELS: tuple[str, ...] = (*REVIEW_TYPES, NOT_A_WHITE_CELL)
@@ -45,14 +45,12 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
     matrix = tuple(tuple(counts[a, b] for b in labels) for a in labels)
     total = counts.total()
     agreed = sum(counts[label, label] for label in labels)
-    low, high = exact_interval(agreed, total)
-    percent = 100 * agreed / total if total else 0.0
     return Agreement(
         labels=labels,
         matrix=matrix,
         total=total,
         agreed=agreed,
-        share=Estimate(percent, 100 * low, 100 * high),
+        share=proportion(agreed, total, per=100),
         kappa=_kappa(np.array(matrix)) if labels else None,
     )
 

@@ -6,9 +6,8 @@ Counts are in 10⁹/L. Limits are 95 % unless said otherwise.
 from collections.abc import Sequence
 from statistics import median
 
-from scipy.special import gammaincinv
-
-from core.domain.differential import Differential, Estimate
+from core.domain.differential import Differential
+from core.domain.intervals import Estimate, poisson
 from core.domain.results import FieldAnalysis
 from core.errors import NoEstimateError
 
@@ -47,12 +46,7 @@ def absolute_counts(counted: Differential, white_cell_count: float) -> dict[str,
     """
     if counted.total == 0:
         return {}
-    return {
-        key: Estimate(
-            *(white_cell_count * part / 100 for part in (share.percent, share.low, share.high))
-        )
-        for key, share in counted.shares.items()
-    }
+    return {key: share.percent_of(white_cell_count) for key, share in counted.shares.items()}
 
 
 def smear_estimate(analyses: Sequence[FieldAnalysis], factor: float | None) -> Estimate:
@@ -61,8 +55,7 @@ def smear_estimate(analyses: Sequence[FieldAnalysis], factor: float | None) -> E
     `factor` is in cells per µL for one white cell a field: about 2,000 (laboratories use 1,500 to
     2,500), found by comparing smears with a counter on the same microscope and camera. Erythro-
     blasts and what is no white cell are left out; refused pictures are no fields. The limits are
-    30 % to either side or the exact Poisson limits of the counted cells (Garwood 1936, Biometrika
-    28:437), whichever are wider.
+    30 % to either side or the exact Poisson limits of the counted cells, whichever are wider.
 
     Raises NoEstimateError without a factor, with fewer than ten fields, or on close-ups, which
     were taken because there is a white cell in them.
@@ -85,12 +78,11 @@ def smear_estimate(analyses: Sequence[FieldAnalysis], factor: float | None) -> E
         )
     cells = sum(_leukocytes(field) for field in fields)
     scale = factor / 1000 / len(fields)  # per µL to 10⁹/L
-    low = float(gammaincinv(cells, 0.025)) if cells else 0.0
-    high = float(gammaincinv(cells + 1, 0.975))
+    counting = poisson(cells)
     return Estimate(
         cells * scale,
-        min(cells * (1 - ESTIMATE_ERROR), low) * scale,
-        max(cells * (1 + ESTIMATE_ERROR), high) * scale,
+        min(cells * (1 - ESTIMATE_ERROR), counting.low) * scale,
+        max(cells * (1 + ESTIMATE_ERROR), counting.high) * scale,
     )
 
 

@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scipy.special import betaincinv
-
+from core.domain.intervals import Estimate, proportion, ratio
 from core.domain.results import FieldAnalysis
 from core.domain.taxonomy import LEUKOCYTES
 
@@ -26,27 +25,15 @@ named apart (Palmer et al. 2015, Int J Lab Hematol 37:287, for the ICSH)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its 95 % limits, in the unit that the function giving it names."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A count and its share of the leukocytes in percent with 95 % limits."""
+class Share(Estimate):
+    """A type's percentage of the leukocytes with its 95 % interval, and the count behind it."""
 
     count: int
-    percent: float
-    low: float
-    high: float
 
     @property
-    def estimate(self) -> Estimate:
-        """The percentage with its limits."""
-        return Estimate(self.percent, self.low, self.high)
+    def percent(self) -> float:
+        """The percentage itself."""
+        return self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,45 +74,16 @@ class Differential:
         return None
 
 
-def exact_interval(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Clopper-Pearson limits of a share as fractions of 1.
-
-    Rümke's table for the differential count is this interval (Clopper and Pearson 1934,
-    Biometrika 26:404). With `total` 0 nothing is known: (0, 1).
-    Raises ValueError unless 0 <= count <= total.
-    """
-    if not 0 <= count <= total:
-        raise ValueError(f"count must lie between 0 and total, got {count} of {total}")
-    if total == 0:
-        return 0.0, 1.0
-    tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, tail))
-    high = 1.0 if count == total else float(betaincinv(count + 1, total - count, 1 - tail))
-    return low, high
-
-
-def ratio_interval(count: int, other: int) -> tuple[float, float]:
-    """Return exact limits of the ratio count / other of two random counts.
-
-    Given their sum, `count` is binomial with p = ratio / (1 + ratio), so the Clopper-Pearson
-    limits of p give those of the ratio (Przyborowski and Wilenski 1940, Biometrika 31:313).
-    With `other` 0 there is no upper limit: infinity.
-    """
-    low, high = exact_interval(count, count + other)
-    return low / (1 - low), high / (1 - high) if high < 1 else float("inf")
-
-
 def _share(count: int, total: int) -> Share:
-    low, high = exact_interval(count, total)
-    percent = 100 * count / total if total else 0.0
-    return Share(count, percent, 100 * low, 100 * high)
+    share = proportion(count, total, per=100)
+    return Share(share.value, share.low, share.high, count)
 
 
 def _per_hundred(count: int, total: int) -> Share:
     if total == 0:
-        return Share(count, 0.0, 0.0, float("inf"))
-    low, high = ratio_interval(count, total)
-    return Share(count, 100 * count / total, 100 * low, 100 * high)
+        return Share(0.0, 0.0, float("inf"), count)
+    per_hundred = ratio(count, total, per=100)
+    return Share(per_hundred.value, per_hundred.low, per_hundred.high, count)
 
 
 def differential_of_counts(counts: Mapping[str, int], uncertain: int = 0) -> Differential:
@@ -161,8 +119,7 @@ def neutrophil_lymphocyte_ratio(counted: Differential) -> Estimate | None:
     lymphocytes = counted.shares["lymphocyte"].count
     if neutrophils + lymphocytes == 0:
         return None
-    value = neutrophils / lymphocytes if lymphocytes else float("inf")
-    return Estimate(value, *ratio_interval(neutrophils, lymphocytes))
+    return ratio(neutrophils, lymphocytes)
 
 
 def share_difference(before: Differential, after: Differential, key: str) -> Estimate | None:

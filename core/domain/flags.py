@@ -7,16 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from core.cases.records import Material
 from core.domain.blood_counts import CORRECTION_FROM, absolute_counts, needs_correction
 from core.domain.differential import (
     MINIMUM_FOR_PERCENTAGES,
     Differential,
-    Estimate,
     neutrophil_lymphocyte_ratio,
 )
+from core.domain.intervals import Estimate
 from core.domain.reference_ranges import WHITE_CELLS, ReferenceRange, Unit, judge
-from core.domain.taxonomy import REVIEW_TYPES
+from core.domain.taxonomy import REVIEW_TYPES, Material
 
 Severity = Literal["review", "warning", "note"]
 """`review` forces a second look at the sample, `warning` names a finding or a weak count, `note`
@@ -82,7 +81,7 @@ def _of_blood(
     if white_cell_count is not None:
         absolute = absolute_counts(counted, white_cell_count)
         if WHITE_CELLS in absolute_ranges:
-            exact = Estimate(white_cell_count, white_cell_count, white_cell_count)
+            exact = Estimate.exact(white_cell_count)
             limits = absolute_ranges[WHITE_CELLS]
             basis = counted.total if needs_correction(counted) else None
             yield from _outside(WHITE_CELLS, "White cells", exact, limits, basis)
@@ -163,7 +162,7 @@ def _of_ranges(
         if key in absolute and key in absolute_ranges:
             yield from _outside(key, name, absolute[key], absolute_ranges[key], counted.total)
         elif key in percent_ranges:
-            yield from _outside(key, name, share.estimate, percent_ranges[key], counted.total)
+            yield from _outside(key, name, share, percent_ranges[key], counted.total)
 
 
 def _outside(
@@ -175,7 +174,7 @@ def _outside(
     unit = _UNITS[limits.unit]
     digits = ".2f" if limits.unit == "10^9/L" else ".1f"
     text = f"{name} {value.value:{digits}}{unit}"
-    if value.low < value.high:
+    if not value.is_exact:
         text += f" ({value.low:{digits}}-{value.high:{digits}})"
     side = "above" if verdict in ("above", "high") else "below"
     if verdict in ("low", "high"):

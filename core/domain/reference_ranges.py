@@ -15,9 +15,9 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from core.cases.records import Sex
-from core.domain.differential import MINIMUM_FOR_PERCENTAGES, Estimate
-from core.domain.taxonomy import LEUKOCYTES
+from core.domain.differential import MINIMUM_FOR_PERCENTAGES
+from core.domain.intervals import Estimate
+from core.domain.taxonomy import LEUKOCYTES, Sex
 from core.errors import RangesError
 from core.settings import Settings
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_KINDS, NOT_A_WHITE_CELL, REVIEW_TYPES, CellKind, Status
 
 if TYPE_CHECKING:
@@ -24,30 +25,6 @@ Pixels = NDArray[np.uint8]
 def image_title(file: str, page: int) -> str:
     """Return the name of an image as users see it: the file, and the page after the first."""
     return file if page == 1 else f"{file}, page {page}"
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """An axis-aligned box in pixels of the uploaded picture."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def __post_init__(self) -> None:
-        if not (self.width > 0 and self.height > 0):
-            raise ValueError(f"a box needs a positive width and height, got {self}")
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        """Centre `(x, y)` in pixels."""
-        return self.x + self.width / 2, self.y + self.height / 2
-
-    @property
-    def diameter(self) -> float:
-        """Diameter in pixels of the circle-like cell in the box: the mean of both sides."""
-        return (self.width + self.height) / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from typing import Literal
 CellKind = Literal["wbc", "rbc", "platelet"]
 Status = Literal["classified", "uncertain", "out_of_scope"]
 
+Sex = Literal["female", "male"]
+Material = Literal["peripheral_blood", "bone_marrow", "other"]
+"""What a smear was made of."""
+
 CELL_KINDS: tuple[CellKind, ...] = ("wbc", "rbc", "platelet")
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from core.evaluation.metrics import proportion, wilson
+from core.domain.intervals import wilson
+from core.evaluation.metrics import proportion
 
 
 def risk_coverage(scored: pd.DataFrame) -> pd.DataFrame:

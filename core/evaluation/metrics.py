@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
-from statsmodels.stats.proportion import proportion_confint
+
+from core.domain.intervals import wilson
 
 Floats = NDArray[np.float64]
 Estimate = dict[str, float | None]
@@ -25,14 +26,6 @@ BOOTSTRAP_ROUNDS = 2000
 BOOTSTRAP_SEED = 0
 UNANSWERED = "none"
 """The prediction where the model gave no type any probability."""
-
-
-def wilson(count: ArrayLike, total: ArrayLike) -> tuple[Floats, Floats]:
-    """Return Wilson's score limits of proportions (1927, JASA 22:209); (0, 1) where total is 0."""
-    counts, totals = np.broadcast_arrays(np.asarray(count, float), np.asarray(total, float))
-    low, high = proportion_confint(counts, np.maximum(totals, 1), method="wilson")
-    # Rounding can put a limit a hair outside 0..1.
-    return np.where(totals > 0, np.clip(low, 0, 1), 0), np.where(totals > 0, np.clip(high, 0, 1), 1)
 
 
 def proportion(count: float, total: float) -> Estimate:

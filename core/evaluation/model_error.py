@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from core.domain.differential import Estimate
+from core.domain.intervals import Estimate
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ModelError
 from core.evaluation.metrics import proportion

@@ -145,7 +145,7 @@ def probabilities(values: Mapping[str, float]) -> dict[str, float | None]:
 def box_numbers(cell: Cell) -> tuple[float, float, float, float]:
     """Return x, y, width and height of a cell's box to 0.1 px."""
     box = cell.box
-    x, y, width, height = (round(float(side), 1) for side in (box.x, box.y, box.width, box.height))
+    x, y, width, height = (round(float(side), 1) for side in box.xywh)
     return x, y, width, height
 
 

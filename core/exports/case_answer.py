@@ -1,6 +1,6 @@
 """A whole case as JSON: the answer of `analyze` over its fields, and the case around it."""
 
-from core.domain.differential import Estimate
+from core.domain.intervals import Estimate
 from core.domain.reference_ranges import ReferenceRange
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.exports.answers import Answer, analyze_answer

@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from fhir.resources.R4B.bundle import Bundle
 
-from core.domain.differential import Estimate
+from core.domain.intervals import Estimate
 from core.domain.reference_ranges import ReferenceRange, Verdict
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.exports.answers import number
@@ -96,7 +96,7 @@ def _measures(summary: CaseSummary) -> Iterator[_Measure]:
             f"{row.name}, share of white cells",
             PER_HUNDRED[row.key],
             _PERCENT,
-            row.share.estimate if has_cells else None,
+            row.share if has_cells else None,
             row.percent_range,
             row.percent_verdict,
             row.share.count,
@@ -107,7 +107,7 @@ def _measures(summary: CaseSummary) -> Iterator[_Measure]:
             f"{row.name} per 100 white cells",
             PER_HUNDRED[row.key],
             _PER_HUNDRED,
-            row.share.estimate if has_cells else None,
+            row.share if has_cells else None,
             row.percent_range,
             row.percent_verdict,
             row.share.count,
@@ -135,13 +135,13 @@ def _of_volume(summary: CaseSummary) -> Iterator[_Measure]:
         return
     judged = summary.white_cell_range, summary.white_cell_verdict
     name = "White cells per volume, as entered"
-    exact = Estimate(entered, entered, entered)
+    exact = Estimate.exact(entered)
     if entered == corrected:
         yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact, *judged)
         return
     yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact)
     name = "White cells per volume, corrected for erythroblasts"
-    exact = Estimate(corrected, corrected, corrected)
+    exact = Estimate.exact(corrected)
     code = CORRECTED_WHITE_CELLS
     yield _Measure("white-cells-corrected", name, code, _PER_LITRE, exact, *judged)
 
@@ -184,7 +184,7 @@ def _components(measure: _Measure) -> Iterator[dict[str, Any]]:
         counted = {"value": measure.count, "unit": "cells", "system": _UCUM, "code": "{cells}"}
         yield {"code": {"text": "Cells counted"}, "valueQuantity": counted}
     value = measure.value
-    if value is None or value.low == value.high:
+    if value is None or value.is_exact:
         return
     for name, limit in (("Lower", value.low), ("Upper", value.high)):
         quantity = _quantity(limit, measure.unit)

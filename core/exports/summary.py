@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from core.cases.records import Case, Material
+from core.cases.records import Case
 from core.domain.blood_counts import (
     absolute_counts,
     corrected_count,
@@ -15,12 +15,12 @@ from core.domain.blood_counts import (
 )
 from core.domain.differential import (
     Differential,
-    Estimate,
     Share,
     differential,
     neutrophil_lymphocyte_ratio,
 )
 from core.domain.flags import Flag, by_severity, flags, ratio_text
+from core.domain.intervals import Estimate
 from core.domain.reference_ranges import (
     NLR,
     WHITE_CELLS,
@@ -29,7 +29,7 @@ from core.domain.reference_ranges import (
     Verdict,
     judge,
 )
-from core.domain.taxonomy import REVIEW_TYPES, STAGES
+from core.domain.taxonomy import REVIEW_TYPES, STAGES, Material
 from core.errors import ModelError, NoEstimateError
 from core.evaluation.model_error import CallAccuracy, accuracy_of
 from core.exports.answers import number
@@ -116,7 +116,7 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         in_percent, per_litre, ratios, entered = {}, {}, {}, None
     white_cells = None if entered is None else corrected_count(entered, counted)
     absolute = {} if white_cells is None else absolute_counts(counted, white_cells)
-    exact = None if white_cells is None else Estimate(white_cells, white_cells, white_cells)
+    exact = None if white_cells is None else Estimate.exact(white_cells)
     white_cell_range, nlr_range = per_litre.get(WHITE_CELLS), ratios.get(NLR)
     nlr = neutrophil_lymphocyte_ratio(counted) if is_blood else None
 
@@ -130,7 +130,7 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
             absolute=in_blood,
             percent_range=percent_range,
             absolute_range=absolute_range,
-            percent_verdict=_verdict(share.estimate, percent_range, counted.total),
+            percent_verdict=_verdict(share, percent_range, counted.total),
             absolute_verdict=_verdict(in_blood, absolute_range, counted.total),
         )
 

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 
 _GLASS_PERCENTILE = 90
 _SAMPLED = 64
@@ -23,7 +24,7 @@ def crop_cell(pixels: Pixels, box: Box, *, size: int = 128, margin: float = 0.15
     The margin is a share of the longer side. Beyond the picture's edge lies empty glass.
     Raises ValueError for a box wholly outside the picture.
     """
-    return crop_square(pixels, box, max(box.width, box.height) * (1 + 2 * margin), size)
+    return crop_square(pixels, box, box.longer_side * (1 + 2 * margin), size)
 
 
 def crop_square(pixels: Pixels, box: Box, side: float, size: int) -> Pixels:

@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from core.domain.results import Box, Cell, FieldAnalysis, Pixels, quoted
+from core.domain.boxes import Box, image_box
+from core.domain.results import Cell, FieldAnalysis, Pixels, quoted
 
 PIXELS_A_RED_CELL = 12
 """Diameter of a red cell in the small image."""
@@ -256,8 +257,7 @@ def _of_small(
 
 def _is_whole(box: Box, width: int, height: int) -> bool:
     """Return whether a box keeps clear of the image's border."""
-    edge = 0.02 * min(width, height)
-    return min(box.x, box.y, width - box.x - box.width, height - box.y - box.height) > edge
+    return box.margin_within(image_box(width, height)) > 0.02 * min(width, height)
 
 
 def _rings(

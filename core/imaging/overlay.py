@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain.results import Box, Cell, FieldAnalysis, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, Pixels
 from core.domain.taxonomy import KIND_COLOURS, REVIEW_TYPES, UNDETERMINED_COLOUR, Status
 
 RGB = tuple[int, int, int]
@@ -72,7 +73,7 @@ def _rgb(colour: str) -> RGB:
 def _corners(box: Box) -> NDArray[np.int32]:
     """Return the four corners of a box as 4 x (x, y), clockwise from the top left."""
     left, top = round(box.x), round(box.y)
-    right, bottom = round(box.x + box.width), round(box.y + box.height)
+    right, bottom = round(box.right), round(box.bottom)
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.int32)
 
 

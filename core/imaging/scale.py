@@ -9,7 +9,8 @@ from statistics import median
 
 from PIL import Image
 
-from core.domain.results import Box, Scale
+from core.domain.boxes import Box, image_box
+from core.domain.results import Scale
 
 MICROSCOPE_SCALES = (0.02, 2.0)
 """Micrometres per pixel that a light microscope's camera can give; 72 or 300 dpi lie far off."""
@@ -228,8 +229,4 @@ def microscope_scale(micrometres: tuple[float, float] | None) -> float | None:
 
 
 def _is_whole(box: Box, width: int, height: int) -> bool:
-    return (
-        min(box.x, box.y) >= BORDER_PIXELS
-        and box.x + box.width <= width - BORDER_PIXELS
-        and box.y + box.height <= height - BORDER_PIXELS
-    )
+    return box.margin_within(image_box(width, height)) >= BORDER_PIXELS

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 from core.domain.taxonomy import Status
 from core.evaluation.calibration import softmax
 from core.imaging.crop import crop_square
@@ -35,7 +36,7 @@ class Subject:
     @property
     def crop_side(self) -> float:
         """Side of the classifier's crop in pixels of the picture."""
-        longer = max(self.box.width, self.box.height)
+        longer = self.box.longer_side
         scale = self.micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / longer
         least, most = (longer * limit for limit in _SIDE_LIMITS)
         return float(np.clip(CROP_MICROMETRES / scale, least, most))

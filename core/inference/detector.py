@@ -7,7 +7,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain.results import Box, Pixels
+from core.domain.boxes import (
+    Box,
+    diameters,
+    suppress_between_groups,
+    suppress_with_voting,
+)
+from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
 from core.inference.runtime import Engine
 from core.model_card import ModelCard
@@ -86,7 +92,7 @@ class Detector:
             # Nothing to measure by: large scans show red cells only when looked at more closely.
             is_wide = longest > 2 * self.first_side and not (scores > 0.5).any()
             return min(highest, 2 * factor) if is_wide and factor < 0.99 * highest else None
-        side = float(np.median(_sides(boxes[red]))) * factor
+        side = float(np.median(diameters(boxes[red]))) * factor
         if RED_CELL_SIDE[0] <= side <= RED_CELL_SIDE[1]:
             return None
         wanted = min(highest, factor * min(WANTED_RED_CELL / side, 4.0))
@@ -120,29 +126,36 @@ class Detector:
         shape: tuple[int, int],
         lowest: float | None,
     ) -> tuple[Detection, ...]:
-        found: list[tuple[float, int, NDArray[np.float32]]] = []
-        for index, kind in enumerate(CELL_KINDS):
-            threshold = self.thresholds[kind] if lowest is None else lowest
-            chosen = scores[:, index] >= threshold
-            found += [
-                (score, index, box)
-                for score, box in _suppress(corners[chosen], scores[chosen, index])
-            ]
-        # Between two kinds the surer one stays, but no white cell that is likely goes for another.
-        found.sort(key=lambda item: (item[1] != _WHITE or item[0] < _LIKELY, -item[0]))
-        kept: list[tuple[float, int, NDArray[np.float32]]] = []
-        for item in found:
-            others = [k for k in kept if k[1] != item[1]]
-            if not others or iou(item[2], np.array([k[2] for k in others])).max() < (
-                _CROSS_KIND_IOU
-            ):
-                kept.append(item)
+        found = [
+            suppress_with_voting(
+                corners[scores[:, index] >= threshold],
+                scores[scores[:, index] >= threshold, index],
+                max_iou=_SUPPRESSION_IOU,
+                voting_iou=_VOTING_IOU,
+            )
+            for index, threshold in enumerate(
+                self.thresholds[kind] if lowest is None else lowest for kind in CELL_KINDS
+            )
+        ]
+        xyxy = np.concatenate([boxes for boxes, _ in found])
+        confidence = np.concatenate([confidences for _, confidences in found])
+        kinds = np.repeat(np.arange(len(CELL_KINDS)), [len(boxes) for boxes, _ in found])
+        # Overlapping boxes of two kinds: keep the more confident one, but never drop a likely
+        # white cell.
+        likely_white = (kinds == _WHITE) & (confidence >= _LIKELY)
+        order = np.lexsort([-confidence, ~likely_white])
+        in_order = xyxy[order], kinds[order].tolist()
+        kept = order[suppress_between_groups(*in_order, max_iou=_CROSS_KIND_IOU)]
         height, width = shape
-        detections = []
-        for score, index, (x0, y0, x1, y1) in kept:
-            x, y = max(float(x0), 0.0), max(float(y0), 0.0)
-            box = Box(x, y, min(float(x1), width) - x, min(float(y1), height) - y)
-            detections.append(Detection(CELL_KINDS[index], box, float(score)))
+        xyxy = xyxy.clip(0, (width, height, width, height))
+        detections = [
+            Detection(
+                CELL_KINDS[kinds[index]],
+                Box.from_xyxy(*xyxy[index].tolist()),
+                float(confidence[index]),
+            )
+            for index in kept
+        ]
         # White cells first, each kind in reading order: this is how cells are numbered.
         return tuple(sorted(detections, key=lambda d: (CELL_KINDS.index(d.kind), d.box.y, d.box.x)))
 
@@ -156,38 +169,3 @@ def _resized(pixels: Pixels, factor: float) -> Pixels:
 
 def _round_up(side: int) -> int:
     return math.ceil(side / MULTIPLE) * MULTIPLE
-
-
-def _sides(corners: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray((corners[:, 2:] - corners[:, :2]).mean(1))
-
-
-def iou(box: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the intersection over union of one corner box with n others."""
-    sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    inner = np.maximum(sides[:, 0], 0) * np.maximum(sides[:, 1], 0)
-    both = _area(boxes) + _area(box[None])
-    return np.asarray(inner / np.maximum(both - inner, 1e-9))
-
-
-def _area(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
-
-
-def _suppress(
-    corners: NDArray[np.float32], scores: NDArray[np.float32]
-) -> list[tuple[float, NDArray[np.float32]]]:
-    """Keep the best box of every cell, its corners averaged over the boxes that agree with it.
-
-    Non-maximum suppression with box voting (Gidaris and Komodakis 2015, ICCV).
-    """
-    if len(corners) == 0:
-        return []
-    as_rectangles = np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]])
-    kept = cv2.dnn.NMSBoxes(as_rectangles.tolist(), scores.tolist(), 0.0, _SUPPRESSION_IOU)
-    result = []
-    for index in np.asarray(kept).ravel():
-        overlap = iou(corners[index], corners)
-        weight = np.where(overlap > _VOTING_IOU, scores * overlap, 0)[:, None]
-        result.append((float(scores[index]), (corners * weight).sum(0) / weight.sum()))
-    return result

@@ -5,15 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
-from core.domain.results import (
-    Box,
-    Cell,
-    CropResult,
-    FieldAnalysis,
-    FieldImage,
-    Pixels,
-    StageResult,
-)
+from core.domain.boxes import Box
+from core.domain.results import Cell, CropResult, FieldAnalysis, FieldImage, Pixels, StageResult
 from core.imaging.duplicates import fingerprint, pixels_sha256
 from core.imaging.scale import (
     CONFIDENT_SCORE,
@@ -124,14 +117,8 @@ def subject_of_crop(pixels: Pixels, detector: Detector) -> Subject:
     The detection (white cell or platelet) that covers the middle, else the middle itself.
     """
     height, width = pixels.shape[:2]
-
-    def covers_middle(box: Box) -> bool:
-        return bool(
-            box.x <= width / 2 <= box.x + box.width and box.y <= height / 2 <= box.y + box.height
-        )
-
     found = detector.detect(pixels, lowest=_CROP_DETECTION_SCORE, confirmed=False)
-    candidates = [d for d in found if d.kind != "rbc" and covers_middle(d.box)]
+    candidates = [d for d in found if d.kind != "rbc" and d.box.contains(width / 2, height / 2)]
     box = max(candidates, key=lambda d: d.score).box if candidates else central_box(pixels)
     return Subject(box, _crop_scale(pixels, found))
 
@@ -147,11 +134,8 @@ def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False)
     if not found or (alone and sum(d.score > _SURE_CELL_SCORE for d in found) != 1):
         return None
     sure = [d for d in found if d.score >= detector.thresholds["wbc"]]
-    if sure:
-        box = max(sure, key=lambda d: d.box.width * d.box.height).box
-    else:
-        box = max(found, key=lambda d: d.score).box
-    return Subject(box, _crop_scale(pixels, detections))
+    best = max(sure, key=lambda d: d.box.area) if sure else max(found, key=lambda d: d.score)
+    return Subject(best.box, _crop_scale(pixels, detections))
 
 
 class Analyzer:

@@ -5,20 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from core.domain.results import Box, FieldAnalysis
+from core.domain.boxes import Box, iou, xyxy_array
+from core.domain.results import FieldAnalysis
 
 SAME_CELL_IOU = 0.5
 """A found box is the made cell when they share at least this much (Pascal VOC)."""
-
-
-def overlap(a: Box, b: Box) -> float:
-    """Return the intersection of two boxes over their union."""
-    width = min(a.x + a.width, b.x + b.width) - max(a.x, b.x)
-    height = min(a.y + a.height, b.y + b.height) - max(a.y, b.y)
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (a.width * a.height + b.width * b.height - shared)
 
 
 def answer_key(analyses: Iterable[FieldAnalysis], truth: Mapping[str, Any]) -> pd.DataFrame:
@@ -36,8 +27,10 @@ def answer_key(analyses: Iterable[FieldAnalysis], truth: Mapping[str, Any]) -> p
             if made["kind"] != "wbc":
                 continue
             box = Box(*made["box"])
-            number = max(found, key=lambda n: overlap(found[n].box, box), default=None)
-            if number is None or overlap(found[number].box, box) < SAME_CELL_IOU:
+            corners = xyxy_array([box, *(cell.box for cell in found.values())])
+            overlaps = dict(zip(found, iou(corners[0], corners[1:]).tolist(), strict=True))
+            number = max(overlaps, key=overlaps.__getitem__, default=None)
+            if number is None or overlaps[number] < SAME_CELL_IOU:
                 rows.append((analysis.file, None, made["type"], None, None, "missed"))
                 continue
             cell = found.pop(number)

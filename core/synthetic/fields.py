@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 from core.domain.taxonomy import MATURE_FIVE, CellKind
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.synthetic.cells import (
@@ -254,7 +255,7 @@ def example_truth() -> dict[str, Any]:
                 {
                     "kind": cell.kind,
                     "type": cell.type,
-                    "box": [cell.box.x, cell.box.y, cell.box.width, cell.box.height],
+                    "box": list(cell.box.xywh),
                 }
                 for cell in field.cells
             ],

@@ -10,7 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 from core.synthetic.fields import MadeCell, MadeField
 
 GLASS = (243, 244, 242)

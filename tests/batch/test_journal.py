@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from core.batch.journal import Journal
 from core.batch.tiles import PieceResult, TileResult
-from core.domain.results import Box, Cell, FailedFile
+from core.domain.boxes import Box
+from core.domain.results import Cell, FailedFile
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import BatchError
 from core.imaging.wsi import tile_grid

@@ -24,7 +24,8 @@ from core.batch.tiles import (
     analyze_tile,
 )
 from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
-from core.domain.results import Box, Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.imaging.wsi import tile_grid
 from core.settings import PROJECT_ROOT

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from core.batch.work import AnalysisWork, Work, models_fingerprint
-from core.domain.results import Box, Cell, FieldAnalysis
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
 from core.exports.answers import field_answer
 from core.synthetic.fields import MadeCell

@@ -12,7 +12,8 @@ from core.cases.records import NewField, PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
 from core.cases.sharing import comment, share
 from core.cases.users import person_of
-from core.domain.results import Box, Cell, FieldAnalysis
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
 from core.settings import Settings
 from core.synthetic.examples import made_slides

@@ -1,7 +1,8 @@
 """Cells, analyses and people for tests of the case database."""
 
 from core.cases.records import NewField, Person
-from core.domain.results import Box, Cell, FieldAnalysis, Scale
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, Scale
 from core.domain.taxonomy import CELL_TYPES
 
 REVIEWER = Person("ana@lab", "reviewer")

@@ -13,8 +13,9 @@ from core.cases.queue import queue
 from core.cases.records import MissedCell, PatientDetails, SampleDetails
 from core.cases.reviews import add_cell, label_cells, undo
 from core.cases.samples import load_case, save_sample
+from core.domain.boxes import Box
 from core.domain.differential import differential, differential_of_counts
-from core.domain.results import Box, StageResult
+from core.domain.results import StageResult
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import NotFoundError
 from tests.cases.made import REVIEWER, SECOND, new_field, red, white

@@ -6,7 +6,7 @@ import pytest
 from core.cases.records import MissedCell
 from core.cases.reviews import add_cell, label_cells, reviews_of, undo
 from core.cases.samples import load_case
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
 from tests.cases.made import REVIEWER, SECOND, VIEWER

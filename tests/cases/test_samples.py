@@ -21,7 +21,8 @@ from core.cases.samples import (
     sweep,
     update_sample,
 )
-from core.domain.results import Box, Cell, Scale, StageResult
+from core.domain.boxes import Box
+from core.domain.results import Cell, Scale, StageResult
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
 from core.errors import (
     InvalidEntryError,

@@ -5,7 +5,7 @@ from core.cases.records import MissedCell, SampleDetails
 from core.cases.reviews import add_cell, label_cells, undo
 from core.cases.samples import add_fields, load_case, update_sample
 from core.cases.signing import mark_reviewed, reopen, sign
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.errors import (
     InvalidEntryError,
     NotAllowedError,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.charts.cell_images import cell_picture, made_cells, surroundings
-from core.domain.results import Box
+from core.domain.boxes import Box
 
 
 def disc(diameter_um, micrometres_per_pixel):

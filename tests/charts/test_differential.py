@@ -10,8 +10,9 @@ from core.charts.differential import (
     stages_figure,
 )
 from core.charts.field import evidence_figure, field_figure
+from core.domain.boxes import Box
 from core.domain.differential import differential_of_counts
-from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties, StageResult
+from core.domain.results import Cell, FieldAnalysis, ImageProperties, StageResult
 from core.domain.taxonomy import CELL_TYPES, STAGES
 from tests.shipped_ranges import file_ranges
 

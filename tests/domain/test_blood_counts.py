@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.blood_counts import absolute_counts, corrected_count, smear_estimate
+from core.domain.boxes import Box
 from core.domain.differential import differential_of_counts
-from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties
+from core.domain.results import Cell, FieldAnalysis, ImageProperties
 from core.errors import NoEstimateError
 
 

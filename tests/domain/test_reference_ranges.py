@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.differential import Estimate
+from core.domain.intervals import Estimate
 from core.domain.reference_ranges import ANALYTES, judge, read_table
 from core.errors import RangesError
 from core.exports.tables import csv_bytes

@@ -2,7 +2,8 @@
 
 import pytest
 
-from core.domain.results import Box, Cell
+from core.domain.boxes import Box
+from core.domain.results import Cell
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 
 

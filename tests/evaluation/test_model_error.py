@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from core.domain.intervals import wilson
 from core.domain.taxonomy import CELL_TYPES
-from core.evaluation.metrics import wilson
 from core.evaluation.model_error import (
     HOME_SET,
     OTHER_SET,

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 
 from core.cases.records import Case, Comment, Patient, Sample, SampleField, Signature
-from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties, Scale, StageResult
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, ImageProperties, Scale, StageResult
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, STAGES
 
 WIDTH, HEIGHT, SIDE = 1200, 900, 60

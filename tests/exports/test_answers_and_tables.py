@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.domain.boxes import Box
 from core.domain.differential import differential
 from core.domain.results import (
-    Box,
     Cell,
     CropResult,
     FailedFile,

@@ -15,7 +15,8 @@ from core.cases.reviews import add_cell, label_cells
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.cases.users import person_of
-from core.domain.results import Box, Cell, FieldAnalysis
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
 from core.exports.case_answer import case_answer
 from core.exports.fhir import fhir_bundle

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.imaging.crop import crop_cell, crop_square, glass_colour
 from tests.images import read_image
 

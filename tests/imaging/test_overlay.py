@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, ImageProperties
 from core.domain.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR
 from core.imaging.overlay import draw_overlay, evidence_overlay
 

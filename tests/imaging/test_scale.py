@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from core.domain.results import Box, Scale
+from core.domain.boxes import Box
+from core.domain.results import Scale
 from core.imaging.read import read_images
 from core.imaging.scale import (
     AGREEMENT,

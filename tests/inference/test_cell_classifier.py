@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from core.datasets.readers import open_set
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_TYPES
 from core.evaluation.calibration import softmax
 from core.inference.cell_classifier import Subject

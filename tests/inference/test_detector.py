@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from core.datasets.readers import open_set
-from core.domain.results import Box
-from core.inference.detector import Detector, iou
+from core.domain.boxes import iou
+from core.inference.detector import Detector
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +73,3 @@ def test_small_cells_of_a_wide_field_get_a_closer_look(analyzer, labelled):
 
 def test_nothing_is_found_where_nothing_is(analyzer):
     assert analyzer.detector.detect(np.full((240, 320, 3), 230, np.uint8)) == ()
-
-
-def test_iou_of_corner_boxes():
-    box = Box(0, 0, 10, 10)
-    others = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]], np.float32)
-    np.testing.assert_allclose(iou(corners(box), others), [1, 1 / 3, 0], atol=1e-6)

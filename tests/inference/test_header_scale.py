@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from core.datasets.readers import open_set
-from core.domain.results import Box, Cell, FieldImage, ImageProperties, Scale
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldImage, ImageProperties, Scale
 from core.imaging.read import read_images
 from core.imaging.scale import FieldScale
 from core.inference.pipeline import judge_sizes

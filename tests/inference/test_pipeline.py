@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from core.datasets.readers import open_set
-from core.inference.detector import iou
+from core.domain.boxes import iou
 from core.synthetic.fields import example_fields, make_field
 from tests.images import read_image
 

@@ -8,7 +8,8 @@ import pytest
 import skimage
 
 from core.datasets.readers import open_set
-from core.domain.results import Box, FieldImage, ImageProperties
+from core.domain.boxes import Box
+from core.domain.results import FieldImage, ImageProperties
 from core.inference.detector import Detection
 from core.inference.quality_control import (
     DOUBTFUL,

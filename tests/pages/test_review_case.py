@@ -7,7 +7,7 @@ from core.cases.audit import latest
 from core.cases.reviews import label_cells
 from core.cases.samples import load_case
 from core.cases.users import person_of
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 from tests.pages.app import checked, open_app, press, texts

@@ -1,5 +1,6 @@
-from core.domain.results import Box, Cell, FieldAnalysis, ImageProperties
-from core.synthetic.answer_key import answer_key, overlap
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, ImageProperties
+from core.synthetic.answer_key import answer_key
 
 PROPERTIES = ImageProperties("JPEG", "RGB", 8, 1)
 
@@ -14,11 +15,6 @@ def analysis(*cells):
 
 def made(*cells):
     return {"a": {"cells": [{"kind": "wbc", "type": t, "box": list(b)} for t, b in cells]}}
-
-
-def test_overlap_is_shared_area_over_both():
-    assert overlap(Box(0, 0, 10, 10), Box(5, 0, 10, 10)) == 50 / 150
-    assert overlap(Box(0, 0, 10, 10), Box(10, 0, 10, 10)) == 0
 
 
 def test_each_way_to_be_right_and_wrong():

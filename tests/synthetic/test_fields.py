@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_KINDS, MATURE_FIVE
 from core.synthetic.fields import (
     MadeField,

@@ -8,8 +8,9 @@ import streamlit as st
 
 from core.cases.audit import record_view
 from core.cases.database import Database, get_database
-from core.cases.records import Case, CaseState, Material, Person, Sample, SampleDetails
+from core.cases.records import Case, CaseState, Person, Sample, SampleDetails
 from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
+from core.domain.taxonomy import Material
 from core.errors import LeukoscopeError
 from core.exports.summary import MATERIAL_NAMES
 from ui.components.shared import plain

@@ -7,8 +7,9 @@ import streamlit as st
 from core.cases.database import Database
 from core.cases.names import look
 from core.cases.patients import create_patient, delete_patient, update_patient
-from core.cases.records import Patient, PatientDetails, Person, Sample, SampleDetails, Sex
+from core.cases.records import Patient, PatientDetails, Person, Sample, SampleDetails
 from core.cases.samples import update_sample
+from core.domain.taxonomy import Sex
 from ui.components.cases import attempt, entered_sample, sample_inputs, show_problem_of
 from ui.components.shared import number_of, plain
 

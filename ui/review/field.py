@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from core.cases.cell_groups import label_name
 from core.cases.records import Case, MissedCell, SampleField
-from core.domain.results import Box, Cell, Status
+from core.domain.boxes import Box
+from core.domain.results import Cell, Status
 from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from core.errors import LeukoscopeError
 from core.imaging.overlay import cell_colour
@@ -100,7 +101,7 @@ def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, l
             {
                 "id": cell_id,
                 "number": str(number),
-                "box": [box.x, box.y, box.width, box.height],
+                "box": list(box.xywh),
                 "colour": cell_colour(cell),
                 "dashes": DASHES[cell.status],
                 "title": f"Cell {number}, {counts_as}",

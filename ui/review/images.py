@@ -9,7 +9,8 @@ from core.cases.database import get_database
 from core.cases.references import named_cells
 from core.cases.samples import load_image
 from core.charts.cell_images import cell_picture, made_cells, surroundings
-from core.domain.results import Box, FieldImage
+from core.domain.boxes import Box
+from core.domain.results import FieldImage
 from core.errors import PictureMissingError
 from core.imaging.overlay import evidence_overlay
 from core.imaging.preview import preview_jpeg

@@ -7,8 +7,9 @@ import streamlit as st
 
 from core.cases.database import Database
 from core.cases.range_tables import RangesTable, ranges_table, restore_ranges, save_ranges
-from core.cases.records import Person, Sex
+from core.cases.records import Person
 from core.domain.reference_ranges import ANALYTES, Unit, check_lines, choose_laboratory
+from core.domain.taxonomy import Sex
 from core.exports.tables import csv_bytes
 from core.exports.xlsx import XLSX, workbook
 from core.settings import Settings

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.datasets.readers import DataSet, Example, KindBox, open_set
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
 from core.settings import Settings
 from core.synthetic.fields import make_field

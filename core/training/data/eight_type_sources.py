@@ -9,7 +9,8 @@ import numpy as np
 from numpy.random import Generator
 
 from core.datasets.readers import DataSet, Example, open_set
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, MATURE_FIVE
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.inference.cell_classifier import Subject
@@ -132,7 +133,7 @@ def _scale(red_cells: Sequence[Box]) -> float | None:
 
 def _boxes(field: Labelled, kind: str) -> list[Box]:
     rows = field.boxes[field.boxes[:, 0] == CELL_KINDS.index(kind)]
-    return [Box(float(r[1]), float(r[2]), float(r[3] - r[1]), float(r[4] - r[2])) for r in rows]
+    return [Box.from_xyxy(*row[1:5].tolist()) for row in rows]
 
 
 def untyped_cells(fields: Sequence[Labelled]) -> Cells:
@@ -181,11 +182,4 @@ def _miss(
     if not (0 <= x < width and 0 <= y < height):
         return None
     most = MOST_COVERED[miss]
-    return None if max(_covered(box, other) for other in whites) > most else box
-
-
-def _covered(box: Box, other: Box) -> float:
-    """Return the share of a box that another one covers."""
-    across = min(box.x + box.width, other.x + other.width) - max(box.x, other.x)
-    down = min(box.y + box.height, other.y + other.height) - max(box.y, other.y)
-    return max(across, 0.0) * max(down, 0.0) / (box.width * box.height)
+    return None if max(box.covered_by(other) for other in whites) > most else box

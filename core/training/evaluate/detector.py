@@ -44,7 +44,7 @@ def measure(
         sizes[file] = (pixels.shape[1], pixels.shape[0])
         truths += [(file, b.kind, b.x, b.y, b.width, b.height) for b in boxes]
         predictions += [
-            (file, d.kind, d.box.x, d.box.y, d.box.width, d.box.height, d.score)
+            (file, d.kind, *d.box.xywh, d.score)
             for d in detector.detect(pixels, lowest=LOWEST_SCORE)
         ]
     columns = ["file", "kind", "x", "y", "width", "height"]

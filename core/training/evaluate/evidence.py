@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core.datasets.readers import open_set
-from core.domain.results import Box, FieldImage, ImageProperties, Pixels
+from core.domain.boxes import Box
+from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.inference.field_classifier import StageGrader
 from core.inference.pipeline import Analyzer
 from core.settings import Settings
@@ -28,8 +29,7 @@ def shares_in_boxes(
     """
     inside = np.zeros((height, width), bool)
     for box in boxes:
-        x, y = max(round(box.x), 0), max(round(box.y), 0)
-        inside[y : round(box.y + box.height), x : round(box.x + box.width)] = True
+        inside[box.slices] = True
     spread = cv2.resize(evidence, (width, height), interpolation=cv2.INTER_LINEAR)
     total = float(spread.sum())
     return (float(spread[inside].sum()) / total if total else 0.0, float(inside.mean()))

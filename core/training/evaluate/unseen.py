@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core.datasets.readers import open_set
-from core.domain.results import Box, Pixels
+from core.domain.boxes import Box
+from core.domain.results import Pixels
 from core.evaluation.corruptions import SHIFTS
 from core.evaluation.metrics import proportion
 from core.inference.pipeline import Analyzer
@@ -62,15 +63,8 @@ def single_nuclei(mask: NDArray[np.bool_]) -> list[tuple[float, float]]:
     return centres
 
 
-def _holds(box: Box, point: tuple[float, float]) -> bool:
-    x, y = point
-    return box.x <= x <= box.x + box.width and box.y <= y <= box.y + box.height
-
-
 def _nuclear_share(box: Box, mask: NDArray[np.bool_]) -> float:
-    rows = slice(max(round(box.y), 0), max(round(box.y + box.height), 1))
-    columns = slice(max(round(box.x), 0), max(round(box.x + box.width), 1))
-    part = mask[rows, columns]
+    part = mask[box.slices]
     return float(part.mean()) if part.size else 0.0
 
 
@@ -99,7 +93,7 @@ def against_nuclei(analyzer: Analyzer, fields: Iterable[Pixels]) -> dict[str, An
         mask, found = nuclear_mask(pixels), _white_cells(analyzer, pixels)
         centres = single_nuclei(mask)
         nuclei += len(centres)
-        met += sum(any(_holds(box, centre) for box in found) for centre in centres)
+        met += sum(any(box.contains(*centre) for box in found) for centre in centres)
         boxes += len(found)
         right += sum(_nuclear_share(box, mask) >= _LEAST_NUCLEAR for box in found)
     return {
@@ -137,9 +131,9 @@ def _made(analyzer: Analyzer, pairs: Sequence[tuple[MadeField, Pixels]]) -> dict
         detections = analyzer.detector.detect(pixels)
         found = [d.box for d in detections if d.kind == "wbc"]
         cells += len(truth)
-        met += sum(any(_holds(box, centre) for box in found) for centre in truth)
+        met += sum(any(box.contains(*centre) for box in found) for centre in truth)
         boxes += len(found)
-        right += sum(any(_holds(box, centre) for centre in truth) for box in found)
+        right += sum(any(box.contains(*centre) for centre in truth) for box in found)
         reds = sum(c.kind == "rbc" for c in field.cells)
         counted = sum(d.kind == "rbc" for d in detections)
         errors.append(abs(counted - reds) / max(reds, 1))

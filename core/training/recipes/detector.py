@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from core.datasets.readers import open_set
+from core.domain.boxes import iou
 from core.domain.taxonomy import CELL_KINDS, KIND_NAMES
 from core.errors import ModelError
-from core.inference.detector import MULTIPLE, RED_CELL_SIDE, WANTED_RED_CELL, Detector, iou
+from core.inference.detector import MULTIPLE, RED_CELL_SIDE, WANTED_RED_CELL, Detector
 from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import MODEL_FILE, ModelCard
 from core.settings import Settings
@@ -181,10 +182,11 @@ def _matched(detector: Detector, field: Labelled) -> list[tuple[str, float, bool
     free = [list(box) for box in field.boxes]
     matched: list[tuple[str, float, bool]] = []
     for found in sorted(detector.detect(field.pixels, lowest=_LOWEST), key=lambda d: -d.score):
-        box = found.box
-        corners = np.array([box.x, box.y, box.x + box.width, box.y + box.height], np.float32)
         same = [k for k, t in enumerate(free) if CELL_KINDS[int(t[0])] == found.kind]
-        overlaps = iou(corners, np.array([free[k][1:] for k in same]).reshape(-1, 4))
+        overlaps = iou(
+            np.array(found.box.xyxy, np.float32),
+            np.array([free[k][1:] for k in same]).reshape(-1, 4),
+        )
         hit = bool(same) and float(overlaps.max()) >= 0.5
         if hit:
             free.pop(same[int(overlaps.argmax())])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from core.training.data.cells import CONTEXT, CONTEXT_SIZE, NO_TYPE

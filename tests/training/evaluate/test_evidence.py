@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.training.evaluate.evidence import shares_in_boxes
 
 

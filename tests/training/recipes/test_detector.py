@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_KINDS
 from core.errors import ModelError
 from core.inference.detector import Detection
