@@ -15,6 +15,12 @@ def read_image(data, name, **options):
     return image
 
 
+def decoded(data):
+    """Return the RGB pixels of a file that is taken as it is."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def encoded(pixels, form="PNG", **options):
     """Return RGB pixels as a file."""
     stream = io.BytesIO()
