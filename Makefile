@@ -29,10 +29,11 @@ run: $(VENV)/.run-ready ## Set up and serve the app
 test: lint ## Set up, check style and types, run all tests with coverage
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
-lint: $(VENV)/.dev-ready ## Check style, format and types
+lint: $(VENV)/.dev-ready ## Check style, format, types and which package imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.dev-ready ## Put the code into the project's format
 	$(BIN)/ruff check --fix .

@@ -8,16 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_KINDS, NOT_A_WHITE_CELL, REVIEW_TYPES, CellKind, Status
-
-if TYPE_CHECKING:
-    from core.imaging.duplicates import Fingerprint
 
 Pixels = NDArray[np.uint8]
 
@@ -143,6 +139,35 @@ class Scale:
     """`file` or `red cells`."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fingerprint:
+    """What of a field is compared with others (`core.imaging.duplicates`).
+
+    Lengths are in red-cell diameters, origin top left.
+    """
+
+    pixels_sha256: str
+    """Of the decoded pixels, whatever the file."""
+    hash: int
+    """Perceptual hash (pHash), 64 bits."""
+    small: Pixels
+    """h x w, grey, at `PIXELS_A_RED_CELL` pixels per red cell."""
+    centres: NDArray[np.float64]
+    """n x 2 (x, y), of all cells in scope."""
+    diameters: NDArray[np.float64]
+    kinds: tuple[str, ...]
+    numbers: tuple[int, ...]
+    """Their indices in the cells of the analysis."""
+    rings: NDArray[np.complex64]
+    """3 x white cells x rings x frequencies: Fourier series over the angle of the image around each
+    white cell, of its square, and of where it lies inside the field."""
+
+    @property
+    def white(self) -> list[int]:
+        """Indices of the white cells in `centres`."""
+        return [i for i, kind in enumerate(self.kinds) if kind == "wbc"]
+
+
 @dataclass(frozen=True, slots=True)
 class FieldAnalysis:
     """All that was found in one picture. Cells are numbered from 1 in their order here."""
@@ -165,7 +190,7 @@ class FieldAnalysis:
     """Sentences that a user must see beside the answer, such as a doubtful scale."""
     page: int = 1
     """Number of the image in its file, from 1."""
-    fingerprint: "Fingerprint | None" = field(default=None, repr=False, compare=False)
+    fingerprint: Fingerprint | None = field(default=None, repr=False, compare=False)
     """What is compared with other fields; None on rejected and on stored fields."""
 
     @property

@@ -33,7 +33,7 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from core.domain.boxes import Box, image_box
-from core.domain.results import Cell, FieldAnalysis, Pixels, quoted
+from core.domain.results import Cell, FieldAnalysis, Fingerprint, Pixels, quoted
 
 PIXELS_A_RED_CELL = 12
 """Diameter of a red cell in the small image."""
@@ -81,32 +81,6 @@ _LONGEST_SIDE = 1024
 
 Transform = NDArray[np.float64]
 """2 x 3: from red cells of one field to those of another."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fingerprint:
-    """What of a field is compared with others. Lengths are in red cells, origin top left."""
-
-    pixels_sha256: str
-    """Of the decoded pixels, whatever the file."""
-    hash: int
-    """Perceptual hash (pHash), 64 bits."""
-    small: Pixels
-    """h x w, grey, `PIXELS_A_RED_CELL` a red cell."""
-    centres: NDArray[np.float64]
-    """n x 2, of all cells that are in scope."""
-    diameters: NDArray[np.float64]
-    kinds: tuple[str, ...]
-    numbers: tuple[int, ...]
-    """Their places in the cells of the analysis."""
-    rings: NDArray[np.complex64]
-    """3 x white cells x rings x frequencies: Fourier series over the angle of the image around each
-    white cell, of its square, and of where it lies inside the field."""
-
-    @property
-    def white(self) -> list[int]:
-        """Places of the white cells in `centres`."""
-        return [i for i, kind in enumerate(self.kinds) if kind == "wbc"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,13 @@ TRAINING = {
 }
 SCRIPT = """
 import importlib, pkgutil, sys
-for name in sys.argv[2].split():
+for name in sys.argv[1].split():
     sys.modules[name] = None  # as if it were not installed
 import core, asgi
 for module in pkgutil.walk_packages(core.__path__, "core."):
     if not module.name.startswith(("core.training.", "core.cases.migrations.", "core.__main__")):
         if module.name != "core.batch.cluster":  # Ray is optional
             importlib.import_module(module.name)
-for name in sys.argv[1].split():
-    importlib.import_module(name)
 """
 
 
@@ -36,25 +34,12 @@ def requirements(name):
     return [line.split("==")[0].lower() for line in text.splitlines() if re.match(r"\w", line)]
 
 
-def learning_modules_of_the_app():
-    """Return what pages, reports and the site profile command use of `core.training`."""
-    sources = [
-        *(PROJECT_ROOT / "ui").rglob("*.py"),
-        *(PROJECT_ROOT / "core/charts").glob("*.py"),
-    ]
-    found = {"core.adaptation.site"}
-    for source in sources:
-        found |= set(re.findall(r"from (core\.training\.[\w.]+) import", source.read_text()))
-    return found
-
-
 def test_the_app_needs_nothing_that_only_training_needs():
     training = [IMPORTED_AS.get(name, name) for name in requirements("requirements.txt")]
     assert set(training) == TRAINING
     subprocess.run(
         [
             *(sys.executable, "-W", "ignore", "-c", SCRIPT),
-            " ".join(learning_modules_of_the_app()),
             " ".join([*training, "keras"]),
         ],
         cwd=PROJECT_ROOT,
