@@ -232,15 +232,15 @@ def _check_out(options: argparse.Namespace) -> None:
     out: Path | None = getattr(options, "out", None)
     if out is None:
         return
-    from core.batch.writers import PARQUET
     from core.errors import LeukoscopeError
+    from core.exports.batch import BATCH_FORMATS
     from core.imaging.formats import SUFFIXES
     from core.imaging.wsi import SLIDE_SUFFIXES
 
     if out.suffix.lower() in SUFFIXES | SLIDE_SUFFIXES or out in getattr(options, "paths", ()):
         raise LeukoscopeError(f"{out} would take the place of a picture. Name a .json file.")
-    if out.suffix == PARQUET and options.run is not _analyze:
-        raise LeukoscopeError("Only `analyze` writes Parquet. Name a .json file.")
+    if out.suffix in BATCH_FORMATS.keys() - {".json"} and options.run is not _analyze:
+        raise LeukoscopeError(f"Only `analyze` writes {out.suffix}. Name a .json file.")
     try:
         if out.is_dir():
             raise IsADirectoryError

@@ -1,6 +1,5 @@
 """ALL stage: fields in, class with calibrated probabilities and evidence out."""
 
-import json
 from collections import Counter
 
 import streamlit as st
@@ -10,9 +9,8 @@ from core.charts.field import evidence_figure
 from core.domain.probability import probability_text
 from core.domain.results import StageResult
 from core.domain.taxonomy import STAGE_NOTE, STAGES
-from core.exports.answers import stage_answer
-from core.exports.tables import csv_bytes, stages_table
-from core.exports.xlsx import XLSX, workbook
+from core.exports.registry import STAGE_FORMATS, StageExport, export_files
+from core.exports.tables import stages_table
 from core.inference.field_classifier import pool
 from core.inference.pipeline import get_analyzer
 from ui.components import shared
@@ -192,35 +190,14 @@ def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     """Offer what is on screen as files."""
     st.subheader("Download")
     pictures, failed = exported(NAME, desk, pictures)
-    results, patients = [p.result for p in pictures], [p.patient for p in pictures]
+    patients = [p.patient for p in pictures]
     threshold = get_analyzer().stage_grader.threshold
-    # Fields of several patients have no answer in common.
     pooled = {
         patient: pool([p.result for p in pictures if p.patient == patient], threshold)
         for patient in dict.fromkeys(patients)
     }
-    answer = next(iter(pooled.values())) if len(pooled) == 1 else None
-
-    def sheets() -> bytes:
-        by_patient = stages_table(list(pooled.values()), list(pooled))
-        return workbook({"Fields": stages_table(results, patients), "Pooled": by_patient})
-
-    files = (
-        ("Workbook, XLSX", "leukoscope_all_stage.xlsx", XLSX, sheets),
-        (
-            "Fields, CSV",
-            "leukoscope_all_stage.csv",
-            "text/csv",
-            lambda: csv_bytes(stages_table(results, patients)),
-        ),
-        (
-            "All, JSON",
-            "leukoscope_all_stage.json",
-            "application/json",
-            lambda: json.dumps(stage_answer(results, answer, failed), indent=1),
-        ),
-    )
-    shared.download_buttons(files, NAME)
+    export = StageExport([p.result for p in pictures], patients, pooled, failed)
+    shared.download_buttons(export_files(STAGE_FORMATS, export, "leukoscope_all_stage"), NAME)
 
 
 def intake(desk: Desk) -> list[Incoming]:

@@ -15,10 +15,11 @@ from core.batch.journal import Journal
 from core.batch.local import Item, in_process, in_processes
 from core.batch.slides import Tasks
 from core.batch.work import AnswerT, Step, Work
-from core.batch.writers import write_json, write_result
+from core.batch.writers import batch_export, write_result
 from core.domain.results import CropResult, FailedFile, StageResult, image_title
 from core.errors import BatchError
 from core.exports.answers import Answer
+from core.exports.batch import write_json
 
 Engine = Literal["local", "ray"]
 ResultT = TypeVar("ResultT", CropResult, StageResult)
@@ -69,13 +70,12 @@ def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> 
                         journal.add(place, answer)
                         _tell(bar, answer, journal.finished)
                 bar.update(journal.finished - bar.n)
+            result = batch_export(journal, models, keep_duplicates=batch.keep_duplicates)
             if out is None:
-                write_json(
-                    journal, models, sys.stdout.buffer, keep_duplicates=batch.keep_duplicates
-                )
+                write_json(result, sys.stdout.buffer)
             else:
                 try:
-                    write_result(journal, models, out, keep_duplicates=batch.keep_duplicates)
+                    write_result(result, out)
                 except OSError as error:
                     raise BatchError(
                         f"{out} cannot be written ({error.strerror or error}). Make room, then go "

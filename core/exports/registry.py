@@ -1,11 +1,16 @@
-"""The files that a stored sample, and a patient's samples together, can be downloaded as."""
+"""Every file format that pages and API offer, by what is exported.
+
+To add a format, write its function and add one entry to the tuple of the place that offers it: the
+page, the API, its documentation and the access record follow. The formats of a batch are in
+`core.exports.batch`, because the command line loads none of the libraries for PDF, FHIR and XLSX.
+"""
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Generic, TypeVar
 
 import pandas as pd
 
@@ -15,42 +20,231 @@ from core.cases.records import Case, Patient, Person
 from core.cases.samples import load_image
 from core.charts.trends import SampleCounts, history_table
 from core.domain.reference_ranges import ReferenceRanges
-from core.domain.results import Pixels
+from core.domain.results import FailedFile, FieldAnalysis, Pixels, StageResult
+from core.exports.annotated import annotated_zip
+from core.exports.answers import analyze_answer, stage_answer
 from core.exports.case_answer import case_answer
 from core.exports.coco import coco
 from core.exports.fhir import fhir_bundle
 from core.exports.pdf.report import case_pdf
-from core.exports.summary import case_cells_table, differential_frame, summarise
-from core.exports.tables import csv_bytes
-from core.exports.xlsx import XLSX, case_workbook, workbook
+from core.exports.summary import CaseSummary, case_cells_table, differential_frame, summarise
+from core.exports.tables import (
+    cells_table,
+    csv_bytes,
+    differentials_by_patient,
+    differentials_table,
+    files_table,
+    stages_table,
+)
+from core.exports.xlsx import case_workbook, workbook
 from core.settings import Settings
 
-ReportKey = Literal["pdf", "xlsx", "differential_csv", "cells_csv", "json", "coco", "fhir"]
-REPORTS: dict[ReportKey, str] = {
-    "pdf": "application/pdf",
-    "xlsx": XLSX,
-    "differential_csv": "text/csv",
-    "cells_csv": "text/csv",
-    "json": "application/json",
-    "coco": "application/json",
-    "fhir": "application/fhir+json",
-}
-"""Media types of all reports by key."""
+T = TypeVar("T")
+
+PDF, CSV, JSON, ZIP = "application/pdf", "text/csv", "application/json", "application/zip"
+FHIR = "application/fhir+json"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @dataclass(frozen=True, slots=True)
-class ReportFile:
-    """A report that is made when somebody downloads it."""
+class ExportFormat(Generic[T]):
+    """One way to write something as a file."""
 
     key: str
-    """In addresses of the API, and in the audit trail."""
+    """In addresses of the API, and in the access record."""
     label: str
-    file: str
-    mime: str
-    make: Callable[[], bytes | str]
+    """On the download button."""
+    ending: str
+    """What follows the stem in the file's name."""
+    media_type: str
+    write: Callable[[T], bytes]
 
 
-def report_files(  # noqa: PLR0913 - the last two by name
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """A file that is written when a user downloads it."""
+
+    key: str
+    label: str
+    name: str
+    media_type: str
+    write: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseExport:
+    """A stored case and the pixels (H x W x 3) of its fields by their ids."""
+
+    summary: CaseSummary
+    read_pixels: Callable[[int], Pixels]
+
+
+@dataclass(frozen=True, slots=True)
+class CountExport:
+    """Analysed fields, each of a patient; `annotate` yields the fields with their pixels."""
+
+    analyses: Sequence[FieldAnalysis]
+    patients: Sequence[str]
+    failures: Sequence[FailedFile]
+    models: Mapping[str, str]
+    annotate: Callable[[], Iterable[tuple[Pixels, FieldAnalysis]]]
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the sheets of the workbook by name."""
+        return {
+            "Differential": self.differentials(),
+            "Cells": cells_table(self.analyses, self.patients),
+            "Files": files_table(self.analyses, self.patients),
+        }
+
+    def differentials(self) -> pd.DataFrame:
+        """Return the differential of each patient."""
+        return differentials_table(differentials_by_patient(self.analyses, self.patients))
+
+
+@dataclass(frozen=True, slots=True)
+class StageExport:
+    """Graded ALL fields, each of a patient, and the pooled result of each patient."""
+
+    results: Sequence[StageResult]
+    patients: Sequence[str]
+    pooled: Mapping[str, StageResult]
+    failures: Sequence[FailedFile]
+
+    def fields(self) -> pd.DataFrame:
+        """Return a row for each field."""
+        return stages_table(self.results, self.patients)
+
+    def answer(self) -> dict[str, object]:
+        """Return the answer of `stage`; fields of several patients have no pooled result."""
+        pooled = next(iter(self.pooled.values())) if len(self.pooled) == 1 else None
+        return stage_answer(self.results, pooled, self.failures)
+
+    def sheets(self) -> dict[str, pd.DataFrame]:
+        """Return the sheets of the workbook by name."""
+        pooled = stages_table(list(self.pooled.values()), list(self.pooled))
+        return {"Fields": self.fields(), "Pooled": pooled}
+
+
+def _json(answer: object) -> bytes:
+    return json.dumps(answer, indent=1).encode()
+
+
+CASE_FORMATS: tuple[ExportFormat[CaseExport], ...] = (
+    ExportFormat("pdf", "Report, PDF", ".pdf", PDF, lambda e: case_pdf(e.summary, e.read_pixels)),
+    ExportFormat("xlsx", "Workbook, XLSX", ".xlsx", XLSX, lambda e: case_workbook(e.summary)),
+    ExportFormat(
+        "differential_csv",
+        "Differential, CSV",
+        "_differential.csv",
+        CSV,
+        lambda e: csv_bytes(differential_frame(e.summary)),
+    ),
+    ExportFormat(
+        "cells_csv",
+        "Cells, CSV",
+        "_cells.csv",
+        CSV,
+        lambda e: csv_bytes(case_cells_table(e.summary.case)),
+    ),
+    ExportFormat("json", "All, JSON", ".json", JSON, lambda e: _json(case_answer(e.summary))),
+    ExportFormat(
+        "coco", "COCO, JSON", "_coco.json", JSON, lambda e: _json(coco(e.summary.case.analyses))
+    ),
+    ExportFormat(
+        "fhir", "FHIR, JSON", "_fhir.json", FHIR, lambda e: fhir_bundle(e.summary).encode()
+    ),
+)
+"""A stored case: the page Patients and the API."""
+
+HISTORY_FORMATS: tuple[ExportFormat[pd.DataFrame], ...] = (
+    ExportFormat(
+        "samples_xlsx", "Samples, XLSX", ".xlsx", XLSX, lambda table: workbook({"Samples": table})
+    ),
+    ExportFormat("samples_csv", "Samples, CSV", ".csv", CSV, csv_bytes),
+)
+"""All samples of a patient: the page Patients."""
+
+COUNT_FORMATS: tuple[ExportFormat[CountExport], ...] = (
+    ExportFormat("xlsx", "Workbook, XLSX", ".xlsx", XLSX, lambda e: workbook(e.tables())),
+    ExportFormat(
+        "differential_csv",
+        "Differential, CSV",
+        "_differential.csv",
+        CSV,
+        lambda e: csv_bytes(e.differentials()),
+    ),
+    ExportFormat(
+        "cells_csv",
+        "Cells, CSV",
+        "_cells.csv",
+        CSV,
+        lambda e: csv_bytes(cells_table(e.analyses, e.patients)),
+    ),
+    ExportFormat(
+        "files_csv",
+        "Files, CSV",
+        "_files.csv",
+        CSV,
+        lambda e: csv_bytes(files_table(e.analyses, e.patients)),
+    ),
+    ExportFormat(
+        "json",
+        "All, JSON",
+        ".json",
+        JSON,
+        lambda e: _json(analyze_answer(e.analyses, e.failures, models=e.models)),
+    ),
+    ExportFormat(
+        "annotated",
+        "Annotated images, ZIP",
+        "_pictures.zip",
+        ZIP,
+        lambda e: annotated_zip(e.annotate()),
+    ),
+)
+"""The fields on the page WBC count."""
+
+STAGE_FORMATS: tuple[ExportFormat[StageExport], ...] = (
+    ExportFormat("xlsx", "Workbook, XLSX", ".xlsx", XLSX, lambda e: workbook(e.sheets())),
+    ExportFormat("csv", "Fields, CSV", ".csv", CSV, lambda e: csv_bytes(e.fields())),
+    ExportFormat("json", "All, JSON", ".json", JSON, lambda e: _json(e.answer())),
+)
+"""The fields on the page ALL stage."""
+
+RANGE_FORMATS: tuple[ExportFormat[pd.DataFrame], ...] = (
+    ExportFormat(
+        "xlsx", "Table in force, XLSX", ".xlsx", XLSX, lambda table: workbook({"Ranges": table})
+    ),
+    ExportFormat("csv", "Table in force, CSV", ".csv", CSV, csv_bytes),
+)
+"""The reference ranges on the page Settings."""
+
+
+def export_files(
+    formats: Iterable[ExportFormat[T]],
+    exported: T,
+    stem: str,
+    record: Callable[[str], None] | None = None,
+) -> tuple[ExportFile, ...]:
+    """Return a file in each format, its name beginning with `stem`.
+
+    Nothing is written before `ExportFile.write` is called; `record` then gets the format's key.
+    """
+
+    def write(form: ExportFormat[T]) -> bytes:
+        content = form.write(exported)
+        if record is not None:
+            record(form.key)
+        return content
+
+    return tuple(
+        ExportFile(form.key, form.label, stem + form.ending, form.media_type, partial(write, form))
+        for form in formats
+    )
+
+
+def case_files(  # noqa: PLR0913 - the last two by name
     database: Database,
     case: Case,
     ranges: ReferenceRanges,
@@ -58,76 +252,43 @@ def report_files(  # noqa: PLR0913 - the last two by name
     *,
     settings: Settings | None = None,
     file_names: bool = False,
-) -> tuple[ReportFile, ...]:
-    """Return every report of a sample; making one is audited as an export by the person.
+) -> tuple[ExportFile, ...]:
+    """Return a stored case in every format; each download is in the access record.
 
-    Files are called `field 1`, `field 2` unless their names are asked for. Making the PDF may
-    raise PictureMissingError.
+    The fields are named `field 1`, `field 2` unless `file_names` is set. Writing the PDF may raise
+    PictureMissingError.
     """
-    if not file_names:
-        case = case.with_neutral_names()
-    summary = summarise(case, ranges, settings)
-
-    def read_pixels(field_id: int) -> Pixels:
-        return load_image(database, field_id).pixels
-
-    export = partial(_export, database, person, case.patient.id, case.sample.id)
-    identifier = file_name_part(case.patient.identifier)
-    name = f"leukoscope_{identifier}_{case.sample.taken:%Y-%m-%d}_{case.sample.id}"
-    reports: tuple[tuple[ReportKey, str, str, Callable[[], bytes | str]], ...] = (
-        ("pdf", "Report, PDF", ".pdf", lambda: case_pdf(summary, read_pixels)),
-        ("xlsx", "Workbook, XLSX", ".xlsx", lambda: case_workbook(summary)),
-        (
-            "differential_csv",
-            "Differential, CSV",
-            "_differential.csv",
-            lambda: csv_bytes(differential_frame(summary)),
+    patient, sample = case.patient, case.sample
+    shown = case if file_names else case.with_neutral_names()
+    return export_files(
+        CASE_FORMATS,
+        CaseExport(
+            summarise(shown, ranges, settings),
+            lambda field_id: load_image(database, field_id).pixels,
         ),
-        ("cells_csv", "Cells, CSV", "_cells.csv", lambda: csv_bytes(case_cells_table(case))),
-        ("json", "All, JSON", ".json", lambda: json.dumps(case_answer(summary), indent=1)),
-        ("coco", "COCO, JSON", "_coco.json", lambda: json.dumps(coco(case.analyses), indent=1)),
-        ("fhir", "FHIR, JSON", "_fhir.json", lambda: fhir_bundle(summary)),
-    )
-    return tuple(
-        ReportFile(key, label, name + ending, REPORTS[key], partial(export, key, make))
-        for key, label, ending, make in reports
+        f"leukoscope_{file_name_part(patient.identifier)}_{sample.taken:%Y-%m-%d}_{sample.id}",
+        partial(_record_export, database, person, patient.id, sample.id),
     )
 
 
 def history_files(
     database: Database, patient: Patient, counts: Sequence[SampleCounts], person: Person
-) -> tuple[ReportFile, ...]:
-    """Return a patient's samples, one below the other, as a workbook and as CSV; both audited."""
-    name = f"leukoscope_{file_name_part(patient.identifier)}_samples"
-    export = partial(_export, database, person, patient.id, None)
-
-    def table() -> pd.DataFrame:
-        return history_table(patient, counts)
-
-    files: tuple[tuple[str, str, str, str, Callable[[], bytes | str]], ...] = (
-        ("samples_xlsx", "Samples, XLSX", ".xlsx", XLSX, lambda: workbook({"Samples": table()})),
-        ("samples_csv", "Samples, CSV", ".csv", "text/csv", lambda: csv_bytes(table())),
-    )
-    return tuple(
-        ReportFile(key, label, name + ending, mime, partial(export, key, make))
-        for key, label, ending, mime, make in files
+) -> tuple[ExportFile, ...]:
+    """Return a patient's samples in every format; each download is in the access record."""
+    return export_files(
+        HISTORY_FORMATS,
+        history_table(patient, counts),
+        f"leukoscope_{file_name_part(patient.identifier)}_samples",
+        partial(_record_export, database, person, patient.id, None),
     )
 
 
-def _export(  # noqa: PLR0913, PLR0917 - what is exported of whom, and by whom
-    database: Database,
-    person: Person,
-    patient_id: int,
-    sample_id: int | None,
-    key: str,
-    make: Callable[[], bytes | str],
-) -> bytes | str:
-    """Make a file and record that it was taken along."""
-    made = make()
+def _record_export(
+    database: Database, person: Person, patient_id: int, sample_id: int | None, key: str
+) -> None:
     audit.record_access(
         database, person.name, "export", patient_id=patient_id, sample_id=sample_id, report=key
     )
-    return made
 
 
 def file_name_part(identifier: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from core.domain.differential import Differential
+from core.domain.differential import Differential, differential
 from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, REVIEW_TYPES, STAGES
 from core.exports.answers import box_numbers, number
@@ -120,12 +120,12 @@ def files_table(
     return table
 
 
-def differential_table(differential: Differential) -> pd.DataFrame:
+def differential_table(counted: Differential) -> pd.DataFrame:
     """Return a row for each leukocyte type: count, percent of leukocytes, exact 95 % limits.
 
     The last row, `erythroblast`, is per 100 leukocytes and outside the denominator.
     """
-    shares = {**differential.shares, "erythroblast": differential.erythroblasts}
+    shares = {**counted.shares, "erythroblast": counted.erythroblasts}
     rows = [
         {
             "type": key,
@@ -137,6 +137,16 @@ def differential_table(differential: Differential) -> pd.DataFrame:
         for key, share in shares.items()
     ]
     return pd.DataFrame(rows, columns=["type", "count", "percent", "low", "high"])
+
+
+def differentials_by_patient(
+    analyses: Sequence[FieldAnalysis], patients: Sequence[str]
+) -> dict[str, Differential]:
+    """Return the differential of each patient's fields; `patients` names that of each field."""
+    fields: dict[str, list[FieldAnalysis]] = {}
+    for analysis, patient in zip(analyses, patients, strict=True):
+        fields.setdefault(patient, []).append(analysis)
+    return {patient: differential(own) for patient, own in fields.items()}
 
 
 def differentials_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:

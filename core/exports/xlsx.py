@@ -27,8 +27,6 @@ _LONGEST_TEXT = 32_767
 _LARGEST_WHOLE = 999_999_999_999_999
 """Sheets keep 15 digits."""
 _WIDEST_COLUMN = 40
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-"""Media type of a workbook."""
 
 
 def case_workbook(summary: CaseSummary) -> bytes:

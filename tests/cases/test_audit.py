@@ -16,7 +16,7 @@ from core.cases.samples import load_case
 from core.cases.sharing import comment, share, visit
 from core.cli import main
 from core.errors import ChangeRefusedError
-from core.exports.registry import report_files
+from core.exports.registry import case_files
 from core.settings import PROJECT_ROOT, Settings
 from tests.cases.made import REVIEWER, SECOND
 
@@ -147,12 +147,12 @@ def test_a_view_is_told_once_in_a_while(database, sample, monkeypatch):
 
 def test_what_is_exported_and_which_link_is_visited_is_told(database, sample, tmp_path):
     settings = Settings(_env_file=None, ranges=PROJECT_ROOT / "assets" / "reference_ranges.csv")
-    made = report_files(
+    made = case_files(
         database, load_case(database, sample.id), ranges_in_force(database, settings), SECOND
     )
     files = {file.key: file for file in made}
     assert history(database, sample.id)[-1].action == "create sample"
-    files["json"].make()
+    files["json"].write()
     link, token = share(database, REVIEWER, sample.id)
     assert visit(database, token) == sample.id
     told = [(e.person, e.action, dict(e.details)) for e in history(database, sample.id)[1:]]

@@ -15,7 +15,7 @@ from core.cases.range_tables import ranges_in_force
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
 from core.domain.results import StageResult
-from core.exports.registry import REPORTS, report_files
+from core.exports.registry import CASE_FORMATS, case_files
 from core.imaging.read import read_images
 from core.settings import Settings
 from core.synthetic.examples import made_slides
@@ -57,8 +57,6 @@ def case(database):
 
 
 def text_of(key, made):
-    if isinstance(made, str):
-        return made
     if key == "pdf":
         document = pypdfium2.PdfDocument(made)
         return " ".join(page.get_textpage().get_text_range() for page in document)
@@ -68,19 +66,19 @@ def text_of(key, made):
     return made.decode()
 
 
-@pytest.mark.parametrize("key", REPORTS)
+@pytest.mark.parametrize("key", [form.key for form in CASE_FORMATS])
 def test_no_report_shows_them_unless_asked(database, settings, case, key):
     ranges = ranges_in_force(database, settings)
-    files = {file.key: file for file in report_files(database, case, ranges, REVIEWER)}
-    assert SURNAME.casefold() not in text_of(key, files[key].make()).casefold()
-    assert SURNAME not in files[key].file
+    files = {file.key: file for file in case_files(database, case, ranges, REVIEWER)}
+    assert SURNAME.casefold() not in text_of(key, files[key].write()).casefold()
+    assert SURNAME not in files[key].name
 
 
 @pytest.mark.parametrize("key", ["xlsx", "cells_csv", "json", "coco"])
 def test_they_are_shown_when_asked_for(database, settings, case, key):
     ranges = ranges_in_force(database, settings)
-    files = report_files(database, case, ranges, REVIEWER, file_names=True)
-    made = next(file for file in files if file.key == key).make()
+    files = case_files(database, case, ranges, REVIEWER, file_names=True)
+    made = next(file for file in files if file.key == key).write()
     assert f"{SURNAME}_2.png" in text_of(key, made)
 
 
@@ -103,6 +101,6 @@ def test_images_of_one_file_share_its_neutral_name(case):
 
 def test_json_names_the_fields_in_their_order(database, settings, case):
     ranges = ranges_in_force(database, settings)
-    files = {file.key: file for file in report_files(database, case, ranges, REVIEWER)}
-    images = json.loads(files["json"].make())["images"]
+    files = {file.key: file for file in case_files(database, case, ranges, REVIEWER)}
+    images = json.loads(files["json"].write())["images"]
     assert [image["file"] for image in images] == ["field 1", "field 2", "field 3"]

@@ -15,6 +15,7 @@ from core.domain.differential import differential
 from core.domain.taxonomy import RESEARCH_NOTICE, STAGES
 from core.errors import DataError
 from core.evaluation.corruptions import white_balance
+from core.exports.tables import differentials_by_patient
 from core.inference.pipeline import get_analyzer
 from core.inference.quality_control import SmearVerdict
 from core.model_card import MODEL_NAMES
@@ -23,7 +24,7 @@ from core.synthetic import examples
 from tests.dicom_files import native, written
 from tests.images import read_image
 from tests.pages.app import SECONDS, button, go_to, open_app, texts, upload
-from ui.count.files import ASKED, MADE, by_patient
+from ui.count.files import ASKED, MADE
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -207,7 +208,7 @@ def test_a_workbook_stands_beside_every_csv(app, pack):
     labels = [b.label for b in app.get("download_button")]
     assert labels[:4] == ["Workbook, XLSX", "Differential, CSV", "Cells, CSV", "Files, CSV"]
     pictures = list(app.session_state["wbc_desk"].pictures.values())
-    counted = by_patient(pictures)
+    counted = differentials_by_patient([p.result for p in pictures], [p.patient for p in pictures])
     assert list(counted) == ["P-1", "P-2"]
     for picture in pictures:
         assert counted[picture.patient] == differential([picture.result])

@@ -16,7 +16,7 @@ from core.cases.reviews import label_cells
 from core.cases.samples import load_case, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.domain.results import StageResult
-from core.exports.registry import report_files
+from core.exports.registry import case_files
 from core.synthetic.examples import made_slides
 from tests.cases.made import new_field, red, white
 from tests.images import read_image
@@ -144,8 +144,8 @@ def test_every_report_holds_the_reviewed_counts(database, person, samples):
     cell = queue(database).items[0]
     label_cells(database, person, cell.sample, {cell.id: "basophil"})
     case = load_case(database, cell.sample.id)
-    files = report_files(database, case, ranges_in_force(database), person)
-    made = {r.label: r.make() for r in files}
+    files = case_files(database, case, ranges_in_force(database), person)
+    made = {r.label: r.write() for r in files}
     assert made["Report, PDF"].startswith(b"%PDF")
     assert made["Workbook, XLSX"].startswith(b"PK")
     assert b"basophil,1," in made["Differential, CSV"]

@@ -12,7 +12,8 @@ import streamlit as st
 from core.domain.flags import Flag, Severity
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import ModelError
-from core.exports.xlsx import XLSX, workbook
+from core.exports.registry import XLSX, ExportFile
+from core.exports.xlsx import workbook
 from core.inference.pipeline import Analyzer, get_analyzer
 
 FRAMED = "framed"
@@ -122,20 +123,18 @@ def picture_chart(
         )
 
 
-def download_buttons(
-    files: Iterable[tuple[str, str, str, Callable[[], bytes | str]]], key: str
-) -> None:
-    """Offer files in a row; each is label, file name, media type, and what makes it on request."""
+def download_buttons(files: Iterable[ExportFile], key: str) -> None:
+    """Offer files in a row; each is written when the user asks for it."""
     with st.container(horizontal=True):
-        for label, name, mime, make in files:
+        for file in files:
             st.download_button(
-                label,
-                make,
-                name,
-                mime,
+                file.label,
+                file.write,
+                file.name,
+                file.media_type,
                 icon=":material/download:",
                 on_click="ignore",
-                key=f"{key}_{name}",
+                key=f"{key}_{file.name}",
             )
 
 

@@ -1,22 +1,11 @@
 """Files, patients and downloads of the WBC count."""
 
-import json
-
 import streamlit as st
 
 from core.charts.differential import patients_figure
-from core.domain.differential import Differential, differential
 from core.domain.results import FieldAnalysis
-from core.exports.annotated import annotated_zip
-from core.exports.answers import analyze_answer
-from core.exports.tables import (
-    cells_table,
-    csv_bytes,
-    differentials_table,
-    files_table,
-    patients_table,
-)
-from core.exports.xlsx import XLSX, workbook
+from core.exports.registry import COUNT_FORMATS, CountExport, export_files
+from core.exports.tables import differentials_by_patient, files_table, patients_table
 from ui.components import shared
 from ui.upload.controls import exported, patient_editor
 from ui.upload.session import Desk, Picture, images_of
@@ -31,7 +20,8 @@ def show_files(desk: Desk) -> None:
     st.subheader("Files and patients")
     pictures = list(desk.pictures.values())
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    table = files_table([p.result for p in pictures], [p.patient for p in pictures])
+    analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
+    table = files_table(analyses, patients)
     patient_editor(
         NAME,
         desk,
@@ -54,7 +44,7 @@ def show_files(desk: Desk) -> None:
             "refused": text("Refused"),
         },
     )
-    counted = by_patient(pictures)
+    counted = differentials_by_patient(analyses, patients)
     if len(counted) < 2:
         return
     st.plotly_chart(
@@ -69,57 +59,16 @@ def show_files(desk: Desk) -> None:
         )
 
 
-def by_patient(pictures: list[Picture[FieldAnalysis]]) -> dict[str, Differential]:
-    """Return the differential of each patient's fields."""
-    return {
-        patient: differential(p.result for p in pictures if p.patient == patient)
-        for patient in dict.fromkeys(p.patient for p in pictures)
-    }
-
-
 def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
     """Offer what is on screen as files."""
     st.subheader("Download")
     pictures, failed = exported(NAME, desk, pictures)
-    analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
-    versions = shared.open_analyzer().versions
-    tables = {
-        "Differential": lambda: differentials_table(by_patient(pictures)),
-        "Cells": lambda: cells_table(analyses, patients),
-        "Files": lambda: files_table(analyses, patients),
-    }
-    shared.download_buttons(
-        (
-            (
-                "Workbook, XLSX",
-                "leukoscope.xlsx",
-                XLSX,
-                lambda: workbook({name: made() for name, made in tables.items()}),
-            ),
-            *(
-                (
-                    f"{name}, CSV",
-                    f"leukoscope_{name.lower()}.csv",
-                    "text/csv",
-                    lambda made=made: csv_bytes(made()),
-                )
-                for name, made in tables.items()
-            ),
-            (
-                "All, JSON",
-                "leukoscope.json",
-                "application/json",
-                lambda: json.dumps(analyze_answer(analyses, failed, models=versions), indent=1),
-            ),
-            (
-                "Annotated pictures, ZIP",
-                "leukoscope_pictures.zip",
-                "application/zip",
-                lambda: annotated_zip((image.pixels, p.result) for p, image in images_of(pictures)),
-            ),
-        ),
-        NAME,
+    export = CountExport(
+        [p.result for p in pictures],
+        [p.patient for p in pictures],
+        failed,
+        shared.open_analyzer().versions,
+        lambda: ((image.pixels, p.result) for p, image in images_of(pictures)),
     )
-    st.caption(
-        "The numbers are those on this page. Boxes are in pixels of the picture as uploaded."
-    )
+    shared.download_buttons(export_files(COUNT_FORMATS, export, "leukoscope"), NAME)
+    st.caption("The numbers are those on this page. Boxes are in pixels of the image as uploaded.")

@@ -58,8 +58,7 @@ def _show_downloads(
     database: Database, patient: Patient, counts: Sequence[SampleCounts], person: Person
 ) -> None:
     st.subheader("Download")
-    files = history_files(database, patient, counts, person)
-    shared.download_buttons(((f.label, f.file, f.mime, f.make) for f in files), "history")
+    shared.download_buttons(history_files(database, patient, counts, person), "history")
     st.caption("A row for each sample and type, of the material that is shown.")
 
 

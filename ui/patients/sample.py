@@ -12,7 +12,7 @@ from core.domain.probability import probability_text
 from core.domain.results import Cell
 from core.domain.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
 from core.evaluation.model_error import accuracy_text
-from core.exports.registry import report_files
+from core.exports.registry import case_files
 from core.exports.summary import CaseSummary, differential_frame, facts, summarise
 from ui.components import shared
 from ui.components.cases import errors_shown, review_link, sample_name, state_badge
@@ -230,8 +230,8 @@ def show_downloads(database: Database, case: Case, person: Person) -> None:
         "field 1, field 2, in the order of this page.",
     )
     ranges = ranges_in_force(database)
-    reports = report_files(database, case, ranges, person, file_names=file_names)
-    shared.download_buttons(((r.label, r.file, r.mime, r.make) for r in reports), "sample")
+    files = case_files(database, case, ranges, person, file_names=file_names)
+    shared.download_buttons(files, "sample")
     st.caption("All are made from the same numbers as this page.")
 
 

@@ -10,8 +10,7 @@ from core.cases.range_tables import RangesTable, ranges_table, restore_ranges, s
 from core.cases.records import Person
 from core.domain.reference_ranges import ANALYTES, Unit, check_lines, choose_laboratory
 from core.domain.taxonomy import Sex
-from core.exports.tables import csv_bytes
-from core.exports.xlsx import XLSX, workbook
+from core.exports.registry import RANGE_FORMATS, export_files
 from core.settings import Settings
 from ui.components.cases import errors_shown
 from ui.components.shared import download_buttons, plain
@@ -90,14 +89,7 @@ def _edit(database: Database, admin: Person, settings: Settings, table: RangesTa
             args=({PRESSED: "restore"},),
             help="What was edited here stays on record.",
         )
-    name = "leukoscope_reference_ranges"
-    download_buttons(
-        (
-            ("Table in force, XLSX", f"{name}.xlsx", XLSX, lambda: workbook({"Ranges": shown})),
-            ("Table in force, CSV", f"{name}.csv", "text/csv", lambda: csv_bytes(shown)),
-        ),
-        "ranges",
-    )
+    download_buttons(export_files(RANGE_FORMATS, shown, "leukoscope_reference_ranges"), "ranges")
     # Kept in the session, for a run that another event cuts short forgets what was pressed.
     pressed = st.session_state.pop(PRESSED, None)
     with errors_shown():

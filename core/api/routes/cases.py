@@ -5,7 +5,7 @@ changed and the answer is 409.
 """
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Response
@@ -56,7 +56,7 @@ from core.cases.users import require
 from core.domain.results import FieldAnalysis, FieldImage, StageResult
 from core.exports.answers import field_answer, stage_answer
 from core.exports.case_answer import case_answer
-from core.exports.registry import REPORTS, ReportKey, report_files
+from core.exports.registry import CASE_FORMATS, case_files
 from core.exports.summary import summarise
 from core.imaging.duplicates import Finder
 
@@ -66,6 +66,11 @@ Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
 FileNames = Annotated[
     bool, Query(description="Name the files as they came in, not `field 1`, `field 2`")
 ]
+
+if TYPE_CHECKING:
+    ReportKey = str
+else:
+    ReportKey = Literal[tuple(form.key for form in CASE_FORMATS)]
 
 router = APIRouter(tags=["cases"], route_class=GuardedRoute)
 
@@ -200,7 +205,10 @@ def get_reviews(database: DatabaseDep, _person: PersonDep, cell_id: Id) -> list[
     "/samples/{sample_id}/reports/{report}",
     response_class=Response,
     responses={
-        200: {"content": {mime: {} for mime in REPORTS.values()}, "description": "The file"}
+        200: {
+            "content": {form.media_type: {} for form in CASE_FORMATS},
+            "description": "The file",
+        }
     },
 )
 async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a parameter
@@ -215,7 +223,7 @@ async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a para
 
     def make() -> Response:
         ranges = ranges_in_force(database, services.settings)
-        files = report_files(
+        files = case_files(
             database,
             load_case(database, sample_id),
             ranges,
@@ -224,8 +232,9 @@ async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a para
             file_names=file_names,
         )
         file = next(file for file in files if file.key == report)
-        name = f"attachment; filename*=UTF-8''{quote(file.file)}"
-        return Response(file.make(), media_type=file.mime, headers={"Content-Disposition": name})
+        name = f"attachment; filename*=UTF-8''{quote(file.name)}"
+        headers = {"Content-Disposition": name}
+        return Response(file.write(), media_type=file.media_type, headers=headers)
 
     with services.workers.place():
         return await services.workers.run(make)

@@ -8,7 +8,7 @@ from core.cases.reviews import reviews_of
 from core.cases.samples import load_case
 from core.cases.users import person_of
 from core.exports.case_answer import case_answer
-from core.exports.registry import REPORTS
+from core.exports.registry import CASE_FORMATS
 from core.exports.summary import summarise
 
 
@@ -130,11 +130,11 @@ def test_what_is_no_label_is_not_kept(client, sample, database):
     assert answer.json()["invalid"][0]["place"] == "body.labels.1"
 
 
-@pytest.mark.parametrize("report", REPORTS)
-def test_reports_are_downloaded(client, sample, report):
-    answer = client.get(f"/samples/{sample['id']}/reports/{report}")
+@pytest.mark.parametrize("form", CASE_FORMATS, ids=lambda form: form.key)
+def test_reports_are_downloaded(client, sample, form):
+    answer = client.get(f"/samples/{sample['id']}/reports/{form.key}")
     assert answer.status_code == 200
-    assert answer.headers["content-type"].split(";")[0] == REPORTS[report]
+    assert answer.headers["content-type"].split(";")[0] == form.media_type
     assert "leukoscope_P-1_2026-03-01_" in answer.headers["content-disposition"]
     assert len(answer.content) > 500
 

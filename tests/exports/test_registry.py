@@ -1,0 +1,68 @@
+"""Every format of the registry writes a file, and no two of a place share a key or a name."""
+
+import json
+
+import pytest
+
+from core.domain.results import FailedFile, StageResult
+from core.domain.taxonomy import STAGES
+from core.exports.registry import (
+    CASE_FORMATS,
+    COUNT_FORMATS,
+    HISTORY_FORMATS,
+    RANGE_FORMATS,
+    STAGE_FORMATS,
+    CountExport,
+    StageExport,
+    export_files,
+)
+from tests.exports.cases import make_case, read_pixels
+
+PLACES = (CASE_FORMATS, HISTORY_FORMATS, COUNT_FORMATS, STAGE_FORMATS, RANGE_FORMATS)
+FAILED = FailedFile("broken.png", "It is no image.")
+
+
+def graded(stage):
+    probabilities = {key: 0.7 if key == stage else 0.1 for key in STAGES}
+    return StageResult("a.png", stage, probabilities, 0.7, "classified")
+
+
+@pytest.mark.parametrize("formats", PLACES)
+def test_keys_and_endings_are_unique(formats):
+    for of in (lambda form: form.key, lambda form: form.ending, lambda form: form.label):
+        assert len({of(form) for form in formats}) == len(formats)
+
+
+def test_the_fields_of_the_count_page_are_written_in_every_format():
+    analyses = make_case().analyses
+    export = CountExport(
+        analyses,
+        ["P-1", "P-2", "P-1"],
+        [FAILED],
+        {"wbc": "1.0.0"},
+        lambda: ((read_pixels(i), analysis) for i, analysis in enumerate(analyses)),
+    )
+    written = {file.name: file.write() for file in export_files(COUNT_FORMATS, export, "x")}
+    assert written["x.xlsx"].startswith(b"PK")
+    assert written["x_pictures.zip"].startswith(b"PK")
+    assert written["x_differential.csv"].count(b"\r\nP-2,") == 8
+    assert json.loads(written["x.json"])["errors"] == [
+        {"file": "broken.png", "error": "It is no image."}
+    ]
+
+
+@pytest.mark.parametrize(("patients", "has_pooled"), [(["P-1", "P-1"], True), (["P-1", "P-2"], 0)])
+def test_fields_of_several_patients_have_no_pooled_answer(patients, has_pooled):
+    pooled = dict.fromkeys(patients, graded("Pre"))
+    export = StageExport([graded("Pre"), graded("Pro")], patients, pooled, [FAILED])
+    written = {file.key: file.write() for file in export_files(STAGE_FORMATS, export, "x")}
+    assert set(written) == {"xlsx", "csv", "json"}
+    assert bool(json.loads(written["json"])["pooled"]) == has_pooled
+
+
+def test_a_download_is_recorded_after_it_was_written():
+    recorded = []
+    first, *_ = export_files(STAGE_FORMATS, StageExport([], [], {}, []), "x", recorded.append)
+    assert not recorded
+    first.write()
+    assert recorded == ["xlsx"]
