@@ -41,8 +41,8 @@ NAME = "stage"
 
 def suggestion(result: StageResult) -> str:
     """Say status first, then the class."""
-    if result.refused:
-        return f":red-badge[:material/block: refused] {result.refused}"
+    if result.reject_reason:
+        return f":red-badge[:material/block: refused] {result.reject_reason}"
     name = STAGES[result.stage].name if result.stage else "no class"
     percent = probability_text(result.confidence)
     if result.status == "classified":
@@ -56,7 +56,7 @@ def suggestion(result: StageResult) -> str:
 def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> None:
     """Show one answer over all fields, when they are of one patient."""
     results = [p.result for p in pictures]
-    graded = [r for r in results if r.refused is None]
+    graded = [r for r in results if r.reject_reason is None]
     if patient is None and len({p.patient for p in pictures}) > 1:
         st.info("Choose one patient for a pooled answer.", icon=":material/person:")
         return
@@ -77,7 +77,7 @@ def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> No
             "look at them one by one.",
             icon=":material/call_split:",
         )
-    if pooled.refused is None and len(graded) > 1:
+    if pooled.reject_reason is None and len(graded) > 1:
         st.plotly_chart(
             probabilities_figure(pooled),
             key=f"{NAME}_pooled",
@@ -109,7 +109,7 @@ def field_view(pictures: list[Picture[StageResult]], desk: Desk) -> None:
         remove_button(NAME, desk, picture)
     with drawing:
         opacity = 0.0
-        if result.evidence is not None:
+        if result.cam is not None:
             percent = st.slider(
                 "Opacity of the evidence map, %",
                 0,
@@ -126,7 +126,7 @@ def field_view(pictures: list[Picture[StageResult]], desk: Desk) -> None:
             f"{NAME}_drawing",
             f"Field {result.title} with the evidence map of the likeliest class",
         )
-        if result.evidence is not None:
+        if result.cam is not None:
             st.caption(
                 "Yellow: what speaks most for the likeliest class in this field. The map shows "
                 "where the model looked, not where disease is. The bottom right corner is painted "

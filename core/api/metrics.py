@@ -59,13 +59,13 @@ class Metrics:
         if isinstance(outcome, FailedFile):
             self._pictures.labels(task, "failed").inc()
             return
-        self._pictures.labels(task, "refused" if outcome.refused else "answered").inc()
+        self._pictures.labels(task, "refused" if outcome.reject_reason else "answered").inc()
         if isinstance(outcome, FieldAnalysis):
             named = [(cell.type, cell.status) for _, cell in outcome.white_cells()]
-            self._unfamiliar.labels(task).inc(outcome.unfamiliar())
+            self._unfamiliar.labels(task).inc(outcome.out_of_distribution())
         elif isinstance(outcome, CropResult):
             named = [(outcome.type, outcome.status)]
-            self._unfamiliar.labels(task).inc(outcome.familiar is False)
+            self._unfamiliar.labels(task).inc(outcome.in_distribution is False)
         else:
             named = [(outcome.stage, outcome.status)]
         for label, status in named:

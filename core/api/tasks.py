@@ -50,7 +50,7 @@ class Task(Generic[ResultT]):
 
 
 def _stage(models: Models, image: FieldImage) -> StageResult:
-    return replace(models.analyzer.stage(image), evidence=None)  # maps are drawn, not written
+    return replace(models.analyzer.stage(image), cam=None)  # maps are drawn, not written
 
 
 def _stage_answer(

@@ -147,7 +147,7 @@ def _tell(
         said = [
             (image_title(item["file"], item["page"]), item["refused"])
             if isinstance(item, dict)
-            else (item.title, item.refused)
+            else (item.title, item.reject_reason)
             for item in answer
         ]
     for name, sentence in said:

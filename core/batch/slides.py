@@ -98,7 +98,7 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     cells = sorted(
         settle_seams(tiles, plan.band), key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x)
     )
-    reasons = Counter(tile.refused for tile in tiles if tile.refused is not None)
+    reasons = Counter(tile.reject_reason for tile in tiles if tile.reject_reason is not None)
     refused = None
     if not tiles:
         refused = _ALL_GLASS
@@ -112,7 +112,7 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     )
     judged, warnings = judge_sizes(cells, checked)
     slide = replace(
-        plan.slide, cells=judged, scale=checked.scale, refused=refused, warnings=warnings
+        plan.slide, cells=judged, scale=checked.scale, reject_reason=refused, warnings=warnings
     )
     return field_answer(slide) | {
         "tiles": {

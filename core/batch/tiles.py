@@ -77,7 +77,7 @@ class TileResult:
 
     tile: Tile
     cells: tuple[Cell, ...]
-    refused: str | None
+    reject_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def analyze_piece(
             found = analyze(image)
             cells = (_on_slide(cell, tile, factor) for cell in found.cells)
             own = tuple(cell for cell in cells if tile.holds(*cell.box.centre, beyond=band))
-            results.append(TileResult(tile, own, found.refused))
+            results.append(TileResult(tile, own, found.reject_reason))
     return PieceResult(tuple(results))
 
 
@@ -151,7 +151,7 @@ def analyze_tile(
     all that it shows.
     """
     found = analyzer.analyze(image, profile)
-    passes = found.refused is None and DOUBTFUL not in found.warnings
+    passes = found.reject_reason is None and DOUBTFUL not in found.warnings
     if passes or refuse_blurred(image.pixels):
         return found
     shown = _not_glass(image.pixels)
@@ -165,7 +165,7 @@ def analyze_tile(
         beside_cells[rows, int(box.x) : ceil(box.x + box.width)] = False
     if not anyway.cells or beside_cells.sum() > _MOST_BESIDE_CELLS * shown.sum():
         return found
-    return replace(anyway, overruled=None)
+    return replace(anyway, qc_override=None)
 
 
 def _not_glass(pixels: Pixels) -> NDArray[np.bool_]:

@@ -126,7 +126,7 @@ def classify_cell(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | 
 
 def stage_field(analyzer: Analyzer, image: FieldImage, _profile: SiteProfile | None) -> StageResult:
     """Grade a field, without its evidence map: maps are drawn, not written."""
-    return replace(analyzer.stage(image), evidence=None)
+    return replace(analyzer.stage(image), cam=None)
 
 
 def models_fingerprint() -> str:

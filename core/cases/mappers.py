@@ -43,8 +43,8 @@ def field_row(sample_id: int, new: NewField, picture: str) -> FieldRow:
         properties=asdict(found.properties),
         micrometres_per_pixel=found.scale.micrometres_per_pixel if found.scale else None,
         scale_source=found.scale.source if found.scale else None,
-        refused=found.refused,
-        overruled=found.overruled,
+        reject_reason=found.reject_reason,
+        qc_override=found.qc_override,
         warnings=list(found.warnings),
         seconds=found.seconds,
         pixels=found.fingerprint.pixels_sha256 if found.fingerprint else None,
@@ -72,7 +72,7 @@ def cell_rows(field_id: int, new: NewField) -> list[dict[str, Any]]:
             "confidence": cell.confidence,
             "detection_score": cell.detection_score,
             "attributes": None if cell.attributes is None else dict(cell.attributes),
-            "familiar": cell.familiar,
+            "in_distribution": cell.in_distribution,
             "duplicate": cell.duplicate,
         }
         for number, cell in new.analysis.white_cells()
@@ -90,7 +90,7 @@ def cell_of(row: CellRow) -> Cell:
         probabilities=row.probabilities,
         detection_score=row.detection_score,
         attributes=row.attributes,
-        familiar=row.familiar,
+        in_distribution=row.in_distribution,
         duplicate=row.duplicate,
     )
     if row.label is None or row.reviewer is None:
@@ -120,8 +120,8 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
             properties=ImageProperties(**row.properties),
             cells=(*cells, *rest),
             scale=_scale_of(row),
-            refused=row.refused,
-            overruled=row.overruled,
+            reject_reason=row.reject_reason,
+            qc_override=row.qc_override,
             warnings=tuple(row.warnings),
             profile=row.models.get("profile"),
             seconds=row.seconds,
@@ -163,9 +163,14 @@ def _other_of(values: list[Any]) -> Cell:
     )
 
 
+_STAGE_KEYS = {"refused": "reject_reason", "overruled": "qc_override"}
+"""Fields of `StageResult` by the keys of the stored JSON, where they differ."""
+
+
 def stage_of(values: Mapping[str, Any]) -> StageResult:
     """Rebuild an ALL class from what its column keeps; rows stored before have no warnings."""
-    return StageResult(**{**values, "warnings": tuple(values.get("warnings", ()))})
+    kept = {_STAGE_KEYS.get(key, key): value for key, value in values.items()}
+    return StageResult(**{**kept, "warnings": tuple(kept.get("warnings", ()))})
 
 
 def stage_values(stage: StageResult) -> dict[str, Any]:
@@ -176,8 +181,8 @@ def stage_values(stage: StageResult) -> dict[str, Any]:
         "probabilities": dict(stage.probabilities),
         "confidence": stage.confidence,
         "status": stage.status,
-        "refused": stage.refused,
-        "overruled": stage.overruled,
+        "refused": stage.reject_reason,
+        "overruled": stage.qc_override,
         "warnings": list(stage.warnings),
         "page": stage.page,
     }

@@ -151,8 +151,8 @@ class FieldRow(Base):
     properties: Mapped[dict[str, Any]]
     micrometres_per_pixel: Mapped[float | None]
     scale_source: Mapped[str | None] = mapped_column(String(32))
-    refused: Mapped[str | None] = mapped_column(Text)
-    overruled: Mapped[str | None] = mapped_column(Text)
+    reject_reason: Mapped[str | None] = mapped_column("refused", Text)
+    qc_override: Mapped[str | None] = mapped_column("overruled", Text)
     warnings: Mapped[list[Any]] = mapped_column(JSON, server_default="[]")
     """Sentences, as `FieldAnalysis.warnings`."""
     seconds: Mapped[float]
@@ -194,8 +194,8 @@ class CellRow(Base):
     confidence: Mapped[float]
     detection_score: Mapped[float]
     attributes: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    familiar: Mapped[bool | None]
-    """As `Cell.familiar`."""
+    in_distribution: Mapped[bool | None] = mapped_column("familiar")
+    """As `Cell.in_distribution`."""
     duplicate: Mapped[bool] = mapped_column(default=False, server_default=false())
     """As `Cell.duplicate`."""
     label: Mapped[str | None] = mapped_column(String(32))

@@ -224,12 +224,12 @@ def evidence_figure(
     """
     width, height = size
     figure = _picture_figure(jpeg, size, shown_width)
-    if result.evidence is None or opacity == 0:
+    if result.cam is None or opacity == 0:
         figure.add_scatter(x=[], y=[], showlegend=False)
         return figure
-    rows, columns = result.evidence.shape
+    rows, columns = result.cam.shape
     step = max(1, -(-max(rows, columns) // _EVIDENCE_SIDE))
-    thinned = np.round(result.evidence[::step, ::step], 2)
+    thinned = np.round(result.cam[::step, ::step], 2)
     dy, dx = height / thinned.shape[0], width / thinned.shape[1]
     figure.add_heatmap(
         z=thinned,

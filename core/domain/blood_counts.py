@@ -60,7 +60,7 @@ def smear_estimate(analyses: Sequence[FieldAnalysis], factor: float | None) -> E
     Raises NoEstimateError without a factor, with fewer than ten fields, or on close-ups, which
     were taken because there is a white cell in them.
     """
-    fields = [analysis for analysis in analyses if analysis.refused is None]
+    fields = [analysis for analysis in analyses if analysis.reject_reason is None]
     if factor is None:
         raise NoEstimateError(
             "The number of white cells per volume cannot be estimated: no factor is set. "

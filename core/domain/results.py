@@ -1,6 +1,6 @@
-"""What an analysis yields. Every drawer, counter, table, chart and answer is made from these.
+"""Results of an analysis: what every drawing, count, table, chart and answer is made from.
 
-Boxes are `(x, y, width, height)` in pixels of the picture as uploaded, origin top left,
+Boxes are `(x, y, width, height)` in pixels of the image as uploaded, origin top left,
 x to the right, y down. Arrays are row-major: `pixels[y, x, channel]`.
 """
 
@@ -25,7 +25,7 @@ def image_title(file: str, page: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ImageProperties:
-    """What the file says of itself, before conversion to 8-bit RGB."""
+    """Properties of the file, before conversion to 8-bit RGB."""
 
     format: str
     """Pillow's name of the format, such as `JPEG`; `DICOM`."""
@@ -39,7 +39,7 @@ class ImageProperties:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldImage:
-    """A decoded picture of a field or of one cell."""
+    """A decoded image of a field or of one cell."""
 
     name: str
     pixels: Pixels
@@ -48,11 +48,11 @@ class FieldImage:
     """Of the file as uploaded."""
     properties: ImageProperties
     micrometres_per_pixel: float | None = None
-    """From the file's header when it says so; else None."""
+    """From the file's header; None when it has none."""
     page: int = 1
     """Number of the image in a file that holds several, from 1."""
     notes: tuple[str, ...] = ()
-    """Sentences about the reading that a user must know, such as doubtful colours."""
+    """Warnings from decoding, in sentences, such as doubtful colours."""
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -61,12 +61,12 @@ class FieldImage:
 
     @property
     def title(self) -> str:
-        """Name that tells the images of one file apart."""
+        """File name, with the page where the file holds several images."""
         return image_title(self.name, self.page)
 
     @property
     def identity(self) -> tuple[str, int]:
-        """SHA-256 of the file and page."""
+        """SHA-256 of the file, and the page."""
         return self.sha256, self.page
 
     @property
@@ -92,27 +92,27 @@ class Cell:
     type: str | None = None
     """What the cell counts as: the reviewer's label when there is one, else the model's."""
     probabilities: Mapping[str, float] | None = None
-    """The model's, over all cell types, summing to 1. None on cells that a person added."""
+    """The model's, over all cell types, summing to 1. None on cells that a user added."""
     detection_score: float = 1.0
     suggested: str | None = None
     """The model's type, kept on reviewed cells."""
     reviewer: str | None = None
     """Who labelled the cell last; None when nobody has."""
     attributes: Mapping[str, str] | None = None
-    """White cells: the value of every morphological attribute (WBCAtt) as the model sees it. None
-    on cells that a person added, and in cases stored before attributes were."""
-    familiar: bool | None = None
-    """White cells: whether the picture looks like those of a laboratory that the classifier learnt
-    from. None on cells that a person added, and in cases stored before this was told."""
+    """White cells: the predicted value of every morphological attribute (WBCAtt). None on cells
+    that a user added and in old cases."""
+    in_distribution: bool | None = None
+    """White cells: whether the crop resembles the training images. None on cells that a user added
+    and in old cases."""
     duplicate: bool = False
-    """An earlier field shows the same cell, which is counted there."""
+    """An earlier field shows the same cell, and it is counted there."""
 
     def reviewed(self, label: str, reviewer: str) -> "Cell":
         """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.
 
-        Reviewed cells are classified, or out of scope when they are no white cells. A person who
-        names a duplicate looked at it and wants it counted: it is no duplicate any more.
-        Raises ValueError for another label, or for a cell that is not white.
+        Reviewed cells are classified, or out of scope when they are no white cells. A duplicate
+        that a reviewer names counts from then on. Raises ValueError for another label, or for a
+        cell that is not white.
         """
         if self.kind != "wbc":
             raise ValueError(f"only white cells are reviewed, not a {self.kind}")
@@ -170,7 +170,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class FieldAnalysis:
-    """All that was found in one picture. Cells are numbered from 1 in their order here."""
+    """Everything found in one image. Cells are numbered from 1 in their order here."""
 
     file: str
     sha256: str
@@ -179,53 +179,53 @@ class FieldAnalysis:
     properties: ImageProperties
     cells: tuple[Cell, ...]
     scale: Scale | None = None
-    refused: str | None = None
-    """Why the picture was not analysed, in one sentence; None when it was."""
-    overruled: str | None = None
-    """Why the input gate refused it, when a person had it analysed anyway."""
+    reject_reason: str | None = None
+    """Why quality control rejected the image, in one sentence; None when it was analysed."""
+    qc_override: str | None = None
+    """The reject reason that a user overrode, when the image was analysed with `force`."""
     profile: str | None = None
     """Name and version of the site profile that the white cells were typed with."""
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
-    """Sentences that a user must see beside the answer, such as a doubtful scale."""
+    """Sentences to show beside the result, such as a doubtful scale."""
     page: int = 1
     """Number of the image in its file, from 1."""
     fingerprint: Fingerprint | None = field(default=None, repr=False, compare=False)
-    """What is compared with other fields; None on rejected and on stored fields."""
+    """For finding duplicates; None on rejected and on stored fields."""
 
     @property
     def title(self) -> str:
-        """Name that tells the images of one file apart."""
+        """File name, with the page where the file holds several images."""
         return image_title(self.file, self.page)
 
     @property
     def identity(self) -> tuple[str, int]:
-        """SHA-256 of the file and page: which image was analysed."""
+        """SHA-256 of the file, and the page."""
         return self.sha256, self.page
 
     @property
     def alone(self) -> "FieldAnalysis":
-        """The same field without regard to others: no cell is a duplicate."""
+        """The field without duplicates, as if it were the only one."""
         cells = tuple(replace(c, duplicate=False) if c.duplicate else c for c in self.cells)
         return replace(self, cells=cells)
 
     def counts(self) -> dict[CellKind, int]:
-        """Count cells by kind, leaving out duplicates and what is out of scope."""
+        """Count cells by kind, without duplicates and cells that are out of scope."""
         found = Counter(
             cell.kind for cell in self.cells if cell.status != "out_of_scope" and not cell.duplicate
         )
         return {kind: found[kind] for kind in CELL_KINDS}
 
     def white_cells(self) -> tuple[tuple[int, Cell], ...]:
-        """White cells with their number in the picture (from 1)."""
+        """White cells with their number in the image (from 1)."""
         return tuple((i, c) for i, c in enumerate(self.cells, 1) if c.kind == "wbc")
 
-    def unfamiliar(self) -> int:
-        """Count the white cells whose look the classifier does not know."""
-        return sum(cell.familiar is False for _, cell in self.white_cells())
+    def out_of_distribution(self) -> int:
+        """Count the white cells that are unlike the training images."""
+        return sum(cell.in_distribution is False for _, cell in self.white_cells())
 
     def type_counts(self) -> dict[str, int]:
-        """Count the white cells that were classified, by type, leaving out duplicates."""
+        """Count the classified white cells by type, without duplicates."""
         return dict(
             Counter(
                 c.type
@@ -235,50 +235,50 @@ class FieldAnalysis:
         )
 
     def uncertain(self) -> int:
-        """Count the white cells that are uncertain, leaving out duplicates."""
+        """Count the uncertain white cells, without duplicates."""
         return sum(c.status == "uncertain" and not c.duplicate for _, c in self.white_cells())
 
     def duplicates(self) -> int:
-        """Count the white cells that an earlier field shows too."""
+        """Count the white cells that an earlier field shows."""
         return sum(c.duplicate for _, c in self.white_cells())
 
 
 @dataclass(frozen=True, slots=True)
 class CropResult:
-    """The answer for a picture that is one cell crop."""
+    """The result for a file that is one cell crop."""
 
     file: str
     type: str | None
     probabilities: Mapping[str, float]
     confidence: float
     status: Status
-    refused: str | None = None
-    familiar: bool | None = None
-    """As `Cell.familiar`; None on a refused picture."""
+    reject_reason: str | None = None
+    in_distribution: bool | None = None
+    """As `Cell.in_distribution`; None on a rejected image."""
     warnings: tuple[str, ...] = ()
     """As `FieldAnalysis.warnings`."""
     page: int = 1
 
     @property
     def title(self) -> str:
-        """Name that tells the images of one file apart."""
+        """File name, with the page where the file holds several images."""
         return image_title(self.file, self.page)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StageResult:
-    """The answer of the ALL model for one field, or pooled over several."""
+    """The result of the ALL model for one field, or pooled over several."""
 
     file: str
     stage: str | None
     probabilities: Mapping[str, float]
     confidence: float
     status: Status
-    refused: str | None = None
-    overruled: str | None = None
-    """Why the input gate refused it, when a person had it graded anyway."""
-    evidence: NDArray[np.float32] | None = field(default=None, repr=False)
-    """Class evidence map of the named stage, h x w in 0..1, covering the whole picture."""
+    reject_reason: str | None = None
+    qc_override: str | None = None
+    """As `FieldAnalysis.qc_override`."""
+    cam: NDArray[np.float32] | None = field(default=None, repr=False)
+    """Class activation map of the stage, h x w in 0..1, covering the whole image."""
     warnings: tuple[str, ...] = ()
     """As `FieldAnalysis.warnings`."""
     page: int = 1
@@ -288,24 +288,24 @@ class StageResult:
 
     @property
     def title(self) -> str:
-        """Name that tells the images of one file apart."""
+        """File name, with the page where the file holds several images."""
         return image_title(self.file, self.page)
 
 
 def neutral_name(number: int) -> str:
-    """Return a file name that tells nothing, for file names often hold identifiers of patients."""
+    """Return a neutral file name: file names often hold identifiers of patients."""
     return f"field {number}"
 
 
 def quoted(title: str) -> str:
-    """Return the title of an image as sentences name it, so that `without_names` finds it."""
+    """Return the title of an image in quotes, where `without_names` finds it."""
     return f"“{title.replace('”', '')}”"
 
 
 def without_names(sentences: Iterable[str], names: Mapping[str, str]) -> tuple[str, ...]:
-    """Return sentences with the titles in them under other names, by file name.
+    """Replace the quoted titles in sentences, by file name.
 
-    A title of a file that has no other name becomes `another field`.
+    A title of a file that is not in `names` becomes `another field`.
     """
 
     def renamed(found: re.Match[str]) -> str:
@@ -319,7 +319,7 @@ def without_names(sentences: Iterable[str], names: Mapping[str, str]) -> tuple[s
 
 @dataclass(frozen=True, slots=True)
 class FailedFile:
-    """A file that could not be analysed and the sentence that says why."""
+    """A file that could not be analysed, and why, in one sentence."""
 
     file: str
     error: str

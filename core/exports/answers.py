@@ -114,7 +114,7 @@ def field_answer(analysis: FieldAnalysis) -> Answer:
         "counts": alone.counts(),
         "differential": _differential(differential([alone])),
         "warnings": list(analysis.warnings),
-        "refused": analysis.refused,
+        "refused": analysis.reject_reason,
     }
 
 
@@ -128,7 +128,7 @@ def crop_answer(result: CropResult) -> Answer:
         "confidence": number(result.confidence, 4),
         "status": result.status,
         "warnings": list(result.warnings),
-        "refused": result.refused,
+        "refused": result.reject_reason,
     }
 
 
@@ -185,7 +185,7 @@ def _stage(result: StageResult) -> Answer:
         "confidence": number(result.confidence, 4),
         "status": result.status,
         "warnings": list(result.warnings),
-        "refused": result.refused,
+        "refused": result.reject_reason,
     }
 
 

@@ -59,7 +59,7 @@ def case_answer(summary: CaseSummary) -> Answer:
                             "suggested": cell.suggested,
                             "reviewer": cell.reviewer,
                             "attributes": cell.attributes and dict(cell.attributes),
-                            "familiar": cell.familiar,
+                            "familiar": cell.in_distribution,
                         }
                         for number, cell in stored.analysis.white_cells()
                     ],

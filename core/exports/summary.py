@@ -232,9 +232,9 @@ def facts(summary: CaseSummary) -> dict[str, str]:
     patient, sample = case.patient, case.sample
     reviewed = [c for a in case.analyses for _, c in a.white_cells() if c.reviewer]
     reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
-    refused = sum(analysis.refused is not None for analysis in case.analyses)
+    refused = sum(analysis.reject_reason is not None for analysis in case.analyses)
     again = sum(analysis.duplicates() for analysis in case.analyses)
-    overruled = sum(analysis.overruled is not None for analysis in case.analyses)
+    overruled = sum(analysis.qc_override is not None for analysis in case.analyses)
     entered, corrected = sample.white_cell_count, summary.white_cell_count
     guess = summary.estimate
     known = {

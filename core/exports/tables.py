@@ -106,10 +106,10 @@ def files_table(
             **analysis.counts(),
             "uncertain": analysis.uncertain(),
             "duplicates": analysis.duplicates(),
-            "unfamiliar": analysis.unfamiliar(),
+            "unfamiliar": analysis.out_of_distribution(),
             "seconds": round(analysis.seconds, 3),
-            "refused": analysis.refused,
-            "overruled": analysis.overruled,
+            "refused": analysis.reject_reason,
+            "overruled": analysis.qc_override,
             "warnings": " ".join(analysis.warnings) or None,
         }
         for analysis, patient in _with_patients(analyses, patients)
@@ -238,7 +238,7 @@ def stages_table(
             "stage": result.stage,
             "confidence": number(result.confidence, 4),
             **{f"p_{key}": number(result.probabilities.get(key, 0.0), 4) for key in STAGES},
-            "refused": result.refused,
+            "refused": result.reject_reason,
             "warnings": " ".join(result.warnings) or None,
         }
         for result, patient in zip(results, names, strict=True)

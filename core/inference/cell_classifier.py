@@ -72,7 +72,7 @@ class CellAnswer:
     """Of the types, as the shipped model gives them."""
     features: NDArray[np.float32]
     """Pooled features of the trunk, 1280."""
-    familiar: bool = True
+    in_distribution: bool = True
     """Whether the crop looks like those of a laboratory that the model learnt from."""
 
 
@@ -123,7 +123,7 @@ class Classifier:
             },
             logits=outputs["type"],
             features=outputs["features"],
-            familiar=familiar,
+            in_distribution=familiar,
         )
 
     def _is_familiar(self, crop: Pixels) -> bool:

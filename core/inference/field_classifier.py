@@ -116,9 +116,9 @@ class StageGrader:
             probabilities=dict(zip(self.labels, map(float, values), strict=True)),
             confidence=confidence,
             status="classified" if confidence >= self.threshold and not is_small else "uncertain",
-            overruled=reason,
+            qc_override=reason,
             warnings=(_TOO_SMALL,) if is_small else (),
-            evidence=evidence_map(np.vstack(rows), best),
+            cam=evidence_map(np.vstack(rows), best),
         )
 
     def _look(self, view: Pixels) -> Mapping[str, NDArray[np.float32]]:
@@ -159,7 +159,7 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
     uncertain in spite of their confidence, because of a warning, are left out; with none left the
     answer is uncertain. Images of the same pixels are one field.
     """
-    graded = [r for r in results if r.refused is None and r.status != "out_of_scope"]
+    graded = [r for r in results if r.reject_reason is None and r.status != "out_of_scope"]
     settled = [r for r in graded if r.status == "classified" or r.confidence < threshold]
     used = _once(settled or graded)
     if not used:
@@ -169,7 +169,7 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
             probabilities={},
             confidence=0.0,
             status="out_of_scope",
-            refused="No field could be graded.",
+            reject_reason="No field could be graded.",
         )
     mean = {key: float(np.mean([r.probabilities[key] for r in used])) for key in STAGES}
     best = max(mean, key=mean.__getitem__)

@@ -95,7 +95,7 @@ class _Examined:
     """What the detector found in a field, and what quality control says of it."""
 
     detections: tuple[Detection, ...]
-    refused: str | None
+    reject_reason: str | None
     """Why the field is rejected, or would be, or doubted, had QC not been overridden."""
     doubt: str | None = None
     """Why nothing is classified in it; None after QC was overridden."""
@@ -171,7 +171,7 @@ class Analyzer:
         """
         started = time.perf_counter()
         examined = self._examine(image.pixels, anyway=anyway)
-        detections, refused = examined.detections, examined.refused
+        detections, refused = examined.detections, examined.reject_reason
         checked = checked_scale(image, detections)
         crop_scale = (
             checked.scale.micrometres_per_pixel
@@ -191,8 +191,8 @@ class Analyzer:
             properties=image.properties,
             cells=cells,
             scale=checked.scale,
-            refused=None if anyway else refused,
-            overruled=refused if anyway else None,
+            reject_reason=None if anyway else refused,
+            qc_override=refused if anyway else None,
             profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
             warnings=(*image.notes, *examined.warnings, *warnings),
@@ -206,17 +206,19 @@ class Analyzer:
         """Return the cells of a field and what quality control says of it."""
         refused = refuse_blank(pixels) or refuse_blurred(pixels)
         verdict = SmearVerdict(refused) if refused else self.gate.judge(pixels)
-        if verdict.refused and not anyway:
-            return _Examined((), verdict.refused)
+        if verdict.reject_reason and not anyway:
+            return _Examined((), verdict.reject_reason)
         detections = self.detector.detect(pixels, confirmed=confirmed)
-        refused = verdict.refused or refuse_without_cells(detections)
+        refused = verdict.reject_reason or refuse_without_cells(detections)
         if refused or verdict.doubt is None:
             return _Examined(detections, refused)
         settled = settle_doubt(detections)
         if anyway:
-            return _Examined(detections, settled.refused or (settled.doubt and HARDLY_A_SMEAR))
-        if settled.refused:
-            return _Examined((), settled.refused)
+            return _Examined(
+                detections, settled.reject_reason or (settled.doubt and HARDLY_A_SMEAR)
+            )
+        if settled.reject_reason:
+            return _Examined((), settled.reject_reason)
         return _Examined(detections, None, settled.doubt)
 
     def _cell(
@@ -244,7 +246,7 @@ class Analyzer:
             probabilities=answer.probabilities,
             detection_score=detection.score,
             attributes=answer.attributes,
-            familiar=answer.familiar,
+            in_distribution=answer.in_distribution,
         )
 
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
@@ -252,14 +254,14 @@ class Analyzer:
         # No test of sharpness here: it would take an enlarged cell for a blurred field.
         refused = refuse_blank(image.pixels)
         verdict = SmearVerdict(refused) if refused else self.gate.judge(image.pixels)
-        if verdict.refused:
+        if verdict.reject_reason:
             return CropResult(
                 image.name,
                 None,
                 {},
                 0.0,
                 "out_of_scope",
-                verdict.refused,
+                verdict.reject_reason,
                 page=image.page,
                 warnings=image.notes,
             )
@@ -272,7 +274,7 @@ class Analyzer:
             answer.probabilities,
             answer.confidence,
             "uncertain" if verdict.doubt and answer.status == "classified" else answer.status,
-            familiar=answer.familiar,
+            in_distribution=answer.in_distribution,
             warnings=(*image.notes, *((verdict.doubt,) if verdict.doubt else ())),
             page=image.page,
         )
@@ -281,7 +283,7 @@ class Analyzer:
         """Grade a field of suspected ALL; `anyway` overrules the input gate."""
         # Whether there are cells at all is seen at one look.
         examined = self._examine(image.pixels, anyway=anyway, confirmed=False)
-        refused = examined.refused
+        refused = examined.reject_reason
         if refused and not anyway:
             return StageResult(
                 image.name,
@@ -302,7 +304,7 @@ class Analyzer:
         warnings = [] if checked.warning is None else [checked.warning]
         return replace(
             result,
-            overruled=refused or result.overruled,
+            qc_override=refused or result.qc_override,
             page=image.page,
             warnings=(*image.notes, *examined.warnings, *warnings, *result.warnings),
             pixels_sha256=pixels_sha256(image.pixels),

@@ -105,7 +105,7 @@ def refuse_blurred(pixels: Pixels) -> str | None:
 class SmearVerdict:
     """How an image passes the smear gate."""
 
-    refused: str | None = None
+    reject_reason: str | None = None
     """Why it is rejected, in one sentence."""
     doubt: str | None = None
     """Why nothing is classified in it, in one sentence."""
@@ -147,7 +147,7 @@ class SmearGate:
         """Reject what is no stained smear, and doubt what hardly looks like one."""
         logit = self.logit(pixels)
         if logit < self.least(pixels):
-            return SmearVerdict(refused=_NO_SMEAR)
+            return SmearVerdict(reject_reason=_NO_SMEAR)
         return SmearVerdict(doubt=DOUBTFUL if logit < _by_size(pixels, *DOUBTFUL_BELOW) else None)
 
 
@@ -165,5 +165,5 @@ def settle_doubt(detections: Sequence[Detection]) -> SmearVerdict:
     red = sum(d.kind == "rbc" and d.score >= CONFIDENT_RED_SCORE for d in detections)
     few, many = DOUBTFUL_RED_CELLS
     if red < few:
-        return SmearVerdict(refused=_NO_SMEAR)
+        return SmearVerdict(reject_reason=_NO_SMEAR)
     return SmearVerdict(doubt=DOUBTFUL if red < many else None)

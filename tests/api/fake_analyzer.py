@@ -24,7 +24,7 @@ class FakeAnalyzer:
 
     def analyze(self, image, _profile=None):
         if "refused" in image.name:
-            return replace(analysis_of(image), refused=REFUSED)
+            return replace(analysis_of(image), reject_reason=REFUSED)
         found = analysis_of(image, white(), red(), white("monocyte", 0.4, "uncertain", x=90))
         if self.compares:
             found = replace(found, fingerprint=fingerprint(image.pixels, found.cells))
@@ -37,7 +37,7 @@ class FakeAnalyzer:
             return CropResult(image.name, None, {}, 0.0, "out_of_scope", REFUSED, page=image.page)
         named = dict.fromkeys(CELL_TYPES, 0.0) | {"basophil": 0.9, "monocyte": 0.1}
         return CropResult(
-            image.name, "basophil", named, 0.9, "classified", familiar=False, page=image.page
+            image.name, "basophil", named, 0.9, "classified", in_distribution=False, page=image.page
         )
 
     def stage(self, image):

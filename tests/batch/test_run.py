@@ -151,7 +151,7 @@ def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):
         "d.png",
         "e.png",
     ]
-    assert all(stage.evidence is None for stage in stages)
+    assert all(stage.cam is None for stage in stages)
     assert [Path(failure.file).name for failure in failures] == ["broken.png"]
 
 

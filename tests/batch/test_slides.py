@@ -289,12 +289,12 @@ def test_tiles_out_of_focus_are_left_out_and_glass_is_not_looked_at(seen):
 def test_a_white_cell_almost_alone_on_glass_is_found(analyzer, red_cells):
     field = make_field(2, 600, 600, white_cells=["neutrophil"], red_cell_pixels=48)
     tile = on_glass(field, red_cells)
-    assert analyzer.analyze(tile).refused  # as a picture it says too little
+    assert analyzer.analyze(tile).reject_reason  # as a picture it says too little
     found = analyze_tile(analyzer, tile, None)
-    assert found.refused is None
+    assert found.reject_reason is None
     assert found.counts()["wbc"] == 1
     cv2.line(tile.pixels, (0, 560), (600, 580), (90, 40, 120), 12)  # of a pen
-    assert analyze_tile(analyzer, tile, None).refused
+    assert analyze_tile(analyzer, tile, None).reject_reason
 
 
 def on_glass(field, red_cells):

@@ -111,7 +111,7 @@ def spots(_analyzer, image, profile=None):
         image.height,
         image.properties,
         cells,
-        refused=None if cells else "No spots.",
+        reject_reason=None if cells else "No spots.",
     )
 
 

@@ -150,10 +150,10 @@ def test_classes_are_listed_by_sample_with_what_overruled_the_gate(database, pat
     assert list(found) == [earlier.id, later.id]
     for sample, stage in ((later, graded[0]), (earlier, graded[1])):
         (kept,) = found[sample.id]
-        assert (kept.stage, kept.status, kept.overruled, kept.warnings) == (
+        assert (kept.stage, kept.status, kept.qc_override, kept.warnings) == (
             stage.stage,
             stage.status,
-            stage.overruled,
+            stage.qc_override,
             stage.warnings,
         )
 

@@ -53,7 +53,7 @@ white_cells = st.builds(
     probabilities=st.fixed_dictionaries(dict.fromkeys(CELL_TYPES, share)),
     detection_score=share,
     attributes=st.none() | st.just({name: values[0] for name, values in ATTRIBUTES.items()}),
-    familiar=st.sampled_from([None, True, False]),
+    in_distribution=st.sampled_from([None, True, False]),
 )
 other_cells = st.builds(
     Cell,
@@ -79,8 +79,8 @@ def kept(tmp_path_factory):
             "cells": st.lists(white_cells | other_cells, max_size=8).map(tuple),
             "scale": scales,
             "seconds": st.floats(0, 1e6),
-            "refused": st.none() | st.just("No blood cells were found."),
-            "overruled": st.none() | st.just("No blood cells were found."),
+            "reject_reason": st.none() | st.just("No blood cells were found."),
+            "qc_override": st.none() | st.just("No blood cells were found."),
             "warnings": st.lists(st.text(max_size=20), max_size=2).map(tuple),
         }
     )
@@ -109,7 +109,7 @@ def test_a_real_analysis_comes_back_on_both_databases(database, patient, images,
         assert cell.attributes is not None
         assert cell.attributes.keys() == ATTRIBUTES.keys()
     assert field.stage is not None
-    assert field.stage.evidence is None
+    assert field.stage.cam is None
     for entry in fields(StageResult):
         if entry.name not in ("evidence", "pixels_sha256"):  # the field keeps the latter
             assert getattr(field.stage, entry.name) == getattr(stage, entry.name)

@@ -29,10 +29,10 @@ def analysis():
     return FieldAnalysis("f.jpg", "a", 640, 480, ImageProperties("JPEG", "RGB", 8, 1), cells)
 
 
-def stage(name, confidence=0.9, status="classified", evidence=None):
+def stage(name, confidence=0.9, status="classified", cam=None):
     rest = (1 - confidence) / 3
     values = {key: confidence if key == name else rest for key in STAGES}
-    return StageResult("f.jpg", name, values, confidence, status, evidence=evidence)
+    return StageResult("f.jpg", name, values, confidence, status, cam=cam)
 
 
 def test_field_shows_type_by_colour_status_by_line_and_number(analysis):
@@ -121,7 +121,7 @@ def test_probabilities_are_percent():
 
 
 def test_evidence_covers_the_picture_and_can_be_hidden():
-    result = stage("Pre", evidence=np.eye(7, dtype=np.float32))
+    result = stage("Pre", cam=np.eye(7, dtype=np.float32))
     (heat,) = evidence_figure(JPEG, result, (224, 112), 0.6).data
     assert heat.x0 == heat.dx / 2 == 16
     assert heat.x0 + 6.5 * heat.dx == 224

@@ -11,12 +11,12 @@ from core.domain.results import Cell, FieldAnalysis, ImageProperties
 from core.errors import NoEstimateError
 
 
-def field(cells=2, side=40.0, status="classified", cell_type="neutrophil", refused=None):
+def field(cells=2, side=40.0, status="classified", cell_type="neutrophil", reject_reason=None):
     found = tuple(
         Cell("wbc", Box(10, 10, side, side), 0.9, status, cell_type) for _ in range(cells)
     )
     properties = ImageProperties("PNG", "RGB", 8, 1)
-    return FieldAnalysis("f", "0", 1200, 900, properties, found, refused=refused)
+    return FieldAnalysis("f", "0", 1200, 900, properties, found, reject_reason=reject_reason)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_only_white_cells_are_estimated():
         field(status="uncertain"),
         field(status="out_of_scope"),
         *(field(cells=0) for _ in range(8)),
-        field(refused="Not a smear."),
+        field(reject_reason="Not a smear."),
     ]
     assert smear_estimate(counted, 1000).value == pytest.approx(2 / 11)
 
@@ -71,7 +71,7 @@ def test_only_white_cells_are_estimated():
     ("fields", "factor", "words"),
     [
         ([field()] * 9, 2000, "from 9 fields"),
-        ([field()] * 9 + [field(refused="No.")], 2000, "from 9 fields"),
+        ([field()] * 9 + [field(reject_reason="No.")], 2000, "from 9 fields"),
         ([field()] * 10, None, "no factor"),
         ([field(cells=1, side=400)] * 10, 2000, "close up"),
     ],

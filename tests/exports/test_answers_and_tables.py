@@ -47,7 +47,7 @@ WHITE = st.builds(
     st.sampled_from(list(CELL_TYPES)),
     PROBABILITIES,
     attributes=st.fixed_dictionaries({k: st.sampled_from(v) for k, v in ATTRIBUTES.items()}),
-    familiar=st.booleans(),
+    in_distribution=st.booleans(),
 )
 OTHER = st.builds(Cell, st.sampled_from(["rbc", "platelet"]), BOXES, UNIT)
 ANALYSES = st.lists(
@@ -62,7 +62,7 @@ ANALYSES = st.lists(
         st.one_of(st.none(), st.builds(Scale, st.floats(0.02, 2), st.just("file"))),
         st.one_of(st.none(), st.just("Not a smear.")),
         # Refused pictures are not searched.
-    ).map(lambda analysis: replace(analysis, cells=()) if analysis.refused else analysis),
+    ).map(lambda analysis: replace(analysis, cells=()) if analysis.reject_reason else analysis),
     max_size=4,
 )
 MODELS = {"detector": "1", "wbc": "2"}
@@ -105,7 +105,7 @@ def test_counts_in_answers_equal_counts_in_tables(analyses):
     table = differential_table(differential(analyses)).set_index("type")
     assert table.loc[list(LEUKOCYTES), "count"].sum() == differential(analyses).total
     assert files["uncertain"].sum() == (cells["status"] == "uncertain").sum()
-    assert files["unfamiliar"].sum() == sum(a.unfamiliar() for a in analyses)
+    assert files["unfamiliar"].sum() == sum(a.out_of_distribution() for a in analyses)
 
 
 @given(ANALYSES)
@@ -201,7 +201,7 @@ def test_patients_stand_beside_their_files(analyses):
 def test_a_refused_picture_has_no_counts_and_not_zero():
     properties = ImageProperties("PNG", "RGB", 8, 1)
     accepted = FieldAnalysis("a", "0", 99, 99, properties, ())
-    refused = replace(accepted, refused="Not a smear.")
+    refused = replace(accepted, reject_reason="Not a smear.")
     frame = pd.read_csv(io.BytesIO(csv_bytes(files_table([accepted, refused]))), dtype=str)
     for column in ("wbc", "rbc", "platelet", "uncertain"):
         assert frame[column][0] == "0"

@@ -33,7 +33,7 @@ def test_single_cells_of_every_type_are_named(analyzer, pack):
         for example in [e for e in data.of_split("test") if e.label == label][:6]:
             image = read_image(pack.png(pack.read("pbc.zip", example.member)), example.member)
             result = analyzer.classify(image)
-            assert result.refused is None
+            assert result.reject_reason is None
             assert abs(sum(result.probabilities.values()) - 1) < 1e-6
             assert result.confidence == max(result.probabilities.values())
             right.append(result.type == label)

@@ -35,9 +35,9 @@ def test_fields_are_graded(analyzer, fields):
     assert np.mean([r.stage == label for r, label in results]) >= 0.9
     for result, _ in results:
         assert abs(sum(result.probabilities.values()) - 1) < 1e-6
-        assert result.evidence is not None
-        assert result.evidence.min() >= 0
-        assert result.evidence.max() <= 1
+        assert result.cam is not None
+        assert result.cam.min() >= 0
+        assert result.cam.max() <= 1
 
 
 def test_fields_of_another_size_are_graded_in_parts_or_refused(analyzer, fields):
@@ -47,9 +47,9 @@ def test_fields_of_another_size_are_graded_in_parts_or_refused(analyzer, fields)
         large = np.vstack([np.hstack([first, second, first]), np.hstack([second, first, second])])
         result = analyzer.stage(read_image(png(np.vstack([large, large[:224]])), "large.png"))
         assert result.stage == stage
-        assert result.evidence is not None
+        assert result.cam is not None
     quarters = [analyzer.stage(read_image(png(p[:112, :112]), "quarter.png")) for p, _ in fields]
-    told = [q for q in quarters if "smaller part of the smear" in (q.refused or "")]
+    told = [q for q in quarters if "smaller part of the smear" in (q.reject_reason or "")]
     assert len(told) >= len(quarters) / 4  # too few red cells in the others
 
 

@@ -34,7 +34,7 @@ def answers(analyzer, pictures, **ways):
 
 
 def unfamiliar(said):
-    return np.mean([not answer.familiar for answer in said])
+    return np.mean([not answer.in_distribution for answer in said])
 
 
 @pytest.mark.usefixtures("pack")
@@ -51,7 +51,7 @@ def test_a_lamp_of_another_colour_is_noticed_and_costs_confidence_alone(analyzer
         warm = white_balance(pixels, 1.25, 0.8)
         subject = subject_of_crop(warm, analyzer.detector)
         careful, trusted = (c.answer(warm, subject) for c in (analyzer.classifier, trusting))
-        assert (careful.familiar, trusted.familiar) == (False, True)
+        assert (careful.in_distribution, trusted.in_distribution) == (False, True)
         assert careful.type == trusted.type
         assert careful.confidence < trusted.confidence
         expected = softmax(careful.logits, card.temperature_away)
@@ -90,10 +90,10 @@ def test_a_file_gives_the_looks_that_were_written():
 def test_the_answer_says_whether_a_picture_is_familiar(analyzer, pack):
     field = analyzer.analyze(read_image(pack.encoded(pack.bccd(20)), "field.jpg"))
     assert field.white_cells()
-    assert field.unfamiliar() == 0
+    assert field.out_of_distribution() == 0
     examples = open_set("cellavision").of_split("test")[::5]
     crops = [
         analyzer.classify(read_image(pack.png(pack.read("cellavision_cells.zip", e.member)), "c"))
         for e in examples
     ]
-    assert sum(crop.familiar is False for crop in crops) >= 8
+    assert sum(crop.in_distribution is False for crop in crops) >= 8

@@ -44,7 +44,7 @@ def test_made_white_cells_are_found_and_named(analyzer):
 
 def test_a_real_field_gets_counts_scale_and_probabilities(analyzer, pack):
     analysis = analyzer.analyze(read_image(pack.jpeg(pack.bccd(0)), "field.jpg"))
-    assert analysis.refused is None
+    assert analysis.reject_reason is None
     counts = analysis.counts()
     assert counts["wbc"] >= 1
     assert counts["rbc"] >= 8
@@ -72,7 +72,7 @@ def test_counts_follow_the_labels_over_many_fields(analyzer, pack):
 def test_blank_pictures_are_refused_with_the_reason(analyzer, value):
     image = read_image(png(np.full((200, 300, 3), value, np.uint8)), "blank.png")
     analysis = analyzer.analyze(image)
-    assert "no structure" in analysis.refused
+    assert "no structure" in analysis.reject_reason
     assert analysis.cells == ()
     assert analyzer.stage(image).status == "out_of_scope"
     assert analyzer.classify(image).status == "out_of_scope"
@@ -82,6 +82,6 @@ def test_a_drawing_is_refused(analyzer):
     stripes = np.zeros((240, 320, 3), np.uint8)
     stripes[::8] = 255
     analysis = analyzer.analyze(read_image(png(stripes), "stripes.png"))
-    assert analysis.refused is not None
-    assert "no stain colours" in analysis.refused
+    assert analysis.reject_reason is not None
+    assert "no stain colours" in analysis.reject_reason
     assert analysis.counts() == {"wbc": 0, "rbc": 0, "platelet": 0}

@@ -42,7 +42,7 @@ def smears(pack):
 
 
 def test_smears_pass(analyzer, smears):
-    refusals = [analyzer.analyze(field(p)).refused for p in smears]
+    refusals = [analyzer.analyze(field(p)).reject_reason for p in smears]
     assert refusals == [None] * len(smears)
 
 
@@ -50,7 +50,7 @@ def test_smears_pass(analyzer, smears):
 def test_other_pictures_are_refused_with_a_reason(analyzer, name):
     path = Path(skimage.data.__file__).parent / name
     analysis = analyzer.analyze(read_image(path.read_bytes(), name))
-    assert analysis.refused
+    assert analysis.reject_reason
     assert analysis.cells == ()
     assert analyzer.stage(read_image(path.read_bytes(), name)).status == "out_of_scope"
     assert analyzer.classify(read_image(path.read_bytes(), name)).status == "out_of_scope"
@@ -60,7 +60,7 @@ def test_fields_of_many_cells_pass_whatever_their_size(analyzer, smears):
     """Squeezed whole, no cell of these can be seen."""
     fields = [p for p in smears if p.shape == smears[0].shape]
     rows = [np.hstack(fields[start:] + fields[:start]) for start in range(len(fields))]
-    assert analyzer.gate.judge(np.vstack(rows)).refused is None
+    assert analyzer.gate.judge(np.vstack(rows)).reject_reason is None
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -68,16 +68,16 @@ def test_large_pictures_of_other_things_are_refused(analyzer, name):
     path = Path(skimage.data.__file__).parent / name
     pixels = read_image(path.read_bytes(), name).pixels
     large = cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
-    assert analyzer.gate.judge(large).refused
+    assert analyzer.gate.judge(large).reject_reason
 
 
 def test_smears_without_suspected_all_are_out_of_scope_of_its_page(analyzer, smears):
     results = [analyzer.stage(field(p)) for p in smears]
     assert {r.status for r in results} == {"out_of_scope"}
-    assert all("suspected ALL" in (r.refused or "") for r in results)
+    assert all("suspected ALL" in (r.reject_reason or "") for r in results)
     anyway = analyzer.stage(field(smears[0]), anyway=True)
     assert anyway.stage is not None
-    assert anyway.overruled == results[0].refused
+    assert anyway.qc_override == results[0].reject_reason
 
 
 def test_blur_lowers_sharpness_step_by_step_until_it_is_refused(smears):
@@ -102,11 +102,11 @@ def test_the_gate_is_overruled_by_a_person_and_the_reason_stays(analyzer, smears
     refused = analyzer.analyze(field(grey))
     assert refused.cells == ()
     anyway = analyzer.analyze(field(grey), anyway=True)
-    assert anyway.refused is None
-    assert anyway.overruled == refused.refused
+    assert anyway.reject_reason is None
+    assert anyway.qc_override == refused.reject_reason
     assert anyway.cells
-    assert analyzer.stage(field(grey), anyway=True).overruled == refused.refused
-    assert analyzer.analyze(field(smears[0]), anyway=True).overruled is None
+    assert analyzer.stage(field(grey), anyway=True).qc_override == refused.reject_reason
+    assert analyzer.analyze(field(smears[0]), anyway=True).qc_override is None
 
 
 def marble(seed, side):
@@ -160,9 +160,9 @@ def test_nothing_is_classified_where_there_is_no_smear(analyzer):
         assert analysis.type_counts() == {}
         assert stage.status != "classified"
         assert crop.status != "classified"
-        assert analysis.refused or DOUBTFUL in analysis.warnings
+        assert analysis.reject_reason or DOUBTFUL in analysis.warnings
         counted += 1
-        answered += analysis.refused is None
+        answered += analysis.reject_reason is None
     assert answered <= counted / 50
 
 
@@ -174,9 +174,9 @@ def test_small_cells_and_fields_still_pass(analyzer):
         return [analyzer.gate.judge(p) for p in shrunk]
 
     cells, fields = verdicts("pbc", 30), verdicts("bccd", 6)
-    assert all(v.refused is None for v in cells)
+    assert all(v.reject_reason is None for v in cells)
     assert sum(v.doubt is None for v in cells) >= 0.97 * len(cells)
-    assert sum(v.refused is not None for v in fields) <= 0.1 * len(fields)
+    assert sum(v.reject_reason is not None for v in fields) <= 0.1 * len(fields)
 
 
 def test_no_class_is_suggested_of_very_small_fields(analyzer):
@@ -202,7 +202,7 @@ def test_a_doubtful_image_is_judged_by_its_cells_and_classifies_nothing(
     assert doubted.warnings == (DOUBTFUL,)
     forced = analyzer.analyze(field(smears[0]), anyway=True)
     assert forced.type_counts() == plain.type_counts()
-    assert (forced.warnings, forced.overruled) == ((), HARDLY_A_SMEAR)
+    assert (forced.warnings, forced.qc_override) == ((), HARDLY_A_SMEAR)
     assert analyzer.classify(field(smears[0])).status != "classified"
     assert analyzer.stage(field(smears[0]), anyway=True).warnings == ()
 
@@ -211,7 +211,7 @@ def test_red_cells_decide_on_a_doubtful_image():
     def verdict(number, score=0.9):
         return settle_doubt([Detection("rbc", Box(i, 0, 9, 9), score) for i in range(number)])
 
-    assert "does not look like" in verdict(4).refused
+    assert "does not look like" in verdict(4).reject_reason
     assert verdict(5) == verdict(99) == SmearVerdict(doubt=DOUBTFUL)
     assert verdict(100) == SmearVerdict()
-    assert verdict(100, 0.49).refused
+    assert verdict(100, 0.49).reject_reason

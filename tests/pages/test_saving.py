@@ -259,7 +259,7 @@ def test_what_was_analysed_against_the_gate_stays_marked(slides):
     button(app, "Analyse anyway").click().run()
     save(with_form(app))
     (case,) = stored("P-1")
-    assert "no stain colours" in str(case.analyses[0].overruled)
+    assert "no stain colours" in str(case.analyses[0].qc_override)
 
 
 def test_a_store_that_cannot_be_opened_is_a_sentence_and_the_page_goes_on(slides, monkeypatch):

@@ -21,7 +21,7 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     cells = [cell for a in analyses for _, cell in a.white_cells() if not cell.duplicate]
     number = {s: sum(c.status == s for c in cells) for s in ("classified", "uncertain")}
     other = len(cells) - sum(number.values())
-    refused = sum(a.refused is not None for a in analyses)
+    refused = sum(a.reject_reason is not None for a in analyses)
     badges = []
     if refused:
         which = "1 picture" if refused == 1 else f"{refused} pictures"
@@ -29,7 +29,7 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     if number["uncertain"]:
         held = f"{number['uncertain']} uncertain: held out of the percentages"
         badges.append(f":orange-badge[:material/help: {held}]")
-    if unfamiliar := sum(a.unfamiliar() for a in analyses):
+    if unfamiliar := sum(a.out_of_distribution() for a in analyses):
         badges.append(f":orange-badge[:material/palette: {unfamiliar} of unfamiliar look]")
     if number["classified"]:
         named = (
@@ -60,7 +60,7 @@ def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
         st.markdown(f"**{shared.plain(analysis.title)}**")
         status_line([analysis])
         kinds: list[CellKind] = ["wbc"]
-        if analysis.refused is None:
+        if analysis.reject_reason is None:
             for kind in ("rbc", "platelet"):
                 label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
                 if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
@@ -81,11 +81,11 @@ def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None
         if number in numbers:
             st.session_state[CELL] = number
 
-    if analysis.refused:
-        st.warning(analysis.refused, title="Refused", icon=":material/block:")
-    if analysis.overruled:
+    if analysis.reject_reason:
+        st.warning(analysis.reject_reason, title="Refused", icon=":material/block:")
+    if analysis.qc_override:
         st.warning(
-            analysis.overruled,
+            analysis.qc_override,
             title="Analysed against the input gate",
             icon=":material/warning:",
         )
@@ -97,7 +97,7 @@ def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None
         f"Field {analysis.title} with {len(numbers)} white cells boxed and numbered",
         clicked,
     )
-    if analysis.refused:
+    if analysis.reject_reason:
         return
     st.caption(
         "Colour is the type. Solid: classified. Dashed: uncertain. Dotted grey: not a white cell. "
@@ -140,7 +140,7 @@ def show_cell(picture: Picture[FieldAnalysis]) -> None:
             **types,
             **diameter,
             "Detection score": f"{100 * cell.detection_score:.0f} %",
-            **({"Look": "unlike the training pictures"} if cell.familiar is False else {}),
+            **({"Look": "unlike the training pictures"} if cell.in_distribution is False else {}),
         },
         border="horizontal",
     )

@@ -197,7 +197,7 @@ def note_unfamiliar(analyses: list[FieldAnalysis]) -> None:
     """Say when most photographed white cells look unlike those that the classifier learnt from."""
     trusted = [a for a in analyses if a.profile is None and a.sha256 not in made_truth()]
     cells = sum(len(a.white_cells()) for a in trusted)
-    unfamiliar = sum(a.unfamiliar() for a in trusted)
+    unfamiliar = sum(a.out_of_distribution() for a in trusted)
     if 2 * unfamiliar <= cells:
         return
     st.warning(
@@ -218,7 +218,7 @@ def show_results(desk: Desk) -> None:
         st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
     status_line(analyses)
     note_unfamiliar(analyses)
-    analysed = [a for a in analyses if a.refused is None]
+    analysed = [a for a in analyses if a.reject_reason is None]
     if analysed:
         count_metrics(analysed)
     field_view(pictures, desk)

@@ -142,9 +142,9 @@ def show_fields(case: Case) -> None:
             if stored.stage is not None:
                 show_stage(stored)
         with drawing:
-            if analysis.overruled:
+            if analysis.qc_override:
                 st.warning(
-                    analysis.overruled,
+                    analysis.qc_override,
                     title="Analysed against the input gate",
                     icon=":material/warning:",
                 )

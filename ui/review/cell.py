@@ -122,7 +122,7 @@ def _show_state(queued: QueuedCell) -> None:
         "out_of_scope": ":gray-badge[:material/block: not a white cell]",
     }
     line = f"{badges[cell.status]} {state_badge(queued.sample.state)}"
-    if cell.familiar is False:
+    if cell.in_distribution is False:
         line += " :orange-badge[:material/palette: unfamiliar look]"
     if cell.reviewer:
         label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)

@@ -70,12 +70,12 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
     """
     pictures = list(desk.pictures.values())
     results = [picture.result for picture in pictures]
-    refused = [p for p in pictures if p.result.refused]
+    refused = [p for p in pictures if p.result.reject_reason]
     if desk.failed:
         lines = [f"- **{plain(f.file)}**: {plain(f.error)}" for f in desk.failed]
         st.error("\n".join(lines), title="Not read", icon=":material/error:")
     if refused:
-        lines = [f"- **{plain(p.result.title)}**: {p.result.refused}" for p in refused]
+        lines = [f"- **{plain(p.result.title)}**: {p.result.reject_reason}" for p in refused]
         st.warning("\n".join(lines), title="Refused", icon=":material/block:")
         _offer_to_overrule("Analyse", "refused", desk, analyse, refused)
     if dropped := sum(picture.raw is None for picture in pictures):
@@ -87,9 +87,9 @@ def show_problems(desk: Desk, analyse: Analyse) -> None:
             title="Too many files to keep",
             icon=":material/memory:",
         )
-    overruled = [r for r in results if r.overruled]
+    overruled = [r for r in results if r.qc_override]
     if overruled:
-        lines = [f"- **{plain(r.title)}**: {r.overruled}" for r in overruled]
+        lines = [f"- **{plain(r.title)}**: {r.qc_override}" for r in overruled]
         st.warning(
             "\n".join(lines),
             title="Analysed against the input gate: do not rely on it",

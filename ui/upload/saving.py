@@ -65,7 +65,7 @@ def save_section(name: str, desk: Desk, pictures: list[Picture]) -> None:
         waiting = [
             p
             for p in pictures
-            if p.sample_id is None and p.raw is not None and not p.result.refused
+            if p.sample_id is None and p.raw is not None and not p.result.reject_reason
         ]
         _show_left_out(desk, pictures)
         if not waiting:
@@ -96,7 +96,7 @@ def _show_left_out(desk: Desk, pictures: Sequence[Picture]) -> None:
     parts = [
         f"{number} {what}"
         for number, what in (
-            (sum(p.result.refused is not None for p in pictures), "refused"),
+            (sum(p.result.reject_reason is not None for p in pictures), "refused"),
             (len(desk.failed), "not read"),
             (sum(p.raw is None for p in pictures), "no longer kept"),
         )
@@ -286,9 +286,9 @@ def _results(
     """
     if isinstance(result, FieldAnalysis):
         graded = open_desk("stage").pictures.get(image.identity)
-        return result, graded.result if graded and not graded.result.refused else None
+        return result, graded.result if graded and not graded.result.reject_reason else None
     analysed = open_desk("wbc").pictures.get(image.identity)
-    if analysed and not analysed.result.refused:
+    if analysed and not analysed.result.reject_reason:
         return analysed.found, result
-    analysis = analyse_field(image, anyway=result.overruled is not None)
+    analysis = analyse_field(image, anyway=result.qc_override is not None)
     return replace(analysis, file=image.name), result

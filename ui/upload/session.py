@@ -308,7 +308,7 @@ def _take_image(
         return f"the same picture as {plain(first.result.title + whose)}."
     result = analyse(image)
     desk.pictures[image.identity] = _picture(patient, image, result, raw)
-    return "refused." if result.refused else "done."
+    return "refused." if result.reject_reason else "done."
 
 
 def _picture(

@@ -162,7 +162,7 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
         with one_image(upload, page, services.settings) as image:
             analysis = ANALYZE.run(models, image)
             services.metrics.picture(ANALYZE.name, analysis)
-            accepted = analysis.refused is None
+            accepted = analysis.reject_reason is None
             graded = STAGE.run(models, image) if grade and accepted else None
             if accepted:
                 new = compared_with_stored(
@@ -257,7 +257,7 @@ def _record_view(database: Database, person: Person, case: Case) -> None:
 def _new_field(
     models: Models, image: FieldImage, analysis: FieldAnalysis, graded: StageResult | None
 ) -> NewField:
-    stage = graded if graded and graded.refused is None else None
+    stage = graded if graded and graded.reject_reason is None else None
     used = {"detector", "wbc", "profile"} | ({"all_stage"} if stage else set())
     versions = {name: version for name, version in models.versions.items() if name in used}
     return NewField(image, analysis, versions, stage)

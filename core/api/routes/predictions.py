@@ -154,7 +154,7 @@ async def _lines(
             continue
         for image in outcome:
             images += 1
-            refused += image.refused is not None
+            refused += image.reject_reason is not None
             if isinstance(image, StageResult):  # small, and pooled at the end
                 kept.append(image)
             elif isinstance(image, FieldAnalysis):

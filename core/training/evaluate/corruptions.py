@@ -17,8 +17,8 @@ class Said(NamedTuple):
     label: str | None
     classified: bool
     """Not uncertain, nor out of scope."""
-    familiar: bool | None = None
-    """As `Cell.familiar`; None where the model does not tell."""
+    in_distribution: bool | None = None
+    """As `Cell.in_distribution`; None where the model does not tell."""
 
 
 def measure_shifts(
@@ -47,8 +47,8 @@ def measure_shifts(
             "classified": proportion(len(sure), total),
             "classified_right": proportion(sum(sure), len(sure)),
         }
-        if any(own.familiar is not None for own in said):
-            unfamiliar = sum(own.familiar is False for own in said)
+        if any(own.in_distribution is not None for own in said):
+            unfamiliar = sum(own.in_distribution is False for own in said)
             measured["unfamiliar"] = proportion(unfamiliar, total)
         return measured
 

@@ -38,9 +38,9 @@ def shares_in_boxes(
 def _evidence(grader: StageGrader, pixels: Pixels) -> NDArray[np.float32]:
     properties = ImageProperties("PNG", "RGB", 8, pixels.size)
     result = grader.grade(FieldImage("field", pixels, "", properties), anyway=True)
-    if result.evidence is None:
+    if result.cam is None:
         raise ValueError("a graded field has evidence")
-    return result.evidence
+    return result.cam
 
 
 def evidence_on_cells(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _predict(
         np.array([[own[key] for key in CELL_TYPES] for own in values]),
         tuple(CELL_TYPES),
     )
-    familiar = [answer.familiar for answer in answers if answer is not None]
+    familiar = [answer.in_distribution for answer in answers if answer is not None]
     return frame, proportion(familiar.count(False), len(familiar))
 
 
@@ -106,7 +106,7 @@ def shifted(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
     def answer(pixels: Pixels, _number: int) -> Said:
         subject = subject_of_crop(pixels, analyzer.detector)
         said = analyzer.classifier.answer(pixels, subject)
-        return Said(said.type, said.status == "classified", said.familiar)
+        return Said(said.type, said.status == "classified", said.in_distribution)
 
     truth = [str(example.label) for example in examples]
     return measure_shifts("pbc_test", truth, lambda k: data.read(examples[k]), answer)
