@@ -9,14 +9,14 @@ ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY locks/serve.txt deploy/notices.py /build/
+COPY locks/serve.txt /build/
 RUN python -m venv /opt/venv \
  && /opt/venv/bin/pip install --require-hashes -r /build/serve.txt \
- && /opt/venv/bin/python /build/notices.py > /build/THIRD_PARTY_NOTICES.txt \
  && find /opt/venv -type d -name tests -prune -exec rm -rf {} +
 COPY . /opt/leukoscope
-RUN mv /build/THIRD_PARTY_NOTICES.txt /opt/leukoscope/
-RUN /opt/venv/bin/python -m compileall -q /opt/leukoscope
+WORKDIR /opt/leukoscope
+RUN /opt/venv/bin/python deploy/notices.py > THIRD_PARTY_NOTICES.txt \
+ && /opt/venv/bin/python -m compileall -q .
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --user-group --no-create-home leukoscope \
@@ -25,7 +25,7 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/leukoscope /opt/leukoscope
 # Nothing but the store and /tmp is written to, so the rest may be mounted read-only.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib LEUKOSCOPE_STORE=/var/lib/leukoscope
+    HOME=/tmp LEUKOSCOPE_STORE=/var/lib/leukoscope
 WORKDIR /opt/leukoscope
 USER 10001:10001
 VOLUME /var/lib/leukoscope

@@ -1,4 +1,4 @@
-"""Writes the licences of all installed packages, with their full texts, for the image.
+"""Writes the licences of all installed packages and of the fonts, with their full texts.
 
 `python deploy/notices.py > THIRD_PARTY_NOTICES.txt`, with the Python whose packages are meant.
 Packages under the LGPL (psycopg, openslide, fpdf2) are installed as they were published, so that
@@ -9,14 +9,16 @@ import re
 import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
+from pathlib import Path
 
+_FONTS = Path(__file__).resolve().parents[1] / "assets" / "fonts"
 _TEXTS = re.compile(r"(^|/)(LICEN[CS]E|COPYING|NOTICE|AUTHORS|COPYRIGHT)[^/]*$", re.IGNORECASE)
 _LONGEST_NAME = 100
 """Characters; some packages put the whole text where its name belongs."""
 
 
 def notices() -> Iterator[str]:
-    """Give the notice of each package, by name: version, licence, source, texts."""
+    """Give the notice of each package, by name: version, licence, source, texts; then the fonts."""
     packages = {found.metadata["Name"].lower(): found for found in distributions()}
     for name in sorted(packages):
         package = packages[name]
@@ -24,6 +26,9 @@ def notices() -> Iterator[str]:
         yield f"Licence: {licence_of(package)}\nSource: {source_of(package)}\n"
         for text in texts_of(package):
             yield f"\n{text.rstrip()}\n"
+    yield f"{'=' * 80}\nDejaVu 2.35\nLicence: Bitstream Vera and Arev\n"
+    yield "Source: https://dejavu-fonts.github.io\n"
+    yield f"\n{(_FONTS / 'LICENSE_DEJAVU').read_text(encoding='utf-8').rstrip()}\n"
 
 
 def licence_of(package: Distribution) -> str:

@@ -16,6 +16,7 @@ TRAINING = {
     "kagglehub",
     "skimage",
     "ai_edge_quantizer",
+    "matplotlib",
 }
 SCRIPT = """
 import importlib, pkgutil, sys

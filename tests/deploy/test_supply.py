@@ -103,6 +103,7 @@ def test_notices_hold_the_texts_of_the_lgpl_and_name_every_licence():
     for name in ("psycopg", "psycopg-binary", "openslide-bin", "openslide-python", "fpdf2"):
         assert "GNU LESSER GENERAL PUBLIC LICENSE" in by_name[name], name
         assert "Source: https://" in by_name[name]
+    assert "Bitstream Vera" in by_name["dejavu"]
     for name in pins((PROJECT_ROOT / "locks" / "serve.txt").read_text()):
         if name in by_name:  # others are for other systems
             licence = re.search(r"^Licence: (.+)$", by_name[name], re.MULTILINE)[1]

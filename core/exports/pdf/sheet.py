@@ -1,21 +1,20 @@
 """One printed A4 page: text that always fits its place, lines, bars and pictures.
 
-The font is DejaVu Sans, which comes with matplotlib and knows Latin, Greek, Cyrillic, Arabic,
-Hebrew and more; HarfBuzz shapes it and sets right-to-left names in their order. A character that it
-lacks, such as a Chinese one, is printed as □.
+The font is DejaVu Sans (`assets/fonts`), which has Latin, Greek, Cyrillic, Arabic, Hebrew and more;
+HarfBuzz shapes it and sets right-to-left names in their order. A character that it lacks, such as a
+Chinese one, is printed as □.
 """
 
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, cast
 
-import matplotlib as mpl
 from fpdf import FPDF
 from fpdf.fonts import TTFFont
 from PIL import Image
 
 from core.domain.results import Pixels
+from core.settings import PROJECT_ROOT
 
 WIDTH, HEIGHT, MARGIN = 210.0, 297.0, 12.0
 """A4 in millimetres; coordinates run right and down from the top left corner."""
@@ -24,7 +23,7 @@ Align = Literal["L", "C", "R"]
 INK, GREY, FAINT = "#1A1A1A", "#5A5A5A", "#C8C8C8"
 
 _FAMILY = "dejavu"
-_FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"
+_FONTS = PROJECT_ROOT / "assets" / "fonts"
 _LINE_SPACING = 1.25
 _LONGEST = 1000
 """Characters of a text that are looked at; no line holds as many."""
