@@ -51,10 +51,12 @@ train: $(VENV)/.run-ready ## Train all models (about two hours on two cores)
 quantize: $(VENV)/.run-ready ## Ship the detector and the cell classifier in 8-bit integers, measured beside the floats
 	for model in detector wbc; do $(BIN)/python -m core quantize $$model || exit 1; done
 
-compare: $(VENV)/.run-ready ## Compare networks, laboratories and parts of the fields on small protocols
-	for name in convnet vgg19 resnet50 mobilenetv2 mobilenetv2_skcab; do $(BIN)/python -m core train wbc --architecture $$name || exit 1; done
-	for name in pbc kaggle cellavision looks tones cuts cytoplasm imagenet nothing; do $(BIN)/python -m core train wbc --without $$name || exit 1; done
-	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m core train detector --without $$name || exit 1; done
+compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and precisions on small protocols
+	for name in convnet vgg19 resnet50 mobilenetv2 mobilenetv2_skcab; do $(BIN)/python -m research network $$name || exit 1; done
+	for name in pbc kaggle cellavision; do $(BIN)/python -m research source $$name || exit 1; done
+	for name in nothing appearance stain_transfer edge_truncation imagenet; do $(BIN)/python -m research recipe $$name || exit 1; done
+	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m research fields $$name || exit 1; done
+	for name in detector wbc; do $(BIN)/python -m research precision $$name || exit 1; done
 
 examples: $(VENV)/.run-ready ## Draw the made example slides again
 	$(BIN)/python -m core.synthetic.fields assets/examples

@@ -9,7 +9,13 @@ from core.charts.training import (
     training_figure,
 )
 from core.errors import ModelError
-from core.evaluation.report import MODEL_TITLES, ModelReport, load_report
+from core.evaluation.report import (
+    MODEL_TITLES,
+    ClassifierReport,
+    DetectorReport,
+    ModelReport,
+    load_report,
+)
 from core.evaluation.sets import evaluation_set
 from core.evaluation.tables import detector_sets_table, sets_table
 from core.model_card import ModelName
@@ -48,13 +54,13 @@ WATCHED = {
 
 
 @st.cache_resource(max_entries=6, ttl="1m", show_spinner="Reading the figures")
-def open_report(name: ModelName, models: str) -> ModelReport:
+def open_report(name: ModelName, models: str) -> ClassifierReport | DetectorReport:
     """Read a model's report; `models` is its folder, so that another folder is read anew."""
     del models
     return load_report(name)
 
 
-def show_set(report: ModelReport) -> None:
+def show_set(report: ClassifierReport | DetectorReport) -> None:
     """Let the reader choose a set; show everything measured on it."""
     name = report.card.name
     key = st.selectbox(
@@ -65,7 +71,7 @@ def show_set(report: ModelReport) -> None:
         persist_state="session",
         width=420,
     )
-    if name == "detector":
+    if isinstance(report, DetectorReport):
         show_detector(report, key)
     else:
         show_classifier(report, key)
@@ -126,7 +132,7 @@ except ModelError as error:
 if len(report.sets) > 1:
     # No `st.dataframe`: on a phone its tool bar would cover the choice above.
     st.table(
-        detector_sets_table(report) if name == "detector" else sets_table(report),
+        detector_sets_table(report) if isinstance(report, DetectorReport) else sets_table(report),
         border="horizontal",
         hide_index=True,
         alt="The model's figures on every set",
@@ -149,8 +155,8 @@ elif part == ROBUSTNESS:
 elif part == COMPARISONS:
     show_comparisons(name)
 elif part == DATA:
-    if "data" in report.metrics:
-        show_data(report.metrics["data"])
+    if report.metrics.data:
+        show_data(report.metrics.data)
     show_training(report)
 else:
     st.subheader("Model card")

@@ -4,20 +4,12 @@ Each takes RGB pixels in 0..255 as float32 (B x size x size x 3) and gives logit
 ResNet50 are those of `keras.applications`; the others are written here or in `architectures`.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any
 
+from core.evaluation.comparisons import Architecture
 from core.settings import Settings
 from core.training.networks.mobilenet import load_imagenet, mobilenet_v2
 
-Architecture = Literal["convnet", "vgg19", "resnet50", "mobilenetv2", "mobilenetv2_skcab"]
-ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
-TITLES: dict[Architecture, str] = {
-    "convnet": "Plain convolutional network",
-    "vgg19": "VGG19",
-    "resnet50": "ResNet50",
-    "mobilenetv2": "MobileNetV2 (shipped)",
-    "mobilenetv2_skcab": "MobileNetV2 with SK and channel attention",
-}
 _FUSED_CHANNELS = 256
 _REDUCTION = 16
 

@@ -1,10 +1,9 @@
-"""Small trainings of cell classifiers on one protocol: which network, and which laboratories.
+"""Small trainings of cell classifiers on one protocol: which network, which sources, which recipe.
 
-`train wbc --architecture NAME` trains a network on PBC cells of all eight types.
-`train wbc --without NAME` trains MobileNetV2 on the mature types of PBC and Kaggle but for the
-laboratory left out; CellaVision is only ever left out. With a part of the recipe for NAME it trains
-on both laboratories without that part. All are measured on the same test cells.
-None of these networks is shipped: the protocols are too short for that.
+`python -m research network NAME` trains a network on PBC cells of all eight types, `source NAME`
+MobileNetV2 on the mature types of PBC and Kaggle but for the source left out (CellaVision is only
+ever left out), `recipe NAME` on both sources without one component of the recipe. All are measured
+on the same test cells. None of these networks is shipped: the protocols are too short for that.
 """
 
 import time
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
 from core.evaluation.calibration import fit_temperature, softmax
+from core.evaluation.comparisons import Architecture, ArchitectureRow, ScoredCells, SourcesRow
 from core.evaluation.metrics import classification_metrics
 from core.inference.runtime import LiteRTEngine
 from core.settings import Settings
@@ -32,19 +32,18 @@ from core.training.data.cells import (
 from core.training.export import litert_file
 from core.training.loop import Phase, Plan, fit, seconds_of
 from research.architectures import (
-    Architecture,
     compared_network,
     start_from_imagenet,
 )
 from research.cells import SEED, laboratory_cells, mature
 from research.comparisons import write_row
 
-LABORATORIES = ("pbc", "kaggle", "cellavision")
+SOURCES = ("pbc", "kaggle", "cellavision")
 """What can be left out; the last one is never trained on."""
 RECIPE_PARTS: dict[str, dict[str, Any]] = {
-    "looks": {"looks": False},
-    "tones": {"restained": 0.0},
-    "cuts": {"cut": 0.0},
+    "appearance": {"looks": False},
+    "stain_transfer": {"restained": 0.0},
+    "edge_truncation": {"cut": 0.0},
     "cytoplasm": {"redrawn": 0.0},
     "imagenet": {},
     "nothing": {},
@@ -52,7 +51,6 @@ RECIPE_PARTS: dict[str, dict[str, Any]] = {
 """What can be left out of the training's recipe, and how the crops are then changed."""
 _BATCH = 32
 _TIMED_RUNS = 20
-_FIGURES = ("n", "accuracy", "macro_f1", "ece")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ class Protocol:
 
 ARCHITECTURE_PROTOCOL = Protocol(epochs=4, steps=34)
 """So that VGG19 takes about twelve minutes on two cores."""
-DOMAIN_PROTOCOL = Protocol(epochs=8, steps=60)
+SOURCE_PROTOCOL = Protocol(epochs=8, steps=60)
 
 
 class _TypedCells(TrainingCells):
@@ -149,14 +147,16 @@ def _logits(network: Any, cells: Cells, size: int) -> NDArray[np.float32]:
 
 def _measured(
     network: Any, cells: Cells, labels: Sequence[str], all_labels: Sequence[str], size: int
-) -> dict[str, Any]:
+) -> ScoredCells:
     figures = classification_metrics(
         [list(CELL_TYPES)[k] for k in cells.types],
         softmax(_logits(network, cells, size), 1.0),
         list(labels),
         all_labels=list(all_labels),
     )
-    return {key: figures[key] for key in _FIGURES}
+    return ScoredCells(
+        n=figures.n, accuracy=figures.accuracy, macro_f1=figures.macro_f1, ece=figures.ece
+    )
 
 
 def _shipped_form(network: Any, example: NDArray[np.uint8]) -> tuple[int, float]:
@@ -178,7 +178,7 @@ def compare_architecture(
     settings: Settings,
     run: Path,
     protocol: Protocol = ARCHITECTURE_PROTOCOL,
-) -> dict[str, Any]:
+) -> ArchitectureRow:
     """Train one network on PBC cells, measure it on PBC and CellaVision, and keep its row."""
     keras.utils.set_random_seed(SEED)
     training = laboratory_cells(settings, run, "pbc", "train", protocol.cells_a_type)
@@ -191,44 +191,44 @@ def compare_architecture(
         key: laboratory_cells(settings, run, key, "test", protocol.tested_a_type) for key in tests
     }
     file_bytes, milliseconds = _shipped_form(network, central_crops(cells["pbc"], size)[0])
-    row = {
-        "protocol": protocol.sentence(start),
-        "start": start,
-        "parameters": int(network.count_params()),
-        "file_bytes": file_bytes,
-        "milliseconds": milliseconds,
-        "training_seconds": seconds,
-        "sets": {
+    row = ArchitectureRow(
+        protocol=protocol.sentence(start),
+        start=start,
+        parameters=int(network.count_params()),
+        file_bytes=file_bytes,
+        milliseconds=milliseconds,
+        training_seconds=seconds,
+        sets={
             key: _measured(network, cells[key], labels, types, size)
             for key, labels in tests.items()
         },
-    }
+    )
     write_row(settings.models / "wbc", "architectures", name, row)
     return row
 
 
-def compare_laboratories(
-    without: str, settings: Settings, run: Path, protocol: Protocol = DOMAIN_PROTOCOL
-) -> dict[str, Any]:
+def compare_sources(
+    without: str, settings: Settings, run: Path, protocol: Protocol = SOURCE_PROTOCOL
+) -> SourcesRow:
     """Train MobileNetV2 without one laboratory, measure it on all of them, and keep its row.
 
     The row of a laboratory that the shipped model learns from also has the temperature that suits
     its training cells when the network has not seen them.
     """
-    trained_on = [name for name in LABORATORIES[:-1] if name != without]
+    trained_on = [name for name in SOURCES[:-1] if name != without]
     row = _trained_on(trained_on, settings, run, protocol, f"without_{without}")
-    write_row(settings.models / "wbc", "domains", without, row)
+    write_row(settings.models / "wbc", "sources", without, row)
     return row
 
 
 def compare_recipes(
-    without: str, settings: Settings, run: Path, protocol: Protocol = DOMAIN_PROTOCOL
-) -> dict[str, Any]:
+    without: str, settings: Settings, run: Path, protocol: Protocol = SOURCE_PROTOCOL
+) -> SourcesRow:
     """Train MobileNetV2 without one part of the recipe (or `nothing`), and keep its row."""
     ways = {"redrawn": REDRAWN} | RECIPE_PARTS.get(without, {})
     start = without != "imagenet"
     row = _trained_on(
-        LABORATORIES[:-1], settings, run, protocol, f"recipe_{without}", ways, imagenet=start
+        SOURCES[:-1], settings, run, protocol, f"recipe_{without}", ways, imagenet=start
     )
     write_row(settings.models / "wbc", "recipe", without, row)
     return row
@@ -243,7 +243,7 @@ def _trained_on(  # noqa: PLR0913, PLR0917 - all of it describes one training
     ways: Mapping[str, Any] | None = None,
     *,
     imagenet: bool = True,
-) -> dict[str, Any]:
+) -> SourcesRow:
     """Train MobileNetV2 on the mature types of some laboratories; return its row for all."""
     keras.utils.set_random_seed(SEED)
     domains = [
@@ -254,17 +254,17 @@ def _trained_on(  # noqa: PLR0913, PLR0917 - all of it describes one training
     if imagenet:
         start_from_imagenet(network, settings)
     seconds = _train(network, domains, protocol, run / f"{name}_{protocol.length}", ways)
-    unseen: dict[str, Any] = {}
-    for key in set(LABORATORIES[:-1]) - set(laboratories):
+    temperature = None
+    for key in set(SOURCES[:-1]) - set(laboratories):
         cells = mature(laboratory_cells(settings, run, key, "train", protocol.cells_a_type))
         logits = _logits(network, cells, protocol.size)
-        unseen = {"temperature": fit_temperature(logits, cells.types)}
-    return {
-        "protocol": protocol.sentence("ImageNet" if imagenet else "random"),
-        "trained_on": list(laboratories),
-        "training_seconds": seconds,
-        **unseen,
-        "sets": {
+        temperature = fit_temperature(logits, cells.types)
+    return SourcesRow(
+        protocol=protocol.sentence("ImageNet" if imagenet else "random"),
+        trained_on=list(laboratories),
+        training_seconds=seconds,
+        temperature=temperature,
+        sets={
             key: _measured(
                 network,
                 mature(laboratory_cells(settings, run, key, "test", protocol.tested_a_type)),
@@ -272,6 +272,6 @@ def _trained_on(  # noqa: PLR0913, PLR0917 - all of it describes one training
                 MATURE_FIVE,
                 protocol.size,
             )
-            for key in LABORATORIES
+            for key in SOURCES
         },
-    }
+    )

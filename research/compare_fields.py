@@ -1,6 +1,6 @@
 """Small trainings of the detector that leave a part of the fields out: BCCD, and two of TXL-PBC.
 
-`train detector --without PART` trains from ImageNet at 256 px and measures on the TXL-PBC test
+`python -m research fields PART` trains from ImageNet at 256 px and measures on the TXL-PBC test
 fields (labels mended) of every part. None of these networks is shipped.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS
+from core.evaluation.comparisons import FieldsRow, ScoredFields
 from core.inference.detector import Detector
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card
@@ -92,7 +93,7 @@ def _as_shipped(network: Any, field: Labelled, settings: Settings) -> Detector:
 
 def compare_parts(
     without: str, settings: Settings, run: Path, *, epochs: int = EPOCHS, steps: int = STEPS
-) -> dict[str, Any]:
+) -> FieldsRow:
     """Train without one part (or `nothing`), measure on every part, and keep the row."""
     detector, seconds = _trained(settings, run, without, epochs, steps)
     data = open_set("txl", settings)
@@ -101,20 +102,21 @@ def compare_parts(
     for part in PARTS:
         fields = [(e.member, p, corrected(e)) for e, p in tested if part_of(p) == part]
         figures, _ = measure(part, fields, len(fields), detector)
-        sets[part] = {
-            "images": figures["images"],
-            "map50": figures["map50"],
-            "wbc_recall": figures["per_kind"]["wbc"]["recall"],
-            "wbc_precision": figures["per_kind"]["wbc"]["precision"],
-            "rbc_count_error": figures["rbc_count_error"],
-        }
-    row = {
-        "protocol": (
+        white = figures.per_kind["wbc"]
+        sets[part] = ScoredFields(
+            images=figures.images,
+            map50=figures.map50,
+            wbc_recall=white.recall,
+            wbc_precision=white.precision,
+            rbc_count_error=figures.rbc_count_error,
+        )
+    row = FieldsRow(
+        protocol=(
             f"{epochs * steps * _BATCH:,} changed views of {SIZE} px, ImageNet start, AdamW with "
             f"a peak rate of {_PEAK_RATE:g}, score threshold {THRESHOLD}, seed {_SEED}"
         ),
-        "training_seconds": seconds,
-        "sets": sets,
-    }
-    write_row(settings.models / "detector", "parts", without, row)
+        training_seconds=seconds,
+        sets=sets,
+    )
+    write_row(settings.models / "detector", "fields", without, row)
     return row

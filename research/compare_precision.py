@@ -1,12 +1,12 @@
 """The shipped networks in 32-bit floats and in 8-bit integers, on the same test pictures.
 
-`python -m core quantize NAME --compare` makes both files from the same weights, gives each its own
+`python -m research precision NAME` makes both files from the same weights, gives each its own
 temperature and thresholds, and measures both. The cell classifier is also measured in floats on
 smaller crops, which is the other way to save time.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,8 @@ from tqdm.contrib.concurrent import thread_map
 from core.datasets.readers import Example, open_set
 from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
-from core.evaluation.metrics import classification_metrics, proportion
+from core.evaluation.comparisons import FoundCells, PrecisionRow, StagedFields, TypedCells
+from core.evaluation.metrics import classification_metrics, proportion, wilson_estimate
 from core.inference.cell_classifier import CellAnswer, Classifier
 from core.inference.detector import Detector
 from core.inference.field_classifier import StageGrader
@@ -54,24 +55,28 @@ class Variant:
         return LiteRTEngine(self.content, threads=threads)
 
 
-def compare_numbers(name: ModelName, settings: Settings, run: Path) -> dict[str, dict[str, Any]]:
-    """Measure a model's files and keep a row of each in the section `numbers`."""
+def compare_precisions(name: ModelName, settings: Settings, run: Path) -> dict[str, PrecisionRow]:
+    """Measure a model's files and keep a row of each."""
     card = load_card(name, settings)
     source = source_of(card, settings, run)
     variants = _variants(card, source, settings)
-    measured = {"detector": _detected, "wbc": _typed, "all_stage": _graded}[name]
-    sets = measured(variants, settings)
-    milliseconds = look_milliseconds(variants, list(source.watched))
+    measures: dict[ModelName, Callable[..., dict[str, dict[str, Any]]]] = {
+        "detector": _detected,
+        "wbc": _typed,
+        "all_stage": _graded,
+    }
+    sets = measures[name](variants, settings)
+    milliseconds = forward_milliseconds(variants, list(source.watched))
     rows = {}
     for key, variant in variants.items():
-        rows[key] = {
-            "command": f"python -m core quantize {name} --compare",
-            "side": variant.card.input_width,
-            "file_bytes": len(variant.content),
-            "milliseconds": milliseconds[key],
-            "sets": sets[key],
-        }
-        write_row(settings.models / name, "numbers", key, rows[key])
+        rows[key] = PrecisionRow(
+            command=f"python -m research precision {name}",
+            side=variant.card.input_width,
+            file_bytes=len(variant.content),
+            milliseconds=milliseconds[key],
+            sets=sets[key],
+        )
+        write_row(settings.models / name, "precisions", key, rows[key])
     return rows
 
 
@@ -96,10 +101,10 @@ def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, 
     return variants
 
 
-def look_milliseconds(
+def forward_milliseconds(
     variants: Mapping[str, Variant], pictures: Sequence[Pixels]
 ) -> dict[str, float]:
-    """Return the median processor time of one look on one thread, by variant.
+    """Return the median processor time of one forward pass on one thread, by variant.
 
     Processor time, so that other work on the machine does not count; in turns, so that its clock
     is the same for all.
@@ -110,14 +115,14 @@ def look_milliseconds(
         pixels = pictures[number % len(pictures)][None].astype(np.float32)
         for key, engine in engines.items():
             side = variants[key].card.input_width
-            looked_at = np.ascontiguousarray(pixels[:, :side, :side])
+            crop = np.ascontiguousarray(pixels[:, :side, :side])
             started = time.thread_time()
-            engine.run(looked_at)
+            engine.run(crop)
             seconds[key].append(time.thread_time() - started)
     return {key: 1000 * float(np.median(taken)) for key, taken in seconds.items()}
 
 
-def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any]:
+def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, dict[str, TypedCells]]:
     """Type every PBC test cell, found once, with each variant."""
     detector = shipped_detector(settings)
     classifiers = [Classifier(v.engine(threads=1), v.card) for v in variants.values()]
@@ -142,8 +147,8 @@ def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any
 
 def type_figures(
     truth: Sequence[str], answers: Sequence[CellAnswer], labels: Sequence[str]
-) -> dict[str, Any]:
-    """Return accuracy, ECE, and how many are called classified with how many of them right.
+) -> TypedCells:
+    """Return accuracy, ECE, and how many are classified with how many of them right.
 
     Cells of other types than `labels` are left out.
     """
@@ -152,31 +157,39 @@ def type_figures(
     figures = classification_metrics(
         [t for t, _ in chosen], probabilities, list(labels), all_labels=list(CELL_TYPES)
     )
-    sure = [t == a.type for t, a in chosen if a.status == "classified"]
-    return {key: figures[key] for key in ("n", "accuracy", "macro_f1", "ece")} | {
-        "classified": proportion(len(sure), len(chosen)),
-        "classified_right": proportion(sum(sure), len(sure)),
-    }
+    right = [t == a.type for t, a in chosen if a.status == "classified"]
+    return TypedCells(
+        n=figures.n,
+        accuracy=figures.accuracy,
+        macro_f1=figures.macro_f1,
+        ece=figures.ece,
+        classified=proportion(len(right), len(chosen)),
+        classified_right=proportion(sum(right), len(right)),
+    )
 
 
-def _detected(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any]:
+def _detected(
+    variants: Mapping[str, Variant], settings: Settings
+) -> dict[str, dict[str, FoundCells]]:
     """Find the cells of the TXL-PBC test fields with each variant."""
     data = open_set("txl", settings)
     tested = [(e, data.read(e)) for e in data.of_split("test")]
-    kept = ("images", "map50", "map50_95", "wbc_count_exact", "rbc_count_error")
-    sets: dict[str, Any] = {}
+    fields = {
+        "txl_test": [(e.member, pixels, e.boxes) for e, pixels in tested],
+        "txl_test_corrected": [(e.member, pixels, corrected(e)) for e, pixels in tested],
+    }
+    sets: dict[str, dict[str, FoundCells]] = {}
     for key, variant in variants.items():
         detector = Detector(variant.engine(), variant.card)
-        sets[key] = {}
-        published = [(e.member, pixels, e.boxes) for e, pixels in tested]
-        mended = [(e.member, pixels, corrected(e)) for e, pixels in tested]
-        for name, fields in (("txl_test", published), ("txl_test_corrected", mended)):
-            figures, _ = measure(name, fields, len(fields), detector)
-            sets[key][name] = {figure: figures[figure] for figure in kept}
+        for name, labelled in fields.items():
+            figures, _ = measure(name, labelled, len(labelled), detector)
+            sets.setdefault(key, {})[name] = FoundCells.model_validate(figures.model_dump())
     return sets
 
 
-def _graded(variants: Mapping[str, Variant], settings: Settings) -> dict[str, Any]:
+def _graded(
+    variants: Mapping[str, Variant], settings: Settings
+) -> dict[str, dict[str, StagedFields]]:
     """Grade ALL fields with both files; the final head has seen them all, so no accuracy."""
     pictures = all_fields(settings).pixels[::_FIELDS_EVERY]
     properties = ImageProperties("PNG", "RGB", 8, 0)
@@ -190,13 +203,13 @@ def _graded(variants: Mapping[str, Variant], settings: Settings) -> dict[str, An
     reference = rows["float32"]
     return {
         key: {
-            "taleqani": {
-                "n": len(own),
-                "same_class": proportion(
+            "taleqani": StagedFields(
+                n=len(own),
+                same_class=wilson_estimate(
                     int((own.idxmax(axis=1) == reference.idxmax(axis=1)).sum()), len(own)
                 ),
-                "largest_change": float((own - reference).abs().to_numpy().max()),
-            }
+                largest_change=float((own - reference).abs().to_numpy().max()),
+            )
         }
         for key, own in rows.items()
     }

@@ -1,24 +1,17 @@
-"""What small trainings on one protocol measured, in `models/<name>/comparisons.json`.
-
-The file holds sections (`architectures`, `domains`, `parts`), each with a row a training. A
-training that is run again replaces its own row.
-"""
+"""Writes the rows of `models/<name>/comparisons.json`; a training replaces its own row."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from core.evaluation.comparisons import COMPARISONS_FILE, Comparisons, PrecisionRow, Row
 from core.training.export import git_revision
 
-COMPARISONS_FILE = "comparisons.json"
 
-
-def write_row(folder: Path, section: str, key: str, row: Mapping[str, Any]) -> None:
-    """Write the row of one training beside a model; other rows stay as they are."""
+def write_row(folder: Path, section: str, key: str, row: Row | PrecisionRow) -> None:
+    """Write one row of a section, a field of `Comparisons`, into a model's folder."""
     path = folder / COMPARISONS_FILE
-    sections = json.loads(path.read_text()) if path.exists() else {}
-    rows = sections.setdefault(section, {})
-    rows[key] = {**row, "git_revision": git_revision()}
+    known = Comparisons.model_validate_json(path.read_text()) if path.exists() else Comparisons()
+    rows = getattr(known, section) | {key: row.model_copy(update={"git_revision": git_revision()})}
+    written = known.model_copy(update={section: rows})
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(sections, indent=1, allow_nan=False) + "\n")
+    path.write_text(json.dumps(written.json_object(), indent=1, allow_nan=False) + "\n")

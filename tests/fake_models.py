@@ -9,6 +9,7 @@ import pandas as pd
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
 from core.evaluation.detection import detection_metrics
 from core.evaluation.metrics import classification_metrics
+from core.evaluation.schema import ClassificationFigures
 
 FOLDERS = {
     "immature_granulocyte": "ig",
@@ -56,7 +57,11 @@ def _write(folder: Path, card: dict, sets: dict, predictions: pd.DataFrame) -> N
     folder.mkdir(parents=True)
     name = card["name"]
     (folder / "card.json").write_text(json.dumps(card))
-    metrics = {"model": name, "version": card["version"], "sets": sets}
+    metrics = {
+        "model": name,
+        "version": card["version"],
+        "sets": {key: own.json_object() for key, own in sets.items()},
+    }
     metrics["generated_by"] = f"python -m core evaluate {name}"
     (folder / "metrics.json").write_text(json.dumps(metrics, allow_nan=False))
     predictions.to_csv(folder / "predictions.csv.gz", index=False, float_format="%.5f")
@@ -84,7 +89,7 @@ def _history(name: str) -> pd.DataFrame:
     )
 
 
-def _classified(key, all_labels, labels, n, strength) -> tuple[dict, pd.DataFrame]:
+def _classified(key, all_labels, labels, n, strength) -> tuple[ClassificationFigures, pd.DataFrame]:
     rng = np.random.default_rng(len(key))
     weights = rng.uniform(0.3, 1, len(labels))
     truth = [labels[i] for i in rng.choice(len(labels), n, p=weights / weights.sum())]

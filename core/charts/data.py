@@ -1,13 +1,13 @@
 """Figures and tables of the data sets behind a model, from what `evaluate` wrote of them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.metrics import LEGEND_ABOVE
 from core.evaluation.report import label_name
+from core.evaluation.schema import DataSetFigures, MeanColour
 from core.evaluation.sets import DATA_SETS
 
 _SPLITS = {"train": "Training", "val": "Validation", "test": "Test", "test_simple": "Test"}
@@ -22,11 +22,11 @@ def data_set_title(name: str) -> str:
     return DATA_SETS[name].title if name in DATA_SETS else name
 
 
-def class_counts(described: Mapping[str, Any]) -> pd.DataFrame:
+def class_counts(described: DataSetFigures) -> pd.DataFrame:
     """Return label, split, count of one described set, the most frequent label first."""
     rows = [
         {"label": label_name(label), "split": _SPLITS.get(split, _FOLDS), "count": count}
-        for split, own in described["counts"].items()
+        for split, own in described.counts.items()
         for label, count in own.items()
     ]
     counts = pd.DataFrame(rows).groupby(["label", "split"], as_index=False)["count"].sum()
@@ -37,7 +37,7 @@ def class_counts(described: Mapping[str, Any]) -> pd.DataFrame:
     return order[["label", "split", "count"]].reset_index(drop=True)
 
 
-def distribution_figure(described: Mapping[str, Any]) -> go.Figure:
+def distribution_figure(described: DataSetFigures) -> go.Figure:
     """Draw the counts of one set: a bar a label, its splits side by side in it."""
     counts = class_counts(described)
     labels = list(dict.fromkeys(counts["label"]))
@@ -64,26 +64,24 @@ def distribution_figure(described: Mapping[str, Any]) -> go.Figure:
     figure.update_yaxes(
         categoryorder="array", categoryarray=labels[::-1], automargin=True, zeroline=False
     )
-    figure.update_xaxes(title=described["unit"], zeroline=False)
+    figure.update_xaxes(title=described.unit, zeroline=False)
     return figure
 
 
-def data_table(data: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a row a set: pictures, sizes and mean colour."""
+def data_table(data: Mapping[str, DataSetFigures]) -> pd.DataFrame:
+    """Return a row a set: images, sizes and mean colour."""
     return pd.DataFrame(
         {
             "Set": data_set_title(name),
-            "Pictures": own["pictures"],
-            "Usual sizes, px": ", ".join(
-                f"{size['width']} × {size['height']}" for size in own["sizes"][:3]
-            ),
-            "L*": _with_deviation(own["colour"], 0),
-            "a*": _with_deviation(own["colour"], 1),
-            "b*": _with_deviation(own["colour"], 2),
+            "Images": own.images,
+            "Usual sizes, px": ", ".join(f"{size.width} × {size.height}" for size in own.sizes[:3]),
+            "L*": _with_deviation(own.colour, 0),
+            "a*": _with_deviation(own.colour, 1),
+            "b*": _with_deviation(own.colour, 2),
         }
         for name, own in data.items()
     )
 
 
-def _with_deviation(colour: Mapping[str, Any], channel: int) -> str:
-    return f"{colour['mean'][channel]:.0f} ± {colour['deviation'][channel]:.0f}"
+def _with_deviation(colour: MeanColour, channel: int) -> str:
+    return f"{colour.mean[channel]:.0f} ± {colour.deviation[channel]:.0f}"

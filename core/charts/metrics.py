@@ -5,7 +5,6 @@ percent. Each takes what `evaluate` measured and computes nothing but percentage
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,8 @@ import plotly.graph_objects as go
 from core.charts.matrix import matrix_figure, row_shares
 from core.domain.taxonomy import CELL_KINDS
 from core.evaluation.report import label_colour, label_name, label_phrase
+from core.evaluation.schema import ClassificationFigures, DetectionFigures
+from core.evaluation.tables import three_digits
 
 Cell = tuple[str, str]
 """True and predicted label: a cell of the confusion matrix."""
@@ -29,7 +30,7 @@ LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "tit
 
 
 def confusion_figure(
-    figures: Mapping[str, Any], *, by_row: bool, dark: bool, chosen: Cell | None = None
+    figures: ClassificationFigures, *, by_row: bool, dark: bool, chosen: Cell | None = None
 ) -> go.Figure:
     """Draw the confusion matrix, truth down and prediction across; `chosen` gets an outline.
 
@@ -38,12 +39,12 @@ def confusion_figure(
     (truth, prediction) as `customdata`, because a heatmap reports no clicks. A last column shows
     images without an answer when there are any.
     """
-    labels: list[str] = list(figures["labels"])
-    matrix = np.array(figures["confusion"])
+    labels = list(figures.labels)
+    matrix = np.array(figures.confusion)
     across = list(labels)
-    if any(figures["unanswered"]):
+    if any(figures.unanswered):
         across.append("none")
-        matrix = np.column_stack([matrix, figures["unanswered"]])
+        matrix = np.column_stack([matrix, figures.unanswered])
     support, shares = matrix.sum(axis=1), row_shares(matrix)
     texts = [
         [
@@ -122,7 +123,7 @@ def roc_figure(
                 y=100 * frame["true_positive_rate"],
                 mode="lines",
                 line={"color": label_colour(label), "width": 2},
-                name=f"{label_name(label)} {areas[label]:.3f}",
+                name=f"{label_name(label)} {three_digits(areas[label])}",
                 hovertemplate="%{x:.1f} % false alarms, %{y:.1f} % found<extra></extra>",
             )
     _unit_square(figure, "False-positive rate, %", "True-positive rate (recall), %")
@@ -148,7 +149,7 @@ def precision_recall_figure(
                 mode="lines",
                 # The grey of white cells in pictures would vanish on a dark page.
                 line={"color": MAIN if label == "wbc" else label_colour(label), "width": 2},
-                name=f"{label_name(label)} {areas[label]:.3f}",
+                name=f"{label_name(label)} {three_digits(areas[label])}",
                 hovertemplate="Recall %{x:.1f} %, precision %{y:.1f} %<extra></extra>",
             )
     _unit_square(figure, "Recall, %", "Precision, %")
@@ -235,12 +236,12 @@ def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
     return figure
 
 
-def detection_curves_figure(curves: pd.DataFrame, figures: Mapping[str, Any]) -> go.Figure:
+def detection_curves_figure(curves: pd.DataFrame, figures: DetectionFigures) -> go.Figure:
     """Draw precision over recall at IoU .5 for each kind, with its mAP50 in the legend."""
     points = {kind: curves[curves["kind"] == kind] for kind in CELL_KINDS}
     return precision_recall_figure(
         {str(kind): frame for kind, frame in points.items()},
-        {kind: own["map50"] for kind, own in figures["per_kind"].items()},
+        {kind: own.map50 for kind, own in figures.per_kind.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""What was measured beside the sets: shifts, unseen pictures, evidence, gate, adaptation."""
+"""What was measured beside the sets: corruptions, unseen images, quality control, adaptation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,55 +7,72 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.metrics import HELPER_LINE, MAIN, SECOND
-from core.evaluation.tables import percent
+from core.domain.intervals import Estimate
+from core.evaluation.schema import (
+    AdaptationFigures,
+    CamFigures,
+    CorruptedFigures,
+    CorruptionFigures,
+    QualityControlFigures,
+    SyntheticFields,
+    UnseenFigures,
+)
+from core.evaluation.tables import percent, percent_or_none
 
 WANTED_DROP = 2.0
-"""Points of accuracy that a shift may cost."""
+"""Points of accuracy that a corruption may cost."""
 _ROW_HEIGHT = 30
 
 
-def shifts_table(shifts: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a row for each synthetic shift: accuracy with 95 % limits, points lost, and shares.
+def corruptions_table(measured: CorruptionFigures) -> pd.DataFrame:
+    """Return a row for each corruption: accuracy with 95 % limits, points lost, and percentages.
 
-    In percent: of the pictures that are called classified, of these the right ones; where the model
-    tells, of those whose look is unfamiliar.
+    Percentages: images that are classified, those of them that are right and, where the model
+    tells, those out of distribution.
     """
-    shares = {
-        "Classified": "classified",
-        "Of them right": "classified_right",
-        "Unfamiliar look": "unfamiliar",
-    }
-    unchanged = {"shift": "Unchanged", "drop": 0.0, **shifts["unchanged"]}
-    return pd.DataFrame(
-        {
-            "Shift": row["shift"],
-            "Accuracy": percent(row["accuracy"]),
-            "Points lost": round(100 * row["drop"], 1) + 0.0,
-            **{name: 100 * row[key]["value"] for name, key in shares.items() if key in row},
+
+    def row(name: str, lost: float, own: CorruptedFigures) -> dict[str, Any]:
+        shares = {
+            "Classified": own.classified,
+            "Of them right": own.classified_right,
+            "Out of distribution": own.out_of_distribution,
         }
-        for row in (unchanged, *shifts["rows"])
+        return {
+            "Corruption": name,
+            "Accuracy": percent(own.accuracy),
+            "Points lost": round(100 * lost, 1) + 0.0,
+            **{title: 100 * share.value for title, share in shares.items() if share},
+        }
+
+    return pd.DataFrame(
+        [
+            row("Unchanged", 0.0, measured.unchanged),
+            *(row(own.corruption, own.drop, own) for own in measured.rows),
+        ]
     )
 
 
-def unfamiliar_table(unfamiliar: Mapping[str, Any], names: Mapping[str, str]) -> pd.DataFrame:
-    """Return a row for each set: the share of its cells whose look is unfamiliar.
+def ood_table(
+    out_of_distribution: Mapping[str, Estimate | None], names: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return a row for each set: the proportion of its cells that is out of distribution.
 
     `names` gives the sets the names that pages use.
     """
     return pd.DataFrame(
-        {"Cells": names.get(key, key), "Unfamiliar look": percent(share)}
-        for key, share in unfamiliar.items()
+        {"Cells": names.get(key, key), "Out of distribution": percent(share)}
+        for key, share in out_of_distribution.items()
     )
 
 
-def shifts_figure(shifts: Mapping[str, Any]) -> go.Figure:
-    """Draw the points of accuracy that each shift costs, the worst on top."""
-    rows = sorted(shifts["rows"], key=lambda row: float(row["drop"]))
-    lost = [100 * row["drop"] for row in rows]
+def corruptions_figure(measured: CorruptionFigures) -> go.Figure:
+    """Draw the points of accuracy that each corruption costs, the worst on top."""
+    rows = sorted(measured.rows, key=lambda row: row.drop)
+    lost = [100 * row.drop for row in rows]
     figure = go.Figure(
         go.Bar(
             x=lost,
-            y=[row["shift"] for row in rows],
+            y=[row.corruption for row in rows],
             orientation="h",
             marker_color=[SECOND if value > WANTED_DROP else MAIN for value in lost],
             text=[f"{value:.1f}" for value in lost],
@@ -77,98 +94,84 @@ def shifts_figure(shifts: Mapping[str, Any]) -> go.Figure:
     return figure
 
 
-def gate_table(gate: Mapping[str, Any], names: Mapping[str, str]) -> pd.DataFrame:
-    """Return a row for each kind of picture: how many, share refused, AUROC against smears.
+def quality_control_table(
+    measured: QualityControlFigures, names: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return a row for each kind of image: how many, percent rejected, AUROC against smears.
 
     `names` gives the sets of smears the names that pages use.
     """
-    smears = gate["smears"]
-    rows: list[dict[str, Any]] = [
-        {
-            "Pictures": "Smears of all sets",
-            "n": f"{smears['n']:,}",
-            "Refused": percent(smears["refused"]),
-            "AUROC against smears": "",
+
+    def row(images: str, n: str, rejected: Estimate | None, auroc: str = "") -> dict[str, str]:
+        return {
+            "Images": images,
+            "n": n,
+            "Rejected": percent(rejected),
+            "AUROC against smears": auroc,
         }
-    ]
-    rows += [
-        {"Pictures": f"… {names.get(key, key)}", "n": "", "Refused": percent(own)}
-        for key, own in smears["by_set"].items()
-    ]
-    rows += [
-        {
-            "Pictures": kind,
-            "n": f"{own['n']:,}",
-            "Refused": percent(own["refused"]),
-            "AUROC against smears": f"{own['auroc']:.4f}",
-        }
-        for kind, own in gate["others"].items()
-    ]
-    return pd.DataFrame(rows).fillna("")
+
+    smears = measured.smears
+    return pd.DataFrame(
+        [
+            row("Smears of all sets", f"{smears.n:,}", smears.rejected),
+            *(row(f"… {names.get(key, key)}", "", own) for key, own in smears.by_set.items()),
+            *(
+                row(kind, f"{own.n:,}", own.rejected, f"{own.auroc:.4f}")
+                for kind, own in measured.others.items()
+            ),
+        ]
+    )
 
 
-def adaptation_sentence(adaptation: Mapping[str, Any]) -> str:
+def adaptation_sentence(adaptation: AdaptationFigures) -> str:
     """Say what a site profile gained."""
-    types = ", ".join(key.replace("_", " ") for key in adaptation["types"])
+    types = ", ".join(key.replace("_", " ") for key in adaptation.types)
     calibration = ""
-    if error := adaptation.get("ece"):
+    if error := adaptation.ece:
         calibration = (
-            f" The expected calibration error is {100 * error['after']:.1f} %, "
-            f"{100 * error['before']:.1f} % before."
+            f" The expected calibration error is {100 * error.after:.1f} %, "
+            f"{100 * error.before:.1f} % before."
         )
     return (
-        f"Shown {adaptation['cells_a_type']} reviewed cells of each of {types} (CellaVision), the "
-        f"classifier names {percent(adaptation['after'])} of the other cells right, "
-        f"{percent(adaptation['before'])} before. Mean of {adaptation['draws']} random draws; "
-        f"profiles refused because they did not help: {adaptation['refused']}.{calibration}"
+        f"With {adaptation.cells_a_type} reviewed CellaVision cells of each of {types}, the "
+        f"classifier names {percent(adaptation.after)} of the other cells right, "
+        f"{percent(adaptation.before)} before. Mean of {adaptation.draws} random draws; "
+        f"profiles rejected because they did not help: {adaptation.rejected}.{calibration}"
     )
 
 
-def unseen_table(unseen: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a row for each kind of pictures that are unlike the detector's training."""
-    fields, nuclei = unseen["kaggle_test_simple"], unseen["taleqani"]
-    rows = [
-        {
-            "Pictures": "Kaggle fields, originals",
-            "n": fields["n"],
-            "What was measured": "A white cell found",
-            "Share": percent(fields["found"]),
-        },
-        {
-            "Pictures": "ALL fields (Taleqani)",
-            "n": nuclei["n"],
-            "What was measured": f"{nuclei['nuclei']:,} single nuclei found",
-            "Share": percent(nuclei["recall"]),
-        },
-        {
-            "Pictures": "ALL fields (Taleqani)",
-            "n": nuclei["n"],
-            "What was measured": "White-cell boxes with a nucleus",
-            "Share": percent(nuclei["precision"]),
-        },
-    ]
-    return pd.DataFrame(rows)
+def unseen_table(unseen: UnseenFigures) -> pd.DataFrame:
+    """Return a row for each kind of images that are unlike the detector's training."""
+    fields, nuclei = unseen.kaggle_test_simple, unseen.taleqani
+    rows = (
+        ("Kaggle fields, originals", fields.n, "A white cell found", fields.found),
+        ("ALL fields (Taleqani)", nuclei.n, f"{nuclei.nuclei:,} nuclei found", nuclei.recall),
+        ("ALL fields (Taleqani)", nuclei.n, "Boxes with a nucleus", nuclei.precision),
+    )
+    return pd.DataFrame(
+        {"Images": images, "n": n, "Measured": what, "Result": percent(share)}
+        for images, n, what, share in rows
+    )
 
 
-def made_fields_table(made: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a row for each synthetic shift of made fields."""
+def synthetic_fields_table(synthetic: SyntheticFields) -> pd.DataFrame:
+    """Return a row for each corruption of synthetic fields."""
     return pd.DataFrame(
         {
-            "Shift": row["shift"],
-            "White cells found": percent(row["recall"]),
-            "Boxes on white cells": percent(row["precision"]),
-            "RBC count error": f"{100 * row['rbc_count_error']:.1f} %",
+            "Corruption": row.corruption,
+            "White cells found": percent(row.recall),
+            "Boxes on white cells": percent(row.precision),
+            "RBC count error": percent_or_none(row.rbc_count_error),
         }
-        for row in made["rows"]
+        for row in synthetic.rows
     )
 
 
-def evidence_sentence(evidence: Mapping[str, Any]) -> str:
-    """Say how much of the ALL model's evidence lies on white cells."""
-    ratio = evidence["evidence"] / evidence["area"]
+def cam_sentence(cam: CamFigures) -> str:
+    """Say how much of the ALL model's class activation maps lies on white cells."""
     return (
-        f"In {evidence['n']:,} fields, {100 * evidence['evidence']:.1f} % of the evidence lies "
-        f"inside the white cells that the detector finds; they cover {100 * evidence['area']:.1f} "
-        f"% of the picture. Evidence spread evenly would have a ratio of 1; here it is "
-        f"{ratio:.2f}. A map has 7 × 7 places, wider than a cell."
+        f"In {cam.n:,} fields, {100 * cam.inside:.1f} % of the class activation map lies inside "
+        f"the white cells that the detector finds; they cover {100 * cam.area:.1f} % of the image. "
+        f"A map spread evenly would have a ratio of 1; here it is {cam.inside / cam.area:.2f}. A "
+        "map has 7 × 7 positions, wider than a cell."
     )

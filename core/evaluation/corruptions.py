@@ -1,4 +1,4 @@
-"""Synthetic domain shifts: what another stain, camera or optic does to a picture, one at a time.
+"""Corruptions: what another stain, camera or optic does to an image, one at a time.
 
 Each takes and returns H x W x 3 RGB uint8 and is the same in every run. They are for measuring;
 training draws its own changes at random (`core.training.augmentation.appearance`).
@@ -58,7 +58,7 @@ def vignette(pixels: Pixels, loss: float) -> Pixels:
     return (pixels * (1 - loss * (x**2 + y**2) / 2)[..., None]).astype(np.uint8)
 
 
-SHIFTS: Mapping[str, Callable[[Pixels], Pixels]] = {
+CORRUPTIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
     "Hue +15°": partial(turn_hue, degrees=15),
     "Hue -15°": partial(turn_hue, degrees=-15),
     "Stain 30 % weaker": partial(stain_strength, factor=0.7),

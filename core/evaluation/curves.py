@@ -3,13 +3,13 @@
 Limits are 95 %; values are fractions of 1.
 """
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from core.domain.intervals import wilson
+from core.domain.intervals import Estimate, wilson
 from core.evaluation.metrics import proportion
 
 
@@ -39,15 +39,27 @@ def risk_coverage(scored: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def at_threshold(scored: pd.DataFrame, threshold: float) -> dict[str, Any]:
-    """Return `answered`, `to_person`, `coverage` and the `accuracy` of what is answered."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a confidence threshold leaves to the model and to a reviewer."""
+
+    answered: int
+    to_reviewer: int
+    coverage: float
+    """Proportion of images answered."""
+    accuracy: Estimate | None
+    """Of the answered images."""
+
+
+def at_threshold(scored: pd.DataFrame, threshold: float) -> Answered:
+    """Return what is answered at or above a threshold, and how much of it is right."""
     answered = scored[scored["confidence"] >= threshold]
-    return {
-        "answered": len(answered),
-        "to_person": len(scored) - len(answered),
-        "coverage": len(answered) / len(scored),
-        "accuracy": proportion(int(answered["correct"].sum()), len(answered)),
-    }
+    return Answered(
+        answered=len(answered),
+        to_reviewer=len(scored) - len(answered),
+        coverage=len(answered) / len(scored),
+        accuracy=proportion(int(answered["correct"].sum()), len(answered)),
+    )
 
 
 def roc_points(scored: pd.DataFrame, label: str) -> pd.DataFrame:

@@ -13,7 +13,8 @@ import pandas as pd
 from faster_coco_eval import COCO, COCOeval_faster
 
 from core.domain.taxonomy import CELL_KINDS
-from core.evaluation.metrics import Floats, proportion
+from core.evaluation.metrics import Floats, mean_of_known, proportion
+from core.evaluation.schema import DetectionFigures, KindFigures
 
 MAX_DETECTIONS = 1000
 """Boxes of one kind counted per image; a field can hold more than COCO's usual 100 red cells."""
@@ -26,7 +27,7 @@ def detection_metrics(
     files: Collection[str],
     *,
     thresholds: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
+) -> DetectionFigures:
     """Return average precision, precision and recall per kind, and how well cells are counted.
 
     `files` names every image of the set, also those without boxes.
@@ -41,29 +42,31 @@ def detection_metrics(
     kept = above(prediction, limits)
     average = _average_precision(_evaluate(truth, prediction, files))
     found = _recall(_evaluate(truth, kept, files))
-    per_kind: dict[str, dict[str, Any]] = {}
+    per_kind: dict[str, KindFigures] = {}
     for i, kind in enumerate(CELL_KINDS):
         truths = int((truth["kind"] == kind).sum())
         predictions = int((kept["kind"] == kind).sum())
         hits = round(found[i] * truths)
-        per_kind[kind] = {
-            "map50": _number(average[0, i]),
-            "map50_95": _number(average[:, i].mean()),
-            "precision": proportion(hits, predictions),
-            "recall": proportion(hits, truths),
-            "truths": truths,
-            "predictions": predictions,
-            "threshold": limits[kind],
-        }
+        per_kind[kind] = KindFigures(
+            map50=_number(average[0, i]),
+            map50_95=_number(average[:, i].mean()),
+            precision=proportion(hits, predictions),
+            recall=proportion(hits, truths),
+            truths=truths,
+            predictions=predictions,
+            threshold=limits[kind],
+        )
     white = count_pairs(truth, kept, files, "wbc")
-    return {
-        "images": len(files),
-        "map50": _mean([figures["map50"] for figures in per_kind.values()]),
-        "map50_95": _mean([figures["map50_95"] for figures in per_kind.values()]),
-        "per_kind": per_kind,
-        "wbc_count_exact": proportion(int((white["truth"] == white["found"]).sum()), len(white)),
-        **_count_error(count_pairs(truth, kept, files, "rbc")),
-    }
+    error, bias = _count_error(count_pairs(truth, kept, files, "rbc"))
+    return DetectionFigures(
+        images=len(files),
+        map50=mean_of_known([figures.map50 for figures in per_kind.values()]),
+        map50_95=mean_of_known([figures.map50_95 for figures in per_kind.values()]),
+        per_kind=per_kind,
+        wbc_count_exact=proportion(int((white["truth"] == white["found"]).sum()), len(white)),
+        rbc_count_error=error,
+        rbc_count_bias=bias,
+    )
 
 
 def above(prediction: pd.DataFrame, thresholds: Mapping[str, float]) -> pd.DataFrame:
@@ -168,22 +171,14 @@ def _recall(evaluation: COCOeval_faster) -> Floats:
     return recall
 
 
-def _count_error(red: pd.DataFrame) -> dict[str, float | None]:
+def _count_error(red: pd.DataFrame) -> tuple[float | None, float | None]:
     """Return the median error of the red-cell count per image, and the sum's bias, as shares."""
     filled = red[red["truth"] > 0]
     if filled.empty:
-        return {"rbc_count_error": None, "rbc_count_bias": None}
+        return None, None
     error = (filled["found"] - filled["truth"]).abs() / filled["truth"]
-    return {
-        "rbc_count_error": float(error.median()),
-        "rbc_count_bias": float(filled["found"].sum() / filled["truth"].sum() - 1),
-    }
+    return float(error.median()), float(filled["found"].sum() / filled["truth"].sum() - 1)
 
 
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

@@ -1,21 +1,21 @@
 """The measured accuracy of the shipped models in a few rows, from `models/*/metrics.json`."""
 
-import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from core.domain.intervals import Estimate
+from core.evaluation.schema import ClassifierFigures, DetectorFigures
 from core.settings import Settings, get_settings
 
 
 class Figure(NamedTuple):
-    """One measured share of 1 with its 95 % limits (Wilson)."""
+    """One measured proportion."""
 
     model: str
     what: str
     measure: str
     images: int
-    value: float
-    low: float
-    high: float
+    share: Estimate
+    """A fraction of 1 with 95 % limits (Wilson)."""
 
 
 # Model, set and what it is: other laboratories first, the one the model was trained on last.
@@ -34,20 +34,21 @@ _ROWS = (
 def measured_figures(settings: Settings | None = None) -> list[Figure]:
     """Return the figures that were measured; sets that were not are left out."""
     folder = (settings or get_settings()).models
-    metrics: dict[str, dict[str, Any]] = {}
-    for name in {model for model, _, _ in _ROWS}:
-        path = folder / name / "metrics.json"
-        metrics[name] = json.loads(path.read_text())["sets"] if path.is_file() else {}
-    return [
-        _figure(model, what, metrics[model][name])
-        for model, name, what in _ROWS
-        if name in metrics[model]
-    ]
 
+    def written(model: str) -> str:
+        path = folder / model / "metrics.json"
+        return path.read_text() if path.is_file() else "{}"
 
-def _figure(model: str, what: str, figures: dict[str, Any]) -> Figure:
-    if model == "detector":
-        measure, images, share = "Count exact", figures["images"], figures["wbc_count_exact"]
-    else:
-        measure, images, share = "Accuracy", figures["n"], figures["accuracy"]
-    return Figure(model, what, measure, images, share["value"], share["low"], share["high"])
+    classified = {
+        model: ClassifierFigures.model_validate_json(written(model)).sets
+        for model in ("wbc", "all_stage")
+    }
+    detected = DetectorFigures.model_validate_json(written("detector")).sets
+    figures = []
+    for model, name, what in _ROWS:
+        if model == "detector":
+            if (own := detected.get(name)) and (exact := own.wbc_count_exact):
+                figures.append(Figure(model, what, "Count exact", own.images, exact))
+        elif scores := classified[model].get(name):
+            figures.append(Figure(model, what, "Accuracy", scores.n, scores.accuracy))
+    return figures

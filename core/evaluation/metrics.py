@@ -3,22 +3,20 @@
 Everything here works on predictions that were saved before: no model is loaded. Limits are 95 %
 and treat images as independent; copies of one field or cells of one donor are not, so a set's note
 stands beside its figures. Values are fractions of 1. A figure that does not exist (a class without
-images, nothing predicted as a class) is None, so every result is valid JSON.
+images, nothing predicted as a class) is None.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-from core.domain.intervals import wilson
+from core.domain.intervals import Estimate, wilson
+from core.evaluation.schema import ClassFigures, ClassificationFigures
 
 Floats = NDArray[np.float64]
-Estimate = dict[str, float | None]
-"""`value`, `low`, `high`."""
 
 CALIBRATION_BINS = 15
 """Equal-width bins of the top probability (Guo et al. 2017, ICML)."""
@@ -28,12 +26,15 @@ UNANSWERED = "none"
 """The prediction where the model gave no type any probability."""
 
 
-def proportion(count: float, total: float) -> Estimate:
-    """Return a proportion with Wilson's limits."""
-    if total == 0:
-        return {"value": None, "low": None, "high": None}
+def wilson_estimate(count: float, total: float) -> Estimate:
+    """Return a proportion with Wilson's limits. Raises ZeroDivisionError where total is 0."""
     low, high = wilson(count, total)
-    return {"value": float(count / total), "low": float(low), "high": float(high)}
+    return Estimate(float(count / total), float(low), float(high))
+
+
+def proportion(count: float, total: float) -> Estimate | None:
+    """Return a proportion with Wilson's limits, None where total is 0."""
+    return wilson_estimate(count, total) if total else None
 
 
 def restrict(
@@ -115,8 +116,8 @@ def classification_metrics(
     labels: Sequence[str],
     *,
     all_labels: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """Return all figures of one set, ready for JSON.
+) -> ClassificationFigures:
+    """Return all figures of one set.
 
     `probabilities` is n x k with columns `all_labels`, which are `labels` unless given: a set that
     has fewer types is scored over its own labels (see `restrict`), and `outside_labels` is the
@@ -130,68 +131,70 @@ def classification_metrics(
     # One more row and column hold what was not answered; the row is always empty.
     matrix = confusion_matrix(scored["truth"], scored["prediction"], labels=[*labels, UNANSWERED])
     per_class = {label: _class_figures(scored, matrix, label, i) for i, label in enumerate(labels)}
-    present = [figures for figures in per_class.values() if figures["support"]]
+    present = [figures for figures in per_class.values() if figures.support]
     one_hot = scored["truth"].to_numpy()[:, None] == np.asarray(labels, dtype=object)[None, :]
     bins = reliability_bins(scored)
-    return {
-        "n": len(scored),
-        "labels": labels,
-        "accuracy": proportion(int(np.trace(matrix)), len(scored)),
-        "balanced_accuracy": _mean_of_proportions([f["recall"] for f in present]),
-        "macro_f1": _macro_f1(matrix, [f["f1"] for f in present]),
-        "ece": _expected_calibration_error(bins),
-        "brier": float(np.mean(((kept - one_hot) ** 2).sum(axis=1))),
-        "nll": _negative_log_likelihood(kept[one_hot][scored["prediction"] != UNANSWERED]),
-        "roc_auc": _mean_of(present, "roc_auc"),
-        "average_precision": _mean_of(present, "average_precision"),
-        "outside_labels": outside,
-        "confusion": matrix[:-1, :-1].tolist(),
-        "unanswered": matrix[:-1, -1].tolist(),
-        "per_class": per_class,
-    }
+    return ClassificationFigures(
+        n=len(scored),
+        labels=tuple(labels),
+        accuracy=wilson_estimate(int(np.trace(matrix)), len(scored)),
+        balanced_accuracy=_mean_of_proportions([f.recall for f in present if f.recall]),
+        macro_f1=_macro_f1(matrix, [f.f1 for f in present if f.f1]),
+        ece=_expected_calibration_error(bins),
+        brier=float(np.mean(((kept - one_hot) ** 2).sum(axis=1))),
+        nll=_negative_log_likelihood(kept[one_hot][scored["prediction"] != UNANSWERED]),
+        roc_auc=mean_of_known([f.roc_auc for f in present]),
+        average_precision=mean_of_known([f.average_precision for f in present]),
+        outside_labels=outside,
+        confusion=matrix[:-1, :-1].tolist(),
+        unanswered=matrix[:-1, -1].tolist(),
+        per_class=per_class,
+    )
 
 
 def _class_figures(
     scored: pd.DataFrame, matrix: NDArray[np.int64], label: str, index: int
-) -> dict[str, Any]:
+) -> ClassFigures:
     """Return the figures of a label, which has a row and a column of the matrix."""
     positive = (scored["truth"] == label).to_numpy()
     probability = scored[f"p_{label}"]
     hits, support = int(matrix[index, index]), int(matrix[index].sum())
     named = int(matrix[:, index].sum())
     ranked = bool(positive.any() and not positive.all())
-    return {
-        "precision": proportion(hits, named),
-        "recall": proportion(hits, support),
-        "f1": f1_of_counts(hits, named - hits, support - hits),
-        "support": support,
-        "roc_auc": float(roc_auc_score(positive, probability)) if ranked else None,
-        "average_precision": (
+    return ClassFigures(
+        precision=proportion(hits, named),
+        recall=proportion(hits, support),
+        f1=f1_of_counts(hits, named - hits, support - hits),
+        support=support,
+        roc_auc=float(roc_auc_score(positive, probability)) if ranked else None,
+        average_precision=(
             float(average_precision_score(positive, probability)) if support else None
         ),
-    }
+    )
 
 
-def f1_of_counts(true_positive: int, false_positive: int, false_negative: int) -> Estimate:
-    """Return F1 with its limits.
+def f1_of_counts(true_positive: int, false_positive: int, false_negative: int) -> Estimate | None:
+    """Return F1 with its limits, None where all counts are 0.
 
     F1 = 2J / (1 + J) rises with J = TP / (TP + FP + FN), and given the denominator TP is binomial:
     Wilson's limits of J therefore become limits of F1. They stay open when no error was seen,
     which the delta method (Takahashi et al. 2022, Appl Intell 52:4961) and the bootstrap do not.
     """
     share = proportion(true_positive, true_positive + false_positive + false_negative)
-    return {key: None if j is None else 2 * j / (1 + j) for key, j in share.items()}
+    if share is None:
+        return None
+    return Estimate(*(2 * j / (1 + j) for j in (share.value, share.low, share.high)))
 
 
 def _mean_of_proportions(parts: Sequence[Estimate]) -> Estimate:
     """Mean of independent proportions; limits by MOVER (Zou and Donner 2008, Stat Med 27:1693)."""
-    value, low, high = np.array([[p["value"], p["low"], p["high"]] for p in parts], float).T
+    value, low, high = np.array([[p.value, p.low, p.high] for p in parts], float).T
     mean, k = value.mean(), len(parts)
-    return {
-        "value": float(mean),
-        "low": float(max(0.0, mean - np.sqrt(((value - low) ** 2).sum()) / k)),
-        "high": float(min(1.0, mean + np.sqrt(((high - value) ** 2).sum()) / k)),
-    }
+    return Estimate(
+        float(mean),
+        float(max(0.0, mean - np.sqrt(((value - low) ** 2).sum()) / k)),
+        float(min(1.0, mean + np.sqrt(((high - value) ** 2).sum()) / k)),
+    )
 
 
 def _macro_f1(matrix: NDArray[np.int64], parts: Sequence[Estimate]) -> Estimate:
@@ -211,13 +214,17 @@ def _macro_f1(matrix: NDArray[np.int64], parts: Sequence[Estimate]) -> Estimate:
     either = draws.sum(axis=1) + draws.sum(axis=2)
     f1 = np.divide(2 * hits, either, out=np.full(hits.shape, np.nan), where=either > 0)
     limits = np.quantile(np.nanmean(f1[:, matrix.sum(axis=1) > 0], axis=1), [0.025, 0.975])
-    _, low, high = np.array([estimate[key] for key in ("value", "low", "high")], float)
-    return estimate | {"low": float(min(low, limits[0])), "high": float(max(high, limits[1]))}
+    return Estimate(
+        estimate.value,
+        float(min(estimate.low, limits[0])),
+        float(max(estimate.high, limits[1])),
+    )
 
 
-def _mean_of(present: Sequence[dict[str, Any]], key: str) -> float | None:
-    values = [figures[key] for figures in present if figures[key] is not None]
-    return float(np.mean(values)) if values else None
+def mean_of_known(values: Sequence[float | None]) -> float | None:
+    """Return the mean of the figures that exist, None where none does."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _negative_log_likelihood(of_truth: Floats) -> float | None:

@@ -14,7 +14,7 @@ from core.domain.intervals import Estimate
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ModelError
 from core.evaluation.metrics import proportion
-from core.evaluation.report import ModelReport, load_report
+from core.evaluation.report import ClassifierReport, load_report
 from core.evaluation.sets import evaluation_set
 from core.settings import Settings
 
@@ -72,7 +72,7 @@ def accuracy_text(accuracy: Sequence[CallAccuracy]) -> str:
     return "; ".join(parts) or "it was not measured for these models"
 
 
-def call_accuracy(report: ModelReport, key: str) -> CallAccuracy:
+def call_accuracy(report: ClassifierReport, key: str) -> CallAccuracy:
     """Measure the calls on a set as they count in a differential: those above the threshold.
 
     Raises ModelError when the set has no predictions.
@@ -93,8 +93,5 @@ def call_accuracy(report: ModelReport, key: str) -> CallAccuracy:
 
 
 def _right(rows: pd.DataFrame) -> Estimate | None:
-    found = proportion(float(rows["correct"].sum()), len(rows))
-    value, low, high = (found[part] for part in ("value", "low", "high"))
-    if value is None or low is None or high is None:
-        return None
-    return Estimate(100 * value, 100 * low, 100 * high)
+    right = proportion(float(rows["correct"].sum()), len(rows))
+    return right and Estimate(100 * right.value, 100 * right.low, 100 * right.high)

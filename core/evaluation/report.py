@@ -4,10 +4,9 @@ Everything is read from `models/<name>/`, where `python -m core evaluate` and tr
 no model is loaded and nothing is measured here.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, overload
 
 import pandas as pd
 
@@ -15,6 +14,7 @@ from core.domain.taxonomy import CELL_TYPES, KIND_COLOURS, KIND_NAMES, STAGES, U
 from core.errors import ModelError
 from core.evaluation.detection import above, count_pairs, detection_curves
 from core.evaluation.metrics import UNANSWERED, score_predictions
+from core.evaluation.schema import ClassifierFigures, DetectorFigures
 from core.evaluation.sets import EVALUATION_SETS
 from core.model_card import ModelCard, ModelName, load_card
 from core.settings import Settings, get_settings
@@ -59,48 +59,18 @@ class ModelReport:
     """All that was written about one model."""
 
     card: ModelCard
-    metrics: Mapping[str, Any]
+    metrics: ClassifierFigures | DetectorFigures
     predictions: pd.DataFrame
     history: pd.DataFrame
     """One row an epoch: epoch, phase, loss, val_loss, ..., learning_rate, seconds."""
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """Keys of the measured sets, other laboratories first."""
+        """Keys of the measured sets, other sources first."""
         order = list(EVALUATION_SETS)
         return tuple(
-            sorted(self.metrics["sets"], key=lambda k: order.index(k) if k in order else len(order))
+            sorted(self.metrics.sets, key=lambda k: order.index(k) if k in order else len(order))
         )
-
-    def figures(self, key: str) -> Mapping[str, Any]:
-        """Return the figures of a set as `evaluate` measured them."""
-        figures: Mapping[str, Any] = self.metrics["sets"][key]
-        return figures
-
-    def scored(self, key: str, labels: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the classifier's predictions of a set, scored over the set's labels or others.
-
-        Columns: file, truth, prediction, confidence, correct, p_<label>.
-        """
-        return score_predictions(self._rows(key), labels or self.figures(key)["labels"])
-
-    def boxes(self, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the true and the predicted boxes of a set, the latter with a score."""
-        rows = self._rows(key)
-        truth = rows.loc[rows["source"] == "truth", _BOX_COLUMNS]
-        found = rows.loc[rows["source"] == "prediction", [*_BOX_COLUMNS, "score"]]
-        return truth.reset_index(drop=True), found.reset_index(drop=True)
-
-    def curves(self, key: str) -> pd.DataFrame:
-        """Return the detector's precision over recall at IoU .5: kind, recall, precision, score."""
-        truth, found = self.boxes(key)
-        return detection_curves(truth, found, _files(truth, found))
-
-    def counts(self, key: str, kind: str) -> pd.DataFrame:
-        """Return file, truth, found: cells of a kind in every image that has any box."""
-        truth, found = self.boxes(key)
-        thresholds = {k: own["threshold"] for k, own in self.figures(key)["per_kind"].items()}
-        return count_pairs(truth, above(found, thresholds), _files(truth, found), kind)
 
     def _rows(self, key: str) -> pd.DataFrame:
         rows = self.predictions[self.predictions["set"] == key]
@@ -112,11 +82,69 @@ class ModelReport:
         return rows
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassifierReport(ModelReport):
+    """What was written about the cell classifier or the ALL classifier."""
+
+    metrics: ClassifierFigures
+
+    def scored(self, key: str, labels: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the predictions of a set, scored over the set's labels or others.
+
+        Columns: file, truth, prediction, confidence, correct, p_<label>.
+        """
+        rows = self._rows(key)
+        return score_predictions(rows, labels or self.metrics.sets[key].labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectorReport(ModelReport):
+    """What was written about the detector."""
+
+    metrics: DetectorFigures
+
+    def boxes(self, key: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the true and the predicted boxes of a set, the latter with a score."""
+        rows = self._rows(key)
+        truth = rows.loc[rows["source"] == "truth", _BOX_COLUMNS]
+        found = rows.loc[rows["source"] == "prediction", [*_BOX_COLUMNS, "score"]]
+        return truth.reset_index(drop=True), found.reset_index(drop=True)
+
+    def curves(self, key: str) -> pd.DataFrame:
+        """Return precision over recall at IoU .5: kind, recall, precision, score."""
+        truth, found = self.boxes(key)
+        return detection_curves(truth, found, _files(truth, found))
+
+    def counts(self, key: str, kind: str) -> pd.DataFrame:
+        """Return file, truth, found: cells of a kind in every image that has any box."""
+        truth, found = self.boxes(key)
+        thresholds = {k: own.threshold for k, own in self.metrics.sets[key].per_kind.items()}
+        return count_pairs(truth, above(found, thresholds), _files(truth, found), kind)
+
+
 def _files(*frames: pd.DataFrame) -> list[str]:
     return sorted(set().union(*(frame["file"] for frame in frames)))
 
 
-def load_report(name: ModelName, settings: Settings | None = None) -> ModelReport:
+@overload
+def load_report(
+    name: Literal["wbc", "all_stage"], settings: Settings | None = None
+) -> ClassifierReport: ...
+
+
+@overload
+def load_report(name: Literal["detector"], settings: Settings | None = None) -> DetectorReport: ...
+
+
+@overload
+def load_report(
+    name: ModelName, settings: Settings | None = None
+) -> ClassifierReport | DetectorReport: ...
+
+
+def load_report(
+    name: ModelName, settings: Settings | None = None
+) -> ClassifierReport | DetectorReport:
     """Read a model's card, metrics, predictions and history.
 
     Raises ModelError, with the command that makes it, when one is missing or damaged.
@@ -126,9 +154,16 @@ def load_report(name: ModelName, settings: Settings | None = None) -> ModelRepor
     card = load_card(name, settings)
     needed = {"set", "file", *([*_BOX_COLUMNS, "source"] if name == "detector" else ["truth"])}
     try:
-        metrics = json.loads((folder / "metrics.json").read_text())
+        written = (folder / "metrics.json").read_text()
         predictions = pd.read_csv(folder / "predictions.csv.gz")
         history = pd.read_csv(folder / "history.csv")
+        report: ClassifierReport | DetectorReport
+        if name == "detector":
+            measured = DetectorFigures.model_validate_json(written)
+            report = DetectorReport(card, measured, predictions, history)
+        else:
+            figures = ClassifierFigures.model_validate_json(written)
+            report = ClassifierReport(card, figures, predictions, history)
     except FileNotFoundError as error:
         missing = str(error.filename).rsplit("/", 1)[-1]
         command = f"train {name}" if missing == "history.csv" else f"evaluate {name}"
@@ -137,9 +172,9 @@ def load_report(name: ModelName, settings: Settings | None = None) -> ModelRepor
         ) from error
     except (OSError, ValueError, EOFError) as error:
         raise ModelError(_damaged(name)) from error
-    if not metrics.get("sets") or not needed <= set(predictions.columns) or history.empty:
+    if not report.metrics.sets or not needed <= set(predictions.columns) or history.empty:
         raise ModelError(_damaged(name))
-    return ModelReport(card, metrics, predictions, history)
+    return report
 
 
 def _damaged(name: str) -> str:

@@ -1,7 +1,6 @@
 """Learns how the cells of the training laboratories look, and what to trust away from them."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import numpy as np
 from scipy.stats import gmean
 from sklearn.mixture import GaussianMixture
 
+from core.evaluation.comparisons import load_comparisons
 from core.inference.ood import Floats, Looks, look_of
 from core.model_card import LOOKS_FILE
 from core.settings import Settings
 from core.training.data.cells import Cells, central_crops
-from research.comparisons import COMPARISONS_FILE
 
 TRAINING = ("pbc", "kaggle", "untyped")
 """Domains of real laboratories; made cells have any look."""
@@ -63,7 +62,6 @@ def away_temperature(settings: Settings, at_home: float) -> float:
     trained without it (`python -m core train wbc --without NAME`; `fit_temperature` goes up to 5),
     never below the one at home. Where no such network was trained it is the one at home.
     """
-    path = settings.models / "wbc" / COMPARISONS_FILE
-    rows = json.loads(path.read_text()).get("domains", {}) if path.exists() else {}
-    left_out = [row["temperature"] for row in rows.values() if "temperature" in row]
+    rows = load_comparisons("wbc", settings).sources.values()
+    left_out = [row.temperature for row in rows if row.temperature is not None]
     return max(float(gmean(left_out)), at_home) if left_out else at_home

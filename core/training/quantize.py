@@ -7,9 +7,7 @@ says of the validation pictures, as they are after a training.
 """
 
 import argparse
-import json
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -61,25 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the training, where the cells that it cut out are kept",
     )
-    parser.add_argument(
-        "--compare",
-        action="store_true",
-        help="ship nothing: measure both files on the test sets, for comparisons.json",
-    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the file or compare both, and return the exit status."""
+    """Make the file and return the exit status."""
     logging.getLogger("core.training").setLevel(logging.INFO)
     settings = get_settings()
     folder = args.folder or settings.runs / args.model
-    if args.compare:
-        from research.compare_precision import compare_numbers
-
-        rows = compare_numbers(args.model, settings, folder)
-        sys.stdout.write(json.dumps(rows, indent=1) + "\n")
-    else:
-        ship(args.model, args.numbers, settings, folder)
+    ship(args.model, args.numbers, settings, folder)
     return 0
 
 

@@ -1,6 +1,18 @@
 """Made-up comparisons and data sets, in the shape that training and evaluate write."""
 
-from core.evaluation.metrics import proportion
+from dataclasses import asdict
+
+from core.evaluation import metrics
+from core.evaluation.comparisons import Comparisons
+from core.evaluation.schema import DataSetFigures
+
+
+def comparisons(**sections: dict) -> Comparisons:
+    return Comparisons.model_validate(sections)
+
+
+def proportion(hits: int, total: int) -> dict:
+    return asdict(metrics.wilson_estimate(hits, total))
 
 
 def measured(hits: int, total: int = 100) -> dict:
@@ -46,9 +58,10 @@ def recipes() -> dict:
         without: {
             "protocol": "15,360 changed crops, ImageNet start",
             "trained_on": ["pbc", "kaggle"],
+            "training_seconds": 150.0,
             "sets": {"pbc": measured(97), "kaggle": measured(88), "cellavision": measured(away)},
         }
-        for without, away in (("looks", 40), ("nothing", 63))
+        for without, away in (("appearance", 40), ("nothing", 63))
     }
 
 
@@ -65,6 +78,7 @@ def parts() -> dict:
     return {
         without: {
             "protocol": "5,760 changed views, ImageNet start",
+            "training_seconds": 230.0,
             "sets": {"bccd": on(0.7), "txl_575": on(0.8), "txl_360": on(0.9)},
         }
         for without in ("nothing", "bccd")
@@ -80,7 +94,7 @@ def numbers() -> dict:
 
     return {
         key: {
-            "command": "python -m core quantize wbc --compare",
+            "command": "python -m research precision wbc",
             "side": side,
             "file_bytes": file_bytes,
             "milliseconds": milliseconds,
@@ -96,10 +110,17 @@ def numbers() -> dict:
 
 def detector_numbers() -> dict:
     def on(map50: float) -> dict:
-        return {"map50": map50, "map50_95": map50 - 0.2, "wbc_count_exact": proportion(95, 100)}
+        return {
+            "images": 144,
+            "map50": map50,
+            "map50_95": map50 - 0.2,
+            "wbc_count_exact": proportion(95, 100),
+            "rbc_count_error": 0.1,
+        }
 
     return {
         key: {
+            "command": "python -m research precision detector",
             "side": 480,
             "file_bytes": file_bytes,
             "milliseconds": milliseconds,
@@ -112,10 +133,13 @@ def detector_numbers() -> dict:
 def stage_numbers() -> dict:
     return {
         key: {
+            "command": "python -m research precision all_stage",
             "side": 336,
             "file_bytes": 9_000_000,
             "milliseconds": 10.0,
-            "sets": {"taleqani": {"same_class": proportion(99, 100), "largest_change": change}},
+            "sets": {
+                "taleqani": {"n": 100, "same_class": proportion(99, 100), "largest_change": change}
+            },
         }
         for key, change in (("float32", 0.0), ("int8", 0.04))
     }
@@ -142,3 +166,7 @@ def data() -> dict:
             "samples": {"Early": "none.webp"},
         },
     }
+
+
+def data_sets() -> dict[str, DataSetFigures]:
+    return {name: DataSetFigures.model_validate(own) for name, own in data().items()}

@@ -47,45 +47,45 @@ def detector(models):
 
 
 def test_every_cell_of_the_matrix_can_be_clicked_and_says_which_it_is(wbc):
-    figures = wbc.figures("cellavision")
+    figures = wbc.metrics.sets["cellavision"]
     heatmap, markers = confusion_figure(figures, by_row=False, dark=False).data
-    matrix = np.array(figures["confusion"])
+    matrix = np.array(figures.confusion)
     assert markers.mode == "markers"
     assert len(markers.x) == matrix.size
     for x, y, (truth, prediction) in zip(markers.x, markers.y, markers.customdata, strict=True):
-        row, column = figures["labels"].index(truth), figures["labels"].index(prediction)
+        row, column = figures.labels.index(truth), figures.labels.index(prediction)
         assert (x, y) == (column, row)
         shown = heatmap.text[row][column]
         assert shown == (str(matrix[row, column]) if matrix[row, column] else "")
 
 
 def test_shares_of_a_row_sum_to_hundred(wbc):
-    heatmap = confusion_figure(wbc.figures("pbc_test"), by_row=True, dark=True).data[0]
+    heatmap = confusion_figure(wbc.metrics.sets["pbc_test"], by_row=True, dark=True).data[0]
     assert heatmap.z.sum(axis=1) == pytest.approx(100)
     assert heatmap.text[0][0] == f"{heatmap.z[0][0]:.1f}"
 
 
 def test_images_without_an_answer_have_their_own_column(wbc):
-    figures = wbc.figures("kaggle_test_simple")
-    assert sum(figures["unanswered"]) > 0
+    figures = wbc.metrics.sets["kaggle_test_simple"]
+    assert sum(figures.unanswered) > 0
     heatmap = confusion_figure(figures, by_row=False, dark=False).data[0]
     assert heatmap.z.shape == (4, 5)
     assert heatmap.z.sum(axis=1) == pytest.approx(100)
 
 
 def test_only_the_chosen_cell_is_outlined(wbc):
-    figures = wbc.figures("cellavision")
+    figures = wbc.metrics.sets["cellavision"]
     assert not confusion_figure(figures, by_row=False, dark=False).layout.shapes
     chosen = ("monocyte", "neutrophil")
     (shape,) = confusion_figure(figures, by_row=False, dark=False, chosen=chosen).layout.shapes
-    row, column = (figures["labels"].index(label) for label in chosen)
+    row, column = (figures.labels.index(label) for label in chosen)
     assert shape.x0 < column < shape.x1
     assert shape.y0 < row < shape.y1
 
 
 def test_curves_have_the_colours_of_their_types_and_units_on_their_axes(wbc):
-    scored, figures = wbc.scored("cellavision"), wbc.figures("cellavision")["per_class"]
-    areas = {label: own["roc_auc"] for label, own in figures.items()}
+    scored, figures = wbc.scored("cellavision"), wbc.metrics.sets["cellavision"].per_class
+    areas = {label: own.roc_auc for label, own in figures.items()}
     roc = roc_figure({label: roc_points(scored, label) for label in figures}, areas)
     colours = [trace.line.color for trace in roc.data[1:]]
     assert colours == [CELL_TYPES[label].colour for label in figures]
@@ -149,10 +149,10 @@ def test_training_curves_mark_the_phases(wbc):
 
 
 def test_detection_curves_name_each_kind_with_its_precision(detector):
-    figures = detector.figures("txl_test")
+    figures = detector.metrics.sets["txl_test"]
     figure = detection_curves_figure(detector.curves("txl_test"), figures)
     assert [trace.name for trace in figure.data] == [
-        f"{name} {figures['per_kind'][kind]['map50']:.3f}"
+        f"{name} {figures.per_kind[kind].map50:.3f}"
         for kind, name in (("wbc", "White cell"), ("rbc", "Red cell"), ("platelet", "Platelet"))
     ]
 

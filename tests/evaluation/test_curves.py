@@ -22,27 +22,27 @@ def test_risk_and_coverage(answer, threshold):
     assert curve["coverage"].iloc[-1] == 1
     assert curve["risk"].iloc[-1] == pytest.approx(1 - scored["correct"].mean())
     cut = at_threshold(scored, threshold)
-    assert cut["answered"] + cut["to_person"] == len(scored)
+    assert cut.answered + cut.to_reviewer == len(scored)
     answered = curve[curve["threshold"] >= threshold]
     if answered.empty:
-        assert cut["accuracy"]["value"] is None
+        assert cut.accuracy is None
     else:
-        assert cut["coverage"] == pytest.approx(answered["coverage"].iloc[-1])
-        assert cut["accuracy"]["value"] == pytest.approx(1 - answered["risk"].iloc[-1])
+        assert cut.coverage == pytest.approx(answered["coverage"].iloc[-1])
+        assert cut.accuracy.value == pytest.approx(1 - answered["risk"].iloc[-1])
 
 
 def test_curves_enclose_the_reported_areas():
     truth, probabilities = sample()
     scored = score(truth, probabilities, LABELS)
-    figures = classification_metrics(truth, probabilities, LABELS)["per_class"]
+    figures = classification_metrics(truth, probabilities, LABELS).per_class
     for label in LABELS:
         roc = roc_points(scored, label)
         area = np.trapezoid(roc["true_positive_rate"], roc["false_positive_rate"])
-        assert area == pytest.approx(figures[label]["roc_auc"])
+        assert area == pytest.approx(figures[label].roc_auc)
         curve = precision_recall_points(scored, label)
         assert curve["recall"].is_monotonic_increasing
         steps = np.diff(curve["recall"]) * curve["precision"][1:]
-        assert steps.sum() == pytest.approx(figures[label]["average_precision"], abs=0.02)
+        assert steps.sum() == pytest.approx(figures[label].average_precision, abs=0.02)
 
 
 def test_no_curve_without_images_of_the_class():

@@ -4,6 +4,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from core.domain.intervals import Estimate
 from core.errors import ModelError
 from core.evaluation.metrics import UNANSWERED
 from core.evaluation.report import (
@@ -54,13 +55,13 @@ def test_other_laboratories_come_first(wbc):
 
 @pytest.mark.parametrize("key", ["cellavision", "kaggle_test_simple", "pbc_test"])
 def test_predictions_tell_the_same_as_the_figures(wbc, key):
-    figures, scored = wbc.figures(key), wbc.scored(key)
-    assert len(scored) == figures["n"]
-    for row, truth in zip(figures["confusion"], figures["labels"], strict=True):
-        for number, prediction in zip(row, figures["labels"], strict=True):
+    figures, scored = wbc.metrics.sets[key], wbc.scored(key)
+    assert len(scored) == figures.n
+    for row, truth in zip(figures.confusion, figures.labels, strict=True):
+        for number, prediction in zip(row, figures.labels, strict=True):
             assert len(behind_cell(scored, truth, prediction)) == number
     missed = (scored["prediction"] == UNANSWERED).sum()
-    assert missed == sum(figures["unanswered"])
+    assert missed == sum(figures.unanswered)
 
 
 def test_worst_errors_are_wrong_and_ordered(wbc):
@@ -74,22 +75,22 @@ def test_detector_counts_and_curves(detector):
     key = "txl_test"
     pairs = detector.counts(key, "wbc")
     exact = (pairs["truth"] == pairs["found"]).mean()
-    assert exact == pytest.approx(detector.figures(key)["wbc_count_exact"]["value"])
+    assert exact == pytest.approx(detector.metrics.sets[key].wbc_count_exact.value)
     wrong = count_errors(pairs)
     assert (wrong["truth"] != wrong["found"]).all()
     assert (wrong["found"] - wrong["truth"]).abs().is_monotonic_decreasing
     curves = detector.curves(key)
-    for kind, own in detector.figures(key)["per_kind"].items():
+    for kind, own in detector.metrics.sets[key].per_kind.items():
         area = curves.loc[curves["kind"] == kind, "precision"].sum() / 101
-        assert area == pytest.approx(own["map50"], abs=1e-3)
+        assert area == pytest.approx(own.map50, abs=1e-3)
 
 
 def test_tables_carry_values_with_limits(wbc, detector):
-    table = class_table(wbc.figures("cellavision")).set_index("Class")
-    own = wbc.figures("cellavision")["per_class"]["monocyte"]
-    assert table.loc["Monocyte", "Images"] == own["support"]
-    assert table.loc["Monocyte", "Recall"] == percent(own["recall"])
-    assert list(kind_table(detector.figures("txl_test"))["Cell"]) == [
+    table = class_table(wbc.metrics.sets["cellavision"]).set_index("Class")
+    own = wbc.metrics.sets["cellavision"].per_class["monocyte"]
+    assert table.loc["Monocyte", "Images"] == own.support
+    assert table.loc["Monocyte", "Recall"] == percent(own.recall)
+    assert list(kind_table(detector.metrics.sets["txl_test"])["Cell"]) == [
         "White cell",
         "Red cell",
         "Platelet",
@@ -98,8 +99,8 @@ def test_tables_carry_values_with_limits(wbc, detector):
 
 
 def test_shares_as_text():
-    assert percent({"value": 0.9791, "low": 0.973, "high": 0.9834}) == "97.9 % (97.3-98.3)"
-    assert percent({"value": None, "low": None, "high": None}) == "no images"
+    assert percent(Estimate(0.9791, 0.973, 0.9834)) == "97.9 % (97.3-98.3)"
+    assert percent(None) == "no images"
 
 
 def test_names_of_labels():

@@ -50,13 +50,11 @@ def choose(app: AppTest, model: str) -> AppTest:
 
 def test_opens_on_another_laboratory_with_limits_and_caveats(folder):
     app = open_app("model_metrics")
-    figures = load_report("wbc", Settings(models=folder)).figures("cellavision")
+    figures = load_report("wbc", Settings(models=folder)).metrics.sets["cellavision"]
     assert app.selectbox(key="metrics_set_wbc").value == "cellavision"
-    assert metrics(app)["Accuracy"] == f"{100 * figures['accuracy']['value']:.1f} %"
+    assert metrics(app)["Accuracy"] == f"{100 * figures.accuracy.value:.1f} %"
     limits = next(m.delta for m in app.metric if m.label == "Accuracy")
-    assert limits == (
-        f"{100 * figures['accuracy']['low']:.1f}-{100 * figures['accuracy']['high']:.1f}"
-    )
+    assert limits == (f"{100 * figures.accuracy.low:.1f}-{100 * figures.accuracy.high:.1f}")
     captions = [c.value for c in app.caption]
     assert captions.count(RESEARCH_NOTICE) == 1
     assert any("n = 100 images" in c and "labels were not checked" in c for c in captions)
@@ -66,8 +64,8 @@ def test_each_set_shows_its_own_figures(folder):
     app = open_app("model_metrics")
     app.selectbox(key="metrics_set_wbc").set_value("kaggle_test_simple").run()
     assert not app.exception
-    figures = load_report("wbc", Settings(models=folder)).figures("kaggle_test_simple")
-    assert metrics(app)["No cell found"] == str(sum(figures["unanswered"]))
+    figures = load_report("wbc", Settings(models=folder)).metrics.sets["kaggle_test_simple"]
+    assert metrics(app)["No cell found"] == str(sum(figures.unanswered))
     assert any(
         "13 eosinophil, 6 lymphocyte, 4 monocyte, 48 neutrophil" in c.value for c in app.caption
     )
@@ -119,8 +117,8 @@ def test_the_other_models(folder):
     assert app.selectbox(key="metrics_set_all_stage").value == "taleqani_folds"
     assert "Called another type" not in metrics(app)
     choose(app, "detector")
-    figures = load_report("detector", Settings(models=folder)).figures("txl_test")
-    assert metrics(app)["mAP50"] == f"{figures['map50']:.3f}"
+    figures = load_report("detector", Settings(models=folder)).metrics.sets["txl_test"]
+    assert metrics(app)["mAP50"] == f"{figures.map50:.3f}"
     app.segmented_control(key="metrics_kind").set_value("rbc").run()
     assert not app.exception
     assert any("wrong count of red cells" in s.value for s in app.subheader)
@@ -166,19 +164,19 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     for heading in (
         "Floats and 8-bit integers",
         "Other networks",
-        "A part of the recipe left out",
-        "A laboratory left out",
+        "A component of the recipe left out",
+        "A source left out",
         "Two runs side by side",
     ):
         assert heading in headings
     assert app.selectbox(key="metrics_run_0").value == ("architectures", "mobilenetv2")
     app.selectbox(key="metrics_run_0").set_value(("architectures", "vgg19"))
-    app.selectbox(key="metrics_run_1").set_value(("domains", "kaggle")).run()
+    app.selectbox(key="metrics_run_1").set_value(("sources", "kaggle")).run()
     assert not app.exception
     compared = next(f.value for f in app.dataframe if "Difference" in f.value)
     assert "+37.0" in set(compared["Difference"])
     choose(app, "detector")
-    assert "A part of the fields left out" in [s.value for s in app.subheader]
+    assert "Fields left out" in [s.value for s in app.subheader]
 
 
 def test_damaged_comparisons_leave_the_rest_of_the_page(folder):

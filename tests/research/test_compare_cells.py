@@ -1,17 +1,24 @@
 """Small trainings for comparison: the networks are what they are called, the rows are whole."""
 
 import json
-import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.cli import main
 from core.datasets.readers import Example
+from core.domain.intervals import Estimate
+from core.evaluation.comparisons import (
+    ARCHITECTURES,
+    Comparisons,
+    ScoredCells,
+    SourcesRow,
+    load_comparisons,
+)
 from core.settings import get_settings
-from research.architectures import ARCHITECTURES, compared_network
+from research.__main__ import main
+from research.architectures import compared_network
 from research.comparisons import write_row
 
 pytestmark = pytest.mark.training
@@ -60,13 +67,21 @@ def test_samples_take_up_to_so_many_of_each_label(counts, each):
 
 
 def test_a_row_replaces_only_its_own(tmp_path):
-    write_row(tmp_path, "domains", "pbc", {"value": 1})
-    write_row(tmp_path, "domains", "kaggle", {"value": 2})
-    write_row(tmp_path, "architectures", "vgg19", {"value": 3})
-    write_row(tmp_path, "domains", "pbc", {"value": 4})
-    rows = json.loads((tmp_path / "comparisons.json").read_text())
-    assert {k: r["value"] for k, r in rows["domains"].items()} == {"pbc": 4, "kaggle": 2}
-    assert rows["architectures"]["vgg19"]["value"] == 3
+    scored = ScoredCells(n=9, accuracy=Estimate(1, 0.7, 1), macro_f1=Estimate(1, 0.7, 1), ece=0.1)
+
+    def row(seconds):
+        return SourcesRow(
+            protocol="p", training_seconds=seconds, trained_on=["pbc"], sets={"pbc": scored}
+        )
+
+    write_row(tmp_path, "sources", "pbc", row(1))
+    write_row(tmp_path, "sources", "kaggle", row(2))
+    write_row(tmp_path, "recipe", "nothing", row(3))
+    write_row(tmp_path, "sources", "pbc", row(4))
+    written = Comparisons.model_validate_json((tmp_path / "comparisons.json").read_text())
+    seconds = {key: own.training_seconds for key, own in written.sources.items()}
+    assert seconds == {"pbc": 4, "kaggle": 2}
+    assert written.recipe["nothing"].sets == {"pbc": scored}
 
 
 def test_the_smallest_trainings_leave_whole_rows(
@@ -75,47 +90,43 @@ def test_the_smallest_trainings_leave_whole_rows(
     del pack
     from research import compare_cells
     from research.compare_cells import (
-        LABORATORIES,
+        SOURCES,
         Protocol,
         compare_architecture,
-        compare_laboratories,
         compare_recipes,
+        compare_sources,
     )
 
     tiny = Protocol(epochs=1, steps=1, size=32, cells_a_type=2, tested_a_type=2)
     row = compare_architecture("convnet", settings_with_detector, tmp_path, tiny)
-    assert row["start"] == "random"
-    assert row["sets"]["pbc"]["n"] == 16
-    assert row["sets"]["cellavision"]["n"] == 10
-    assert row["file_bytes"] > 3 * row["parameters"]
-    assert row["milliseconds"] > 0
+    assert row.start == "random"
+    assert row.sets["pbc"].n == 16
+    assert row.sets["cellavision"].n == 10
+    assert row.file_bytes > 3 * row.parameters
+    assert row.milliseconds > 0
     again = compare_architecture("convnet", settings_with_detector, tmp_path, tiny)
-    assert again["sets"] == row["sets"], "a finished run is measured, not trained again"
-    assert again["training_seconds"] == row["training_seconds"]
+    assert again.sets == row.sets, "a finished run is measured, not trained again"
+    assert again.training_seconds == row.training_seconds
     # The plain network stands for MobileNetV2, which takes long to compile.
     plain = compared_network
     monkeypatch.setattr(compare_cells, "compared_network", lambda _, *size: plain("convnet", *size))
-    row = compare_laboratories("kaggle", settings_with_detector, tmp_path, tiny)
-    assert row["trained_on"] == ["pbc"]
-    assert tuple(row["sets"]) == LABORATORIES
-    written = json.loads((settings_with_detector.models / "wbc" / "comparisons.json").read_text())
-    assert written["domains"]["kaggle"]["sets"] == json.loads(json.dumps(row["sets"]))
-    row = compare_recipes("looks", settings_with_detector, tmp_path, tiny)
-    assert row["trained_on"] == ["pbc", "kaggle"]
-    assert tuple(row["sets"]) == LABORATORIES
+    row = compare_sources("kaggle", settings_with_detector, tmp_path, tiny)
+    assert row.trained_on == ["pbc"]
+    assert tuple(row.sets) == SOURCES
+    written = load_comparisons("wbc", settings_with_detector)
+    assert written.sources["kaggle"].sets == row.sets
+    row = compare_recipes("appearance", settings_with_detector, tmp_path, tiny)
+    assert row.trained_on == ["pbc", "kaggle"]
+    assert tuple(row.sets) == SOURCES
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ("wbc", "--without", "txl_575"),
-        ("detector", "--without", "pbc"),
-        ("all_stage", "--architecture", "vgg19"),
-    ],
+    "arguments", [("source", "txl_575"), ("fields", "pbc"), ("network", "densenet")]
 )
 def test_what_cannot_be_compared_is_said(arguments, capsys):
-    assert main(["train", *arguments]) == 2
-    assert re.search(r"cannot be left out|no small protocol", capsys.readouterr().err)
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "must be one of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("folder", [None, "elsewhere"])
@@ -123,11 +134,16 @@ def test_the_command_trains_into_its_folder(monkeypatch, tmp_path, capsys, folde
     from research import compare_cells
 
     calls = []
+
+    class Row:
+        def json_object(self):
+            return {"n": 1}
+
     monkeypatch.setattr(
-        compare_cells, "compare_architecture", lambda *given: calls.append(given) or {"n": 1}
+        compare_cells, "compare_architecture", lambda *given: calls.append(given) or Row()
     )
     chosen = ["--run", str(tmp_path / folder)] if folder else []
-    assert main(["train", "wbc", "--architecture", "vgg19", "--epochs", "0.5", *chosen]) == 0
+    assert main(["network", "vgg19", "--epochs", "0.5", *chosen]) == 0
     assert json.loads(capsys.readouterr().out) == {"n": 1}
     ((name, _, run, protocol),) = calls
     assert name == "vgg19"

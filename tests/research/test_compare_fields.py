@@ -1,11 +1,10 @@
 """The detector's parts are told apart and measured each on its own fields."""
 
-import json
-
 import numpy as np
 import pytest
 
 from core.datasets.readers import open_set
+from core.evaluation.comparisons import load_comparisons
 
 pytestmark = pytest.mark.training
 
@@ -22,13 +21,11 @@ def test_a_row_measures_every_part_on_its_own_fields(
     row = compare_fields.compare_parts("txl_360", settings_with_detector, tmp_path)
     data = open_set("txl")
     sides = [max(data.read(e).shape) for e in data.of_split("test")]
-    own = row["sets"]["txl_360"]
-    assert own["images"] == sum(side < 400 for side in sides)
-    assert own["wbc_recall"]["value"] > 0.8
-    written = json.loads(
-        (settings_with_detector.models / "detector" / "comparisons.json").read_text()
-    )
-    assert written["parts"]["txl_360"]["sets"] == json.loads(json.dumps(row["sets"]))
+    own = row.sets["txl_360"]
+    assert own.images == sum(side < 400 for side in sides)
+    assert own.wbc_recall.value > 0.8
+    written = load_comparisons("detector", settings_with_detector)
+    assert written.fields["txl_360"].sets == row.sets
 
 
 def test_pictures_of_one_source_are_one_part():

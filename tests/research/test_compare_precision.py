@@ -8,7 +8,7 @@ from core.inference.cell_classifier import CellAnswer
 from core.model_card import load_card
 from core.training.quantize_sources import Source
 from research import compare_precision
-from research.compare_precision import look_milliseconds, type_figures
+from research.compare_precision import forward_milliseconds, type_figures
 from tests.training.test_quantize import SIDE, network, patches
 
 
@@ -28,12 +28,12 @@ def test_what_is_right_is_counted_among_the_classified_alone():
         answer("platelet", 0.9, "classified"),
     ]
     five = type_figures(truth, answers, MATURE_FIVE)
-    assert five["n"] == 3
-    assert five["accuracy"]["value"] == pytest.approx(1 / 3)
-    assert five["classified"]["value"] == pytest.approx(2 / 3)
-    assert five["classified_right"]["value"] == 0.5
+    assert five.n == 3
+    assert five.accuracy.value == pytest.approx(1 / 3)
+    assert five.classified.value == pytest.approx(2 / 3)
+    assert five.classified_right.value == 0.5
     every = type_figures(truth, answers, tuple(CELL_TYPES))
-    assert every["classified_right"]["value"] == pytest.approx(2 / 3)
+    assert every.classified_right.value == pytest.approx(2 / 3)
 
 
 @pytest.mark.training
@@ -55,6 +55,6 @@ def test_what_ships_keeps_its_calibration_and_others_get_theirs(monkeypatch):
     assert variants["int8"].card.thresholds == card.thresholds
     assert variants["float32"].card.thresholds == card.thresholds | {"uncertain": 0.6}
     assert len(variants["int8"].content) != len(variants["float32"].content)
-    milliseconds = look_milliseconds(variants, list(source.watched))
+    milliseconds = forward_milliseconds(variants, list(source.watched))
     assert milliseconds.keys() == variants.keys()
     assert min(milliseconds.values()) > 0

@@ -128,18 +128,12 @@ def test_only_positions_that_show_a_cell_count_for_the_detector():
     assert agreement(Fixed(first), Fixed(changed), pictures, "detector")[0] == 0
 
 
-def test_the_command_ships_or_compares(monkeypatch, tmp_path, capsys):
-    from research import compare_precision
-
+def test_the_command_ships(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(quantize, "ship", lambda *given: calls.append(given))
-    monkeypatch.setattr(compare_precision, "compare_numbers", lambda *given: {"int8": given[0]})
     assert main(["quantize", "wbc", "--numbers", "float32", "--run", str(tmp_path)]) == 0
     assert main(["quantize", "detector"]) == 0
     assert [(c[0], c[1], c[3]) for c in calls] == [
         ("wbc", "float32", tmp_path),
         ("detector", "int8", get_settings().runs / "detector"),
     ]
-    assert main(["quantize", "all_stage", "--compare"]) == 0
-    assert '"int8": "all_stage"' in capsys.readouterr().out
-    assert len(calls) == 2

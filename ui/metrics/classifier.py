@@ -22,7 +22,7 @@ from core.evaluation.curves import (
 )
 from core.evaluation.metrics import reliability_bins
 from core.evaluation.report import (
-    ModelReport,
+    ClassifierReport,
     behind_cell,
     label_name,
     label_phrase,
@@ -36,17 +36,17 @@ WORST = 24
 CELL_STATE = "metrics_cell"
 
 
-def show_classifier(report: ModelReport, key: str) -> None:
+def show_classifier(report: ClassifierReport, key: str) -> None:
     """Show everything measured of a classifier on one set."""
-    figures = report.figures(key)
+    figures = report.metrics.sets[key]
     values = {
-        "Accuracy": estimate(figures["accuracy"], "Share of images named right."),
+        "Accuracy": estimate(figures.accuracy, "Share of images named right."),
         "Balanced accuracy": estimate(
-            figures["balanced_accuracy"], "Mean recall: every class counts the same."
+            figures.balanced_accuracy, "Mean recall: every class counts the same."
         ),
-        "Macro F1": estimate(figures["macro_f1"], "Mean F1 of the classes."),
+        "Macro F1": estimate(figures.macro_f1, "Mean F1 of the classes."),
         "ECE": (
-            f"{100 * figures['ece']:.1f} %",
+            f"{100 * figures.ece:.1f} %",
             None,
             (
                 "Expected calibration error: mean gap between confidence and accuracy in 15 bins "
@@ -54,18 +54,18 @@ def show_classifier(report: ModelReport, key: str) -> None:
             ),
         ),
     }
-    if len(figures["labels"]) < len(report.card.labels):
+    if len(figures.labels) < len(report.card.labels):
         values["Called another type"] = (
-            f"{100 * figures['outside_labels']:.1f} %",
+            f"{100 * figures.outside_labels:.1f} %",
             None,
             (
                 "Images whose likeliest type is not among this set's. They are scored with the "
                 "likeliest of the set's own types."
             ),
         )
-    if missed := sum(figures["unanswered"]):
+    if missed := sum(figures.unanswered):
         values["No cell found"] = (f"{missed}", None, "Images without an answer: errors.")
-    show_head(key, figures["n"], values)
+    show_head(key, figures.n, values)
     show_confusion(report, key)
     show_classes(report, key)
     show_curves(report, key)
@@ -90,7 +90,7 @@ def cell_title(cell: tuple[str, str], counts: Mapping[tuple[str, str], int]) -> 
 
 
 @st.fragment
-def show_confusion(report: ModelReport, key: str) -> None:
+def show_confusion(report: ClassifierReport, key: str) -> None:
     """Show the matrix; a click, or the list beside it, chooses the cell whose images follow."""
     scored, state = report.scored(key), f"{CELL_STATE}_{report.card.name}_{key}"
     counts = scored.groupby(["truth", "prediction"]).size().to_dict()
@@ -123,7 +123,7 @@ def show_confusion(report: ModelReport, key: str) -> None:
         )
         st.plotly_chart(
             confusion_figure(
-                report.figures(key),
+                report.metrics.sets[key],
                 by_row=numbers == "Percent of row",
                 dark=st.context.theme.type == "dark",
                 chosen=chosen,
@@ -159,11 +159,11 @@ def show_confusion(report: ModelReport, key: str) -> None:
             show_gallery(key, rows["file"].tolist(), answers(rows), f"{state}_gallery_{chosen}")
 
 
-def show_classes(report: ModelReport, key: str) -> None:
+def show_classes(report: ClassifierReport, key: str) -> None:
     """Show precision, recall and F1 of every class."""
     st.subheader("Each class")
     shared.data_table(
-        class_table(report.figures(key)),
+        class_table(report.metrics.sets[key]),
         column_config={
             "Class": st.column_config.TextColumn(pinned=True),
             "Images": COUNT,
@@ -176,10 +176,10 @@ def show_classes(report: ModelReport, key: str) -> None:
 
 
 @st.fragment
-def show_curves(report: ModelReport, key: str) -> None:
+def show_curves(report: ClassifierReport, key: str) -> None:
     """Show ROC and precision-recall curves of each class against the rest."""
-    scored, figures = report.scored(key), report.figures(key)["per_class"]
-    areas = [own["roc_auc"] for own in figures.values() if own["roc_auc"] is not None]
+    scored, figures = report.scored(key), report.metrics.sets[key].per_class
+    areas = [own.roc_auc for own in figures.values() if own.roc_auc is not None]
     zoomed = st.toggle(
         f"Zoom the curves to the best {ZOOM} %",
         value=bool(areas) and min(areas) > 0.99,
@@ -192,7 +192,7 @@ def show_curves(report: ModelReport, key: str) -> None:
         chart(
             roc_figure(
                 {label: roc_points(scored, label) for label in figures},
-                {label: own["roc_auc"] for label, own in figures.items()},
+                {label: own.roc_auc for label, own in figures.items()},
                 zoomed=zoomed,
             ),
             "metrics_roc",
@@ -204,7 +204,7 @@ def show_curves(report: ModelReport, key: str) -> None:
         chart(
             precision_recall_figure(
                 {label: precision_recall_points(scored, label) for label in figures},
-                {label: own["average_precision"] for label, own in figures.items()},
+                {label: own.average_precision for label, own in figures.items()},
                 zoomed=zoomed,
             ),
             "metrics_precision_recall",
@@ -213,7 +213,7 @@ def show_curves(report: ModelReport, key: str) -> None:
 
 
 @st.fragment
-def show_trust(report: ModelReport, key: str) -> None:
+def show_trust(report: ClassifierReport, key: str) -> None:
     """Show calibration, and what a confidence threshold leaves to a person."""
     # The app decides over all labels, also where a set has but some of them.
     called = report.scored(key, report.card.labels)
@@ -241,9 +241,9 @@ def show_trust(report: ModelReport, key: str) -> None:
         )
         cut = at_threshold(called, threshold / 100)
         st.markdown(
-            f"**{cut['answered']:,}** of {len(called):,} answered ({100 * cut['coverage']:.1f} %), "
-            f"of these **{percent(cut['accuracy'])}** right; "
-            f"**{cut['to_person']:,}** go to a person."
+            f"**{cut.answered:,}** of {len(called):,} answered ({100 * cut.coverage:.1f} %), "
+            f"of these **{percent(cut.accuracy)}** right; "
+            f"**{cut.to_reviewer:,}** go to a person."
         )
         chart(
             risk_coverage_figure(risk_coverage(called), threshold / 100),
@@ -253,7 +253,7 @@ def show_trust(report: ModelReport, key: str) -> None:
 
 
 @st.fragment
-def show_worst(report: ModelReport, key: str) -> None:
+def show_worst(report: ClassifierReport, key: str) -> None:
     """Show the errors the model was surest of."""
     st.subheader("Worst errors")
     rows = worst_errors(report.scored(key), WORST)

@@ -1,36 +1,36 @@
 """The metrics page's part on the data sets behind a model."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import streamlit as st
 
 from core.charts.data import data_set_title, data_table, distribution_figure
 from core.evaluation.report import label_name
+from core.evaluation.schema import DataSetFigures
 from core.evaluation.sets import DATA_SETS, read_members
 from ui.components import shared
 from ui.metrics.parts import COUNT, chart
 
 
-def show_data(data: Mapping[str, Any]) -> None:
+def show_data(data: Mapping[str, DataSetFigures]) -> None:
     """Show sizes and colours of all sets, and the classes and samples of a chosen one."""
     st.subheader("Data sets")
     shared.data_table(
         data_table(data),
-        column_config={"Pictures": COUNT},
-        alt="Pictures, sizes and colours of each set",
+        column_config={"Images": COUNT},
+        alt="Images, sizes and colours of each set",
     )
     st.caption(
-        "L*, a*, b*: mean CIELAB colour of a picture ± its standard deviation over pictures, from "
-        f"up to {max(own['looked_at'] for own in data.values())} pictures a set. Far apart means "
+        "L*, a*, b*: mean CIELAB colour of an image ± its standard deviation over images, from "
+        f"up to {max(own.sampled for own in data.values())} images a set. Far apart means "
         "another stain or camera."
     )
     show_one(data)
 
 
 @st.fragment
-def show_one(data: Mapping[str, Any]) -> None:
-    """Show the classes of one set and a picture of each."""
+def show_one(data: Mapping[str, DataSetFigures]) -> None:
+    """Show the classes of one set and an image of each."""
     name = st.segmented_control(
         "Data set",
         list(data),
@@ -47,15 +47,13 @@ def show_one(data: Mapping[str, Any]) -> None:
             f"Number of each class in {data_set_title(name)}",
         )
     with right:
-        samples: Mapping[str, str] = data[name]["samples"]
-        pictures = read_members(DATA_SETS[name].archive, samples.values())
-        if not pictures:
-            st.info(
-                "The pictures of this set are not on this machine.", icon=":material/hide_image:"
-            )
+        samples = data[name].samples
+        images = read_members(DATA_SETS[name].archive, samples.values())
+        if not images:
+            st.info("The images of this set are not on this machine.", icon=":material/hide_image:")
             return
         with st.grid("auto", min_column_width=110):
             for label, file in samples.items():
-                if file in pictures:
+                if file in images:
                     title = label_name(label)
-                    st.image(pictures[file], caption=title, width="stretch", alt=title)
+                    st.image(images[file], caption=title, width="stretch", alt=title)

@@ -5,8 +5,8 @@ import streamlit as st
 
 from core.charts.metrics import counts_figure, detection_curves_figure
 from core.domain.taxonomy import KIND_NAMES
-from core.evaluation.report import ModelReport, count_errors
-from core.evaluation.tables import kind_table
+from core.evaluation.report import DetectorReport, count_errors
+from core.evaluation.tables import kind_table, percent_or_none, three_digits
 from ui.components import shared
 from ui.metrics.parts import THREE_DIGITS, chart, estimate, show_gallery, show_head
 
@@ -15,28 +15,29 @@ from ui.metrics.parts import THREE_DIGITS, chart, estimate, show_gallery, show_h
     max_entries=6,
     ttl="10m",
     show_spinner="Drawing the curves",
-    hash_funcs={ModelReport: lambda report: (report.card.sha256, str(report.metrics))},
+    hash_funcs={
+        DetectorReport: lambda report: (report.card.sha256, report.metrics.model_dump_json())
+    },
 )
-def curves_of(report: ModelReport, key: str) -> pd.DataFrame:
+def curves_of(report: DetectorReport, key: str) -> pd.DataFrame:
     """Return precision over recall on a set; the evaluation takes a second."""
     return report.curves(key)
 
 
-def show_detector(report: ModelReport, key: str) -> None:
+def show_detector(report: DetectorReport, key: str) -> None:
     """Show everything measured of the detector on one set."""
-    figures = report.figures(key)
-    error = figures["rbc_count_error"]
+    figures = report.metrics.sets[key]
     show_head(
         key,
-        figures["images"],
+        figures.images,
         {
-            "mAP50": (f"{figures['map50']:.3f}", None, "Mean average precision at IoU .5."),
-            "mAP50-95": (f"{figures['map50_95']:.3f}", None, "Mean over IoU .5 to .95."),
+            "mAP50": (three_digits(figures.map50), None, "Mean average precision at IoU .5."),
+            "mAP50-95": (three_digits(figures.map50_95), None, "Mean over IoU .5 to .95."),
             "WBC count exact": estimate(
-                figures["wbc_count_exact"], "Share of images with the true number of white cells."
+                figures.wbc_count_exact, "Share of images with the true number of white cells."
             ),
             "RBC count error": (
-                "none" if error is None else f"{100 * error:.1f} %",
+                percent_or_none(figures.rbc_count_error),
                 None,
                 "Median over images of the difference to the true number of red cells.",
             ),
@@ -46,9 +47,9 @@ def show_detector(report: ModelReport, key: str) -> None:
 
 
 @st.fragment
-def show_detections(report: ModelReport, key: str) -> None:
+def show_detections(report: DetectorReport, key: str) -> None:
     """Show the detector's curves, and the numbers it counts against the true ones."""
-    figures = report.figures(key)
+    figures = report.metrics.sets[key]
     st.subheader("Each kind of cell")
     shared.data_table(
         kind_table(figures),

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.domain.intervals import Estimate
 from core.evaluation.sets import evaluation_set, read_pictures
 from core.evaluation.tables import percent
 from ui.components import shared
@@ -39,9 +40,9 @@ def show_head(key: str, images: int, values: Mapping[str, tuple[str, str | None,
     st.caption(f"n = {images:,} images; below the shares their 95 % limits. {described.note}")
 
 
-def estimate(share: Mapping[str, float | None], meaning: str) -> tuple[str, str | None, str]:
+def estimate(share: Estimate | None, meaning: str) -> tuple[str, str | None, str]:
     """Split a share into its value and its limits."""
-    if share["value"] is None:
+    if share is None:
         return "none", None, meaning
     value, _, limits = percent(share).partition(" (")
     return value, limits.rstrip(")"), meaning

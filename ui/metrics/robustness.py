@@ -1,24 +1,21 @@
-"""The metrics page's part on what was measured beside the sets."""
-
-from collections.abc import Mapping
-from typing import Any
+"""The metrics page's tab on what was measured beside the sets."""
 
 import streamlit as st
 
 from core.charts.robustness import (
     WANTED_DROP,
     adaptation_sentence,
-    evidence_sentence,
-    gate_table,
-    made_fields_table,
-    shifts_figure,
-    shifts_table,
-    unfamiliar_table,
+    cam_sentence,
+    corruptions_figure,
+    corruptions_table,
+    ood_table,
+    quality_control_table,
+    synthetic_fields_table,
     unseen_table,
 )
-from core.evaluation.report import ModelReport
+from core.evaluation.report import ClassifierReport, DetectorReport
+from core.evaluation.schema import CorruptionFigures, QualityControlFigures, UnseenFigures
 from core.evaluation.sets import evaluation_set
-from core.model_card import ModelCard
 from ui.components import shared
 from ui.metrics.parts import chart
 
@@ -32,93 +29,111 @@ SMEAR_SETS = {
 }
 
 
-def show_unfamiliar(unfamiliar: Mapping[str, Any], card: ModelCard) -> None:
-    """Show how often the classifier tells that a cell comes from elsewhere."""
-    st.subheader("Does it notice another laboratory?")
+def show_robustness(report: ClassifierReport | DetectorReport) -> None:
+    """Show what was measured beside the sets, whichever the model has."""
+    if isinstance(report, DetectorReport):
+        if report.metrics.unseen is None:
+            show_sets_only()
+        else:
+            show_unseen(report.metrics.unseen)
+        return
+    metrics = report.metrics
+    if not (metrics.corruptions or metrics.adaptation or metrics.cam or metrics.quality_control):
+        show_sets_only()
+    if metrics.corruptions:
+        show_corruptions(metrics.corruptions)
+    # A classifier may come without the appearance of its training cells: then it cannot tell.
+    if metrics.out_of_distribution and report.card.temperature_away is not None:
+        show_out_of_distribution(report, report.card.temperature_away)
+    if metrics.adaptation:
+        st.subheader("After adapting to a site")
+        st.markdown(adaptation_sentence(metrics.adaptation))
+    if metrics.cam:
+        st.subheader("Do class activation maps lie on cells?")
+        st.markdown(cam_sentence(metrics.cam))
+    if metrics.quality_control:
+        show_quality_control(metrics.quality_control)
+
+
+def show_sets_only() -> None:
+    """Say that nothing was measured beside the sets."""
+    st.info("For this model only the sets were measured.", icon=":material/hourglass_empty:")
+
+
+def show_corruptions(measured: CorruptionFigures) -> None:
+    """Show what each corruption costs."""
+    st.subheader("Under another stain, camera or optic")
     st.caption(
-        "Colours and sharpness of a cell's picture are compared with those of the training "
-        f"pictures. Where they are unlike, logits are divided by {card.temperature_away:.2f} in "
-        f"place of {card.temperature:.2f}: what suited a laboratory that a network had not seen, "
-        "each training laboratory left out in turn. Confidence falls, and more cells are held out."
+        f"{measured.n} images of the set {evaluation_set(measured.set).name}, changed in one way "
+        f"at a time, the same in every run. The line marks {WANTED_DROP:.0f} points, the most a "
+        "change should cost."
+    )
+    chart(
+        corruptions_figure(measured),
+        "metrics_corruptions",
+        "Points of accuracy lost under each corruption",
+    )
+    number = st.column_config.NumberColumn
+    shared.data_table(
+        corruptions_table(measured),
+        height="content",
+        column_config={
+            "Corruption": st.column_config.TextColumn(pinned=True),
+            "Points lost": number(format="%.1f"),
+            "Classified": number("Classified, %", format="%.1f"),
+            "Of them right": number("Of them right, %", format="%.1f"),
+            "Out of distribution": number("Out of distribution, %", format="%.1f"),
+        },
+        alt="Accuracy and percent classified, right, out of distribution under each corruption",
+    )
+
+
+def show_out_of_distribution(report: ClassifierReport, ood_temperature: float) -> None:
+    """Show how often the classifier tells that a cell is unlike its training images."""
+    measured = report.metrics.out_of_distribution
+    st.subheader("Does it notice another source?")
+    st.caption(
+        "Colours and sharpness of a cell's image are compared with those of the training images. "
+        f"Where they are unlike, logits are divided by {ood_temperature:.2f} in place of "
+        f"{report.card.temperature:.2f}: the temperature that suits sources left out of training. "
+        "Confidence falls, and more cells need review."
     )
     shared.data_table(
-        unfamiliar_table(unfamiliar, {key: evaluation_set(key).name for key in unfamiliar}),
+        ood_table(measured, {key: evaluation_set(key).name for key in measured}),
         width=520,
-        alt="Share of cells with an unfamiliar look by set",
+        alt="Percent of cells out of distribution by set",
     )
 
 
-def show_robustness(report: ModelReport) -> None:
-    """Show what was measured beside the sets, whichever the model has."""
-    metrics = report.metrics
-    if not metrics.keys() & {"unseen", "shifts", "adaptation", "evidence", "gate"}:
-        st.info("For this model only the sets were measured.", icon=":material/hourglass_empty:")
-    if "unseen" in metrics:
-        show_unseen(metrics["unseen"])
-    if "shifts" in metrics:
-        shifts = metrics["shifts"]
-        st.subheader("Under another stain, camera or optic")
-        st.caption(
-            f"{shifts['n']} pictures of the set {evaluation_set(shifts['set']).name}, changed in "
-            "one way at a time, the same in every run. "
-            f"The line marks {WANTED_DROP:.0f} points, the most a change should cost."
-        )
-        chart(
-            shifts_figure(shifts),
-            "metrics_shifts",
-            "Points of accuracy lost under each synthetic shift",
-        )
-        number = st.column_config.NumberColumn
-        shared.data_table(
-            shifts_table(shifts),
-            height="content",
-            column_config={
-                "Shift": st.column_config.TextColumn(pinned=True),
-                "Points lost": number(format="%.1f"),
-                "Classified": number("Classified, %", format="%.1f"),
-                "Of them right": number("Of them right, %", format="%.1f"),
-                "Unfamiliar look": number("Unfamiliar look, %", format="%.1f"),
-            },
-            alt="Accuracy, shares classified, right and unfamiliar under each synthetic shift",
-        )
-    # A classifier may come without the looks of its training cells: then it tells nothing.
-    if "unfamiliar" in metrics and report.card.temperature_away is not None:
-        show_unfamiliar(metrics["unfamiliar"], report.card)
-    if "adaptation" in metrics:
-        st.subheader("After adapting to a site")
-        st.markdown(adaptation_sentence(metrics["adaptation"]))
-    if "evidence" in metrics:
-        st.subheader("Does the evidence lie on cells?")
-        st.markdown(evidence_sentence(metrics["evidence"]))
-    if "gate" in metrics:
-        gate = metrics["gate"]
-        st.subheader("The input gate")
-        st.caption(
-            "Pictures that are no stained smear in focus are refused before any answer. "
-            f"AUROC over all kinds: {gate['auroc']:.4f}. None of these pictures taught the gate."
-        )
-        shared.data_table(
-            gate_table(gate, SMEAR_SETS),
-            alt="Share of pictures refused by kind",
-        )
-
-
-def show_unseen(unseen: Mapping[str, Any]) -> None:
-    """Show the detector on pictures unlike those of its training."""
-    st.subheader("On pictures unlike the training's")
+def show_quality_control(measured: QualityControlFigures) -> None:
+    """Show which images quality control rejects."""
+    st.subheader("Quality control")
     st.caption(
-        "Most of these have no boxes. Nuclei of ALL fields are taken from their colour: those that "
-        "stand alone must lie in a found box, and a box must hold nuclear colour."
+        "Images that are no stained smear in focus are rejected before any prediction. "
+        f"AUROC over all kinds: {measured.auroc:.4f}. None of these images was trained on."
+    )
+    shared.data_table(
+        quality_control_table(measured, SMEAR_SETS),
+        alt="Percent of images rejected by kind",
+    )
+
+
+def show_unseen(unseen: UnseenFigures) -> None:
+    """Show the detector on images unlike those of its training."""
+    st.subheader("On images unlike the training's")
+    st.caption(
+        "Most of these have no boxes. Nuclei of ALL fields are found by their colour: single ones "
+        "must lie in a found box, and a box must hold nuclear colour."
     )
     shared.data_table(
         unseen_table(unseen),
-        alt="White cells found in pictures unlike those of training",
+        alt="White cells found in images unlike those of training",
     )
     st.caption(
-        f"{unseen['made']['n']} made fields, drawn for measuring, changed in one way at a time. "
+        f"{unseen.synthetic.n} synthetic fields, made for measuring, changed in one way at a time. "
         "RBC count error: median over the fields."
     )
     shared.data_table(
-        made_fields_table(unseen["made"]),
-        alt="White cells found in made fields under each synthetic shift",
+        synthetic_fields_table(unseen.synthetic),
+        alt="White cells found in synthetic fields under each corruption",
     )

@@ -1,8 +1,7 @@
-"""Measures the ALL field model: held-out folds, another stain, evidence, and the input gate."""
+"""Measures the ALL classifier: held-out folds, other stains, activation maps, quality control."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
 from core.evaluation.metrics import classification_metrics, prediction_frame
+from core.evaluation.schema import ClassifierFigures, CorruptionFigures
 from core.inference.pipeline import Analyzer
 from core.inference.runtime import LiteRTEngine
 from core.model_card import ModelCard, load_card, read_checked
@@ -25,33 +25,33 @@ from core.training.data.all_fields import (
     stain_jittered,
     tone_swapped,
 )
-from core.training.evaluate.corruptions import Said, measure_shifts
+from core.training.evaluate.cam import cam_on_cells
+from core.training.evaluate.corruptions import Prediction, measure_corruptions
 from core.training.evaluate.data import describe_sets
-from core.training.evaluate.evidence import evidence_on_cells
 from core.training.evaluate.folder import measure_folder
-from core.training.evaluate.quality_control import measure_gate
+from core.training.evaluate.quality_control import measure_quality_control
 
 _LABELS = tuple(STAGES)
 _CHANGED_EVERY = 4
-"""Of the fields every fourth is measured with its look changed."""
+"""Of the fields every fourth is measured with its appearance changed."""
 
-SHIFTED_EVERY = 12
-"""Of the fields every twelfth is measured under every synthetic shift."""
+CORRUPTED_EVERY = 12
+"""Of the fields every twelfth is measured under every corruption."""
 CLOSER, FARTHER = 0.7, 1.25
 """What is seen to a side at another magnification, in shares of a field."""
 
 
-def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
+def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
     """Let each fold's head answer for the fold it did not see; they share one trunk.
 
-    Every fourth field is measured with its look or magnification changed, all as they are. The
-    input gate is an output of the same network and measured here too.
+    Every fourth field is measured with its appearance or magnification changed, all as
+    they are. The gates of quality control are outputs of the same network and measured here too.
     """
     fields = all_fields(settings)
     card = load_card("all_stage", settings)
     everyone = np.arange(len(fields))
     some = everyone[::_CHANGED_EVERY]
-    pictures: dict[str, tuple[NDArray[np.int64], Sequence[Pixels]]] = {
+    images: dict[str, tuple[NDArray[np.int64], Sequence[Pixels]]] = {
         "taleqani_folds_stain_jitter": (some, stain_jittered(fields, some)),
         "taleqani_folds_tone_swapped": (some, tone_swapped(fields, some)),
         "taleqani_folds_closer": (some, [seen_at(fields.pixels[k], CLOSER) for k in some]),
@@ -61,7 +61,7 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
     engine = LiteRTEngine(read_checked(card, settings))
     held_out = held_out_logits(engine, card.input_width, settings)
     frames, metrics = [], {}
-    for name, (rows, pixels) in pictures.items():
+    for name, (rows, pixels) in images.items():
         examples = [fields.examples[row] for row in rows]
         folds, truth = [e.split for e in examples], [str(e.label) for e in examples]
         logits = thread_map(held_out, pixels, folds, max_workers=2, desc=name)
@@ -70,33 +70,33 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         files = [e.member for e in examples]
         frames.append(prediction_frame(name, files, truth, probabilities, _LABELS))
     analyzer = Analyzer(settings)
-    measured = {
-        "sets": metrics,
-        "shifts": shifted(fields, held_out, card),
-        "evidence": evidence_on_cells(analyzer, settings),
-        "gate": measure_gate(analyzer, settings),
-        "data": describe_sets("all_stage", settings),
-    }
+    measured = ClassifierFigures(
+        sets=metrics,
+        corruptions=corrupted(fields, held_out, card),
+        cam=cam_on_cells(analyzer, settings),
+        quality_control=measure_quality_control(analyzer, settings),
+        data=describe_sets("all_stage", settings),
+    )
     return measured, pd.concat(frames, ignore_index=True)
 
 
-def shifted(
+def corrupted(
     fields: Fields, held_out: Callable[[Pixels, str], NDArray[np.float32]], card: ModelCard
-) -> dict[str, Any]:
-    """Measure every twelfth field under each synthetic shift, by the head that did not see it."""
-    rows = np.arange(len(fields))[::SHIFTED_EVERY]
+) -> CorruptionFigures:
+    """Measure every twelfth field under each corruption, by the head that did not see it."""
+    rows = np.arange(len(fields))[::CORRUPTED_EVERY]
     examples = [fields.examples[row] for row in rows]
 
-    def answer(pixels: Pixels, number: int) -> Said:
+    def predict(pixels: Pixels, number: int) -> Prediction:
         values = softmax(held_out(pixels, examples[number].split), card.temperature)
-        sure = bool(values.max() >= card.thresholds["uncertain"])
-        return Said(_LABELS[int(values.argmax())], sure)
+        classified = bool(values.max() >= card.thresholds["uncertain"])
+        return Prediction(_LABELS[int(values.argmax())], classified)
 
     truth = [str(example.label) for example in examples]
-    return measure_shifts("taleqani_folds", truth, lambda k: fields.pixels[rows[k]], answer)
+    return measure_corruptions("taleqani_folds", truth, lambda k: fields.pixels[rows[k]], predict)
 
 
-def folder(path: Path, settings: Settings) -> dict[str, Any]:
+def folder(path: Path, settings: Settings) -> ClassifierFigures:
     """Measure fields in `path/<stage>/*` with the final model."""
-    answer = Analyzer(settings).stage
-    return {"model": "all_stage", "sets": measure_folder(path, _LABELS, answer, settings)}
+    sets = measure_folder(path, _LABELS, Analyzer(settings).stage, settings)
+    return ClassifierFigures(model="all_stage", sets=sets)

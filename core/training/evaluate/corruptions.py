@@ -1,59 +1,63 @@
-"""Measures a classifier on pictures changed by each synthetic shift in turn."""
+"""Measures a classifier on images under each corruption in turn."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tqdm.contrib.concurrent import thread_map
 
 from core.domain.results import Pixels
-from core.evaluation.corruptions import SHIFTS
-from core.evaluation.metrics import proportion
+from core.evaluation.corruptions import CORRUPTIONS
+from core.evaluation.metrics import proportion, wilson_estimate
+from core.evaluation.schema import CorruptedFigures, CorruptionFigures, CorruptionRow
 
 
-class Said(NamedTuple):
-    """What a model says of a changed picture."""
+class Prediction(NamedTuple):
+    """What a model predicts of a corrupted image."""
 
     label: str | None
     classified: bool
     """Not uncertain, nor out of scope."""
     in_distribution: bool | None = None
-    """As `Cell.in_distribution`; None where the model does not tell."""
+    """None where the model cannot tell."""
 
 
-def measure_shifts(
+def measure_corruptions(
     name: str,
     truth: Sequence[str],
     read: Callable[[int], Pixels],
-    answer: Callable[[Pixels, int], Said],
-) -> dict[str, Any]:
-    """Return the figures of pictures as they are and under every shift of the suite.
+    predict: Callable[[Pixels, int], Prediction],
+) -> CorruptionFigures:
+    """Return the figures of a set's images as they are and under every corruption.
 
-    Accuracy, the share that is called classified with how much of it is right, and the share whose
-    look is unfamiliar. `name` is the set's, `read` gives the n-th picture, `answer` what the model
-    says of it.
+    `read` returns the n-th image, `predict` the model's prediction for it.
     """
     total = len(truth)
 
-    def figures(change: Callable[[Pixels], Pixels], shift: str) -> dict[str, Any]:
-        def one(number: int) -> Said:
-            return answer(change(read(number)), number)
+    def measured(change: Callable[[Pixels], Pixels], corruption: str) -> CorruptedFigures:
+        def one(number: int) -> Prediction:
+            return predict(change(read(number)), number)
 
-        said = thread_map(one, range(total), max_workers=2, desc=shift)
-        right = [own.label == label for own, label in zip(said, truth, strict=True)]
-        sure = [ok for ok, own in zip(right, said, strict=True) if own.classified]
-        measured = {
-            "accuracy": proportion(sum(right), total),
-            "classified": proportion(len(sure), total),
-            "classified_right": proportion(sum(sure), len(sure)),
-        }
-        if any(own.in_distribution is not None for own in said):
-            unfamiliar = sum(own.in_distribution is False for own in said)
-            measured["unfamiliar"] = proportion(unfamiliar, total)
-        return measured
+        predictions = thread_map(one, range(total), max_workers=2, desc=corruption)
+        right = [own.label == label for own, label in zip(predictions, truth, strict=True)]
+        classified = [ok for ok, own in zip(right, predictions, strict=True) if own.classified]
+        figures = CorruptedFigures(
+            accuracy=wilson_estimate(sum(right), total),
+            classified=wilson_estimate(len(classified), total),
+            classified_right=proportion(sum(classified), len(classified)),
+        )
+        known = [own.in_distribution for own in predictions if own.in_distribution is not None]
+        if not known:
+            return figures
+        outside = proportion(known.count(False), total)
+        return figures.model_copy(update={"out_of_distribution": outside})
 
-    unchanged = figures(np.asarray, "unchanged")
-    rows = [{"shift": shift, **figures(change, shift)} for shift, change in SHIFTS.items()]
-    for row in rows:
-        row["drop"] = unchanged["accuracy"]["value"] - row["accuracy"]["value"]
-    return {"set": name, "n": total, "unchanged": unchanged, "rows": rows}
+    unchanged = measured(np.asarray, "unchanged")
+    rows = []
+    for corruption, change in CORRUPTIONS.items():
+        own = measured(change, corruption)
+        drop = unchanged.accuracy.value - own.accuracy.value
+        rows.append(
+            CorruptionRow(**own.model_dump(exclude_unset=True), corruption=corruption, drop=drop)
+        )
+    return CorruptionFigures(set=name, n=total, unchanged=unchanged, rows=rows)

@@ -1,7 +1,6 @@
 """Describes the data sets behind a model: how many of what, how large, how coloured."""
 
 from collections import Counter
-from typing import Any
 
 import cv2
 import numpy as np
@@ -9,6 +8,7 @@ from tqdm import tqdm
 
 from core.datasets.readers import DataSet, Example, open_set
 from core.domain.results import Pixels
+from core.evaluation.schema import DataSetFigures, ImageSize, MeanColour
 from core.model_card import ModelName
 from core.settings import Settings
 
@@ -17,21 +17,21 @@ SETS: dict[ModelName, tuple[str, ...]] = {
     "all_stage": ("taleqani",),
     "detector": ("bccd", "txl"),
 }
-LOOKED_AT = 120
-"""Pictures of a set that are opened for size and colour, evenly spread over it."""
+SAMPLED = 120
+"""Images of a set that are opened for size and colour, evenly spread over it."""
 _SIZES_NAMED = 4
 
 
-def describe_sets(model: ModelName, settings: Settings) -> dict[str, Any]:
-    """Return what the page tells of every set that a model learns from or is measured on."""
+def describe_sets(model: ModelName, settings: Settings) -> dict[str, DataSetFigures]:
+    """Return a description of every set that a model is trained or measured on."""
     return {name: describe(open_set(name, settings)) for name in SETS[model]}
 
 
-def describe(data: DataSet) -> dict[str, Any]:
-    """Return counts by split and label, picture sizes, mean colour and a sample of each label.
+def describe(data: DataSet) -> DataSetFigures:
+    """Return counts by split and label, image sizes, mean colour and a sample of each label.
 
-    A set with boxes counts boxes by kind, any other pictures by label. `colour` is the mean of
-    the pictures' mean CIELAB (L* 0 to 100, a*, b*) with its standard deviation over pictures.
+    A set with boxes counts boxes by kind, any other images by label. `colour` is the mean of
+    the images' mean CIELAB (L* 0 to 100, a*, b*) with its standard deviation over images.
     """
     counts: dict[str, Counter[str]] = {}
     samples: dict[str, str] = {}
@@ -39,25 +39,22 @@ def describe(data: DataSet) -> dict[str, Any]:
         for label in _labels(example):
             counts.setdefault(example.split, Counter())[label] += 1
         samples.setdefault(example.label or example.split, example.member)
-    looked_at = data.examples[:: max(len(data) // LOOKED_AT, 1)]
-    pictures = [data.read(e) for e in tqdm(looked_at, desc=data.name)]
-    sizes = Counter(p.shape[1::-1] for p in pictures)
-    colours = np.array([mean_lab(p) for p in pictures])
-    return {
-        "pictures": len(data),
-        "unit": "Pictures" if data.examples[0].label is not None else "Boxes",
-        "counts": {split: dict(sorted(own.items())) for split, own in sorted(counts.items())},
-        "looked_at": len(pictures),
-        "sizes": [
-            {"width": int(width), "height": int(height), "share": number / len(pictures)}
+    sampled = data.examples[:: max(len(data) // SAMPLED, 1)]
+    images = [data.read(e) for e in tqdm(sampled, desc=data.name)]
+    sizes = Counter(pixels.shape[1::-1] for pixels in images)
+    colours = np.array([mean_lab(pixels) for pixels in images])
+    return DataSetFigures(
+        images=len(data),
+        unit="Images" if data.examples[0].label is not None else "Boxes",
+        counts={split: dict(sorted(own.items())) for split, own in sorted(counts.items())},
+        sampled=len(images),
+        sizes=[
+            ImageSize(width=width, height=height, share=number / len(images))
             for (width, height), number in sizes.most_common(_SIZES_NAMED)
         ],
-        "colour": {
-            "mean": [float(value) for value in colours.mean(0)],
-            "deviation": [float(value) for value in colours.std(0)],
-        },
-        "samples": samples,
-    }
+        colour=MeanColour(mean=tuple(colours.mean(0)), deviation=tuple(colours.std(0))),
+        samples=samples,
+    )
 
 
 def _labels(example: Example) -> list[str]:

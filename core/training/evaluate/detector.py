@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -16,6 +15,7 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS
 from core.errors import DataError, InputError
 from core.evaluation.detection import detection_metrics
+from core.evaluation.schema import DetectionFigures, DetectorFigures
 from core.imaging.read import read_images
 from core.inference.detector import Detector
 from core.inference.pipeline import Analyzer
@@ -36,8 +36,8 @@ Truth = tuple[str, Pixels, tuple[KindBox, ...]]
 
 def measure(
     name: str, pictures: Iterable[Truth], total: int, detector: Detector
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return the metrics of one set and its true and predicted boxes (in pixels)."""
+) -> tuple[DetectionFigures, pd.DataFrame]:
+    """Return the figures of one set and its true and predicted boxes (in pixels)."""
     truths, predictions = [], []
     sizes: dict[str, tuple[int, int]] = {}
     for file, pixels, boxes in tqdm(pictures, total=total, desc=name):
@@ -60,14 +60,15 @@ def measure(
     return metrics, joined[["set", "file", "source", *columns[1:], "score"]]
 
 
-def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
+def standard(settings: Settings) -> tuple[DetectorFigures, pd.DataFrame]:
     """Measure the test splits of BCCD and TXL-PBC, with their labels as published.
 
     `txl_test_corrected` is TXL-PBC with the plain label errors of `txl_test_corrections.csv`
-    mended: cells labelled twice, white cells labelled red and the other way round.
+    corrected: cells labelled twice, white cells labelled red and the other way round.
     """
     analyzer = Analyzer(settings)
-    metrics, frames = {}, []
+    metrics: dict[str, DetectionFigures] = {}
+    frames = []
     for name, set_name in _SETS.items():
         data = open_set(set_name, settings)
         examples = data.of_split("test")
@@ -75,11 +76,11 @@ def standard(settings: Settings) -> tuple[dict[str, Any], pd.DataFrame]:
         pictures = ((e.member, data.read(e), boxes_of(e)) for e in examples)
         metrics[name], frame = measure(name, pictures, len(examples), analyzer.detector)
         frames.append(frame.round(_DECIMALS))
-    measured = {
-        "sets": metrics,
-        "unseen": measure_unseen(analyzer, settings),
-        "data": describe_sets("detector", settings),
-    }
+    measured = DetectorFigures(
+        sets=metrics,
+        unseen=measure_unseen(analyzer, settings),
+        data=describe_sets("detector", settings),
+    )
     return measured, pd.concat(frames, ignore_index=True)
 
 
@@ -90,7 +91,7 @@ def _corrections() -> dict[tuple[str, int], str]:
 
 
 def corrected(example: Example) -> tuple[KindBox, ...]:
-    """Return an example's boxes with the known label errors of the TXL-PBC test split mended."""
+    """Return an example's boxes with the known label errors of the TXL-PBC test split corrected."""
     boxes = []
     for number, box in enumerate(example.boxes):
         kind = _corrections().get((example.member, number), box.kind)
@@ -99,7 +100,7 @@ def corrected(example: Example) -> tuple[KindBox, ...]:
     return tuple(boxes)
 
 
-def folder(path: Path, settings: Settings) -> dict[str, Any]:
+def folder(path: Path, settings: Settings) -> DetectorFigures:
     """Measure `path/images/*` against YOLO boxes in `path/labels/*.txt`.
 
     Pictures without a label file have no cells; unreadable pictures are left out. Raises DataError
@@ -129,4 +130,4 @@ def folder(path: Path, settings: Settings) -> dict[str, Any]:
             yield file.name, image.pixels, boxes
 
     metrics, _ = measure(path.name, pictures(), len(files), detector)
-    return {"model": "detector", "sets": {path.name: metrics}}
+    return DetectorFigures(model="detector", sets={path.name: metrics})

@@ -1,13 +1,12 @@
-"""Measures the input gate: smears of all sets against photographs, textures, noise and blur.
+"""Measures quality control: smears of all sets against photographs, textures, noise and blur.
 
-Nothing here taught the gate: smears come from test splits and from a laboratory never trained on,
-the other pictures from scikit-image, the blur is added here.
+None of these images was trained on: smears come from test splits and from a source never trained
+on, the other images from scikit-image; the blur is added here.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,13 +16,14 @@ from tqdm import tqdm
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.errors import InputError
-from core.evaluation.metrics import Floats, proportion
+from core.evaluation.metrics import Floats, proportion, wilson_estimate
+from core.evaluation.schema import QualityControlFigures, RejectionFigures, SmearFigures
 from core.imaging.read import read_images
 from core.inference.pipeline import Analyzer
 from core.inference.quality_control import LEAST_CHROMA, LEAST_SHARPNESS, chroma_spread, sharpness
 from core.settings import Settings
 
-# Set, splits and stride through its pictures.
+# Set, splits and stride through its images.
 _SMEARS: dict[str, tuple[tuple[str, ...], int]] = {
     "cellavision": (("test",), 1),
     "kaggle": (("test_simple", "test"), 13),
@@ -34,7 +34,7 @@ _SMEARS: dict[str, tuple[tuple[str, ...], int]] = {
 }
 _BLUR_SHARES = (0.03, 0.05)
 """Sigmas of the blur as shares of the shorter side."""
-_NOISE_PICTURES = 30
+_NOISE_IMAGES = 30
 _GATE_SPAN = 10.0
 """Logits of the gate that weigh as much as a margin of 1 of the others."""
 
@@ -47,7 +47,7 @@ def _smears(settings: Settings) -> Iterator[tuple[str, Pixels]]:
 
 
 def _photographs(settings: Settings) -> Iterator[Pixels]:
-    """Yield the sample pictures that scikit-image brings along: people, things, tissue, texture."""
+    """Yield the sample images that scikit-image brings along: people, things, tissue, texture."""
     import skimage
 
     for path in sorted(Path(skimage.data.__file__).parent.glob("*")):
@@ -59,7 +59,7 @@ def _photographs(settings: Settings) -> Iterator[Pixels]:
 
 
 def _noise() -> Iterator[Pixels]:
-    for seed in range(_NOISE_PICTURES):
+    for seed in range(_NOISE_IMAGES):
         rng = np.random.default_rng((11, seed))
         cells = (3 * (2 ** (seed % 7)), 4 * (2 ** (seed % 7)), 3)
         small = rng.normal(128, 20 + 2 * seed, cells).clip(0, 255).astype(np.uint8)
@@ -73,7 +73,7 @@ def _blurred(smears: list[tuple[str, Pixels]]) -> Iterator[Pixels]:
 
 
 def margin(pixels: Pixels, analyzer: Analyzer) -> float:
-    """Return how clearly a picture passes the gate: the smallest of its margins, above 0 passes."""
+    """Return the smallest of an image's margins in quality control; it passes above 0."""
     gate = analyzer.gate.logit(pixels) - analyzer.gate.least(pixels)
     return float(
         min(
@@ -84,11 +84,11 @@ def margin(pixels: Pixels, analyzer: Analyzer) -> float:
     )
 
 
-def measure_gate(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
-    """Return the share refused and the AUROC against all smears, by kind of picture."""
+def measure_quality_control(analyzer: Analyzer, settings: Settings) -> QualityControlFigures:
+    """Return the proportion rejected and the AUROC against all smears, by kind of image."""
     smears = list(_smears(settings))
     passing = np.array([margin(p, analyzer) for _, p in tqdm(smears, desc="smears")])
-    refused = Counter(name for (name, _), value in zip(smears, passing, strict=True) if value < 0)
+    rejected = Counter(name for (name, _), value in zip(smears, passing, strict=True) if value < 0)
     total = Counter(name for name, _ in smears)
     kinds = {
         "Photographs and textures": _photographs(settings),
@@ -96,29 +96,28 @@ def measure_gate(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
         "Fields out of focus": _blurred(smears),
     }
     others = {
-        kind: np.array([margin(p, analyzer) for p in tqdm(pictures, desc=kind)])
-        for kind, pictures in kinds.items()
+        kind: np.array([margin(p, analyzer) for p in tqdm(images, desc=kind)])
+        for kind, images in kinds.items()
     }
-    everything = np.concatenate([*others.values()])
-    return {
-        "smears": {
-            "n": len(smears),
-            "refused": proportion(sum(refused.values()), len(smears)),
-            "by_set": {name: proportion(refused[name], total[name]) for name in _SMEARS},
-        },
-        "others": {
-            kind: {
-                "n": len(values),
-                "refused": proportion(int((values < 0).sum()), len(values)),
-                "auroc": _auroc(passing, values),
-            }
+    return QualityControlFigures(
+        smears=SmearFigures(
+            n=len(smears),
+            rejected=wilson_estimate(sum(rejected.values()), len(smears)),
+            by_set={name: proportion(rejected[name], total[name]) for name in _SMEARS},
+        ),
+        others={
+            kind: RejectionFigures(
+                n=len(values),
+                rejected=wilson_estimate(int((values < 0).sum()), len(values)),
+                auroc=_auroc(passing, values),
+            )
             for kind, values in others.items()
         },
-        "auroc": _auroc(passing, everything),
-    }
+        auroc=_auroc(passing, np.concatenate([*others.values()])),
+    )
 
 
 def _auroc(smears: Floats, others: Floats) -> float:
-    """Return how surely the margin tells smears from other pictures."""
+    """Return how well the margin tells smears from other images."""
     truth = np.repeat([1, 0], [len(smears), len(others)])
     return float(roc_auc_score(truth, np.concatenate([smears, others])))

@@ -1,7 +1,7 @@
-"""`python -m core evaluate`: every figure on the metrics page and in the README comes from here.
+"""`python -m core evaluate`: writes every figure of the metrics page.
 
 Without `--data` the standard sets are measured and `models/<name>/metrics.json` and
-`predictions.csv.gz` are written. With `--data DIR` a set of one's own is measured and nothing in
+`predictions.csv.gz` are written. With `--data DIR` a user's own set is measured and nothing in
 `models/` changes: `DIR/<type>/*` for wbc, `DIR/<stage>/*` for all_stage, `DIR/images/*` with
 YOLO `DIR/labels/*.txt` (0 white cell, 1 red cell, 2 platelet) for the detector; a folder that
 holds the data pack's zip files is used in their place.
@@ -12,9 +12,10 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from core.errors import DataError
+from core.evaluation.schema import ClassifierFigures, DetectorFigures
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("Attributes are measured on the WBCAtt test split only: leave out --data.")
     else:
         metrics = module.folder(args.data, settings)
-    text = json.dumps(metrics, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(metrics.json_object(), indent=1, allow_nan=False) + "\n"
     if args.out is None:
         sys.stdout.write(text)
     else:
@@ -66,25 +67,33 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(
-    what: str, metrics: dict[str, Any], predictions: "pd.DataFrame | None", settings: Settings
-) -> dict[str, Any]:
+    what: str,
+    measured: ClassifierFigures | DetectorFigures,
+    predictions: "pd.DataFrame | None",
+    settings: Settings,
+) -> ClassifierFigures | DetectorFigures:
     """Write the metrics and predictions of the standard sets beside the model."""
     name = "wbc" if what == "attributes" else what
     folder = settings.models / name
     path = folder / "metrics.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    # Two measures share the classifier's file: what the other one wrote is kept.
-    if what != "attributes":
-        known = {key: known[key] for key in known if what == "wbc" and key == "attributes"}
-    of_model = {
-        "model": name,
-        "version": load_card(name, settings).version,
-        "generated_by": f"python -m core evaluate {name}",
-    }
-    written = {**known, **of_model, **metrics}
-    path.write_text(json.dumps(written, indent=1, allow_nan=False) + "\n")
+    if isinstance(measured, ClassifierFigures) and path.exists():
+        known = ClassifierFigures.model_validate_json(path.read_text())
+        # Two measures share the classifier's file: keep what the other one wrote.
+        if what == "attributes":
+            measured = known.model_copy(update={"attributes": measured.attributes})
+        elif known.attributes:
+            measured = measured.model_copy(update={"attributes": known.attributes})
+    written = measured.model_copy(
+        update={
+            "model": name,
+            "version": load_card(name, settings).version,
+            "generated_by": f"python -m core evaluate {name}",
+        }
+    )
+    text = json.dumps(written.json_object(), indent=1, allow_nan=False)
+    path.write_text(text + "\n")
     if predictions is not None:
-        # A fixed time stamp in the header keeps the file equal when the answers are.
+        # A fixed time stamp in the header keeps the file equal when the predictions are.
         predictions.to_csv(
             folder / "predictions.csv.gz",
             index=False,

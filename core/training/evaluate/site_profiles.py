@@ -1,6 +1,4 @@
-"""Measures what a site profile gains on a laboratory that the classifier never saw."""
-
-from typing import Any
+"""Measures what a site profile gains on a source that the classifier was not trained on."""
 
 import numpy as np
 from tqdm import tqdm
@@ -10,7 +8,8 @@ from core.datasets.readers import open_set
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ProfileError
 from core.evaluation.calibration import softmax
-from core.evaluation.metrics import calibration_error, proportion
+from core.evaluation.metrics import calibration_error, wilson_estimate
+from core.evaluation.schema import AdaptationFigures, BeforeAfter
 from core.inference.pipeline import Analyzer, subject_of_crop
 from core.settings import Settings
 
@@ -19,10 +18,10 @@ _LEAST_LEFT = 3
 """Cells of a type that must remain for measuring."""
 
 
-def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
+def measure_adaptation(analyzer: Analyzer, settings: Settings) -> AdaptationFigures:
     """Adapt to five CellaVision cells a type, measure on all others; twenty random draws.
 
-    Types with too few cells are not adapted to but measured. A draw whose profile is refused
+    Types with too few cells are not adapted to but measured. A draw whose profile is rejected
     counts with the shipped model's answers.
     """
     data = open_set("cellavision", settings)
@@ -35,7 +34,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
     counts = np.bincount(cells.types)
     types = np.nonzero(counts >= LEAST_CELLS + _LEAST_LEFT)[0]
     shipped = np.array([[own.probabilities[key] for key in labels] for own in answers])
-    before = after = total = refused = 0
+    before = after = total = rejected = 0
     ece_before, ece_after = [], []
     for draw in range(DRAWS):
         rng = np.random.default_rng((21, draw))
@@ -49,7 +48,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         try:
             profile = adapt(cells.only(shown), "draw", analyzer.classifier)
         except ProfileError:
-            refused += 1
+            rejected += 1
         else:
             moved = profile.logits(rest.logits, rest.features).astype(np.float64)
             probabilities = softmax(moved.astype(np.float32), profile.temperature)
@@ -57,13 +56,13 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> dict[str, Any]
         after += int((moved.argmax(1) == rest.types).sum())
         total += len(left)
         ece_after.append(calibration_error(probabilities, rest.types))
-    return {
-        "set": "cellavision",
-        "types": [labels[k] for k in types],
-        "cells_a_type": LEAST_CELLS,
-        "draws": DRAWS,
-        "refused": refused,
-        "before": proportion(before, total),
-        "after": proportion(after, total),
-        "ece": {"before": float(np.mean(ece_before)), "after": float(np.mean(ece_after))},
-    }
+    return AdaptationFigures(
+        set="cellavision",
+        types=[labels[k] for k in types],
+        cells_a_type=LEAST_CELLS,
+        draws=DRAWS,
+        rejected=rejected,
+        before=wilson_estimate(before, total),
+        after=wilson_estimate(after, total),
+        ece=BeforeAfter(before=float(np.mean(ece_before)), after=float(np.mean(ece_after))),
+    )

@@ -1,7 +1,6 @@
-"""Measures the detector on pictures unlike those it learnt from, most of them without boxes."""
+"""Measures the detector on images unlike those of its training, most of them without boxes."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,17 +10,24 @@ from tqdm import tqdm
 from core.datasets.readers import open_set
 from core.domain.boxes import Box
 from core.domain.results import Pixels
-from core.evaluation.corruptions import SHIFTS
-from core.evaluation.metrics import proportion
+from core.evaluation.corruptions import CORRUPTIONS
+from core.evaluation.metrics import proportion, wilson_estimate
+from core.evaluation.schema import (
+    FieldsFound,
+    NucleiFound,
+    SyntheticFields,
+    SyntheticRow,
+    UnseenFigures,
+)
 from core.inference.pipeline import Analyzer
 from core.settings import Settings
 from core.synthetic.fields import MadeField, make_field
 
 ALL_FIELDS_EVERY = 12
 """Of the ALL fields every twelfth is measured."""
-MADE_FIELDS = 40
-_MADE_SEED = 90_000
-"""Training draws its made fields from other seeds."""
+SYNTHETIC_FIELDS = 40
+_SYNTHETIC_SEED = 90_000
+"""Training draws its synthetic fields from other seeds."""
 _NUCLEUS_FLOOR = 18
 _NUCLEUS_SHARE = 1 / 400
 """Of the field; the nuclei of ALL fields fill 1/200 and more."""
@@ -72,17 +78,17 @@ def _white_cells(analyzer: Analyzer, pixels: Pixels) -> list[Box]:
     return [d.box for d in analyzer.detector.detect(pixels) if d.kind == "wbc"]
 
 
-def fields_with_a_white_cell(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
+def fields_with_a_white_cell(analyzer: Analyzer, settings: Settings) -> FieldsFound:
     """Count the plain Kaggle test fields, each of a white cell, in which one is found."""
     data = open_set("kaggle", settings)
     examples = data.of_split("test_simple")
     found = sum(
         bool(_white_cells(analyzer, data.read(e))) for e in tqdm(examples, desc="Kaggle fields")
     )
-    return {"n": len(examples), "found": proportion(found, len(examples))}
+    return FieldsFound(n=len(examples), found=wilson_estimate(found, len(examples)))
 
 
-def against_nuclei(analyzer: Analyzer, fields: Iterable[Pixels]) -> dict[str, Any]:
+def against_nuclei(analyzer: Analyzer, fields: Iterable[Pixels]) -> NucleiFound:
     """Compare found white cells with the nuclei that their colour shows.
 
     Recall: single nuclei whose centre is in a found box. Precision: boxes that hold a nucleus.
@@ -96,29 +102,31 @@ def against_nuclei(analyzer: Analyzer, fields: Iterable[Pixels]) -> dict[str, An
         met += sum(any(box.contains(*centre) for box in found) for centre in centres)
         boxes += len(found)
         right += sum(_nuclear_share(box, mask) >= _LEAST_NUCLEAR for box in found)
-    return {
-        "n": len(fields),
-        "nuclei": nuclei,
-        "recall": proportion(met, nuclei),
-        "precision": proportion(right, boxes),
-    }
+    return NucleiFound(
+        n=len(fields),
+        nuclei=nuclei,
+        recall=proportion(met, nuclei),
+        precision=proportion(right, boxes),
+    )
 
 
-def shifted_made_fields(analyzer: Analyzer) -> list[dict[str, Any]]:
-    """Measure made fields as they are and under each synthetic shift.
+def synthetic_fields(analyzer: Analyzer) -> list[SyntheticRow]:
+    """Measure synthetic fields as they are and under each corruption.
 
     White cells: recall and precision, a box and a cell meeting when the cell's centre is in it.
     Red cells: median over the fields of the counting error.
     """
-    fields = [make_field(_MADE_SEED + k) for k in range(MADE_FIELDS)]
-    changes = {"Unchanged": np.asarray, **SHIFTS}
+    fields = [make_field(_SYNTHETIC_SEED + k) for k in range(SYNTHETIC_FIELDS)]
+    changes = {"Unchanged": np.asarray, **CORRUPTIONS}
     return [
-        {"shift": name, **_made(analyzer, [(f, change(f.pixels)) for f in fields])}
-        for name, change in tqdm(changes.items(), desc="made fields")
+        _synthetic_row(analyzer, name, [(f, change(f.pixels)) for f in fields])
+        for name, change in tqdm(changes.items(), desc="synthetic fields")
     ]
 
 
-def _made(analyzer: Analyzer, pairs: Sequence[tuple[MadeField, Pixels]]) -> dict[str, Any]:
+def _synthetic_row(
+    analyzer: Analyzer, corruption: str, pairs: Sequence[tuple[MadeField, Pixels]]
+) -> SyntheticRow:
     cells = met = boxes = right = 0
     errors = []
     for field, pixels in pairs:
@@ -137,19 +145,20 @@ def _made(analyzer: Analyzer, pairs: Sequence[tuple[MadeField, Pixels]]) -> dict
         reds = sum(c.kind == "rbc" for c in field.cells)
         counted = sum(d.kind == "rbc" for d in detections)
         errors.append(abs(counted - reds) / max(reds, 1))
-    return {
-        "recall": proportion(met, cells),
-        "precision": proportion(right, boxes),
-        "rbc_count_error": float(np.median(errors)),
-    }
+    return SyntheticRow(
+        corruption=corruption,
+        recall=proportion(met, cells),
+        precision=proportion(right, boxes),
+        rbc_count_error=float(np.median(errors)),
+    )
 
 
-def measure_unseen(analyzer: Analyzer, settings: Settings) -> dict[str, Any]:
-    """Return the detector's figures on Kaggle, ALL and made fields."""
+def measure_unseen(analyzer: Analyzer, settings: Settings) -> UnseenFigures:
+    """Return the detector's figures on Kaggle, ALL and synthetic fields."""
     data = open_set("taleqani", settings)
     fields = (data.read(e) for e in data.examples[::ALL_FIELDS_EVERY])
-    return {
-        "kaggle_test_simple": fields_with_a_white_cell(analyzer, settings),
-        "taleqani": against_nuclei(analyzer, fields),
-        "made": {"n": MADE_FIELDS, "rows": shifted_made_fields(analyzer)},
-    }
+    return UnseenFigures(
+        kaggle_test_simple=fields_with_a_white_cell(analyzer, settings),
+        taleqani=against_nuclei(analyzer, fields),
+        synthetic=SyntheticFields(n=SYNTHETIC_FIELDS, rows=synthetic_fields(analyzer)),
+    )

@@ -10,23 +10,23 @@ def test_cells_are_counted_by_label(pack):
     del pack
     data = open_set("cellavision")
     told = describe(data)
-    assert told["pictures"] == 100
-    assert sum(told["counts"]["test"].values()) == 100
-    assert set(told["counts"]["test"]) == set(told["samples"]) == set(MATURE_FIVE)
+    assert told.images == 100
+    assert sum(told.counts["test"].values()) == 100
+    assert set(told.counts["test"]) == set(told.samples) == set(MATURE_FIVE)
     of_member = {e.member: e.label for e in data.examples}
-    assert all(of_member[member] == label for label, member in told["samples"].items())
-    assert sum(size["share"] for size in told["sizes"]) <= 1 + 1e-9
-    assert 40 < told["colour"]["mean"][0] < 100
+    assert all(of_member[member] == label for label, member in told.samples.items())
+    assert sum(size.share for size in told.sizes) <= 1 + 1e-9
+    assert 40 < told.colour.mean[0] < 100
 
 
 def test_boxes_are_counted_by_kind(pack):
     del pack
     data = open_set("bccd")
     told = describe(data)
-    for split, counts in told["counts"].items():
+    for split, counts in told.counts.items():
         assert set(counts) <= set(CELL_KINDS)
         assert sum(counts.values()) == sum(len(e.boxes) for e in data.of_split(split))
-    assert told["sizes"][0]["width"] == 640
+    assert told.sizes[0].width == 640
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 from argparse import Namespace
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ from core.datasets.readers import open_set
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
 from core.errors import DataError
 from core.evaluation.metrics import classification_metrics
+from core.evaluation.report import load_report
+from core.evaluation.schema import ClassifierFigures
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 from core.training.evaluate import run
@@ -49,9 +52,9 @@ def test_shipped_metrics_follow_from_the_shipped_predictions(model):
         )
         told = metrics["sets"][name]
         assert told["n"] == len(rows)
-        assert told["confusion"] == again["confusion"]
-        assert told["accuracy"] == again["accuracy"]
-        assert told["ece"] == pytest.approx(again["ece"], abs=1e-4)
+        assert told["confusion"] == again.confusion
+        assert told["accuracy"] == asdict(again.accuracy)
+        assert told["ece"] == pytest.approx(again.ece, abs=1e-4)
 
 
 def test_shipped_predictions_cover_the_test_splits(pack):
@@ -141,18 +144,19 @@ def test_fold_models_never_saw_what_they_are_measured_on(pack):
 
 
 def test_figures_of_the_other_measure_of_a_file_are_kept(tmp_path):
-    folder = tmp_path / "wbc"
+    shipped_folder, folder = get_settings().models / "wbc", tmp_path / "wbc"
     folder.mkdir()
-    (folder / "card.json").write_text((get_settings().models / "wbc" / "card.json").read_text())
+    for name in ("card.json", "metrics.json"):
+        (folder / name).write_text((shipped_folder / name).read_text())
     settings = Settings(models=tmp_path)
-    known = {"sets": {"old": {}}, "attributes": {"n": 3}, "gate": {"n": 1}}
-    (folder / "metrics.json").write_text(json.dumps(known))
-    run._write("wbc", {"sets": {"new": {}}}, None, settings)
+    known = load_report("wbc").metrics
+    run._write("wbc", ClassifierFigures(sets={"pbc_test": known.sets["pbc_test"]}), None, settings)
     written = json.loads((folder / "metrics.json").read_text())
-    assert written["sets"] == {"new": {}}
-    assert written["attributes"] == {"n": 3}
-    assert "gate" not in written
-    run._write("attributes", {"attributes": {"n": 9}}, None, settings)
+    assert list(written["sets"]) == ["pbc_test"]
+    assert written["attributes"] == known.attributes.json_object()
+    assert "shifts" not in written
+    fewer = known.attributes.model_copy(update={"n": 9})
+    run._write("attributes", ClassifierFigures(attributes=fewer), None, settings)
     written = json.loads((folder / "metrics.json").read_text())
-    assert written["sets"] == {"new": {}}
-    assert written["attributes"] == {"n": 9}
+    assert list(written["sets"]) == ["pbc_test"]
+    assert written["attributes"]["n"] == 9

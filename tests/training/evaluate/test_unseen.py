@@ -40,7 +40,7 @@ def test_most_nuclei_of_all_fields_are_found(pack, analyzer):
     data = open_set("taleqani")
     fields = [data.read(e) for e in data.examples[::300]]
     figures = against_nuclei(analyzer, fields)
-    assert figures["n"] == len(fields)
-    assert figures["nuclei"] > 20
-    assert figures["recall"]["value"] > 0.8
-    assert figures["precision"]["value"] > 0.8
+    assert figures.n == len(fields)
+    assert figures.nuclei > 20
+    assert figures.recall.value > 0.8
+    assert figures.precision.value > 0.8

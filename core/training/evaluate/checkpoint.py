@@ -1,6 +1,6 @@
 """Measures a checkpoint of the ten-type classifier on cells that it did not learn from.
 
-`python -m core.training.evaluate.ten_types FOLDER...` writes the figures of each folder's
+`python -m core.training.evaluate.checkpoint FOLDER...` writes the figures of each folder's
 `weights.npz` to `figures.json` beside it. `--shipped` measures the shipped classifier the same
 way, on the same light-corrected crops.
 """
@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from core.domain.intervals import Estimate
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, MATURE_FIVE
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
-from core.evaluation.metrics import calibration_error, classification_metrics, proportion
+from core.evaluation.metrics import (
+    calibration_error,
+    classification_metrics,
+    mean_of_known,
+    proportion,
+)
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 from core.training.data.cell_sources import DETAILS, SUBTYPES, TYPES, SourceCells, sources
@@ -107,7 +114,7 @@ def _scores(
     truth, answers = cells.types[rows], probabilities[rows]
     named = answers.argmax(1)
     recalls = {
-        name: proportion(int((named[truth == k] == k).sum()), int((truth == k).sum()))
+        name: float((named[truth == k] == k).mean()) if (truth == k).any() else None
         for name, k in zip(labels, columns, strict=True)
     }
     among = classification_metrics(
@@ -116,13 +123,11 @@ def _scores(
     return {
         "n": int(rows.sum()),
         "accuracy": float((named == truth).mean()),
-        "balanced": float(
-            np.mean([r["value"] for r in recalls.values() if r["value"] is not None])
-        ),
-        "balanced_among_labels": among["balanced_accuracy"]["value"],
-        "accuracy_among_labels": among["accuracy"]["value"],
+        "balanced": mean_of_known(list(recalls.values())),
+        "balanced_among_labels": among.balanced_accuracy.value,
+        "accuracy_among_labels": among.accuracy.value,
         "ece": calibration_error(answers, truth),
-        "recalls": {name: recall["value"] for name, recall in recalls.items()},
+        "recalls": recalls,
         "confusion": [
             np.bincount(named[truth == k], minlength=len(TYPES)).tolist() for k in columns
         ],
@@ -171,7 +176,7 @@ def blast_figures(
     }
 
 
-def _subtype_recalls(cells: SourceCells, logits: Logits) -> dict[str, dict[str, Any]]:
+def _subtype_recalls(cells: SourceCells, logits: Logits) -> dict[str, Estimate | None]:
     truth = cells.details[:, list(DETAILS).index("subtype")]
     return {
         name: proportion(int((logits[truth == k].argmax(1) == k).sum()), int((truth == k).sum()))
@@ -188,8 +193,8 @@ def summary(figures: dict[str, Any]) -> dict[str, float]:
         "wbcatt": figures["wbcatt_test"]["accuracy"],
         "deepapl": figures["deepapl_fold"]["balanced"],
         "auroc": blasts["auroc"],
-        "blast_healthy": blasts["confidently_healthy"]["value"],
-        "blast_healthy_guarded": blasts["confidently_healthy_guarded"]["value"],
+        "blast_healthy": blasts["confidently_healthy"].value,
+        "blast_healthy_guarded": blasts["confidently_healthy_guarded"].value,
         "lisc": figures["lisc"]["balanced"],
         "lisc_five": figures["lisc"]["balanced_among_labels"],
         "cellavision": figures["cellavision"]["balanced"],
@@ -220,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _write(file: Path, figures: dict[str, Any]) -> None:
-    file.write_text(json.dumps(figures, indent=1) + "\n")
+    file.write_text(json.dumps(figures, indent=1, default=asdict) + "\n")
     row = {name: round(value, 4) for name, value in summary(figures).items()}
     sys.stdout.write(f"{file.parent.name} {json.dumps(row)}\n")
     sys.stdout.flush()
