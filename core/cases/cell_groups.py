@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from core.cases.records import Case
 from core.domain.differential import differential
 from core.domain.results import Cell
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, UNDETERMINED_COLOUR
+from core.domain.taxonomy import (
+    NOT_A_WHITE_CELL,
+    REVIEW_TYPES,
+    label_colour,
+)
 
 UNCERTAIN = "uncertain"
 """Key of the group that waits for a reviewer."""
@@ -62,11 +66,6 @@ def group_name(key: str) -> str:
     return others.get(key, "Not white cells")
 
 
-def label_name(label: str) -> str:
-    """Return the name of one cell with a reviewer's label."""
-    return REVIEW_TYPES[label].name if label in REVIEW_TYPES else "Not a white cell"
-
-
 def case_cells(case: Case) -> tuple[CaseCell, ...]:
     """Return all white cells of a case, field by field."""
     return tuple(
@@ -108,7 +107,7 @@ def cell_groups(case: Case) -> tuple[CellGroup, ...]:
         CellGroup(
             key=key,
             name=group_name(key),
-            colour=REVIEW_TYPES[key].colour if key in REVIEW_TYPES else UNDETERMINED_COLOUR,
+            colour=label_colour(key),
             share=shares.get(key, ""),
             cells=tuple(sorted(cells, key=lambda c: (c.cell.confidence, c.id))),
         )

@@ -3,9 +3,9 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from core.cases.cell_groups import label_name
 from core.charts.matrix import matrix_figure
 from core.domain.agreement import Agreement
+from core.domain.taxonomy import label_name
 
 
 def agreement_figure(compared: Agreement, first: str, second: str, *, dark: bool) -> go.Figure:

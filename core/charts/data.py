@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.metrics import LEGEND_ABOVE
-from core.evaluation.report import label_name
+from core.domain.taxonomy import label_name
 from core.evaluation.schema import DataSetFigures, MeanColour
 from core.evaluation.sets import DATA_SETS
 

@@ -13,10 +13,15 @@ import plotly.graph_objects as go
 from core.charts.differential import top_legend
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis, StageResult
-from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES, CellKind, Status
-from core.imaging.overlay import cell_colour
+from core.domain.taxonomy import (
+    CELL_TYPES,
+    KIND_NAMES,
+    REVIEW_TYPES,
+    STATUS_LINES,
+    CellKind,
+    Status,
+)
 
-LINE_STYLES: dict[Status, str] = {"classified": "solid", "uncertain": "dash", "out_of_scope": "dot"}
 _LINE_WIDTHS: dict[Status, float] = {"classified": 2.5, "uncertain": 2.5, "out_of_scope": 1.5}
 _STATUS_NAMES: dict[Status, str] = {
     "classified": "",
@@ -151,7 +156,7 @@ def field_figure(
             groups.setdefault((cell.kind, cell.type, cell.status), []).append((number, cell))
     for group, cells in groups.items():
         kind, _, status = group
-        colour, name = cell_colour(cells[0][1]), _group_name(group)
+        colour, name = cells[0][1].colour, _group_name(group)
         x, y = _outlines(cells)
         white = kind == "wbc"
         figure.add_scatter(
@@ -161,7 +166,7 @@ def field_figure(
             line={
                 "color": colour,
                 "width": _LINE_WIDTHS[status] if white else 1.2,
-                "dash": LINE_STYLES[status],
+                "dash": STATUS_LINES[status].name,
             },
             name=f"{name} ({len(cells)})",
             legendgroup=name,
@@ -192,7 +197,7 @@ def field_figure(
 
 def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> None:
     """Write a white cell's number above its box, or inside where the picture ends."""
-    colour = cell_colour(cell)
+    colour = cell.colour
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     figure.add_annotation(
         x=max(cell.box.x, 0),

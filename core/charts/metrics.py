@@ -11,8 +11,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.charts.matrix import matrix_figure, row_shares
-from core.domain.taxonomy import CELL_KINDS
-from core.evaluation.report import label_colour, label_name, label_phrase
+from core.domain.taxonomy import CELL_KINDS, label_colour, label_name
+from core.evaluation.report import label_phrase
 from core.evaluation.schema import ClassificationFigures, DetectionFigures
 from core.evaluation.tables import three_digits
 

@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.boxes import Box
-from core.domain.taxonomy import CELL_KINDS, NOT_A_WHITE_CELL, REVIEW_TYPES, CellKind, Status
+from core.domain.taxonomy import (
+    CELL_KINDS,
+    NOT_A_WHITE_CELL,
+    REVIEW_TYPES,
+    CellKind,
+    Status,
+    label_colour,
+)
 
 Pixels = NDArray[np.uint8]
 
@@ -106,6 +113,13 @@ class Cell:
     and in old cases."""
     duplicate: bool = False
     """An earlier field shows the same cell, and it is counted there."""
+
+    @property
+    def colour(self) -> str:
+        """Hex colour of the cell in every drawing."""
+        if self.kind == "wbc":
+            return label_colour(None if self.status == "out_of_scope" else self.type)
+        return label_colour(self.kind)
 
     def reviewed(self, label: str, reviewer: str) -> "Cell":
         """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.

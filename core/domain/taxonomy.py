@@ -13,6 +13,23 @@ Sex = Literal["female", "male"]
 Material = Literal["peripheral_blood", "bone_marrow", "other"]
 """What a smear was made of."""
 
+
+@dataclass(frozen=True, slots=True)
+class LineStyle:
+    """How a box is outlined: Plotly's name of the style, and the same in line widths."""
+
+    name: str
+    dashes: tuple[float, ...]
+    """Drawn and skipped lengths in line widths; empty for a solid line."""
+
+
+STATUS_LINES: dict[Status, LineStyle] = {
+    "classified": LineStyle("solid", ()),
+    "uncertain": LineStyle("dash", (5, 3)),
+    "out_of_scope": LineStyle("dot", (1, 3)),
+}
+"""In every drawing colour shows the type and the line shows the status."""
+
 CELL_KINDS: tuple[CellKind, ...] = ("wbc", "rbc", "platelet")
 
 
@@ -183,6 +200,31 @@ _STAGES = (
 )
 
 STAGES: dict[str, Stage] = {stage.key: stage for stage in _STAGES}
+
+UNANSWERED = "none"
+"""The prediction where the model gave no type any probability."""
+
+_LABEL_NAMES: dict[str, str] = {
+    **{str(kind): name for kind, name in KIND_NAMES.items()},
+    **{named.key: named.name for named in (*STAGES.values(), *REVIEW_TYPES.values())},
+    NOT_A_WHITE_CELL: "Not a white cell",
+    UNANSWERED: "No cell found",
+}
+_LABEL_COLOURS: dict[str, str] = {
+    **{str(kind): colour for kind, colour in KIND_COLOURS.items()},
+    **{named.key: named.colour for named in (*STAGES.values(), *REVIEW_TYPES.values())},
+}
+
+
+def label_name(label: str) -> str:
+    """Return the name of a cell type, a stage, a kind of cell or a reviewer's label."""
+    return _LABEL_NAMES.get(label, label)
+
+
+def label_colour(label: str | None) -> str:
+    """Return the hex colour of a cell type, a stage or a kind of cell; grey for none of these."""
+    return _LABEL_COLOURS.get(label or "", UNDETERMINED_COLOUR)
+
 
 STAGE_NOTE = (
     "The classes are maturation subtypes: how far the cells had come on the way to a B cell. Flow "

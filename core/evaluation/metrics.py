@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from core.domain.intervals import Estimate, wilson
+from core.domain.taxonomy import UNANSWERED
 from core.evaluation.schema import ClassFigures, ClassificationFigures
 
 Floats = NDArray[np.float64]
@@ -22,8 +23,6 @@ CALIBRATION_BINS = 15
 """Equal-width bins of the top probability (Guo et al. 2017, ICML)."""
 BOOTSTRAP_ROUNDS = 2000
 BOOTSTRAP_SEED = 0
-UNANSWERED = "none"
-"""The prediction where the model gave no type any probability."""
 
 
 def wilson_estimate(count: float, total: float) -> Estimate:

@@ -10,10 +10,13 @@ from typing import Literal, overload
 
 import pandas as pd
 
-from core.domain.taxonomy import CELL_TYPES, KIND_COLOURS, KIND_NAMES, STAGES, UNDETERMINED_COLOUR
+from core.domain.taxonomy import (
+    UNANSWERED,
+    label_name,
+)
 from core.errors import ModelError
 from core.evaluation.detection import above, count_pairs, detection_curves
-from core.evaluation.metrics import UNANSWERED, score_predictions
+from core.evaluation.metrics import score_predictions
 from core.evaluation.schema import ClassifierFigures, DetectorFigures
 from core.evaluation.sets import EVALUATION_SETS
 from core.model_card import ModelCard, ModelName, load_card
@@ -27,31 +30,10 @@ MODEL_TITLES: dict[ModelName, str] = {
 _BOX_COLUMNS = ["file", "kind", "x", "y", "width", "height"]
 
 
-def label_name(label: str) -> str:
-    """Name a cell type, a stage or a kind of cell as pages do."""
-    if label in CELL_TYPES:
-        return CELL_TYPES[label].name
-    if label in STAGES:
-        return STAGES[label].name
-    if label == UNANSWERED:
-        return "No cell found"
-    return {str(kind): name for kind, name in KIND_NAMES.items()}.get(label, label)
-
-
 def label_phrase(label: str) -> str:
     """Name a label inside a sentence: `early pre-B ALL`, `monocyte`."""
     name = label_name(label)
     return name[:1].lower() + name[1:]
-
-
-def label_colour(label: str) -> str:
-    """Return the colour of a cell type, a stage or a kind of cell."""
-    if label in CELL_TYPES:
-        return CELL_TYPES[label].colour
-    if label in STAGES:
-        return STAGES[label].colour
-    kinds = {str(kind): colour for kind, colour in KIND_COLOURS.items()}
-    return kinds.get(label, UNDETERMINED_COLOUR)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

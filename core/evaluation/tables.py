@@ -3,7 +3,8 @@
 import pandas as pd
 
 from core.domain.intervals import Estimate
-from core.evaluation.report import ClassifierReport, DetectorReport, label_name
+from core.domain.taxonomy import label_name
+from core.evaluation.report import ClassifierReport, DetectorReport
 from core.evaluation.schema import ClassificationFigures, DetectionFigures
 from core.evaluation.sets import evaluation_set
 

@@ -10,26 +10,11 @@ from numpy.typing import NDArray
 
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, Pixels
-from core.domain.taxonomy import KIND_COLOURS, REVIEW_TYPES, UNDETERMINED_COLOUR, Status
+from core.domain.taxonomy import STATUS_LINES
 
 RGB = tuple[int, int, int]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_DASHES: dict[Status, tuple[float, float] | None] = {
-    "classified": None,
-    "uncertain": (5, 3),
-    "out_of_scope": (1, 3),
-}
-"""Drawn and skipped length in line widths; None is a solid line."""
-
-
-def cell_colour(cell: Cell) -> str:
-    """Return the hex colour a cell has in every drawing."""
-    if cell.kind != "wbc":
-        return KIND_COLOURS[cell.kind]
-    if cell.type is None or cell.status == "out_of_scope":
-        return UNDETERMINED_COLOUR
-    return REVIEW_TYPES[cell.type].colour
 
 
 def draw_overlay(pixels: Pixels, analysis: FieldAnalysis) -> Pixels:
@@ -78,9 +63,9 @@ def _corners(box: Box) -> NDArray[np.int32]:
 
 
 def _draw_box(drawn: Pixels, cell: Cell, line: int) -> None:
-    colour, corners = _rgb(cell_colour(cell)), _corners(cell.box)
-    dashes = _DASHES[cell.status]
-    if dashes is None:
+    colour, corners = _rgb(cell.colour), _corners(cell.box)
+    dashes = STATUS_LINES[cell.status].dashes
+    if not dashes:
         cv2.polylines(drawn, [corners], True, colour, line, cv2.LINE_AA)
         return
     on, off = (length * (line + 1) for length in dashes)
@@ -97,7 +82,7 @@ def _draw_number(drawn: Pixels, cell: Cell, number: int) -> None:
     height, width = drawn.shape[:2]
     scale = max(0.4, max(height, width) / 1400)
     weight = max(1, round(scale * 1.6))
-    text, colour = str(number), _rgb(cell_colour(cell))
+    text, colour = str(number), _rgb(cell.colour)
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
     pad = max(2, round(text_height / 3))
     plate_width, plate_height = text_width + 2 * pad, text_height + 2 * pad

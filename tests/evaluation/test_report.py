@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 
 from core.domain.intervals import Estimate
+from core.domain.taxonomy import UNANSWERED, label_name
 from core.errors import ModelError
-from core.evaluation.metrics import UNANSWERED
 from core.evaluation.report import (
     behind_cell,
     count_errors,
-    label_name,
     label_phrase,
     load_report,
     worst_errors,

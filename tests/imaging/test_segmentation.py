@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.domain.results import Box
+from core.domain.boxes import Box
 from core.imaging.illumination import set_white_point
 from core.imaging.segmentation import METHODS, CellSegmentation, measure_cell, segment_cell
 from tests.images import decoded

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.charts.data import data_set_title, data_table, distribution_figure
-from core.evaluation.report import label_name
+from core.domain.taxonomy import label_name
 from core.evaluation.schema import DataSetFigures
 from core.evaluation.sets import DATA_SETS, read_members
 from ui.components import shared

@@ -5,13 +5,12 @@ from functools import partial
 
 import streamlit as st
 
-from core.cases.cell_groups import label_name
 from core.cases.records import QueuedCell
 from core.cases.reviews import reviews_of
 from core.charts.cell_images import SIDE_MICROMETRES
 from core.domain.probability import probability_text
 from core.domain.results import Cell
-from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES, label_name
 from core.errors import LeukoscopeError
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components.cases import errors_shown, sample_link, sample_name, state_badge

@@ -8,13 +8,11 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from core.cases.cell_groups import label_name
 from core.cases.records import Case, MissedCell, SampleField
 from core.domain.boxes import Box
-from core.domain.results import Cell, Status
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.domain.results import Cell
+from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, STATUS_LINES, label_name
 from core.errors import LeukoscopeError
-from core.imaging.overlay import cell_colour
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components.shared import plain
 from ui.review.browser import Mode, Picked, Placed, field_component
@@ -33,7 +31,6 @@ HINTS: dict[Mode, str] = {
     "remove": "Click what is boxed as a white cell and is none. It stays as a dotted box and is "
     "not counted.",
 }
-DASHES: dict[Status, str] = {"classified": "", "uncertain": "7 5", "out_of_scope": "2 4"}
 PICKED = "review_picked"
 
 
@@ -96,14 +93,15 @@ def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, l
     cells = []
     for number, cell in analysis.white_cells():
         box, cell_id = cell.box, stored.cell_ids[number - 1]
+        line = STATUS_LINES[cell.status]
         counts_as = _counts_as(cell)
         cells.append(
             {
                 "id": cell_id,
                 "number": str(number),
                 "box": list(box.xywh),
-                "colour": cell_colour(cell),
-                "dashes": DASHES[cell.status],
+                "colour": cell.colour,
+                "dashes": " ".join(f"{2 * length:g}" for length in line.dashes),
                 "title": f"Cell {number}, {counts_as}",
             }
         )

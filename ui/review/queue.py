@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.cases.cell_groups import label_name
 from core.cases.listing import search_patients
 from core.cases.queue import queue, waiting_counts
 from core.cases.records import QueueFilter
 from core.cases.users import people
-from core.domain.taxonomy import REVIEW_TYPES
+from core.domain.taxonomy import REVIEW_TYPES, label_name
 from ui.components.cases import errors_shown, no_cases
 from ui.components.shared import plain
 from ui.review.cell import show_cell
