@@ -43,7 +43,7 @@ def _home() -> list[Goal]:
 
     cells, fields = wbc.metrics["sets"], stage.metrics["sets"]
     raw, mended, bccd = (detector[k] for k in ("txl_test", "txl_test_corrected", "bccd_test"))
-    sure = at_threshold(wbc.scored("pbc_test"), wbc.card.thresholds["uncertain"])
+    sure = at_threshold(wbc.scored("pbc_test"), wbc.decision.confidence)
     return [
         Goal(
             "Cell types, WBCAtt test, %",
@@ -143,9 +143,7 @@ def _away() -> list[Goal]:
     cells = wbc.metrics["sets"]["cellavision"]
     fields = load_report("all_stage").metrics
     adaptation, gate = wbc.metrics["adaptation"], fields["gate"]
-    sure = at_threshold(
-        wbc.scored("cellavision", wbc.card.labels), wbc.card.thresholds["uncertain"]
-    )
+    sure = at_threshold(wbc.scored("cellavision", wbc.card.labels), wbc.decision.confidence)
     unfamiliar = float(wbc.metrics["unfamiliar"]["cellavision"]["value"])
     errors = {key: 1 - float(adaptation[key]["value"]) for key in ("before", "after")}
     atypical = (

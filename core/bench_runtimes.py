@@ -59,7 +59,7 @@ def looks(threads: int) -> dict[str, Look]:
     """Return the shipped file, and the network in floats in each runtime that is installed."""
     card = load_card("wbc")
     shipped = read_checked(card)
-    floats = shipped if card.numbers == "float32" else _float_file(card.input_width)
+    floats = shipped if card.precision == "float32" else _float_file(card.input_width)
     found: dict[str, Look] = {
         "litert_shipped": LiteRTEngine(shipped, interpreters=1, threads=threads).run,
         "litert": LiteRTEngine(floats, interpreters=1, threads=threads).run,

@@ -199,8 +199,8 @@ def _stage(options: argparse.Namespace) -> int:
 
     work: Work[tuple[StageResult, ...]] = Work(stage_field, models_fingerprint())
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
-    threshold = load_card("all_stage").thresholds["uncertain"]
-    pooled = pool(results, threshold) if results else None
+    thresholds = load_card("all_stage").thresholds.decision
+    pooled = pool(results, thresholds) if results else None
     _write(stage_answer(results, pooled, failures), options.out)
     return _status(len(results), len(failures))
 

@@ -1,24 +1,79 @@
 """The card of a model: what it is, how to feed it, where it came from, what it is not for."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from core.domain.decision import DecisionThresholds
 from core.errors import ModelError
 from core.settings import Settings, get_settings
 
 ModelName = Literal["detector", "wbc", "all_stage"]
 MODEL_NAMES: tuple[ModelName, ...] = ("detector", "wbc", "all_stage")
 MODEL_FILE = "model.tflite"
-LOOKS_FILE = "looks.npz"
+APPEARANCE_FILE = "looks.npz"
 
 
-class ModelCard(BaseModel):
-    """The content of `models/<name>/card.json`."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Thresholds(_Frozen):
+    """The thresholds of a model."""
+
+    def by_name(self) -> dict[str, float]:
+        """Return the thresholds that are set."""
+        return dict(self.model_dump(exclude_none=True))
+
+
+class DetectorThresholds(Thresholds):
+    """Least scores of detected cells."""
+
+    wbc: float
+    rbc: float
+    platelet: float
+
+
+class ClassifierThresholds(Thresholds):
+    """Thresholds of a classifier."""
+
+    uncertain: float
+    """Confidence below which a prediction is uncertain."""
+
+    @property
+    def decision(self) -> DecisionThresholds:
+        """What `decide` needs of them."""
+        return DecisionThresholds(self.uncertain)
+
+
+class CellThresholds(ClassifierThresholds):
+    """Thresholds of the cell classifier."""
+
+    cellness: float
+    """Probability of one whole cell below which a crop is out of scope."""
+    appearance_density: float | None = None
+    """Log density of a crop's appearance below which it is out of distribution."""
+
+    @property
+    def decision(self) -> DecisionThresholds:
+        """What `decide` needs of them."""
+        return DecisionThresholds(self.uncertain, self.cellness)
+
+
+class FieldThresholds(ClassifierThresholds):
+    """Thresholds of the field classifier and of quality control, which shares its trunk."""
+
+    smear: float
+    """Logit below which an image is rejected as no stained smear."""
+    all_field: float
+    """Logit below which a field is rejected as unlike those of suspected ALL."""
+
+
+class ModelCard(_Frozen):
+    """The content of `models/<name>/card.json`; the subclasses have the model's own thresholds."""
 
     name: ModelName
     version: str
@@ -34,9 +89,9 @@ class ModelCard(BaseModel):
     preprocessing: str
     temperature: float = 1.0
     """Logits are divided by it before the softmax (Guo et al. 2017)."""
-    temperature_away: float | None = None
-    """Takes the temperature's place for pictures that look unlike all training pictures."""
-    thresholds: dict[str, float]
+    ood_temperature: float | None = None
+    """Takes the temperature's place for crops that are out of distribution."""
+    thresholds: Thresholds
     training_data: list[str]
     data_fingerprint: str
     git_revision: str
@@ -44,14 +99,46 @@ class ModelCard(BaseModel):
     """ISO date."""
     sha256: str
     """Of the model file."""
-    looks_sha256: str | None = None
-    """Of the file that says how the training pictures look, where a model has one."""
+    appearance_sha256: str | None = None
+    """Of the file with the appearance density of the training crops, where a model has one."""
     file_bytes: int
-    numbers: Literal["float32", "int8"] = "float32"
-    """What the network computes with; int8 files come from `python -m core quantize`."""
+    precision: Literal["float32", "int8"] = "float32"
+    """Of the network's arithmetic; int8 files come from `python -m core quantize`."""
     licence: str
     intended_use: str
     limits: list[str]
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the card with other values, checked like those of a file."""
+        return self.model_validate(self.model_dump() | changes)
+
+
+class DetectorCard(ModelCard):
+    """The card of the detector."""
+
+    name: Literal["detector"]
+    thresholds: DetectorThresholds
+
+
+class CellClassifierCard(ModelCard):
+    """The card of the cell classifier."""
+
+    name: Literal["wbc"]
+    thresholds: CellThresholds
+
+
+class FieldClassifierCard(ModelCard):
+    """The card of the field classifier."""
+
+    name: Literal["all_stage"]
+    thresholds: FieldThresholds
+
+
+CARDS: Mapping[str, type[ModelCard]] = {
+    "detector": DetectorCard,
+    "wbc": CellClassifierCard,
+    "all_stage": FieldClassifierCard,
+}
 
 
 def model_path(name: str, settings: Settings | None = None) -> Path:
@@ -59,11 +146,21 @@ def model_path(name: str, settings: Settings | None = None) -> Path:
     return (settings or get_settings()).models / name / MODEL_FILE
 
 
+@overload
+def load_card(name: Literal["detector"], settings: Settings | None = None) -> DetectorCard: ...
+@overload
+def load_card(name: Literal["wbc"], settings: Settings | None = None) -> CellClassifierCard: ...
+@overload
+def load_card(
+    name: Literal["all_stage"], settings: Settings | None = None
+) -> FieldClassifierCard: ...
+@overload
+def load_card(name: str, settings: Settings | None = None) -> ModelCard: ...
 def load_card(name: str, settings: Settings | None = None) -> ModelCard:
-    """Read a model's card. Raises ModelError when it is missing or does not read as one."""
+    """Read a model's card. Raises ModelError when it is missing or damaged."""
     path = model_path(name, settings).with_name("card.json")
     try:
-        return ModelCard.model_validate_json(path.read_text())
+        return CARDS.get(name, ModelCard).model_validate_json(path.read_text())
     except OSError as error:
         raise ModelError(
             f"The card of the model {name} is missing. Restore models/{name} from the repository."
@@ -79,7 +176,7 @@ def read_checked(
 ) -> bytes:
     """Return the bytes of a model's file. Raises ModelError unless they match the card's SHA-256.
 
-    `file` is `MODEL_FILE` or `LOOKS_FILE`.
+    `file` is `MODEL_FILE` or `APPEARANCE_FILE`.
     """
     try:
         content = model_path(card.name, settings).with_name(file).read_bytes()
@@ -88,7 +185,7 @@ def read_checked(
             f"The file {file} of the model {card.name} is missing. "
             f"Restore models/{card.name} from the repository."
         ) from error
-    expected = {MODEL_FILE: card.sha256, LOOKS_FILE: card.looks_sha256}[file]
+    expected = {MODEL_FILE: card.sha256, APPEARANCE_FILE: card.appearance_sha256}[file]
     if hashlib.sha256(content).hexdigest() != expected:
         raise ModelError(
             f"The file {file} of the model {card.name} does not match its card. "

@@ -61,7 +61,7 @@ def show_pooled(pictures: list[Picture[StageResult]], patient: str | None) -> No
         st.info("Choose one patient for a pooled answer.", icon=":material/person:")
         return
     st.subheader("Pooled answer")
-    pooled = pool(results, get_analyzer().stage_grader.threshold)
+    pooled = pool(results, get_analyzer().stage_grader.thresholds)
     st.markdown(suggestion(pooled))
     for sentence in pooled.warnings:
         st.warning(sentence, icon=":material/straighten:")
@@ -191,9 +191,9 @@ def downloads(pictures: list[Picture[StageResult]], desk: Desk) -> None:
     st.subheader("Download")
     pictures, failed = exported(NAME, desk, pictures)
     patients = [p.patient for p in pictures]
-    threshold = get_analyzer().stage_grader.threshold
+    thresholds = get_analyzer().stage_grader.thresholds
     pooled = {
-        patient: pool([p.result for p in pictures if p.patient == patient], threshold)
+        patient: pool([p.result for p in pictures if p.patient == patient], thresholds)
         for patient in dict.fromkeys(patients)
     }
     export = StageExport([p.result for p in pictures], patients, pooled, failed)

@@ -27,8 +27,9 @@ THRESHOLDS: dict[ModelName, dict[str, str]] = {
     },
     "wbc": {
         "uncertain": "Probability below which a cell is uncertain and held out",
-        "white": "Probability of being a white cell below which it is none",
-        "familiar": "Log density of a cell's look below which it is unlike the training pictures",
+        "cellness": "Probability of one whole cell below which it is none",
+        "appearance_density": "Log density of a cell's appearance below which it is unlike the "
+        "training images",
     },
     "all_stage": {
         "uncertain": "Probability below which a field gets no class",
@@ -146,7 +147,7 @@ def show_thresholds(settings: Settings) -> None:
                 "Value": value,
                 "Meaning": THRESHOLDS[name].get(key, ""),
             }
-            for key, value in card.thresholds.items()
+            for key, value in card.thresholds.by_name().items()
         ]
     st.dataframe(
         rows,

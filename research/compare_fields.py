@@ -85,8 +85,8 @@ def _as_shipped(network: Any, field: Labelled, settings: Settings) -> Detector:
     """Return the network behind LiteRT, with one score threshold for all kinds."""
     example = np.asarray(cv2.resize(field.pixels, (SIZE, SIZE)), np.uint8)
     content = litert_file(detector_for_export(network, len(CELL_KINDS), SIZE), [example])
-    card = load_card("detector", settings).model_copy(
-        update={"thresholds": dict.fromkeys(CELL_KINDS, THRESHOLD), "input_width": LOOK}
+    card = load_card("detector", settings).changed(
+        thresholds=dict.fromkeys(CELL_KINDS, THRESHOLD), input_width=LOOK
     )
     return Detector(LiteRTEngine(content), card)
 

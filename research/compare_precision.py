@@ -48,7 +48,7 @@ class Variant:
     """One file of a model with the card that belongs to it."""
 
     content: bytes
-    card: ModelCard
+    card: Any
 
     def engine(self, threads: int = 2) -> LiteRTEngine:
         """Load the file."""
@@ -89,15 +89,15 @@ def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, 
     variants = {}
     for key, content in contents.items():
         # What ships keeps its own calibration.
-        changes = {} if key == card.numbers else source.calibration(content, card)
-        variants[key] = Variant(content, card.model_copy(update=changes))
+        changes = {} if key == card.precision else source.calibration(content, card)
+        variants[key] = Variant(content, card.changed(**changes))
     if card.name == "wbc":
         smaller = keras_reference("wbc", settings, SMALLER)
         content = litert_file(smaller, list(source.learnt[:3, :SMALLER, :SMALLER]))
         side = {"input_width": SMALLER, "input_height": SMALLER}
-        resized = card.model_copy(update=side)
+        resized = card.changed(**side)
         changes = source.calibration(content, resized)
-        variants["float32_smaller"] = Variant(content, resized.model_copy(update=changes))
+        variants["float32_smaller"] = Variant(content, resized.changed(**changes))
     return variants
 
 

@@ -40,7 +40,11 @@ def _card(name: str, labels: list[str]) -> dict:
         "input_height": 160,
         "preprocessing": "RGB 0..255 as float32",
         "temperature": 1.31,
-        "thresholds": dict.fromkeys(labels, 0.4) if name == "detector" else {"uncertain": 0.8},
+        "thresholds": {
+            "detector": dict.fromkeys(labels, 0.4),
+            "wbc": {"uncertain": 0.8, "cellness": 0.5},
+            "all_stage": {"uncertain": 0.8, "smear": -1.5, "all_field": -1.5},
+        }[name],
         "training_data": ["PBC train split (CC BY 4.0)", "Kaggle TRAIN (MIT)"],
         "data_fingerprint": "pbc 0123456789abcdef",
         "git_revision": "0123456789ab",

@@ -162,7 +162,7 @@ def adapt(cells: SiteCells, name: str, shipped: Classifier, *, version: int = 1)
             fit_temperature(left_out[best].astype(np.float32), cells.types),
             shipped.temperature / softness,
         ),
-        uncertain=shipped.uncertain,
+        uncertain=shipped.thresholds.confidence,
         softness=softness,
         weights=weights.astype(np.float32).ravel(),
         bias=bias.astype(np.float32),

@@ -18,7 +18,7 @@ from core.domain.taxonomy import (
     Status,
 )
 from core.errors import NotAnImageError
-from core.model_card import ModelCard
+from core.model_card import CellClassifierCard, DetectorCard, FieldClassifierCard
 
 _PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -273,7 +273,7 @@ class ModelInfoAnswer(BaseModel):
     """The cards of the models by name."""
 
     notice: str
-    models: dict[str, ModelCard]
+    models: dict[str, DetectorCard | CellClassifierCard | FieldClassifierCard]
 
 
 class ProfileAnswer(BaseModel):

@@ -56,7 +56,7 @@ def _stage(models: Models, image: FieldImage) -> StageResult:
 def _stage_answer(
     models: Models, results: Sequence[StageResult], failures: Sequence[FailedFile]
 ) -> Answer:
-    pooled = pool(results, models.analyzer.stage_grader.threshold) if results else None
+    pooled = pool(results, models.analyzer.stage_grader.thresholds) if results else None
     return stage_answer(results, pooled, failures)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from core.domain.decision import decide
 from core.domain.intervals import Estimate
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ModelError
@@ -78,7 +79,12 @@ def call_accuracy(report: ClassifierReport, key: str) -> CallAccuracy:
     Raises ModelError when the set has no predictions.
     """
     scored = report.scored(key, tuple(CELL_TYPES))
-    calls = scored[scored["confidence"] >= report.card.thresholds["uncertain"]]
+    columns = [f"p_{label}" for label in CELL_TYPES]
+    counted = [
+        decide(dict(zip(CELL_TYPES, row, strict=True)), report.decision) == "classified"
+        for row in scored[columns].to_numpy()
+    ]
+    calls = scored[counted]
     by_type = {
         str(label): estimate
         for label, rows in calls.groupby("prediction")

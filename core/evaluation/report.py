@@ -10,6 +10,7 @@ from typing import Literal, overload
 
 import pandas as pd
 
+from core.domain.decision import DecisionThresholds
 from core.domain.taxonomy import (
     UNANSWERED,
     label_name,
@@ -19,7 +20,7 @@ from core.evaluation.detection import above, count_pairs, detection_curves
 from core.evaluation.metrics import score_predictions
 from core.evaluation.schema import ClassifierFigures, DetectorFigures
 from core.evaluation.sets import EVALUATION_SETS
-from core.model_card import ModelCard, ModelName, load_card
+from core.model_card import ClassifierThresholds, ModelCard, ModelName, load_card
 from core.settings import Settings, get_settings
 
 MODEL_TITLES: dict[ModelName, str] = {
@@ -45,6 +46,12 @@ class ModelReport:
     predictions: pd.DataFrame
     history: pd.DataFrame
     """One row an epoch: epoch, phase, loss, val_loss, ..., learning_rate, seconds."""
+
+    @property
+    def decision(self) -> DecisionThresholds:
+        """What makes a prediction of this classifier count."""
+        assert isinstance(self.card.thresholds, ClassifierThresholds)
+        return self.card.thresholds.decision
 
     @property
     def sets(self) -> tuple[str, ...]:

@@ -222,7 +222,7 @@ def _model(name: str, version: str, settings: Settings) -> str:
         card = None
     if card is None or card.version != version:
         return f"{name} {version} (thresholds not on record)"
-    thresholds = ", ".join(f"{key} {value:.2f}" for key, value in card.thresholds.items())
+    thresholds = ", ".join(f"{key} {value:.2f}" for key, value in card.thresholds.by_name().items())
     return f"{name} {version} (thresholds: {thresholds})"
 
 

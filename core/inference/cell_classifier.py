@@ -1,12 +1,13 @@
 """Names white cells: a crop around the cell goes in, calibrated probabilities come out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.boxes import Box
+from core.domain.decision import decide
 from core.domain.results import Pixels
 from core.domain.taxonomy import Status
 from core.evaluation.calibration import softmax
@@ -14,7 +15,7 @@ from core.imaging.crop import crop_square
 from core.inference.ood import Looks, look_of
 from core.inference.runtime import Engine, mean_outputs
 from core.inference.site_profile import SiteProfile
-from core.model_card import ModelCard
+from core.model_card import CellClassifierCard
 
 CROP_MICROMETRES = 24.0
 """Side of the crop: the largest monocytes are about 20 µm across."""
@@ -64,7 +65,7 @@ class CellAnswer:
     status: Status
     probabilities: Mapping[str, float]
     """Calibrated, over all types."""
-    white: float
+    cellness: float
     """Probability that the picture shows one whole nucleated cell or platelet at all."""
     attributes: Mapping[str, str]
     """The most probable value of every morphological attribute (WBCAtt)."""
@@ -79,45 +80,54 @@ class CellAnswer:
 class Classifier:
     """The cell type network with its calibration."""
 
-    def __init__(self, engine: Engine, card: ModelCard, looks: Looks | None = None) -> None:
+    def __init__(
+        self, engine: Engine, card: CellClassifierCard, looks: Looks | None = None
+    ) -> None:
         """Take the network; without `looks` every crop is taken for familiar."""
         self._engine = engine
         self._looks = looks
-        self._least_familiar = card.thresholds.get("familiar", -np.inf)
+        self._least_density = card.thresholds.appearance_density
         self._size = card.input_width
         self.temperature = card.temperature
-        self._temperature_away = card.temperature_away or card.temperature
-        self._white_threshold = card.thresholds["white"]
-        self.uncertain: float = card.thresholds["uncertain"]
+        self._ood_temperature = card.ood_temperature or card.temperature
+        self.thresholds = card.thresholds.decision
         self.model_sha256 = card.sha256
         self._attributes = card.attributes
         self.labels = tuple(card.labels)
 
     def answer(
-        self, pixels: Pixels, subject: Subject, profile: SiteProfile | None = None
+        self,
+        pixels: Pixels,
+        subject: Subject,
+        profile: SiteProfile | None = None,
+        *,
+        excluded: Collection[str] = (),
     ) -> CellAnswer:
         """Name one cell of a picture, with a site's profile when one is given.
 
         A profile knows how far its site can be trusted; without one, a crop of unfamiliar look
-        gets the temperature that suits laboratories the model has not seen.
+        gets the temperature that suits laboratories the model has not seen. Cells of the `excluded`
+        types are out of scope.
         """
         crop = crop_square(pixels, subject.box, subject.crop_side, self._size)
         outputs = mirrored_mean(self._engine, crop)
         familiar = self._is_familiar(crop)
-        logits, uncertain = outputs["type"], self.uncertain
-        temperature = self.temperature if familiar else self._temperature_away
+        logits, thresholds = outputs["type"], self.thresholds
+        temperature = self.temperature if familiar else self._ood_temperature
         if profile is not None:
             logits = profile.logits(logits, outputs["features"])
-            temperature, uncertain = profile.temperature, profile.uncertain
+            temperature = profile.temperature
+            thresholds = replace(thresholds, confidence=profile.uncertain)
         values = softmax(logits, temperature)
         best = int(values.argmax())
-        white = float(softmax(outputs["white"], 1.0)[1])
+        probabilities = dict(zip(self.labels, map(float, values), strict=True))
+        cellness = float(softmax(outputs["white"], 1.0)[1])
         return CellAnswer(
             type=self.labels[best],
             confidence=float(values[best]),
-            status=self._status(float(values[best]), white, uncertain),
-            probabilities=dict(zip(self.labels, map(float, values), strict=True)),
-            white=white,
+            status=decide(probabilities, thresholds, cellness=cellness, excluded=excluded),
+            probabilities=probabilities,
+            cellness=cellness,
             attributes={
                 name: names[int(outputs[name].argmax())] for name, names in self._attributes.items()
             },
@@ -127,11 +137,6 @@ class Classifier:
         )
 
     def _is_familiar(self, crop: Pixels) -> bool:
-        if self._looks is None:
+        if self._looks is None or self._least_density is None:
             return True
-        return self._looks.log_density(look_of(crop)) >= self._least_familiar
-
-    def _status(self, confidence: float, white: float, uncertain: float) -> Status:
-        if white < self._white_threshold:
-            return "out_of_scope"
-        return "classified" if confidence >= uncertain else "uncertain"
+        return self._looks.log_density(look_of(crop)) >= self._least_density

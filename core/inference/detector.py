@@ -16,7 +16,7 @@ from core.domain.boxes import (
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
 from core.inference.runtime import Engine
-from core.model_card import ModelCard
+from core.model_card import DetectorCard
 
 STRIDE = 8
 MULTIPLE = 32
@@ -47,9 +47,9 @@ class Detection:
 class Detector:
     """The detector network with its scale search and suppression of duplicates."""
 
-    def __init__(self, engine: Engine, card: ModelCard) -> None:
+    def __init__(self, engine: Engine, card: DetectorCard) -> None:
         self._engine = engine
-        self.thresholds: dict[str, float] = {kind: card.thresholds[kind] for kind in CELL_KINDS}
+        self.thresholds = card.thresholds.by_name()
         self.first_side = card.input_width
         """Longest side in pixels of the first look at a picture."""
 

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.domain.decision import DecisionThresholds, decide
 from core.domain.results import FieldImage, Pixels, StageResult
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
 from core.inference.runtime import Engine
-from core.model_card import ModelCard
+from core.model_card import FieldClassifierCard
 
 CORNER = 0.17
 """Share of width and height of the bottom right corner that is painted over.
@@ -72,12 +73,12 @@ def turned(pixels: Pixels) -> tuple[Pixels, ...]:
 class StageGrader:
     """The ALL field network with its calibration."""
 
-    def __init__(self, engine: Engine, card: ModelCard) -> None:
+    def __init__(self, engine: Engine, card: FieldClassifierCard) -> None:
         self._engine = engine
         self._size = card.input_width
         self._temperature = card.temperature
-        self.threshold = card.thresholds["uncertain"]
-        self._field_threshold = card.thresholds["all_field"]
+        self.thresholds = card.thresholds.decision
+        self._least_field_logit = card.thresholds.all_field
         self.labels = tuple(card.labels)
 
     def grade(
@@ -93,7 +94,7 @@ class StageGrader:
         pieces = parts(image.pixels, scale)
         views = [stage_input(piece, self._size) for row in pieces for piece in row]
         answers = [self._look(view) for view in views]
-        known = [a for a in answers if float(a["all_field"][0, 0]) >= self._field_threshold]
+        known = [a for a in answers if float(a["all_field"][0, 0]) >= self._least_field_logit]
         reason = _OTHER_FIELD if len(known) < len(answers) / 2 else None
         if scale and max(image.width, image.height) * scale < LEAST_MICROMETRES:
             reason = reason or _TOO_CLOSE
@@ -108,14 +109,14 @@ class StageGrader:
         evidence = [answer["evidence"][0] for answer in answers]
         rows = [np.hstack(evidence[at : at + columns]) for at in range(0, len(evidence), columns)]
         best = int(values.argmax())
-        confidence = float(values[best])
+        probabilities = dict(zip(self.labels, map(float, values), strict=True))
         is_small = min(image.width, image.height) < LEAST_SIDE
         return StageResult(
             file=image.name,
             stage=self.labels[best],
-            probabilities=dict(zip(self.labels, map(float, values), strict=True)),
-            confidence=confidence,
-            status="classified" if confidence >= self.threshold and not is_small else "uncertain",
+            probabilities=probabilities,
+            confidence=float(values[best]),
+            status=decide(probabilities, self.thresholds, doubtful=is_small),
             qc_override=reason,
             warnings=(_TOO_SMALL,) if is_small else (),
             cam=evidence_map(np.vstack(rows), best),
@@ -150,17 +151,17 @@ def evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float3
     return np.asarray(positive / peak if peak > 0 else positive, dtype=np.float32)
 
 
-def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
+def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> StageResult:
     """Return one answer over several fields of a patient: the mean of their probabilities.
 
-    Below `threshold`, the model's own for single fields, the answer is uncertain.
+    `thresholds` are the model's own, those of single fields.
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
     Refused fields do not count; with none left the answer is out of scope. Fields that are
     uncertain in spite of their confidence, because of a warning, are left out; with none left the
     answer is uncertain. Images of the same pixels are one field.
     """
     graded = [r for r in results if r.reject_reason is None and r.status != "out_of_scope"]
-    settled = [r for r in graded if r.status == "classified" or r.confidence < threshold]
+    settled = [r for r in graded if r.status == "classified" or not _is_confident(r, thresholds)]
     used = _once(settled or graded)
     if not used:
         return StageResult(
@@ -178,12 +179,16 @@ def pool(results: Sequence[StageResult], threshold: float) -> StageResult:
         stage=best,
         probabilities=mean,
         confidence=mean[best],
-        status="classified" if settled and mean[best] >= threshold else "uncertain",
+        status=decide(mean, thresholds, doubtful=not settled),
         warnings=(
             *_left_out(len(graded) - len(settled), len(graded)),
             *_repeated(len(settled or graded) - len(used)),
         ),
     )
+
+
+def _is_confident(result: StageResult, thresholds: DecisionThresholds) -> bool:
+    return decide(result.probabilities, thresholds) == "classified"
 
 
 def _once(results: Sequence[StageResult]) -> list[StageResult]:

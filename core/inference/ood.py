@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.results import Pixels
-from core.model_card import LOOKS_FILE, ModelCard, read_checked
+from core.model_card import APPEARANCE_FILE, ModelCard, read_checked
 from core.settings import Settings
 
 _SIDE = 40
@@ -82,6 +82,6 @@ class Looks:
 
 def load_looks(card: ModelCard, settings: Settings | None = None) -> Looks | None:
     """Return the looks that a model knows, None when its card names none. Raises ModelError."""
-    if card.looks_sha256 is None:
+    if card.appearance_sha256 is None:
         return None
-    return Looks.of_bytes(read_checked(card, settings, LOOKS_FILE))
+    return Looks.of_bytes(read_checked(card, settings, APPEARANCE_FILE))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from core.domain.boxes import Box
+from core.domain.decision import without_certainty
 from core.domain.results import Cell, CropResult, FieldAnalysis, FieldImage, Pixels, StageResult
 from core.imaging.duplicates import fingerprint, pixels_sha256
 from core.imaging.scale import (
@@ -32,7 +33,7 @@ from core.inference.quality_control import (
 )
 from core.inference.runtime import LiteRTEngine
 from core.inference.site_profile import SiteProfile
-from core.model_card import MODEL_NAMES, ModelName, load_card, read_checked
+from core.model_card import ModelCard, load_card, read_checked
 from core.settings import Settings, get_settings
 
 _CROP_DETECTION_SCORE = 0.15
@@ -85,8 +86,7 @@ def judge_sizes(
 def held_back(cells: Iterable[Cell]) -> tuple[Cell, ...]:
     """Return cells of which no white one is classified."""
     return tuple(
-        replace(c, status="uncertain") if c.kind == "wbc" and c.status == "classified" else c
-        for c in cells
+        replace(c, status=without_certainty(c.status)) if c.kind == "wbc" else c for c in cells
     )
 
 
@@ -144,22 +144,22 @@ class Analyzer:
     def __init__(self, settings: Settings | None = None) -> None:
         """Load the models. Raises ModelError when one is missing, damaged or not as its card."""
         settings = settings or get_settings()
-        cards = {name: load_card(name, settings) for name in MODEL_NAMES}
-        self.versions: dict[str, str] = {name: card.version for name, card in cards.items()}
+        detector, wbc = load_card("detector", settings), load_card("wbc", settings)
+        all_stage = load_card("all_stage", settings)
+        self.versions: dict[str, str] = {c.name: c.version for c in (detector, wbc, all_stage)}
 
-        def engine(name: ModelName) -> LiteRTEngine:
+        def engine(card: ModelCard) -> LiteRTEngine:
             return LiteRTEngine(
-                read_checked(cards[name], settings),
+                read_checked(card, settings),
                 interpreters=settings.interpreters,
                 threads=settings.threads,
             )
 
-        self.detector = Detector(engine("detector"), cards["detector"])
-        looks = load_looks(cards["wbc"], settings)
-        self.classifier = Classifier(engine("wbc"), cards["wbc"], looks)
-        self.stage_grader = StageGrader(engine("all_stage"), cards["all_stage"])
+        self.detector = Detector(engine(detector), detector)
+        self.classifier = Classifier(engine(wbc), wbc, load_looks(wbc, settings))
+        self.stage_grader = StageGrader(engine(all_stage), all_stage)
         # An engine of its own: the gate looks at another size, and changing sizes costs time.
-        self.gate = SmearGate(engine("all_stage"), cards["all_stage"])
+        self.gate = SmearGate(engine(all_stage), all_stage)
 
     def analyze(
         self, image: FieldImage, profile: SiteProfile | None = None, *, anyway: bool = False
@@ -235,13 +235,17 @@ class Analyzer:
                 confidence=detection.score,
                 detection_score=detection.score,
             )
-        answer = self.classifier.answer(pixels, Subject(detection.box, scale), profile)
+        answer = self.classifier.answer(
+            pixels,
+            Subject(detection.box, scale),
+            profile,
+            excluded=("platelet",),  # the detector was mistaken
+        )
         return Cell(
             kind="wbc",
             box=detection.box,
             confidence=answer.confidence,
-            # A platelet is no white cell: the detector was mistaken.
-            status="out_of_scope" if answer.type == "platelet" else answer.status,
+            status=answer.status,
             type=answer.type,
             probabilities=answer.probabilities,
             detection_score=detection.score,
@@ -273,7 +277,7 @@ class Analyzer:
             answer.type,
             answer.probabilities,
             answer.confidence,
-            "uncertain" if verdict.doubt and answer.status == "classified" else answer.status,
+            without_certainty(answer.status) if verdict.doubt else answer.status,
             in_distribution=answer.in_distribution,
             warnings=(*image.notes, *((verdict.doubt,) if verdict.doubt else ())),
             page=image.page,
@@ -298,9 +302,8 @@ class Analyzer:
         checked = checked_scale(image, examined.detections)
         scale = None if checked.scale is None else checked.scale.micrometres_per_pixel
         result = self.stage_grader.grade(image, scale, anyway=anyway)
-        is_held = examined.doubt is not None or not checked.is_settled
-        if result.status == "classified" and is_held:
-            result = replace(result, status="uncertain")
+        if examined.doubt is not None or not checked.is_settled:
+            result = replace(result, status=without_certainty(result.status))
         warnings = [] if checked.warning is None else [checked.warning]
         return replace(
             result,

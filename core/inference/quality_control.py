@@ -12,7 +12,7 @@ import numpy as np
 from core.domain.results import Pixels
 from core.inference.detector import Detection
 from core.inference.runtime import Engine
-from core.model_card import ModelCard
+from core.model_card import FieldClassifierCard
 
 FLAT_DEVIATION = 3.0
 """Grey levels: a picture that varies less shows nothing."""
@@ -117,9 +117,9 @@ class SmearGate:
     That trunk is ImageNet's, so it knows what photographs, tissue and textures look like.
     """
 
-    def __init__(self, engine: Engine, card: ModelCard) -> None:
+    def __init__(self, engine: Engine, card: FieldClassifierCard) -> None:
         self._engine = engine
-        self.threshold: float = card.thresholds["smear"]
+        self.threshold: float = card.thresholds.smear
 
     def logit(self, pixels: Pixels) -> float:
         """Return how much a picture looks like a stained smear.

@@ -15,7 +15,7 @@ from core.domain.results import Pixels
 from core.errors import ModelError
 from core.inference.detector import STRIDE
 from core.inference.runtime import LiteRTEngine
-from core.model_card import MODEL_FILE, ModelCard, ModelName, load_card, model_path
+from core.model_card import CARDS, MODEL_FILE, ModelCard, ModelName, load_card, model_path
 from core.settings import PROJECT_ROOT, Settings
 from core.training.data.cells import HEADS
 from core.training.data.quality_control import Gate
@@ -188,7 +188,7 @@ def git_revision() -> str:
 
 def write_card(folder: Path, **fields: Any) -> ModelCard:
     """Write `card.json` beside a model file; hash, size, date and revision are filled in."""
-    card = ModelCard(
+    card = CARDS[fields["name"]](
         trained_on=datetime.now(UTC).date().isoformat(),
         git_revision=git_revision(),
         licence="MIT for code and weights; each training set keeps the licence named beside it",
@@ -200,7 +200,7 @@ def write_card(folder: Path, **fields: Any) -> ModelCard:
 
 def rewrite_card(folder: Path, card: ModelCard, **changes: Any) -> ModelCard:
     """Write a card again after its model file was: new hash and size, and what else changed."""
-    return _kept(folder, card.model_copy(update=_described(folder) | changes))
+    return _kept(folder, card.changed(**_described(folder) | changes))
 
 
 def _described(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 
 from core.evaluation.comparisons import load_comparisons
 from core.inference.ood import Floats, Looks, look_of
-from core.model_card import LOOKS_FILE
+from core.model_card import APPEARANCE_FILE
 from core.settings import Settings
 from core.training.data.cells import Cells, central_crops
 
@@ -51,7 +51,7 @@ def fitted_looks(domains: Mapping[str, Cells], size: int) -> tuple[Looks, float]
 def write_looks(looks: Looks, folder: Path) -> str:
     """Write the looks beside a model and return the SHA-256 for its card."""
     content = looks.to_bytes()
-    (folder / LOOKS_FILE).write_bytes(content)
+    (folder / APPEARANCE_FILE).write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 

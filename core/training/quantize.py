@@ -83,7 +83,7 @@ def ship(name: ModelName, numbers: Numbers, settings: Settings, run: Path) -> Mo
     changes = source.calibration(content, card)
     folder = settings.models / name
     (folder / MODEL_FILE).write_bytes(content)
-    written = rewrite_card(folder, card, numbers=numbers, **changes)
+    written = rewrite_card(folder, card, precision=numbers, **changes)
     _LOG.info("%s: %d bytes, %s", name, len(content), changes)
     return written
 

@@ -14,7 +14,7 @@ from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.inference.field_classifier import stage_input, turned
 from core.inference.runtime import Engine, LiteRTEngine
-from core.model_card import ModelCard
+from core.model_card import DetectorCard, ModelCard
 from core.settings import Settings
 from core.training.data.all_fields import all_fields, held_out_logits
 from core.training.data.cells import NO_TYPE, central_crops, joined
@@ -42,7 +42,7 @@ class Source:
     def calibration(self, content: bytes, card: ModelCard) -> dict[str, Any]:
         """Return what a file changes in its card; thresholds that nothing chooses stay."""
         changes = self.calibrated(LiteRTEngine(content), card.input_width)
-        return changes | {"thresholds": card.thresholds | changes["thresholds"]}
+        return changes | {"thresholds": card.thresholds.by_name() | changes["thresholds"]}
 
 
 def source_of(card: ModelCard, settings: Settings, run: Path) -> Source:
@@ -50,14 +50,14 @@ def source_of(card: ModelCard, settings: Settings, run: Path) -> Source:
 
     `run` is the folder of the training, where the classifier's cells are kept.
     """
-    if card.name == "detector":
+    if isinstance(card, DetectorCard):
         return _detector(card, settings)
     if card.name == "wbc":
         return _wbc(card, settings, run)
     return _all_stage(card, settings)
 
 
-def _detector(card: ModelCard, settings: Settings) -> Source:
+def _detector(card: DetectorCard, settings: Settings) -> Source:
     from core.training.recipes.detector import calibrated
 
     training, validation = real_fields(settings)

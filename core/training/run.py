@@ -78,4 +78,4 @@ def _shipped_numbers(name: str, settings: Settings) -> str:
     """Return what a model that was shipped before computes with: it stays so."""
     if not model_path(name, settings).with_name("card.json").exists():
         return "float32"
-    return load_card(name, settings).numbers
+    return load_card(name, settings).precision

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+from core.domain.decision import DecisionThresholds
 from core.domain.results import CropResult, StageResult
 from core.domain.taxonomy import CELL_TYPES, STAGES
 from core.imaging.duplicates import fingerprint
@@ -20,7 +21,7 @@ class FakeAnalyzer:
         self.classifier = SimpleNamespace(model_sha256=64 * "0")
         self.compares = False
         """Give fields the fingerprints that duplicates are found by."""
-        self.stage_grader = SimpleNamespace(threshold=0.6)
+        self.stage_grader = SimpleNamespace(thresholds=DecisionThresholds(0.6))
 
     def analyze(self, image, _profile=None):
         if "refused" in image.name:

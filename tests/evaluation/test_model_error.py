@@ -27,7 +27,7 @@ def test_right_calls_are_counted_from_the_predictions(models, key):
     report = load_report("wbc", models)
     rows = report.predictions[report.predictions["set"] == key]
     columns = [f"p_{label}" for label in CELL_TYPES]
-    called = rows[rows[columns].max(axis=1) >= report.card.thresholds["uncertain"]]
+    called = rows[rows[columns].max(axis=1) >= report.decision.confidence]
     calls = called[columns].idxmax(axis=1).str.removeprefix("p_")
     found = call_accuracy(report, key)
     assert found.calls == len(called) < len(rows)

@@ -77,7 +77,7 @@ def test_absolute_counts_rest_on_the_corrected_white_cells(summary):
 
 
 def test_thresholds_are_told_only_of_the_version_that_looked(summary, models):
-    assert summary.models[1] == "wbc 1.2.3 (thresholds: uncertain 0.80)"
+    assert summary.models[1] == "wbc 1.2.3 (thresholds: uncertain 0.80, cellness 0.50)"
     assert summary.accuracy[0].name == "PBC test cells"
     other = summarise(make_case(models={"wbc": "0.9"}), RANGES, models)
     assert other.models == ("wbc 0.9 (thresholds not on record)",)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from core.datasets.readers import open_set
+from core.domain.decision import DecisionThresholds
 from core.domain.results import StageResult
 from core.domain.taxonomy import STAGES
 from core.inference.field_classifier import CORNER, FIELD_MICROMETRES, parts, pool, without_corner
@@ -85,6 +86,9 @@ def test_the_painted_corner_holds_nothing_of_the_old_one(fields):
     np.testing.assert_array_equal(painted[:corner], pixels[:corner])
 
 
+THRESHOLDS = DecisionThresholds(0.8)
+
+
 def result(weights, status="classified"):
     values = np.array(weights, float) + 1e-6
     values /= values.sum()
@@ -102,43 +106,43 @@ fields_of_a_patient = st.lists(
 
 @given(fields_of_a_patient)
 def test_pooled_probabilities_are_a_distribution_that_ignores_order(results):
-    pooled = pool(results, 0.8)
+    pooled = pool(results, THRESHOLDS)
     assert abs(sum(pooled.probabilities.values()) - 1) < 1e-9
-    backwards = pool(results[::-1], 0.8)
+    backwards = pool(results[::-1], THRESHOLDS)
     for key in STAGES:
         assert abs(pooled.probabilities[key] - backwards.probabilities[key]) < 1e-9
 
 
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4).map(result), st.integers(1, 5))
 def test_equal_fields_pool_to_one_of_them(one, times):
-    pooled = pool([one] * times, 0.8)
+    pooled = pool([one] * times, THRESHOLDS)
     assert pooled.stage == one.stage
     assert abs(pooled.confidence - one.confidence) < 1e-9
 
 
 def test_fields_that_disagree_pool_to_an_uncertain_answer():
-    pooled = pool([result([0, 1, 0, 0]), result([0, 0, 1, 0])], 0.8)
+    pooled = pool([result([0, 1, 0, 0]), result([0, 0, 1, 0])], THRESHOLDS)
     assert pooled.status == "uncertain"
-    assert pool([result([0, 1, 0, 0])] * 2, 0.8).status == "classified"
+    assert pool([result([0, 1, 0, 0])] * 2, THRESHOLDS).status == "classified"
 
 
 def test_fields_of_a_contradicted_scale_do_not_decide():
     held = result([0, 0, 0, 1], "uncertain")
     good = result([0, 1, 0, 0])
-    pooled = pool([good, held], 0.8)
+    pooled = pool([good, held], THRESHOLDS)
     assert (pooled.stage, pooled.status) == (good.stage, "classified")
     assert "1 field has a warning: left out" in pooled.warnings[0]
-    alone = pool([held, held], 0.8)
+    alone = pool([held, held], THRESHOLDS)
     assert (alone.stage, alone.status) == (held.stage, "uncertain")
     assert "2 fields have a warning: the class is uncertain" in alone.warnings[0]
-    assert pool([good], 0.8).warnings == ()
+    assert pool([good], THRESHOLDS).warnings == ()
 
 
 def test_one_field_in_several_files_counts_once():
     early, pre = result([0, 1, 0, 0]), result([0, 0, 1, 0])
     first = replace(early, pixels_sha256="a")
-    pooled = pool([first, replace(pre, pixels_sha256="b"), first, first], 0.8)
-    assert pooled.probabilities == pool([early, pre], 0.8).probabilities
+    pooled = pool([first, replace(pre, pixels_sha256="b"), first, first], THRESHOLDS)
+    assert pooled.probabilities == pool([early, pre], THRESHOLDS).probabilities
     assert pooled.warnings == (
         "2 images are the same as another and left out of the pooled answer.",
     )
@@ -147,5 +151,5 @@ def test_one_field_in_several_files_counts_once():
 def test_refused_fields_do_not_count():
     good = result([0, 1, 0, 0])
     refused = StageResult("x", None, {}, 0.0, "out_of_scope", "blank")
-    assert pool([good, refused], 0.8).probabilities == pool([good], 0.8).probabilities
-    assert pool([refused], 0.8).status == "out_of_scope"
+    assert pool([good, refused], THRESHOLDS).probabilities == pool([good], THRESHOLDS).probabilities
+    assert pool([refused], THRESHOLDS).status == "out_of_scope"

@@ -54,7 +54,7 @@ def test_a_lamp_of_another_colour_is_noticed_and_costs_confidence_alone(analyzer
         assert (careful.in_distribution, trusted.in_distribution) == (False, True)
         assert careful.type == trusted.type
         assert careful.confidence < trusted.confidence
-        expected = softmax(careful.logits, card.temperature_away)
+        expected = softmax(careful.logits, card.ood_temperature)
         np.testing.assert_allclose(list(careful.probabilities.values()), expected)
 
 

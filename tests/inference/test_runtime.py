@@ -79,7 +79,7 @@ def test_shipped_file_answers_as_the_keras_network(name, pack):
     ]
     reference = KerasEngine(keras_reference(name))
     shipped = LiteRTEngine(read_checked(card), interpreters=1)
-    off, otherwise = TOLERATED[card.numbers]
+    off, otherwise = TOLERATED[card.precision]
     same, differences = agreement(reference, shipped, pictures, name)
     assert same >= 1 - otherwise
     assert max(differences.values()) < off

@@ -53,7 +53,9 @@ def test_what_ships_keeps_its_calibration_and_others_get_theirs(monkeypatch):
     temperatures = {key: variant.card.temperature for key, variant in variants.items()}
     assert temperatures == {"float32": SIDE, "int8": 7.0, "float32_smaller": 16}
     assert variants["int8"].card.thresholds == card.thresholds
-    assert variants["float32"].card.thresholds == card.thresholds | {"uncertain": 0.6}
+    assert variants["float32"].card.thresholds.by_name() == (
+        card.thresholds.by_name() | {"uncertain": 0.6}
+    )
     assert len(variants["int8"].content) != len(variants["float32"].content)
     milliseconds = forward_milliseconds(variants, list(source.watched))
     assert milliseconds.keys() == variants.keys()

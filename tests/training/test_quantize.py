@@ -96,13 +96,13 @@ def test_a_file_is_shipped_with_its_own_calibration_and_back(floats, tmp_path, m
     ship("wbc", "int8", settings, tmp_path)
     card = load_card("wbc", settings)
     small = read_checked(card, settings)
-    assert (card.numbers, card.temperature) == ("int8", before.input_width)
-    assert card.thresholds == before.thresholds | {"uncertain": 0.7}
+    assert (card.precision, card.temperature) == ("int8", before.input_width)
+    assert card.thresholds.by_name() == before.thresholds.by_name() | {"uncertain": 0.7}
     for kept in ("version", "trained_on", "git_revision", "labels", "limits"):
         assert getattr(card, kept) == getattr(before, kept)
     ship("wbc", "float32", settings, tmp_path)
     card = load_card("wbc", settings)
-    assert card.numbers == "float32"
+    assert card.precision == "float32"
     assert model_path("wbc", settings).stat().st_size == card.file_bytes != len(small)
 
 

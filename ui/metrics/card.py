@@ -20,12 +20,10 @@ def show_card(card: ModelCard) -> None:
             "Preprocessing": card.preprocessing,
             "Temperature": f"{card.temperature:.3f}"
             + (
-                f", {card.temperature_away:.3f} for unfamiliar looks"
-                if card.temperature_away
-                else ""
+                f", {card.ood_temperature:.3f} for unfamiliar looks" if card.ood_temperature else ""
             ),
             "Thresholds": ", ".join(
-                f"{k.replace('_', ' ')} {v:.3f}" for k, v in card.thresholds.items()
+                f"{k.replace('_', ' ')} {v:.3f}" for k, v in card.thresholds.by_name().items()
             ),
             "Training data": "; ".join(card.training_data),
             "Data fingerprint": card.data_fingerprint,

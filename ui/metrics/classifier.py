@@ -228,7 +228,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
         )
     with right:
         st.subheader("What is left to a person")
-        usual = 100 * report.card.thresholds["uncertain"]
+        usual = 100 * report.decision.confidence
         threshold = st.slider(
             "Confidence threshold",
             0.0,

@@ -43,8 +43,8 @@ def show_robustness(report: ClassifierReport | DetectorReport) -> None:
     if metrics.corruptions:
         show_corruptions(metrics.corruptions)
     # A classifier may come without the appearance of its training cells: then it cannot tell.
-    if metrics.out_of_distribution and report.card.temperature_away is not None:
-        show_out_of_distribution(report, report.card.temperature_away)
+    if metrics.out_of_distribution and report.card.ood_temperature is not None:
+        show_out_of_distribution(report, report.card.ood_temperature)
     if metrics.adaptation:
         st.subheader("After adapting to a site")
         st.markdown(adaptation_sentence(metrics.adaptation))

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
 
+from core.domain.decision import decide
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
@@ -15,7 +16,7 @@ from core.evaluation.metrics import classification_metrics, prediction_frame
 from core.evaluation.schema import ClassifierFigures, CorruptionFigures
 from core.inference.pipeline import Analyzer
 from core.inference.runtime import LiteRTEngine
-from core.model_card import ModelCard, load_card, read_checked
+from core.model_card import FieldClassifierCard, load_card, read_checked
 from core.settings import Settings
 from core.training.data.all_fields import (
     Fields,
@@ -81,7 +82,9 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
 
 
 def corrupted(
-    fields: Fields, held_out: Callable[[Pixels, str], NDArray[np.float32]], card: ModelCard
+    fields: Fields,
+    held_out: Callable[[Pixels, str], NDArray[np.float32]],
+    card: FieldClassifierCard,
 ) -> CorruptionFigures:
     """Measure every twelfth field under each corruption, by the head that did not see it."""
     rows = np.arange(len(fields))[::CORRUPTED_EVERY]
@@ -89,7 +92,8 @@ def corrupted(
 
     def predict(pixels: Pixels, number: int) -> Prediction:
         values = softmax(held_out(pixels, examples[number].split), card.temperature)
-        classified = bool(values.max() >= card.thresholds["uncertain"])
+        by_label = dict(zip(_LABELS, map(float, values), strict=True))
+        classified = decide(by_label, card.thresholds.decision) == "classified"
         return Prediction(_LABELS[int(values.argmax())], classified)
 
     truth = [str(example.label) for example in examples]

@@ -15,7 +15,7 @@ from core.domain.taxonomy import CELL_KINDS, KIND_NAMES
 from core.errors import ModelError
 from core.inference.detector import MULTIPLE, RED_CELL_SIDE, WANTED_RED_CELL, Detector
 from core.inference.runtime import Engine, LiteRTEngine
-from core.model_card import MODEL_FILE, ModelCard
+from core.model_card import MODEL_FILE, DetectorCard, load_card
 from core.settings import Settings
 from core.training.augmentation import appearance
 from core.training.data.detection_batches import TrainingFields, whole_fields
@@ -132,17 +132,20 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
     }
     engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
     # The detector that chooses the thresholds needs a card to start from.
-    first = write_card(folder, thresholds=_FIRST_THRESHOLDS, **card)
+    write_card(folder, thresholds=_FIRST_THRESHOLDS, **card)
+    first = load_card("detector", settings)
     write_card(folder, **calibrated(engine, first, validation), **card)
 
 
-def calibrated(engine: Engine, card: ModelCard, validation: Sequence[Labelled]) -> dict[str, Any]:
+def calibrated(
+    engine: Engine, card: DetectorCard, validation: Sequence[Labelled]
+) -> dict[str, Any]:
     """Return `thresholds` of a file, chosen on validation fields.
 
     Each is there as it is and twice as another laboratory's picture: at home nearly any score
     tells a white cell.
     """
-    started = card.model_copy(update={"thresholds": _FIRST_THRESHOLDS})
+    started = card.changed(thresholds=_FIRST_THRESHOLDS)
     rng = np.random.default_rng(9)
     changed = [
         Labelled(appearance.look(field.pixels, rng), field.boxes)

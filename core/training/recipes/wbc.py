@@ -156,10 +156,10 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
             "file's scale (1.8 times the cell's longer side without one), RGB 0..255 as float32; "
             "mean logits of the crop and its two mirror images"
         ),
-        looks_sha256=write_looks(looks, folder),
-        temperature_away=away_temperature(settings, calibration["temperature"]),
+        appearance_sha256=write_looks(looks, folder),
+        ood_temperature=away_temperature(settings, calibration["temperature"]),
         temperature=calibration["temperature"],
-        thresholds=calibration["thresholds"] | {"familiar": least_familiar},
+        thresholds=calibration["thresholds"] | {"appearance_density": least_familiar},
         training_data=[
             "PBC train split (CC BY 4.0)",
             "WBCAtt, attributes of these cells (MIT)",
@@ -213,5 +213,5 @@ def calibrated(engine: Engine, validation: Cells, size: int = SIZE) -> dict[str,
     threshold = uncertainty_threshold(softmax(logits, temperature), truth)
     return {
         "temperature": temperature,
-        "thresholds": {"uncertain": threshold, "white": cellness_threshold(white)},
+        "thresholds": {"uncertain": threshold, "cellness": cellness_threshold(white)},
     }

@@ -95,7 +95,7 @@ def test_patient_sample_models_ranges_and_signatures_are_named(printed):
         "191 classified, 12 uncertain",
         "Ada, 2026-03-05 09:30 UTC",
         "detector 1.2.3 (thresholds:",
-        "wbc 1.2.3 (thresholds: uncertain 0.80)",
+        "wbc 1.2.3 (thresholds: uncertain 0.80, cellness 0.50)",
         "Reference ranges: Adults (",
         "sampling error only",
     ):

@@ -1,0 +1,34 @@
+"""What makes a prediction count."""
+
+import pytest
+
+from core.domain.decision import DecisionThresholds, decide, without_certainty
+
+THRESHOLDS = DecisionThresholds(confidence=0.8, cellness=0.5)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "given", "status"),
+    [
+        (0.8, {}, "classified"),
+        (0.79, {}, "uncertain"),
+        (0.9, {"doubtful": True}, "uncertain"),
+        (0.9, {"cellness": 0.5}, "classified"),
+        (0.9, {"cellness": 0.49}, "out_of_scope"),
+        (0.9, {"cellness": 0.49, "doubtful": True}, "out_of_scope"),
+        (0.9, {"excluded": ("monocyte",)}, "out_of_scope"),
+        (0.9, {"excluded": ("platelet",)}, "classified"),
+    ],
+)
+def test_a_prediction_counts_when_confident_of_a_whole_cell(confidence, given, status):
+    probabilities = {"platelet": 1 - confidence, "monocyte": confidence}
+    assert decide(probabilities, THRESHOLDS, **given) == status
+
+
+def test_nothing_predicted_is_out_of_scope():
+    assert decide({}, THRESHOLDS) == "out_of_scope"
+
+
+def test_doubt_takes_certainty_only():
+    found = [without_certainty(s) for s in ("classified", "uncertain", "out_of_scope")]
+    assert found == ["uncertain", "uncertain", "out_of_scope"]
