@@ -36,7 +36,7 @@ from benchmarks.attacks import attacked, bombs
 from core.bench_api import SECONDS_TO_ANSWER, Server, serving, upload
 from core.domain.results import Pixels
 from core.settings import PROJECT_ROOT
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from core.synthetic.fields import make_cell, make_field
 
 MOST_GROWTH_PERCENT = 10.0
@@ -72,7 +72,7 @@ class Tally:
 
 def pictures() -> list[tuple[str, bytes]]:
     """Return fields of five sizes, a cell and a damaged file; the ALL model grades the crowded."""
-    (name, slide), *_ = slides = made_slides()[:2]
+    (name, slide), *_ = slides = synthetic_slides()[:2]
     fields = {
         "crowded.jpg": make_field(
             2, 400, 300, white_cells=["lymphocyte"] * 60, red_cell_pixels=28

@@ -90,7 +90,7 @@ def measure() -> dict[str, Any]:
     # By themselves: waiting threads of other runtimes would slow the calls above.
     looks_ms = in_turns(look_calls(get_settings().threads))
     answer_s = _start_seconds(
-        ["-m", "core", "analyze", str(PROJECT_ROOT / "assets" / "examples" / "made_1.jpg")]
+        ["-m", "core", "analyze", str(PROJECT_ROOT / "assets" / "examples" / "synthetic_1.jpg")]
     )
     tensorflow_s = _start_seconds(["-c", "import tensorflow"])
     return {

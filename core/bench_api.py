@@ -23,7 +23,7 @@ import requests
 from core.imaging.read import read_images
 from core.inference.pipeline import Analyzer
 from core.settings import PROJECT_ROOT, get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 
 _CLIENTS = (1, 8, 64)
 _WARM_SECONDS = 4.0
@@ -50,7 +50,7 @@ def api_figures(analyzer: Analyzer) -> dict[str, Any]:
     The core decodes and analyses the same bytes in as many threads as the API has calls running:
     one for one client, at most as many as there are interpreters.
     """
-    slides = made_slides()
+    slides = synthetic_slides()
     workers = get_settings().interpreters
     api, core = {}, {}
     with serving() as server:

@@ -13,7 +13,7 @@ from core.imaging.preview import preview_jpeg
 from core.imaging.read import read_images
 from core.inference.pipeline import get_analyzer
 from core.model_card import load_card, read_checked
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from ui.components import shared
 from ui.components.cases import (
     errors_shown,
@@ -37,7 +37,7 @@ LATEST_CASES = 5
 @st.cache_data(show_spinner=False)
 def example() -> tuple[FieldAnalysis, bytes]:
     """Analyse one made slide."""
-    name, data = made_slides()[SHOWN_SLIDE]
+    name, data = synthetic_slides()[SHOWN_SLIDE]
     (image,) = read_images(data, name)
     return get_analyzer().analyze(image), preview_jpeg(image.pixels)
 

@@ -7,7 +7,7 @@ import streamlit as st
 from core.domain.differential import RECOMMENDED_CELLS
 from core.errors import DataError, ProfileError
 from core.inference.site_profile import SiteProfile, load_profile, profile_names
-from core.synthetic.examples import bccd_fields, made_slides
+from core.synthetic.examples import bccd_fields, synthetic_slides
 from ui.components import shared
 from ui.count.files import ASKED, MADE, REAL
 from ui.count.results import FULL_COUNT, NAME, show_results
@@ -43,7 +43,8 @@ HOW_MANY = (
 def example_pictures() -> list[Incoming]:
     """Return the made slides as if they had been uploaded."""
     return [
-        Incoming(name, name, MADE_PATIENT, lambda data=data: data) for name, data in made_slides()
+        Incoming(name, name, MADE_PATIENT, lambda data=data: data)
+        for name, data in synthetic_slides()
     ]
 
 

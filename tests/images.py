@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from core.imaging.read import read_images
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 
 
 def read_image(data, name, **options):
@@ -30,7 +30,7 @@ def encoded(pixels, form="PNG", **options):
 
 def slide_pixels(number):
     """Return the pixels of a synthetic slide."""
-    name, data = made_slides()[number]
+    name, data = synthetic_slides()[number]
     return read_image(data, name).pixels
 
 

@@ -18,7 +18,7 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.cases.users import person_of, set_role
 from core.settings import PROJECT_ROOT, get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.browser.conftest import free_port
 from tests.cases.made import new_field, white
 from tests.images import read_image
@@ -49,7 +49,7 @@ def test_a_start_sweeps_what_a_cut_off_save_left(store, caplog):
     database = get_database()
     person = person_of(database)
     patient = create_patient(database, person, PatientDetails("P"))
-    name, data = made_slides()[0]
+    name, data = synthetic_slides()[0]
     field = new_field(read_image(data, name), white())
     save_sample(database, person, patient.id, SampleDetails(date(2026, 3, 1)), [field])
     stray = database.pictures.path(64 * "a")

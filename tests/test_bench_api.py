@@ -19,7 +19,7 @@ from core.exports.answers import analyze_answer
 from core.imaging.limits import measure
 from core.inference.pipeline import get_analyzer
 from core.settings import PROJECT_ROOT, get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.images import read_image
 
 LOAD = runpy.run_path(str(PROJECT_ROOT / "benchmarks" / "api_load.py"))
@@ -92,7 +92,7 @@ def test_clients_that_wait_as_told_come_back_before_their_connection_is_closed()
 
 
 def test_the_server_answers_as_the_models_do():
-    name, content = made_slides()[0]
+    name, content = synthetic_slides()[0]
     with bench_api.serving() as server:
         request = bench_api.upload(f"{server.api}/analyze", name, content)
         given = bench_api.answered(requests.Session(), request).json()

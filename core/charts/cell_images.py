@@ -12,7 +12,7 @@ from core.imaging.crop import crop_square
 from core.imaging.read import read_images
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
 from core.settings import PROJECT_ROOT
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 
 SIDE_MICROMETRES = CROP_MICROMETRES
 """Side of the picture of a cell."""
@@ -67,7 +67,7 @@ def made_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
     """Return the cells of a type in the made slides, as `cell_picture`; none of rare types."""
     truth = json.loads((PROJECT_ROOT / "assets/examples/truth.json").read_text(encoding="utf-8"))
     found = []
-    for name, data in made_slides():
+    for name, data in synthetic_slides():
         wanted = [cell for cell in truth[name]["cells"] if cell["type"] == cell_type]
         if wanted:
             pixels = read_images(data, name)[0].pixels

@@ -1,7 +1,7 @@
-"""Draws single blood cells as maps of dye, for pictures that are made and not photographed.
+"""Draws single blood cells as maps of dye, for synthetic images.
 
 A cell is drawn on its own small grid in units of its radius (centre 0, 0; x right, y down) and
-handed over as a `Stamp`. Sizes follow the usual morphology of a Romanowsky-stained smear.
+returned as a `Stamp`. Sizes follow the usual morphology of a Romanowsky-stained smear.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Pictures for newcomers: the made slides with their truth, and real fields from a public address.
+"""Example images: the synthetic slides with their truth, and real fields from a public address.
 
 The real fields are from BCCD (Shenggan, BCCD_Dataset, MIT licence), 640 x 480 pixels each.
 """
@@ -26,26 +26,26 @@ BCCD_FIELDS = tuple(
 )
 SECONDS_TO_CONNECT, SECONDS_TO_READ = 5, 15
 
-_MADE = PROJECT_ROOT / "assets" / "examples"
+_EXAMPLES = PROJECT_ROOT / "assets" / "examples"
 _LOG = logging.getLogger(__name__)
 
 
-def made_slides() -> list[tuple[str, bytes]]:
-    """Return the made slides as file name and JPEG bytes."""
-    return [(path.name, path.read_bytes()) for path in sorted(_MADE.glob("*.jpg"))]
+def synthetic_slides() -> list[tuple[str, bytes]]:
+    """Return the synthetic slides as file name and JPEG bytes."""
+    return [(path.name, path.read_bytes()) for path in sorted(_EXAMPLES.glob("*.jpg"))]
 
 
 @cache
-def made_truth() -> dict[str, Any]:
-    """Return what was drawn in each made slide by its SHA-256; boxes are x, y, width, height."""
-    truth = json.loads((_MADE / "truth.json").read_text(encoding="utf-8"))
-    return {hashlib.sha256(data).hexdigest(): truth[name] for name, data in made_slides()}
+def synthetic_truth() -> dict[str, Any]:
+    """Return the true cells of each synthetic slide by its SHA-256; boxes are x, y, w, h."""
+    truth = json.loads((_EXAMPLES / "truth.json").read_text(encoding="utf-8"))
+    return {hashlib.sha256(data).hexdigest(): truth[name] for name, data in synthetic_slides()}
 
 
 def bccd_fields(
     names: Sequence[str] = BCCD_FIELDS, settings: Settings | None = None
 ) -> list[tuple[str, bytes]]:
-    """Return a dozen real fields as file name and JPEG bytes; downloaded once, then kept on disk.
+    """Return twelve real fields as file name and JPEG bytes; they are downloaded once.
 
     Raises DataError when the address cannot be reached.
     """
@@ -58,8 +58,8 @@ def bccd_fields(
     except requests.RequestException as error:
         _LOG.warning("BCCD fields: %s", error)
         raise DataError(
-            "The public address of the BCCD fields (raw.githubusercontent.com) cannot be reached "
-            "from this server. Check its network, or upload fields of your own."
+            "This server cannot reach the public address of the BCCD fields "
+            "(raw.githubusercontent.com). Check its network, or upload fields of your own."
         ) from error
 
 
@@ -74,6 +74,6 @@ def _bccd_field(session: requests.Session, folder: Path, name: str) -> bytes:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, answer.content)
-    except OSError as error:  # a read-only disk only costs the next download
+    except OSError as error:  # on a read-only disk they are downloaded again next time
         _LOG.warning("%s is not kept: %s", name, error)
     return answer.content

@@ -1,7 +1,7 @@
-"""Makes blood smear pictures with exact ground truth, to try, teach, train and test with.
+"""Synthetic blood smear fields with exact ground truth, for demos, teaching, training and tests.
 
-Cells are maps of dye (`made_cells`) laid on one canvas, which is then photographed
-(`made_optics`). Everything follows from the seed.
+Cells are maps of dye (`core.synthetic.cells`) on one canvas, which is then photographed
+(`core.synthetic.optics`). Everything follows from the seed.
 
 `python -m core.synthetic.fields assets/examples` writes the example slides and their truth again.
 """
@@ -38,7 +38,7 @@ _LEAST_VISIBLE = 1 / 3
 
 
 @dataclass(frozen=True)
-class MadeCell:
+class SyntheticCell:
     """A drawn cell with its exact box; `type` is set for white cells."""
 
     kind: CellKind
@@ -47,23 +47,23 @@ class MadeCell:
 
 
 @dataclass(frozen=True, eq=False)
-class MadeField:
-    """A made picture, H x W x 3 RGB, and every cell in it."""
+class SyntheticField:
+    """A synthetic image, H x W x 3 RGB, and every cell in it."""
 
     pixels: Pixels
-    cells: tuple[MadeCell, ...]
+    cells: tuple[SyntheticCell, ...]
     micrometres_per_pixel: float
     seed: int
 
 
 class _Slide:
-    """The canvas of dye (H x W x 4) and the discs already taken on it."""
+    """The canvas of dye (H x W x 4) and the discs that are occupied on it."""
 
     def __init__(self, rng: np.random.Generator, width: int, height: int) -> None:
         self.rng = rng
         self.width, self.height = width, height
         self.dyes = np.zeros((height, width, DYES), np.float32)
-        self.cells: list[MadeCell] = []
+        self.cells: list[SyntheticCell] = []
         self.discs = np.zeros((0, 3))  # x, y, radius
         self.white = 0  # the first discs are white cells
         self.press = rng.uniform(1.2, 2.5)
@@ -90,7 +90,7 @@ class _Slide:
         if shown.sum() < _LEAST_VISIBLE * mask.sum() or not shown.any():
             return False
         here = self.dyes[y0:y1, x0:x1]
-        # Cells that lie over each other are pressed thinner: less than the sum of their dyes.
+        # Overlapping cells are pressed thinner: less than the sum of their dyes.
         both = cv2.pow(here, self.press) + cv2.pow(stamp.dyes[window], self.press)
         here[:] = cv2.pow(both, 1 / self.press)
         columns, rows = np.flatnonzero(shown.any(axis=0)), np.flatnonzero(shown.any(axis=1))
@@ -100,7 +100,7 @@ class _Slide:
             float(columns[-1] - columns[0] + 1),
             float(rows[-1] - rows[0] + 1),
         )
-        self.cells.append(MadeCell(kind, box, type_))
+        self.cells.append(SyntheticCell(kind, box, type_))
         radius = float(np.sqrt(mask.sum() / np.pi))
         self.discs = np.vstack([self.discs, [x, y, radius]])
         self.white += kind == "wbc"
@@ -128,7 +128,7 @@ class _Slide:
                 )
 
     def put_red_cells(self, pixels: float, coverage: float, clumping: float) -> None:
-        """Lay red cells until they cover `coverage` of the picture or no room is found."""
+        """Lay red cells until they cover `coverage` of the image or no room is left."""
         rng = self.rng
         habit = RedCellHabit(
             pallor=rng.uniform(0.2, 0.95),
@@ -175,13 +175,13 @@ def make_field(
     *,
     white_cells: int | Sequence[str] | None = None,
     red_cell_pixels: float | None = None,
-) -> MadeField:
+) -> SyntheticField:
     """Make a field of `width` x `height` pixels.
 
     `white_cells` is how many (of random mature types), or which types; 1 to 5 when None.
     `red_cell_pixels` is the mean diameter of a red cell, 28 to 90 px when None. White cells that
-    find no free place overlap. Raises ValueError for a type that cannot be drawn and for a
-    picture too small for a white cell.
+    find no free place overlap. Raises ValueError for a type that cannot be drawn and for an
+    image too small for a white cell.
     """
     rng = np.random.default_rng(seed)
     drawn_size = float(np.exp(rng.uniform(*np.log(_RED_CELL_PIXELS))))
@@ -201,8 +201,8 @@ def make_field(
     slide.put_red_cells(pixels, rng.uniform(0.15, 0.6), rng.choice([0.02, 0.2, 0.55]))
     red_cells = len(slide.cells) - slide.white
     slide.put_platelets(int(rng.poisson(2 + red_cells * rng.uniform(0, 0.12))), scale)
-    picture = expose(rng, slide.dyes, pixels)
-    return MadeField(picture, tuple(slide.cells), 1 / scale, seed)
+    image = expose(rng, slide.dyes, pixels)
+    return SyntheticField(image, tuple(slide.cells), 1 / scale, seed)
 
 
 def make_cell(seed: int, cell_type: str, size: int = 192) -> Pixels:
@@ -237,7 +237,7 @@ _EXAMPLES: tuple[tuple[int, float, tuple[str, ...]], ...] = (
 
 
 @cache
-def example_fields() -> tuple[MadeField, ...]:
+def example_fields() -> tuple[SyntheticField, ...]:
     """Make the example slides, which together show all five mature types."""
     return tuple(
         make_field(seed, white_cells=types, red_cell_pixels=pixels)
@@ -246,17 +246,13 @@ def example_fields() -> tuple[MadeField, ...]:
 
 
 def example_truth() -> dict[str, Any]:
-    """Return what is in each example slide by file name, in JSON's types; boxes x, y, w, h."""
+    """Return the cells of each example slide by file name, as JSON; boxes are x, y, w, h."""
     return {
-        f"made_{number}.jpg": {
+        f"synthetic_{number}.jpg": {
             "seed": field.seed,
             "micrometres_per_pixel": round(field.micrometres_per_pixel, 6),
             "cells": [
-                {
-                    "kind": cell.kind,
-                    "type": cell.type,
-                    "box": list(cell.box.xywh),
-                }
+                {"kind": cell.kind, "type": cell.type, "box": list(cell.box.xywh)}
                 for cell in field.cells
             ],
         }

@@ -1,4 +1,4 @@
-"""Makes whole slides with exact ground truth: made fields on empty glass, written as a pyramid.
+"""Synthetic whole slides with exact ground truth: fields on empty glass, written as a pyramid.
 
 Writing needs tifffile, which comes with requirements.txt.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from core.domain.boxes import Box
 from core.domain.results import Pixels
-from core.synthetic.fields import MadeCell, MadeField
+from core.synthetic.fields import SyntheticCell, SyntheticField
 
 GLASS = (243, 244, 242)
 _TILE = 256
@@ -21,21 +21,23 @@ _FACTOR = 4
 
 
 @dataclass(frozen=True, eq=False)
-class MadeSlide:
-    """A made slide, H x W x 3 RGB, and every cell on it."""
+class SyntheticSlide:
+    """A synthetic slide, H x W x 3 RGB, and every cell on it."""
 
     pixels: Pixels
-    cells: tuple[MadeCell, ...]
+    cells: tuple[SyntheticCell, ...]
     micrometres_per_pixel: float
 
 
-def make_slide(width: int, height: int, fields: Iterable[tuple[MadeField, int, int]]) -> MadeSlide:
+def make_slide(
+    width: int, height: int, fields: Iterable[tuple[SyntheticField, int, int]]
+) -> SyntheticSlide:
     """Lay fields of one scale on glass, each with its left and top in pixels.
 
     Raises ValueError for fields of several scales, and for one that sticks out.
     """
     pixels = np.full((height, width, 3), GLASS, np.uint8)
-    cells: list[MadeCell] = []
+    cells: list[SyntheticCell] = []
     scales: set[float] = set()
     for field, left, top in fields:
         rows, columns = field.pixels.shape[:2]
@@ -46,10 +48,10 @@ def make_slide(width: int, height: int, fields: Iterable[tuple[MadeField, int, i
             cells.append(replace(cell, box=box))
     if len(scales) != 1:
         raise ValueError(f"the fields of a slide have one scale, not {len(scales)}")
-    return MadeSlide(pixels, tuple(cells), scales.pop())
+    return SyntheticSlide(pixels, tuple(cells), scales.pop())
 
 
-def write_slide(slide: MadeSlide, path: Path) -> None:
+def write_slide(slide: SyntheticSlide, path: Path) -> None:
     """Write a slide as Aperio's scanners do (tiled TIFF, a page a level), without loss."""
     from tifffile import TiffWriter
 

@@ -13,14 +13,14 @@ from core.cases.samples import load_case, save_sample
 from core.errors import ProfileError
 from core.inference.site_profile import load_profile
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.cases.made import REVIEWER
 from tests.images import read_image
 
 
 @pytest.fixture(scope="module")
 def fields(analyzer):
-    images = [read_image(data, name) for name, data in made_slides()]
+    images = [read_image(data, name) for name, data in synthetic_slides()]
     return [NewField(image, analyzer.analyze(image), analyzer.versions) for image in images]
 
 

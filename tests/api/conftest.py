@@ -7,7 +7,7 @@ from core.access import access_of
 from core.api.app import create_app
 from core.cases.database import open_database
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.api.fake_analyzer import FakeAnalyzer
 
 
@@ -53,4 +53,4 @@ def client(open_client):
 @pytest.fixture(scope="session")
 def slides():
     """Give the made slides as they would be uploaded: name and bytes."""
-    return list(made_slides())
+    return list(synthetic_slides())

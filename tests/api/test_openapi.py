@@ -15,7 +15,7 @@ from core.cases.samples import save_sample
 from core.cases.tokens import add_token
 from core.cases.users import person_of
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.api.fake_analyzer import FakeAnalyzer
 from tests.cases.made import ADMIN, REVIEWER, new_field, white
 from tests.images import read_image
@@ -39,7 +39,7 @@ def _database(tmp_path_factory):
     made = Settings(_env_file=None, store=tmp_path_factory.mktemp("store"), database_url=None)
     database = opened["database"] = open_database(made)
     patient = create_patient(database, REVIEWER, PatientDetails("P"))
-    name, data = made_slides()[0]
+    name, data = synthetic_slides()[0]
     field = new_field(read_image(data, name), white())
     save_sample(database, REVIEWER, patient.id, SampleDetails(date(2026, 3, 1)), [field])
     _, opened["token"] = add_token(database, ADMIN, person_of(database), "schemathesis")

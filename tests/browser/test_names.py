@@ -16,7 +16,7 @@ from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.browser.conftest import serving, visiting
 from tests.browser.visits import settled, upload
 from tests.images import read_image
@@ -52,7 +52,7 @@ def store(tmp_path_factory):
     patient = create_patient(
         database, person, PatientDetails("P--1 https://evil.example :material/home:", NAME)
     )
-    images = [replace(read_image(data, name), name=FILE) for name, data in made_slides()[:2]]
+    images = [replace(read_image(data, name), name=FILE) for name, data in synthetic_slides()[:2]]
     samples = [
         save_sample(database, person, patient.id, SampleDetails(date(2026, 3, day)), [field(image)])
         for day, image in enumerate(images, 1)

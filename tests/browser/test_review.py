@@ -11,7 +11,7 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
 from core.cases.users import person_of
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.browser.conftest import serving, visiting
 from tests.cases.made import new_field, white
 from tests.images import read_image
@@ -25,7 +25,7 @@ def database(tmp_path_factory):
     opened = open_database(settings)
     local = person_of(opened)
     patient = create_patient(opened, local, PatientDetails("P-1"))
-    name, data = made_slides()[0]
+    name, data = synthetic_slides()[0]
     cells = (white(x=100), white("monocyte", 0.4, "uncertain", x=250), white("basophil", x=400))
     field = new_field(read_image(data, name), *cells)
     save_sample(opened, local, patient.id, SampleDetails(date(2026, 3, 1)), [field])

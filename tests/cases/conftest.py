@@ -10,7 +10,7 @@ from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.cases.made import REVIEWER, new_field, red, white
 from tests.cases.stores import KINDS, empty_database
 from tests.images import read_image
@@ -33,7 +33,7 @@ def database(settings):
 @pytest.fixture(scope="session")
 def images():
     """Give the made slides, decoded."""
-    return [read_image(data, name) for name, data in made_slides()]
+    return [read_image(data, name) for name, data in synthetic_slides()]
 
 
 @pytest.fixture

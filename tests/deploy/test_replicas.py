@@ -156,12 +156,12 @@ def test_a_case_written_through_one_replica_is_read_through_the_other(site):
     sample = writer.post(
         f"{api}/patients/{patient['id']}/samples", json={"taken": "2026-03-01"}, timeout=SECONDS
     ).json()
-    picture = PROJECT_ROOT / "assets" / "examples" / "made_1.jpg"
+    picture = PROJECT_ROOT / "assets" / "examples" / "synthetic_1.jpg"
     with picture.open("rb") as stream:
         saved = writer.post(
             f"{api}/samples/{sample['id']}/fields",
             params={"version": sample["version"]},
-            files={"file": ("made_1.jpg", stream, "image/jpeg")},
+            files={"file": ("synthetic_1.jpg", stream, "image/jpeg")},
             timeout=SECONDS,
         )
     assert saved.status_code == 201

@@ -18,7 +18,7 @@ from core.domain.results import StageResult
 from core.exports.registry import CASE_FORMATS, case_files
 from core.imaging.read import read_images
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.cases.made import REVIEWER, new_field, white
 
 SURNAME = "Kowalska"
@@ -46,7 +46,7 @@ def database(settings):
 def case(database):
     """Save three fields whose files bear the patient's name, with warnings and a class."""
     fields = []
-    for number, (_, data) in enumerate(made_slides()[:3]):
+    for number, (_, data) in enumerate(synthetic_slides()[:3]):
         (image,) = read_images(data, f"{SURNAME}_{number}.png")
         new = new_field(image, white("lymphocyte", 0.9), white("monocyte", 0.4, "uncertain", x=300))
         warned = replace(new.analysis, warnings=WARNINGS)

@@ -24,7 +24,7 @@ from core.exports.pdf.report import case_pdf
 from core.exports.summary import summarise
 from core.exports.xlsx import case_workbook
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.images import read_image
 
 
@@ -52,7 +52,7 @@ def test_the_reports_of_a_stored_case(tmp_path):
     database = open_database(settings)
     person = person_of(database, "local")
     patient = create_patient(database, person, PatientDetails("P-7", "Ada", "female", 1980))
-    images = [read_image(data, name) for name, data in made_slides()][:2]
+    images = [read_image(data, name) for name, data in synthetic_slides()][:2]
     details = SampleDetails(date(2026, 3, 1), white_cell_count=6.0)
     sample = save_sample(database, person, patient.id, details, [new_field(i) for i in images])
     case = load_case(database, sample.id)

@@ -18,12 +18,12 @@ from core.imaging import decoder
 from core.imaging.decoder import Decoder, decoded, decoded_from
 from core.imaging.read import read_images
 from core.settings import Settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.images import encoded, stack
 from tests.imaging.test_limits import many_scans
 
 SETTINGS = Settings(_env_file=None)
-NAME, SLIDE = made_slides()[0]
+NAME, SLIDE = synthetic_slides()[0]
 LARGE = encoded(np.random.default_rng(0).integers(0, 255, (4000, 5000, 3), np.uint8))
 
 

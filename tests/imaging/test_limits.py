@@ -11,7 +11,7 @@ from PIL import Image
 from core.errors import TooComplexError
 from core.imaging import limits
 from core.imaging.limits import Extent, measure
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.dicom_files import compressed, header, uid, written
 from tests.images import encoded
 
@@ -130,7 +130,7 @@ def test_slow_formats_and_large_images_are_heavy():
     assert Extent(limits.LIGHT_COST + 1, 0).heavy
     slow = in_dicom([codestream(3000, 3000) + bytes(100_000)])
     assert measure(slow).heavy
-    assert not any(measure(data).heavy for _, data in made_slides())
+    assert not any(measure(data).heavy for _, data in synthetic_slides())
 
 
 @pytest.mark.parametrize(

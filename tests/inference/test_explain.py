@@ -6,10 +6,10 @@ from core.inference.explain import explain_cell
 
 def test_evidence_covers_what_the_network_sees_and_follows_the_type(analyzer):
     from core.inference.cell_classifier import Subject
-    from core.synthetic.examples import made_slides
+    from core.synthetic.examples import synthetic_slides
     from tests.images import read_image
 
-    name, data = made_slides()[1]
+    name, data = synthetic_slides()[1]
     image = read_image(data, name)
     analysis = analyzer.analyze(image)
     cell = analysis.white_cells()[0][1]

@@ -10,7 +10,7 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.cases.users import person_of
 from core.settings import get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.cases.made import new_field, red, white
 from tests.images import read_image
 
@@ -41,7 +41,7 @@ def person(database):
 @pytest.fixture
 def sample(database, person):
     """Save a case: a sure neutrophil, two uncertain cells, a lymphocyte in another field."""
-    images = [read_image(data, name) for name, data in made_slides()[:2]]
+    images = [read_image(data, name) for name, data in synthetic_slides()[:2]]
     patient = create_patient(database, person, PatientDetails("P-1", "Åsa Öst"))
     return save_sample(
         database,

@@ -4,7 +4,7 @@ import pytest
 
 from core.cases.database import get_database
 from core.settings import get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.pages.app import button, checked, go_to, open_app, upload
 from tests.pages.conftest import forget
 
@@ -24,7 +24,7 @@ def errors(app):
 
 
 def test_counting_and_grading_work_without_the_store(damaged, pack):
-    app = upload(open_app("wbc_count"), made_slides()[0])
+    app = upload(open_app("wbc_count"), synthetic_slides()[0])
     assert any("classified white cells" in progress.text for progress in app.get("progress"))
     assert DAMAGED in errors(app)
     name = next(n for n in pack.names("taleqani_all.zip") if n.endswith(".webp") and "Pre" in n)

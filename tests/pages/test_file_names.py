@@ -5,7 +5,7 @@ import pytest
 from core.cases.samples import load_case
 from core.cases.sharing import share
 from core.settings import get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.pages.app import checked, open_app, texts, upload
 from ui.upload.controls import exported
 
@@ -14,7 +14,7 @@ SURNAME = "Kowalska"
 
 @pytest.fixture
 def files():
-    return [(f"{SURNAME}_{n}.png", data) for n, (_, data) in enumerate(made_slides()[:2])]
+    return [(f"{SURNAME}_{n}.png", data) for n, (_, data) in enumerate(synthetic_slides()[:2])]
 
 
 def test_names_are_forgotten_on_entry(files, monkeypatch):

@@ -63,7 +63,7 @@ def test_overview_button_opens_the_analysed_examples(app):
 def test_examples_are_read_on_where_another_event_cut_the_run_short(app):
     go_to(app, WBC)
     app.session_state[ASKED] = MADE
-    app.session_state["wbc_desk"].handled.add(examples.made_slides()[0][0])
+    app.session_state["wbc_desk"].handled.add(examples.synthetic_slides()[0][0])
     app.run()
     assert not app.exception
     assert metrics(app)["Fields"] == "7"
@@ -116,12 +116,12 @@ def test_the_differential_comes_before_the_gallery_and_names_the_models_own_erro
 
 def test_flags_are_shown_of_one_patient(database):
     def page(flagged: bool) -> None:
-        from core.synthetic.examples import made_slides
+        from core.synthetic.examples import synthetic_slides
         from tests.cases.made import analysis_of, white
         from tests.images import read_image
         from ui.count.results import show_differential
 
-        name, data = made_slides()[0]
+        name, data = synthetic_slides()[0]
         cells = [white("neutrophil")] * 95 + [white("lymphocyte")] * 5
         show_differential([analysis_of(read_image(data, name), *cells)], flagged=flagged)
 
@@ -333,12 +333,12 @@ def test_without_a_network_the_page_says_so(app, tmp_path, monkeypatch):
     monkeypatch.setattr(get_settings(), "data", tmp_path)
     next(b for b in app.button if "real BCCD" in b.label).click().run()
     assert not app.exception
-    assert "cannot be reached" in app.error[0].value
+    assert "cannot reach" in app.error[0].value
 
 
 def test_made_truth_belongs_to_the_made_slides():
-    slides = examples.made_slides()
-    truth = examples.made_truth()
+    slides = examples.synthetic_slides()
+    truth = examples.synthetic_truth()
     assert {hashlib.sha256(data).hexdigest() for _, data in slides} == truth.keys()
     assert json.dumps(truth)
 

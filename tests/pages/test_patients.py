@@ -17,7 +17,7 @@ from core.cases.samples import load_case, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.domain.results import StageResult
 from core.exports.registry import case_files
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.cases.made import new_field, red, white
 from tests.images import read_image
 from tests.pages.app import button, checked, open_app
@@ -28,7 +28,7 @@ STAGE = StageResult("a.png", "Pre", {"Pre": 0.9, "Pro": 0.1}, 0.9, "classified")
 
 @pytest.fixture(scope="module")
 def images():
-    return [read_image(data, name) for name, data in made_slides()]
+    return [read_image(data, name) for name, data in synthetic_slides()]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from core.cases.samples import add_fields, load_case, save_sample
 from core.cases.users import person_of, set_role
 from core.domain.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
 from core.settings import get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.cases.made import SECOND, new_field, white
 from tests.images import read_image
 from tests.pages.app import checked, open_app, press, texts
@@ -27,7 +27,7 @@ def test_an_empty_store_has_nothing_to_review(database):
 
 
 def test_agreeing_means_what_the_model_said_of_a_cell_it_ruled_out(database, sample):
-    image = read_image(*reversed(made_slides()[2]))
+    image = read_image(*reversed(synthetic_slides()[2]))
     ruled_out = new_field(image, white("neutrophil", 0.35, "out_of_scope"))
     add_fields(database, person_of(database), sample, [ruled_out])
     app = open_app(PAGE)
@@ -178,7 +178,7 @@ def test_agreement_follows_the_decisions(database, sample):
 def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, monkeypatch):
     app = open_app(PAGE, view_all="Agreement")
     assert not any(b.key == "review_profile_try" for b in app.button)
-    images = [read_image(data, name) for name, data in made_slides()[2:3]]
+    images = [read_image(data, name) for name, data in synthetic_slides()[2:3]]
     cells = [white(x=20 + 40 * i, type_=t) for i, t in enumerate(["neutrophil", "monocyte"] * 5)]
     local = person_of(database)
     more = save_sample(

@@ -16,7 +16,7 @@ from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
 from core.cases.users import person_of
 from core.settings import get_settings
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.images import encoded, read_image, slide_pixels, stack
 from tests.pages.app import button, checked, go_to, open_app, texts, upload
 from ui.upload import session as desk_module
@@ -26,7 +26,7 @@ WBC, STAGE = "wbc_count", "all_stage"
 
 @pytest.fixture
 def slides():
-    return made_slides()
+    return synthetic_slides()
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ def test_each_way_to_be_right_and_wrong():
         ("neutrophil", here), ("lymphocyte", there), ("basophil", far), ("eosinophil", corner)
     )
     key = answer_key([found], truth)
-    assert list(key["answer"]) == ["right", "wrong", "held out", "missed", "not made"]
+    assert list(key["answer"]) == ["right", "wrong", "needs review", "missed", "not a white cell"]
     assert key["number"].tolist()[:3] == [1, 2, 3]
 
 

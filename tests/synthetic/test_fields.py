@@ -10,7 +10,7 @@ from PIL import Image
 from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_KINDS, MATURE_FIVE
 from core.synthetic.fields import (
-    MadeField,
+    SyntheticField,
     example_fields,
     example_truth,
     make_cell,
@@ -21,7 +21,7 @@ from core.synthetic.fields import (
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 
 
-def contrast(field: MadeField) -> np.ndarray:
+def contrast(field: SyntheticField) -> np.ndarray:
     """Largest difference over the channels from the picture's usual empty background."""
     pixels = field.pixels.astype(float)
     brightest = pixels.sum(axis=2) >= np.quantile(pixels.sum(axis=2), 0.7)
@@ -39,7 +39,7 @@ def window(box: Box, margin: int = 0) -> tuple[slice, slice]:
     return slice(max(y - margin, 0), bottom), slice(max(x - margin, 0), right)
 
 
-def micrometres(field: MadeField) -> dict[str, float]:
+def micrometres(field: SyntheticField) -> dict[str, float]:
     """Diameter of each white cell that the border does not cut, by type."""
     height, width = field.pixels.shape[:2]
     return {

@@ -15,7 +15,7 @@ from core.evaluation.model_error import CallAccuracy, accuracy_of, accuracy_text
 from core.exports.tables import differential_table
 from core.settings import get_settings
 from core.synthetic.answer_key import answer_key
-from core.synthetic.examples import made_truth
+from core.synthetic.examples import synthetic_truth
 from ui.components import shared
 from ui.count.field import field_view, status_line
 from ui.count.files import NAME, downloads, show_files
@@ -160,22 +160,22 @@ def measured_accuracy(analyses: list[FieldAnalysis]) -> tuple[CallAccuracy, ...]
 
 
 def show_key(analyses: list[FieldAnalysis]) -> None:
-    """Compare what was found with what was made."""
-    key = answer_key(analyses, made_truth())
+    """Compare the found cells with the true cells of the synthetic slides."""
+    key = answer_key(analyses, synthetic_truth())
     if key.empty:
         return
-    st.subheader("Answer key of the made slides")
-    made = key[key["made"].notna()]
-    found, right = (made["found"].notna()).sum(), (made["answer"] == "right").sum()
+    st.subheader("Answer key of the synthetic slides")
+    drawn = key[key["truth"].notna()]
+    found, right = drawn["found"].notna().sum(), (drawn["answer"] == "right").sum()
     st.markdown(
-        f"Of {len(made)} made white cells {found} were found and {right} named as made; "
-        f"{(made['answer'] == 'held out').sum()} are held out as uncertain. "
-        f"{(key['answer'] == 'not made').sum()} were found where none was made. "
-        "These slides are drawn by a program: they show how the page works, not how well the "
-        "models do."
+        f"{found} of {len(drawn)} drawn white cells were found and {right} typed correctly; "
+        f"{(drawn['answer'] == 'needs review').sum()} need review. "
+        f"{(key['answer'] == 'not a white cell').sum()} found cells are not white cells. "
+        "A program drew these slides: they show how the page works, not how accurate the models "
+        "are."
     )
     shown = key.copy()
-    for column in ("made", "found"):
+    for column in ("truth", "found"):
         shown[column] = shown[column].map({k: t.name for k, t in CELL_TYPES.items()})
     with st.expander("Cell by cell"):
         st.dataframe(
@@ -184,18 +184,18 @@ def show_key(analyses: list[FieldAnalysis]) -> None:
             column_config={
                 "file": "File",
                 "number": "No.",
-                "made": "Made",
+                "truth": "True",
                 "found": "Found",
                 "status": "Status",
                 "answer": "Answer",
             },
-            alt="Made and found type of every white cell of the made slides",
+            alt="True and found type of every white cell of the synthetic slides",
         )
 
 
 def note_unfamiliar(analyses: list[FieldAnalysis]) -> None:
     """Say when most photographed white cells look unlike those that the classifier learnt from."""
-    trusted = [a for a in analyses if a.profile is None and a.sha256 not in made_truth()]
+    trusted = [a for a in analyses if a.profile is None and a.sha256 not in synthetic_truth()]
     cells = sum(len(a.white_cells()) for a in trusted)
     unfamiliar = sum(a.out_of_distribution() for a in trusted)
     if 2 * unfamiliar <= cells:
@@ -214,7 +214,7 @@ def show_results(desk: Desk) -> None:
     patient = choose_patient(NAME, desk)
     pictures = desk.of_patient(patient)
     analyses = [p.result for p in pictures]
-    if any(a.sha256 in made_truth() for a in analyses):
+    if any(a.sha256 in synthetic_truth() for a in analyses):
         st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
     status_line(analyses)
     note_unfamiliar(analyses)

@@ -21,7 +21,7 @@ from core.evaluation.schema import (
 )
 from core.inference.pipeline import Analyzer
 from core.settings import Settings
-from core.synthetic.fields import MadeField, make_field
+from core.synthetic.fields import SyntheticField, make_field
 
 ALL_FIELDS_EVERY = 12
 """Of the ALL fields every twelfth is measured."""
@@ -125,7 +125,7 @@ def synthetic_fields(analyzer: Analyzer) -> list[SyntheticRow]:
 
 
 def _synthetic_row(
-    analyzer: Analyzer, corruption: str, pairs: Sequence[tuple[MadeField, Pixels]]
+    analyzer: Analyzer, corruption: str, pairs: Sequence[tuple[SyntheticField, Pixels]]
 ) -> SyntheticRow:
     cells = met = boxes = right = 0
     errors = []
