@@ -14,35 +14,33 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from core.batch.local import Item, in_process, in_processes
-from core.batch.tiles import TILES_A_PIECE, plan_slide
-from core.batch.work import AnalysisWork, Work, analyze_field, models_fingerprint
-from core.exports.answers import Answer
-from core.model_card import load_card
+from core.batch.executors import in_process, in_processes, on_cluster
+from core.batch.jobs import Job, JobRunner, analyze_field, models_fingerprint
+from core.batch.slides import TILES_PER_BATCH, plan_slide
 from core.settings import PROJECT_ROOT
 from core.synthetic.fields import make_field
 from core.synthetic.slides import make_slide, write_slide
 
 _FIELDS = 64
 _EXAMPLES = 8
-_PIECES = 8
+_TILE_BATCHES = 8
 _WARM = 4
 """Answers of each worker that do not count."""
 
 
 def batch_figures() -> dict[str, Any]:
     """Return fields per second by workers; Ray's where it is installed (requirements-ray.txt)."""
-    work: Work[tuple[Answer, ...]] = Work(analyze_field, models_fingerprint())
-    local = {n: rate(in_processes(work, _items(), n), _WARM * n) for n in (1, 2)}
-    answers = [answer for _, answer in in_process(work, islice(_items(), _EXAMPLES))]
+    run = JobRunner(analyze_field, models_fingerprint())
+    local = {n: rate(in_processes(run, _jobs(), n), _WARM * n) for n in (1, 2)}
+    answers = [answer for _, answer in in_process(run, islice(_jobs(), _EXAMPLES))]
     figures = {
         "fields_per_second_by_processes": local,
         "two_processes_per_one": local[2] / local[1],
-        **_slide_figures(),
+        **_slide_figures(run),
         "answer_bytes_per_field": statistics.mean(len(json.dumps(answer)) for answer in answers),
     }
     if find_spec("ray"):
-        cluster = {n: _rate_on_ray(work, n) for n in (1, 2)}
+        cluster = {n: _rate_on_ray(run, n) for n in (1, 2)}
         figures |= {
             "fields_per_second_by_ray_processors": cluster,
             "two_ray_processors_per_one": cluster[2] / cluster[1],
@@ -50,18 +48,16 @@ def batch_figures() -> dict[str, Any]:
     return figures
 
 
-def _slide_figures() -> dict[str, Any]:
-    """Return tiles per second, of a made slide, by processes."""
-    work = AnalysisWork(analyze_field, models_fingerprint())
+def _slide_figures(run: JobRunner) -> dict[str, Any]:
+    """Return tiles per second of a synthetic slide, by processes."""
     fields = [(make_field(seed, 900, 900, red_cell_pixels=48), 1000 * seed, 0) for seed in (0, 1)]
     with TemporaryDirectory() as folder:
-        path = Path(folder, "made.svs")
+        path = Path(folder, "synthetic.svs")
         write_slide(make_slide(1900, 900, fields), path)
-        plan = plan_slide(path, path, load_card("detector").input_width, None)
-        pieces = [piece for piece in plan.pieces() if len(piece.tiles) == TILES_A_PIECE]
+        batches = plan_slide(path, path.name, None).tile_batches()
+        jobs = [Job(0, path, tiles) for tiles in batches if len(tiles) == TILES_PER_BATCH]
         tiles = {
-            n: TILES_A_PIECE
-            * rate(in_processes(work, enumerate(islice(cycle(pieces), _PIECES)), n), n)
+            n: TILES_PER_BATCH * rate(in_processes(run, islice(cycle(jobs), _TILE_BATCHES), n), n)
             for n in (1, 2)
         }
     return {
@@ -76,19 +72,17 @@ def rate(answers: Iterable[object], warm: int) -> float:
     return (len(times) - warm) / (times[-1] - times[warm - 1])
 
 
-def _rate_on_ray(work: Work[tuple[Answer, ...]], processors: int) -> float:
+def _rate_on_ray(run: JobRunner, processors: int) -> float:
     import ray
-
-    from core.batch.cluster import on_cluster
 
     ray.init(num_cpus=processors, logging_level=logging.ERROR, log_to_driver=False)
     try:
-        return rate(on_cluster(work, _items()), _WARM * processors)
+        return rate(on_cluster(run, _jobs()), _WARM * processors)
     finally:
         ray.shutdown()
 
 
-def _items() -> Iterator[Item]:
-    """Yield the made example slides, 640 x 480 each, over and over."""
+def _jobs() -> Iterator[Job]:
+    """Yield jobs for the synthetic example fields, 640 x 480 each, over and over."""
     slides = sorted((PROJECT_ROOT / "assets" / "examples").glob("*.jpg"))
-    return enumerate(islice(cycle(slides), _FIELDS))
+    return (Job(index, path) for index, path in enumerate(islice(cycle(slides), _FIELDS)))

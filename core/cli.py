@@ -18,7 +18,6 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from core.domain.results import CropResult, StageResult
     from core.inference.site_profile import SiteProfile
 
 ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
@@ -154,8 +153,8 @@ def _port(text: str) -> int:
 
 
 def _analyze(options: argparse.Namespace) -> int:
+    from core.batch.jobs import JobRunner, analyze_field, models_fingerprint
     from core.batch.run import Batch, analyze_files
-    from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
     from core.errors import BatchError
     from core.model_card import MODEL_NAMES, load_card
 
@@ -173,32 +172,30 @@ def _analyze(options: argparse.Namespace) -> int:
         options.resume,
         options.keep_duplicates,
     )
-    work = AnalysisWork(analyze_field, models_fingerprint(), profile)
-    return _status(*analyze_files(batch, work, models))
+    run_job = JobRunner(analyze_field, models_fingerprint(), profile)
+    return _status(*analyze_files(batch, run_job, models))
 
 
 def _classify(options: argparse.Namespace) -> int:
+    from core.batch.jobs import JobRunner, classify_cell, models_fingerprint
     from core.batch.run import Batch, answer_files
-    from core.batch.work import Work, classify_cell, models_fingerprint
     from core.exports.answers import classify_answer
 
-    work: Work[tuple[CropResult, ...]] = Work(
-        classify_cell, models_fingerprint(), _profile(options)
-    )
-    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
+    run_job = JobRunner(classify_cell, models_fingerprint(), _profile(options))
+    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
     _write(classify_answer(results, failures), options.out)
     return _status(len(results), len(failures))
 
 
 def _stage(options: argparse.Namespace) -> int:
+    from core.batch.jobs import JobRunner, models_fingerprint, stage_field
     from core.batch.run import Batch, answer_files
-    from core.batch.work import Work, models_fingerprint, stage_field
     from core.exports.answers import stage_answer
     from core.inference.field_classifier import pool
     from core.model_card import load_card
 
-    work: Work[tuple[StageResult, ...]] = Work(stage_field, models_fingerprint())
-    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), work)
+    run_job = JobRunner(stage_field, models_fingerprint())
+    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
     thresholds = load_card("all_stage").thresholds.decision
     pooled = pool(results, thresholds) if results else None
     _write(stage_answer(results, pooled, failures), options.out)

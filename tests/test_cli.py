@@ -42,7 +42,7 @@ class StubAnalyzer:
 @pytest.fixture
 def stub(monkeypatch):
     analyzer = StubAnalyzer()
-    monkeypatch.setattr("core.batch.work.get_analyzer", lambda: analyzer)
+    monkeypatch.setattr("core.batch.jobs.get_analyzer", lambda: analyzer)
     return analyzer
 
 
@@ -245,7 +245,7 @@ def test_ctrl_c_leaves_the_old_answer_whole(stub, folder, tmp_path, capfdbinary,
     assert out.read_text() == "old"
 
     monkeypatch.undo()
-    monkeypatch.setattr("core.batch.work.get_analyzer", lambda: stub)
+    monkeypatch.setattr("core.batch.jobs.get_analyzer", lambda: stub)
     status, _, messages = run(capfdbinary, "analyze", folder, "--out", out, "--resume")
     assert status == 0
     assert "3 of 6 files answered" in messages
@@ -344,7 +344,6 @@ def test_resume_needs_a_file_to_go_on_with(folder, capfdbinary):
 
 def test_a_cluster_without_ray_is_explained(folder, capfdbinary, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "core.batch.cluster", raising=False)
     status, printed, messages = run(capfdbinary, "analyze", folder, "--engine", "ray")
     assert (status, printed) == (2, None)
     assert "requirements-ray.txt" in messages

@@ -8,28 +8,7 @@ from pathlib import Path
 from core.imaging.formats import BEGINNING, NAMED_SUFFIXES, SUFFIXES, is_offered
 from core.imaging.wsi import SLIDE_SUFFIXES
 
-
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """A file as it was when the batch came to it; a changed file has another state."""
-
-    path: str
-    size: int
-    """Bytes; -1 when the file cannot be looked at."""
-    modified: int
-    """Nanoseconds since 1970."""
-
-
 _MOST_NAMED = 20
-
-
-def file_state(path: Path) -> FileState:
-    """Look at a file's size and time without reading it."""
-    try:
-        found = path.stat()
-    except OSError:
-        return FileState(str(path), -1, -1)
-    return FileState(str(path), found.st_size, found.st_mtime_ns)
 
 
 def shown(path: Path) -> str:
@@ -69,7 +48,7 @@ def find_files(paths: Iterable[Path], passed_over: PassedOver | None = None) -> 
     its first bytes. Other files of a folder are added to `passed_over`.
 
     Links to files are followed, links to folders inside a named one are not: they may lead in
-    circles. A folder without any picture, or one that cannot be read, is yielded itself, to become
+    circles. A folder without any image, or one that cannot be read, is yielded itself, to become
     an error with its name. The names of one folder at a time are held in memory.
     """
     for path in paths:

@@ -1,14 +1,13 @@
-"""The journal of a batch: one JSON line a file, on disk as soon as the file is answered.
+"""The journal of a batch: an SQLite file with every answer, committed as soon as it is known.
 
-A batch that was stopped finds there what is done, also of slides that were half done: a line for
-each of their pieces. Memory does not grow with the answers: of each
-file nine bytes are kept, and a hash of each line that an earlier run left.
+A batch that was stopped finds there what is done, tile by tile for slides. Killing the process
+loses nothing that was committed (https://sqlite.org/wal.html). Memory does not grow with the
+answers.
 """
 
-import fcntl
 import json
 import os
-from array import array
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,13 +16,31 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.batch.discover import FileState, file_state
-from core.batch.tiles import PieceResult, TileResult
+from core.batch.slides import TileResult
 from core.domain.results import FailedFile
 from core.errors import BatchError
 from core.exports.answers import Answer
 
-_PENDING = -1
+_FORMAT = 2
+"""Kept as SQLite's `user_version`. The first format was no database but lines of JSON."""
+_CREATE = """
+PRAGMA user_version = 0;
+DROP TABLE IF EXISTS batch;
+DROP TABLE IF EXISTS tiles;
+DROP TABLE IF EXISTS files;
+DROP TABLE IF EXISTS models;
+CREATE TABLE models (versions TEXT);
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY,
+    path BLOB, size INTEGER, modified INTEGER,  -- a file that changed is another one
+    images TEXT, error TEXT,                    -- JSON; both null until the file is answered
+    UNIQUE (path, size, modified)
+);
+CREATE TABLE tiles (file INTEGER, results TEXT);
+CREATE INDEX tiles_by_file ON tiles (file);
+CREATE TABLE batch (position INTEGER PRIMARY KEY, file INTEGER);
+"""
+_IN_ORDER = "SELECT {0} FROM batch JOIN files ON id = file WHERE {0} IS NOT NULL ORDER BY position"
 _TILES = TypeAdapter(tuple[TileResult, ...])
 
 
@@ -34,164 +51,164 @@ class Journal:
     """
 
     def __init__(self, path: Path, models: dict[str, str], *, resume: bool) -> None:
-        """Open or make the journal of a batch; without `resume` it starts empty.
+        """Open or create the journal of a batch; without `resume` it starts empty.
 
         `models` is what makes answers comparable: versions and checksums. Raises BatchError when
-        it cannot be written, when another process has it, or when it was begun with other models.
+        the journal cannot be written, when another process has it, or when it was begun with other
+        models or by another version of the program.
         """
         self._path = path
-        self._offsets = array("q")
-        """By place, where the file's line begins."""
-        self._failed = bytearray()
-        """By place, 1 for an error."""
-        self._running: dict[int, FileState] = {}
-        self._known: dict[int, int] = {}
-        """Where the line of a file state is that an earlier run answered, by its hash."""
-        self._pieces: dict[int, list[int]] = {}
-        """Where the lines of the pieces of a slide are, by the hash of its state."""
         self.finished = 0
         """Files answered or failed, those of earlier runs included."""
         try:
-            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
-        except OSError as error:
-            raise BatchError(
-                f"{path} cannot be written ({error.strerror}). Name another --out."
-            ) from error
+            self._open(models, resume=resume)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_BUSY":
+                raise BatchError(f"Another batch is writing {path}. Name another --out.") from error
+            raise BatchError(f"{path} cannot be written ({error}). Name another --out.") from error
+        except sqlite3.DatabaseError as error:  # no database, or a damaged one
+            if resume:
+                raise self._of_another_version() from error
+            self.remove()
+            self._open(models, resume=False)
+
+    def _open(self, models: dict[str, str], *, resume: bool) -> None:
+        self._db = sqlite3.connect(self._path, isolation_level=None, timeout=0)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._file.close()
-            raise BatchError(f"Another batch is writing {path}. Name another --out.") from error
-        if resume:
-            self._read(models)
-        else:
-            self._file.truncate()
-        if self._end() == 0:
-            self._write({"models": models})
+            self._prepare(models, resume=resume)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self, models: dict[str, str], *, resume: bool) -> None:
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        if not resume or found == 0:
+            self._db.executescript(_CREATE)
+            self._db.execute("INSERT INTO models VALUES (?)", [json.dumps(models)])
+            self._db.execute(f"PRAGMA user_version = {_FORMAT}")  # last: it is complete now
+            return
+        if found != _FORMAT:
+            raise self._of_another_version()
+        versions = self._db.execute("SELECT versions FROM models").fetchone()
+        if versions is None or json.loads(versions[0]) != models:
+            raise BatchError(
+                f"{self._path} was begun with other models or another profile. Use those, or "
+                "start over without --resume."
+            )
+        self._db.execute("DELETE FROM batch")
+        self._db.execute("UPDATE files SET error = NULL")  # failed files are tried again
+
+    def _of_another_version(self) -> BatchError:
+        return BatchError(
+            f"{self._path} was begun by another version of Leukoscope, or is damaged. Resume it "
+            "with that version, or start over without --resume."
+        )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not (self.finished or self._known or self._pieces):
+        is_empty = False
+        with suppress(sqlite3.Error):  # a full disk
+            (is_empty,) = self._db.execute(
+                "SELECT NOT EXISTS (SELECT 1 FROM tiles) AND NOT EXISTS "
+                "(SELECT 1 FROM files WHERE images IS NOT NULL OR error IS NOT NULL)"
+            ).fetchone()
+            self._db.close()
+        if is_empty:
             self.remove()
-        with suppress(OSError):  # what a full disk did not take is tried again, in vain
-            self._file.close()
-
-    def _read(self, models: dict[str, str]) -> None:
-        """Learn what an earlier run answered; what it could not answer is tried again."""
-        if not (header := self._file.readline()).endswith(b"\n"):
-            self._file.truncate(0)
-            return
-        if _parsed(header).get("models") != models:
-            self._file.close()
-            raise BatchError(
-                f"{self._path} was begun with other models or another profile. Use those, or start "
-                "over without --resume."
-            )
-        offset = len(header)
-        for line in self._file:
-            if not line.endswith(b"\n"):  # the run was killed while it wrote
-                self._file.truncate(offset)
-                break
-            record = _parsed(line)
-            if "images" in record:
-                self._known[_state_hash(record)] = offset
-            elif "tiles" in record:
-                self._pieces.setdefault(_state_hash(record), []).append(offset)
-            offset += len(line)
 
     def pending(self, paths: Iterable[Path]) -> Iterator[tuple[int, Path]]:
-        """Give every file its place and yield those that are still to be answered."""
-        for place, path in enumerate(paths):
-            state = file_state(path)
-            offset = self._known.get(hash(state), _PENDING)
-            self._offsets.append(offset)
-            self._failed.append(0)
-            if offset == _PENDING:
-                self._running[place] = state
-                yield place, path
-            else:
+        """Give all files numbers from 0 and yield those that have no answer yet."""
+        for index, path in enumerate(paths):
+            state = _state(path)
+            self._write(
+                "INSERT OR IGNORE INTO files (path, size, modified) VALUES (?, ?, ?)", state
+            )
+            file, is_answered = self._db.execute(
+                "SELECT id, images IS NOT NULL FROM files "
+                "WHERE path = ? AND size = ? AND modified = ?",
+                state,
+            ).fetchone()
+            self._write("INSERT INTO batch VALUES (?, ?)", (index, file))
+            if is_answered:
                 self.finished += 1
+            else:
+                yield index, path
 
-    def add(self, place: int, answer: Sequence[Answer] | FailedFile) -> None:
-        """Write down what was answered, for each image of the file.
+    def add(self, index: int, answer: Sequence[Answer] | FailedFile) -> None:
+        """Write the answer of a file, one for each of its images.
 
-        Raises BatchError when the disk takes no more.
+        Raises BatchError when the disk is full.
         """
-        state = asdict(self._running.pop(place))
         if isinstance(answer, FailedFile):
-            self._failed[place] = 1
-            state["error"] = asdict(answer)
+            column, value = "error", _json(asdict(answer))
         else:
-            state["images"] = list(answer)
-        self._offsets[place] = self._write(state)
+            column, value = "images", _json(answer)
+        self._write(
+            f"UPDATE files SET {column} = ? "  # noqa: S608 - one of the two above
+            "WHERE id = (SELECT file FROM batch WHERE position = ?)",
+            (value, index),
+        )
         self.finished += 1
 
-    def add_piece(self, place: int, piece: PieceResult) -> None:
-        """Write down what was found in a piece of a slide. Raises BatchError as `add` does."""
-        tiles = _TILES.dump_python(piece.tiles, mode="json")
-        state = self._running[place]
-        offset = self._write({**asdict(state), "tiles": tiles})
-        self._pieces.setdefault(hash(state), []).append(offset)
+    def add_tiles(self, index: int, results: tuple[TileResult, ...]) -> None:
+        """Write what was found in some tiles of a slide. Raises BatchError as `add` does."""
+        self._write(
+            "INSERT INTO tiles SELECT file, ? FROM batch WHERE position = ?",
+            (_json(_TILES.dump_python(results, mode="json")), index),
+        )
 
-    def tiles(self, place: int) -> Iterator[TileResult]:
-        """Yield what was found in tiles of a slide that is under way, by earlier runs too."""
-        for offset in self._pieces.get(hash(self._running[place]), ()):
-            self._file.seek(offset)
+    def tiles(self, index: int) -> Iterator[TileResult]:
+        """Yield what was found in tiles of a slide so far, in earlier runs too."""
+        rows = self._db.execute(
+            "SELECT results FROM tiles WHERE file = (SELECT file FROM batch WHERE position = ?)",
+            [index],
+        )
+        for (results,) in rows:
             with suppress(ValidationError):  # of another version of the program
-                yield from _TILES.validate_python(json.loads(self._file.readline())["tiles"])
+                yield from _TILES.validate_json(results)
 
     def images(self) -> Iterator[Answer]:
         """Yield the answers in the order of the files and of the images in them."""
-        return (image for record in self._records(failed=0) for image in record["images"])
+        rows = self._db.execute(_IN_ORDER.format("images"))
+        return (image for (images,) in rows for image in json.loads(images))
 
     def errors(self) -> Iterator[Answer]:
         """Yield the failures in the order of the files."""
-        return (record["error"] for record in self._records(failed=1))
+        return (json.loads(error) for (error,) in self._db.execute(_IN_ORDER.format("error")))
 
     @property
     def failed(self) -> int:
         """Files that could not be answered."""
-        return self._failed.count(1)
+        return sum(1 for _ in self.errors())
 
     def remove(self) -> None:
-        """Remove the journal; its answers are elsewhere."""
-        self._path.unlink(missing_ok=True)
+        """Remove the journal, when its answers are elsewhere."""
+        for ending in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
-    def _records(self, *, failed: int) -> Iterator[dict[str, Any]]:
-        for offset, has_failed in zip(self._offsets, self._failed, strict=True):
-            if has_failed == failed:
-                self._file.seek(offset)
-                yield json.loads(self._file.readline())
-
-    def _end(self) -> int:
-        return self._file.seek(0, os.SEEK_END)
-
-    def _write(self, record: dict[str, Any]) -> int:
-        """Append a line and return where it begins."""
-        # In ASCII: names of files that are no UTF-8 hold lone surrogates.
-        line = json.dumps(record, allow_nan=False).encode("ascii") + b"\n"
+    def _write(self, statement: str, values: Sequence[Any]) -> None:
         try:
-            offset = self._end()
-            self._file.write(line)
-            self._file.flush()
-        except OSError as error:
+            self._db.execute(statement, values)
+        except sqlite3.Error as error:
             raise BatchError(
-                f"{self._path} cannot be written ({error.strerror}). Make room, then go on with "
-                "--resume."
+                f"{self._path} cannot be written ({error}). Make room, then go on with --resume."
             ) from error
-        return offset
 
 
-def _state_hash(record: dict[str, Any]) -> int:
-    return hash(FileState(record["path"], record["size"], record["modified"]))
-
-
-def _parsed(line: bytes) -> dict[str, Any]:
-    """Return the record of a line; an empty one when a power cut left no JSON there."""
+def _state(path: Path) -> tuple[bytes, int, int]:
+    """Return a file's path, size in bytes and time of change in ns; -1 for what cannot be seen."""
     try:
-        record = json.loads(line)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
+        found = path.stat()
+    except OSError:
+        return os.fsencode(path), -1, -1
+    return os.fsencode(path), found.st_size, found.st_mtime_ns
+
+
+def _json(value: Any) -> str:
+    # In ASCII: names of files that are no UTF-8 hold lone surrogates.
+    return json.dumps(value, allow_nan=False)

@@ -1,27 +1,28 @@
-"""The batch: files in, answers out, through an engine and, for `analyze`, a journal."""
+"""The batch: files in, answers out, through an executor and, for `analyze`, a journal."""
 
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from core.batch.discover import PassedOver, find_files
+from core.batch.executors import Engine, run_jobs
+from core.batch.jobs import Job, JobRunner, or_failure
 from core.batch.journal import Journal
-from core.batch.local import Item, in_process, in_processes
-from core.batch.slides import Tasks
-from core.batch.work import AnswerT, Step, Work
+from core.batch.slides import SlidePlan, TileResult, plan_slide, slide_answer
 from core.batch.writers import batch_export, write_result
 from core.domain.results import CropResult, FailedFile, StageResult, image_title
 from core.errors import BatchError
 from core.exports.answers import Answer
 from core.exports.batch import write_json
+from core.imaging.wsi import Tile, is_slide
 
-Engine = Literal["local", "ray"]
 ResultT = TypeVar("ResultT", CropResult, StageResult)
 
 _SECONDS_BETWEEN_LINES = 10
@@ -38,44 +39,39 @@ class Batch:
     """Files at a time; None for one here, or one for each processor of a cluster."""
     engine: Engine = "local"
     resume: bool = False
-    """Go on where a stopped batch with the same `out` left."""
+    """Continue a stopped batch with the same `out`."""
     keep_duplicates: bool = False
     """Count cells in every field that shows them."""
 
 
-def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> tuple[int, int]:
-    """Analyse pictures and slides, write the result, return how many were answered and failed.
+def analyze_files(batch: Batch, run: JobRunner, models: Mapping[str, str]) -> tuple[int, int]:
+    """Analyse images and slides, write the result, return how many were answered and failed.
 
-    `models` are named in the result. What is done stands in `<out>.journal` until the result is
-    whole. A resumed batch analyses again what failed and files whose size or
-    time has changed. Raises BatchError, and ModelError when the models cannot be loaded.
+    `models` are named in the result. `<out>.journal` holds what is done until the result is whole.
+    A resumed batch analyses again what failed, and files whose size or time has changed. Raises
+    BatchError, and ModelError when the models cannot be loaded.
     """
     out = batch.out
     with tempfile.TemporaryDirectory() as temporary:
         at = Path(temporary, "journal") if out is None else out.with_name(f"{out.name}.journal")
-        compared = {**models, "files": work.models}
+        compared = {**models, "files": run.models}
         with Journal(at, compared, resume=batch.resume) as journal:
             passed_over = PassedOver()
             number = sum(1 for _ in find_files(batch.paths, passed_over))
             with _progress(number) as bar:
-                _write(bar, passed_over.sentence())
-                tasks = Tasks(journal, find_files(batch.paths))
-                with closing(_answers(batch, work, tasks)) as steps:
-                    for place, step in steps:
-                        answer = tasks.take(place, step)
-                        bar.set_postfix_str(tasks.progress(), refresh=False)
-                        if answer is None:
-                            bar.update(0)
-                            continue
-                        journal.add(place, answer)
-                        _tell(bar, answer, journal.finished)
+                _log(bar, passed_over.sentence())
+                analysis = _Analysis(journal, run, bar)
+                jobs = analysis.jobs(batch.paths)
+                with closing(run_jobs(run, jobs, batch.engine, batch.jobs)) as results:
+                    for job, result in results:
+                        analysis.collect(job, result)
                 bar.update(journal.finished - bar.n)
-            result = batch_export(journal, models, keep_duplicates=batch.keep_duplicates)
+            export = batch_export(journal, models, keep_duplicates=batch.keep_duplicates)
             if out is None:
-                write_json(result, sys.stdout.buffer)
+                write_json(export, sys.stdout.buffer)
             else:
                 try:
-                    write_result(result, out)
+                    write_result(export, out)
                 except OSError as error:
                     raise BatchError(
                         f"{out} cannot be written ({error.strerror or error}). Make room, then go "
@@ -85,49 +81,104 @@ def analyze_files(batch: Batch, work: Work[Step], models: Mapping[str, str]) -> 
             return journal.finished - journal.failed, journal.failed
 
 
-def answer_files(
-    batch: Batch, work: Work[tuple[ResultT, ...]]
-) -> tuple[list[ResultT], list[FailedFile]]:
+@dataclass(frozen=True, slots=True)
+class _Slide:
+    """A slide some of whose tiles are analysed."""
+
+    plan: SlidePlan
+    results: dict[Tile, TileResult]
+
+
+class _Analysis:
+    """Makes jobs of files and collects their results into the journal."""
+
+    def __init__(self, journal: Journal, run: JobRunner, bar: Any) -> None:
+        self._journal = journal
+        self._run = run
+        self._bar = bar
+        self._slides: dict[int, _Slide] = {}
+        """By index of the file; a slide leaves when it is done or one of its jobs failed."""
+
+    def jobs(self, paths: Sequence[Path]) -> Iterator[Job]:
+        """Yield a job for each image file, and for each batch of tiles of the slides among them.
+
+        Slides are planned here, from their headers. What the journal holds is left out.
+        """
+        for index, path in self._journal.pending(find_files(paths)):
+            job = Job(index, path)
+            plan = or_failure(job, partial(self._plan, job))
+            if plan is None:
+                yield job
+            elif isinstance(plan, FailedFile):
+                self._finish(index, plan)
+            else:
+                planned = frozenset(plan.tiles)
+                found = (f for f in self._journal.tiles(index) if f.tile in planned)
+                done = {f.tile: f for f in found}
+                self._slides[index] = _Slide(plan, done)
+                self._finish_slide(index)
+                for tiles in plan.tile_batches(done):
+                    if index in self._slides:
+                        yield Job(index, path, tiles)
+
+    def _plan(self, job: Job) -> SlidePlan | None:
+        """Return the plan of a slide; None for other files, which workers read or reject."""
+        source = self._run.folder / job.path
+        if source.is_file() and is_slide(source):
+            return plan_slide(source, job.file, self._run.profile)
+        return None
+
+    def collect(self, job: Job, result: tuple[Any, ...] | FailedFile) -> None:
+        """Write a result to the journal. One failed tile batch fails its slide."""
+        if not job.tiles:
+            self._finish(job.index, result)
+        elif slide := self._slides.get(job.index):
+            if isinstance(result, FailedFile):
+                del self._slides[job.index]
+                self._finish(job.index, result)
+            else:
+                self._journal.add_tiles(job.index, result)
+                slide.results.update((found.tile, found) for found in result)
+                self._finish_slide(job.index)
+        done = sum(len(slide.results) for slide in self._slides.values())
+        total = sum(len(slide.plan.tiles) for slide in self._slides.values())
+        self._bar.set_postfix_str(f"{done} of {total} tiles" if total else "", refresh=False)
+        self._bar.update(0)
+
+    def _finish_slide(self, index: int) -> None:
+        """Answer for a slide once all its tiles are analysed."""
+        slide = self._slides[index]
+        if len(slide.results) == len(slide.plan.tiles):
+            del self._slides[index]
+            self._finish(index, (slide_answer(slide.plan, slide.results.values()),))
+
+    def _finish(self, index: int, answer: tuple[Answer, ...] | FailedFile) -> None:
+        self._journal.add(index, answer)
+        _log_answer(self._bar, answer, self._journal.finished)
+
+
+def answer_files(batch: Batch, run: JobRunner) -> tuple[list[Any], list[FailedFile]]:
     """Return the answers in the order of the files and of the images in them, and the failures.
 
-    Nothing is written.
-
-    Raises BatchError, and ModelError when the models cannot be loaded.
+    Nothing is written. Raises BatchError, and ModelError when the models cannot be loaded.
     """
     passed_over = PassedOver()
     found = list(find_files(batch.paths, passed_over))
-    by_place = {}
+    jobs = (Job(index, path) for index, path in enumerate(found))
+    by_index = {}
     with (
         _progress(len(found)) as bar,
-        closing(_answers(batch, work, enumerate(found))) as answers,
+        closing(run_jobs(run, jobs, batch.engine, batch.jobs)) as results,
     ):
-        _write(bar, passed_over.sentence())
-        for place, answer in answers:
-            by_place[place] = answer
-            _tell(bar, answer, len(by_place))
-    in_order = [by_place[place] for place in sorted(by_place)]
+        _log(bar, passed_over.sentence())
+        for job, answer in results:
+            by_index[job.index] = answer
+            _log_answer(bar, answer, len(by_index))
+    in_order = [by_index[index] for index in sorted(by_index)]
     return (
         [item for answer in in_order if not isinstance(answer, FailedFile) for item in answer],
         [answer for answer in in_order if isinstance(answer, FailedFile)],
     )
-
-
-def _answers(
-    batch: Batch, work: Work[AnswerT], items: Iterable[Item]
-) -> Generator[tuple[int, AnswerT | FailedFile], None, None]:
-    """Choose the engine."""
-    if batch.engine == "ray":
-        try:
-            from core.batch.cluster import on_cluster
-        except ImportError as error:
-            raise BatchError(
-                "Ray is not installed. Install requirements-ray.txt, or use the local engine."
-            ) from error
-        yield from on_cluster(work, items, batch.jobs)
-    elif batch.jobs is None or batch.jobs == 1:
-        yield from in_process(work, items)
-    else:
-        yield from in_processes(work, items, batch.jobs)
 
 
 def _progress(total: int) -> Any:
@@ -136,26 +187,26 @@ def _progress(total: int) -> Any:
     return tqdm(total=total, unit="file", file=sys.stderr, mininterval=seconds, miniters=0)
 
 
-def _tell(
+def _log_answer(
     bar: Any, answer: Sequence[Answer | CropResult | StageResult] | FailedFile, finished: int
 ) -> None:
     """Move the bar and name the images that were rejected and the files that failed."""
     bar.update(finished - bar.n)
     if isinstance(answer, FailedFile):
-        said: list[tuple[str, str | None]] = [(answer.file, answer.error)]
+        reasons: list[tuple[str, str | None]] = [(answer.file, answer.error)]
     else:
-        said = [
+        reasons = [
             (image_title(item["file"], item["page"]), item["refused"])
             if isinstance(item, dict)
             else (item.title, item.reject_reason)
             for item in answer
         ]
-    for name, sentence in said:
+    for name, sentence in reasons:
         if sentence:
-            _write(bar, f"{name}: {sentence}")
+            _log(bar, f"{name}: {sentence}")
 
 
-def _write(bar: Any, sentence: str | None) -> None:
+def _log(bar: Any, sentence: str | None) -> None:
     """Write a line above the bar. Names may hold line breaks, and codes that a terminal obeys."""
     if sentence:
         printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in sentence)

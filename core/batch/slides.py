@@ -1,109 +1,193 @@
-"""Slides among the files of a batch: their pieces handed out, the results put together.
+"""Whole slides: tiles are planned from the header, analysed a few at a time, their cells merged.
 
-Two tiles may both hand over a cell at their border. Of boxes of different tiles that overlap by
-more than half, the surer one stays, as within a tile.
+Tiles overlap by more than a white cell, so that a cell whose centre lies in a tile's interior is
+whole in that tile, and so is the classifier's crop of it. A tile hands over the cells of its
+interior and of a narrow margin around it, because two tiles may see the centre of one cell on
+different sides of their border. Of boxes of different tiles that overlap by more than half, the
+more confident one stays, as within a tile.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
-from core.batch.journal import Journal
-from core.batch.tiles import Piece, PieceResult, SlidePlan, TileResult
-from core.batch.work import Step, Task
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 from core.domain.boxes import Box, suppress_between_groups, xyxy_array
-from core.domain.results import Cell, FailedFile
+from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
 from core.domain.taxonomy import CELL_KINDS
 from core.exports.answers import Answer, field_answer
-from core.imaging.scale import CONFIDENT_SCORE, field_scale
-from core.imaging.wsi import Tile
-from core.inference.pipeline import judge_sizes
+from core.imaging.scale import CONFIDENT_SCORE, RED_CELL_MICROMETRES, field_scale
+from core.imaging.wsi import Slide, Tile, tile_grid
+from core.inference.cell_classifier import CROP_MICROMETRES
+from core.inference.pipeline import Analyzer, judge_sizes
+from core.inference.quality_control import DOUBTFUL, refuse_blurred
+from core.inference.site_profile import SiteProfile
+from core.model_card import load_card
 
-_SEAM_IOU = 0.5
+RED_CELL_PIXELS = 40
+"""Side of red cells in the detector's first forward pass over a tile: in the range that it finds
+well, and small enough that the margins do not take most of a tile."""
+MARGIN_MICROMETRES = CROP_MICROMETRES / 2
+OVERLAP_MICROMETRES = 2.0
+"""More than two tiles disagree about the centre of a cell."""
+FINE_MICROMETRES = 0.15
+"""Micrometres per pixel of the classifier's crop: the coarsest level as fine as this is read."""
+TILES_PER_BATCH = 8
+_DARKER_THAN_GLASS = 25
+"""Grey levels; the palest red cells are."""
+_MOST_SHOWN = 0.3
+"""Proportion of the pixels of a tile that is mostly glass."""
+_MOST_BESIDE_CELLS = 0.2
+"""Proportion of what a tile shows that may lie outside the boxes of cells."""
+_SAME_CELL_IOU = 0.5
 _LIKELY = 0.5
-"""A white cell with this score does not go for a cell of another kind."""
+"""A white cell with this score is never dropped for a cell of another kind."""
 _ALL_GLASS = "The slide shows nothing but empty glass. Check that its stained part was scanned."
 
 
-@dataclass(slots=True)
-class _SlideUnderWay:
-    plan: SlidePlan
-    results: dict[Tile, TileResult]
+@dataclass(frozen=True, slots=True)
+class SlidePlan:
+    """The tiles of a slide, and what its header says."""
 
-    @property
-    def is_done(self) -> bool:
-        return len(self.results) == len(self.plan.tiles)
+    slide: FieldAnalysis
+    """Without cells."""
+    tiles: tuple[Tile, ...]
+    overlap_margin: int
+    """Width in pixels of level 0 of the margin around an interior whose cells a tile hands over."""
+
+    def tile_batches(self, done: Collection[Tile] = ()) -> Iterator[tuple[Tile, ...]]:
+        """Split the tiles that are not done yet: one worker analyses a batch at a time."""
+        tiles = tuple(tile for tile in self.tiles if tile not in done)
+        for start in range(0, len(tiles), TILES_PER_BATCH):
+            yield tiles[start : start + TILES_PER_BATCH]
 
 
-class Tasks(Iterator[tuple[int, Task]]):
-    """The tasks of a batch with the place of their file: the files, and pieces of slides.
+@dataclass(frozen=True, slots=True)
+class TileResult:
+    """What was found in one tile; boxes in pixels of level 0."""
 
-    There may be more after there were none: a slide that was planned has pieces, which come first.
+    tile: Tile
+    cells: tuple[Cell, ...] = ()
+    reject_reason: str | None = None
+    is_glass: bool = False
+    """The tile is empty and was not analysed."""
+
+
+def plan_slide(source: Path, name: str, profile: SiteProfile | None) -> SlidePlan:
+    """Divide a slide into tiles by its header; no pixels are read. Raises DamagedSlideError."""
+    tile_micrometres = load_card("detector").input_width * RED_CELL_MICROMETRES / RED_CELL_PIXELS
+    with Slide(source) as slide:
+        side, margin = slide.pixels(tile_micrometres), slide.pixels(MARGIN_MICROMETRES)
+        scale = slide.micrometres_per_pixel
+        return SlidePlan(
+            slide=FieldAnalysis(
+                file=name,
+                sha256=slide.fingerprint,
+                width=slide.width,
+                height=slide.height,
+                properties=_properties(slide, source),
+                cells=(),
+                scale=None if scale is None else Scale(scale, "file"),
+                profile=None if profile is None else profile.title,
+            ),
+            tiles=tuple(tile_grid(slide.width, slide.height, side, margin)),
+            overlap_margin=slide.pixels(OVERLAP_MICROMETRES),
+        )
+
+
+def analyze_tiles(
+    source: Path,
+    name: str,
+    tiles: Iterable[Tile],
+    analyze: Callable[[FieldImage], FieldAnalysis],
+) -> tuple[TileResult, ...]:
+    """Analyse some tiles of a slide, those of empty glass left out. Raises DamagedSlideError."""
+    results = []
+    with Slide(source) as slide:
+        level = slide.level_for(FINE_MICROMETRES)
+        factor = slide.downsamples[level]
+        scale = slide.micrometres_per_pixel
+        overlap_margin = slide.pixels(OVERLAP_MICROMETRES)
+        for tile in tiles:
+            if slide.is_glass(tile):
+                results.append(TileResult(tile, is_glass=True))
+                continue
+            image = FieldImage(
+                name=name,
+                pixels=slide.read(tile.x, tile.y, tile.width, tile.height, level),
+                sha256=slide.fingerprint,
+                properties=_properties(slide, source),
+                micrometres_per_pixel=None if scale is None else scale * factor,
+            )
+            found = analyze(image)
+            cells = (_on_slide(cell, tile, factor) for cell in found.cells)
+            own = tuple(c for c in cells if tile.holds(*c.box.centre, beyond=overlap_margin))
+            results.append(TileResult(tile, own, found.reject_reason))
+    return tuple(results)
+
+
+def analyze_tile(
+    analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None
+) -> FieldAnalysis:
+    """Find the cells of a tile as those of a field, and those alone on glass.
+
+    Quality control judges whole images, and rejects a few cells on glass as no smear. A tile that
+    it rejects or doubts counts as a smear when it is sharp and mostly glass, and shows little else
+    than cells.
     """
+    found = analyzer.analyze(image, profile)
+    passes = found.reject_reason is None and DOUBTFUL not in found.warnings
+    if passes or refuse_blurred(image.pixels):
+        return found
+    shown = _not_glass(image.pixels)
+    if shown.mean() > _MOST_SHOWN:
+        return found
+    anyway = analyzer.analyze(image, profile, anyway=True)
+    beside_cells = shown.copy()
+    for cell in anyway.cells:
+        box = cell.box
+        rows = slice(int(box.y), ceil(box.y + box.height))
+        beside_cells[rows, int(box.x) : ceil(box.x + box.width)] = False
+    if not anyway.cells or beside_cells.sum() > _MOST_BESIDE_CELLS * shown.sum():
+        return found
+    return replace(anyway, qc_override=None)
 
-    def __init__(self, journal: Journal, paths: Iterable[Path]) -> None:
-        """Give out what the journal does not hold already."""
-        self._journal = journal
-        self._files = journal.pending(paths)
-        self._pieces: deque[tuple[int, Piece]] = deque()
-        self._slides: dict[int, _SlideUnderWay] = {}
-        self._failed: set[int] = set()
 
-    def __next__(self) -> tuple[int, Task]:
-        """Return a task and its place. Raises StopIteration when there is none now."""
-        return self._pieces.popleft() if self._pieces else next(self._files)
+def _not_glass(pixels: Pixels) -> NDArray[np.bool_]:
+    """Return which pixels are darker in any colour than the brightest part of a tile."""
+    lamp = np.percentile(pixels, 95, axis=(0, 1))
+    return np.asarray((lamp - cv2.blur(pixels, (3, 3))).max(-1) > _DARKER_THAN_GLASS)
 
-    def take(self, place: int, step: Step | FailedFile) -> tuple[Answer, ...] | FailedFile | None:
-        """Return what is known of a file after a step, or None when more steps are to come.
 
-        Pieces of slides are written to the journal, answers are not. The failure of one piece is
-        that of its slide; what comes of its other pieces is dropped. Raises BatchError when the
-        disk takes no more.
-        """
-        if place in self._failed:
-            return None
-        if isinstance(step, SlidePlan):
-            tiles = set(step.tiles)
-            kept = {done.tile: done for done in self._journal.tiles(place) if done.tile in tiles}
-            self._slides[place] = _SlideUnderWay(step, kept)
-            self._pieces.extend((place, piece) for piece in step.pieces(kept))
-        elif isinstance(step, PieceResult):
-            self._journal.add_piece(place, step)
-            self._slides[place].results |= {done.tile: done for done in step.tiles}
-        else:
-            if self._slides.pop(place, None):
-                self._failed.add(place)
-                self._pieces = deque(item for item in self._pieces if item[0] != place)
-            return step
-        if not self._slides[place].is_done:
-            return None
-        slide = self._slides.pop(place)
-        return (slide_answer(slide.plan, slide.results.values()),)
-
-    def progress(self) -> str:
-        """Say how many tiles of the slides under way are done; nothing when there are none."""
-        done = sum(len(slide.results) for slide in self._slides.values())
-        total = sum(len(slide.plan.tiles) for slide in self._slides.values())
-        return f"{done} of {total} tiles" if total else ""
+def _on_slide(cell: Cell, tile: Tile, factor: float) -> Cell:
+    """Return a tile's cell with its box in pixels of level 0."""
+    box = cell.box
+    x, y = tile.x + box.x * factor, tile.y + box.y * factor
+    return replace(cell, box=Box(x, y, box.width * factor, box.height * factor))
 
 
 def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
-    """Return what `analyze` says of a slide, with the count of its tiles as `tiles`.
+    """Return the answer of `analyze` for a slide, with the counts of its tiles as `tiles`.
 
     It does not depend on the order of the results.
     """
     by_tile = {result.tile: result for result in results}
-    tiles = [by_tile[tile] for tile in plan.tiles]
+    tiles = [by_tile[tile] for tile in plan.tiles if not by_tile[tile].is_glass]
     cells = sorted(
-        settle_seams(tiles, plan.band), key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x)
+        merge_tile_detections(tiles, plan.overlap_margin),
+        key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x),
     )
     reasons = Counter(tile.reject_reason for tile in tiles if tile.reject_reason is not None)
-    refused = None
+    reject_reason = None
     if not tiles:
-        refused = _ALL_GLASS
+        reject_reason = _ALL_GLASS
     elif reasons.total() == len(tiles):
-        refused = reasons.most_common(1)[0][0]
+        reject_reason = reasons.most_common(1)[0][0]
     checked = field_scale(
         None if plan.slide.scale is None else plan.slide.scale.micrometres_per_pixel,
         (plan.slide.width, plan.slide.height),
@@ -112,41 +196,55 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     )
     judged, warnings = judge_sizes(cells, checked)
     slide = replace(
-        plan.slide, cells=judged, scale=checked.scale, reject_reason=refused, warnings=warnings
+        plan.slide,
+        cells=judged,
+        scale=checked.scale,
+        reject_reason=reject_reason,
+        warnings=warnings,
     )
     return field_answer(slide) | {
         "tiles": {
             "analysed": len(tiles) - reasons.total(),
             "with_cells": sum(bool(tile.cells) for tile in tiles),
             "refused": reasons.total(),
-            "glass": plan.glass,
+            "glass": len(plan.tiles) - len(tiles),
         }
     }
 
 
-def settle_seams(results: Iterable[TileResult], band: int) -> list[Cell]:
+def merge_tile_detections(results: Iterable[TileResult], overlap_margin: int) -> list[Cell]:
     """Return the cells of all tiles, each once.
 
-    Looks only at boxes that come within the band of their core's border: boxes of two tiles that
-    overlap by more than half do.
+    Only boxes closer than the margin to the border of their tile's interior are compared: where
+    boxes of two tiles overlap by more than half, both are.
     """
-    settled: list[Cell] = []
-    disputed: list[tuple[Tile, Cell]] = []
+    merged: list[Cell] = []
+    at_border: list[tuple[Tile, Cell]] = []
     for result in results:
-        core = Box.from_xyxy(*result.tile.core)
+        interior = Box.from_xyxy(*result.tile.interior)
         for cell in result.cells:
-            if cell.box.margin_within(core) > band:
-                settled.append(cell)
+            if cell.box.margin_within(interior) > overlap_margin:
+                merged.append(cell)
             else:
-                disputed.append((result.tile, cell))
-    disputed.sort(key=lambda item: (not _is_likely_white(item[1]), -item[1].detection_score))
+                at_border.append((result.tile, cell))
+    at_border.sort(key=lambda item: (not _is_likely_white(item[1]), -item[1].detection_score))
     kept = suppress_between_groups(
-        xyxy_array(cell.box for _, cell in disputed),
-        [tile for tile, _ in disputed],
-        max_iou=_SEAM_IOU,
+        xyxy_array(cell.box for _, cell in at_border),
+        [tile for tile, _ in at_border],
+        max_iou=_SAME_CELL_IOU,
     )
-    return settled + [disputed[index][1] for index in kept]
+    return merged + [at_border[index][1] for index in kept]
 
 
 def _is_likely_white(cell: Cell) -> bool:
     return cell.kind == "wbc" and cell.detection_score >= _LIKELY
+
+
+def _properties(slide: Slide, source: Path) -> ImageProperties:
+    return ImageProperties(
+        format=slide.format,
+        mode="RGB",
+        bit_depth=8,
+        file_bytes=source.stat().st_size,
+        frames=len(slide.downsamples),
+    )

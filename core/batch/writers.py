@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from core.batch.jobs import FINGERPRINT
 from core.batch.journal import Journal
-from core.batch.work import FINGERPRINT
 from core.domain.boxes import Box
 from core.domain.results import Cell, image_title
 from core.exports.answers import Answer, Pooled

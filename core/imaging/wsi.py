@@ -37,18 +37,18 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A rectangle to look at and, in its middle, the core: cores cover a slide without overlap."""
+    """A rectangle to look at and its interior: interiors cover a slide without overlap."""
 
     x: int
     y: int
     width: int
     height: int
-    core: tuple[int, int, int, int]
+    interior: tuple[int, int, int, int]
     """Left, top, right, bottom."""
 
     def holds(self, x: float, y: float, beyond: float = 0) -> bool:
-        """Tell whether a point is in the core, or less than `beyond` pixels outside it."""
-        left, top, right, bottom = self.core
+        """Tell whether a point is in the interior, or less than `beyond` pixels outside it."""
+        left, top, right, bottom = self.interior
         return left - beyond <= x < right + beyond and top - beyond <= y < bottom + beyond
 
 
@@ -140,15 +140,15 @@ class Slide:
         return whole
 
     def is_glass(self, tile: Tile) -> bool:
-        """Tell on a coarse level whether a tile's core is empty glass. Raises DamagedSlideError."""
-        left, top, right, bottom = tile.core
+        """Tell on a coarse level whether a tile is empty glass. Raises DamagedSlideError."""
+        left, top, right, bottom = tile.interior
         level = self.level_for(_OVERVIEW_SCALE)
         coarse = self.read(left, top, right - left, bottom - top, level)
         return float(np.std(cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY))) < _GLASS_DEVIATION
 
 
 def tile_grid(width: int, height: int, side: int, margin: int) -> Iterator[Tile]:
-    """Cut a slide into tiles of `side` pixels whose cores lie `margin` inside; row by row.
+    """Cut a slide into tiles of `side` pixels whose interiors lie `margin` inside; row by row.
 
     At the slide's edges tiles reach farther in, so that all have one size.
     """
@@ -161,9 +161,9 @@ def tile_grid(width: int, height: int, side: int, margin: int) -> Iterator[Tile]
             yield Tile(x, y, across, down, (left, top, right, bottom))
 
 
-def _cuts(length: int, core: int) -> list[tuple[int, int]]:
-    """Cut a length into the fewest parts of at most `core`, equal within a pixel."""
-    number = math.ceil(length / core)
+def _cuts(length: int, longest: int) -> list[tuple[int, int]]:
+    """Cut a length into the fewest parts of at most `longest`, equal within a pixel."""
+    number = math.ceil(length / longest)
     return [(i * length // number, (i + 1) * length // number) for i in range(number)]
 
 

@@ -2,30 +2,28 @@
 
 import json
 import os
-from importlib import import_module
 
 import pytest
 
-from core.batch.journal import Journal
-from core.batch.local import in_process
+from core.batch.executors import in_process, on_cluster
+from core.batch.jobs import Job, JobRunner, analyze_field
 from core.batch.run import Batch, analyze_files
-from core.batch.slides import Tasks
-from core.batch.work import Work, analyze_field
+from core.batch.slides import plan_slide, slide_answer
 from core.errors import BatchError
 from core.settings import PROJECT_ROOT
-from tests.batch.works import (
+from tests.batch.tasks import (
+    by_index,
     dies_over_one,
+    jobs_for,
     outline,
-    slide_work,
+    runner,
     spots_not_on_spare,
     stays_on_spare,
-    work_of,
     write_fields,
     write_spots,
 )
 
 ray = pytest.importorskip("ray", reason="Ray is optional: requirements-ray.txt")
-on_cluster = import_module("core.batch.cluster").on_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -47,22 +45,16 @@ def cluster():
     cluster.shutdown()
 
 
-def by_place(answers):
-    found = list(answers)
-    assert len({place for place, _ in found}) == len(found)
-    return dict(found)
-
-
 def test_a_node_killed_on_the_way_loses_nothing_and_repeats_nothing(cluster, tmp_path):
     paths = write_fields(tmp_path, *(f"{number:02}.png" for number in range(12)))
     spare = cluster.add_node(num_cpus=1)
     (tmp_path / "spare").write_text(spare.node_id)
     os.mkfifo(tmp_path / "meeting")
-    answers = on_cluster(work_of(stays_on_spare), enumerate(paths))
+    answers = on_cluster(runner(stays_on_spare), jobs_for(paths))
     first = next(answers)  # from the other node, once this one has a file too
     cluster.remove_node(spare, allow_graceful=False)
-    found = by_place([first, *answers])
-    assert found == dict(in_process(work_of(), enumerate(paths)))
+    found = by_index([first, *answers])
+    assert found == by_index(in_process(runner(), jobs_for(paths)))
 
 
 def test_a_slide_is_whole_though_a_node_is_killed_on_the_way(cluster, tmp_path):
@@ -71,18 +63,15 @@ def test_a_slide_is_whole_though_a_node_is_killed_on_the_way(cluster, tmp_path):
     spare = cluster.add_node(num_cpus=1)
     (tmp_path / "spare").write_text(spare.node_id)
     os.mkfifo(tmp_path / "meeting")
-    with Journal(tmp_path / "journal", {}, resume=False) as journal:
-        tasks = Tasks(journal, [path])
-        steps = on_cluster(slide_work(spots_not_on_spare), tasks)
-        assert tasks.take(*next(steps)) is None  # the plan
-        # A piece from the other node, once this one has a piece too.
-        assert tasks.take(*next(steps)) is None
-        cluster.remove_node(spare, allow_graceful=False)
-        *others, last = [tasks.take(*step) for step in steps]
-    assert set(others) == {None}
+    plan = plan_slide(path, str(path), None)
+    jobs = [Job(0, path, tiles) for tiles in plan.tile_batches()]
+    results = on_cluster(runner(tile_task=spots_not_on_spare), jobs)
+    first = next(results)  # from the other node, once this one has tiles too
+    cluster.remove_node(spare, allow_graceful=False)
+    found = [tile for _, tiles in (first, *results) for tile in tiles]
     here = tmp_path / "here.json"
-    analyze_files(Batch([path], here), slide_work(), {})
-    assert json.loads(here.read_bytes())["images"] == list(last)
+    analyze_files(Batch([path], here), runner(), {})
+    assert json.loads(here.read_bytes())["images"] == [slide_answer(plan, found)]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -90,20 +79,20 @@ def test_the_result_is_that_of_this_machine(tmp_path):
     paths = sorted((PROJECT_ROOT / "assets" / "examples").glob("*.jpg"))[:3]
     here, there = tmp_path / "here.json", tmp_path / "there.json"
     for out, engine in ((here, "local"), (there, "ray")):
-        assert analyze_files(Batch(paths, out, engine=engine), work_of(analyze_field), {}) == (3, 0)
+        assert analyze_files(Batch(paths, out, engine=engine), runner(analyze_field), {}) == (3, 0)
     assert there.read_bytes() == here.read_bytes()
 
 
 @pytest.mark.usefixtures("cluster")
 def test_a_file_that_kills_every_worker_is_an_error(tmp_path):
     paths = write_fields(tmp_path, "a.png", "deadly.png", "b.png")
-    found = by_place(on_cluster(work_of(dies_over_one), enumerate(paths)))
-    assert "want of memory" in found[1].error
-    assert [found[place][0]["file"] for place in (0, 2)] == [str(paths[0]), str(paths[2])]
+    found = by_index(on_cluster(runner(dies_over_one), jobs_for(paths)))
+    assert "lack of memory" in found[1].error
+    assert [found[index][0]["file"] for index in (0, 2)] == [str(paths[0]), str(paths[2])]
 
 
 @pytest.mark.usefixtures("cluster")
 def test_workers_with_other_models_stop_the_batch(tmp_path):
     paths = write_fields(tmp_path, "a.png")
     with pytest.raises(BatchError, match="other models"):
-        list(on_cluster(Work(outline, "0" * 64), enumerate(paths)))
+        list(on_cluster(JobRunner(outline, "0" * 64), jobs_for(paths)))

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.batch.discover import PassedOver, file_state, find_files
+from core.batch.discover import PassedOver, find_files
 from core.imaging.formats import SUFFIXES
 
 NAMES = st.sampled_from(["a", "B", "a b", "a.png", "b.JPG", "c.tif", ".d.png", "e.txt", ".f", "ä"])
@@ -75,18 +75,6 @@ def test_only_the_folder_that_is_reached_is_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(Path(path).name) or scandir(path))
     assert next(islice(find_files([tmp_path]), 1, None)) == tmp_path / "b" / "1.png"
     assert listed == [tmp_path.name, "a", "b"]
-
-
-def test_a_changed_file_has_another_state(tmp_path):
-    path = tmp_path / "a.png"
-    assert file_state(path) == file_state(path)
-    missing = file_state(path)
-    path.write_bytes(b"12")
-    first = file_state(path)
-    os.utime(path, ns=(1, 1))
-    touched = file_state(path)
-    path.write_bytes(b"123")
-    assert len({missing, first, touched, file_state(path)}) == 4
 
 
 def test_images_without_an_ending_are_found_and_other_files_are_named(tmp_path):

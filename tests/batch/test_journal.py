@@ -1,9 +1,11 @@
 """Nothing that was answered is lost, nothing is answered twice, wherever a batch is cut off."""
 
-import json
 import os
 import resource
+import shutil
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.batch.journal import Journal
-from core.batch.tiles import PieceResult, TileResult
+from core.batch.slides import TileResult
 from core.domain.boxes import Box
 from core.domain.results import Cell, FailedFile
 from core.domain.taxonomy import CELL_TYPES
@@ -30,9 +32,9 @@ def run(at, paths=PATHS, *, resume=True, models=MODELS):
     """Answer what is pending, the last file first, and return it with the result."""
     with Journal(at, models, resume=resume) as journal:
         pending = list(journal.pending(paths))
-        for place, path in reversed(pending):
+        for index, path in reversed(pending):
             failed = path.name.startswith("bad")
-            journal.add(place, FailedFile(str(path), "Bad.") if failed else [answer(path)])
+            journal.add(index, FailedFile(str(path), "Bad.") if failed else [answer(path)])
         assert journal.finished == len(paths)
         result = list(journal.images()), list(journal.errors())
     return [path for _, path in pending], result
@@ -46,48 +48,73 @@ def test_answers_come_in_the_order_of_the_files(tmp_path):
 
 
 @given(st.data())
-def test_a_journal_cut_anywhere_is_gone_on_with(data):
+def test_a_journal_whose_process_was_killed_anywhere_is_resumed(data):
     with tempfile.TemporaryDirectory() as temporary:
-        at = Path(temporary, "journal")
-        _, whole = run(at)
-        content = at.read_bytes()
-        cut = data.draw(st.integers(0, len(content)))
-        at.write_bytes(content[:cut])
-        kept = max(content[:cut].count(b"\n") - 1, 0)
-        done, result = run(at)
-        assert len(done) == len(PATHS) - kept
+        at, cut = Path(temporary, "journal"), Path(temporary, "cut")
+        lengths = []
+        with Journal(at, MODELS, resume=True) as journal:
+            for index, path in list(journal.pending(PATHS)):
+                journal.add(index, [answer(path)])
+                lengths.append(log_of(at).stat().st_size)
+            whole = list(journal.images()), []
+            # A killed process leaves the beginning of what it would have written.
+            shutil.copy(at, cut)
+            content = log_of(at).read_bytes()
+        length = data.draw(st.integers(0, len(content)))
+        log_of(cut).write_bytes(content[:length])
+        done, result = run(cut)
+        assert done == PATHS[sum(end <= length for end in lengths) :]
         assert result == whole
-        assert run(at) == ([], whole)
+        assert run(cut) == ([], whole)
 
 
-def test_a_line_that_is_no_json_costs_its_file_only(tmp_path):
+def log_of(journal):
+    """Return SQLite's write-ahead log of a journal."""
+    return journal.with_name(f"{journal.name}-wal")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"models": {"wbc": "1"}}\n{"path": "a.png", "size": 1, "modified": 2, "images": []}\n',
+        b"SQLite format 3\0" + bytes(4080),
+    ],
+)
+def test_a_journal_of_an_earlier_version_or_a_damaged_one_is_named(tmp_path, content):
     at = tmp_path / "journal"
-    _, whole = run(at)
-    lines = at.read_bytes().splitlines(keepends=True)
-    lines[2] = b"\0" * (len(lines[2]) - 1) + b"\n"
-    at.write_bytes(b"".join(lines))
-    done, result = run(at)
-    assert done == [PATHS[2]]  # the second line after the header: the last file came first
-    assert result == whole
+    at.write_bytes(content)
+    with pytest.raises(BatchError, match="another version of Leukoscope, or is damaged"):
+        run(at)
+    assert at.read_bytes() == content
+    assert run(at, resume=False)[0] == PATHS
 
 
-def test_pieces_of_a_slide_are_kept_and_those_of_another_version_left_out(tmp_path):
+def test_a_journal_of_a_later_version_is_named(tmp_path):
+    at = tmp_path / "journal"
+    run(at)
+    with closing(sqlite3.connect(at)) as database:
+        database.execute("PRAGMA user_version = 3")
+    with pytest.raises(BatchError, match="another version"):
+        run(at)
+    assert run(at, resume=False)[0] == PATHS
+
+
+def test_tiles_of_a_slide_are_kept_and_those_of_another_version_left_out(tmp_path):
     at = tmp_path / "journal"
     tiles = list(tile_grid(900, 300, 420, 60))
     even = dict.fromkeys(CELL_TYPES, 1 / len(CELL_TYPES))
     white = Cell("wbc", Box(1 / 3, 2, 90, 80), 0.1, "uncertain", "basophil", even, attributes={})
     found = [
-        TileResult(tiles[0], (white, Cell("rbc", Box(1, 2, 30, 0.1), 0.7)), None),
-        TileResult(tiles[1], (), "Out of focus."),
-        TileResult(tiles[2], (), None),
+        TileResult(tiles[0], (white, Cell("rbc", Box(1, 2, 30, 0.1), 0.7))),
+        TileResult(tiles[1], reject_reason="Out of focus."),
+        TileResult(tiles[2], is_glass=True),
     ]
     with Journal(at, MODELS, resume=False) as journal:
         list(journal.pending(PATHS))
         for result in found:
-            journal.add_piece(1, PieceResult((result,)))
-    lines = at.read_text().splitlines(keepends=True)
-    lines[3] = lines[3].replace('"refused"', '"declined"')
-    at.write_text("".join(lines))
+            journal.add_tiles(1, (result,))
+    with closing(sqlite3.connect(at)) as database, database:
+        database.execute("UPDATE tiles SET results = '[{}]' WHERE rowid = 3")
     with Journal(at, MODELS, resume=True) as journal:
         assert [path for _, path in journal.pending(PATHS)] == PATHS
         assert list(journal.tiles(1)) == found[:2]
@@ -142,21 +169,26 @@ def test_a_full_disk_is_said_and_costs_one_answer(tmp_path):
     at = tmp_path / "journal"
     run(at, PATHS[:2])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (at.stat().st_size + 20, hard))
-    try:
-        with pytest.raises(BatchError, match="Make room"):
-            run(at)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not at.read_bytes().endswith(b"\n")
+    long = [answer(PATHS[2]) | {"note": 100_000 * "x"}]
+    with Journal(at, MODELS, resume=True) as journal:
+        list(journal.pending(PATHS))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+        try:
+            with pytest.raises(BatchError, match="Make room"):
+                journal.add(2, long)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     done, (images, _) = run(at)
     assert (done, len(images)) == (PATHS[2:], 4)
 
 
-def test_every_line_is_on_disk_before_the_next_answer(tmp_path):
-    at = tmp_path / "journal"
+def test_every_answer_is_on_disk_before_the_next(tmp_path):
+    at, copy = tmp_path / "journal", tmp_path / "copy"
     with Journal(at, MODELS, resume=False) as journal:
-        for number, (place, path) in enumerate(journal.pending(PATHS), 1):
-            journal.add(place, [answer(path)])
-            lines = at.read_text("utf-8").splitlines()
-            assert json.loads(lines[number])["images"] == [answer(path)]
+        for number, (index, path) in enumerate(journal.pending(PATHS), 1):
+            journal.add(index, [answer(path)])
+            shutil.copy(at, copy)
+            shutil.copy(log_of(at), log_of(copy))
+            with closing(sqlite3.connect(copy)) as database:
+                (found,) = database.execute("SELECT count(images) FROM files").fetchone()
+            assert found == number

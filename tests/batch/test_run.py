@@ -1,18 +1,21 @@
 """A batch from folder to file: killed and resumed, JSON and Parquet."""
 
 import json
+import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pyarrow import parquet
 
+from core.batch.jobs import stage_field
 from core.batch.run import Batch, analyze_files, answer_files
-from core.batch.work import stage_field
 from core.errors import BatchError
 from core.settings import PROJECT_ROOT
-from tests.batch.works import marked, work_of, write_fields
+from tests.batch.tasks import marked, runner, write_fields
 from tests.images import slide_pixels, stack
 
 MODELS = {"detector": "1", "wbc": "2", "all_stage": "3"}
@@ -27,7 +30,7 @@ def folder(tmp_path):
 
 
 def file_name(entry):
-    return Path(entry.get("file") or entry["path"]).name
+    return Path(entry["file"]).name
 
 
 def test_a_killed_batch_is_resumed_without_repeating_or_losing_a_file(folder, tmp_path):
@@ -36,9 +39,9 @@ def test_a_killed_batch_is_resumed_without_repeating_or_losing_a_file(folder, tm
         "import sys\n"
         "from pathlib import Path\n"
         "from core.batch.run import Batch, analyze_files\n"
-        "from tests.batch.works import dies_over_one, work_of\n"
+        "from tests.batch.tasks import dies_over_one, runner\n"
         f"batch = Batch([Path({str(folder)!r})], Path({str(out)!r}))\n"
-        f"analyze_files(batch, work_of(dies_over_one), {MODELS!r})\n"
+        f"analyze_files(batch, runner(dies_over_one), {MODELS!r})\n"
     )
     killed = subprocess.run(
         [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, check=False
@@ -46,10 +49,12 @@ def test_a_killed_batch_is_resumed_without_repeating_or_losing_a_file(folder, tm
     assert killed.returncode == -9
     assert not out.exists()
     journal = out.with_name("answer.json.journal")
-    done = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
-    assert [file_name(entry) for entry in done] == ["a.png", "b.png", "broken.png"]
+    with closing(sqlite3.connect(journal)) as database:
+        done = "SELECT path FROM files WHERE images IS NOT NULL OR error IS NOT NULL"
+        paths = [Path(os.fsdecode(path)) for (path,) in database.execute(done)]
+    assert [path.name for path in paths] == ["a.png", "b.png", "broken.png"]
 
-    assert analyze_files(Batch([folder], out, resume=True), work_of(marked), MODELS) == (5, 1)
+    assert analyze_files(Batch([folder], out, resume=True), runner(marked), MODELS) == (5, 1)
     assert not journal.exists()
     images = json.loads(out.read_text())["images"]
     assert [(file_name(image), image["height"] == 0) for image in images] == [
@@ -63,8 +68,8 @@ def test_a_killed_batch_is_resumed_without_repeating_or_losing_a_file(folder, tm
 
 def test_one_and_several_jobs_write_the_same_bytes(folder, tmp_path):
     one, two = tmp_path / "one.json", tmp_path / "two.json"
-    assert analyze_files(Batch([folder], one), work_of(), MODELS) == (5, 1)
-    assert analyze_files(Batch([folder], two, jobs=2), work_of(), MODELS) == (5, 1)
+    assert analyze_files(Batch([folder], one), runner(), MODELS) == (5, 1)
+    assert analyze_files(Batch([folder], two, jobs=2), runner(), MODELS) == (5, 1)
     assert two.read_bytes() == one.read_bytes()
     answer = json.loads(one.read_bytes())
     assert list(answer) == ["models", "images", "errors"]
@@ -76,8 +81,8 @@ def test_one_and_several_jobs_write_the_same_bytes(folder, tmp_path):
 
 def test_parquet_has_every_cell_field_and_failure(folder, tmp_path):
     out, table = tmp_path / "answer.json", tmp_path / "answer.parquet"
-    analyze_files(Batch([folder], out), work_of(), MODELS)
-    analyze_files(Batch([folder], table), work_of(), MODELS)
+    analyze_files(Batch([folder], out), runner(), MODELS)
+    analyze_files(Batch([folder], table), runner(), MODELS)
     answer = json.loads(out.read_bytes())
     found = parquet.read_table(table)
     assert json.loads(found.schema.metadata[b"models"]) == MODELS
@@ -108,15 +113,15 @@ def test_parquet_has_every_cell_field_and_failure(folder, tmp_path):
 def test_every_image_of_a_file_is_answered_with_its_page(tmp_path):
     (tmp_path / "stack.tif").write_bytes(stack(slide_pixels(0), slide_pixels(1)))
     out, table = tmp_path / "answer.json", tmp_path / "answer.parquet"
-    assert analyze_files(Batch([tmp_path], out), work_of(), MODELS) == (1, 0)
+    assert analyze_files(Batch([tmp_path], out), runner(), MODELS) == (1, 0)
     images = json.loads(out.read_bytes())["images"]
     assert [(file_name(image), image["page"]) for image in images] == [
         ("stack.tif", 1),
         ("stack.tif", 2),
     ]
-    analyze_files(Batch([tmp_path / "stack.tif"], table), work_of(), MODELS)
+    analyze_files(Batch([tmp_path / "stack.tif"], table), runner(), MODELS)
     assert {row["page"] for row in parquet.read_table(table).to_pylist()} == {1, 2}
-    stages, failures = answer_files(Batch([tmp_path / "stack.tif"]), work_of(stage_field))
+    stages, failures = answer_files(Batch([tmp_path / "stack.tif"]), runner(stage_field))
     assert ([stage.page for stage in stages], failures) == ([1, 2], [])
 
 
@@ -129,13 +134,13 @@ def test_a_result_that_cannot_be_written_leaves_the_journal(folder, tmp_path, mo
     with monkeypatch.context() as patched:
         patched.setattr("core.batch.run.write_result", full)
         with pytest.raises(BatchError, match="No space left"):
-            analyze_files(Batch([folder], out), work_of(), MODELS)
-    monkeypatch.setattr("core.batch.work.decoded_from", full)
-    assert analyze_files(Batch([folder], out, resume=True), work_of(), MODELS) == (5, 1)
+            analyze_files(Batch([folder], out), runner(), MODELS)
+    monkeypatch.setattr("core.batch.jobs.decoded_from", full)
+    assert analyze_files(Batch([folder], out, resume=True), runner(), MODELS) == (5, 1)
 
 
 def test_progress_shows_rate_and_time_left_and_names_failures(folder, tmp_path, capfd):
-    analyze_files(Batch([folder], tmp_path / "answer.json"), work_of(), MODELS)
+    analyze_files(Batch([folder], tmp_path / "answer.json"), runner(), MODELS)
     messages = capfd.readouterr().err
     assert "6/6 [00:0" in messages
     assert "file/s]" in messages
@@ -143,7 +148,7 @@ def test_progress_shows_rate_and_time_left_and_names_failures(folder, tmp_path, 
 
 
 def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):
-    stages, failures = answer_files(Batch([folder], jobs=2), work_of(stage_field))
+    stages, failures = answer_files(Batch([folder], jobs=2), runner(stage_field))
     assert [Path(stage.file).name for stage in stages] == [
         "a.png",
         "b.png",
@@ -157,7 +162,7 @@ def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):
 
 def test_files_that_are_passed_over_are_named(folder, capfd):
     (folder / "c" / "notes.txt").touch()
-    answer_files(Batch([folder]), work_of(stage_field))
+    answer_files(Batch([folder]), runner(stage_field))
     messages = capfd.readouterr().err
     assert "Passed over 1 file without the ending of an image" in messages
     assert "notes.txt" in messages

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import astuple, replace
 from itertools import product
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,16 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from core.batch.jobs import JobRunner, analyze_field, models_fingerprint
 from core.batch.run import Batch, analyze_files
-from core.batch.slides import settle_seams, slide_answer
-from core.batch.tiles import (
+from core.batch.slides import (
     MARGIN_MICROMETRES,
     RED_CELL_PIXELS,
     SlidePlan,
     TileResult,
     analyze_tile,
+    merge_tile_detections,
+    slide_answer,
 )
-from core.batch.work import AnalysisWork, analyze_field, models_fingerprint
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
 from core.imaging.scale import RED_CELL_MICROMETRES
@@ -31,21 +31,21 @@ from core.imaging.wsi import tile_grid
 from core.settings import PROJECT_ROOT
 from core.synthetic.fields import make_field
 from core.synthetic.slides import GLASS, SyntheticSlide, make_slide, write_slide
-from tests.batch.works import (
+from tests.batch.tasks import (
     fails_over_spots,
-    slide_work,
+    runner,
     spots_told,
     write_fields,
     write_spots,
 )
 
 TYPES = ["neutrophil", "lymphocyte", "monocyte", "eosinophil", "basophil"] * 2
-BAND = 10
+OVERLAP_MARGIN = 10
 
 
-def analyze(path, out, work, **options):
+def analyze(path, out, run, **options):
     """Return the only image of an analysis."""
-    assert analyze_files(Batch([path], out, **options), work, {}) == (1, 0)
+    assert analyze_files(Batch([path], out, **options), run, {}) == (1, 0)
     (image,) = json.loads(out.read_bytes())["images"]
     return image
 
@@ -61,7 +61,7 @@ def boxes_of(image):
 def test_every_spot_is_found_once_where_it_is(tmp_path, size, scale, pixels):
     path = tmp_path / "spots.svs"
     truth = write_spots(path, size, scale)
-    image = analyze(path, tmp_path / "out.json", slide_work())
+    image = analyze(path, tmp_path / "out.json", runner())
     assert (image["width"], image["height"]) == size
     assert image["micrometres_per_pixel"] == scale
     assert image["counts"]["rbc"] == len(truth) == len(image["cells"])
@@ -83,12 +83,14 @@ def test_a_cell_that_tiles_see_a_little_apart_is_counted_once(seed, size):
         x, y = (230 * at + int(rng.integers(-40, 41)) for at in (column, row))
         centres.add((x, y))
         for tile in grid:
-            seen = np.add((x, y), rng.uniform(-BAND / 2, BAND / 2, 2))
-            if tile.holds(*seen, beyond=BAND):
+            seen = np.add((x, y), rng.uniform(-OVERLAP_MARGIN / 2, OVERLAP_MARGIN / 2, 2))
+            if tile.holds(*seen, beyond=OVERLAP_MARGIN):
                 box = Box(seen[0] - size / 2, seen[1] - size / 2, size, size)
                 score = float(rng.uniform(0.3, 1))
                 found[tile].append(Cell("rbc", box, score, detection_score=score))
-    settled = settle_seams([TileResult(t, tuple(c), None) for t, c in found.items()], BAND)
+    settled = merge_tile_detections(
+        [TileResult(t, tuple(c), None) for t, c in found.items()], OVERLAP_MARGIN
+    )
     counted = [
         min(centres, key=lambda c: np.hypot(*np.subtract(c, cell.box.centre))) for cell in settled
     ]
@@ -100,9 +102,12 @@ def test_of_two_kinds_at_a_seam_the_likely_white_cell_stays():
     white = Cell("wbc", Box(450, 100, 90, 90), 0.6, type="monocyte", detection_score=0.6)
     red = Cell("rbc", Box(453, 100, 92, 90), 0.9, detection_score=0.9)
     results = [TileResult(left, (white,), None), TileResult(right, (red,), None)]
-    assert settle_seams(results, BAND) == [white]
+    assert merge_tile_detections(results, OVERLAP_MARGIN) == [white]
     beside = replace(red, box=Box(540, 100, 60, 60))
-    assert len(settle_seams([results[0], TileResult(right, (beside,), None)], BAND)) == 2
+    assert (
+        len(merge_tile_detections([results[0], TileResult(right, (beside,), None)], OVERLAP_MARGIN))
+        == 2
+    )
 
 
 @pytest.fixture
@@ -119,8 +124,8 @@ def folder(tmp_path):
 
 def test_slides_and_pictures_share_a_batch(folder, tmp_path):
     one, two, table = (tmp_path / name for name in ("one.json", "two.json", "one.parquet"))
-    assert analyze_files(Batch([folder], one), slide_work(), {}) == (3, 1)
-    assert analyze_files(Batch([folder], two, jobs=2), slide_work(), {}) == (3, 1)
+    assert analyze_files(Batch([folder], one), runner(), {}) == (3, 1)
+    assert analyze_files(Batch([folder], two, jobs=2), runner(), {}) == (3, 1)
     assert two.read_bytes() == one.read_bytes()
     answer = json.loads(one.read_bytes())
     assert [image["file"].rsplit("/")[-1] for image in answer["images"]] == [
@@ -131,7 +136,7 @@ def test_slides_and_pictures_share_a_batch(folder, tmp_path):
     (error,) = answer["errors"]
     assert error["file"].endswith("damaged.svs")
     assert error["error"].startswith("The slide is damaged")
-    analyze_files(Batch([folder], table), slide_work(), {})
+    analyze_files(Batch([folder], table), runner(), {})
     rows = [row for row in parquet.read_table(table).to_pylist() if "spots" in row["file"]]
     spots = answer["images"][1]
     assert len(rows) == len(spots["cells"])
@@ -140,8 +145,8 @@ def test_slides_and_pictures_share_a_batch(folder, tmp_path):
 
 def test_a_slide_that_fails_does_so_once(folder, tmp_path):
     out = tmp_path / "out.json"
-    work = slide_work(fails_over_spots)
-    assert analyze_files(Batch([folder], out, jobs=2), work, {}) == (2, 2)
+    run = runner(tile_task=fails_over_spots)
+    assert analyze_files(Batch([folder], out, jobs=2), run, {}) == (2, 2)
     errors = json.loads(out.read_bytes())["errors"]
     assert [error["file"].rsplit("/")[-1] for error in errors] == ["damaged.svs", "spots.svs"]
     assert "failed inside" in errors[1]["error"]
@@ -153,19 +158,19 @@ def test_a_slide_half_done_is_gone_on_with(tmp_path):
     script = (
         "from pathlib import Path\n"
         "from core.batch.run import Batch, analyze_files\n"
-        "from tests.batch.works import slide_work, spots_until_killed\n"
+        "from tests.batch.tasks import runner, spots_until_killed\n"
         f"batch = Batch([Path({str(path)!r})], Path({str(out)!r}))\n"
-        "analyze_files(batch, slide_work(spots_until_killed), {})\n"
+        "analyze_files(batch, runner(tile_task=spots_until_killed), {})\n"
     )
     killed = subprocess.run(
         [sys.executable, "-c", script], cwd=PROJECT_ROOT, capture_output=True, check=False
     )
     assert killed.returncode == -9
     (tmp_path / "tiles").unlink()
-    resumed = analyze(path, out, slide_work(spots_told), resume=True)
+    resumed = analyze(path, out, runner(tile_task=spots_told), resume=True)
     told = (tmp_path / "tiles").stat().st_size
-    tiles = analyze(path, whole, slide_work())["tiles"]
-    assert told == tiles["analysed"] + tiles["refused"] - 16  # two pieces were done
+    tiles = analyze(path, whole, runner())["tiles"]
+    assert told == tiles["analysed"] + tiles["refused"] - 16  # two tile batches were done
     assert out.read_bytes() == whole.read_bytes()
     assert resumed["tiles"] == tiles
 
@@ -177,7 +182,7 @@ def test_the_red_cells_of_a_slide_replace_a_scale_that_they_contradict():
     properties = ImageProperties("aperio", "RGB", 8, 1)
     for header, warned in ((0.25, False), (1.0, True)):
         slide = FieldAnalysis("s", "0" * 64, 400, 400, properties, (), scale=Scale(header, "file"))
-        plan = SlidePlan(Path("s.svs"), slide, (tile,), 0, 1)
+        plan = SlidePlan(slide, (tile,), 1)
         answer = slide_answer(plan, [TileResult(tile, (white, *red), None)])
         assert answer["micrometres_per_pixel"] == 0.25
         assert bool(answer["warnings"]) == warned
@@ -191,12 +196,12 @@ def test_empty_and_refused_slides_say_why(tmp_path):
     path = tmp_path / "slide.svs"
     pixels = np.full((900, 1200, 3), GLASS, np.uint8)
     write_slide(SyntheticSlide(pixels, (), 0.15), path)
-    image = analyze(path, tmp_path / "out.json", slide_work())
+    image = analyze(path, tmp_path / "out.json", runner())
     assert "empty glass" in image["refused"]
     assert image["tiles"] == {"analysed": 0, "with_cells": 0, "refused": 0, "glass": 12}
     pixels[100:800, 100:1100] = np.random.default_rng(1).integers(150, 255, (700, 1000, 1))
     write_slide(SyntheticSlide(pixels, (), 0.15), path)
-    image = analyze(path, tmp_path / "out.json", slide_work())
+    image = analyze(path, tmp_path / "out.json", runner())
     assert image["refused"] == "No spots."
     assert image["tiles"]["refused"] > 0
     assert image["cells"] == []
@@ -217,7 +222,7 @@ def smear(tmp_path_factory, analyzer):
     scale = on_corner.micrometres_per_pixel
     side = analyzer.detector.first_side * RED_CELL_MICROMETRES / RED_CELL_PIXELS
     grid = list(tile_grid(4096, 3072, round(side / scale), round(MARGIN_MICROMETRES / scale)))
-    columns, rows = ({tile.core[axis] for tile in grid} for axis in (0, 1))
+    columns, rows = ({tile.interior[axis] for tile in grid} for axis in (0, 1))
     (x, y), (x2, _) = (field.cells[0].box.centre for field in (on_corner, on_side))
     fields = [
         (on_corner, round(nearest(columns, 500 + x) - x), round(nearest(rows, 500 + y) - y)),
@@ -238,8 +243,8 @@ def smear(tmp_path_factory, analyzer):
 def seen(smear, tmp_path_factory):
     """Analyse the slide with the shipped models in this process."""
     out = tmp_path_factory.mktemp("seen") / "one.json"
-    work = AnalysisWork(analyze_field, models_fingerprint())
-    return analyze(smear[1], out, work), out
+    run = JobRunner(analyze_field, models_fingerprint())
+    return analyze(smear[1], out, run), out
 
 
 def hits(truth, found):
@@ -315,5 +320,5 @@ def on_glass(field, red_cells):
 
 def test_two_processes_see_the_same_slide(smear, seen, tmp_path):
     out = tmp_path / "two.json"
-    analyze(smear[1], out, AnalysisWork(analyze_field, models_fingerprint()), jobs=2)
+    analyze(smear[1], out, JobRunner(analyze_field, models_fingerprint()), jobs=2)
     assert out.read_bytes() == seen[1].read_bytes()

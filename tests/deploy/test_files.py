@@ -25,8 +25,7 @@ for name in sys.argv[1].split():
 import core, asgi
 for module in pkgutil.walk_packages(core.__path__, "core."):
     if not module.name.startswith(("core.training.", "core.cases.migrations.", "core.__main__")):
-        if module.name != "core.batch.cluster":  # Ray is optional
-            importlib.import_module(module.name)
+        importlib.import_module(module.name)
 """
 
 

@@ -96,17 +96,17 @@ def test_cores_cover_a_slide_without_overlap(width, height, side, share):
     tiles = list(tile_grid(width, height, side, margin))
     assert {(t.width, t.height) for t in tiles} == {(min(side, width), min(side, height))}
     for axis, length, size in ((0, width, "width"), (1, height, "height")):
-        cuts = sorted({(t.core[axis], t.core[axis + 2]) for t in tiles})
+        cuts = sorted({(t.interior[axis], t.interior[axis + 2]) for t in tiles})
         assert (cuts[0][0], cuts[-1][1]) == (0, length)
         assert all(a[1] == b[0] for a, b in pairwise(cuts))
         for tile in tiles:
             start = (tile.x, tile.y)[axis]
             end = start + getattr(tile, size)
-            assert start == 0 or tile.core[axis] - start >= margin
-            assert end == length or end - tile.core[axis + 2] >= margin
+            assert start == 0 or tile.interior[axis] - start >= margin
+            assert end == length or end - tile.interior[axis + 2] >= margin
             assert 0 <= start < end <= length
-    rows, columns = ({t.core[i::2] for t in tiles} for i in (1, 0))
-    assert len(tiles) == len({t.core for t in tiles}) == len(rows) * len(columns)
+    rows, columns = ({t.interior[i::2] for t in tiles} for i in (1, 0))
+    assert len(tiles) == len({t.interior for t in tiles}) == len(rows) * len(columns)
 
 
 def test_scanner_formats_and_large_tiled_tiffs_are_slides(path, made, tmp_path):

@@ -1,4 +1,4 @@
-"""Quick work for tests of the batch. Workers import it by name."""
+"""Quick tasks for tests of the batch. Workers import them by name."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.batch.work import AnalysisWork, Work, models_fingerprint
+from core.batch.jobs import Job, JobRunner, models_fingerprint
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
@@ -17,7 +17,7 @@ from core.synthetic.slides import GLASS, SyntheticSlide, write_slide
 
 
 def write_fields(folder: Path, *names: str) -> list[Path]:
-    """Write small pictures, each of another grey."""
+    """Write small images, each of another grey."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in names]
     for number, path in enumerate(paths):
@@ -27,7 +27,7 @@ def write_fields(folder: Path, *names: str) -> list[Path]:
 
 
 def outline(_analyzer, image, profile=None):
-    """Answer with one white and one red cell, told by the picture's width."""
+    """Answer with one white and one red cell, told by the image's width."""
     even = dict.fromkeys(CELL_TYPES, 1 / len(CELL_TYPES))
     cells = (
         Cell("wbc", Box(image.width / 3, 2, 9, 8), 0.125, "uncertain", "basophil", even),
@@ -97,7 +97,7 @@ def write_spots(path: Path, size=(2400, 1800), scale=0.15, white=15.0) -> list[B
 
 
 def spots(_analyzer, image, profile=None):
-    """Find the dark spots of a tile; refuse a tile without any."""
+    """Find the dark spots of a tile; reject a tile without any."""
     dark = (image.pixels[..., 1] < 140).astype(np.uint8)
     _, _, found, _ = cv2.connectedComponentsWithStats(dark)
     cells = tuple(
@@ -141,11 +141,18 @@ def fails_over_spots(analyzer, image, profile=None):
     raise RuntimeError
 
 
-def slide_work(tile=spots):
-    """Wrap a function of this module for slides; pictures are outlined."""
-    return AnalysisWork(outline, models_fingerprint(), tile=tile)
+def runner(task=outline, tile_task=spots):
+    """Return what runs jobs with functions of this module."""
+    return JobRunner(task, models_fingerprint(), tile_task=tile_task)
 
 
-def work_of(answer=outline):
-    """Wrap a function of this module."""
-    return Work(answer, models_fingerprint())
+def jobs_for(paths):
+    """Return a job for each file."""
+    return [Job(index, path) for index, path in enumerate(paths)]
+
+
+def by_index(results):
+    """Return results by the index of their file; each file has one."""
+    found = [(job.index, result) for job, result in results]
+    assert len(dict(found)) == len(found)
+    return dict(found)

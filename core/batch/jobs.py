@@ -1,0 +1,149 @@
+"""What a worker does at a time: a file, or a few tiles of a slide."""
+
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.batch.discover import shown
+from core.batch.slides import analyze_tile, analyze_tiles
+from core.domain.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
+from core.errors import FAILED_INSIDE, BatchError, InputError, LeukoscopeError
+from core.exports.answers import Answer, field_answer
+from core.imaging.decoder import decoded_from
+from core.imaging.duplicates import stored_form
+from core.imaging.wsi import Tile
+from core.inference.pipeline import Analyzer, get_analyzer
+from core.inference.site_profile import SiteProfile
+from core.model_card import MODEL_NAMES, load_card
+
+FINGERPRINT = "fingerprint"
+"""Key in the answers of jobs; `core.batch.writers` removes it."""
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file of a batch, or some tiles of it when it is a slide."""
+
+    index: int
+    """Of the file in the batch, from 0."""
+    path: Path
+    tiles: tuple[Tile, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The path as text."""
+        return shown(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Runs jobs with the models of its process, which are loaded once. Sent to every worker."""
+
+    task: Callable[[Analyzer, FieldImage, SiteProfile | None], Any]
+    """What to do with an image. A function of a module: workers import it by name."""
+    models: str
+    """`models_fingerprint` of the machine that started the batch."""
+    profile: SiteProfile | None = None
+    folder: Path = field(default_factory=Path.cwd)
+    """Where relative paths start, whatever folder a worker runs in."""
+    tile_task: Callable[[Analyzer, FieldImage, SiteProfile | None], FieldAnalysis] = analyze_tile
+    """What to do with a tile of a slide."""
+
+    def __call__(self, job: Job) -> tuple[Any, ...] | FailedFile:
+        """Return what `task` returns for every image of a file, or the `TileResult` of every tile.
+
+        Raises ModelError when the models cannot be loaded, BatchError when they are not those of
+        the machine that started the batch.
+        """
+        _check_models(self.models)
+        analyzer = get_analyzer()
+        return or_failure(job, lambda: self._run(analyzer, job))
+
+    def _run(self, analyzer: Analyzer, job: Job) -> tuple[Any, ...]:
+        source = self.folder / job.path
+        if job.tiles:
+            return analyze_tiles(
+                source,
+                job.file,
+                job.tiles,
+                lambda image: self.tile_task(analyzer, image, self.profile),
+            )
+        check_is_file(source)
+        with decoded_from(source) as images:
+            return tuple(
+                self.task(analyzer, replace(image, name=job.file), self.profile) for image in images
+            )
+
+
+def or_failure(job: Job, run: Callable[[], T]) -> T | FailedFile:
+    """Return what a function returns, or why it failed, as a sentence for the user."""
+    try:
+        return run()
+    except LeukoscopeError as error:
+        return FailedFile(job.file, str(error))
+    except FileNotFoundError:
+        return FailedFile(job.file, "There is no such file. Check the path.")
+    except OSError as error:
+        sentence = f"This cannot be read ({error.strerror}). Check its path and its rights."
+        return FailedFile(job.file, sentence)
+    except Exception:
+        logger.exception("the analysis of a file failed")
+        return FailedFile(job.file, FAILED_INSIDE)
+
+
+def check_is_file(source: Path) -> None:
+    """Raise InputError when a path leads to something other than a file, OSError to nothing."""
+    mode = source.stat().st_mode
+    if stat.S_ISREG(mode):
+        return
+    if not stat.S_ISDIR(mode):  # reading it might never end
+        raise InputError("This is a pipe or a device. Name a file.")
+    os.scandir(source).close()
+    raise InputError(
+        "The folder holds no images that are read here. Name another one, or the files themselves."
+    )
+
+
+def analyze_field(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> Answer:
+    """Return the answer of `analyze` for a field, and the fingerprint to find duplicates by."""
+    found = analyzer.analyze(image, profile)
+    answer = field_answer(found)
+    if found.fingerprint is not None:
+        answer[FINGERPRINT] = stored_form(found.fingerprint)
+    return answer
+
+
+def classify_cell(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> CropResult:
+    """Classify the cell of an image that shows one cell."""
+    return analyzer.classify(image, profile)
+
+
+def stage_field(analyzer: Analyzer, image: FieldImage, _profile: SiteProfile | None) -> StageResult:
+    """Grade a field, without its class activation map: maps are drawn, not written."""
+    return replace(analyzer.stage(image), cam=None)
+
+
+def models_fingerprint() -> str:
+    """Return one SHA-256 over those of all model files. Raises ModelError."""
+    checksums = "".join(load_card(name).sha256 for name in MODEL_NAMES)
+    return hashlib.sha256(checksums.encode()).hexdigest()
+
+
+@cache
+def _check_models(expected: str) -> None:
+    """Raise BatchError unless this machine has the models of the one that started the batch."""
+    if models_fingerprint() != expected:
+        raise BatchError(
+            "A worker has other models than the machine that started the batch. "
+            "Bring all machines to one version, then go on with --resume."
+        )
