@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help run test lint format evaluate bench train quantize compare examples lock sbom clean
+.PHONY: help run test lint format evaluate bench train quantize compare examples docs screenshots lock sbom clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -60,6 +60,12 @@ compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and pr
 
 examples: $(VENV)/.run-ready ## Draw the made example slides again
 	$(BIN)/python -m core.synthetic.fields assets/examples
+
+docs: $(VENV)/.run-ready ## Copy the measured numbers into the documentation
+	$(BIN)/python -m benchmarks.docs_tables
+
+screenshots: $(VENV)/.dev-ready ## Take the README's screenshots, of synthetic slides, in Chromium
+	$(BIN)/python -m benchmarks.screenshots
 
 lock: ## Write locks/ anew from requirements*.txt and constraints.txt
 	$(PYTHON) -m venv $(VENV)-lock

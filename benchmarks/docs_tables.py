@@ -1,0 +1,404 @@
+"""Copies measured numbers into the documentation: `make docs`.
+
+A block `<!-- name -->` … `<!-- /name -->` of a document is replaced by what the function `name` in
+`BLOCKS` returns. The numbers are those that `make evaluate`, `python -m core bench --out
+benchmarks/bench.json` and `python -m benchmarks.api_load` left in their files.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from core.domain.intervals import Estimate
+from core.evaluation.curves import at_threshold
+from core.evaluation.report import load_report
+from core.evaluation.schema import CorruptionFigures
+from core.evaluation.sets import evaluation_set
+from core.settings import PROJECT_ROOT, Settings
+
+# Model, test set, what it is: other laboratories first.
+_CLASSIFICATION = (
+    ("wbc", "cellavision", "Cell types, CellaVision teaching cells (5 types)"),
+    ("wbc", "kaggle_test_simple", "Cell types after detection, Kaggle TEST_SIMPLE (4 types)"),
+    ("wbc", "kaggle_test", "Cell types after detection, Kaggle TEST (4 types)"),
+    ("wbc", "pbc_test", "Cell types, PBC test (8 types)"),
+    ("wbc", "wbcatt_test", "Cell types, WBCAtt test (5 types)"),
+    ("all_stage", "taleqani_folds", "ALL classes, Taleqani, five grouped folds"),
+    ("all_stage", "taleqani_folds_stain_jitter", "… stain changed"),
+    ("all_stage", "taleqani_folds_tone_swapped", "… colour statistics of another class"),
+    ("all_stage", "taleqani_folds_closer", "… field of 70 % side length"),
+    ("all_stage", "taleqani_folds_farther", "… field of 125 % side length (mirrored)"),
+)
+_DETECTION = (
+    ("bccd_test", "BCCD test, labels as published"),
+    ("txl_test", "TXL-PBC test, labels as published"),
+    ("txl_test_corrected", "TXL-PBC test, labels corrected"),
+)
+_RUNTIMES = {
+    "litert_shipped": "LiteRT 8-bit (shipped)",
+    "litert": "LiteRT float32",
+    "openvino": "OpenVINO float32",
+    "onnxruntime": "ONNX Runtime float32",
+}
+_report = cache(load_report)
+
+
+class Goal(NamedTuple):
+    """A goal that was set before training, and what was measured."""
+
+    what: str
+    wanted: float
+    measured: float
+    decimals: int = 1
+    at_most: bool = False
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the goal is reached, before any rounding."""
+        return self.measured <= self.wanted if self.at_most else self.measured >= self.wanted
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """The goal, what was wanted and measured, and whether it is reached."""
+        wanted, measured = (f"{x:.{self.decimals}f}" for x in (self.wanted, self.measured))
+        sign = "≤" if self.at_most else "≥"
+        return self.what, f"{sign} {wanted}", measured, "yes" if self.is_reached else "**no**"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _percent(estimate: Estimate) -> str:
+    value, low, high = (100 * x for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value:.2f} % ({low:.1f}–{high:.1f})"
+
+
+def headline() -> str:
+    """Return the few numbers of the README."""
+    cells, fields = _report("wbc").metrics.sets, _report("all_stage").metrics.sets
+    detection = _report("detector").metrics.sets["txl_test_corrected"]
+    rows = (
+        ("Cell types, images of another laboratory", cells["cellavision"].accuracy),
+        ("Cell types, test images of a training laboratory", cells["pbc_test"].accuracy),
+        ("ALL classes, grouped folds of one laboratory", fields["taleqani_folds"].accuracy),
+        ("Fields with the exact white cell count", detection.wbc_count_exact),
+    )
+    return _table(
+        ("accuracy", "measured (95 % interval)"), [(what, _percent(x)) for what, x in rows]
+    )
+
+
+def classification() -> str:
+    """Return the accuracy of cell types and ALL classes by test set."""
+    rows = []
+    for model, name, title in _CLASSIFICATION:
+        measured = _report(model).metrics.sets[name]
+        rows.append(
+            (
+                title,
+                f"{measured.n:,}",
+                _percent(measured.accuracy),
+                f"{measured.macro_f1.value:.3f}",
+                f"{measured.ece:.3f}",
+            )
+        )
+    return _table(("test set", "images", "accuracy", "macro-F1", "ECE"), rows)
+
+
+def attributes() -> str:
+    """Return the mean over the eleven morphological attributes."""
+    measured = _report("wbc").metrics.attributes
+    return (
+        f"Eleven WBCAtt attributes of {measured.n:,} test cells: mean macro-F1 "
+        f"{100 * measured.mean.macro_f1:.1f} %, mean accuracy {100 * measured.mean.accuracy:.1f} %."
+    )
+
+
+def detection() -> str:
+    """Return average precision and count accuracy of the detector by test set."""
+    rows = []
+    for name, title in _DETECTION:
+        measured = _report("detector").metrics.sets[name]
+        rows.append(
+            (
+                title,
+                f"{measured.images:,}",
+                f"{measured.map50:.3f}",
+                f"{measured.map50_95:.3f}",
+                _percent(measured.wbc_count_exact),
+            )
+        )
+    return _table(("test set", "images", "mAP50", "mAP50-95", "white cell count exact"), rows)
+
+
+def robustness() -> str:
+    """Return what was measured beside the test sets."""
+    wbc, stage = _report("wbc").metrics, _report("all_stage").metrics
+    unseen = _report("detector").metrics.unseen
+    adaptation, cam, qc = wbc.adaptation, stage.cam, stage.quality_control
+    nuclei, kaggle, synthetic = unseen.taleqani, unseen.kaggle_test_simple, unseen.synthetic
+    recall, precision = (
+        100 * min(getattr(row, key).value for row in synthetic.rows)
+        for key in ("recall", "precision")
+    )
+    out_of_distribution = "; ".join(
+        f"{evaluation_set(key).name} {_percent(estimate)}"
+        for key, estimate in wbc.out_of_distribution.items()
+    )
+    others = ", ".join(
+        f"{100 * other.rejected.value:.0f} % of {other.n} {kind.lower()}"
+        for kind, other in qc.others.items()
+    )
+    lines = (
+        _corruptions(wbc.corruptions, "cell types", "PBC test cells"),
+        _corruptions(stage.corruptions, "ALL classes", "Taleqani fields (folds)"),
+        (
+            f"**Unlike the training images** (out of distribution): {out_of_distribution}. "
+            "The confidence of these cells is lowered."
+        ),
+        (
+            f"**Site profile** from {adaptation.cells_a_type} CellaVision cells a type, measured "
+            f"on the other cells, {adaptation.draws} draws: accuracy "
+            f"{_percent(adaptation.before)} before, {_percent(adaptation.after)} after."
+        ),
+        (
+            f"**Detection on other images**: {_percent(kaggle.found)} of {kaggle.n} Kaggle "
+            f"TEST_SIMPLE fields have a detected white cell. Of {nuclei.nuclei:,} single nuclei "
+            f"in {nuclei.n} Taleqani fields, segmented by colour, {_percent(nuclei.recall)} "
+            f"are detected; {_percent(nuclei.precision)} of the boxes hold a nucleus. On "
+            f"{synthetic.n} synthetic fields under every corruption, recall is at least "
+            f"{recall:.1f} % and precision at least {precision:.1f} %."
+        ),
+        (
+            f"**Class activation map** of the ALL model, {cam.n} Taleqani fields: "
+            f"{100 * cam.inside:.0f} % of the activation lies in detected white cells, which "
+            f"cover {100 * cam.area:.0f} % of the image."
+        ),
+        (
+            f"**Quality control** rejects {_percent(qc.smears.rejected)} of {qc.smears.n} smears, "
+            f"{others}; AUROC {qc.auroc:.4f}."
+        ),
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _corruptions(measured: CorruptionFigures, what: str, images: str) -> str:
+    """Return how much accuracy each corruption costs, the worst first."""
+    rows = sorted(measured.rows, key=lambda row: -row.drop)
+    drops = "; ".join(f"{row.corruption.lower()} {100 * row.drop:.1f}" for row in rows)
+    accuracy, coverage = (
+        100 * min(getattr(row, key).value for row in rows)
+        for key in ("classified_right", "classified")
+    )
+    return (
+        f"**Corruptions, {what}**, {measured.n} {images}, {_percent(measured.unchanged.accuracy)} "
+        f"without corruption. Lost accuracy in percentage points: {drops}. Under each corruption "
+        f"at least {coverage:.1f} % are classified, and at least {accuracy:.1f} % of these "
+        "correctly."
+    )
+
+
+def goals() -> str:
+    """Return the goals with what was measured, other laboratories first."""
+    wbc, stage, detector = (_report(name) for name in ("wbc", "all_stage", "detector"))
+    cells, fields, boxes = (report.metrics.sets for report in (wbc, stage, detector))
+    unseen, qc = detector.metrics.unseen.taleqani, stage.metrics.quality_control
+    adaptation = wbc.metrics.adaptation
+    away, home = (
+        at_threshold(wbc.scored(name, wbc.card.labels), wbc.card.thresholds.uncertain)
+        for name in ("cellavision", "pbc_test")
+    )
+    published, corrected = boxes["txl_test"], boxes["txl_test_corrected"]
+    left = (1 - adaptation.after.value) / (1 - adaptation.before.value)
+    worst = {
+        name: max(row.drop for row in report.metrics.corruptions.rows)
+        for name, report in (("cell types", wbc), ("ALL classes", stage))
+    }
+    three = partial(Goal, decimals=3)
+    chosen = (
+        Goal("Cell types, CellaVision, %", 80, 100 * cells["cellavision"].accuracy.value),
+        three("ECE, CellaVision", 0.05, cells["cellavision"].ece, at_most=True),
+        Goal("Correct among classified cells, CellaVision, %", 95, 100 * away.accuracy.value),
+        *(
+            Goal(f"Worst corruption, {name}, points lost", 2, 100 * drop, at_most=True)
+            for name, drop in worst.items()
+        ),
+        Goal("Errors left by a site profile, % of those before", 50, 100 * left, at_most=True),
+        Goal("White cells on unseen fields, recall, %", 95, 100 * unseen.recall.value),
+        Goal("White cells on unseen fields, precision, %", 95, 100 * unseen.precision.value),
+        three("Quality control, AUROC", 0.995, qc.auroc),
+        Goal("Smears rejected, %", 1, 100 * qc.smears.rejected.value, at_most=True),
+        Goal("Cell types, WBCAtt test, %", 99.7, 100 * cells["wbcatt_test"].accuracy.value, 2),
+        Goal("Cell types, PBC test, %", 99.4, 100 * cells["pbc_test"].accuracy.value, 2),
+        Goal("Attributes, macro-F1, %", 92.5, 100 * wbc.metrics.attributes.mean.macro_f1),
+        Goal("Cell types, Kaggle TEST, %", 95, 100 * cells["kaggle_test"].accuracy.value),
+        Goal("ALL classes, folds, %", 99.7, 100 * fields["taleqani_folds"].accuracy.value, 2),
+        Goal(
+            "ALL classes, folds, stain changed, %",
+            99,
+            100 * fields["taleqani_folds_stain_jitter"].accuracy.value,
+        ),
+        three("Detection, TXL-PBC, labels corrected, mAP50", 0.98, corrected.map50),
+        three("Detection, TXL-PBC, labels corrected, mAP50-95", 0.84, corrected.map50_95),
+        three("Detection, TXL-PBC, as published, mAP50", 0.96, published.map50),
+        three("Detection, TXL-PBC, as published, mAP50-95", 0.82, published.map50_95),
+        Goal(
+            "White cell count exact, TXL-PBC, labels corrected, %",
+            98,
+            100 * corrected.wbc_count_exact.value,
+        ),
+        three("Detection, BCCD test, mAP50", 0.95, boxes["bccd_test"].map50),
+        three("ECE, PBC test", 0.01, cells["pbc_test"].ece, at_most=True),
+        Goal("Correct among classified cells, PBC test, %", 99.5, 100 * home.accuracy.value, 2),
+        Goal("Cells classified, PBC test, %", 97, 100 * home.coverage),
+    )
+    return _table(("goal", "wanted", "measured", "reached"), [goal.row for goal in chosen])
+
+
+def speed() -> str:
+    """Return times and sizes."""
+    bench = json.loads((PROJECT_ROOT / "benchmarks" / "bench.json").read_text())
+    runtimes = "; ".join(
+        f"{_RUNTIMES[key]} {ms:.1f} ms" for key, ms in bench["one_look_ms"].items()
+    )
+    sizes = "; ".join(f"{key} {mb:.1f} MB" for key, mb in bench["model_file_megabytes"].items())
+    api = "; ".join(
+        f"{clients} clients {100 * share:.0f} %"
+        for clients, share in bench["api_per_core_by_clients"].items()
+    )
+    one_process = bench["fields_per_second_by_processes"]["1"]
+    kilobytes = bench["answer_bytes_per_field"] / 1000
+    rows = (
+        ("Field of 640 × 480 px: detect, count, classify", f"{bench['field_640x480_ms']:.0f} ms"),
+        ("ALL class of a field", f"{bench['all_stage_field_ms']:.0f} ms"),
+        ("One cell classified (three forward passes)", f"{bench['cell_ms']:.1f} ms"),
+        ("One forward pass of the cell classifier", runtimes),
+        (
+            "For comparison: one Keras `predict` on one crop",
+            f"{bench['keras_predict_one_crop_ms']:.0f} ms",
+        ),
+        ("… fields analysed in that time", f"{bench['fields_per_keras_predict']:.1f}"),
+        (
+            "… cells classified in that time, on both cores",
+            f"{bench['cells_per_second_per_keras_predict']:.1f}",
+        ),
+        ("… forward passes in that time", f"{bench['one_look_per_keras_predict']:.1f}"),
+        (
+            "… forward passes in that time, on both cores, with JPEG decoding",
+            f"{bench['crops_per_keras_predict_one_look']:.1f}",
+        ),
+        (
+            "Fields per second, one and two processes",
+            _rates(bench["fields_per_second_by_processes"], bench["two_processes_per_one"]),
+        ),
+        (
+            "Fields per second, one and two Ray processors",
+            _rates(
+                bench["fields_per_second_by_ray_processors"], bench["two_ray_processors_per_one"]
+            ),
+        ),
+        (
+            "Slide tiles per second, one and two processes",
+            _rates(
+                bench["slide_tiles_per_second_by_processes"], bench["two_slide_processes_per_one"]
+            ),
+        ),
+        ("Fields per second through the API, share of the rate without it", api),
+        ("First answer on the command line", f"{bench['first_answer_command_line_s']:.1f} s"),
+        (
+            'For comparison: `python -c "import tensorflow"`',
+            f"{bench['import_tensorflow_s']:.1f} s",
+        ),
+        ("Memory of the server with all models", f"{bench['server_resident_megabytes']:.0f} MB"),
+        ("Model files", sizes),
+    )
+    scale = (
+        f"A million fields take {1e6 / one_process / 3600:.0f} core hours at this rate. Each "
+        f"worker receives a path and returns about {kilobytes:.0f} kB a field; it reads the "
+        "images from the shared folder."
+    )
+    return f"{_table(('what', 'measured'), rows)}\n\n{scale}"
+
+
+def _rates(by_workers: Mapping[str, float], ratio: float) -> str:
+    return f"{', '.join(f'{rate:.1f}' for rate in by_workers.values())} ({ratio:.2f} times)"
+
+
+def load() -> str:
+    """Return how the API withstood load and attack."""
+    measured = json.loads((PROJECT_ROOT / "benchmarks" / "api_load.json").read_text())
+    parts = [measured[part] for part in ("quiet", "attacked")]
+
+    def row(what: str, shown: Callable[[Mapping[str, Any]], str]) -> tuple[str, ...]:
+        return (what, *(shown(part) for part in parts))
+
+    rows = (
+        row("requests", lambda part: f"{part['requests']:,}"),
+        row("answers per second", lambda part: f"{part['answered_per_second']:.1f}"),
+        row("median latency", lambda part: f"{part['latency_p50_s']:.1f} s"),
+        row("95th percentile of the latency", lambda part: f"{part['latency_p95_s']:.1f} s"),
+        row("told to come back later (503)", lambda part: f"{part['busy_percent']:.0f} %"),
+        row("wrong answers", lambda part: f"{part['wrong_answers']}"),
+        row("other errors", lambda part: f"{sum(part['other_errors'].values())}"),
+        row("most memory of the server", lambda part: f"{part['memory_most_megabytes']:.0f} MB"),
+    )
+    title = f"{measured['clients']} clients, {measured['seconds']} s"
+    return _table((title, "load alone", "under attack"), rows)
+
+
+def settings() -> str:
+    """Return every setting with its default, from the class that reads them."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, Path):
+            default = default.relative_to(PROJECT_ROOT)
+        elif isinstance(default, frozenset):
+            default = json.dumps(sorted(default))
+        elif isinstance(default, bool):
+            default = str(default).lower()
+        shown = "" if default in {None, ""} else f"`{default}`"
+        rows.append((f"`LEUKOSCOPE_{name.upper()}`", shown, field.description or ""))
+    return _table(("setting", "default", "meaning"), rows)
+
+
+BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
+    "README.md": {"headline": headline},
+    "docs/accuracy.md": {
+        "classification": classification,
+        "attributes": attributes,
+        "detection": detection,
+        "robustness": robustness,
+        "goals": goals,
+    },
+    "docs/speed.md": {"speed": speed, "load": load},
+    "docs/settings.md": {"settings": settings},
+}
+"""Of each document, the blocks that are written."""
+
+
+def filled(document: str) -> str:
+    """Return the text of a document with its blocks written anew. Raises ValueError without one."""
+    text = (PROJECT_ROOT / document).read_text(encoding="utf-8")
+    for name, block in BLOCKS[document].items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"{document} has no block {name}")
+        text = pattern.sub(lambda found, block=block: f"{found[1]}{block()}\n{found[2]}", text)
+    return text
+
+
+def main() -> None:
+    """Write all documents."""
+    for document in BLOCKS:
+        (PROJECT_ROOT / document).write_text(filled(document), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
