@@ -58,7 +58,7 @@ compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and pr
 	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m research fields $$name || exit 1; done
 	for name in detector wbc; do $(BIN)/python -m research precision $$name || exit 1; done
 
-examples: $(VENV)/.run-ready ## Draw the made example slides again
+examples: $(VENV)/.run-ready ## Draw the synthetic example slides again
 	$(BIN)/python -m core.synthetic.fields assets/examples
 
 docs: $(VENV)/.run-ready ## Copy the measured numbers into the documentation

@@ -16,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from core.settings import PROJECT_ROOT
-from core.synthetic.examples import made_slides
+from core.synthetic.examples import synthetic_slides
 from tests.browser.conftest import CHROMIUM, serving, visiting
 from tests.browser.visits import settled
 
@@ -81,7 +81,7 @@ def save_example_case(address: str) -> None:
 
     patient = post("patients", json={"identifier": "EXAMPLE-1"})
     sample = post(f"patients/{patient['id']}/samples", json={"taken": "2026-01-15"})
-    for name, data in made_slides():
+    for name, data in synthetic_slides():
         sample = post(
             f"samples/{sample['id']}/fields",
             params={"version": sample["version"]},
