@@ -1,47 +1,24 @@
-"""A patient over time: each sample's numbers as points with limits, and two samples compared."""
+"""A patient over time: the numbers of each sample as points with their confidence intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-import pandas as pd
 import plotly.graph_objects as go
 
-from core.cases.records import Patient, Sample, SampleSummary
-from core.domain.blood_counts import absolute_counts, corrected_count
-from core.domain.differential import (
-    MINIMUM_FOR_PERCENTAGES,
-    SUSPECTED_BLAST,
-    Differential,
-    differential_of_counts,
-    neutrophil_lymphocyte_ratio,
-    share_difference,
-)
+from core.cases.counting import SampleCounts
+from core.cases.records import Sample
+from core.domain.differential import SUSPECTED_BLAST
 from core.domain.flags import ratio_text
 from core.domain.intervals import Estimate, proportion
-from core.domain.reference_ranges import NLR, WHITE_CELLS, ReferenceRange, ReferenceRanges, Unit
+from core.domain.reference_ranges import NLR, WHITE_CELLS, ReferenceRange, Unit
 from core.domain.taxonomy import LEUKOCYTES, REVIEW_TYPES
-from core.exports.answers import number
 
 _BAND = "rgba(128, 128, 128, 0.25)"
 _NEUTRAL = "#8A7F8D"
 _AXES: Mapping[Unit, str] = {"%": "%", "10^9/L": "10⁹/L", "ratio": ""}
 _ROOM = 1.15
 """Height of the axis as a multiple of what is drawn on it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SampleCounts:
-    """A sample counted. Cells per volume and the ratio are of blood only."""
-
-    sample: Sample
-    fields: int
-    counted: Differential
-    white_cell_count: float | None
-    """As entered, in 10⁹/L, corrected for erythroblasts."""
-    absolute: Mapping[str, Estimate]
-    """In 10⁹/L; empty without a white cell count."""
-    nlr: Estimate | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,24 +31,6 @@ class Series:
     colour: str
     points: tuple[tuple[Sample, Estimate], ...]
     limits: ReferenceRange | None
-
-
-def count_sample(summary: SampleSummary) -> SampleCounts:
-    """Count a sample as `case_summary.summarise` does, from the numbers of its cells."""
-    sample = summary.sample
-    counted = differential_of_counts(summary.type_counts, summary.uncertain)
-    is_blood = sample.material == "peripheral_blood"
-    white_cells = None
-    if is_blood and sample.white_cell_count is not None:
-        white_cells = corrected_count(sample.white_cell_count, counted)
-    return SampleCounts(
-        sample=sample,
-        fields=summary.fields,
-        counted=counted,
-        white_cell_count=white_cells,
-        absolute={} if white_cells is None else absolute_counts(counted, white_cells),
-        nlr=neutrophil_lymphocyte_ratio(counted) if is_blood else None,
-    )
 
 
 def series(
@@ -97,16 +56,6 @@ def series(
         if points:
             made.append(Series(key, name, unit, colour, points, ranges.get(key)))
     return tuple(made)
-
-
-def ranges_of(
-    patient: Patient, sample: Sample, unit: Unit, ranges: ReferenceRanges
-) -> dict[str, ReferenceRange]:
-    """Return the ranges that hold for a patient at the time of a sample; none but for blood."""
-    if sample.material != "peripheral_blood":
-        return {}
-    age = None if patient.birth_year is None else sample.taken.year - patient.birth_year
-    return ranges.of(unit, sex=patient.sex, age=age)
 
 
 def _value(one: SampleCounts, key: str, unit: Unit) -> Estimate | None:
@@ -188,84 +137,3 @@ def _text(value: Estimate, unit: Unit) -> str:
     if value.is_exact:
         return text
     return f"{text} ({value.low:{digits}}-{value.high:{digits}})"
-
-
-def history_table(patient: Patient, counts: Sequence[SampleCounts]) -> pd.DataFrame:
-    """Return a row for each sample and type, samples in the order given.
-
-    Columns: patient, sample, taken, material, state, fields, classified (all types of the sample),
-    uncertain, white_cells (10⁹/L, corrected), nlr with its limits, type, count, percent with its
-    limits (of erythroblasts and smudge cells per 100 leukocytes), absolute with its limits (10⁹/L).
-    What is not known, or has no finite value, is empty.
-    """
-    return pd.DataFrame(
-        [
-            {
-                "patient": patient.identifier,
-                "sample": one.sample.id,
-                "taken": one.sample.taken.isoformat(),
-                "material": one.sample.material,
-                "state": one.sample.state,
-                "fields": one.fields,
-                "classified": one.counted.total,
-                "uncertain": one.counted.uncertain,
-                "white_cells": one.white_cell_count and number(one.white_cell_count, 3),
-                **_columns("nlr", one.nlr, 3),
-                "type": key,
-                "count": share.count,
-                **_columns("percent", share if one.counted.total else None, 2),
-                **_columns("absolute", one.absolute.get(key), 3),
-            }
-            for one in counts
-            for key, share in {
-                **one.counted.shares,
-                "erythroblast": one.counted.erythroblasts,
-                "smudge_cell": one.counted.smudge_cells,
-            }.items()
-        ]
-    )
-
-
-def _columns(name: str, value: Estimate | None, decimals: int) -> dict[str, float | None]:
-    parts = (None, None, None) if value is None else (value.value, value.low, value.high)
-    names = (name, f"{name}_low", f"{name}_high")
-    return {
-        key: None if part is None else number(part, decimals)
-        for key, part in zip(names, parts, strict=True)
-    }
-
-
-def comparison_table(before: SampleCounts, after: SampleCounts) -> pd.DataFrame:
-    """Return a row for each type: its share in two samples and the change between them.
-
-    Columns: type, before and after (percent), change, low, high (percentage points with 95 %
-    limits), direction: `up` or `down` where the limits leave out no change, `few` where a sample
-    has too few cells for a verdict, else empty. Numbers are empty where a sample has no classified
-    cells.
-    """
-    keys = dict.fromkeys((*before.counted.shares, *after.counted.shares))
-    return pd.DataFrame(
-        [_compared(key, before.counted, after.counted) for key in keys],
-        columns=["type", "before", "after", "change", "low", "high", "direction"],
-    )
-
-
-def _compared(key: str, before: Differential, after: Differential) -> dict[str, object]:
-    change = share_difference(before, after, key)
-    shares = {"before": before, "after": after}
-    row: dict[str, object] = {"type": key}
-    for when, counted in shares.items():
-        share = counted.shares.get(key)
-        known = counted.total > 0
-        row[when] = number(share.percent if share else 0.0, 2) if known else None
-    if change is None:
-        return row | {"change": None, "low": None, "high": None, "direction": "few"}
-    direction = "up" if change.low > 0 else "down" if change.high < 0 else ""
-    if min(before.total, after.total) < MINIMUM_FOR_PERCENTAGES:
-        direction = "few"
-    return row | {
-        "change": number(change.value, 2),
-        "low": number(change.low, 2),
-        "high": number(change.high, 2),
-        "direction": direction,
-    }

@@ -15,10 +15,10 @@ from typing import Generic, TypeVar
 import pandas as pd
 
 from core.cases import audit
+from core.cases.counting import SampleCounts
 from core.cases.database import Database
 from core.cases.records import Case, Patient, Person
 from core.cases.samples import load_image
-from core.charts.trends import SampleCounts, history_table
 from core.domain.reference_ranges import ReferenceRanges
 from core.domain.results import FailedFile, FieldAnalysis, Pixels, StageResult
 from core.exports.annotated import annotated_zip
@@ -34,6 +34,7 @@ from core.exports.tables import (
     differentials_by_patient,
     differentials_table,
     files_table,
+    history_table,
     stages_table,
 )
 from core.exports.xlsx import case_workbook, workbook

@@ -6,19 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from core.cases.counting import count_sample, ranges_of
 from core.cases.records import Case
-from core.domain.blood_counts import (
-    absolute_counts,
-    corrected_count,
-    needs_correction,
-    smear_estimate,
-)
-from core.domain.differential import (
-    Differential,
-    Share,
-    differential,
-    neutrophil_lymphocyte_ratio,
-)
+from core.domain.blood_counts import needs_correction, smear_estimate
+from core.domain.differential import Differential, Share, differential
 from core.domain.flags import Flag, by_severity, flags, ratio_text
 from core.domain.intervals import Estimate
 from core.domain.reference_ranges import (
@@ -32,8 +23,7 @@ from core.domain.reference_ranges import (
 from core.domain.taxonomy import REVIEW_TYPES, STAGES, Material
 from core.errors import ModelError, NoEstimateError
 from core.evaluation.model_error import CallAccuracy, accuracy_of
-from core.exports.answers import number
-from core.exports.tables import cells_table
+from core.exports.tables import PERCENT_COLUMNS, cells_table, estimate_columns
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 
@@ -100,28 +90,21 @@ class CaseSummary:
 def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = None) -> CaseSummary:
     """Count a case and judge it by reference ranges.
 
-    Ages are of whole years between the birth year and the sample. Material other than peripheral
-    blood has no ranges, no ratio and no cells per volume.
+    Material other than peripheral blood has no ranges, no ratio and no cells per volume.
     """
     settings = settings or get_settings()
     patient, sample = case.patient, case.sample
-    age = None if patient.birth_year is None else sample.taken.year - patient.birth_year
-    counted = differential(case.analyses)
+    counts = count_sample(sample, len(case.fields), differential(case.analyses))
+    counted, white_cells, nlr = counts.counted, counts.white_cell_count, counts.nlr
     in_percent, per_litre, ratios = (
-        ranges.of(unit, sex=patient.sex, age=age) for unit in ("%", "10^9/L", "ratio")
+        ranges_of(patient, sample, unit, ranges) for unit in ("%", "10^9/L", "ratio")
     )
-    entered = sample.white_cell_count
     is_blood = sample.material == "peripheral_blood"
-    if not is_blood:
-        in_percent, per_litre, ratios, entered = {}, {}, {}, None
-    white_cells = None if entered is None else corrected_count(entered, counted)
-    absolute = {} if white_cells is None else absolute_counts(counted, white_cells)
     exact = None if white_cells is None else Estimate.exact(white_cells)
     white_cell_range, nlr_range = per_litre.get(WHITE_CELLS), ratios.get(NLR)
-    nlr = neutrophil_lymphocyte_ratio(counted) if is_blood else None
 
     def row(key: str, share: Share) -> Row:
-        in_blood, percent_range = absolute.get(key), in_percent.get(key)
+        in_blood, percent_range = counts.absolute.get(key), in_percent.get(key)
         absolute_range = per_litre.get(key)
         return Row(
             key=key,
@@ -288,21 +271,15 @@ def differential_frame(summary: CaseSummary) -> pd.DataFrame:
         {
             "type": row.key,
             "count": row.share.count,
-            "percent": number(row.share.percent, 2),
-            "low": number(row.share.low, 2),
-            "high": number(row.share.high, 2),
+            **estimate_columns(row.share, 2, PERCENT_COLUMNS),
             "range_low": row.percent_range and row.percent_range.low,
             "range_high": row.percent_range and row.percent_range.high,
             "verdict": row.percent_verdict,
-            "absolute": row.absolute and number(row.absolute.value, 3),
-            "absolute_low": row.absolute and number(row.absolute.low, 3),
-            "absolute_high": row.absolute and number(row.absolute.high, 3),
+            **estimate_columns(row.absolute, 3, "absolute"),
             "absolute_range_low": row.absolute_range and row.absolute_range.low,
             "absolute_range_high": row.absolute_range and row.absolute_range.high,
             "absolute_verdict": row.absolute_verdict,
-            "right": (calls := right.get(row.key)) and number(calls.value, 2),
-            "right_low": calls and number(calls.low, 2),
-            "right_high": calls and number(calls.high, 2),
+            **estimate_columns(right.get(row.key), 2, "right"),
         }
         for row in (*summary.rows, *summary.beside)
     ]

@@ -9,7 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from core.domain.differential import Differential, differential
+from core.cases.counting import SampleCounts
+from core.cases.records import Patient
+from core.domain.differential import (
+    MINIMUM_FOR_PERCENTAGES,
+    Differential,
+    differential,
+    share_difference,
+)
+from core.domain.intervals import Estimate
 from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, REVIEW_TYPES, STAGES
 from core.exports.answers import box_numbers, number
@@ -55,6 +63,7 @@ _FILE_COLUMNS = [
     "overruled",
     "warnings",
 ]
+PERCENT_COLUMNS = ("percent", "low", "high")
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
 
@@ -120,6 +129,21 @@ def files_table(
     return table
 
 
+def estimate_columns(
+    estimate: Estimate | None, decimals: int, names: str | tuple[str, str, str]
+) -> dict[str, float | None]:
+    """Return an estimate as three columns; all are None without one.
+
+    `names` are those of value and limits, or a prefix: `nlr`, `nlr_low`, `nlr_high`.
+    """
+    if isinstance(names, str):
+        names = names, f"{names}_low", f"{names}_high"
+    if estimate is None:
+        return dict.fromkeys(names)
+    values = (estimate.value, estimate.low, estimate.high)
+    return {name: number(value, decimals) for name, value in zip(names, values, strict=True)}
+
+
 def differential_table(counted: Differential) -> pd.DataFrame:
     """Return a row for each leukocyte type: count, percent of leukocytes, exact 95 % limits.
 
@@ -127,16 +151,10 @@ def differential_table(counted: Differential) -> pd.DataFrame:
     """
     shares = {**counted.shares, "erythroblast": counted.erythroblasts}
     rows = [
-        {
-            "type": key,
-            "count": share.count,
-            "percent": number(share.percent, 2),
-            "low": number(share.low, 2),
-            "high": number(share.high, 2),
-        }
+        {"type": key, "count": share.count, **estimate_columns(share, 2, PERCENT_COLUMNS)}
         for key, share in shares.items()
     ]
-    return pd.DataFrame(rows, columns=["type", "count", "percent", "low", "high"])
+    return pd.DataFrame(rows)
 
 
 def differentials_by_patient(
@@ -247,3 +265,75 @@ def stages_table(
     return _frame(
         rows, [*columns, *(f"p_{key}" for key in STAGES), "refused", "warnings"], patients
     )
+
+
+def history_table(patient: Patient, counts: Sequence[SampleCounts]) -> pd.DataFrame:
+    """Return a row for each sample and type, samples in the order given.
+
+    Columns: patient, sample, taken, material, state, fields, classified (all types of the sample),
+    uncertain, white_cells (10⁹/L, corrected), nlr with its limits, type, count, percent with its
+    limits (of erythroblasts and smudge cells per 100 leukocytes), absolute with its limits (10⁹/L).
+    What is not known, or has no finite value, is empty.
+    """
+    return pd.DataFrame(
+        [
+            {
+                "patient": patient.identifier,
+                "sample": one.sample.id,
+                "taken": one.sample.taken.isoformat(),
+                "material": one.sample.material,
+                "state": one.sample.state,
+                "fields": one.fields,
+                "classified": one.counted.total,
+                "uncertain": one.counted.uncertain,
+                "white_cells": one.white_cell_count and number(one.white_cell_count, 3),
+                **estimate_columns(one.nlr, 3, "nlr"),
+                "type": key,
+                "count": share.count,
+                **estimate_columns(share if one.counted.total else None, 2, "percent"),
+                **estimate_columns(one.absolute.get(key), 3, "absolute"),
+            }
+            for one in counts
+            for key, share in {
+                **one.counted.shares,
+                "erythroblast": one.counted.erythroblasts,
+                "smudge_cell": one.counted.smudge_cells,
+            }.items()
+        ]
+    )
+
+
+def comparison_table(before: SampleCounts, after: SampleCounts) -> pd.DataFrame:
+    """Return a row for each type: its share in two samples and the change between them.
+
+    Columns: type, before and after (percent), change, low, high (percentage points with 95 %
+    limits), direction: `up` or `down` where the limits leave out no change, `few` where a sample
+    has too few cells for a verdict, else empty. Numbers are empty where a sample has no classified
+    cells.
+    """
+    keys = dict.fromkeys((*before.counted.shares, *after.counted.shares))
+    return pd.DataFrame(
+        [_compared(key, before.counted, after.counted) for key in keys],
+        columns=["type", "before", "after", "change", "low", "high", "direction"],
+    )
+
+
+def _compared(key: str, before: Differential, after: Differential) -> dict[str, object]:
+    change = share_difference(before, after, key)
+    shares = {"before": before, "after": after}
+    row: dict[str, object] = {"type": key}
+    for when, counted in shares.items():
+        share = counted.shares.get(key)
+        known = counted.total > 0
+        row[when] = number(share.percent if share else 0.0, 2) if known else None
+    if change is None:
+        return row | {"change": None, "low": None, "high": None, "direction": "few"}
+    direction = "up" if change.low > 0 else "down" if change.high < 0 else ""
+    if min(before.total, after.total) < MINIMUM_FOR_PERCENTAGES:
+        direction = "few"
+    return row | {
+        "change": number(change.value, 2),
+        "low": number(change.low, 2),
+        "high": number(change.high, 2),
+        "direction": direction,
+    }

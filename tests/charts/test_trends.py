@@ -1,26 +1,13 @@
 import math
-from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.cases.records import Patient, Sample, SampleSummary
-from core.charts.trends import (
-    comparison_table,
-    count_sample,
-    history_table,
-    ranges_of,
-    series,
-    trend_figure,
-)
-from core.domain.differential import (
-    MINIMUM_FOR_PERCENTAGES,
-    differential_of_counts,
-    share_difference,
-)
+from core.charts.trends import series, trend_figure
 from core.domain.taxonomy import LEUKOCYTES
 from core.settings import Settings
+from tests.cases.counted import counted
 from tests.shipped_ranges import file_ranges
 
 counts = st.dictionaries(
@@ -28,29 +15,8 @@ counts = st.dictionaries(
 )
 
 
-def sample(number=1, day=1, **details):
-    details = {"material": "peripheral_blood", "white_cell_count": None} | details
-    return Sample(number, 1, date(2026, 5, day), state="draft", version=1, **details)
-
-
-def counted(type_counts, **details):
-    return count_sample(SampleSummary(sample(**details), 3, type_counts, uncertain=2))
-
-
 def points(found, key):
     return next(s.points for s in found if s.key == key)
-
-
-def test_volumes_and_ratio_are_of_blood_with_a_count():
-    cells = {"neutrophil": 60, "lymphocyte": 30, "erythroblast": 10}
-    blood = counted(cells, white_cell_count=10.0)
-    assert blood.white_cell_count == pytest.approx(10 * 100 / (100 + 100 * 10 / 90))
-    assert blood.absolute["neutrophil"].value == pytest.approx(blood.white_cell_count * 60 / 90)
-    assert blood.nlr is not None
-    assert blood.nlr.value == 2
-    marrow = counted(cells, white_cell_count=10.0, material="bone_marrow")
-    assert (marrow.white_cell_count, marrow.absolute, marrow.nlr) == (None, {}, None)
-    assert not counted(cells).absolute
 
 
 def test_a_type_without_cells_of_its_own_is_a_point_at_zero_once_another_sample_has_them():
@@ -106,46 +72,3 @@ def test_a_ratio_without_lymphocytes_is_no_ordinary_point():
     samples = [counted({"neutrophil": 9}), counted({"neutrophil": 9, "lymphocyte": 3}, day=2)]
     (ratio,) = series(samples, "ratio", {})
     assert list(trend_figure(ratio).data[0].marker.symbol) == ["triangle-up", "circle"]
-
-
-def test_ranges_follow_the_age_at_the_sample_and_hold_for_blood_only():
-    ranges = file_ranges(Settings(_env_file=None))
-    adult, child = (Patient(1, "P", birth_year=year) for year in (1970, 2020))
-    assert "neutrophil" in ranges_of(adult, sample(), "10^9/L", ranges)
-    assert not ranges_of(child, sample(), "10^9/L", ranges)
-    assert not ranges_of(adult, sample(material="bone_marrow"), "10^9/L", ranges)
-
-
-@given(counts, counts)
-def test_a_direction_is_named_only_where_no_change_is_left_out(before, after):
-    table = comparison_table(counted(before), counted(after)).set_index("type")
-    old, new = differential_of_counts(before), differential_of_counts(after)
-    for key, row in table.iterrows():
-        change = share_difference(old, new, str(key))
-        if change is None:
-            assert row["direction"] == "few"
-            continue
-        assert row["change"] == pytest.approx(change.value, abs=0.01)
-        if min(old.total, new.total) < MINIMUM_FOR_PERCENTAGES:
-            assert row["direction"] == "few"
-            continue
-        assert (row["direction"] == "up") == (change.low > 0)
-        assert (row["direction"] == "down") == (change.high < 0)
-
-
-def test_the_history_holds_each_sample_and_type():
-    samples = [
-        counted({"neutrophil": 30, "lymphocyte": 10, "erythroblast": 4}, white_cell_count=8.0),
-        counted({"neutrophil": 9}, number=2, day=2),
-        counted({}, number=3, day=3),
-    ]
-    table = history_table(Patient(1, "P-1"), samples)
-    assert set(table["patient"]) == {"P-1"}
-    rows = table.set_index(["sample", "type"])
-    first = rows.loc[1, "neutrophil"]
-    assert (first["count"], first["percent"], first["taken"]) == (30, 75.0, "2026-05-01")
-    assert first["absolute"] == pytest.approx(first["white_cells"] * 0.75, abs=2e-3)
-    assert first["nlr"] == 3.0
-    assert rows.loc[(1, "erythroblast"), "percent"] == 10.0
-    assert rows.loc[(2, "neutrophil"), ["absolute", "nlr", "nlr_high"]].isna().all()
-    assert rows.loc[(3, "neutrophil"), ["percent", "percent_low"]].isna().all()

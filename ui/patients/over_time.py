@@ -4,18 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
+from core.cases.counting import SampleCounts, count_summary, ranges_of
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import Patient, Person, SampleSummary
 from core.charts.differential import patients_figure, stages_figure
-from core.charts.trends import (
-    SampleCounts,
-    comparison_table,
-    count_sample,
-    ranges_of,
-    series,
-    trend_figure,
-)
+from core.charts.trends import series, trend_figure
 from core.domain.flags import ratio_text
 from core.domain.reference_ranges import ReferenceRanges, Unit
 from core.domain.results import StageResult
@@ -23,6 +17,7 @@ from core.domain.taxonomy import REVIEW_TYPES, STAGE_NOTE
 from core.errors import RangesError
 from core.exports.registry import history_files
 from core.exports.summary import MATERIAL_NAMES
+from core.exports.tables import comparison_table
 from ui.components import shared
 from ui.components.cases import sample_line, sample_link, sample_name
 
@@ -43,7 +38,7 @@ def show_history(
     if not samples:
         st.info("This patient has no samples yet.", icon=":material/folder_open:")
         return
-    counts = [count_sample(summary) for summary in samples]
+    counts = [count_summary(summary) for summary in samples]
     _show_samples(counts)
     material = _choose_material(counts)
     counts = [one for one in counts if one.sample.material == material]
