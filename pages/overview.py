@@ -127,7 +127,7 @@ def show_example() -> None:
         "overview_drawing",
         "A made slide with its white cells boxed and named",
     )
-    counts = analysis.counts()
+    counts = analysis.counts.kinds
     st.caption(
         f"A made slide, analysed in {analysis.seconds:.2f} s: {counts['wbc']} white cells named, "
         f"{counts['rbc']} red cells and {counts['platelet']} platelets counted."

@@ -62,7 +62,7 @@ class Metrics:
         self._pictures.labels(task, "refused" if outcome.reject_reason else "answered").inc()
         if isinstance(outcome, FieldAnalysis):
             named = [(cell.type, cell.status) for _, cell in outcome.white_cells()]
-            self._unfamiliar.labels(task).inc(outcome.out_of_distribution())
+            self._unfamiliar.labels(task).inc(outcome.counts.out_of_distribution)
         elif isinstance(outcome, CropResult):
             named = [(outcome.type, outcome.status)]
             self._unfamiliar.labels(task).inc(outcome.in_distribution is False)

@@ -88,12 +88,9 @@ def smear_estimate(analyses: Sequence[FieldAnalysis], factor: float | None) -> E
 
 def _leukocytes(field: FieldAnalysis) -> int:
     """Count white cells of any type, uncertain ones included: their type does not matter here."""
-    return sum(
-        cell.status == "uncertain"
-        or (cell.status == "classified" and cell.type not in ("erythroblast", "platelet"))
-        for _, cell in field.white_cells()
-        if not cell.duplicate
-    )
+    counts = field.counts
+    others = counts.types["erythroblast"] + counts.types["platelet"]
+    return counts.uncertain + counts.types.total() - others
 
 
 def _are_close_ups(fields: Sequence[FieldAnalysis]) -> bool:

@@ -6,12 +6,11 @@ into a type. All limits are 95 % and say how far chance in the counting reaches;
 error is not in them (`core.evaluation.model_error`).
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from core.domain.intervals import Estimate, proportion, ratio
-from core.domain.results import FieldAnalysis
+from core.domain.results import CellCounts, FieldAnalysis
 from core.domain.taxonomy import LEUKOCYTES
 
 MINIMUM_FOR_PERCENTAGES = 50
@@ -101,12 +100,10 @@ def differential_of_counts(counts: Mapping[str, int], uncertain: int = 0) -> Dif
 
 def differential(analyses: Iterable[FieldAnalysis]) -> Differential:
     """Make the differential over all fields of a sample."""
-    counts: Counter[str] = Counter()
-    uncertain = 0
+    counts = CellCounts()
     for analysis in analyses:
-        counts.update(analysis.type_counts())
-        uncertain += analysis.uncertain()
-    return differential_of_counts(counts, uncertain)
+        counts.add(analysis.cells)
+    return differential_of_counts(counts.types, counts.uncertain)
 
 
 def neutrophil_lymphocyte_ratio(counted: Differential) -> Estimate | None:

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,6 +183,39 @@ class Fingerprint:
         return [i for i, kind in enumerate(self.kinds) if kind == "wbc"]
 
 
+@dataclass(slots=True)
+class CellCounts:
+    """Cells of one or several fields, each counted once.
+
+    Only this class decides which cells count: a duplicate counts in the field that shows it first,
+    and what is out of scope counts nowhere.
+    """
+
+    kinds: dict[CellKind, int] = field(default_factory=lambda: dict.fromkeys(CELL_KINDS, 0))
+    types: Counter[str] = field(default_factory=Counter)
+    """White cells that were classified, by type."""
+    uncertain: int = 0
+    """White cells without a type."""
+    duplicates: Counter[CellKind] = field(default_factory=Counter)
+    """Cells that an earlier field shows."""
+    out_of_distribution: int = 0
+    """White cells unlike the training images, whatever their status."""
+
+    def add(self, cells: Iterable[Cell]) -> Self:
+        """Count the cells of another field too."""
+        for cell in cells:
+            self.out_of_distribution += cell.kind == "wbc" and cell.in_distribution is False
+            if cell.duplicate:
+                self.duplicates[cell.kind] += 1
+            elif cell.status != "out_of_scope":
+                self.kinds[cell.kind] += 1
+                if cell.kind == "wbc" and cell.status == "uncertain":
+                    self.uncertain += 1
+                elif cell.type is not None:
+                    self.types[cell.type] += 1
+        return self
+
+
 @dataclass(frozen=True, slots=True)
 class FieldAnalysis:
     """Everything found in one image. Cells are numbered from 1 in their order here."""
@@ -223,38 +257,14 @@ class FieldAnalysis:
         cells = tuple(replace(c, duplicate=False) if c.duplicate else c for c in self.cells)
         return replace(self, cells=cells)
 
-    def counts(self) -> dict[CellKind, int]:
-        """Count cells by kind, without duplicates and cells that are out of scope."""
-        found = Counter(
-            cell.kind for cell in self.cells if cell.status != "out_of_scope" and not cell.duplicate
-        )
-        return {kind: found[kind] for kind in CELL_KINDS}
+    @property
+    def counts(self) -> "CellCounts":
+        """Its cells, counted."""
+        return CellCounts().add(self.cells)
 
     def white_cells(self) -> tuple[tuple[int, Cell], ...]:
         """White cells with their number in the image (from 1)."""
         return tuple((i, c) for i, c in enumerate(self.cells, 1) if c.kind == "wbc")
-
-    def out_of_distribution(self) -> int:
-        """Count the white cells that are unlike the training images."""
-        return sum(cell.in_distribution is False for _, cell in self.white_cells())
-
-    def type_counts(self) -> dict[str, int]:
-        """Count the classified white cells by type, without duplicates."""
-        return dict(
-            Counter(
-                c.type
-                for c in self.cells
-                if c.type is not None and c.status == "classified" and not c.duplicate
-            )
-        )
-
-    def uncertain(self) -> int:
-        """Count the uncertain white cells, without duplicates."""
-        return sum(c.status == "uncertain" and not c.duplicate for _, c in self.white_cells())
-
-    def duplicates(self) -> int:
-        """Count the white cells that an earlier field shows."""
-        return sum(c.duplicate for _, c in self.white_cells())
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,13 +206,15 @@ UNANSWERED = "none"
 
 _LABEL_NAMES: dict[str, str] = {
     **{str(kind): name for kind, name in KIND_NAMES.items()},
-    **{named.key: named.name for named in (*STAGES.values(), *REVIEW_TYPES.values())},
+    **{stage.key: stage.name for stage in STAGES.values()},
+    **{cell_type.key: cell_type.name for cell_type in REVIEW_TYPES.values()},
     NOT_A_WHITE_CELL: "Not a white cell",
     UNANSWERED: "No cell found",
 }
 _LABEL_COLOURS: dict[str, str] = {
     **{str(kind): colour for kind, colour in KIND_COLOURS.items()},
-    **{named.key: named.colour for named in (*STAGES.values(), *REVIEW_TYPES.values())},
+    **{stage.key: stage.colour for stage in STAGES.values()},
+    **{cell_type.key: cell_type.colour for cell_type in REVIEW_TYPES.values()},
 }
 
 

@@ -6,13 +6,11 @@ null. Keys keep their order.
 """
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.domain.differential import Differential, Share, differential, differential_of_counts
-from core.domain.results import Cell, CropResult, FailedFile, FieldAnalysis, StageResult
-from core.domain.taxonomy import CELL_KINDS
+from core.domain.results import Cell, CellCounts, CropResult, FailedFile, FieldAnalysis, StageResult
 
 Answer = dict[str, Any]
 
@@ -44,33 +42,24 @@ class Pooled:
 
     def __init__(self) -> None:
         """Start without any cell."""
-        self._kinds: Counter[str] = Counter()
-        self._types: Counter[str] = Counter()
-        self._uncertain = self._duplicates = 0
+        self._counts = CellCounts()
 
     def add(self, cells: Iterable[Cell]) -> None:
         """Count the cells of a field."""
-        for cell in cells:
-            if cell.duplicate:
-                self._duplicates += 1
-            elif cell.status != "out_of_scope":
-                self._kinds[cell.kind] += 1
-                if cell.kind == "wbc" and cell.status == "uncertain":
-                    self._uncertain += 1
-                elif cell.type is not None:
-                    self._types[cell.type] += 1
+        self._counts.add(cells)
 
     def answer(self) -> Answer:
         """Return the key `pooled` where fields share cells; else their counts add up: nothing."""
-        if not self._duplicates:
+        counts = self._counts
+        if not counts.duplicates:
             return {}
-        counts = {kind: self._kinds[kind] for kind in CELL_KINDS}
-        counted = differential_of_counts(self._types, self._uncertain)
         return {
             "pooled": {
-                "counts": counts,
-                "duplicates": self._duplicates,
-                "differential": _differential(counted),
+                "counts": counts.kinds,
+                "duplicates": counts.duplicates.total(),
+                "differential": _differential(
+                    differential_of_counts(counts.types, counts.uncertain)
+                ),
             }
         }
 
@@ -111,7 +100,7 @@ def field_answer(analysis: FieldAnalysis) -> Answer:
         "micrometres_per_pixel": None if scale is None else number(scale.micrometres_per_pixel, 5),
         "cells": [_cell(cell) for cell in analysis.cells],
         **({"duplicates": duplicates} if duplicates else {}),
-        "counts": alone.counts(),
+        "counts": alone.counts.kinds,
         "differential": _differential(differential([alone])),
         "warnings": list(analysis.warnings),
         "refused": analysis.reject_reason,

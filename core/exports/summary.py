@@ -216,7 +216,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
     reviewed = [c for a in case.analyses for _, c in a.white_cells() if c.reviewer]
     reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
     refused = sum(analysis.reject_reason is not None for analysis in case.analyses)
-    again = sum(analysis.duplicates() for analysis in case.analyses)
+    again = sum(analysis.counts.duplicates["wbc"] for analysis in case.analyses)
     overruled = sum(analysis.qc_override is not None for analysis in case.analyses)
     entered, corrected = sample.white_cell_count, summary.white_cell_count
     guess = summary.estimate

@@ -297,7 +297,7 @@ def test_a_white_cell_almost_alone_on_glass_is_found(analyzer, red_cells):
     assert analyzer.analyze(tile).reject_reason  # as a picture it says too little
     found = analyze_tile(analyzer, tile, None)
     assert found.reject_reason is None
-    assert found.counts()["wbc"] == 1
+    assert found.counts.kinds["wbc"] == 1
     cv2.line(tile.pixels, (0, 560), (600, 580), (90, 40, 120), 12)  # of a pen
     assert analyze_tile(analyzer, tile, None).reject_reason
 

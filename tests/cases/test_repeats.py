@@ -39,14 +39,14 @@ def test_marks_are_stored_and_every_count_follows(database, patient, whole):
     turned = field_of(np.rot90(slide_pixels(0)), "turned.png")
     new = [whole, turned]
     analyses = count_once([field.analysis for field in new], Finder())
-    assert analyses[1].duplicates() >= 1
+    assert analyses[1].counts.duplicates["wbc"] >= 1
     stored = [NewField(f.image, a, MODELS) for f, a in zip(new, analyses, strict=True)]
     sample = save_sample(database, REVIEWER, patient.id, DETAILS, stored)
     case = load_case(database, sample.id)
     assert case.analyses == analyses
     counted = differential(case.analyses)
     (summary,) = patient_history(database, patient.id)[1]
-    assert sum(summary.type_counts.values()) == sum(sum(a.type_counts().values()) for a in analyses)
+    assert sum(summary.type_counts.values()) == sum(sum(a.counts.types.values()) for a in analyses)
     assert summary.uncertain == counted.uncertain
     waiting = {queued.id for queued in queue(database, limit=200).items}
     repeated = {
@@ -62,10 +62,10 @@ def test_later_fields_of_a_sample_are_compared_with_the_stored_ones(database, pa
     sample = save_sample(database, REVIEWER, patient.id, DETAILS, [whole])
     again = field_of(slide_pixels(0)[:, 40:], "again.png")
     (compared,) = compared_with_stored(database, patient.id, [again], sample.id)
-    assert compared.analysis.duplicates() >= 1
+    assert compared.analysis.counts.duplicates["wbc"] >= 1
     assert "“whole.png” shows too" in compared.analysis.warnings[0]
     (kept,) = compared_with_stored(database, patient.id, [again], sample.id, Finder(keep=True))
-    assert kept.analysis.duplicates() == 0
+    assert kept.analysis.counts.duplicates["wbc"] == 0
     assert "counted here too" in kept.analysis.warnings[0]
     add_fields(database, REVIEWER, sample, [compared])
     assert load_case(database, sample.id).fields[1].analysis == compared.analysis
@@ -91,7 +91,7 @@ def test_the_same_image_in_another_sample_is_a_warning(database, patient, whole)
     assert other.analysis.warnings == (
         f"The same image is in sample {first.id} of another patient. Check whose it is.",
     )
-    assert other.analysis.duplicates() == 0
+    assert other.analysis.counts.duplicates["wbc"] == 0
 
 
 def test_a_duplicate_that_a_reviewer_names_counts_here(database, patient, whole):
@@ -100,12 +100,12 @@ def test_a_duplicate_that_a_reviewer_names_counts_here(database, patient, whole)
     sample = save_sample(database, REVIEWER, patient.id, DETAILS, new)
     case = load_case(database, sample.id)
     groups = {group.key: group.cells for group in cell_groups(case)}
-    assert len(groups[DUPLICATE]) == case.analyses[1].duplicates() >= 1
+    assert len(groups[DUPLICATE]) == case.analyses[1].counts.duplicates["wbc"] >= 1
     cell = groups[DUPLICATE][0]
     sample, reviews = label_cells(database, REVIEWER, sample, {cell.id: "suspected_blast"})
     case = load_case(database, sample.id)
-    assert case.analyses[1].type_counts()["suspected_blast"] == 1
-    assert len(groups[DUPLICATE]) - case.analyses[1].duplicates() == 1
+    assert case.analyses[1].counts.types["suspected_blast"] == 1
+    assert len(groups[DUPLICATE]) - case.analyses[1].counts.duplicates["wbc"] == 1
     (summary,) = patient_history(database, patient.id)[1]
     assert summary.type_counts["suspected_blast"] == 1
     undo(database, REVIEWER, sample, [review.id for review in reviews])

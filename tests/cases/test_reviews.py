@@ -48,7 +48,7 @@ def test_a_false_cell_leaves_the_counts_and_comes_back(database, sample):
     (cell_id, before), *_ = cells_of(database, sample)
     sample, (review,) = label_cells(database, REVIEWER, sample, {cell_id: NOT_A_WHITE_CELL})
     case = load_case(database, sample.id)
-    assert case.analyses[0].type_counts() == {}
+    assert case.analyses[0].counts.types == {}
     sample, _ = undo(database, SECOND, sample, [review.id])
     assert cells_of(database, sample)[0] == (cell_id, before)
     assert [r.label for r in reviews_of(database, cell_id)] == [NOT_A_WHITE_CELL, None]
@@ -91,7 +91,7 @@ def test_a_missed_cell_is_added_last_and_removed_by_undo(database, sample):
     sample, _ = undo(database, REVIEWER, sample, [review.id])
     analysis = load_case(database, sample.id).analyses[0]
     assert analysis.cells[3].status == "out_of_scope"
-    assert analysis.type_counts() == {"neutrophil": 1, "monocyte": 1}
+    assert analysis.counts.types == {"neutrophil": 1, "monocyte": 1}
 
 
 def test_a_cell_lies_in_a_picture_of_its_case(database, sample):

@@ -105,7 +105,7 @@ def test_counts_in_answers_equal_counts_in_tables(analyses):
     table = differential_table(differential(analyses)).set_index("type")
     assert table.loc[list(LEUKOCYTES), "count"].sum() == differential(analyses).total
     assert files["uncertain"].sum() == (cells["status"] == "uncertain").sum()
-    assert files["unfamiliar"].sum() == sum(a.out_of_distribution() for a in analyses)
+    assert files["unfamiliar"].sum() == sum(a.counts.out_of_distribution for a in analyses)
 
 
 @given(ANALYSES)

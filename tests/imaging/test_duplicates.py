@@ -52,11 +52,11 @@ def test_the_same_pixels_in_another_format_are_the_same_field(pack, form):
     images = [image for name, data in files for image in read_images(data, name)]
     first, second = count_once(map(get_analyzer().analyze, images), Finder())
     assert images[0].sha256 != images[1].sha256
-    assert first.counts()["wbc"] >= 1
+    assert first.counts.kinds["wbc"] >= 1
     assert first.warnings == ()
-    assert second.counts() == {"wbc": 0, "rbc": 0, "platelet": 0}
-    assert second.type_counts() == {}
-    assert second.alone.counts() == first.counts()
+    assert second.counts.kinds == {"wbc": 0, "rbc": 0, "platelet": 0}
+    assert second.counts.types == {}
+    assert second.alone.counts.kinds == first.counts.kinds
     assert second.warnings == ("This image is the same as “a.png”. Its cells are counted there.",)
 
 
@@ -68,7 +68,7 @@ def test_a_field_photographed_again_is_counted_once(pack, change):
             [analysis_of(pixels, "first"), analysis_of(CHANGES[change](pixels), "again")], Finder()
         )
         assert not any(cell.duplicate for cell in first.cells)
-        assert again.duplicates() >= 1
+        assert again.counts.duplicates["wbc"] >= 1
         assert any("“first” shows too" in sentence for sentence in again.warnings)
 
 
@@ -119,10 +119,10 @@ def test_what_all_fields_of_a_microscope_share_makes_no_duplicates(pack, view):
         replace(field, fingerprint=fingerprint(view(pixels_of(pack, n)), field.cells))
         for n, field in fields.items()
     ]
-    assert [a.duplicates() for a in count_once(seen, Finder())] == [0] * len(seen)
+    assert [a.counts.duplicates["wbc"] for a in count_once(seen, Finder())] == [0] * len(seen)
     copy = cv2.GaussianBlur(view(pixels_of(pack, FIELDS[0])), (0, 0), 1)
     again = replace(seen[0], file="again", fingerprint=fingerprint(copy, seen[0].cells))
-    assert count_once([seen[0], again], Finder())[1].counts()["wbc"] == 0
+    assert count_once([seen[0], again], Finder())[1].counts.kinds["wbc"] == 0
 
 
 def test_kept_duplicates_are_said_and_counted(pack):
@@ -130,7 +130,7 @@ def test_kept_duplicates_are_said_and_counted(pack):
     found = analysis_of(pixels, "first")
     again = analysis_of(turned(pixels), "again")
     _, kept = count_once([found, again], Finder(keep=True))
-    assert kept.counts() == again.counts()
+    assert kept.counts.kinds == again.counts.kinds
     assert "counted here too" in " ".join(kept.warnings)
 
 

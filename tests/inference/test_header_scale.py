@@ -65,7 +65,7 @@ def test_nothing_is_classified_on_a_scale_that_no_red_cells_settle(analyzer, pac
         assert [c.type for c in wrong.cells] == [c.type for c in plain.cells]
         assert {c.status for _, c in wrong.white_cells()} == {"uncertain"}
         assert wrong.scale is None
-        assert wrong.type_counts() == {}
+        assert wrong.counts.types == {}
         (sentence,) = wrong.warnings
         assert "nothing is classified" in sentence
 

@@ -90,7 +90,7 @@ def test_a_file_gives_the_looks_that_were_written():
 def test_the_answer_says_whether_a_picture_is_familiar(analyzer, pack):
     field = analyzer.analyze(read_image(pack.encoded(pack.bccd(20)), "field.jpg"))
     assert field.white_cells()
-    assert field.out_of_distribution() == 0
+    assert field.counts.out_of_distribution == 0
     examples = open_set("cellavision").of_split("test")[::5]
     crops = [
         analyzer.classify(read_image(pack.png(pack.read("cellavision_cells.zip", e.member)), "c"))

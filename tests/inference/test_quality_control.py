@@ -157,7 +157,7 @@ def test_nothing_is_classified_where_there_is_no_smear(analyzer):
             analyzer.stage(image),
             analyzer.classify(image),
         )
-        assert analysis.type_counts() == {}
+        assert analysis.counts.types == {}
         assert stage.status != "classified"
         assert crop.status != "classified"
         assert analysis.reject_reason or DOUBTFUL in analysis.warnings
@@ -197,11 +197,11 @@ def test_a_doubtful_image_is_judged_by_its_cells_and_classifies_nothing(
     plain = analyzer.analyze(field(smears[0]))
     monkeypatch.setattr(analyzer.gate, "judge", lambda _: verdict)
     doubted = analyzer.analyze(field(smears[0]))
-    assert doubted.counts() == plain.counts()
-    assert doubted.type_counts() == {}
+    assert doubted.counts.kinds == plain.counts.kinds
+    assert doubted.counts.types == {}
     assert doubted.warnings == (DOUBTFUL,)
     forced = analyzer.analyze(field(smears[0]), anyway=True)
-    assert forced.type_counts() == plain.type_counts()
+    assert forced.counts.types == plain.counts.types
     assert (forced.warnings, forced.qc_override) == ((), HARDLY_A_SMEAR)
     assert analyzer.classify(field(smears[0])).status != "classified"
     assert analyzer.stage(field(smears[0]), anyway=True).warnings == ()

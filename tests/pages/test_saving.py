@@ -100,20 +100,23 @@ def test_cells_that_two_fields_show_count_once_unless_the_reader_keeps_them(slid
     first, second = (p.result for p in app.session_state["wbc_desk"].pictures.values())
     assert any("is the same as" in i.value for i in app.info)
     assert any("shows too" in w.value for w in app.warning)
-    assert second.duplicates() >= 1
-    once = sum(first.type_counts().values()) + sum(second.type_counts().values())
+    assert second.counts.duplicates["wbc"] >= 1
+    once = sum(first.counts.types.values()) + sum(second.counts.types.values())
     assert f"check: {once} white cell" in texts(app)
-    assert f"{second.duplicates()} counted in another field" in texts(app)
+    assert f"{second.counts.duplicates['wbc']} counted in another field" in texts(app)
     app.toggle(key="keep_duplicates").set_value(True).run()
     checked(app)
     kept = list(app.session_state["wbc_desk"].pictures.values())[1].result
-    assert kept.duplicates() == 0
-    both = sum(first.type_counts().values()) + sum(kept.type_counts().values())
+    assert kept.counts.duplicates["wbc"] == 0
+    both = sum(first.counts.types.values()) + sum(kept.counts.types.values())
     assert f"check: {both} white cell" in texts(app)
     app.toggle(key="keep_duplicates").set_value(False).run()
     save(with_form(app))
     (case,) = stored("P-1")
-    assert [a.duplicates() for a in case.analyses] == [0, second.duplicates()]
+    assert [a.counts.duplicates["wbc"] for a in case.analyses] == [
+        0,
+        second.counts.duplicates["wbc"],
+    ]
 
 
 def test_cells_count_in_a_sample_that_lacks_the_other_field_with_them(slides, monkeypatch):
@@ -123,12 +126,12 @@ def test_cells_count_in_a_sample_that_lacks_the_other_field_with_them(slides, mo
     monkeypatch.undo()
     upload(app, ("again.png", again))
     _, second = (p.result for p in app.session_state["wbc_desk"].pictures.values())
-    assert second.duplicates() >= 1
+    assert second.counts.duplicates["wbc"] >= 1
     save(with_form(app))
     (case,) = stored("P-1")
     assert [a.file for a in case.analyses] == ["again.png"]
-    assert case.analyses[0].duplicates() == 0
-    assert case.analyses[0].counts() == second.alone.counts()
+    assert case.analyses[0].counts.duplicates["wbc"] == 0
+    assert case.analyses[0].counts.kinds == second.alone.counts.kinds
 
 
 def test_saved_pictures_are_not_saved_twice_and_later_ones_join_the_sample(slides):

@@ -29,7 +29,7 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     if number["uncertain"]:
         held = f"{number['uncertain']} uncertain: held out of the percentages"
         badges.append(f":orange-badge[:material/help: {held}]")
-    if unfamiliar := sum(a.out_of_distribution() for a in analyses):
+    if unfamiliar := sum(a.counts.out_of_distribution for a in analyses):
         badges.append(f":orange-badge[:material/palette: {unfamiliar} of unfamiliar look]")
     if number["classified"]:
         named = (
@@ -41,7 +41,7 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     if other:
         what = "1 is no white cell" if other == 1 else f"{other} are no white cells"
         badges.append(f":gray-badge[:material/block: {what}: not counted]")
-    if again := sum(a.duplicates() for a in analyses):
+    if again := sum(a.counts.duplicates["wbc"] for a in analyses):
         badges.append(f":gray-badge[:material/content_copy: {again} counted in another field]")
     badges += [
         f":blue-badge[:material/tune: site profile {shared.plain(name)}]"
@@ -62,7 +62,7 @@ def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
         kinds: list[CellKind] = ["wbc"]
         if analysis.reject_reason is None:
             for kind in ("rbc", "platelet"):
-                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
+                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts.kinds[kind]})"
                 if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
                     kinds.append(kind)
         show_cell(picture)

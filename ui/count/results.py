@@ -30,7 +30,7 @@ DUPLICATE = "duplicate"
 
 def count_metrics(analyses: list[FieldAnalysis]) -> None:
     """Show how many cells of each kind were found."""
-    counts = [a.counts() for a in analyses]
+    counts = [a.counts.kinds for a in analyses]
     with st.grid(4, min_column_width=130):
         for kind, label in KIND_NAMES.items():
             st.metric(f"{label}s", f"{sum(c[kind] for c in counts):,}", border=True)
@@ -197,7 +197,7 @@ def note_unfamiliar(analyses: list[FieldAnalysis]) -> None:
     """Say when most photographed white cells look unlike those that the classifier learnt from."""
     trusted = [a for a in analyses if a.profile is None and a.sha256 not in synthetic_truth()]
     cells = sum(len(a.white_cells()) for a in trusted)
-    unfamiliar = sum(a.out_of_distribution() for a in trusted)
+    unfamiliar = sum(a.counts.out_of_distribution for a in trusted)
     if 2 * unfamiliar <= cells:
         return
     st.warning(

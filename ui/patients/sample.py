@@ -123,7 +123,7 @@ def show_fields(case: Case) -> None:
         with about:
             kinds: list[CellKind] = ["wbc"]
             for kind in ("rbc", "platelet"):
-                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts()[kind]})"
+                label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts.kinds[kind]})"
                 if st.checkbox(label, key=f"sample_{kind}"):
                     kinds.append(kind)
             scale = analysis.scale

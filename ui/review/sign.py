@@ -29,7 +29,7 @@ def show_signing(session: ReviewSession, case: Case) -> None:
 def _show_state(session: ReviewSession, case: Case) -> None:
     sample, wanted = case.sample, get_settings().signatures
     st.subheader("Signature")
-    waiting = sum(analysis.uncertain() for analysis in case.analyses)
+    waiting = sum(analysis.counts.uncertain for analysis in case.analyses)
     for signature in case.signatures:
         st.markdown(
             f":green-badge[:material/verified: signed] by **{plain(signature.reviewer)}** on "
