@@ -27,7 +27,7 @@ from core.api.logs import set_up_logging
 from core.api.quota import UploadQuota
 from core.cases.database import get_database
 from core.cases.samples import sweep
-from core.cases.users import LOCAL_PERSON, people
+from core.cases.users import LOCAL_USER, users
 from core.errors import (
     CaseError,
     ModelError,
@@ -75,10 +75,10 @@ def sweep_store() -> None:
 
 def look_for_admins() -> None:
     """Warn when nobody who signs in could let anybody in. Raises CaseError."""
-    signs_in = {name for name in get_settings().admins if name != LOCAL_PERSON}
+    signs_in = {name for name in get_settings().admins if name != LOCAL_USER}
     if not get_access().sign_in or signs_in:
         return
-    if all(p.role != "admin" or p.name == LOCAL_PERSON for p in people(get_database())):
+    if all(p.role != "admin" or p.name == LOCAL_USER for p in users(get_database())):
         logger.warning(
             "Nobody who signs in is an administrator. Name one with LEUKOSCOPE_ADMINS, then start "
             "again."

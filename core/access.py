@@ -17,7 +17,7 @@ from threading import Lock
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from core.cases.users import LOCAL_PERSON
+from core.cases.users import LOCAL_USER
 from core.errors import OpenAddressError, SignInSettingsError
 from core.settings import PROJECT_ROOT, Settings, get_settings
 
@@ -75,7 +75,7 @@ def access_of(settings: Settings, auth: Mapping[str, Any] | None) -> Access:
     sign_in = auth is not None
     tokens = settings.api_tokens
     if tokens is None:
-        tokens = sign_in or bool(settings.admins - {LOCAL_PERSON})
+        tokens = sign_in or bool(settings.admins - {LOCAL_USER})
     public = urlsplit(str((auth or {}).get("redirect_uri", "")))
     named = {public.hostname} if public.hostname else set()
     return Access(

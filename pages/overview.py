@@ -22,7 +22,7 @@ from ui.components.cases import (
     sample_link,
     sample_name,
 )
-from ui.components.visitor import current_person
+from ui.components.visitor import current_user
 from ui.count.files import ASKED, MADE
 
 MODELS = {
@@ -98,7 +98,7 @@ def show_latest() -> None:
     """Show the samples taken last, when there are any."""
     with errors_shown():
         database = get_database()
-        person = current_person(database)
+        user = current_user(database)
         latest = [
             (line.patient, line.last)
             for line in search_patients(database, limit=LATEST_CASES).items
@@ -106,7 +106,7 @@ def show_latest() -> None:
         ]
         if not latest:
             return
-        record_view(database, person.name, "list patients")
+        record_view(database, user.name, "list patients")
         st.subheader("Latest cases")
         for patient, sample in latest:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):

@@ -7,7 +7,7 @@ import streamlit as st
 from core.cases.audit import record_view
 from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, patient_stages, search_patients
-from core.cases.records import ListedPatient, Person
+from core.cases.records import ListedPatient, User
 from core.cases.samples import load_case
 from ui.components import shared
 from ui.components.cases import (
@@ -27,7 +27,7 @@ from ui.patients.sample import show_sample
 ANY = "any state"
 
 
-def show_list(database: Database, person: Person) -> None:
+def show_list(database: Database, user: User) -> None:
     """Show the patients page by page, those sampled last first."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
@@ -43,7 +43,7 @@ def show_list(database: Database, person: Person) -> None:
         )
     wanted = None if state == ANY else state
     found = search_patients(database, text, state=wanted)
-    record_view(database, person.name, "list patients")
+    record_view(database, user.name, "list patients")
     listing = st.container(gap="xsmall")
     pages = ceil(found.total / PAGE)
     if pages > 1:
@@ -59,7 +59,7 @@ def show_list(database: Database, person: Person) -> None:
             no_cases()
         for line in found.items:
             show_line(line)
-    add_patient(database, person)
+    add_patient(database, user)
 
 
 def show_line(line: ListedPatient) -> None:
@@ -80,42 +80,42 @@ def back_to_list() -> None:
     st.page_link("pages/patients.py", label="All patients", icon=":material/arrow_back:")
 
 
-def show_patient(database: Database, person: Person, patient_id: int) -> None:
+def show_patient(database: Database, user: User, patient_id: int) -> None:
     """Show one patient with all samples."""
     back_to_list()
     with errors_shown(end_page=True):
         patient, samples = patient_history(database, patient_id)
         stages = patient_stages(database, patient_id)
-        record_view(database, person.name, "view patient", patient_id=patient_id)
-    show_history(database, patient, samples, stages, person)
-    edit_patient(database, person, patient)
-    offer_deletion(database, person, patient, len(samples))
+        record_view(database, user.name, "view patient", patient_id=patient_id)
+    show_history(database, patient, samples, stages, user)
+    edit_patient(database, user, patient)
+    offer_deletion(database, user, patient, len(samples))
 
 
-def show_case(database: Database, person: Person, sample_id: int) -> None:
+def show_case(database: Database, user: User, sample_id: int) -> None:
     """Show one sample."""
     with st.container(horizontal=True):
         back_to_list()
         crumb = st.container(width="content")
     with errors_shown(end_page=True):
         case = load_case(database, sample_id)
-        record_case_view(database, person, case)
+        record_case_view(database, user, case)
     with crumb:
         patient_link(case.patient.id, case.patient.identifier)
-    show_sample(database, case, person)
-    edit_sample(database, person, case.sample)
+    show_sample(database, case, user)
+    edit_sample(database, user, case.sample)
 
 
 shared.header(
     "Patients",
     "Stored cases: what was counted, how it changes over time, and the reports of each sample.",
 )
-database, person = open_cases()
+database, user = open_cases()
 sample_id, patient_id = number_in_address("sample"), number_in_address("patient")
 with errors_shown():
     if sample_id is not None:
-        show_case(database, person, sample_id)
+        show_case(database, user, sample_id)
     elif patient_id is not None:
-        show_patient(database, person, patient_id)
+        show_patient(database, user, patient_id)
     else:
-        show_list(database, person)
+        show_list(database, user)

@@ -38,7 +38,7 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
     with errors_shown(end_page=True):
         if sample_id is not None:
             patient_id = load_case(database, sample_id).patient.id
-        record_view(database, session.person.name, "list patients")
+        record_view(database, session.user.name, "list patients")
         listed = [item.patient for item in search_patients(database, limit=LISTED_PATIENTS).items]
         samples = ()
         if patient_id is not None:
@@ -99,7 +99,7 @@ def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
     show_problem(session)
     with errors_shown(end_page=True):
         case = load_case(session.database, sample_id)
-        record_case_view(session.database, session.person, case)
+        record_case_view(session.database, session.user, case)
     session.saw(case.sample)
     with st.container(horizontal=True, vertical_alignment="center"):
         sample_link(sample_id, f"{case.patient.identifier}, {sample_name(case.sample)}")

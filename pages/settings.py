@@ -9,8 +9,8 @@ from core.cases import audit
 from core.cases.database import Database
 from core.cases.names import spelt_out
 from core.cases.patients import merge_patients, patients_alike
-from core.cases.records import Patient, Person, Role
-from core.cases.users import people, require, set_role
+from core.cases.records import Patient, Role, User
+from core.cases.users import require, set_role, users
 from core.errors import ModelError
 from core.evaluation.report import MODEL_TITLES
 from core.model_card import MODEL_NAMES, ModelName, load_card
@@ -39,12 +39,12 @@ THRESHOLDS: dict[ModelName, dict[str, str]] = {
 }
 
 
-def show_people(database: Database, admin: Person) -> None:
+def show_users(database: Database, admin: User) -> None:
     """Show who may do what; give roles and add people."""
     st.subheader("People and roles")
     with errors_shown():
         st.dataframe(
-            [{"Name": person.name, "Role": person.role} for person in people(database)],
+            [{"Name": user.name, "Role": user.role} for user in users(database)],
             hide_index=True,
             width=520,
             alt="People and their roles",
@@ -70,7 +70,7 @@ def show_people(database: Database, admin: Person) -> None:
         st.success(f"{shared.plain(given.name)} is {given.role} now.", icon=":material/check:")
 
 
-def show_alike(database: Database, admin: Person) -> None:
+def show_alike(database: Database, admin: User) -> None:
     """List patients whose identifiers look the same, each group with the means to merge it."""
     with errors_shown():
         groups = patients_alike(database)
@@ -107,7 +107,7 @@ def show_alike(database: Database, admin: Person) -> None:
                     offer_merge(database, admin, kept, other)
 
 
-def offer_merge(database: Database, admin: Person, kept: Patient, merged: Patient) -> None:
+def offer_merge(database: Database, admin: User, kept: Patient, merged: Patient) -> None:
     """Offer to merge one patient into another, once the admin has said that they are one."""
     key = f"merge_{merged.id}"
 
@@ -216,7 +216,7 @@ def show_audit(database: Database) -> None:
                 {
                     "No.": entry.number,
                     "At (UTC)": f"{entry.at:%Y-%m-%d %H:%M:%S}",
-                    "Who": entry.person,
+                    "Who": entry.user,
                     "What": entry.action,
                     "Patient": entry.patient_id,
                     "Sample": entry.sample_id,
@@ -236,13 +236,13 @@ def show_audit(database: Database) -> None:
 
 
 shared.header("Settings", "Who may do what, what is in force, and what was done.")
-database, person = open_cases()
+database, user = open_cases()
 with errors_shown(end_page=True):
-    require(person, "admin")
+    require(user, "admin")
 settings = get_settings()
-show_people(database, person)
-show_alike(database, person)
-show_ranges(database, person, settings)
+show_users(database, user)
+show_alike(database, user)
+show_ranges(database, user, settings)
 show_thresholds(settings)
 show_settings(settings)
 show_audit(database)

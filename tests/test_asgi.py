@@ -16,7 +16,7 @@ from core.cases.database import get_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
-from core.cases.users import person_of, set_role
+from core.cases.users import set_role, user_of
 from core.settings import PROJECT_ROOT, get_settings
 from core.synthetic.examples import synthetic_slides
 from tests.browser.conftest import free_port
@@ -47,11 +47,11 @@ def start() -> None:
 
 def test_a_start_sweeps_what_a_cut_off_save_left(store, caplog):
     database = get_database()
-    person = person_of(database)
-    patient = create_patient(database, person, PatientDetails("P"))
+    user = user_of(database)
+    patient = create_patient(database, user, PatientDetails("P"))
     name, data = synthetic_slides()[0]
     field = new_field(read_image(data, name), white())
-    save_sample(database, person, patient.id, SampleDetails(date(2026, 3, 1)), [field])
+    save_sample(database, user, patient.id, SampleDetails(date(2026, 3, 1)), [field])
     stray = database.pictures.path(64 * "a")
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.write_bytes(b"half a picture")
@@ -84,7 +84,7 @@ def test_a_sign_in_without_an_administrator_is_logged(store, monkeypatch, caplog
     said = "Nobody who signs in is an administrator"
     start()
     assert (said in caplog.text) == (not named)
-    local = person_of(get_database())
+    local = user_of(get_database())
     set_role(get_database(), local, "bea@lab.example", "admin")
     caplog.clear()
     start()

@@ -21,9 +21,9 @@ from core.api.tasks import Models
 from core.api.uploads import MOST_STREAMED, Upload, received
 from core.api.work import Workers
 from core.cases.database import Database
-from core.cases.records import Person
-from core.cases.tokens import person_of_token
-from core.cases.users import LOCAL_PERSON, person_of
+from core.cases.records import User
+from core.cases.tokens import user_of_token
+from core.cases.users import LOCAL_USER, user_of
 from core.errors import ProfileError, TokenError, TooManyRequestsError
 from core.inference.pipeline import Analyzer
 from core.inference.site_profile import SiteProfile, load_profile, profile_names
@@ -94,13 +94,13 @@ class GuardedRoute(APIRoute):
         return guarded
 
 
-def identify(services: Services, credentials: HTTPAuthorizationCredentials | None) -> Person | None:
+def identify(services: Services, credentials: HTTPAuthorizationCredentials | None) -> User | None:
     """Return the user of the request's token; None without one, where none is needed.
 
     Raises TokenError, UnknownPersonError, StoreUnavailableError.
     """
     if credentials is not None:
-        return person_of_token(services.database(), credentials.credentials, services.settings)
+        return user_of_token(services.database(), credentials.credentials, services.settings)
     if services.access.tokens:
         raise TokenError
     return None
@@ -108,13 +108,13 @@ def identify(services: Services, credentials: HTTPAuthorizationCredentials | Non
 
 def get_caller(
     request: Request, _described: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Person | None:
+) -> User | None:
     """Return whom `GuardedRoute` identified; None without a token, where none is needed."""
-    caller: Person | None = request.state.caller
+    caller: User | None = request.state.caller
     return caller
 
 
-CallerDep: TypeAlias = Annotated[Person | None, Depends(get_caller)]
+CallerDep: TypeAlias = Annotated[User | None, Depends(get_caller)]
 
 
 def get_database(services: ServicesDep) -> Database:
@@ -125,12 +125,12 @@ def get_database(services: ServicesDep) -> Database:
 DatabaseDep: TypeAlias = Annotated[Database, Depends(get_database)]
 
 
-def get_person(caller: CallerDep, services: ServicesDep, database: DatabaseDep) -> Person:
+def get_user(caller: CallerDep, services: ServicesDep, database: DatabaseDep) -> User:
     """Return who calls; without tokens everybody is the local person, as on the pages."""
-    return caller or person_of(database, LOCAL_PERSON, services.settings)
+    return caller or user_of(database, LOCAL_USER, services.settings)
 
 
-PersonDep: TypeAlias = Annotated[Person, Depends(get_person)]
+UserDep: TypeAlias = Annotated[User, Depends(get_user)]
 
 
 def get_models(services: ServicesDep) -> Models:

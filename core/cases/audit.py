@@ -40,7 +40,7 @@ class Entry:
     number: int
     at: datetime
     """UTC."""
-    person: str
+    user: str
     action: str
     patient_id: int | None
     sample_id: int | None
@@ -67,7 +67,7 @@ class Verification:
 
 def record(
     session: Session,
-    person: str,
+    user: str,
     action: str,
     *,
     patient_id: int | None = None,
@@ -82,7 +82,7 @@ def record(
     entry = AuditRow(
         id=last.id + 1 if last else 1,
         at=datetime.now(UTC),
-        person=person,
+        user=user,
         action=action,
         patient_id=patient_id,
         sample_id=sample_id,
@@ -98,7 +98,7 @@ def record(
 
 def record_view(
     database: Database,
-    person: str,
+    user: str,
     action: str,
     *,
     patient_id: int | None = None,
@@ -111,19 +111,19 @@ def record_view(
     same_view = (
         AuditRow.patient_id == patient_id,
         AuditRow.sample_id == sample_id,
-        AuditRow.person == person,
+        AuditRow.user == user,
         AuditRow.action == action,
         AuditRow.at > datetime.now(UTC) - VIEW_LASTS,
     )
     with database.reading() as session:
         if session.scalars(select(AuditRow.id).where(*same_view).limit(1)).first():
             return
-    record_access(database, person, action, patient_id=patient_id, sample_id=sample_id)
+    record_access(database, user, action, patient_id=patient_id, sample_id=sample_id)
 
 
 def record_access(
     database: Database,
-    person: str,
+    user: str,
     action: str,
     *,
     patient_id: int | None,
@@ -135,7 +135,7 @@ def record_access(
     A store that can only be read keeps no such record. Raises StoreUnavailableError.
     """
     with suppress(StoreReadOnlyError), database.writing() as session:
-        record(session, person, action, patient_id=patient_id, sample_id=sample_id, **details)
+        record(session, user, action, patient_id=patient_id, sample_id=sample_id, **details)
 
 
 def history(database: Database, sample_id: int) -> tuple[Entry, ...]:
@@ -186,7 +186,7 @@ def _entry(row: AuditRow) -> Entry:
     return Entry(
         number=row.id,
         at=row.at,
-        person=row.person,
+        user=row.user,
         action=row.action,
         patient_id=row.patient_id,
         sample_id=row.sample_id,
@@ -198,7 +198,7 @@ def _hash(entry: AuditRow) -> str:
     content = (
         entry.id,
         entry.at.isoformat(),
-        entry.person,
+        entry.user,
         entry.action,
         entry.patient_id,
         entry.sample_id,

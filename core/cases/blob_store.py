@@ -19,18 +19,18 @@ from core.files import sync_folder, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class EncodedImage:
     """An encoded picture, ready to be written."""
 
     sha256: str
     png: bytes
 
 
-def encode(pixels: Pixels) -> Picture:
+def encode(pixels: Pixels) -> EncodedImage:
     """Encode RGB pixels without loss."""
     _, png = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
     data = png.tobytes()
-    return Picture(hashlib.sha256(data).hexdigest(), data)
+    return EncodedImage(hashlib.sha256(data).hexdigest(), data)
 
 
 def checked(png: bytes, sha256: str) -> bytes:
@@ -46,10 +46,10 @@ def decode(png: bytes) -> Pixels:
     return np.asarray(pixels, dtype=np.uint8)
 
 
-class PictureStore(Protocol):
+class ImageStore(Protocol):
     """Reads and writes pictures. Whoever writes or removes holds the database's write turn."""
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: EncodedImage) -> None:
         """Write a picture whole or not at all; once this returns it survives a power cut.
 
         Raises PictureNotStoredError.
@@ -72,8 +72,8 @@ class PictureStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class PictureFolder:
-    """A `PictureStore` in a folder, which several machines may share."""
+class ImageFolder:
+    """A `ImageStore` in a folder, which several machines may share."""
 
     root: Path
 
@@ -81,7 +81,7 @@ class PictureFolder:
         """Return where a picture lies; 256 folders keep each one short."""
         return self.root / sha256[:2] / f"{sha256}.png"
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: EncodedImage) -> None:
         """Write a picture whole or not at all; once this returns it survives a power cut.
 
         Raises PictureNotStoredError.

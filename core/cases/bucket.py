@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
-from core.cases.blob_store import Picture, checked, decode
+from core.cases.blob_store import EncodedImage, checked, decode
 from core.domain.results import Pixels
 from core.errors import PictureMissingError, PictureNotStoredError
 
 
 @dataclass(frozen=True, slots=True)
-class PictureBucket:
-    """A `PictureStore` in a bucket.
+class ImageBucket:
+    """A `ImageStore` in a bucket.
 
     An object appears whole when its upload is completed and lasts from then on: what the folder
     gets by syncing and renaming, the object store promises.
@@ -27,7 +27,7 @@ class PictureBucket:
         """Return where a picture lies."""
         return f"{self.root}/{sha256[:2]}/{sha256}.png"
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: EncodedImage) -> None:
         """Write a picture unless it is there. Raises PictureNotStoredError."""
         path = self.path(picture.sha256)
         try:
@@ -81,11 +81,11 @@ class PictureBucket:
         return [f for f in self.files.get_file_info(everything) if f.type == FileType.File]
 
 
-def open_bucket(address: str) -> PictureBucket:
+def open_bucket(address: str) -> ImageBucket:
     """Return the pictures at `s3://bucket/folder?region=...&endpoint_override=host:port`.
 
     Keys come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`) or the machine's
     role. Raises OSError when no region is named and the store does not tell it.
     """
     files, root = FileSystem.from_uri(address)
-    return PictureBucket(files, root.rstrip("/"))
+    return ImageBucket(files, root.rstrip("/"))

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from core.cases import audit
 from core.cases.mappers import sample_of
 from core.cases.orm import SampleRow, SignatureRow
-from core.cases.records import Person, Sample
+from core.cases.records import Sample, User
 from core.errors import NotFoundError, SignedCaseError, StaleCaseError
 
 
@@ -31,22 +31,22 @@ def sample_to_edit(session: Session, seen: Sample) -> SampleRow:
 
 
 def record_edit(
-    session: Session, person: Person, row: SampleRow, action: str, **details: Any
+    session: Session, user: User, row: SampleRow, action: str, **details: Any
 ) -> Sample:
     """Finish an edit: what was reviewed or half signed before it is a draft again."""
     row.state = "draft"
     void_signatures(session, row.id)
-    return record_change(session, person, row, action, **details)
+    return record_change(session, user, row, action, **details)
 
 
 def record_change(
-    session: Session, person: Person, row: SampleRow, action: str, **details: Any
+    session: Session, user: User, row: SampleRow, action: str, **details: Any
 ) -> Sample:
     """Give the sample its next version and write the audit entry."""
     row.version += 1
-    row.changed_by = person.name
+    row.changed_by = user.name
     row.changed_at = audit.record(
-        session, person.name, action, patient_id=row.patient_id, sample_id=row.id, **details
+        session, user.name, action, patient_id=row.patient_id, sample_id=row.id, **details
     )
     return sample_of(row)
 

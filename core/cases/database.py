@@ -36,7 +36,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from core.cases.blob_store import PictureFolder, PictureStore
+from core.cases.blob_store import ImageFolder, ImageStore
 from core.cases.heads import Heads, open_heads
 from core.cases.orm import Base
 from core.errors import (
@@ -72,7 +72,7 @@ class Database:
     """An open case database with its pictures. Safe to share between threads."""
 
     engine: Engine
-    pictures: PictureStore
+    pictures: ImageStore
     read_only: bool = False
     """This process may not write to the store; every change raises StoreReadOnlyError."""
     heads: Heads = field(default_factory=Heads)
@@ -226,7 +226,7 @@ def _connect(settings: Settings, file: Path) -> Database:
 
 def _open_to_read(settings: Settings, file: Path) -> Database:
     logger.warning("the store may not be written to: cases can be read, views are not audited")
-    pictures = PictureFolder(_image_folder(settings)) if settings.pictures is None else None
+    pictures = ImageFolder(_image_folder(settings)) if settings.pictures is None else None
     database = Database(_sqlite_to_read(file), pictures or _pictures(settings), read_only=True)
     with database.reading() as session:
         if not _is_migrated(session.connection()):
@@ -240,14 +240,14 @@ def get_database() -> Database:
     return open_database()
 
 
-def _pictures(settings: Settings) -> PictureStore:
+def _pictures(settings: Settings) -> ImageStore:
     """Return where pictures are kept. Raises OSError when the folder cannot be made."""
     # For its owner only: names of patients are in it. A folder that is there keeps its rights.
     settings.store.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.pictures is None:
         folder = _image_folder(settings)
         folder.mkdir(exist_ok=True)
-        return PictureFolder(folder)
+        return ImageFolder(folder)
     from core.cases.bucket import open_bucket
 
     return open_bucket(settings.pictures.get_secret_value())

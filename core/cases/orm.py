@@ -66,7 +66,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcDateTime, dict[str, Any]: JSON}
 
 
-class PersonRow(Base):
+class UserRow(Base):
     """Somebody who uses the app."""
 
     __tablename__ = "people"
@@ -205,13 +205,13 @@ class CellRow(Base):
     """The sample is signed. Kept here so that the queue need not pass all signed cells."""
 
 
-WAITING = and_(CellRow.label.is_(None), CellRow.closed.is_(False))
+PENDING = and_(CellRow.label.is_(None), CellRow.closed.is_(False))
 """Cells that a reviewer may still want to see. Queries say it this way, so that indexes apply."""
 REVIEWED = CellRow.label.is_not(None)
 
 for _name, _condition, _columns in (
-    ("ix_cells_waiting", WAITING, (CellRow.confidence, CellRow.id)),
-    ("ix_cells_waiting_type", WAITING, (CellRow.type, CellRow.confidence, CellRow.id)),
+    ("ix_cells_waiting", PENDING, (CellRow.confidence, CellRow.id)),
+    ("ix_cells_waiting_type", PENDING, (CellRow.type, CellRow.confidence, CellRow.id)),
     ("ix_cells_reviewed", REVIEWED, (CellRow.reviewer, CellRow.confidence, CellRow.id)),
 ):
     Index(_name, *_columns, sqlite_where=_condition, postgresql_where=_condition)
@@ -287,7 +287,7 @@ class TokenRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    person: Mapped[str] = mapped_column(ForeignKey("people.name"))
+    user: Mapped[str] = mapped_column("person", ForeignKey("people.name"))
     label: Mapped[str] = mapped_column(String(100))
     role: Mapped[Role] = mapped_column(String(16))
     """What it may do at most; less when the person's role is lower."""
@@ -308,7 +308,7 @@ class AuditRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]
-    person: Mapped[str] = mapped_column(String(200))
+    user: Mapped[str] = mapped_column("person", String(200))
     action: Mapped[str] = mapped_column(String(64))
     patient_id: Mapped[int | None]
     sample_id: Mapped[int | None]
@@ -324,7 +324,7 @@ class RangesRow(Base):
     __table_args__ = _AUTOINCREMENT
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    person: Mapped[str] = mapped_column(String(200))
+    user: Mapped[str] = mapped_column("person", String(200))
     at: Mapped[datetime]
     lines: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     """Columns of `core.domain.reference_ranges.ReferenceRange`; None: the file counts again."""

@@ -24,7 +24,7 @@ from core.cases.orm import (
     SampleRow,
     SignatureRow,
 )
-from core.cases.records import Patient, PatientDetails, Person
+from core.cases.records import Patient, PatientDetails, User
 from core.cases.users import require
 from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 
@@ -33,16 +33,16 @@ EARLIEST_BIRTH_YEAR = 1880
 _DETAILS = {"name": "name", "sex": "sex", "birth_year": "year of birth"}
 
 
-def create_patient(database: Database, person: Person, details: PatientDetails) -> Patient:
+def create_patient(database: Database, user: User, details: PatientDetails) -> Patient:
     """Add a patient. Raises NotAllowedError, and InvalidEntryError for what cannot be kept."""
-    require(person, "reviewer")
+    require(user, "reviewer")
     entered = _checked(details)
     with database.writing() as session:
         row = PatientRow()
-        _enter(session, row, entered, person)
+        _enter(session, row, entered, user)
         session.add(row)
         session.flush()
-        audit.record(session, person.name, "create patient", patient_id=row.id)
+        audit.record(session, user.name, "create patient", patient_id=row.id)
         return patient_of(row)
 
 
@@ -55,14 +55,14 @@ def find_patient(database: Database, identifier: str) -> Patient | None:
 
 
 def update_patient(
-    database: Database, person: Person, seen: Patient, details: PatientDetails
+    database: Database, user: User, seen: Patient, details: PatientDetails
 ) -> Patient:
     """Correct what is kept of a patient whom the person saw as `seen`.
 
     Raises NotAllowedError, NotFoundError, InvalidEntryError, and StaleCaseError when somebody
     changed the patient since.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     is_same = look(details.identifier) == look(seen.identifier)
     entered = _checked(replace(details, identifier=look(seen.identifier)) if is_same else details)
     with database.writing() as session:
@@ -73,12 +73,12 @@ def update_patient(
         changed = [
             field for field, value in asdict(entered).items() if getattr(seen, field) != value
         ]
-        _enter(session, row, entered, person)
-        audit.record(session, person.name, "update patient", patient_id=row.id, changed=changed)
+        _enter(session, row, entered, user)
+        audit.record(session, user.name, "update patient", patient_id=row.id, changed=changed)
         return patient_of(row)
 
 
-def delete_patient(database: Database, admin: Person, patient_id: int) -> None:
+def delete_patient(database: Database, admin: User, patient_id: int) -> None:
     """Erase a patient with all samples, reviews and comments, and pictures nobody else uses.
 
     The audit trail keeps its entries, which know the patient by id only. Raises NotAllowedError
@@ -133,7 +133,7 @@ def patients_alike(database: Database) -> tuple[tuple[Patient, ...], ...]:
     )
 
 
-def merge_patients(database: Database, admin: Person, kept: Patient, merged: Patient) -> Patient:
+def merge_patients(database: Database, admin: User, kept: Patient, merged: Patient) -> Patient:
     """Move all samples of a patient to another whose identifier looks the same; return that one.
 
     The other entry is removed. What is known of one patient only is kept; where the two differ
@@ -205,14 +205,14 @@ def _checked(entered: PatientDetails) -> PatientDetails:
     return replace(entered, identifier=identifier, name=name)
 
 
-def _enter(session: Session, row: PatientRow, entered: PatientDetails, person: Person) -> None:
+def _enter(session: Session, row: PatientRow, entered: PatientDetails, user: User) -> None:
     if _owner(session, entered.identifier) not in (None, row.id):
         raise InvalidEntryError(
             f"There is a patient {entered.identifier} already. Open it, or choose another."
         )
     for field, value in asdict(entered).items():
         setattr(row, field, value)
-    row.changed_by, row.changed_at = person.name, datetime.now(UTC)
+    row.changed_by, row.changed_at = user.name, datetime.now(UTC)
     row.search = search_text(entered.identifier, entered.name)
 
 

@@ -9,8 +9,8 @@ from sqlalchemy.orm import aliased
 from core.cases.database import Database
 from core.cases.mappers import cell_of, patient_of, sample_of
 from core.cases.orm import (
+    PENDING,
     REVIEWED,
-    WAITING,
     CellRow,
     FieldRow,
     PatientRow,
@@ -65,7 +65,7 @@ def queue(
     return Page(items, total)
 
 
-def waiting_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
+def pending_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
     """Count the cells that wait for a reviewer: those the model is unsure of, and the sure ones."""
     counted = (
         select(CellRow.status, func.count())
@@ -130,7 +130,7 @@ def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
     if wanted.reviewer is not None:
         conditions += [REVIEWED, CellRow.reviewer == wanted.reviewer]
     elif wanted.unreviewed:
-        conditions += [WAITING, CellRow.duplicate.is_(False)]
+        conditions += [PENDING, CellRow.duplicate.is_(False)]
         type_ = CellRow.type.expression
     if wanted.unsure:
         conditions.append(CellRow.status != "classified")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core.cases import audit
 from core.cases.database import Database
 from core.cases.orm import RangesRow
-from core.cases.records import Person
+from core.cases.records import User
 from core.cases.users import require
 from core.domain.reference_ranges import (
     ReferenceRange,
@@ -60,7 +60,7 @@ def ranges_in_force(database: Database, settings: Settings | None = None) -> Ref
 
 def save_ranges(
     database: Database,
-    admin: Person,
+    admin: User,
     seen: int,
     lines: Sequence[ReferenceRange],
     settings: Settings | None = None,
@@ -74,21 +74,21 @@ def save_ranges(
     _write(database, admin, seen, lines)
 
 
-def restore_ranges(database: Database, admin: Person, seen: int) -> None:
+def restore_ranges(database: Database, admin: User, seen: int) -> None:
     """Let the file count again. Raises NotAllowedError, StaleCaseError."""
     _write(database, admin, seen, None)
 
 
 def _write(
-    database: Database, admin: Person, seen: int, lines: Sequence[ReferenceRange] | None
+    database: Database, admin: User, seen: int, lines: Sequence[ReferenceRange] | None
 ) -> None:
     require(admin, "admin")
     with database.writing() as session:
         last = _last(session)
         if last is not None and last.id != seen:
-            raise StaleCaseError(last.person, last.at)
+            raise StaleCaseError(last.user, last.at)
         row = RangesRow(
-            person=admin.name,
+            user=admin.name,
             at=datetime.now(UTC),
             lines=None if lines is None else [line.model_dump() for line in lines],
         )

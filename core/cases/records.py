@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class User:
     """Somebody who uses the app. What they may do follows from their role."""
 
     name: str

@@ -20,7 +20,7 @@ from sqlalchemy.types import JSON
 
 from core.cases.audit import verify_in
 from core.cases.backup import FORMAT, IMAGES, MANIFEST, PROFILES, TABLES
-from core.cases.blob_store import Picture
+from core.cases.blob_store import EncodedImage
 from core.cases.database import Database, migrate, open_empty
 from core.errors import BackupError
 from core.settings import Settings, get_settings
@@ -133,7 +133,7 @@ def _fill(
             _go_on_after(connection, known.tables[name], last)
         for name, told in manifest["files"].items():
             if name.startswith(f"{IMAGES}/"):
-                database.pictures.write(Picture(told["sha256"], _whole(archive, name)))
+                database.pictures.write(EncodedImage(told["sha256"], _whole(archive, name)))
         migrate(connection)
         told, found = manifest["audit"], verify_in(session, {})
         if (found.entries, found.last_hash, found.broken) != tuple(told.values()):

@@ -14,7 +14,7 @@ from core.cases.changes import record_edit, sample_to_edit
 from core.cases.database import Database
 from core.cases.names import checked_comment
 from core.cases.orm import CellRow, FieldRow, ReviewRow
-from core.cases.records import MissedCell, Person, Review, Sample
+from core.cases.records import MissedCell, Review, Sample, User
 from core.cases.users import require
 from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from core.errors import InvalidEntryError, NotFoundError
@@ -25,7 +25,7 @@ Done = tuple[Sample, tuple[Review, ...]]
 
 def label_cells(
     database: Database,
-    person: Person,
+    user: User,
     seen: Sample,
     labels: Mapping[int, str],
     comment: str = "",
@@ -35,7 +35,7 @@ def label_cells(
     `seen` is the sample as the person saw it. All cells are named or none. Raises NotAllowedError,
     NotFoundError, StaleCaseError, SignedCaseError, and ValueError for another label.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     for label in labels.values():
         _check(label)
     comment = checked_comment(comment)
@@ -43,16 +43,16 @@ def label_cells(
         row = sample_to_edit(session, seen)
         cells = _cells(session, row.id, labels)
         named = [(cell, labels[cell.id]) for cell in cells]
-        reviews = _append(session, person, named, comment)
-        return record_edit(session, person, row, "label cells", **_told(reviews)), reviews
+        reviews = _append(session, user, named, comment)
+        return record_edit(session, user, row, "label cells", **_told(reviews)), reviews
 
 
-def undo(database: Database, person: Person, seen: Sample, reviews: Iterable[int]) -> Done:
+def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -> Done:
     """Take reviews back: their cells get the labels that they had before.
 
     A cell that a person added has none before: it is removed again. Raises as `label_cells`.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     wanted = tuple(reviews)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
@@ -61,17 +61,17 @@ def undo(database: Database, person: Person, seen: Sample, reviews: Iterable[int
             raise NotFoundError("review")
         before = _labels_before(session, undone)
         named = [(cell, before[cell.id]) for cell in _cells(session, row.id, before)]
-        appended = _append(session, person, named, "")
+        appended = _append(session, user, named, "")
         told = _told(appended)
-        return record_edit(session, person, row, "undo reviews", undone=wanted, **told), appended
+        return record_edit(session, user, row, "undo reviews", undone=wanted, **told), appended
 
 
-def add_cell(database: Database, person: Person, seen: Sample, missed: MissedCell) -> Done:
+def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -> Done:
     """Add a white cell that the model missed, named by the person.
 
     Raises as `label_cells`, and InvalidEntryError for a box outside the picture.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     _check(missed.label)
     box = missed.box
     with database.writing() as session:
@@ -99,8 +99,8 @@ def add_cell(database: Database, person: Person, seen: Sample, missed: MissedCel
         )
         session.add(cell)
         session.flush()
-        reviews = _append(session, person, [(cell, missed.label)], "")
-        return record_edit(session, person, row, "add cell", **_told(reviews)), reviews
+        reviews = _append(session, user, [(cell, missed.label)], "")
+        return record_edit(session, user, row, "add cell", **_told(reviews)), reviews
 
 
 def reviews_of(database: Database, cell_id: int) -> tuple[Review, ...]:
@@ -147,7 +147,7 @@ def _labels_before(session: Session, undone: Iterable[ReviewRow]) -> dict[int, s
 
 def _append(
     session: Session,
-    person: Person,
+    user: User,
     named: Iterable[tuple[CellRow, str | None]],
     comment: str,
 ) -> tuple[Review, ...]:
@@ -157,9 +157,9 @@ def _append(
     for cell, wanted in named:
         label = NOT_A_WHITE_CELL if wanted is None and cell.origin == "person" else wanted
         cell.label = label
-        cell.reviewer = None if label is None else person.name
+        cell.reviewer = None if label is None else user.name
         rows.append(
-            ReviewRow(cell_id=cell.id, reviewer=person.name, at=at, label=label, comment=comment)
+            ReviewRow(cell_id=cell.id, reviewer=user.name, at=at, label=label, comment=comment)
         )
     session.add_all(rows)
     session.flush()

@@ -15,7 +15,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from core.cases import audit
-from core.cases.blob_store import Picture, encode
+from core.cases.blob_store import EncodedImage, encode
 from core.cases.changes import record_edit, sample_to_edit, signatures
 from core.cases.database import Database
 from core.cases.mappers import (
@@ -32,11 +32,11 @@ from core.cases.records import (
     Case,
     Comment,
     NewField,
-    Person,
     Sample,
     SampleDetails,
     SampleField,
     Signature,
+    User,
 )
 from core.cases.users import require
 from core.domain.results import FieldImage, ImageProperties
@@ -48,7 +48,7 @@ HIGHEST_WHITE_CELL_COUNT = 2000.0
 
 def save_sample(
     database: Database,
-    person: Person,
+    user: User,
     patient_id: int,
     details: SampleDetails,
     fields: Sequence[NewField] = (),
@@ -58,7 +58,7 @@ def save_sample(
     Raises NotAllowedError, NotFoundError, InvalidEntryError, PictureNotStoredError; then nothing
     was saved.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     _check(details)
     pictures = _encode_all(fields)
     with database.writing() as session:
@@ -66,7 +66,7 @@ def save_sample(
             raise NotFoundError("patient")
         row = SampleRow(
             patient_id=patient_id,
-            changed_by=person.name,
+            changed_by=user.name,
             changed_at=datetime.now(UTC),
             **asdict(details),
         )
@@ -75,7 +75,7 @@ def save_sample(
         added = _insert_fields(database, session, row.id, list(zip(fields, pictures, strict=True)))
         audit.record(
             session,
-            person.name,
+            user.name,
             "create sample",
             patient_id=patient_id,
             sample_id=row.id,
@@ -84,16 +84,14 @@ def save_sample(
         return sample_of(row)
 
 
-def add_fields(
-    database: Database, person: Person, seen: Sample, fields: Sequence[NewField]
-) -> Sample:
+def add_fields(database: Database, user: User, seen: Sample, fields: Sequence[NewField]) -> Sample:
     """Add fields to a sample that the person saw as `seen`.
 
     A field that is there already only gets the ALL class it lacked; its cells stay as they are.
     Raises NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, InvalidEntryError,
     PictureNotStoredError.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     pictures = _encode_all(fields)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
@@ -105,15 +103,13 @@ def add_fields(
         ]
         added = _insert_fields(database, session, row.id, rest)
         return record_edit(
-            session, person, row, "add fields", fields=added, graded=list(graded.values())
+            session, user, row, "add fields", fields=added, graded=list(graded.values())
         )
 
 
-def update_sample(
-    database: Database, person: Person, seen: Sample, details: SampleDetails
-) -> Sample:
+def update_sample(database: Database, user: User, seen: Sample, details: SampleDetails) -> Sample:
     """Correct what was entered about a sample. Raises as `add_fields`."""
-    require(person, "reviewer")
+    require(user, "reviewer")
     _check(details)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
@@ -122,7 +118,7 @@ def update_sample(
         ]
         row.taken, row.material = details.taken, details.material
         row.white_cell_count = details.white_cell_count
-        return record_edit(session, person, row, "update sample", changed=changed)
+        return record_edit(session, user, row, "update sample", changed=changed)
 
 
 def load_case(database: Database, sample_id: int) -> Case:
@@ -189,7 +185,7 @@ def _check(details: SampleDetails) -> None:
         )
 
 
-def _encode_all(fields: Sequence[NewField]) -> list[Picture]:
+def _encode_all(fields: Sequence[NewField]) -> list[EncodedImage]:
     """Encode the pictures before the write turn, which others wait for."""
     for new in fields:
         if new.image.identity != new.analysis.identity:
@@ -223,7 +219,7 @@ def _insert_fields(
     database: Database,
     session: Session,
     sample_id: int,
-    fields: Sequence[tuple[NewField, Picture]],
+    fields: Sequence[tuple[NewField, EncodedImage]],
 ) -> list[int]:
     """Add the rows of fields and of their white cells; return the ids of the fields.
 

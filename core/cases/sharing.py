@@ -15,7 +15,7 @@ from core.cases import audit
 from core.cases.database import Database
 from core.cases.names import checked_comment, checked_name
 from core.cases.orm import AuditRow, CommentRow, LinkRow, SampleRow
-from core.cases.records import Comment, Link, Person
+from core.cases.records import Comment, Link, User
 from core.cases.users import require
 from core.errors import InvalidEntryError, LinkError, NotFoundError
 
@@ -26,21 +26,21 @@ MOST_BY_LINK = 100
 _LONGEST_AUTHOR = 100
 
 
-def comment(database: Database, person: Person, sample_id: int, text: str) -> Comment:
+def comment(database: Database, user: User, sample_id: int, text: str) -> Comment:
     """Add a comment to a case, signed or not. Raises NotFoundError, InvalidEntryError."""
-    require(person, "viewer")
+    require(user, "viewer")
     with database.writing() as session:
-        return _add_comment(session, sample_id, person.name, text, person.name)
+        return _add_comment(session, sample_id, user.name, text, user.name)
 
 
 def share(
-    database: Database, person: Person, sample_id: int, days: int = LINK_DAYS
+    database: Database, user: User, sample_id: int, days: int = LINK_DAYS
 ) -> tuple[Link, str]:
     """Make a link to a case; return it with its token, which is never to be had again.
 
     Raises NotAllowedError, NotFoundError, and InvalidEntryError for less than a day.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     if days < 1:
         raise InvalidEntryError("A link holds for a day at least.")
     token = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -50,25 +50,25 @@ def share(
         row = LinkRow(
             sample_id=sample_id,
             token_hash=_hash(token),
-            author=person.name,
+            author=user.name,
             made=now,
             expires=now + timedelta(days=days),
         )
         session.add(row)
         session.flush()
-        _tell(session, person.name, "share", sample, link=row.id)
+        _tell(session, user.name, "share", sample, link=row.id)
         return _link(row), token
 
 
-def revoke(database: Database, person: Person, link_id: int) -> None:
+def revoke(database: Database, user: User, link_id: int) -> None:
     """Make a link worthless. Raises NotAllowedError, NotFoundError."""
-    require(person, "reviewer")
+    require(user, "reviewer")
     with database.writing() as session:
         row = session.get(LinkRow, link_id)
         if row is None:
             raise NotFoundError("link")
         row.revoked = row.revoked or datetime.now(UTC)
-        _tell(session, person.name, "revoke link", _sample(session, row.sample_id), link=link_id)
+        _tell(session, user.name, "revoke link", _sample(session, row.sample_id), link=link_id)
 
 
 def links(database: Database, sample_id: int) -> tuple[Link, ...]:
@@ -117,7 +117,7 @@ def comment_by_link(database: Database, token: str, author: str, text: str) -> C
         link = _open(session, token)
         by_link = select(func.count()).where(
             AuditRow.sample_id == link.sample_id,
-            AuditRow.person == f"link {link.id}",
+            AuditRow.user == f"link {link.id}",
             AuditRow.action == "comment",
         )
         if (session.scalar(by_link) or 0) >= MOST_BY_LINK:

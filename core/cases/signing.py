@@ -18,34 +18,32 @@ from core.cases.changes import (
 from core.cases.database import Database
 from core.cases.names import checked_comment
 from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow
-from core.cases.records import Person, Sample
+from core.cases.records import Sample, User
 from core.cases.users import require
 from core.errors import InvalidEntryError, SignatureError, UnreviewedCellsError
 from core.settings import Settings, get_settings
 
 
-def mark_reviewed(database: Database, person: Person, seen: Sample) -> Sample:
+def mark_reviewed(database: Database, user: User, seen: Sample) -> Sample:
     """Call a case reviewed.
 
     Raises NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, and
     UnreviewedCellsError while uncertain white cells wait.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     with database.writing() as session:
         row = sample_to_edit(session, seen)
         _refuse_unreviewed(session, row.id)
         row.state = "reviewed"
-        return record_change(session, person, row, "mark reviewed")
+        return record_change(session, user, row, "mark reviewed")
 
 
-def sign(
-    database: Database, person: Person, seen: Sample, settings: Settings | None = None
-) -> Sample:
+def sign(database: Database, user: User, seen: Sample, settings: Settings | None = None) -> Sample:
     """Sign a reviewed case; with the last signature that the settings ask for it is closed.
 
     Raises as `mark_reviewed`, and SignatureError for a draft or a second signature of one person.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     settings = settings or get_settings()
     with database.writing() as session:
         row = sample_to_edit(session, seen)
@@ -53,22 +51,22 @@ def sign(
             raise SignatureError("The case is a draft. Mark it as reviewed, then sign it.")
         _refuse_unreviewed(session, row.id)
         signed_by = [signature.reviewer for signature in signatures(session, row.id)]
-        if person.name in signed_by:
+        if user.name in signed_by:
             raise SignatureError("You have signed this case. The second signature is another's.")
-        session.add(SignatureRow(sample_id=row.id, reviewer=person.name, at=datetime.now(UTC)))
+        session.add(SignatureRow(sample_id=row.id, reviewer=user.name, at=datetime.now(UTC)))
         if len(signed_by) + 1 >= settings.signatures:
             row.state = "signed"
             _close_cells(session, row.id, closed=True)
-        return record_change(session, person, row, "sign", state=row.state)
+        return record_change(session, user, row, "sign", state=row.state)
 
 
-def reopen(database: Database, person: Person, seen: Sample, reason: str) -> Sample:
+def reopen(database: Database, user: User, seen: Sample, reason: str) -> Sample:
     """Make a reviewed or signed case a draft again; the reason is kept as a comment.
 
     Raises NotAllowedError, NotFoundError, StaleCaseError, InvalidEntryError without a reason, and
     SignatureError when it is a draft.
     """
-    require(person, "reviewer")
+    require(user, "reviewer")
     reason = checked_comment(reason)
     if not reason:
         raise InvalidEntryError("Reopening needs a reason. Say what is to be corrected.")
@@ -78,7 +76,7 @@ def reopen(database: Database, person: Person, seen: Sample, reason: str) -> Sam
             raise SignatureError("The case is a draft: it is open already.")
         comment = CommentRow(
             sample_id=row.id,
-            author=person.name,
+            author=user.name,
             at=datetime.now(UTC),
             text=f"Reopened: {reason}",
         )
@@ -87,7 +85,7 @@ def reopen(database: Database, person: Person, seen: Sample, reason: str) -> Sam
         row.state = "draft"
         void_signatures(session, row.id)
         _close_cells(session, row.id, closed=False)
-        return record_change(session, person, row, "reopen", comment=comment.id)
+        return record_change(session, user, row, "reopen", comment=comment.id)
 
 
 def _refuse_unreviewed(session: Session, sample_id: int) -> None:

@@ -18,8 +18,8 @@ from core.cases import audit
 from core.cases.database import Database, get_database
 from core.cases.names import checked_name
 from core.cases.orm import TokenRow
-from core.cases.records import Person, Role
-from core.cases.users import LOCAL_PERSON, lower_role, person_of, require
+from core.cases.records import Role, User
+from core.cases.users import LOCAL_USER, lower_role, require, user_of
 from core.errors import InvalidEntryError, NotFoundError, TokenError
 from core.settings import Settings
 
@@ -37,7 +37,7 @@ class Token:
     """What is known of a token, without the token itself."""
 
     id: int
-    person: str
+    user: str
     label: str
     role: Role
     made: datetime
@@ -49,7 +49,7 @@ class Token:
 
 
 def add_token(
-    database: Database, admin: Person, owner: Person, label: str, days: int = TOKEN_DAYS
+    database: Database, admin: User, owner: User, label: str, days: int = TOKEN_DAYS
 ) -> tuple[Token, str]:
     """Make a token that acts for a person, at most in the role given here; return it and its text.
 
@@ -66,7 +66,7 @@ def add_token(
     with database.writing() as session:
         row = TokenRow(
             token_hash=_hash(text),
-            person=owner.name,
+            user=owner.name,
             label=label,
             role=owner.role,
             made=now,
@@ -80,7 +80,7 @@ def add_token(
         return _token(row), text
 
 
-def revoke_token(database: Database, admin: Person, token_id: int) -> None:
+def revoke_token(database: Database, admin: User, token_id: int) -> None:
     """Make a token worthless. Raises NotAllowedError, NotFoundError."""
     require(admin, "admin")
     with database.writing() as session:
@@ -97,7 +97,7 @@ def tokens(database: Database) -> tuple[Token, ...]:
         return tuple(map(_token, session.scalars(select(TokenRow).order_by(TokenRow.id))))
 
 
-def person_of_token(database: Database, text: str, settings: Settings | None = None) -> Person:
+def user_of_token(database: Database, text: str, settings: Settings | None = None) -> User:
     """Return whom a token acts for, in the lower of the person's role and the token's.
 
     Raises TokenError when it is unknown, expired or revoked, and UnknownPersonError.
@@ -111,14 +111,14 @@ def person_of_token(database: Database, text: str, settings: Settings | None = N
     if not noted and not database.read_only:
         with database.writing() as session:
             session.get_one(TokenRow, row.id).last_used = now
-    person = person_of(database, row.person, settings)
-    return Person(person.name, lower_role(person.role, row.role))
+    user = user_of(database, row.user, settings)
+    return User(user.name, lower_role(user.role, row.role))
 
 
 def _token(row: TokenRow) -> Token:
     return Token(
         id=row.id,
-        person=row.person,
+        user=row.user,
         label=row.label,
         role=row.role,
         made=row.made,
@@ -136,9 +136,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe `python -m core token`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="make a token and print it, once")
-    add.add_argument("person", help="whom it acts for, as they are named here")
+    add.add_argument("user", help="name of the user it acts for")
     add.add_argument("--label", required=True, help="what it is for")
-    add.add_argument("--role", choices=get_args(Role), help="at most this role (the person's)")
+    add.add_argument("--role", choices=get_args(Role), help="at most this role (that of the user)")
     add.add_argument("--days", type=int, default=TOKEN_DAYS, help="it holds for (%(default)s)")
     actions.add_parser("list", help="list all tokens")
     revoke = actions.add_parser("revoke", help="make a token worthless")
@@ -148,12 +148,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Add, list or revoke; whoever may run commands on the server is an admin here."""
     database = get_database()
-    operator = Person(LOCAL_PERSON, "admin")
+    operator = User(LOCAL_USER, "admin")
     if options.action == "add":
-        person = person_of(database, options.person)
-        owner = Person(person.name, lower_role(person.role, options.role or person.role))
+        user = user_of(database, options.user)
+        owner = User(user.name, lower_role(user.role, options.role or user.role))
         token, text = add_token(database, operator, owner, options.label, options.days)
-        sys.stderr.write(f"Token {token.id} of {token.person} ({token.role}), shown only now:\n")
+        sys.stderr.write(f"Token {token.id} of {token.user} ({token.role}), shown only now:\n")
         sys.stdout.write(f"{text}\n")
     elif options.action == "list":
         for token in tokens(database):
@@ -170,4 +170,4 @@ def _line(token: Token) -> str:
     else:
         state = f"expires {token.expires:%Y-%m-%d}"
     used = f"last used {token.last_used:%Y-%m-%d}" if token.last_used else "never used"
-    return "\t".join((str(token.id), token.person, token.role, token.label, state, used))
+    return "\t".join((str(token.id), token.user, token.role, token.label, state, used))

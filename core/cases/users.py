@@ -6,8 +6,8 @@ provider says it is verified, and once: it finds the account that was added unde
 to issuer and subject from then on.
 
 Roles include one another: a viewer reads and comments, a reviewer also adds, labels and signs, an
-admin also deletes patients and gives roles. Functions that change anything take a `Person` and
-check the role; ask `person_of` anew for every visit, so that a changed role holds.
+admin also deletes patients and gives roles. Functions that change anything take a `User` and
+check the role; ask `user_of` anew for every visit, so that a changed role holds.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from sqlalchemy.orm import Session
 from core.cases import audit
 from core.cases.database import Database, get_database
 from core.cases.names import checked_name
-from core.cases.orm import EndedSessionRow, PersonRow, TokenRow
-from core.cases.records import Person, Role
+from core.cases.orm import EndedSessionRow, TokenRow, UserRow
+from core.cases.records import Role, User
 from core.errors import (
     InvalidEntryError,
     NotAllowedError,
@@ -36,17 +36,17 @@ from core.errors import (
 )
 from core.settings import Settings, get_settings
 
-LOCAL_PERSON = "local"
+LOCAL_USER = "local"
 """Who everybody is without single sign-on."""
 _ENDED_KEPT_FOR = timedelta(days=32)
 """Longer than any sign-in holds: Streamlit's cookie expires after 31 days."""
 _RANKS: tuple[Role, ...] = get_args(Role)
 
 
-def require(person: Person, role: Role) -> None:
+def require(user: User, role: Role) -> None:
     """Raise NotAllowedError unless the person has this role or a higher one."""
-    if _RANKS.index(person.role) < _RANKS.index(role):
-        raise NotAllowedError(person.name, person.role, role)
+    if _RANKS.index(user.role) < _RANKS.index(role):
+        raise NotAllowedError(user.name, user.role, role)
 
 
 def lower_role(one: Role, other: Role) -> Role:
@@ -54,25 +54,23 @@ def lower_role(one: Role, other: Role) -> Role:
     return min(one, other, key=_RANKS.index)
 
 
-def person_of(
-    database: Database, name: str = LOCAL_PERSON, settings: Settings | None = None
-) -> Person:
+def user_of(database: Database, name: str = LOCAL_USER, settings: Settings | None = None) -> User:
     """Return the person who signed in under a name, adding newcomers where the settings allow it.
 
     Raises UnknownPersonError for a newcomer who is not let in.
     """
     with database.reading() as session:
-        known = session.get(PersonRow, name)
+        known = session.get(UserRow, name)
         if known is not None:
-            return _person(known)
+            return _user(known)
     settings = settings or get_settings()
     if name not in settings.admins and not settings.admit_newcomers:
         raise UnknownPersonError(name)
     role: Role = "admin" if name in settings.admins else "viewer"
     if database.read_only:
-        return Person(name, role)
+        return User(name, role)
     with database.writing() as session:
-        return _person(session.get(PersonRow, name) or _add(session, name, role, by=name))
+        return _user(session.get(UserRow, name) or _add(session, name, role, by=name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +121,10 @@ def identity_of(claims: Mapping[str, Any], longest: timedelta) -> Identity:
     )
 
 
-def person_of_identity(
+def user_of_identity(
     database: Database, identity: Identity, settings: Settings | None = None
-) -> Person:
-    """Return whom a sign-in belongs to, adding users as `person_of` does.
+) -> User:
+    """Return whom a sign-in belongs to, adding users as `user_of` does.
 
     Raises SignInError when it was ended, UnknownPersonError for somebody who is not let in.
     """
@@ -136,7 +134,7 @@ def person_of_identity(
             raise SignInError("You signed out.")
         bound = _bound(session, identity.issuer, identity.subject)
         if bound is not None:
-            return _person(bound)
+            return _user(bound)
         free = _free_names(session, identity)
         added = _first_added(session, free)
         is_admin = not settings.admins.isdisjoint(free)
@@ -144,16 +142,16 @@ def person_of_identity(
             raise UnknownPersonError(identity.names[0])
         role: Role = "admin" if is_admin else "viewer"
         if database.read_only:
-            return _person(added) if added else Person(free[0], role)
+            return _user(added) if added else User(free[0], role)
     with database.writing() as session:
         bound = _bound(session, identity.issuer, identity.subject)
         if bound is not None:  # by another tab, just now
-            return _person(bound)
+            return _user(bound)
         if _free_names(session, identity) != free:
             raise UnknownPersonError(identity.names[0])
         row = _first_added(session, free) or _add(session, free[0], role, by=free[0])
         _bind(session, row, identity.issuer, identity.subject, by=row.name)
-        return _person(row)
+        return _user(row)
 
 
 def end_session(database: Database, identity: Identity) -> None:
@@ -164,7 +162,7 @@ def end_session(database: Database, identity: Identity) -> None:
         session.merge(EndedSessionRow(key=identity.session, at=now))
 
 
-def bind(database: Database, admin: Person, name: str, key: str) -> None:
+def bind(database: Database, admin: User, name: str, key: str) -> None:
     """Bind a user to issuer and subject, as `Identity.key` writes them.
 
     Raises NotAllowedError, NotFoundError, and InvalidEntryError for a key that is none or that
@@ -175,8 +173,8 @@ def bind(database: Database, admin: Person, name: str, key: str) -> None:
     if not (issuer and subject):
         raise InvalidEntryError("Name the sign-in as issuer#subject, such as https://id.example#7.")
     with database.writing() as session:
-        row = session.get(PersonRow, name)
-        if row is None or name == LOCAL_PERSON:
+        row = session.get(UserRow, name)
+        if row is None or name == LOCAL_USER:
             raise NotFoundError("user")
         holder = _bound(session, issuer, subject)
         if holder is not None and holder.name != name:
@@ -184,21 +182,21 @@ def bind(database: Database, admin: Person, name: str, key: str) -> None:
         _bind(session, row, issuer, subject, by=admin.name)
 
 
-def release(database: Database, admin: Person, name: str) -> None:
+def release(database: Database, admin: User, name: str) -> None:
     """Unbind a user: the next sign-in with their verified address is theirs.
 
     Raises NotAllowedError, NotFoundError.
     """
     require(admin, "admin")
     with database.writing() as session:
-        row = session.get(PersonRow, name)
+        row = session.get(UserRow, name)
         if row is None:
             raise NotFoundError("user")
         row.issuer = row.subject = None
         audit.record(session, admin.name, "release user", name=name)
 
 
-def remove(database: Database, admin: Person, name: str, settings: Settings | None = None) -> int:
+def remove(database: Database, admin: User, name: str, settings: Settings | None = None) -> int:
     """Remove a user with their tokens and return how many those were; what they did stays.
 
     Raises NotAllowedError, NotFoundError, and InvalidEntryError for the only admin and for a name
@@ -207,7 +205,7 @@ def remove(database: Database, admin: Person, name: str, settings: Settings | No
     require(admin, "admin")
     settings = settings or get_settings()
     with database.writing() as session:
-        row = session.get(PersonRow, name)
+        row = session.get(UserRow, name)
         if row is None:
             raise NotFoundError("user")
         if not settings.admins.isdisjoint({name, f"{row.issuer}#{row.subject}"}):
@@ -217,7 +215,7 @@ def remove(database: Database, admin: Person, name: str, settings: Settings | No
             )
         if row.role == "admin" and _admins(session) == 1:
             raise InvalidEntryError(f"{name} is the only admin. Make somebody else admin first.")
-        of_user = TokenRow.person == name
+        of_user = TokenRow.user == name
         tokens = session.scalar(select(func.count()).select_from(TokenRow).where(of_user)) or 0
         session.execute(delete(TokenRow).where(of_user))
         session.delete(row)
@@ -225,7 +223,7 @@ def remove(database: Database, admin: Person, name: str, settings: Settings | No
         return tokens
 
 
-def set_role(database: Database, admin: Person, name: str, role: Role) -> Person:
+def set_role(database: Database, admin: User, name: str, role: Role) -> User:
     """Give a person a role, adding them when they are new.
 
     Raises NotAllowedError, and InvalidEntryError when no admin would be left.
@@ -235,45 +233,45 @@ def set_role(database: Database, admin: Person, name: str, role: Role) -> Person
     if not name:
         raise InvalidEntryError("A person needs a name.")
     with database.writing() as session:
-        row = session.get(PersonRow, name)
+        row = session.get(UserRow, name)
         if row is None:
-            return _person(_add(session, name, role, by=admin.name))
+            return _user(_add(session, name, role, by=admin.name))
         if row.role == "admin" and role != "admin" and _admins(session) == 1:
             raise InvalidEntryError(f"{name} is the only admin. Make somebody else admin first.")
         row.role = role
         audit.record(session, admin.name, "set role", name=name, role=role)
-        return _person(row)
+        return _user(row)
 
 
-def people(database: Database) -> tuple[Person, ...]:
+def users(database: Database) -> tuple[User, ...]:
     """Return everybody, by name."""
     with database.reading() as session:
-        return tuple(map(_person, session.scalars(select(PersonRow).order_by(PersonRow.name))))
+        return tuple(map(_user, session.scalars(select(UserRow).order_by(UserRow.name))))
 
 
-def _bound(session: Session, issuer: str, subject: str) -> PersonRow | None:
+def _bound(session: Session, issuer: str, subject: str) -> UserRow | None:
     return session.scalars(
-        select(PersonRow).where(PersonRow.issuer == issuer, PersonRow.subject == subject)
+        select(UserRow).where(UserRow.issuer == issuer, UserRow.subject == subject)
     ).first()
 
 
 def _free_names(session: Session, identity: Identity) -> list[str]:
     """Return the names of a sign-in whose accounts no other sign-in is bound to."""
-    rows = {name: session.get(PersonRow, name) for name in identity.names}
+    rows = {name: session.get(UserRow, name) for name in identity.names}
     return [name for name, row in rows.items() if row is None or row.subject is None]
 
 
-def _first_added(session: Session, names: Iterable[str]) -> PersonRow | None:
-    return next(filter(None, (session.get(PersonRow, name) for name in names)), None)
+def _first_added(session: Session, names: Iterable[str]) -> UserRow | None:
+    return next(filter(None, (session.get(UserRow, name) for name in names)), None)
 
 
-def _bind(session: Session, row: PersonRow, issuer: str, subject: str, by: str) -> None:
+def _bind(session: Session, row: UserRow, issuer: str, subject: str, by: str) -> None:
     row.issuer, row.subject = issuer, subject
     audit.record(session, by, "bind user", name=row.name, issuer=issuer, subject=subject)
 
 
-def _add(session: Session, name: str, role: Role, by: str) -> PersonRow:
-    row = PersonRow(name=name, role=role, since=datetime.now(UTC))
+def _add(session: Session, name: str, role: Role, by: str) -> UserRow:
+    row = UserRow(name=name, role=role, since=datetime.now(UTC))
     session.add(row)
     audit.record(session, by, "add person", name=name, role=role)
     return row
@@ -281,13 +279,13 @@ def _add(session: Session, name: str, role: Role, by: str) -> PersonRow:
 
 def _admins(session: Session) -> int:
     return (
-        session.scalar(select(func.count()).select_from(PersonRow).where(PersonRow.role == "admin"))
+        session.scalar(select(func.count()).select_from(UserRow).where(UserRow.role == "admin"))
         or 0
     )
 
 
-def _person(row: PersonRow) -> Person:
-    return Person(row.name, row.role)
+def _user(row: UserRow) -> User:
+    return User(row.name, row.role)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -306,7 +304,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; whoever may run commands on the server is an administrator here."""
     database = get_database()
-    operator = Person(LOCAL_PERSON, "admin")
+    operator = User(LOCAL_USER, "admin")
     if options.action == "bind":
         bind(database, operator, options.name, options.sign_in)
         sys.stderr.write(f"{options.name} signs in as {options.sign_in}.\n")
@@ -318,7 +316,7 @@ def run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"{options.name} and {tokens} tokens were removed.\n")
     else:
         with database.reading() as session:
-            for row in session.scalars(select(PersonRow).order_by(PersonRow.name)):
+            for row in session.scalars(select(UserRow).order_by(UserRow.name)):
                 sign_in = f"{row.issuer}#{row.subject}" if row.subject else "not bound"
                 sys.stdout.write(f"{row.name}\t{row.role}\t{sign_in}\n")
     return 0

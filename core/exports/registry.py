@@ -17,7 +17,7 @@ import pandas as pd
 from core.cases import audit
 from core.cases.counting import SampleCounts
 from core.cases.database import Database
-from core.cases.records import Case, Patient, Person
+from core.cases.records import Case, Patient, User
 from core.cases.samples import load_image
 from core.domain.reference_ranges import ReferenceRanges
 from core.domain.results import FailedFile, FieldAnalysis, Pixels, StageResult
@@ -249,7 +249,7 @@ def case_files(  # noqa: PLR0913 - the last two by name
     database: Database,
     case: Case,
     ranges: ReferenceRanges,
-    person: Person,
+    user: User,
     *,
     settings: Settings | None = None,
     file_names: bool = False,
@@ -268,27 +268,27 @@ def case_files(  # noqa: PLR0913 - the last two by name
             lambda field_id: load_image(database, field_id).pixels,
         ),
         f"leukoscope_{file_name_part(patient.identifier)}_{sample.taken:%Y-%m-%d}_{sample.id}",
-        partial(_record_export, database, person, patient.id, sample.id),
+        partial(_record_export, database, user, patient.id, sample.id),
     )
 
 
 def history_files(
-    database: Database, patient: Patient, counts: Sequence[SampleCounts], person: Person
+    database: Database, patient: Patient, counts: Sequence[SampleCounts], user: User
 ) -> tuple[ExportFile, ...]:
     """Return a patient's samples in every format; each download is in the access record."""
     return export_files(
         HISTORY_FORMATS,
         history_table(patient, counts),
         f"leukoscope_{file_name_part(patient.identifier)}_samples",
-        partial(_record_export, database, person, patient.id, None),
+        partial(_record_export, database, user, patient.id, None),
     )
 
 
 def _record_export(
-    database: Database, person: Person, patient_id: int, sample_id: int | None, key: str
+    database: Database, user: User, patient_id: int, sample_id: int | None, key: str
 ) -> None:
     audit.record_access(
-        database, person.name, "export", patient_id=patient_id, sample_id=sample_id, report=key
+        database, user.name, "export", patient_id=patient_id, sample_id=sample_id, report=key
     )
 
 

@@ -3,14 +3,14 @@
 from datetime import timedelta
 
 from core.cases.tokens import add_token
-from core.cases.users import person_of, set_role
+from core.cases.users import set_role, user_of
 from tests.cases.made import ADMIN
 
 
 def bearer(database, settings, name="local", role=None):
     if role is not None:
         set_role(database, ADMIN, name, role)
-    owner = person_of(database, name, settings)
+    owner = user_of(database, name, settings)
     return {"Authorization": f"Bearer {add_token(database, ADMIN, owner, 'test')[1]}"}
 
 

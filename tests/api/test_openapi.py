@@ -13,7 +13,7 @@ from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
 from core.cases.tokens import add_token
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
 from tests.api.fake_analyzer import FakeAnalyzer
@@ -42,7 +42,7 @@ def _database(tmp_path_factory):
     name, data = synthetic_slides()[0]
     field = new_field(read_image(data, name), white())
     save_sample(database, REVIEWER, patient.id, SampleDetails(date(2026, 3, 1)), [field])
-    _, opened["token"] = add_token(database, ADMIN, person_of(database), "schemathesis")
+    _, opened["token"] = add_token(database, ADMIN, user_of(database), "schemathesis")
     yield
     database.engine.dispose()
 

@@ -11,7 +11,7 @@ from core.cases.patients import create_patient
 from core.cases.records import NewField, PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
 from core.cases.sharing import comment, share
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
@@ -48,17 +48,17 @@ def store(tmp_path_factory):
     """Fill a store with names that would be links; give it, a sample and a link's token."""
     folder = tmp_path_factory.mktemp("store")
     database = open_database(Settings(_env_file=None, store=folder, database_url=None))
-    person = person_of(database)
+    user = user_of(database)
     patient = create_patient(
-        database, person, PatientDetails("P--1 https://evil.example :material/home:", NAME)
+        database, user, PatientDetails("P--1 https://evil.example :material/home:", NAME)
     )
     images = [replace(read_image(data, name), name=FILE) for name, data in synthetic_slides()[:2]]
     samples = [
-        save_sample(database, person, patient.id, SampleDetails(date(2026, 3, day)), [field(image)])
+        save_sample(database, user, patient.id, SampleDetails(date(2026, 3, day)), [field(image)])
         for day, image in enumerate(images, 1)
     ]
-    comment(database, person, samples[0].id, NAME)
-    _, token = share(database, person, samples[0].id)
+    comment(database, user, samples[0].id, NAME)
+    _, token = share(database, user, samples[0].id)
     assert load_case(database, samples[0].id).fields[0].analysis.file == FILE
     database.engine.dispose()
     return folder, samples[0].id, token

@@ -9,7 +9,7 @@ from core.cases.database import open_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
 from tests.browser.conftest import serving, visiting
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.browser
 def database(tmp_path_factory):
     settings = Settings(_env_file=None, store=tmp_path_factory.mktemp("store"), database_url=None)
     opened = open_database(settings)
-    local = person_of(opened)
+    local = user_of(opened)
     patient = create_patient(opened, local, PatientDetails("P-1"))
     name, data = synthetic_slides()[0]
     cells = (white(x=100), white("monocyte", 0.4, "uncertain", x=250), white("basophil", x=400))

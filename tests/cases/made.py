@@ -1,14 +1,14 @@
 """Cells, analyses and people for tests of the case database."""
 
-from core.cases.records import NewField, Person
+from core.cases.records import NewField, User
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, Scale
 from core.domain.taxonomy import CELL_TYPES
 
-REVIEWER = Person("ana@lab", "reviewer")
-SECOND = Person("ben@lab", "reviewer")
-VIEWER = Person("eve@lab", "viewer")
-ADMIN = Person("ada@lab", "admin")
+REVIEWER = User("ana@lab", "reviewer")
+SECOND = User("ben@lab", "reviewer")
+VIEWER = User("eve@lab", "viewer")
+ADMIN = User("ada@lab", "admin")
 
 
 def white(type_="neutrophil", confidence=0.9, status="classified", x=10.0):

@@ -34,7 +34,7 @@ def tamper(database, statement):
 def test_every_change_is_told_in_one_chain(database, sample):
     cell = queue(database).items[0].id
     label_cells(database, SECOND, sample, {cell: "basophil"})
-    assert [(e.person, e.action) for e in history(database, sample.id)] == [
+    assert [(e.user, e.action) for e in history(database, sample.id)] == [
         (REVIEWER.name, "create sample"),
         (SECOND.name, "label cells"),
     ]
@@ -101,7 +101,7 @@ def test_the_database_itself_forbids_rewriting(database, sample, statement):
     with pytest.raises(ChangeRefusedError), database.writing() as session:
         session.execute(text(statement))
     with database.reading() as session:
-        assert session.scalar(select(AuditRow.person).where(AuditRow.id == 1)) == REVIEWER.name
+        assert session.scalar(select(AuditRow.user).where(AuditRow.id == 1)) == REVIEWER.name
 
 
 def test_replacing_and_truncating_are_forbidden_too(database, sample):
@@ -130,10 +130,10 @@ def test_the_command_tells_and_returns_what_it_found(database, sample, monkeypat
 
 def test_a_view_is_told_once_in_a_while(database, sample, monkeypatch):
     seen = {"patient_id": sample.patient_id, "sample_id": sample.id}
-    for person in (REVIEWER, REVIEWER, SECOND):
-        record_view(database, person.name, "view case", **seen)
+    for user in (REVIEWER, REVIEWER, SECOND):
+        record_view(database, user.name, "view case", **seen)
     record_view(database, REVIEWER.name, "view patient", patient_id=sample.patient_id)
-    views = [(e.person, e.action) for e in reversed(latest(database).items)][2:]
+    views = [(e.user, e.action) for e in reversed(latest(database).items)][2:]
     assert views == [
         (REVIEWER.name, "view case"),
         (SECOND.name, "view case"),
@@ -155,7 +155,7 @@ def test_what_is_exported_and_which_link_is_visited_is_told(database, sample, tm
     files["json"].write()
     link, token = share(database, REVIEWER, sample.id)
     assert visit(database, token) == sample.id
-    told = [(e.person, e.action, dict(e.details)) for e in history(database, sample.id)[1:]]
+    told = [(e.user, e.action, dict(e.details)) for e in history(database, sample.id)[1:]]
     assert told == [
         (SECOND.name, "export", {"report": "json"}),
         (REVIEWER.name, "share", {"link": link.id}),

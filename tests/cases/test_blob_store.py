@@ -5,13 +5,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from core.cases.blob_store import PictureFolder, encode
+from core.cases.blob_store import ImageFolder, encode
 from core.errors import PictureMissingError, PictureNotStoredError
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return PictureFolder(tmp_path_factory.mktemp("images"))
+    return ImageFolder(tmp_path_factory.mktemp("images"))
 
 
 @given(
@@ -33,6 +33,6 @@ def test_a_folder_that_is_none_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     picture = encode(np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(PictureNotStoredError):
-        PictureFolder(tmp_path / "file").write(picture)
+        ImageFolder(tmp_path / "file").write(picture)
     with pytest.raises(PictureMissingError):
-        PictureFolder(tmp_path / "file").read(picture.sha256)
+        ImageFolder(tmp_path / "file").read(picture.sha256)

@@ -8,7 +8,7 @@ import pytest
 from pyarrow.fs import FileType, LocalFileSystem
 
 from core.cases.blob_store import encode
-from core.cases.bucket import PictureBucket, open_bucket
+from core.cases.bucket import ImageBucket, open_bucket
 from core.errors import PictureMissingError, PictureNotStoredError
 from core.settings import Settings
 
@@ -19,7 +19,7 @@ SERVER = os.environ.get("LEUKOSCOPE_TEST_S3", "")
 @pytest.fixture(params=["folder", "s3"])
 def bucket(request, tmp_path):
     if request.param == "folder":
-        yield PictureBucket(LocalFileSystem(), str(tmp_path / "bucket"))
+        yield ImageBucket(LocalFileSystem(), str(tmp_path / "bucket"))
         return
     if not SERVER:
         pytest.skip("no S3 server is named in LEUKOSCOPE_TEST_S3")

@@ -19,7 +19,7 @@ from core.cases.records import PatientDetails
 from core.cases.samples import load_case, load_image
 from core.cases.sharing import comment
 from core.cases.tokens import tokens
-from core.cases.users import people
+from core.cases.users import users
 from core.cli import main
 from core.errors import (
     CaseError,
@@ -54,7 +54,7 @@ def read_everything(database, sample_id):
     patient_history(database, case.patient.id)
     find_patient(database, "P-1")
     queue(database)
-    people(database)
+    users(database)
     tokens(database)
     latest(database)
     history(database, sample_id)

@@ -93,7 +93,7 @@ def test_patients_that_look_alike_are_merged_by_an_admin_with_all_samples(databa
     assert [one.sample.id for one in samples] == [kept.id, moved.id]
     assert [entry.action for entry in history(database, moved.id)][-1] == "move sample"
     last = latest(database).items[0]
-    assert (last.person, last.action, last.patient_id) == (ADMIN.name, "merge patients", patient.id)
+    assert (last.user, last.action, last.patient_id) == (ADMIN.name, "merge patients", patient.id)
     assert last.details == {"merged": alike.id}
     assert verify(database).broken is None
     delete_patient(database, ADMIN, patient.id)

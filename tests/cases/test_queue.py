@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import event
 
 from core.cases.patients import create_patient
-from core.cases.queue import model_agreement, queue, reviewer_agreement, waiting_counts
+from core.cases.queue import model_agreement, pending_counts, queue, reviewer_agreement
 from core.cases.records import PatientDetails, QueueFilter, SampleDetails
 from core.cases.reviews import label_cells, undo
 from core.cases.samples import load_case, save_sample
@@ -72,10 +72,10 @@ def test_unsure_cells_are_told_from_sure_ones(database, patient, images):
     within = QueueFilter(sample_id=sample.id)
     neutrophil, lymphocyte, monocyte, platelet = found(database, sample_id=sample.id)
     assert found(database, sample_id=sample.id, unsure=True) == [neutrophil, monocyte, platelet]
-    assert waiting_counts(database, within) == (3, 1)
+    assert pending_counts(database, within) == (3, 1)
     label_cells(database, REVIEWER, sample, {neutrophil: "basophil", lymphocyte: "lymphocyte"})
     assert found(database, sample_id=sample.id, unsure=True) == [monocyte, platelet]
-    assert waiting_counts(database, within) == (2, 0)
+    assert pending_counts(database, within) == (2, 0)
 
 
 def test_reviewed_cells_leave_the_queue_until_undone(database, sample):

@@ -47,7 +47,7 @@ def test_a_saved_table_counts_for_every_process_and_is_audited(database, setting
     assert ranges_in_force(other, theirs).of("%")["neutrophil"].high == 2
     other.engine.dispose()
     (entry,) = latest(database).items
-    assert (entry.person, entry.action) == (ADMIN.name, "set reference ranges")
+    assert (entry.user, entry.action) == (ADMIN.name, "set reference ranges")
     assert entry.details == {"version": 1, "lines": 2}
 
 

@@ -131,13 +131,13 @@ def test_of_two_reviewers_at_once_one_is_told_of_the_other(database, sample):
     cell_id = cells_of(database, sample)[1][0]
     together = Barrier(2)
 
-    def name(person, label):
+    def name(user, label):
         together.wait()
         try:
-            label_cells(database, person, sample, {cell_id: label})
+            label_cells(database, user, sample, {cell_id: label})
         except StaleCaseError as error:
             return str(error)
-        return person.name
+        return user.name
 
     for _ in range(5):
         sample = load_case(database, sample.id).sample

@@ -9,9 +9,9 @@ from sqlalchemy import select, update
 from core.cases import audit, tokens
 from core.cases.database import get_database
 from core.cases.orm import TokenRow
-from core.cases.records import Person
-from core.cases.tokens import add_token, person_of_token, revoke_token
-from core.cases.users import person_of, set_role
+from core.cases.records import User
+from core.cases.tokens import add_token, revoke_token, user_of_token
+from core.cases.users import set_role, user_of
 from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, TokenError
 from core.settings import get_settings
 from tests.cases.made import ADMIN, REVIEWER
@@ -24,8 +24,8 @@ def owner(database):
 
 def test_a_token_acts_for_its_person(database, owner):
     token, text = add_token(database, ADMIN, owner, "scanner ")
-    assert person_of_token(database, text) == owner
-    assert (token.person, token.label, token.role) == ("ana@lab", "scanner", "reviewer")
+    assert user_of_token(database, text) == owner
+    assert (token.user, token.label, token.role) == ("ana@lab", "scanner", "reviewer")
     assert token.last_used is None
     (used,) = tokens.tokens(database)
     assert used.last_used is not None
@@ -41,13 +41,13 @@ def test_the_database_does_not_hold_the_token(database, owner):
 
 
 def test_the_lower_role_holds(database, owner):
-    _, narrow = add_token(database, ADMIN, Person(owner.name, "viewer"), "dashboard")
+    _, narrow = add_token(database, ADMIN, User(owner.name, "viewer"), "dashboard")
     _, wide = add_token(database, ADMIN, owner, "scanner")
-    assert person_of_token(database, narrow).role == "viewer"
+    assert user_of_token(database, narrow).role == "viewer"
     set_role(database, ADMIN, owner.name, "viewer")
-    assert person_of_token(database, wide).role == "viewer"
+    assert user_of_token(database, wide).role == "viewer"
     set_role(database, ADMIN, owner.name, "admin")
-    assert person_of_token(database, wide).role == "reviewer"
+    assert user_of_token(database, wide).role == "reviewer"
 
 
 def test_what_does_not_hold_opens_nothing(database, owner):
@@ -59,14 +59,14 @@ def test_what_does_not_hold_opens_nothing(database, owner):
         session.execute(update(TokenRow).where(TokenRow.id == expired.id).values(expires=past))
     for text in (first, second, "leuko_unknown", "", "\0"):
         with pytest.raises(TokenError):
-            person_of_token(database, text)
+            user_of_token(database, text)
 
 
 def test_the_time_of_use_is_not_written_each_time(database, owner):
     _, text = add_token(database, ADMIN, owner, "scanner")
-    person_of_token(database, text)
+    user_of_token(database, text)
     with database.writing():  # nobody else may write now
-        assert person_of_token(database, text) == owner
+        assert user_of_token(database, text) == owner
 
 
 def test_only_admins_give_tokens_and_not_any(database, owner):
@@ -94,12 +94,12 @@ def test_the_command_line_adds_lists_and_revokes(tmp_path, monkeypatch, capsys):
         return capsys.readouterr().out
 
     text = run("add", "local", "--label", "scanner", "--role", "reviewer").strip()
-    assert person_of_token(get_database(), text).role == "reviewer"
+    assert user_of_token(get_database(), text).role == "reviewer"
     assert "scanner\texpires" in run("list")
     run("revoke", "1")
     with pytest.raises(TokenError):
-        person_of_token(get_database(), text)
+        user_of_token(get_database(), text)
     assert "revoked" in run("list")
-    assert person_of(get_database()).role == "admin"
+    assert user_of(get_database()).role == "admin"
     get_settings.cache_clear()
     get_database.cache_clear()

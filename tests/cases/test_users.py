@@ -6,19 +6,19 @@ import pytest
 
 from core.cases.audit import verify
 from core.cases.database import open_database
-from core.cases.orm import PersonRow
-from core.cases.records import Person
-from core.cases.tokens import add_token, person_of_token
+from core.cases.orm import UserRow
+from core.cases.records import User
+from core.cases.tokens import add_token, user_of_token
 from core.cases.users import (
     bind,
     end_session,
     identity_of,
-    people,
-    person_of,
-    person_of_identity,
     release,
     remove,
     set_role,
+    user_of,
+    user_of_identity,
+    users,
 )
 from core.errors import (
     InvalidEntryError,
@@ -32,24 +32,24 @@ from tests.cases.made import REVIEWER
 
 
 def test_without_sign_on_there_is_one_admin(database, settings):
-    assert person_of(database, settings=settings) == Person("local", "admin")
-    assert people(database) == (Person("local", "admin"),)
+    assert user_of(database, settings=settings) == User("local", "admin")
+    assert users(database) == (User("local", "admin"),)
 
 
 def test_newcomers_are_viewers_where_allowed(database, settings):
     with pytest.raises(UnknownPersonError, match="eve@lab has no account"):
-        person_of(database, "eve@lab", settings)
+        user_of(database, "eve@lab", settings)
     settings = settings.model_copy(update={"admit_newcomers": True})
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda _: person_of(database, "eve@lab", settings), range(4)))
-    assert found == {Person("eve@lab", "viewer")}
+        found = set(pool.map(lambda _: user_of(database, "eve@lab", settings), range(4)))
+    assert found == {User("eve@lab", "viewer")}
 
 
 def test_admins_give_roles(database, settings):
-    admin = person_of(database, settings=settings)
+    admin = user_of(database, settings=settings)
     set_role(database, admin, "ana@lab", "viewer")
     set_role(database, admin, "ana@lab", "reviewer")
-    assert person_of(database, "ana@lab", settings) == Person("ana@lab", "reviewer")
+    assert user_of(database, "ana@lab", settings) == User("ana@lab", "reviewer")
     with pytest.raises(NotAllowedError, match="needs the role admin"):
         set_role(database, REVIEWER, REVIEWER.name, "admin")
     with pytest.raises(InvalidEntryError):
@@ -57,7 +57,7 @@ def test_admins_give_roles(database, settings):
 
 
 def test_one_admin_stays(database, settings):
-    admin = person_of(database, settings=settings)
+    admin = user_of(database, settings=settings)
     with pytest.raises(InvalidEntryError, match="only admin"):
         set_role(database, admin, admin.name, "viewer")
     set_role(database, admin, "ada@lab", "admin")
@@ -86,35 +86,35 @@ def lab(settings):
 
 def test_a_verified_address_finds_its_account_once(database, lab):
     ada = identity("7", "ada@lab")
-    assert person_of_identity(database, ada, lab) == Person("ada@lab", "admin")
+    assert user_of_identity(database, ada, lab) == User("ada@lab", "admin")
     renamed = identity("7", "married@lab")
-    assert person_of_identity(database, renamed, lab) == Person("ada@lab", "admin")
-    assert person_of_identity(database, identity("7"), lab).name == "ada@lab"
+    assert user_of_identity(database, renamed, lab) == User("ada@lab", "admin")
+    assert user_of_identity(database, identity("7"), lab).name == "ada@lab"
     heir = identity("8", "ada@lab")  # the address went to somebody else
     with pytest.raises(UnknownPersonError):
-        person_of_identity(database, heir, lab)
+        user_of_identity(database, heir, lab)
 
 
 @pytest.mark.parametrize("verified", [False, None, "false", "true", 1, "", []])
 def test_an_address_that_is_not_verified_claims_nothing(database, lab, verified):
-    set_role(database, person_of(database, settings=lab), "ben@lab", "reviewer")
+    set_role(database, user_of(database, settings=lab), "ben@lab", "reviewer")
     for address in ("ada@lab", "ben@lab"):
         with pytest.raises(UnknownPersonError, match=r"id\.example#7 has no account"):
-            person_of_identity(database, identity("7", address, verified=verified), lab)
+            user_of_identity(database, identity("7", address, verified=verified), lab)
     without = claims("7", email="ada@lab")  # as Entra ID sends it
     with pytest.raises(UnknownPersonError):
-        person_of_identity(database, identity_of(without, LONGEST), lab)
+        user_of_identity(database, identity_of(without, LONGEST), lab)
 
 
 @pytest.mark.parametrize("subject", ["ada@lab", "local", "LOCAL", "https://id.example#1"])
 def test_a_subject_claims_no_name(database, lab, subject):
-    person_of(database, settings=lab)
-    set_role(database, Person("local", "admin"), "ada@lab", "admin")
+    user_of(database, settings=lab)
+    set_role(database, User("local", "admin"), "ada@lab", "admin")
     with pytest.raises(UnknownPersonError):
-        person_of_identity(database, identity(subject), lab)
+        user_of_identity(database, identity(subject), lab)
     admitting = lab.model_copy(update={"admit_newcomers": True})
-    came = person_of_identity(database, identity(subject), admitting)
-    assert came == Person(f"{ISSUER}#{subject}", "viewer")
+    came = user_of_identity(database, identity(subject), admitting)
+    assert came == User(f"{ISSUER}#{subject}", "viewer")
 
 
 @pytest.mark.parametrize("address", ["local", "https://id.example#1@x"])
@@ -123,28 +123,28 @@ def test_what_is_no_address_is_none_though_verified(address):
 
 
 def test_another_provider_claims_no_account(database, lab):
-    person_of_identity(database, identity("7", "ada@lab"), lab)
+    user_of_identity(database, identity("7", "ada@lab"), lab)
     other = identity("7", "ada@lab", iss="https://other.example")
     with pytest.raises(UnknownPersonError):
-        person_of_identity(database, other, lab)
+        user_of_identity(database, other, lab)
 
 
 def test_users_without_a_verified_address_are_named_by_issuer_and_subject(database, lab):
     named = lab.model_copy(update={"admins": frozenset({f"{ISSUER}#42"})})
-    assert person_of_identity(database, identity("42"), named).role == "admin"
-    set_role(database, Person("local", "admin"), f"{ISSUER}#43", "reviewer")
-    assert person_of_identity(database, identity("43", "x@lab"), named).role == "reviewer"
+    assert user_of_identity(database, identity("42"), named).role == "admin"
+    set_role(database, User("local", "admin"), f"{ISSUER}#43", "reviewer")
+    assert user_of_identity(database, identity("43", "x@lab"), named).role == "reviewer"
 
 
 def test_newcomers_of_a_provider_are_viewers_where_allowed(database, lab):
     admitting = lab.model_copy(update={"admit_newcomers": True})
     with ThreadPoolExecutor(4) as pool:
         came = pool.map(
-            lambda _: person_of_identity(database, identity("9", "eve@lab"), admitting), range(4)
+            lambda _: user_of_identity(database, identity("9", "eve@lab"), admitting), range(4)
         )
-    assert set(came) == {Person("eve@lab", "viewer")}
-    second = person_of_identity(database, identity("10", "eve@lab"), admitting)
-    assert second == Person(f"{ISSUER}#10", "viewer")
+    assert set(came) == {User("eve@lab", "viewer")}
+    second = user_of_identity(database, identity("10", "eve@lab"), admitting)
+    assert second == User(f"{ISSUER}#10", "viewer")
 
 
 @pytest.mark.parametrize(
@@ -175,20 +175,20 @@ def test_a_sign_in_ends_after_its_time():
 
 def test_a_sign_out_ends_the_sign_in_wherever_it_is_used(database, lab):
     here, elsewhere = identity("7", "ada@lab"), identity("7", "ada@lab", nonce="other")
-    person_of_identity(database, here, lab)
+    user_of_identity(database, here, lab)
     end_session(database, here)
     end_session(database, here)
     with pytest.raises(SignInError, match="signed out"):
-        person_of_identity(database, here, lab)
-    assert person_of_identity(database, elsewhere, lab).name == "ada@lab"
+        user_of_identity(database, here, lab)
+    assert user_of_identity(database, elsewhere, lab).name == "ada@lab"
 
 
 def test_operators_bind_and_release(database, lab):
-    admin = person_of(database, settings=lab)
+    admin = user_of(database, settings=lab)
     set_role(database, admin, "ben@lab", "reviewer")
     set_role(database, admin, "eve@lab", "viewer")
     bind(database, admin, "ben@lab", f"{ISSUER}#7")
-    assert person_of_identity(database, identity("7"), lab).name == "ben@lab"
+    assert user_of_identity(database, identity("7"), lab).name == "ben@lab"
     with pytest.raises(InvalidEntryError, match="ben@lab is bound"):
         bind(database, admin, "eve@lab", f"{ISSUER}#7")
     for name in ("local", "nobody@lab"):
@@ -200,20 +200,20 @@ def test_operators_bind_and_release(database, lab):
         bind(database, REVIEWER, "eve@lab", f"{ISSUER}#8")
     release(database, admin, "ben@lab")
     with pytest.raises(UnknownPersonError):
-        person_of_identity(database, identity("7"), lab)
-    assert person_of_identity(database, identity("8", "ben@lab"), lab).name == "ben@lab"
+        user_of_identity(database, identity("7"), lab)
+    assert user_of_identity(database, identity("8", "ben@lab"), lab).name == "ben@lab"
 
 
 def test_a_removed_user_is_nobody_and_their_tokens_are_worthless(database, lab):
-    admin = person_of(database, settings=lab)
+    admin = user_of(database, settings=lab)
     ben = set_role(database, admin, "ben@lab", "reviewer")
-    assert person_of_identity(database, identity("7", "ben@lab"), lab) == ben
+    assert user_of_identity(database, identity("7", "ben@lab"), lab) == ben
     _, token = add_token(database, admin, ben, "a script")
     assert remove(database, admin, "ben@lab", lab) == 1
     with pytest.raises(UnknownPersonError):
-        person_of_identity(database, identity("7", "ben@lab"), lab)
+        user_of_identity(database, identity("7", "ben@lab"), lab)
     with pytest.raises(TokenError):
-        person_of_token(database, token, lab)
+        user_of_token(database, token, lab)
     assert verify(database).whole
     with pytest.raises(NotFoundError):
         remove(database, admin, "ben@lab", lab)
@@ -222,8 +222,8 @@ def test_a_removed_user_is_nobody_and_their_tokens_are_worthless(database, lab):
 
 
 def test_whom_the_settings_would_add_again_is_not_removed(database, lab):
-    admin = person_of(database, settings=lab)
-    ada = person_of_identity(database, identity("1", "ada@lab"), lab)
+    admin = user_of(database, settings=lab)
+    ada = user_of_identity(database, identity("1", "ada@lab"), lab)
     with pytest.raises(InvalidEntryError, match="LEUKOSCOPE_ADMINS names ada@lab"):
         remove(database, admin, ada.name, lab)
     by_key = lab.model_copy(update={"admins": {f"{ISSUER}#1"}})
@@ -237,21 +237,21 @@ def test_whom_the_settings_would_add_again_is_not_removed(database, lab):
 
 def test_users_of_an_older_store_are_bound_with_their_next_sign_in(database, lab):
     with database.writing() as session:  # as migration 0009 leaves them
-        session.add(PersonRow(name="ben@lab", role="reviewer", since=datetime.now(UTC)))
-        session.add(PersonRow(name="7", role="admin", since=datetime.now(UTC)))
-    assert person_of_identity(database, identity("7", "ben@lab"), lab).role == "reviewer"
+        session.add(UserRow(name="ben@lab", role="reviewer", since=datetime.now(UTC)))
+        session.add(UserRow(name="7", role="admin", since=datetime.now(UTC)))
+    assert user_of_identity(database, identity("7", "ben@lab"), lab).role == "reviewer"
     with database.reading() as session:
-        row = session.get_one(PersonRow, "ben@lab")
+        row = session.get_one(UserRow, "ben@lab")
         assert (row.issuer, row.subject) == (ISSUER, "7")
 
 
 def test_a_store_that_is_read_only_lets_its_users_in(settings, lab):
     writable = open_database(settings)
-    set_role(writable, person_of(writable, settings=lab), "ben@lab", "reviewer")
+    set_role(writable, user_of(writable, settings=lab), "ben@lab", "reviewer")
     reading = replace(writable, read_only=True)
-    assert person_of_identity(reading, identity("7", "ben@lab"), lab).role == "reviewer"
-    assert person_of_identity(reading, identity("8", "ada@lab"), lab).role == "admin"
+    assert user_of_identity(reading, identity("7", "ben@lab"), lab).role == "reviewer"
+    assert user_of_identity(reading, identity("8", "ada@lab"), lab).role == "admin"
     with pytest.raises(UnknownPersonError):
-        person_of_identity(reading, identity("9", "eve@lab"), lab)
-    assert all(person.name != "ada@lab" for person in people(writable))
+        user_of_identity(reading, identity("9", "eve@lab"), lab)
+    assert all(user.name != "ada@lab" for user in users(writable))
     writable.engine.dispose()

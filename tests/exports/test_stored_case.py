@@ -14,7 +14,7 @@ from core.cases.records import MissedCell, NewField, PatientDetails, SampleDetai
 from core.cases.reviews import add_cell, label_cells
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
@@ -50,20 +50,20 @@ def new_field(image):
 def test_the_reports_of_a_stored_case(tmp_path):
     settings = Settings(_env_file=None, store=tmp_path, database_url=None)
     database = open_database(settings)
-    person = person_of(database, "local")
-    patient = create_patient(database, person, PatientDetails("P-7", "Ada", "female", 1980))
+    user = user_of(database, "local")
+    patient = create_patient(database, user, PatientDetails("P-7", "Ada", "female", 1980))
     images = [read_image(data, name) for name, data in synthetic_slides()][:2]
     details = SampleDetails(date(2026, 3, 1), white_cell_count=6.0)
-    sample = save_sample(database, person, patient.id, details, [new_field(i) for i in images])
+    sample = save_sample(database, user, patient.id, details, [new_field(i) for i in images])
     case = load_case(database, sample.id)
     labels = {
         case.fields[0].cell_ids[0]: "suspected_blast",
         case.fields[1].cell_ids[0]: "not_a_white_cell",
     }
-    sample, _ = label_cells(database, person, sample, labels)
+    sample, _ = label_cells(database, user, sample, labels)
     missed = MissedCell(case.fields[1].id, Box(20, 150, 36, 36), "monocyte")
-    sample, _ = add_cell(database, person, sample, missed)
-    sign(database, person, mark_reviewed(database, person, sample))
+    sample, _ = add_cell(database, user, sample, missed)
+    sign(database, user, mark_reviewed(database, user, sample))
 
     case = load_case(database, sample.id)
     summary = summarise(case, ranges_in_force(database))

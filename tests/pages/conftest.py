@@ -8,7 +8,7 @@ from core.cases.database import get_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import save_sample
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.settings import get_settings
 from core.synthetic.examples import synthetic_slides
 from tests.cases.made import new_field, red, white
@@ -33,19 +33,19 @@ def database():
 
 
 @pytest.fixture
-def person(database):
+def user(database):
     """Give the local person, an admin."""
-    return person_of(database)
+    return user_of(database)
 
 
 @pytest.fixture
-def sample(database, person):
+def sample(database, user):
     """Save a case: a sure neutrophil, two uncertain cells, a lymphocyte in another field."""
     images = [read_image(data, name) for name, data in synthetic_slides()[:2]]
-    patient = create_patient(database, person, PatientDetails("P-1", "Åsa Öst"))
+    patient = create_patient(database, user, PatientDetails("P-1", "Åsa Öst"))
     return save_sample(
         database,
-        person,
+        user,
         patient.id,
         SampleDetails(date(2026, 3, 1)),
         [

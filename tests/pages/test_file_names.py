@@ -39,9 +39,9 @@ def test_exports_hold_names_only_when_asked(files, monkeypatch):
         assert len(set(held)) == 3
 
 
-def test_a_link_shows_no_file_names(database, person, sample):
+def test_a_link_shows_no_file_names(database, user, sample):
     names = [field.analysis.file for field in load_case(database, sample.id).fields]
-    _, token = share(database, person, sample.id)
+    _, token = share(database, user, sample.id)
     visitor = checked(open_app("review", link=token))
     shown = texts(visitor) + " ".join(str(box.options) for box in visitor.selectbox)
     assert "field 2" in shown

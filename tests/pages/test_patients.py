@@ -32,12 +32,12 @@ def images():
 
 
 @pytest.fixture
-def patient(database, person):
-    return create_patient(database, person, PatientDetails("P-1", "Åsa *Öst*", "female", 1970))
+def patient(database, user):
+    return create_patient(database, user, PatientDetails("P-1", "Åsa *Öst*", "female", 1970))
 
 
 @pytest.fixture
-def samples(database, person, patient, images):
+def samples(database, user, patient, images):
     """Two samples of one patient, more lymphocytes in the second."""
 
     def cells(lymphocytes: int):
@@ -48,7 +48,7 @@ def samples(database, person, patient, images):
     return [
         save_sample(
             database,
-            person,
+            user,
             patient.id,
             SampleDetails(date(2026, month, 1), white_cell_count=7.5),
             [new_field(images[0], *cells(lymphocytes), stage=STAGE)],
@@ -71,8 +71,8 @@ def test_an_empty_store_says_how_cases_come_here():
     assert not app.error
 
 
-def test_patients_are_listed_with_their_last_sample_and_searched(database, person, samples):
-    create_patient(database, person, PatientDetails("Q-7"))
+def test_patients_are_listed_with_their_last_sample_and_searched(database, user, samples):
+    create_patient(database, user, PatientDetails("Q-7"))
     app = open_app(PAGE)
     assert [name for name in links(app) if "\\-" in name] == ["P\\-1", "Q\\-7"]
     assert "last sample 2026-04-01" in texts(app)
@@ -84,9 +84,9 @@ def test_patients_are_listed_with_their_last_sample_and_searched(database, perso
     assert any("No patient fits" in i.value for i in app.info)
 
 
-def test_a_long_list_is_paged(database, person):
+def test_a_long_list_is_paged(database, user):
     for number in range(27):
-        create_patient(database, person, PatientDetails(f"N-{number:02}"))
+        create_patient(database, user, PatientDetails(f"N-{number:02}"))
     app = open_app(PAGE)
     assert "N\\-26" in links(app)
     assert "N\\-00" not in links(app)
@@ -110,9 +110,9 @@ def test_a_patient_shows_every_sample_and_the_change(patient, samples):
     assert table.loc["Monocytes", "direction"] == "within chance"
 
 
-def test_samples_of_another_material_are_kept_apart(database, person, patient, samples, images):
+def test_samples_of_another_material_are_kept_apart(database, user, patient, samples, images):
     marrow = SampleDetails(date(2026, 5, 1), "bone_marrow")
-    save_sample(database, person, patient.id, marrow, [new_field(images[0], white())])
+    save_sample(database, user, patient.id, marrow, [new_field(images[0], white())])
     app = open_app(PAGE, patient=patient.id)
     assert not app.dataframe  # one marrow sample: nothing to compare
     app.get("button_group")[0].set_value("peripheral_blood").run()
@@ -140,11 +140,11 @@ def test_a_sample_shows_its_counts_flags_cells_and_reports(patient, samples):
     assert "ALL class, classified: **Pre-B ALL**" in texts(app)
 
 
-def test_every_report_holds_the_reviewed_counts(database, person, samples):
+def test_every_report_holds_the_reviewed_counts(database, user, samples):
     cell = queue(database).items[0]
-    label_cells(database, person, cell.sample, {cell.id: "basophil"})
+    label_cells(database, user, cell.sample, {cell.id: "basophil"})
     case = load_case(database, cell.sample.id)
-    files = case_files(database, case, ranges_in_force(database), person)
+    files = case_files(database, case, ranges_in_force(database), user)
     made = {r.label: r.write() for r in files}
     assert made["Report, PDF"].startswith(b"%PDF")
     assert made["Workbook, XLSX"].startswith(b"PK")
@@ -188,9 +188,9 @@ def test_details_are_corrected(database, patient, samples):
     assert load_case(database, samples[0].id).sample.white_cell_count == 9.0
 
 
-def test_a_signed_sample_is_read_only(database, person, patient):
-    sample = save_sample(database, person, patient.id, SampleDetails(date(2026, 3, 1)))
-    sign(database, person, mark_reviewed(database, person, sample))
+def test_a_signed_sample_is_read_only(database, user, patient):
+    sample = save_sample(database, user, patient.id, SampleDetails(date(2026, 3, 1)))
+    sign(database, user, mark_reviewed(database, user, sample))
     app = open_app(PAGE, sample=sample.id)
     assert ":green-badge[:material/verified: signed]" in texts(app)
     assert not any(b.label == "Save" for b in app.button)

@@ -6,7 +6,7 @@ from streamlit.testing.v1 import AppTest
 from core.cases.audit import latest
 from core.cases.reviews import label_cells
 from core.cases.samples import load_case
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
@@ -44,7 +44,7 @@ def test_several_cells_are_named_in_the_table(database, sample):
 
 def test_sure_cells_of_a_type_are_agreed_to_together(database, sample):
     _, _, basophil, _ = cells_of(database, sample)
-    sample, _ = label_cells(database, person_of(database), sample, {basophil: "basophil"})
+    sample, _ = label_cells(database, user_of(database), sample, {basophil: "basophil"})
     app = gallery(database, sample)
     types = app.radio(key=f"review_agree_type_{sample.id}")
     assert types.options == ["Neutrophils · 1", "Lymphocytes · 1"]
@@ -63,7 +63,7 @@ def test_sure_cells_of_a_type_are_agreed_to_together(database, sample):
 
 @pytest.fixture
 def session(database):
-    return ReviewSession(database, person_of(database))
+    return ReviewSession(database, user_of(database))
 
 
 def test_dragged_cells_are_named_by_one_message(database, sample, session):
@@ -168,7 +168,7 @@ def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample
     assert app.button(key="review_mark").disabled
     assert "2 uncertain cells wait" in texts(app)
     _, monocyte, basophil, _ = cells_of(database, sample)
-    label_cells(database, person_of(database), sample, {monocyte: "monocyte", basophil: "basophil"})
+    label_cells(database, user_of(database), sample, {monocyte: "monocyte", basophil: "basophil"})
     press(checked(app.run()), "review_mark")
     press(app, "review_sign")
     assert load_case(database, sample.id).sample.state == "signed"

@@ -7,7 +7,7 @@ import numpy as np
 from core.cases.records import SampleDetails
 from core.cases.reviews import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, save_sample
-from core.cases.users import person_of, set_role
+from core.cases.users import set_role, user_of
 from core.domain.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
 from core.settings import get_settings
 from core.synthetic.examples import synthetic_slides
@@ -29,7 +29,7 @@ def test_an_empty_store_has_nothing_to_review(database):
 def test_agreeing_means_what_the_model_said_of_a_cell_it_ruled_out(database, sample):
     image = read_image(*reversed(synthetic_slides()[2]))
     ruled_out = new_field(image, white("neutrophil", 0.35, "out_of_scope"))
-    add_fields(database, person_of(database), sample, [ruled_out])
+    add_fields(database, user_of(database), sample, [ruled_out])
     app = open_app(PAGE)
     assert app.button(key="review_agree").label == "Agree: Not a white cell"
     press(app, "review_agree")
@@ -152,7 +152,7 @@ def test_a_decision_can_be_undone_after_somebody_elses_change_was_loaded(databas
 
 
 def test_a_viewer_sees_why_nothing_can_be_changed(database, sample):
-    admin = person_of(database)
+    admin = user_of(database)
     set_role(database, admin, "ada", "admin")
     set_role(database, admin, "local", "viewer")
     app = open_app(PAGE)
@@ -166,7 +166,7 @@ def test_agreement_follows_the_decisions(database, sample):
     neutrophil, monocyte, *_ = cells_of(database, sample)
     label_cells(
         database,
-        person_of(database),
+        user_of(database),
         sample,
         {neutrophil: "neutrophil", monocyte: "lymphocyte"},
     )
@@ -180,7 +180,7 @@ def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, mon
     assert not any(b.key == "review_profile_try" for b in app.button)
     images = [read_image(data, name) for name, data in synthetic_slides()[2:3]]
     cells = [white(x=20 + 40 * i, type_=t) for i, t in enumerate(["neutrophil", "monocyte"] * 5)]
-    local = person_of(database)
+    local = user_of(database)
     more = save_sample(
         database,
         local,

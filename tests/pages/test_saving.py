@@ -14,7 +14,7 @@ from core.cases.patients import create_patient, find_patient
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, load_image, save_sample
 from core.cases.signing import mark_reviewed, sign
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.settings import get_settings
 from core.synthetic.examples import synthetic_slides
 from tests.images import encoded, read_image, slide_pixels, stack
@@ -170,7 +170,7 @@ def test_a_patient_without_a_name_needs_an_identifier(slides):
 
 def test_another_spelling_is_saved_to_the_same_patient_and_unseen_characters_to_none(slides):
     database = get_database()
-    patient = create_patient(database, person_of(database), PatientDetails("M\u00fc 7"))
+    patient = create_patient(database, user_of(database), PatientDetails("M\u00fc 7"))
     app = with_form(opened(WBC, slides[0], patient="Mu\u0308  7"))
     app.text_input(key="wbc_save_M\u00fc 7_typed").set_value("M\u00fc\u202e7").run()
     assert any("202E" in error.value for error in app.error)
@@ -182,10 +182,10 @@ def test_another_spelling_is_saved_to_the_same_patient_and_unseen_characters_to_
 
 def test_an_existing_patient_is_found_by_name_and_signed_samples_are_not_offered(slides):
     database = get_database()
-    person = person_of(database)
-    patient = create_patient(database, person, PatientDetails("X-17", "Åsa Öst"))
-    sample = save_sample(database, person, patient.id, SampleDetails(date(2026, 1, 1)))
-    sign(database, person, mark_reviewed(database, person, sample))
+    user = user_of(database)
+    patient = create_patient(database, user, PatientDetails("X-17", "Åsa Öst"))
+    sample = save_sample(database, user, patient.id, SampleDetails(date(2026, 1, 1)))
+    sign(database, user, mark_reviewed(database, user, sample))
     app = with_form(opened(WBC, slides[0], patient="öst"))
     app.selectbox(key="wbc_save_öst_patient_öst").select_index(1).run()
     assert app.selectbox(key=f"wbc_save_öst_sample_{patient.id}").options == ["New sample"]

@@ -11,7 +11,7 @@ from core.cases.patients import create_patient
 from core.cases.range_tables import ranges_table, save_ranges
 from core.cases.records import PatientDetails, SampleDetails
 from core.cases.samples import load_case, save_sample
-from core.cases.users import people, person_of
+from core.cases.users import user_of, users
 from core.domain.reference_ranges import read_table
 from core.evaluation.report import MODEL_TITLES
 from core.settings import Settings, get_settings
@@ -31,21 +31,21 @@ def give_role(app: AppTest, name: str, role: str) -> AppTest:
 
 def test_an_admin_adds_people_but_cannot_be_the_last_to_leave():
     app = give_role(open_app("settings"), "ana@lab", "reviewer")
-    assert [(p.name, p.role) for p in people(get_database())] == [
+    assert [(p.name, p.role) for p in users(get_database())] == [
         ("ana@lab", "reviewer"),
         ("local", "admin"),
     ]
     assert any("is reviewer now" in s.value for s in app.success)
     app = give_role(open_app("settings"), "local", "viewer")
     assert any("only admin" in e.value for e in app.error)
-    assert person_of(get_database()).role == "admin"
+    assert user_of(get_database()).role == "admin"
 
 
 def test_patients_that_look_alike_are_listed_and_merged_on_request():
     database = get_database()
-    person = person_of(database)
-    first, second = (create_patient(database, person, PatientDetails(name)) for name in "AB")
-    sample = save_sample(database, person, second.id, SampleDetails(date(2026, 3, 1)))
+    user = user_of(database)
+    first, second = (create_patient(database, user, PatientDetails(name)) for name in "AB")
+    sample = save_sample(database, user, second.id, SampleDetails(date(2026, 3, 1)))
     assert not any("look alike" in s.value for s in open_app("settings").subheader)
     with database.writing() as session:
         session.execute(text("UPDATE patients SET identifier = 'A\u202e' WHERE identifier = 'B'"))
@@ -62,7 +62,7 @@ def test_patients_that_look_alike_are_listed_and_merged_on_request():
 @pytest.mark.parametrize("role", ["viewer", "reviewer"])
 def test_others_see_nothing_but_a_sentence(role):
     database = get_database()
-    person_of(database)
+    user_of(database)
     with database.writing() as session:
         session.execute(text("UPDATE people SET role = :role"), {"role": role})
     app = open_app("settings")
@@ -92,7 +92,7 @@ def test_one_click_goes_back_to_the_shipped_ranges():
     database = get_database()
     lines = read_table(get_settings().ranges)
     ours = [line.model_copy(update={"laboratory": "Ours"}) for line in lines[:3]]
-    save_ranges(database, person_of(database), 0, ours)
+    save_ranges(database, user_of(database), 0, ours)
     app = open_app("settings")
     assert any("**Ours**, from table 1, edited here" in m.value for m in app.markdown)
     checked(app.button(key="ranges_restore").click().run())
@@ -110,9 +110,9 @@ def test_a_wrong_table_of_ranges_is_a_sentence(tmp_path, monkeypatch):
 
 def test_the_trail_is_shown_and_a_changed_entry_is_found():
     database = get_database()
-    person = person_of(database)
+    user = user_of(database)
     for number in range(60):
-        create_patient(database, person, PatientDetails(f"P-{number}"))
+        create_patient(database, user, PatientDetails(f"P-{number}"))
     app = open_app("settings")
     assert list(tables(app)["No."]["No."])[:2] == [61, 60]
     app.get("pagination")[0].set_value(2).run()

@@ -15,7 +15,7 @@ from core.cases.listing import search_patients
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails
 from core.cases.sharing import share
-from core.cases.users import end_session, identity_of, person_of, person_of_identity, set_role
+from core.cases.users import end_session, identity_of, set_role, user_of, user_of_identity
 from core.errors import SignInError
 from core.settings import PROJECT_ROOT
 from tests.pages.app import open_app
@@ -43,7 +43,7 @@ def claims(**said):
 def database():
     """Give a database with one patient and two users."""
     opened = get_database()
-    admin = person_of(opened)
+    admin = user_of(opened)
     create_patient(opened, admin, PatientDetails("SECRET-1"))
     set_role(opened, admin, "ana@lab", "reviewer")
     return opened
@@ -98,7 +98,7 @@ def test_a_user_with_an_account_uploads_and_signs_out(database, sign_in, monkeyp
     assert left == ["browser"]
     assert [b.label for b in app.button] == ["Sign in"]  # as any other tab of this sign-in
     with pytest.raises(SignInError):
-        person_of_identity(database, identity)
+        user_of_identity(database, identity)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_button_of_a_page_that_stayed_open_does_nothing(database, sign_in, cha
     app = open_app("patients")
     app.text_input(key="add_identifier").input("P-2")
     if change == "role":
-        set_role(database, person_of(database), "ana@lab", "viewer")
+        set_role(database, user_of(database), "ana@lab", "viewer")
     elif change == "sign-out":
         end_session(database, identity_of(said, timedelta(hours=1)))
     else:
@@ -150,7 +150,7 @@ def test_a_button_of_a_page_that_stayed_open_does_nothing(database, sign_in, cha
 def test_a_link_opens_its_case_without_an_account_and_nothing_else(
     database, sample, sign_in, token, shown
 ):
-    admin = person_of(database)
+    admin = user_of(database)
     link = share(database, admin, sample.id)[1] if token else "wrong"
     app = open_app("review", link=link)
     assert any("by a link" in i.value for i in app.info) == shown

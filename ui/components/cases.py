@@ -8,13 +8,13 @@ import streamlit as st
 
 from core.cases.audit import record_view
 from core.cases.database import Database, get_database
-from core.cases.records import Case, CaseState, Person, Sample, SampleDetails
+from core.cases.records import Case, CaseState, Sample, SampleDetails, User
 from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
 from core.domain.taxonomy import Material
 from core.errors import LeukoscopeError
 from core.exports.summary import MATERIAL_NAMES
 from ui.components.shared import plain
-from ui.components.visitor import confirm, current_person
+from ui.components.visitor import confirm, current_user
 
 _STATES: dict[CaseState, tuple[str, str]] = {
     "draft": ("gray", "edit_note"),
@@ -54,18 +54,18 @@ def show_problem_of(key: str) -> None:
         st.error(plain(problem), icon=":material/error:")
 
 
-def open_cases() -> tuple[Database, Person]:
+def open_cases() -> tuple[Database, User]:
     """Return the case database and who uses it; else say what is wrong and end the page."""
     with errors_shown(end_page=True):
         database = get_database()
-        return database, current_person(database)
+        return database, current_user(database)
 
 
-def record_case_view(database: Database, person: Person, case: Case) -> None:
+def record_case_view(database: Database, user: User, case: Case) -> None:
     """Audit that a person sees a case."""
     record_view(
         database,
-        person.name,
+        user.name,
         "view case",
         patient_id=case.patient.id,
         sample_id=case.sample.id,

@@ -8,14 +8,14 @@ import streamlit as st
 
 from core.access import VISITOR_COOKIE, get_access, is_loopback, visitors
 from core.cases.database import Database, get_database
-from core.cases.records import Person
+from core.cases.records import User
 from core.cases.users import (
-    LOCAL_PERSON,
+    LOCAL_USER,
     Identity,
     end_session,
     identity_of,
-    person_of,
-    person_of_identity,
+    user_of,
+    user_of_identity,
 )
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import CaseError, LeukoscopeError, SignInError
@@ -48,7 +48,7 @@ def admit(*, for_everyone: bool) -> None:
     if not access.sign_in:
         return
     try:
-        person = current_person(get_database())
+        user = current_user(get_database())
     except LeukoscopeError as error:
         if for_everyone:
             return
@@ -56,9 +56,9 @@ def admit(*, for_everyone: bool) -> None:
         st.stop()
     identity = current_identity()
     visitors.admit(_visitor(), identity.expires, "fetch", "send", sign_in=identity.session)
-    st.session_state[SHOWN_TO] = person
+    st.session_state[SHOWN_TO] = user
     with st.sidebar:
-        st.caption(f"Signed in: {plain(person.name)}")
+        st.caption(f"Signed in: {plain(user.name)}")
         st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=sign_out)
 
 
@@ -67,7 +67,7 @@ def confirm() -> None:
 
     For what buttons do: it runs before the page is drawn again.
     """
-    if get_access().sign_in and current_person(get_database()) != st.session_state.get(SHOWN_TO):
+    if get_access().sign_in and current_user(get_database()) != st.session_state.get(SHOWN_TO):
         raise SignInError("Your account was changed, so nothing was done.")
 
 
@@ -76,14 +76,14 @@ def admit_by_link() -> None:
     visitors.admit(_visitor(), datetime.now(UTC) + LINK_HOURS, "fetch")
 
 
-def current_person(database: Database) -> Person:
+def current_user(database: Database) -> User:
     """Return who is signed in, or the local person where there is no single sign-on.
 
     Raises SignInError, UnknownPersonError for somebody who is not let in, StoreUnavailableError.
     """
     if not get_access().sign_in:
-        return person_of(database, LOCAL_PERSON)
-    return person_of_identity(database, current_identity())
+        return user_of(database, LOCAL_USER)
+    return user_of_identity(database, current_identity())
 
 
 def current_identity() -> Identity:

@@ -7,20 +7,20 @@ import streamlit as st
 from core.cases.database import Database
 from core.cases.names import look
 from core.cases.patients import create_patient, delete_patient, update_patient
-from core.cases.records import Patient, PatientDetails, Person, Sample, SampleDetails
+from core.cases.records import Patient, PatientDetails, Sample, SampleDetails, User
 from core.cases.samples import update_sample
 from core.domain.taxonomy import Sex
 from ui.components.cases import attempt, entered_sample, sample_inputs, show_problem_of
 from ui.components.shared import number_of, plain
 
 
-def add_patient(database: Database, person: Person) -> None:
+def add_patient(database: Database, user: User) -> None:
     """Offer to add a patient without samples."""
-    if person.role == "viewer":
+    if user.role == "viewer":
         return
 
     def add() -> None:
-        patient = create_patient(database, person, _entered_patient("add"))
+        patient = create_patient(database, user, _entered_patient("add"))
         st.query_params["patient"] = str(patient.id)
 
     with st.expander("Add a patient", icon=":material/person_add:"), st.form("add_patient"):
@@ -29,14 +29,14 @@ def add_patient(database: Database, person: Person) -> None:
         show_problem_of("add")
 
 
-def edit_patient(database: Database, person: Person, patient: Patient) -> None:
+def edit_patient(database: Database, user: User, patient: Patient) -> None:
     """Offer to correct what is kept of a patient."""
-    if person.role == "viewer":
+    if user.role == "viewer":
         return
     key = f"patient_{patient.id}"
 
     def save() -> None:
-        update_patient(database, person, patient, _entered_patient(key))
+        update_patient(database, user, patient, _entered_patient(key))
 
     with st.expander("Correct details", icon=":material/edit:"), st.form(key):
         seen = PatientDetails(patient.identifier, patient.name, patient.sex, patient.birth_year)
@@ -45,15 +45,15 @@ def edit_patient(database: Database, person: Person, patient: Patient) -> None:
         show_problem_of(key)
 
 
-def edit_sample(database: Database, person: Person, sample: Sample) -> None:
+def edit_sample(database: Database, user: User, sample: Sample) -> None:
     """Offer to correct what was entered about a sample; a signed one is read-only."""
-    if person.role == "viewer" or sample.state == "signed":
+    if user.role == "viewer" or sample.state == "signed":
         return
     # The version is part of the keys: after another's change the form shows what holds now.
     key = f"sample_{sample.id}_{sample.version}"
 
     def save() -> None:
-        update_sample(database, person, sample, entered_sample(key))
+        update_sample(database, user, sample, entered_sample(key))
 
     with st.expander("Correct the sample", icon=":material/edit:"), st.form(key):
         seen = SampleDetails(sample.taken, sample.material, sample.white_cell_count)
@@ -99,13 +99,13 @@ def _entered_patient(key: str) -> PatientDetails:
     return PatientDetails(*(st.session_state[f"{key}_{name}"] for name in names))
 
 
-def offer_deletion(database: Database, person: Person, patient: Patient, samples: int) -> None:
+def offer_deletion(database: Database, user: User, patient: Patient, samples: int) -> None:
     """Offer to erase a patient, which only admins can, once the identifier is typed."""
-    if person.role != "admin":
+    if user.role != "admin":
         return
 
     def delete() -> None:
-        delete_patient(database, person, patient.id)
+        delete_patient(database, user, patient.id)
         st.cache_data.clear()  # they hold pictures of the patient
         st.cache_resource.clear()
         st.query_params.pop("patient", None)

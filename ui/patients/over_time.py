@@ -7,7 +7,7 @@ import streamlit as st
 from core.cases.counting import SampleCounts, count_summary, ranges_of
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
-from core.cases.records import Patient, Person, SampleSummary
+from core.cases.records import Patient, SampleSummary, User
 from core.charts.differential import patients_figure, stages_figure
 from core.charts.trends import series, trend_figure
 from core.domain.flags import ratio_text
@@ -31,7 +31,7 @@ def show_history(
     patient: Patient,
     samples: Sequence[SampleSummary],
     stages: Mapping[int, Sequence[StageResult]],
-    person: Person,
+    user: User,
 ) -> None:
     """Show everything that is known of a patient."""
     _show_who(patient)
@@ -46,14 +46,14 @@ def show_history(
     _show_trends(database, patient, counts)
     _show_stages(counts, stages)
     _show_comparison(counts)
-    _show_downloads(database, patient, counts, person)
+    _show_downloads(database, patient, counts, user)
 
 
 def _show_downloads(
-    database: Database, patient: Patient, counts: Sequence[SampleCounts], person: Person
+    database: Database, patient: Patient, counts: Sequence[SampleCounts], user: User
 ) -> None:
     st.subheader("Download")
-    shared.download_buttons(history_files(database, patient, counts, person), "history")
+    shared.download_buttons(history_files(database, patient, counts, user), "history")
     st.caption("A row for each sample and type, of the material that is shown.")
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from core.cases.audit import history
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
-from core.cases.records import Case, Person, SampleField
+from core.cases.records import Case, SampleField, User
 from core.charts.differential import differential_figure
 from core.charts.field import field_figure
 from core.domain.probability import probability_text
@@ -20,7 +20,7 @@ from ui.review.images import SMALL, cell_jpeg, field_jpeg
 from ui.review.sign import show_comments
 
 
-def show_sample(database: Database, case: Case, person: Person) -> None:
+def show_sample(database: Database, case: Case, user: User) -> None:
     """Show a stored sample."""
     with errors_shown(end_page=True):
         summary = summarise(case, ranges_in_force(database))
@@ -37,7 +37,7 @@ def show_sample(database: Database, case: Case, person: Person) -> None:
         show_flags(summary)
     show_differential(summary)
     show_fields(case)
-    show_downloads(database, case, person)
+    show_downloads(database, case, user)
     show_record(database, case)
 
 
@@ -220,7 +220,7 @@ def _label(cell: Cell) -> str:
     return f"{name}{doubt} {percent}"
 
 
-def show_downloads(database: Database, case: Case, person: Person) -> None:
+def show_downloads(database: Database, case: Case, user: User) -> None:
     """Offer every report of the sample."""
     st.subheader("Reports")
     file_names = st.toggle(
@@ -230,7 +230,7 @@ def show_downloads(database: Database, case: Case, person: Person) -> None:
         "field 1, field 2, in the order of this page.",
     )
     ranges = ranges_in_force(database)
-    files = case_files(database, case, ranges, person, file_names=file_names)
+    files = case_files(database, case, ranges, user, file_names=file_names)
     shared.download_buttons(files, "sample")
     st.caption("All are made from the same numbers as this page.")
 
@@ -245,7 +245,7 @@ def show_record(database: Database, case: Case) -> None:
         with done, errors_shown():
             st.dataframe(
                 [
-                    {"At (UTC)": f"{e.at:%Y-%m-%d %H:%M}", "Who": e.person, "What": e.action}
+                    {"At (UTC)": f"{e.at:%Y-%m-%d %H:%M}", "Who": e.user, "What": e.action}
                     for e in history(database, case.sample.id)
                 ],
                 hide_index=True,

@@ -14,7 +14,7 @@ from core.adaptation.from_cases import (
 from core.adaptation.site import LEAST_CELLS
 from core.cases.queue import Pairs, model_agreement, reviewer_agreement
 from core.cases.references import named_counts
-from core.cases.users import people
+from core.cases.users import users
 from core.charts.agreement import agreement_figure
 from core.domain.agreement import Agreement, agreement
 from core.domain.taxonomy import CELL_TYPES
@@ -31,7 +31,7 @@ MODEL = "The model"
 def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
     """Compare the model with the reviewers, and two reviewers with one another."""
     with errors_shown(end_page=True):
-        everybody = [person.name for person in people(session.database)]
+        everybody = [user.name for user in users(session.database)]
         left, right = st.columns(2, gap="large")
         with left:
             st.subheader("Model and reviewer")

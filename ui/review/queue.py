@@ -5,9 +5,9 @@ from dataclasses import replace
 import streamlit as st
 
 from core.cases.listing import search_patients
-from core.cases.queue import queue, waiting_counts
+from core.cases.queue import pending_counts, queue
 from core.cases.records import QueueFilter
-from core.cases.users import people
+from core.cases.users import users
 from core.domain.taxonomy import REVIEW_TYPES, label_name
 from ui.components.cases import errors_shown, no_cases
 from ui.components.shared import plain
@@ -53,7 +53,7 @@ def choose_filter(session: ReviewSession, within: QueueFilter) -> QueueFilter:
             if cells == ALL:
                 reviewer = st.selectbox(
                     "Labelled last by",
-                    [person.name for person in people(session.database)],
+                    [user.name for user in users(session.database)],
                     index=None,
                     placeholder="Anybody or nobody",
                     key="reviewer",
@@ -95,7 +95,7 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
         wanted = choose_filter(session, within)
         asked, place = st.session_state.get(PLACE, (wanted, 0))
         place = place if asked == wanted else 0
-        unsure, sure = waiting_counts(session.database, within)
+        unsure, sure = pending_counts(session.database, within)
         found = queue(session.database, wanted, offset=place, limit=1)
         if not found.items and found.total:
             place = found.total - 1

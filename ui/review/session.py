@@ -7,7 +7,7 @@ from typing import TypeVar
 import streamlit as st
 
 from core.cases.database import Database
-from core.cases.records import MissedCell, Person, Sample
+from core.cases.records import MissedCell, Sample, User
 from core.cases.reviews import Done, add_cell, label_cells, undo
 from core.cases.samples import load_case
 from core.cases.users import require
@@ -23,7 +23,7 @@ class ReviewSession:
     """One person's work on cases, as the buttons of the page need it."""
 
     database: Database
-    person: Person
+    user: User
     steps: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     """Sample and reviews of every decision that can be taken back."""
     seen: dict[int, Sample] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class ReviewSession:
 
     def name_cells(self, seen: Sample, labels: Mapping[int, str], comment: str = "") -> bool:
         """Name cells of a sample as it was seen; tell whether that was done."""
-        return self._decide(lambda: label_cells(self.database, self.person, seen, labels, comment))
+        return self._decide(lambda: label_cells(self.database, self.user, seen, labels, comment))
 
     def add_cell(self, seen: Sample, missed: MissedCell) -> bool:
         """Add a cell to a sample as it was seen; tell whether that was done."""
-        return self._decide(lambda: add_cell(self.database, self.person, seen, missed))
+        return self._decide(lambda: add_cell(self.database, self.user, seen, missed))
 
     def _decide(self, deed: Callable[[], Done]) -> bool:
         done = self.attempt(deed)
@@ -67,7 +67,7 @@ class ReviewSession:
 
         def take_back() -> Done:
             seen = self.seen.get(sample_id) or load_case(self.database, sample_id).sample
-            return undo(self.database, self.person, seen, reviews)
+            return undo(self.database, self.user, seen, reviews)
 
         done = self.attempt(take_back)
         if done is not None:
@@ -89,7 +89,7 @@ class ReviewSession:
     def barred_by_role(self) -> str | None:
         """Return why the person cannot change any case, or None when they can."""
         try:
-            require(self.person, "reviewer")
+            require(self.user, "reviewer")
         except NotAllowedError as error:
             return str(error)
         return None
@@ -103,11 +103,11 @@ class ReviewSession:
         return None
 
 
-def open_session(database: Database, person: Person) -> ReviewSession:
+def open_session(database: Database, user: User) -> ReviewSession:
     """Return the session's work; another person, or another role, starts anew."""
     session: ReviewSession | None = st.session_state.get("review_session")
-    if session is None or session.person != person:
-        session = ReviewSession(database, person)
+    if session is None or session.user != user:
+        session = ReviewSession(database, user)
         st.session_state["review_session"] = session
     return session
 

@@ -47,7 +47,7 @@ def _show_state(session: ReviewSession, case: Case) -> None:
                 key="review_mark",
                 disabled=blocked is not None,
                 on_click=session.change,
-                args=(lambda: mark_reviewed(session.database, session.person, sample),),
+                args=(lambda: mark_reviewed(session.database, session.user, sample),),
             )
         elif sample.state == "reviewed":
             number = len(case.signatures) + 1
@@ -58,7 +58,7 @@ def _show_state(session: ReviewSession, case: Case) -> None:
                 key="review_sign",
                 disabled=blocked is not None,
                 on_click=session.change,
-                args=(lambda: sign(session.database, session.person, sample),),
+                args=(lambda: sign(session.database, session.user, sample),),
                 help="Your name and the time are kept; with the last signature the case is "
                 "read-only.",
             )
@@ -88,14 +88,14 @@ def _blocked(session: ReviewSession, case: Case, waiting: int) -> str | None:
             "1 uncertain white cell waits" if waiting == 1 else f"{waiting} uncertain cells wait"
         )
         return f"{cells} for a reviewer: name them in the queue or the gallery first."
-    if session.person.name in [signature.reviewer for signature in case.signatures]:
+    if session.user.name in [signature.reviewer for signature in case.signatures]:
         return "You have signed this case. The second signature is another's."
     return None
 
 
 def _reopen(session: ReviewSession, case: Case) -> None:
     reason = st.session_state[REASON]
-    if session.change(lambda: reopen(session.database, session.person, case.sample, reason)):
+    if session.change(lambda: reopen(session.database, session.user, case.sample, reason)):
         st.session_state[REASON] = ""
 
 
@@ -114,7 +114,7 @@ def _write_comment(session: ReviewSession, case: Case) -> None:
     def write() -> None:
         text = st.session_state[COMMENT]
         said = session.attempt(
-            lambda: comment(session.database, session.person, case.sample.id, text)
+            lambda: comment(session.database, session.user, case.sample.id, text)
         )
         if said is not None:
             st.session_state[COMMENT] = ""
@@ -136,9 +136,7 @@ def _show_links(session: ReviewSession, case: Case) -> None:
 
     def make() -> None:
         days = st.session_state[DAYS]
-        made = session.attempt(
-            lambda: share(session.database, session.person, case.sample.id, days)
-        )
+        made = session.attempt(lambda: share(session.database, session.user, case.sample.id, days))
         if made is not None:
             st.session_state[FRESH_LINK] = made
 
@@ -157,7 +155,7 @@ def _show_links(session: ReviewSession, case: Case) -> None:
 
 def _show_link(session: ReviewSession, link: Link) -> None:
     def take_back() -> None:
-        session.attempt(lambda: revoke(session.database, session.person, link.id))
+        session.attempt(lambda: revoke(session.database, session.user, link.id))
         fresh = st.session_state.get(FRESH_LINK)
         if fresh and fresh[0].id == link.id:
             del st.session_state[FRESH_LINK]

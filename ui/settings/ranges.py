@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.cases.database import Database
 from core.cases.range_tables import RangesTable, ranges_table, restore_ranges, save_ranges
-from core.cases.records import Person
+from core.cases.records import User
 from core.domain.reference_ranges import ANALYTES, Unit, check_lines, choose_laboratory
 from core.domain.taxonomy import Sex
 from core.exports.registry import RANGE_FORMATS, export_files
@@ -18,7 +18,7 @@ from ui.components.shared import download_buttons, plain
 PRESSED = "ranges_pressed"
 
 
-def show_ranges(database: Database, admin: Person, settings: Settings) -> None:
+def show_ranges(database: Database, admin: User, settings: Settings) -> None:
     """Show the table in force; an admin edits it, or goes back to the file."""
     st.subheader("Reference ranges")
     with errors_shown():
@@ -42,7 +42,7 @@ def _show_origin(table: RangesTable, settings: Settings) -> None:
 
 
 @st.fragment
-def _edit(database: Database, admin: Person, settings: Settings, table: RangesTable) -> None:
+def _edit(database: Database, admin: User, settings: Settings, table: RangesTable) -> None:
     number = st.column_config.NumberColumn
     choice, text = st.column_config.SelectboxColumn, st.column_config.TextColumn
     shown = pd.DataFrame(

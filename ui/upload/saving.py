@@ -13,10 +13,10 @@ from core.cases.records import (
     NewField,
     Patient,
     PatientDetails,
-    Person,
     Sample,
     SampleDetails,
     SampleSummary,
+    User,
 )
 from core.cases.repeats import compared_with_stored
 from core.cases.samples import add_fields, save_sample
@@ -32,7 +32,7 @@ from ui.components.cases import (
     sample_name,
 )
 from ui.components.shared import number_of, plain
-from ui.components.visitor import current_person
+from ui.components.visitor import current_user
 from ui.upload.session import UNNAMED, Desk, Picture, analyse_field, images_of, open_desk
 
 _MATCHES = 10
@@ -73,9 +73,9 @@ def save_section(name: str, desk: Desk, pictures: list[Picture]) -> None:
         else:
             with errors_shown():
                 database = get_database()
-                person = current_person(database)
-                require(person, "reviewer")
-                _choose_and_save(name, waiting, database, person)
+                user = current_user(database)
+                require(user, "reviewer")
+                _choose_and_save(name, waiting, database, user)
 
 
 def _show_saved(pictures: Sequence[Picture]) -> None:
@@ -109,9 +109,7 @@ def _show_left_out(desk: Desk, pictures: Sequence[Picture]) -> None:
     )
 
 
-def _choose_and_save(
-    name: str, waiting: Sequence[Picture], database: Database, person: Person
-) -> None:
+def _choose_and_save(name: str, waiting: Sequence[Picture], database: Database, user: User) -> None:
     groups: dict[str, list[Picture]] = {}
     for picture in waiting:
         groups.setdefault(picture.patient, []).append(picture)
@@ -138,7 +136,7 @@ def _choose_and_save(
         with st.spinner(f"Saving {fields}"):
             del st.session_state[pressed]
             for target in targets:
-                _save(database, person, target, open_desk(name))
+                _save(database, user, target, open_desk(name))
         st.rerun()
 
 
@@ -230,14 +228,14 @@ def _choose_sample(
     return None if chosen is None else found[chosen].sample
 
 
-def _save(database: Database, person: Person, target: _Target, desk: Desk) -> None:
+def _save(database: Database, user: User, target: _Target, desk: Desk) -> None:
     """Save a patient's pictures and mark each as saved as soon as it is.
 
     A cell counts once in the sample: another field of the desk that shows it may never get there.
     """
     patient = target.patient or find_patient(database, target.identifier)
     if patient is None:
-        patient = create_patient(database, person, PatientDetails(target.identifier))
+        patient = create_patient(database, user, PatientDetails(target.identifier))
     sample = target.sample
     for batch in _batches(target.pictures):
         fields = [_new_field(picture, image) for picture, image in images_of(batch)]
@@ -245,9 +243,9 @@ def _save(database: Database, person: Person, target: _Target, desk: Desk) -> No
         finder = Finder(keep=desk.keep, known=desk.known)
         fields = compared_with_stored(database, patient.id, fields, sample_id, finder)
         if isinstance(sample, SampleDetails):
-            sample = save_sample(database, person, patient.id, sample, fields)
+            sample = save_sample(database, user, patient.id, sample, fields)
         else:
-            sample = add_fields(database, person, sample, fields)
+            sample = add_fields(database, user, sample, fields)
         for picture, new in zip(batch, fields, strict=True):
             picture.sample_id = sample.id
             if isinstance(picture.result, FieldAnalysis):

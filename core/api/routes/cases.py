@@ -15,10 +15,10 @@ from core.api.deps import (
     DatabaseDep,
     GuardedRoute,
     PageDep,
-    PersonDep,
     ServicesDep,
     SiteModelsDep,
     UploadDep,
+    UserDep,
 )
 from core.api.openapi import one_picture
 from core.api.schemas import (
@@ -44,10 +44,10 @@ from core.cases.records import (
     Page,
     Patient,
     PatientDetails,
-    Person,
     Review,
     Sample,
     SampleDetails,
+    User,
 )
 from core.cases.repeats import compared_with_stored
 from core.cases.reviews import label_cells, reviews_of
@@ -78,7 +78,7 @@ router = APIRouter(tags=["cases"], route_class=GuardedRoute)
 @router.get("/patients")
 def list_patients(  # noqa: PLR0913, PLR0917 - each is a dependency or a parameter
     database: DatabaseDep,
-    person: PersonDep,
+    user: UserDep,
     search: Annotated[str, Query(description="Part of identifier or name", max_length=200)] = "",
     state: CaseState | None = None,
     offset: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
@@ -86,37 +86,37 @@ def list_patients(  # noqa: PLR0913, PLR0917 - each is a dependency or a paramet
 ) -> Page[ListedPatient]:
     """List patients, the last sampled first."""
     found = search_patients(database, search, state=state, offset=offset, limit=limit)
-    audit.record_view(database, person.name, "list patients")
+    audit.record_view(database, user.name, "list patients")
     return found
 
 
 @router.post("/patients", status_code=201)
-def add_patient(database: DatabaseDep, person: PersonDep, details: PatientDetails) -> Patient:
+def add_patient(database: DatabaseDep, user: UserDep, details: PatientDetails) -> Patient:
     """Add a patient."""
-    return create_patient(database, person, details)
+    return create_patient(database, user, details)
 
 
 @router.get("/patients/{patient_id}")
-def get_patient(database: DatabaseDep, person: PersonDep, patient_id: Id) -> PatientAnswer:
+def get_patient(database: DatabaseDep, user: UserDep, patient_id: Id) -> PatientAnswer:
     """Return a patient and all samples, the first taken first."""
     patient, samples = patient_history(database, patient_id)
-    audit.record_view(database, person.name, "view patient", patient_id=patient_id)
+    audit.record_view(database, user.name, "view patient", patient_id=patient_id)
     return PatientAnswer(patient=patient, samples=list(samples))
 
 
 @router.post("/patients/{patient_id}/samples", status_code=201)
 def add_sample(
-    database: DatabaseDep, person: PersonDep, patient_id: Id, details: SampleDetails
+    database: DatabaseDep, user: UserDep, patient_id: Id, details: SampleDetails
 ) -> Sample:
     """Add a sample without any field yet."""
-    return save_sample(database, person, patient_id, details)
+    return save_sample(database, user, patient_id, details)
 
 
 @router.get("/samples/{sample_id}", response_model=CaseAnswer)
 async def get_sample(
     services: ServicesDep,
     database: DatabaseDep,
-    person: PersonDep,
+    user: UserDep,
     sample_id: Id,
     file_names: FileNames = False,
 ) -> Response:
@@ -125,7 +125,7 @@ async def get_sample(
     def answer() -> Response:
         ranges = ranges_in_force(database, services.settings)
         case = load_case(database, sample_id)
-        _record_view(database, person, case)
+        _record_view(database, user, case)
         shown = case if file_names else case.with_neutral_names()
         return JSONResponse(case_answer(summarise(shown, ranges, services.settings)))
 
@@ -143,7 +143,7 @@ async def get_sample(
 async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a parameter
     services: ServicesDep,
     database: DatabaseDep,
-    person: PersonDep,
+    user: UserDep,
     models: SiteModelsDep,
     upload: UploadDep,
     sample_id: Id,
@@ -157,7 +157,7 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
     """Analyse a picture and save it with all that was found into a sample."""
 
     def save() -> Response:
-        require(person, "reviewer")
+        require(user, "reviewer")
         sample = _sample_seen(database, sample_id, version)
         with one_image(upload, page, services.settings) as image:
             analysis = ANALYZE.run(models, image)
@@ -173,7 +173,7 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
                     Finder(keep=keep_duplicates),
                 )
                 analysis = new[0].analysis
-                sample = add_fields(database, person, sample, new)
+                sample = add_fields(database, user, sample, new)
         answer = SavedField(
             saved=accepted,
             sample=sample,
@@ -187,16 +187,16 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
 
 @router.post("/samples/{sample_id}/reviews", status_code=201)
 def add_reviews(
-    database: DatabaseDep, person: PersonDep, sample_id: Id, body: ReviewsBody
+    database: DatabaseDep, user: UserDep, sample_id: Id, body: ReviewsBody
 ) -> ReviewsAnswer:
     """Name cells of a sample: all of them or, when something is wrong, none."""
     seen = _sample_seen(database, sample_id, body.version)
-    sample, reviews = label_cells(database, person, seen, body.labels, body.comment)
+    sample, reviews = label_cells(database, user, seen, body.labels, body.comment)
     return ReviewsAnswer(sample=sample, reviews=list(reviews))
 
 
 @router.get("/cells/{cell_id}/reviews")
-def get_reviews(database: DatabaseDep, _person: PersonDep, cell_id: Id) -> list[Review]:
+def get_reviews(database: DatabaseDep, _user: UserDep, cell_id: Id) -> list[Review]:
     """Return all reviews of a cell, first things first; none of a cell that nobody named."""
     return list(reviews_of(database, cell_id))
 
@@ -214,7 +214,7 @@ def get_reviews(database: DatabaseDep, _person: PersonDep, cell_id: Id) -> list[
 async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a parameter
     services: ServicesDep,
     database: DatabaseDep,
-    person: PersonDep,
+    user: UserDep,
     sample_id: Id,
     report: ReportKey,
     file_names: FileNames = False,
@@ -227,7 +227,7 @@ async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a para
             database,
             load_case(database, sample_id),
             ranges,
-            person,
+            user,
             settings=services.settings,
             file_names=file_names,
         )
@@ -244,10 +244,10 @@ def _sample_seen(database: Database, sample_id: int, version: int) -> Sample:
     return replace(load_case(database, sample_id).sample, version=version)
 
 
-def _record_view(database: Database, person: Person, case: Case) -> None:
+def _record_view(database: Database, user: User, case: Case) -> None:
     audit.record_view(
         database,
-        person.name,
+        user.name,
         "view case",
         patient_id=case.patient.id,
         sample_id=case.sample.id,

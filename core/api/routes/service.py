@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from core.api.deps import GuardedRoute, PersonDep, ServicesDep
+from core.api.deps import GuardedRoute, ServicesDep, UserDep
 from core.api.schemas import HealthAnswer, ModelInfoAnswer, PersonAnswer, ProfileAnswer, Readiness
 from core.cases.database import Database
 from core.domain.taxonomy import RESEARCH_NOTICE
@@ -45,9 +45,9 @@ def profiles(services: ServicesDep) -> list[ProfileAnswer]:
 
 
 @router.get("/me")
-def me(person: PersonDep) -> PersonAnswer:
+def me(user: UserDep) -> PersonAnswer:
     """Say whom the API takes the caller for."""
-    return PersonAnswer(name=person.name, role=person.role)
+    return PersonAnswer(name=user.name, role=user.role)
 
 
 @router.get(

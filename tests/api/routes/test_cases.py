@@ -6,7 +6,7 @@ from core.cases.audit import latest
 from core.cases.range_tables import ranges_in_force
 from core.cases.reviews import reviews_of
 from core.cases.samples import load_case
-from core.cases.users import person_of
+from core.cases.users import user_of
 from core.exports.case_answer import case_answer
 from core.exports.registry import CASE_FORMATS
 from core.exports.summary import summarise
@@ -119,7 +119,7 @@ def test_a_cell_is_reviewed_once_on_what_was_seen(client, sample, database):
     assert "after you opened it" in stale.json()["detail"]
     (review,) = reviews_of(database, cell_id)
     assert (review.label, review.comment) == ("lymphocyte", "small")
-    assert review.reviewer == person_of(database).name
+    assert review.reviewer == user_of(database).name
     assert client.get(f"/cells/{cell_id}/reviews").json() == answer.json()["reviews"]
 
 
