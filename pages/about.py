@@ -36,7 +36,7 @@ PRIVACY = """
 
 def show_models() -> dict[str, str]:
     """Show the card of every model; return the versions of those that have one."""
-    versions = {}
+    versions: dict[str, str] = {}
     st.subheader("Models")
     for name, title in MODEL_TITLES.items():
         with st.expander(title, icon=":material/badge:"):

@@ -23,7 +23,8 @@ from ui.components.cases import (
     sample_name,
 )
 from ui.components.visitor import current_user
-from ui.count.files import ASKED, MADE
+from ui.count.intake import example_slides
+from ui.upload.session import analyze_field, open_upload_session
 
 MODELS = {
     "detector": ("Detector", "Finds white cells, red cells and platelets in a field."),
@@ -145,7 +146,7 @@ left, right = st.columns([1, 1.3], gap="large")
 with left:
     st.subheader("Start")
     if st.button("Open example slides", type="primary", icon=":material/draw:", width="stretch"):
-        st.session_state[ASKED] = MADE
+        open_upload_session("wbc", analyze_field).pending = example_slides()
         st.switch_page("pages/wbc_count.py")
     st.page_link(
         "pages/wbc_count.py",

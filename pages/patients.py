@@ -7,7 +7,7 @@ import streamlit as st
 from core.cases.audit import record_view
 from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, patient_stages, search_patients
-from core.cases.records import ListedPatient, User
+from core.cases.records import CaseState, ListedPatient, User
 from core.cases.samples import load_case
 from ui.components import shared
 from ui.components.cases import (
@@ -41,7 +41,7 @@ def show_list(database: Database, user: User) -> None:
         state = st.selectbox(
             "Last sample", [ANY, *STATE_NAMES], key="state", bind="query-params", width=180
         )
-    wanted = None if state == ANY else state
+    wanted: CaseState | None = next((name for name in STATE_NAMES if name == state), None)
     found = search_patients(database, text, state=wanted)
     record_view(database, user.name, "list patients")
     listing = st.container(gap="xsmall")

@@ -5,7 +5,7 @@ import streamlit as st
 from core.cases.audit import record_view
 from core.cases.database import get_database
 from core.cases.listing import patient_history, search_patients
-from core.cases.records import Case, QueueFilter
+from core.cases.records import Case, QueueFilter, SampleSummary
 from core.cases.samples import load_case
 from core.charts.differential import patients_figure
 from core.domain.differential import differential
@@ -24,7 +24,7 @@ from ui.review.field import show_fields
 from ui.review.gallery import show_gallery
 from ui.review.link import show_linked_case
 from ui.review.queue import show_queue
-from ui.review.session import ReviewSession, open_session, show_problem, undo_button
+from ui.review.session import ReviewSession, open_review_session, show_review_error, undo_button
 from ui.review.sign import show_signing
 
 LISTED_PATIENTS = 200
@@ -40,7 +40,7 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
             patient_id = load_case(database, sample_id).patient.id
         record_view(database, session.user.name, "list patients")
         listed = [item.patient for item in search_patients(database, limit=LISTED_PATIENTS).items]
-        samples = ()
+        samples: tuple[SampleSummary, ...] = ()
         if patient_id is not None:
             patient, samples = patient_history(database, patient_id)
             listed = [patient, *(p for p in listed if p.id != patient.id)]
@@ -56,17 +56,19 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
         elif name == "sample":
             st.query_params["patient"] = str(patient_id)
 
+    sample_names = {item.sample.id: sample_name(item.sample) for item in samples}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for name, label, options, chosen in (
             ("patient", "Patient", names, patient_id),
-            ("sample", "Sample", {s.sample.id: sample_name(s.sample) for s in samples}, sample_id),
+            ("sample", "Sample", sample_names, sample_id),
         ):
+            ids: list[int | None] = list(options)
             # A key for each choice: the address decides what is chosen, not an earlier visit.
             key = f"review_{name}_{patient_id}_{sample_id}"
             st.selectbox(
                 label,
-                list(options),
-                index=list(options).index(chosen) if chosen in options else None,
+                ids,
+                index=ids.index(chosen) if chosen in options else None,
                 format_func=options.__getitem__,
                 placeholder=f"All {name}s",
                 key=key,
@@ -96,7 +98,7 @@ def show_strip(case: Case) -> None:
 @st.fragment
 def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
     """Show a sample; what is changed here counts at once, without a new page."""
-    show_problem(session)
+    show_review_error(session)
     with errors_shown(end_page=True):
         case = load_case(session.database, sample_id)
         record_case_view(session.database, session.user, case)
@@ -125,7 +127,7 @@ if "link" in st.query_params:
         opened = get_database()
     show_linked_case(opened, token)
     st.stop()
-session = open_session(*open_cases())
+session = open_review_session(*open_cases())
 scope = choose_scope(session)
 views = [QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT] if scope.sample_id else [QUEUE, AGREEMENT]
 view = st.segmented_control(
@@ -140,7 +142,7 @@ view = st.segmented_control(
 if view == QUEUE:
     show_queue(session, scope)
 elif view == AGREEMENT:
-    show_problem(session)
+    show_review_error(session)
     show_agreement(session, scope.sample_id)
     show_site_profile(session)
 elif scope.sample_id:

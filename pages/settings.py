@@ -16,7 +16,8 @@ from core.evaluation.report import MODEL_TITLES
 from core.model_card import MODEL_NAMES, ModelName, load_card
 from core.settings import Settings, get_settings
 from ui.components import shared
-from ui.components.cases import attempt, errors_shown, open_cases, patient_link, show_problem_of
+from ui.components.actions import run_action, show_action_error
+from ui.components.cases import errors_shown, open_cases, patient_link
 from ui.settings.ranges import show_ranges
 
 THRESHOLDS: dict[ModelName, dict[str, str]] = {
@@ -64,8 +65,8 @@ def show_users(database: Database, admin: User) -> None:
         st.segmented_control(
             "Role", get_args(Role), default="viewer", required=True, key="role_role"
         )
-        st.form_submit_button("Give role", type="primary", on_click=attempt, args=("role", give))
-        show_problem_of("role")
+        st.form_submit_button("Give role", type="primary", on_click=run_action, args=("role", give))
+        show_action_error("role")
     if given := st.session_state.pop("role_given", None):
         st.success(f"{shared.plain(given.name)} is {given.role} now.", icon=":material/check:")
 
@@ -123,10 +124,10 @@ def offer_merge(database: Database, admin: User, kept: Patient, merged: Patient)
             icon=":material/merge:",
             key=key,
             disabled=not sure,
-            on_click=attempt,
+            on_click=run_action,
             args=(key, merge),
         )
-    show_problem_of(key)
+    show_action_error(key)
 
 
 def show_thresholds(settings: Settings) -> None:
@@ -191,16 +192,16 @@ def show_audit(database: Database) -> None:
     st.subheader("Audit trail")
     if st.button("Verify the chain", icon=":material/verified_user:"):
         with errors_shown():
-            found = audit.verify(database)
-            if found.broken is None:
+            checked = audit.verify(database)
+            if checked.broken is None:
                 st.success(
-                    f"The audit trail is whole: {found.entries:,} entries. Note their number and "
-                    f"the last hash elsewhere: `{found.last_hash}`",
+                    f"The audit trail is whole: {checked.entries:,} entries. Note their number and "
+                    f"the last hash elsewhere: `{checked.last_hash}`",
                     icon=":material/check:",
                 )
             else:
                 st.error(
-                    f"The audit trail is broken at entry {found.broken:,}: it is not what was "
+                    f"The audit trail is broken at entry {checked.broken:,}: it is not what was "
                     "written. Compare with a backup.",
                     icon=":material/error:",
                 )

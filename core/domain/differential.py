@@ -17,6 +17,8 @@ MINIMUM_FOR_PERCENTAGES = 50
 """Below this many leukocytes only counts are reported, not a verdict."""
 RECOMMENDED_CELLS = 100
 """Below this many leukocytes a warning is shown."""
+FULL_COUNT = 200
+"""Leukocytes that a manual differential counts (CLSI H20-A2)."""
 
 SUSPECTED_BLAST = "suspected_blast"
 """The one leukocyte that only a reviewer can name. Blasts are counted with the leukocytes and

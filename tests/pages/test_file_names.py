@@ -21,19 +21,19 @@ def test_names_are_forgotten_on_entry(files, monkeypatch):
     monkeypatch.setenv("LEUKOSCOPE_NEUTRAL_NAMES", "1")
     get_settings.cache_clear()
     app = upload(open_app("wbc_count"), *files, (f"{SURNAME}.txt", b"text"))
-    desk = app.session_state["wbc_desk"]
-    assert [p.result.file for p in desk.pictures.values()] == ["field 1", "field 2"]
-    assert [failure.file for failure in desk.failed] == ["field 3"]
+    session = app.session_state["wbc_uploads"]
+    assert [image.result.file for image in session.images.values()] == ["field 1", "field 2"]
+    assert [failure.file for failure in session.failed] == ["field 3"]
     assert SURNAME not in texts(app)
 
 
 def test_exports_hold_names_only_when_asked(files, monkeypatch):
     app = upload(open_app("wbc_count"), *files, (f"{SURNAME}.txt", b"text"))
-    desk = app.session_state["wbc_desk"]
-    pictures = list(desk.pictures.values())
+    session = app.session_state["wbc_uploads"]
+    images = list(session.images.values())
     for asked in (False, True):
         monkeypatch.setattr("ui.upload.controls.st.toggle", lambda *_, asked=asked, **__: asked)
-        named, failed = exported("wbc", desk, pictures)
+        named, failed = exported(session, images)
         held = [p.result.file for p in named] + [failure.file for failure in failed]
         assert (SURNAME in " ".join(held)) is asked
         assert len(set(held)) == 3

@@ -24,7 +24,7 @@ from core.synthetic import examples
 from tests.dicom_files import native, written
 from tests.images import read_image
 from tests.pages.app import SECONDS, button, go_to, open_app, texts, upload
-from ui.count.files import ASKED, MADE
+from ui.count.intake import example_slides
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -62,12 +62,13 @@ def test_overview_button_opens_the_analysed_examples(app):
 
 def test_examples_are_read_on_where_another_event_cut_the_run_short(app):
     go_to(app, WBC)
-    app.session_state[ASKED] = MADE
-    app.session_state["wbc_desk"].handled.add(examples.synthetic_slides()[0][0])
+    session = app.session_state["wbc_uploads"]
+    session.pending = example_slides()
+    session.handled.add(session.pending[0].key)
     app.run()
     assert not app.exception
     assert metrics(app)["Fields"] == "7"
-    assert ASKED not in app.session_state
+    assert not session.pending
 
 
 def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
@@ -104,7 +105,7 @@ def test_a_field_of_unfamiliar_colours_is_said_to_be_one(app, pack, lamp):
         field = stream.getvalue()
     upload(go_to(app, WBC), ("field.png", field))
     assert any("no training laboratory has" in w.value for w in app.warning) == (lamp == "warm")
-    assert ("of unfamiliar look" in texts(app)) == (lamp == "warm")
+    assert ("unlike the training images" in texts(app)) == (lamp == "warm")
 
 
 def test_the_differential_comes_before_the_gallery_and_names_the_models_own_error(app, pack):
@@ -159,14 +160,14 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
     # Nothing was looked for, so nothing is said to be missing.
     assert not app.metric
     assert not any("No white cells" in note.value for note in app.info)
-    assert any("1 picture refused" in m.value for m in app.markdown)
+    assert any("1 image rejected" in m.value for m in app.markdown)
     assert app.data_editor[0].value["wbc"].isna().all()
     (warning, *_) = app.warning
     assert "no stain colours" in warning.value
     next(b for b in app.button if b.label == "Analyse anyway").click().run()
     assert not app.exception
     assert int(metrics(app)["Red cells"]) > 0
-    assert any("against the input gate" in str(w.proto) for w in app.warning)
+    assert any("against quality control" in str(w.proto) for w in app.warning)
     assert not any(b.label == "Analyse anyway" for b in app.button)
 
 
@@ -207,16 +208,16 @@ def test_a_workbook_stands_beside_every_csv(app, pack):
     app.selectbox(key="wbc_chosen").select("All 2 patients").run()
     labels = [b.label for b in app.get("download_button")]
     assert labels[:4] == ["Workbook, XLSX", "Differential, CSV", "Cells, CSV", "Files, CSV"]
-    pictures = list(app.session_state["wbc_desk"].pictures.values())
-    counted = differentials_by_patient([p.result for p in pictures], [p.patient for p in pictures])
+    images = list(app.session_state["wbc_uploads"].images.values())
+    counted = differentials_by_patient([i.result for i in images], [i.patient for i in images])
     assert list(counted) == ["P-1", "P-2"]
-    for picture in pictures:
-        assert counted[picture.patient] == differential([picture.result])
+    for image in images:
+        assert counted[image.patient] == differential([image.result])
 
 
 def test_a_single_picture_is_removed(app, pack):
     upload(go_to(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
-    next(b for b in app.button if b.label == "Remove this picture").click().run()
+    next(b for b in app.button if b.label == "Remove this image").click().run()
     assert metrics(app)["Fields"] == "1"
     assert any(m.value == "**10\\.jpg**" for m in app.markdown)
 
@@ -281,7 +282,7 @@ def test_a_refused_field_gets_no_probabilities(app, pack):
         picture.convert("L").save(stream, "PNG")
     upload(go_to(app, STAGE), ("grey.png", stream.getvalue()))
     (row,) = app.data_editor[0].value.to_dict("records")
-    assert row["status"] == "refused"
+    assert row["status"] == "rejected"
     assert all(math.isnan(row[f"p_{key}"]) for key in STAGES)
 
 

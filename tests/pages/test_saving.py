@@ -19,7 +19,7 @@ from core.settings import get_settings
 from core.synthetic.examples import synthetic_slides
 from tests.images import encoded, read_image, slide_pixels, stack
 from tests.pages.app import button, checked, go_to, open_app, texts, upload
-from ui.upload import session as desk_module
+from ui.upload import session as upload_session
 
 WBC, STAGE = "wbc_count", "all_stage"
 
@@ -69,7 +69,7 @@ def test_one_click_saves_fields_with_their_cells_to_a_new_patient(slides):
     save(app)
     (case,) = stored("P-1")
     assert (case.sample.taken, case.sample.white_cell_count) == (date(2026, 3, 1), 7.5)
-    shown = [p.result for p in app.session_state["wbc_desk"].pictures.values()]
+    shown = [p.result for p in app.session_state["wbc_uploads"].images.values()]
     assert [a.cells for a in case.analyses] == [a.cells for a in shown]
     assert case.fields[0].models.keys() == {"detector", "wbc"}
     kept = load_image(get_database(), case.fields[0].id).pixels
@@ -97,7 +97,7 @@ def test_cells_that_two_fields_show_count_once_unless_the_reader_keeps_them(slid
     pixels = slide_pixels(0)
     again = encoded(np.ascontiguousarray(pixels[:, 40:]))
     app = opened(WBC, slides[0], ("again.png", again), ("copy.bmp", encoded(pixels, "BMP")))
-    first, second = (p.result for p in app.session_state["wbc_desk"].pictures.values())
+    first, second = (p.result for p in app.session_state["wbc_uploads"].images.values())
     assert any("is the same as" in i.value for i in app.info)
     assert any("shows too" in w.value for w in app.warning)
     assert second.counts.duplicates["wbc"] >= 1
@@ -106,26 +106,23 @@ def test_cells_that_two_fields_show_count_once_unless_the_reader_keeps_them(slid
     assert f"{second.counts.duplicates['wbc']} counted in another field" in texts(app)
     app.toggle(key="keep_duplicates").set_value(True).run()
     checked(app)
-    kept = list(app.session_state["wbc_desk"].pictures.values())[1].result
+    kept = list(app.session_state["wbc_uploads"].images.values())[1].result
     assert kept.counts.duplicates["wbc"] == 0
     both = sum(first.counts.types.values()) + sum(kept.counts.types.values())
     assert f"check: {both} white cell" in texts(app)
     app.toggle(key="keep_duplicates").set_value(False).run()
     save(with_form(app))
     (case,) = stored("P-1")
-    assert [a.counts.duplicates["wbc"] for a in case.analyses] == [
-        0,
-        second.counts.duplicates["wbc"],
-    ]
+    assert [a.counts.duplicates["wbc"] for a in case.analyses] == [0, second.counts.duplicates["wbc"]]
 
 
 def test_cells_count_in_a_sample_that_lacks_the_other_field_with_them(slides, monkeypatch):
     again = encoded(np.ascontiguousarray(slide_pixels(0)[:, 40:]))
-    monkeypatch.setattr(desk_module, "MOST_BYTES", 0)
+    monkeypatch.setattr(upload_session, "MAX_BYTES", 0)
     app = opened(WBC, slides[0])
     monkeypatch.undo()
     upload(app, ("again.png", again))
-    _, second = (p.result for p in app.session_state["wbc_desk"].pictures.values())
+    _, second = (p.result for p in app.session_state["wbc_uploads"].images.values())
     assert second.counts.duplicates["wbc"] >= 1
     save(with_form(app))
     (case,) = stored("P-1")
@@ -137,7 +134,7 @@ def test_cells_count_in_a_sample_that_lacks_the_other_field_with_them(slides, mo
 def test_saved_pictures_are_not_saved_twice_and_later_ones_join_the_sample(slides):
     app = save(with_form(opened(WBC, slides[0])))
     assert not any(b.key == "wbc_save_now" for b in app.button)
-    assert any("nothing left to save" in i.value for i in app.info)
+    assert any("Nothing is left to save" in i.value for i in app.info)
     upload(app, slides[1])
     (sample_id,) = (case.sample.id for case in stored("P-1"))
     patient = find_patient(get_database(), "P-1")
@@ -197,7 +194,7 @@ def test_an_existing_patient_is_found_by_name_and_signed_samples_are_not_offered
 def test_refused_and_broken_files_are_left_out_and_said_so(slides):
     grey = made_grey()
     app = with_form(opened(WBC, slides[0], ("grey.png", grey), ("notes.jpg", b"no picture")))
-    assert any("1 refused, 1 not read" in c.value for c in app.caption)
+    assert any("1 rejected, 1 not read" in c.value for c in app.caption)
     save(app)
     (case,) = stored("P-1")
     assert [a.file for a in case.analyses] == [slides[0][0]]
@@ -210,9 +207,9 @@ def made_grey() -> bytes:
 
 
 def test_what_cannot_be_kept_in_memory_is_analysed_and_not_saved(slides, monkeypatch):
-    monkeypatch.setattr(desk_module, "MOST_BYTES", len(slides[0][1]))
+    monkeypatch.setattr(upload_session, "MAX_BYTES", len(slides[0][1]))
     app = with_form(opened(WBC, *slides[:2]))
-    assert any("1 picture is analysed" in w.value for w in app.warning)
+    assert any("1 image is analysed" in w.value for w in app.warning)
     save(app)
     (case,) = stored("P-1")
     assert [a.file for a in case.analyses] == [slides[0][0]]
@@ -222,7 +219,7 @@ def test_a_graded_field_is_saved_with_its_class_and_its_cells(all_field):
     app = save(with_form(opened(STAGE, all_field), "stage"), "stage")
     (case,) = stored("P-1")
     (field,) = case.fields
-    (graded,) = app.session_state["stage_desk"].pictures.values()
+    (graded,) = app.session_state["stage_uploads"].images.values()
     assert field.stage is not None
     assert field.stage.stage == graded.result.stage
     assert field.models.keys() == {"detector", "wbc", "all_stage"}

@@ -1,6 +1,6 @@
 """What pages that show stored cases share: the database, state badges, links."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import get_args
 
@@ -14,7 +14,7 @@ from core.domain.taxonomy import Material
 from core.errors import LeukoscopeError
 from core.exports.summary import MATERIAL_NAMES
 from ui.components.shared import plain
-from ui.components.visitor import confirm, current_user
+from ui.components.visitor import current_user
 
 _STATES: dict[CaseState, tuple[str, str]] = {
     "draft": ("gray", "edit_note"),
@@ -33,25 +33,6 @@ def errors_shown(*, end_page: bool = False) -> Iterator[None]:
         st.error(plain(str(error)), icon=":material/error:")
         if end_page:
             st.stop()
-
-
-def attempt(key: str, deed: Callable[[], None]) -> None:
-    """Do what a button was pressed for; keep what goes wrong for `show_problem_of` the button.
-
-    For `on_click`: a run that another event cuts short forgets a button's press, not its callback.
-    """
-    st.session_state.pop(f"{key}_problem", None)
-    try:
-        confirm()
-        deed()
-    except LeukoscopeError as error:
-        st.session_state[f"{key}_problem"] = str(error)
-
-
-def show_problem_of(key: str) -> None:
-    """Say once what went wrong when a button was pressed."""
-    if problem := st.session_state.pop(f"{key}_problem", None):
-        st.error(plain(problem), icon=":material/error:")
 
 
 def open_cases() -> tuple[Database, User]:
@@ -148,7 +129,7 @@ def patient_link(patient_id: int, label: str) -> None:
     st.page_link(
         "pages/patients.py",
         label=plain(label),
-        icon=":material/person:",
+        icon=":material/user:",
         query_params={"patient": str(patient_id)},
     )
 

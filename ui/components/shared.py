@@ -100,7 +100,7 @@ def picture_chart(
         if points and clicked:  # a figure drawn anew empties the selection
             clicked(int(points[-1]["customdata"]))
 
-    config = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
+    config: dict[str, Any] = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
     if not on_phone():
         config["displayModeBar"] = "hover"
     # The server cannot know how wide the drawing will be: the browser makes it as high as the

@@ -7,9 +7,8 @@ from core.domain.probability import probability_text
 from core.domain.results import FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, CellKind
 from ui.components import shared
-from ui.count.files import NAME
 from ui.upload.controls import choose_field, properties_table, remove_button
-from ui.upload.session import Desk, Picture
+from ui.upload.session import SessionImage, UploadSession
 
 CELL = "wbc_cell"
 LEAST_SHOWN = 0.001
@@ -17,24 +16,22 @@ LEAST_SHOWN = 0.001
 
 
 def status_line(analyses: list[FieldAnalysis]) -> None:
-    """Say first how sure the answer is."""
+    """Show how many cells are classified, uncertain, or not counted."""
     cells = [cell for a in analyses for _, cell in a.white_cells() if not cell.duplicate]
     number = {s: sum(c.status == s for c in cells) for s in ("classified", "uncertain")}
     other = len(cells) - sum(number.values())
     refused = sum(a.reject_reason is not None for a in analyses)
     badges = []
     if refused:
-        which = "1 picture" if refused == 1 else f"{refused} pictures"
-        badges.append(f":red-badge[:material/block: {which} refused]")
+        badges.append(f":red-badge[:material/block: {shared.number_of(refused, 'image')} rejected]")
     if number["uncertain"]:
-        held = f"{number['uncertain']} uncertain: held out of the percentages"
-        badges.append(f":orange-badge[:material/help: {held}]")
-    if unfamiliar := sum(a.counts.out_of_distribution for a in analyses):
-        badges.append(f":orange-badge[:material/palette: {unfamiliar} of unfamiliar look]")
-    if number["classified"]:
-        named = (
-            "1 white cell" if number["classified"] == 1 else f"{number['classified']} white cells"
+        badges.append(
+            f":orange-badge[:material/help: {number['uncertain']} uncertain: not counted]"
         )
+    if unfamiliar := sum(a.counts.out_of_distribution for a in analyses):
+        badges.append(f":orange-badge[:material/palette: {unfamiliar} unlike the training images]")
+    if number["classified"]:
+        named = shared.number_of(number["classified"], "white cell")
         badges.append(f":green-badge[:material/check: {named} classified]")
     elif refused < len(analyses):
         badges.append(":gray-badge[:material/search_off: no white cell classified]")
@@ -51,10 +48,12 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
 
 
 @st.fragment
-def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
-    """Show one field with its boxes, the cell that was clicked, and the file's properties."""
-    picture = pictures[choose_field(NAME, pictures)]
-    analysis = picture.result
+def field_view(
+    session: UploadSession[FieldAnalysis], images: list[SessionImage[FieldAnalysis]]
+) -> None:
+    """Show one field with its boxes, the clicked cell and the properties of the file."""
+    image = choose_field(session, images)
+    analysis = image.result
     drawing, facts = st.columns([2.4, 1])
     with facts:
         st.markdown(f"**{shared.plain(analysis.title)}**")
@@ -63,18 +62,18 @@ def field_view(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
         if analysis.reject_reason is None:
             for kind in ("rbc", "platelet"):
                 label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts.kinds[kind]})"
-                if st.checkbox(label, key=f"{NAME}_{kind}", persist_state="session"):
+                if st.checkbox(label, key=f"wbc_{kind}", persist_state="session"):
                     kinds.append(kind)
-        show_cell(picture)
-        show_properties(picture)
-        remove_button(NAME, desk, picture)
+        show_cell(image)
+        show_properties(image)
+        remove_button(session, image)
     with drawing:
-        show_drawing(picture, kinds)
+        show_drawing(image, kinds)
 
 
-def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None:
+def show_drawing(image: SessionImage[FieldAnalysis], kinds: list[CellKind]) -> None:
     """Draw the field; a click on a white cell chooses it."""
-    analysis = picture.result
+    analysis = image.result
     numbers = [number for number, _ in analysis.white_cells()]
 
     def clicked(number: int) -> None:
@@ -82,18 +81,18 @@ def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None
             st.session_state[CELL] = number
 
     if analysis.reject_reason:
-        st.warning(analysis.reject_reason, title="Refused", icon=":material/block:")
+        st.warning(analysis.reject_reason, title="Rejected", icon=":material/block:")
     if analysis.qc_override:
         st.warning(
             analysis.qc_override,
-            title="Analysed against the input gate",
+            title="Analysed against quality control",
             icon=":material/warning:",
         )
     for sentence in analysis.warnings:
         st.warning(shared.plain(sentence), icon=":material/straighten:")
     shared.picture_chart(
-        field_figure(picture.jpeg, analysis, kinds, shared.shown_width(720)),
-        f"{NAME}_drawing",
+        field_figure(image.jpeg, analysis, kinds, shared.shown_width(720)),
+        "wbc_drawing",
         f"Field {analysis.title} with {len(numbers)} white cells boxed and numbered",
         clicked,
     )
@@ -106,9 +105,9 @@ def show_drawing(picture: Picture[FieldAnalysis], kinds: list[CellKind]) -> None
     )
 
 
-def show_cell(picture: Picture[FieldAnalysis]) -> None:
+def show_cell(image: SessionImage[FieldAnalysis]) -> None:
     """Let the reader choose a white cell, by its number too; show what is known of it."""
-    cells = dict(picture.result.white_cells())
+    cells = dict(image.result.white_cells())
     if not cells:
         return
     if st.session_state.get(CELL) not in cells:
@@ -122,8 +121,8 @@ def show_cell(picture: Picture[FieldAnalysis]) -> None:
     )
     if chosen is None:
         return
-    cell, scale = cells[chosen], picture.result.scale
-    st.image(picture.crops[chosen], width=120, alt=f"White cell {chosen}")
+    cell, scale = cells[chosen], image.result.scale
+    st.image(image.crops[chosen], width=120, alt=f"White cell {chosen}")
     diameter = (
         {"Diameter": f"{cell.box.diameter * scale.micrometres_per_pixel:.1f} µm"} if scale else {}
     )
@@ -140,7 +139,7 @@ def show_cell(picture: Picture[FieldAnalysis]) -> None:
             **types,
             **diameter,
             "Detection score": f"{100 * cell.detection_score:.0f} %",
-            **({"Look": "unlike the training pictures"} if cell.in_distribution is False else {}),
+            **({"Appearance": "unlike the training images"} if cell.in_distribution is False else {}),
         },
         border="horizontal",
     )
@@ -149,9 +148,9 @@ def show_cell(picture: Picture[FieldAnalysis]) -> None:
             shared.attributes_table(cell.attributes)
 
 
-def show_properties(picture: Picture[FieldAnalysis]) -> None:
-    """List what is known of the picture."""
-    scale, sides = picture.result.scale, (picture.width, picture.height)
+def show_properties(image: SessionImage[FieldAnalysis]) -> None:
+    """Show the scale of the image and the properties of its file."""
+    scale, sides = image.result.scale, (image.width, image.height)
     known = {"Scale": "unknown"}
     if scale:
         um_per_px = scale.micrometres_per_pixel
@@ -159,4 +158,4 @@ def show_properties(picture: Picture[FieldAnalysis]) -> None:
             "Scale": f"{um_per_px:.3f} µm per px, from the {scale.source}",
             "Field": " × ".join(f"{side * um_per_px:.0f}" for side in sides) + " µm",
         }
-    properties_table(picture, {**known, "Analysis": f"{picture.result.seconds:.2f} s"})
+    properties_table(image, {**known, "Analysis": f"{image.result.seconds:.2f} s"})

@@ -8,23 +8,18 @@ from core.exports.registry import COUNT_FORMATS, CountExport, export_files
 from core.exports.tables import differentials_by_patient, files_table, patients_table
 from ui.components import shared
 from ui.upload.controls import exported, patient_editor
-from ui.upload.session import Desk, Picture, images_of
-
-NAME = "wbc"
-ASKED, MADE, REAL = "wbc_asked", "made", "real"
-"""Key in the session of the examples that were asked for, and what it holds."""
+from ui.upload.session import SessionImage, UploadSession, decode_again
 
 
-def show_files(desk: Desk) -> None:
+def show_files(session: UploadSession[FieldAnalysis]) -> None:
     """Show a row for each file and, with several patients, their distributions."""
     st.subheader("Files and patients")
-    pictures = list(desk.pictures.values())
+    images = list(session.images.values())
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
-    analyses, patients = [p.result for p in pictures], [p.patient for p in pictures]
+    analyses, patients = [i.result for i in images], [i.patient for i in images]
     table = files_table(analyses, patients)
     patient_editor(
-        NAME,
-        desk,
+        session,
         table,
         {
             "file": text("File", pinned=True),
@@ -33,7 +28,7 @@ def show_files(desk: Desk) -> None:
             "wbc": number("White cells"),
             "uncertain": number("Uncertain"),
             "duplicates": number("Counted elsewhere"),
-            "unfamiliar": number("Unfamiliar look"),
+            "unfamiliar": number("Unlike the training images"),
             "rbc": number("Red cells"),
             "platelet": number("Platelets"),
             "width": number("Width, px"),
@@ -41,7 +36,7 @@ def show_files(desk: Desk) -> None:
             "um_per_px": number("µm per px", format="%.4f"),
             "scale_source": text("Scale from"),
             "seconds": number("Time, s", format="%.2f"),
-            "refused": text("Refused"),
+            "refused": text("Rejected"),
         },
     )
     counted = differentials_by_patient(analyses, patients)
@@ -49,7 +44,7 @@ def show_files(desk: Desk) -> None:
         return
     st.plotly_chart(
         patients_figure(counted, shared.shown_width(900)),
-        key=f"{NAME}_patients",
+        key="wbc_patients",
         config={"displayModeBar": False},
         alt="Share of each white cell type by patient",
     )
@@ -59,16 +54,19 @@ def show_files(desk: Desk) -> None:
         )
 
 
-def downloads(pictures: list[Picture[FieldAnalysis]], desk: Desk) -> None:
+def downloads(
+    session: UploadSession[FieldAnalysis], images: list[SessionImage[FieldAnalysis]]
+) -> None:
     """Offer what is on screen as files."""
     st.subheader("Download")
-    pictures, failed = exported(NAME, desk, pictures)
+    images, failed = exported(session, images)
     export = CountExport(
-        [p.result for p in pictures],
-        [p.patient for p in pictures],
+        [image.result for image in images],
+        [image.patient for image in images],
         failed,
         shared.open_analyzer().versions,
-        lambda: ((image.pixels, p.result) for p, image in images_of(pictures)),
+        lambda: ((decoded.pixels, image.result) for image, decoded in decode_again(images)),
     )
-    shared.download_buttons(export_files(COUNT_FORMATS, export, "leukoscope"), NAME)
-    st.caption("The numbers are those on this page. Boxes are in pixels of the image as uploaded.")
+    files = export_files(COUNT_FORMATS, export, "leukoscope")
+    shared.download_buttons(files, session.name)
+    st.caption("The numbers are those of this page. Boxes are in pixels of the uploaded image.")

@@ -5,7 +5,7 @@ import streamlit as st
 from core.cases.database import get_database
 from core.cases.range_tables import ranges_in_force
 from core.charts.differential import differential_figure
-from core.domain.differential import RECOMMENDED_CELLS, differential
+from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS, differential
 from core.domain.flags import flags
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis
@@ -18,12 +18,11 @@ from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
 from ui.components import shared
 from ui.count.field import field_view, status_line
-from ui.count.files import NAME, downloads, show_files
+from ui.count.files import downloads, show_files
 from ui.upload.controls import choose_patient
 from ui.upload.saving import save_section
-from ui.upload.session import Desk, Picture
+from ui.upload.session import SessionImage, UploadSession
 
-FULL_COUNT = 200
 GALLERY_LIMIT = 48
 DUPLICATE = "duplicate"
 
@@ -38,17 +37,17 @@ def count_metrics(analyses: list[FieldAnalysis]) -> None:
 
 
 @st.fragment
-def gallery(pictures: list[Picture[FieldAnalysis]]) -> None:
+def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
     """Show the found white cells by type, the uncertain ones first."""
-    several = len(pictures) > 1
+    several = len(images) > 1
     groups: dict[str, list[tuple[str, Cell, bytes]]] = {}
-    for place, picture in enumerate(pictures, 1):
-        for number, cell in picture.result.white_cells():
+    for index, image in enumerate(images, 1):
+        for number, cell in image.result.white_cells():
             group = cell.type if cell.status == "classified" else cell.status
             if cell.duplicate:
                 group = DUPLICATE
-            label = f"{place}.{number}" if several else str(number)
-            groups.setdefault(group or "uncertain", []).append((label, cell, picture.crops[number]))
+            label = f"{index}.{number}" if several else str(number)
+            groups.setdefault(group or "uncertain", []).append((label, cell, image.crops[number]))
     st.subheader("White cells")
     if not groups:
         st.info("No white cells were found.", icon=":material/search_off:")
@@ -76,7 +75,7 @@ def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -
     """Show the cells of one type with number and confidence."""
     st.markdown(f"**{name}** ({len(cells)})")
     if len(cells) > GALLERY_LIMIT and not st.toggle(
-        f"Show all {len(cells)}", key=f"{NAME}_all_{group}"
+        f"Show all {len(cells)}", key=f"wbc_all_{group}"
     ):
         cells = cells[:GALLERY_LIMIT]
     named = {*CELL_TYPES, DUPLICATE}
@@ -146,7 +145,7 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
     with chart:
         st.plotly_chart(
             differential_figure(counted, ranges),
-            key=f"{NAME}_differential",
+            key="wbc_differential",
             config={"displayModeBar": False},
             alt="Share of each white cell type with 95 % limits over its reference range",
         )
@@ -209,11 +208,10 @@ def note_unfamiliar(analyses: list[FieldAnalysis]) -> None:
     )
 
 
-def show_results(desk: Desk) -> None:
-    """Draw everything that is known of the pictures on the desk."""
-    patient = choose_patient(NAME, desk)
-    pictures = desk.of_patient(patient)
-    analyses = [p.result for p in pictures]
+def show_results(session: UploadSession[FieldAnalysis]) -> None:
+    """Show all results of the uploaded images."""
+    images = session.of_patient(choose_patient(session))
+    analyses = [image.result for image in images]
     if any(a.sha256 in synthetic_truth() for a in analyses):
         st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
     status_line(analyses)
@@ -221,11 +219,11 @@ def show_results(desk: Desk) -> None:
     analysed = [a for a in analyses if a.reject_reason is None]
     if analysed:
         count_metrics(analysed)
-    field_view(pictures, desk)
+    field_view(session, images)
     if analysed:
-        show_differential(analysed, flagged=len({p.patient for p in pictures}) == 1)
-        gallery(pictures)
+        show_differential(analysed, flagged=len({image.patient for image in images}) == 1)
+        gallery(images)
         show_key(analysed)
-    show_files(desk)
-    save_section(NAME, desk, pictures)
-    downloads(pictures, desk)
+    show_files(session)
+    save_section(session, images)
+    downloads(session, images)

@@ -10,7 +10,8 @@ from core.cases.patients import create_patient, delete_patient, update_patient
 from core.cases.records import Patient, PatientDetails, Sample, SampleDetails, User
 from core.cases.samples import update_sample
 from core.domain.taxonomy import Sex
-from ui.components.cases import attempt, entered_sample, sample_inputs, show_problem_of
+from ui.components.actions import run_action, show_action_error
+from ui.components.cases import entered_sample, sample_inputs
 from ui.components.shared import number_of, plain
 
 
@@ -25,8 +26,8 @@ def add_patient(database: Database, user: User) -> None:
 
     with st.expander("Add a patient", icon=":material/person_add:"), st.form("add_patient"):
         _patient_inputs("add", PatientDetails(""))
-        st.form_submit_button("Add", type="primary", on_click=attempt, args=("add", add))
-        show_problem_of("add")
+        st.form_submit_button("Add", type="primary", on_click=run_action, args=("add", add))
+        show_action_error("add")
 
 
 def edit_patient(database: Database, user: User, patient: Patient) -> None:
@@ -41,8 +42,8 @@ def edit_patient(database: Database, user: User, patient: Patient) -> None:
     with st.expander("Correct details", icon=":material/edit:"), st.form(key):
         seen = PatientDetails(patient.identifier, patient.name, patient.sex, patient.birth_year)
         _patient_inputs(key, seen)
-        st.form_submit_button("Save", type="primary", on_click=attempt, args=(key, save))
-        show_problem_of(key)
+        st.form_submit_button("Save", type="primary", on_click=run_action, args=(key, save))
+        show_action_error(key)
 
 
 def edit_sample(database: Database, user: User, sample: Sample) -> None:
@@ -62,8 +63,8 @@ def edit_sample(database: Database, user: User, sample: Sample) -> None:
         if sample.state == "reviewed":
             st.caption("The case is reviewed: a correction makes it a draft again.")
         problem = f"sample_{sample.id}"
-        st.form_submit_button("Save", type="primary", on_click=attempt, args=(problem, save))
-        show_problem_of(problem)
+        st.form_submit_button("Save", type="primary", on_click=run_action, args=(problem, save))
+        show_action_error(problem)
 
 
 def _patient_inputs(key: str, seen: PatientDetails) -> None:
@@ -123,7 +124,7 @@ def offer_deletion(database: Database, user: User, patient: Patient, samples: in
             "Delete for good",
             icon=":material/delete_forever:",
             disabled=look(typed) != look(patient.identifier),
-            on_click=attempt,
+            on_click=run_action,
             args=("delete", delete),
         )
-        show_problem_of("delete")
+        show_action_error("delete")

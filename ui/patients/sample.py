@@ -198,7 +198,7 @@ def show_cells(stored: SampleField) -> None:
         return
     captions = [f"{number} · {_label(cell)}" for number, cell in cells]
     scale = stored.analysis.scale
-    um_per_px = scale and scale.micrometres_per_pixel
+    um_per_px = scale.micrometres_per_pixel if scale else None
     pictures = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL) for _, cell in cells]
     st.image(pictures, caption=captions, width=120, alt=captions)
     st.caption(

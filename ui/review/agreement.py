@@ -22,7 +22,7 @@ from core.inference.pipeline import get_analyzer
 from core.inference.site_profile import SiteProfile
 from ui.components.cases import errors_shown
 from ui.components.shared import number_of, plain
-from ui.review.session import ReviewSession
+from ui.review.session import ReviewSession, review_button
 
 PROFILE, NAME = "review_profile", "review_profile_name"
 MODEL = "The model"
@@ -117,18 +117,17 @@ def show_site_profile(session: ReviewSession) -> None:
     )
     barred = session.barred_by_role()
     st.text_input("Name", default_name(), key=NAME, max_chars=60, width=320)
-    st.button(
+    review_button(
         "Try a profile",
+        "review_profile_try",
+        lambda: _learn(session, types),
         icon=":material/model_training:",
-        key="review_profile_try",
         disabled=barred is not None,
         help=barred and plain(barred),
-        on_click=_learn,
-        args=(session, types),
     )
     learnt: SiteProfile | None = st.session_state.get(PROFILE)
     if learnt is not None:
-        _show_profile(session, learnt)
+        _show_profile(learnt)
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -142,12 +141,12 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def _learn(session: ReviewSession, types: tuple[str, ...]) -> None:
     name = st.session_state[NAME]
-    st.session_state[PROFILE] = session.attempt(
-        lambda: learn_profile(session.database, get_analyzer().classifier, types, name)
+    st.session_state[PROFILE] = learn_profile(
+        session.database, get_analyzer().classifier, types, name
     )
 
 
-def _show_profile(session: ReviewSession, learnt: SiteProfile) -> None:
+def _show_profile(learnt: SiteProfile) -> None:
     cells = sum(learnt.cells.values())
     with st.grid(3, min_column_width=150):
         st.metric("Cells", cells, border=True, height="stretch")
@@ -168,17 +167,17 @@ def _show_profile(session: ReviewSession, learnt: SiteProfile) -> None:
         )
 
     def save() -> None:
-        if session.attempt(lambda: keep_profile(learnt)) is not None:
-            del st.session_state[PROFILE]
-            st.toast(f"{plain(learnt.title)} is saved", icon=":material/check:")
+        keep_profile(learnt)
+        del st.session_state[PROFILE]
+        st.toast(f"{plain(learnt.title)} is saved", icon=":material/check:")
 
     with st.container(horizontal=True):
-        st.button(
+        review_button(
             f"Save as {plain(learnt.title)}",
+            "review_profile_save",
+            save,
             type="primary",
             icon=":material/save:",
-            key="review_profile_save",
-            on_click=save,
         )
         st.button(
             "Discard",

@@ -5,6 +5,7 @@ version says which state of the sample the person saw.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import streamlit as st
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from core.domain.agreement import LABELS
 from core.settings import PROJECT_ROOT
+from ui.review.session import run_review
 
 _FOLDER = PROJECT_ROOT / "assets" / "components"
 _MOST_CELLS = 5000
@@ -79,7 +81,7 @@ def _mount(name: str, key: str, data: dict[str, Any], **heard: Callable[[Any], N
         def changed() -> None:
             message = st.session_state[key].get(event)
             if message is not None:
-                hear(message)
+                run_review(partial(hear, message))
 
         return changed
 
@@ -89,5 +91,7 @@ def _mount(name: str, key: str, data: dict[str, Any], **heard: Callable[[Any], N
         js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
         css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
     )
-    listeners = {f"on_{event}_change": listener(event, hear) for event, hear in heard.items()}
+    listeners: dict[str, Any] = {
+        f"on_{event}_change": listener(event, hear) for event, hear in heard.items()
+    }
     component(key=key, data=data, **listeners)

@@ -24,7 +24,7 @@ from ui.review.images import (
     reference_cells,
     surroundings_jpeg,
 )
-from ui.review.session import ReviewSession
+from ui.review.session import ReviewSession, review_button
 
 LIKELIEST = 3
 KEYS: dict[str, str] = {
@@ -136,18 +136,17 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
         st.info(plain(barred), icon=":material/lock:")
 
     def name(label: str) -> None:
-        comment = st.session_state.get(COMMENT, "")
-        if session.name_cells(queued.sample, {queued.id: label}, comment):
-            st.session_state[COMMENT] = ""
-            decided()
+        session.name_cells(queued.sample, {queued.id: label}, st.session_state.get(COMMENT, ""))
+        st.session_state[COMMENT] = ""
+        decided()
 
-    def button(label: str, text: str, type_: str = "secondary", shortcut: str = "") -> None:
-        st.button(
+    def button(label: str, text: str, shortcut: str = "") -> None:
+        review_button(
             text,
-            key=f"review_{'agree' if shortcut else label}",
-            type=type_,
+            f"review_{'agree' if shortcut else label}",
+            partial(name, label),
+            type="primary" if shortcut else "secondary",
             shortcut=shortcut or KEYS[label],
-            on_click=partial(name, label),
             disabled=barred is not None,
             width="stretch",
         )
@@ -155,7 +154,7 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
     likely = likeliest(queued.cell)
     answer = _answer(queued.cell)
     if answer is not None:
-        button(answer, f"Agree: {label_name(answer)}", "primary", "A")
+        button(answer, f"Agree: {label_name(answer)}", "A")
     if likely:
         st.caption("Likeliest types, calibrated probability")
         for key, probability in likely:

@@ -1,7 +1,6 @@
 """The field picture of a case: look at a cell, add a missed one, remove a false one."""
 
 from dataclasses import replace
-from functools import partial
 from statistics import median
 from typing import Any
 
@@ -17,7 +16,7 @@ from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components.shared import plain
 from ui.review.browser import Mode, Picked, Placed, field_component
 from ui.review.images import LARGE, cell_jpeg, data_uri, field_jpeg
-from ui.review.session import ReviewSession
+from ui.review.session import ReviewSession, review_button, run_review
 
 MODES: dict[Mode, str] = {
     "inspect": ":material/touch_app: Inspect",
@@ -182,7 +181,10 @@ def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, lab
         ):
             st.number_input(name, least, most, first, key=key)
         st.form_submit_button(
-            f"Add {label_name(label).lower()}", icon=":material/add_circle:", on_click=add
+            f"Add {label_name(label).lower()}",
+            icon=":material/add_circle:",
+            on_click=run_review,
+            args=(add,),
         )
 
 
@@ -209,7 +211,7 @@ def _show_picked(
     if chosen is None:
         return
     cell = stored.analysis.cells[numbers[chosen] - 1]
-    scale = stored.analysis.scale and stored.analysis.scale.micrometres_per_pixel
+    scale = stored.analysis.scale.micrometres_per_pixel if stored.analysis.scale else None
     st.image(
         cell_jpeg(stored.id, cell.box, scale, LARGE),
         width="stretch",
@@ -218,13 +220,12 @@ def _show_picked(
     named = f", named by {plain(cell.reviewer)}" if cell.reviewer else ""
     st.markdown(f"**{_counts_as(cell).capitalize()}**{named}")
     if mode == "remove":
-        st.button(
+        review_button(
             "Remove this cell",
+            "review_remove",
+            lambda: session.name_cells(case.sample, {chosen: NOT_A_WHITE_CELL}),
             icon=":material/remove_circle:",
-            key="review_remove",
             disabled=barred is not None,
-            on_click=session.name_cells,
-            args=(case.sample, {chosen: NOT_A_WHITE_CELL}),
         )
         return
     label = st.selectbox(
@@ -236,14 +237,13 @@ def _show_picked(
         key=f"review_name_{chosen}",
         disabled=barred is not None,
     )
-    st.button(
+    review_button(
         "Save",
+        "review_name",
+        lambda: session.name_cells(case.sample, {chosen: str(label)}),
         icon=":material/check:",
-        key="review_name",
         type="primary",
         disabled=barred is not None or label is None,
-        on_click=partial(session.name_cells, case.sample),
-        args=({chosen: label},),
     )
 
 

@@ -22,7 +22,7 @@ from core.errors import PictureMissingError
 from ui.components.shared import number_of, on_phone, plain
 from ui.review.browser import Moved, gallery_component
 from ui.review.images import SMALL, cell_jpeg, data_uri
-from ui.review.session import ReviewSession
+from ui.review.session import ReviewSession, review_button
 
 MOST_CELLS = 500
 """Cells that are drawn at a time."""
@@ -100,7 +100,7 @@ def _offer_agreement(
         if barred
         else (None if waiting else "No sure cell waits for a reviewer."),
     ):
-        key = st.radio(
+        key: str | None = st.radio(
             "Sure and not reviewed",
             list(waiting),
             format_func=lambda key: f"{groups[key].name} · {len(waiting[key])}",
@@ -111,16 +111,15 @@ def _offer_agreement(
         st.caption(
             "Look at each of them first: all are kept as reviewed by you. One undo takes it back."
         )
-        st.button(
+        review_button(
             f"Agree to {len(waiting[key])} {groups[key].name.lower()}"
             if len(waiting[key]) > 1
             else f"Agree to 1 {label_name(key).lower()}",
-            key="review_agree_all",
+            "review_agree_all",
+            lambda: session.name_cells(case.sample, dict.fromkeys(waiting[key], key)),
             type="primary",
             icon=":material/done_all:",
             disabled=barred is not None,
-            on_click=session.name_cells,
-            args=(case.sample, dict.fromkeys(waiting[key], key)),
         )
 
 
@@ -239,13 +238,12 @@ def _show_table(
         wrap=True,
         disabled=barred is not None,
     )
-    st.button(
+    review_button(
         f"Apply to {number_of(len(ids), 'cell')}" if ids else "Choose cells in the table",
-        key="review_apply",
+        "review_apply",
+        lambda: session.name_cells(case.sample, dict.fromkeys(ids, str(label))),
         type="primary",
         icon=":material/done_all:",
         disabled=barred is not None or not ids or label is None,
-        on_click=session.name_cells,
-        args=(case.sample, dict.fromkeys(ids, label)),
         help=barred and plain(barred),
     )

@@ -10,9 +10,9 @@ from core.cases.records import Case
 from core.cases.samples import load_case
 from core.cases.sharing import comment_by_link, follow, visit
 from core.charts.field import field_figure
-from core.errors import LeukoscopeError
 from core.exports.summary import facts, summarise
 from ui.components import shared
+from ui.components.actions import run_action, show_action_error
 from ui.components.cases import errors_shown
 from ui.components.visitor import admit_by_link
 from ui.patients.sample import show_differential, show_flags
@@ -97,16 +97,17 @@ def _show_cells(case: Case) -> None:
 
 def _write_comment(database: Database, token: str) -> None:
     def write() -> None:
-        try:
-            comment_by_link(database, token, st.session_state[NAME], st.session_state[TEXT])
-        except LeukoscopeError as error:
-            st.session_state["link_problem"] = str(error)
-        else:
-            st.session_state[TEXT] = ""
-            st.session_state.pop("link_problem", None)
+        comment_by_link(database, token, st.session_state[NAME], st.session_state[TEXT])
+        st.session_state[TEXT] = ""
 
     st.text_input("Your name", key=NAME, max_chars=100, width=320)
     st.text_area("Comment", key=TEXT, max_chars=LONGEST_COMMENT, height=90)
-    st.button("Add comment", key="link_comment", icon=":material/comment:", on_click=write)
-    if problem := st.session_state.get("link_problem"):
-        st.error(shared.plain(problem), icon=":material/error:")
+    st.button(
+        "Add comment",
+        key="link_comment",
+        icon=":material/comment:",
+        on_click=run_action,
+        args=("link", write),
+        kwargs={"for_everyone": True},
+    )
+    show_action_error("link")

@@ -12,7 +12,7 @@ from core.domain.taxonomy import REVIEW_TYPES, label_name
 from ui.components.cases import errors_shown, no_cases
 from ui.components.shared import plain
 from ui.review.cell import show_cell
-from ui.review.session import ReviewSession, show_problem, undo_button
+from ui.review.session import ReviewSession, show_review_error, undo_button
 
 PLACE = "review_place"
 UNSURE, UNREVIEWED, ALL = "Unsure", "Unreviewed", "All"
@@ -90,7 +90,7 @@ def show_state(wanted: QueueFilter, unsure: int, sure: int) -> None:
 @st.fragment
 def show_queue(session: ReviewSession, within: QueueFilter) -> None:
     """Show the least sure cell of those wanted; after a decision the next one comes."""
-    show_problem(session)
+    show_review_error(session)
     with errors_shown(end_page=True):
         wanted = choose_filter(session, within)
         asked, place = st.session_state.get(PLACE, (wanted, 0))

@@ -1,8 +1,8 @@
-"""What a reviewer's session remembers: what can be undone, and what went wrong."""
+"""What a reviewer did in this visit, and the buttons that change cases."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any
 
 import streamlit as st
 
@@ -11,80 +11,49 @@ from core.cases.records import MissedCell, Sample, User
 from core.cases.reviews import Done, add_cell, label_cells, undo
 from core.cases.samples import load_case
 from core.cases.users import require
-from core.errors import LeukoscopeError, NotAllowedError, StaleCaseError
+from core.errors import NotAllowedError, StaleCaseError
+from ui.components.actions import action_error, run_action, show_action_error
 from ui.components.shared import plain
-from ui.components.visitor import confirm
 
-T = TypeVar("T")
+_ACTION = "review"
+"""One key for all actions on cases: their errors are shown in one place of the page."""
 
 
 @dataclass
 class ReviewSession:
-    """One person's work on cases, as the buttons of the page need it."""
+    """Decisions of one user in this visit."""
 
     database: Database
     user: User
-    steps: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
-    """Sample and reviews of every decision that can be taken back."""
+    decisions: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
+    """Sample and reviews of every decision that can be undone."""
     seen: dict[int, Sample] = field(default_factory=dict)
-    """Every sample as it was shown last: what nobody has seen is not overwritten."""
-    problem: LeukoscopeError | None = None
+    """Every sample as the page showed it last: a newer version is not overwritten unseen."""
 
     def saw(self, sample: Sample) -> None:
         """Remember the state of a sample that the page shows."""
         self.seen[sample.id] = sample
 
-    def attempt(self, deed: Callable[[], T]) -> T | None:
-        """Do something with the database; keep what goes wrong for `show_problem`."""
-        self.problem = None
-        try:
-            confirm()
-            return deed()
-        except LeukoscopeError as error:
-            self.problem = error
-            return None
+    def name_cells(self, seen: Sample, labels: Mapping[int, str], comment: str = "") -> None:
+        """Name cells of a sample as it was seen."""
+        self._keep(label_cells(self.database, self.user, seen, labels, comment))
 
-    def name_cells(self, seen: Sample, labels: Mapping[int, str], comment: str = "") -> bool:
-        """Name cells of a sample as it was seen; tell whether that was done."""
-        return self._decide(lambda: label_cells(self.database, self.user, seen, labels, comment))
+    def add_cell(self, seen: Sample, missed: MissedCell) -> None:
+        """Add a cell to a sample as it was seen."""
+        self._keep(add_cell(self.database, self.user, seen, missed))
 
-    def add_cell(self, seen: Sample, missed: MissedCell) -> bool:
-        """Add a cell to a sample as it was seen; tell whether that was done."""
-        return self._decide(lambda: add_cell(self.database, self.user, seen, missed))
-
-    def _decide(self, deed: Callable[[], Done]) -> bool:
-        done = self.attempt(deed)
-        if done is None:
-            return False
+    def _keep(self, done: Done) -> None:
         sample, reviews = done
         self.saw(sample)
-        self.steps.append((sample.id, tuple(review.id for review in reviews)))
-        return True
+        self.decisions.append((sample.id, tuple(review.id for review in reviews)))
 
     def undo(self) -> None:
-        """Take the last decision back."""
-        sample_id, reviews = self.steps[-1]
-
-        def take_back() -> Done:
-            seen = self.seen.get(sample_id) or load_case(self.database, sample_id).sample
-            return undo(self.database, self.user, seen, reviews)
-
-        done = self.attempt(take_back)
-        if done is not None:
-            self.saw(done[0])
-            self.steps.pop()
-
-    def load_again(self) -> None:
-        """Forget what was seen: what others changed is shown, and may be changed, from now on."""
-        self.problem = None
-        self.seen.clear()
-
-    def change(self, deed: Callable[[], Sample]) -> bool:
-        """Bring a case into another state; tell whether that was done."""
-        sample = self.attempt(deed)
-        if sample is not None:
-            self.saw(sample)
-        return sample is not None
+        """Undo the last decision."""
+        sample_id, reviews = self.decisions[-1]
+        seen = self.seen.get(sample_id) or load_case(self.database, sample_id).sample
+        sample, _ = undo(self.database, self.user, seen, reviews)
+        self.saw(sample)
+        self.decisions.pop()
 
     def barred_by_role(self) -> str | None:
         """Return why the person cannot change any case, or None when they can."""
@@ -103,8 +72,8 @@ class ReviewSession:
         return None
 
 
-def open_session(database: Database, user: User) -> ReviewSession:
-    """Return the session's work; another person, or another role, starts anew."""
+def open_review_session(database: Database, user: User) -> ReviewSession:
+    """Return the visitor's session; another user, or another role, starts a new one."""
     session: ReviewSession | None = st.session_state.get("review_session")
     if session is None or session.user != user:
         session = ReviewSession(database, user)
@@ -112,31 +81,40 @@ def open_session(database: Database, user: User) -> ReviewSession:
     return session
 
 
-def show_problem(session: ReviewSession) -> None:
-    """Say what went wrong last. After somebody else's change nothing follows until it is loaded."""
-    problem = session.problem
-    if problem is None:
-        return
-    st.error(plain(str(problem)), icon=":material/error:")
-    if isinstance(problem, StaleCaseError):
-        st.button(
-            "Load again",
-            icon=":material/refresh:",
-            key="review_reload",
-            on_click=session.load_again,
-        )
+def review_button(label: str, key: str, action: Callable[[], None], **options: Any) -> None:
+    """Draw a button that changes cases; `show_review_error` shows why it failed.
+
+    `options` are those of `st.button`.
+    """
+    st.button(label, key=key, on_click=run_action, args=(_ACTION, action), **options)
+
+
+def run_review(action: Callable[[], None]) -> None:
+    """Run an action that a component in the browser asked for."""
+    run_action(_ACTION, action)
+
+
+def show_review_error(session: ReviewSession) -> None:
+    """Show why the last action failed.
+
+    When somebody else changed the case, the page ends here until it is loaded again.
+    """
+    error = action_error(_ACTION)
+    if isinstance(error, StaleCaseError):
+        st.error(plain(str(error)), icon=":material/error:")
+        review_button("Load again", "review_reload", session.seen.clear, icon=":material/refresh:")
         st.stop()
-    session.problem = None
+    show_action_error(_ACTION)
 
 
 def undo_button(session: ReviewSession) -> None:
-    """Offer to take the last decision of this session back."""
-    st.button(
+    """Offer to undo the last decision of this visit."""
+    review_button(
         "Undo",
+        "review_undo",
+        session.undo,
         icon=":material/undo:",
         shortcut="U",
-        key="review_undo",
-        on_click=session.undo,
-        disabled=not session.steps,
-        help=f"Decisions of this visit that can be taken back: {len(session.steps)}",
+        disabled=not session.decisions,
+        help=f"Decisions of this visit that can be undone: {len(session.decisions)}",
     )

@@ -9,7 +9,7 @@ from core.cases.signing import mark_reviewed, reopen, sign
 from core.settings import get_settings
 from ui.components.cases import errors_shown
 from ui.components.shared import plain
-from ui.review.session import ReviewSession
+from ui.review.session import ReviewSession, review_button
 
 FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
 REASON, COMMENT = "review_reason", "review_case_comment"
@@ -40,25 +40,23 @@ def _show_state(session: ReviewSession, case: Case) -> None:
         st.info(plain(blocked), icon=":material/lock:")
     with st.container(horizontal=True):
         if sample.state == "draft":
-            st.button(
+            review_button(
                 "Mark as reviewed",
+                "review_mark",
+                lambda: session.saw(mark_reviewed(session.database, session.user, sample)),
                 type="primary",
                 icon=":material/rate_review:",
-                key="review_mark",
                 disabled=blocked is not None,
-                on_click=session.change,
-                args=(lambda: mark_reviewed(session.database, session.user, sample),),
             )
         elif sample.state == "reviewed":
             number = len(case.signatures) + 1
-            st.button(
+            review_button(
                 "Sign" if wanted == 1 else f"Sign, {number} of {wanted}",
+                "review_sign",
+                lambda: session.saw(sign(session.database, session.user, sample)),
                 type="primary",
                 icon=":material/signature:",
-                key="review_sign",
                 disabled=blocked is not None,
-                on_click=session.change,
-                args=(lambda: sign(session.database, session.user, sample),),
                 help="Your name and the time are kept; with the last signature the case is "
                 "read-only.",
             )
@@ -67,12 +65,11 @@ def _show_state(session: ReviewSession, case: Case) -> None:
             st.text_input(
                 "Reason", key=REASON, max_chars=500, placeholder="What is to be corrected"
             )
-            st.button(
+            review_button(
                 "Reopen the case",
-                key="review_reopen",
+                "review_reopen",
+                lambda: _reopen(session, case),
                 disabled=session.barred_by_role() is not None,
-                on_click=_reopen,
-                args=(session, case),
                 help="Signatures become void and stay on record.",
             )
 
@@ -95,8 +92,8 @@ def _blocked(session: ReviewSession, case: Case, waiting: int) -> str | None:
 
 def _reopen(session: ReviewSession, case: Case) -> None:
     reason = st.session_state[REASON]
-    if session.change(lambda: reopen(session.database, session.user, case.sample, reason)):
-        st.session_state[REASON] = ""
+    session.saw(reopen(session.database, session.user, case.sample, reason))
+    st.session_state[REASON] = ""
 
 
 def show_comments(case: Case) -> None:
@@ -112,15 +109,11 @@ def show_comments(case: Case) -> None:
 
 def _write_comment(session: ReviewSession, case: Case) -> None:
     def write() -> None:
-        text = st.session_state[COMMENT]
-        said = session.attempt(
-            lambda: comment(session.database, session.user, case.sample.id, text)
-        )
-        if said is not None:
-            st.session_state[COMMENT] = ""
+        comment(session.database, session.user, case.sample.id, st.session_state[COMMENT])
+        st.session_state[COMMENT] = ""
 
     st.text_area("Your comment", key=COMMENT, max_chars=LONGEST_COMMENT, height=90)
-    st.button("Add comment", key="review_add_comment", icon=":material/comment:", on_click=write)
+    review_button("Add comment", "review_add_comment", write, icon=":material/comment:")
 
 
 def _show_links(session: ReviewSession, case: Case) -> None:
@@ -136,13 +129,12 @@ def _show_links(session: ReviewSession, case: Case) -> None:
 
     def make() -> None:
         days = st.session_state[DAYS]
-        made = session.attempt(lambda: share(session.database, session.user, case.sample.id, days))
-        if made is not None:
-            st.session_state[FRESH_LINK] = made
+        made = share(session.database, session.user, case.sample.id, days)
+        st.session_state[FRESH_LINK] = made
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input("Days", 1, 365, LINK_DAYS, key=DAYS, width=140)
-        st.button("Make a link", icon=":material/link:", key="review_share", on_click=make)
+        review_button("Make a link", "review_share", make, icon=":material/link:")
     fresh: tuple[Link, str] | None = st.session_state.get(FRESH_LINK)
     if fresh and fresh[0].sample_id == case.sample.id:
         base = (st.context.url or "").partition("?")[0]
@@ -155,7 +147,7 @@ def _show_links(session: ReviewSession, case: Case) -> None:
 
 def _show_link(session: ReviewSession, link: Link) -> None:
     def take_back() -> None:
-        session.attempt(lambda: revoke(session.database, session.user, link.id))
+        revoke(session.database, session.user, link.id)
         fresh = st.session_state.get(FRESH_LINK)
         if fresh and fresh[0].id == link.id:
             del st.session_state[FRESH_LINK]
@@ -164,4 +156,4 @@ def _show_link(session: ReviewSession, link: Link) -> None:
         state = "revoked" if link.revoked else f"until {link.expires:%Y-%m-%d}"
         st.markdown(f"Link {link.id} by {plain(link.author)}, {state}")
         if not link.revoked:
-            st.button("Revoke", key=f"review_revoke_{link.id}", type="tertiary", on_click=take_back)
+            review_button("Revoke", f"review_revoke_{link.id}", take_back, type="tertiary")

@@ -1,180 +1,267 @@
-"""What pages with a desk draw of it: problems, the chosen field, files and patients."""
+"""Widgets of pages with uploads: uploader, problems, the chosen field, files and patients."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cases.names import normalised
 from core.domain.results import FailedFile, FieldAnalysis, neutral_name, without_names
+from core.errors import READABLE_FORMATS
+from core.imaging.formats import BEGINNING, is_offered
+from core.imaging.read import display_name
+from core.inference.quality_control import DOUBTFUL
 from core.settings import get_settings
+from ui.components.actions import kept_button, run_action, show_action_error
 from ui.components.shared import number_of, plain
 from ui.upload.session import (
-    MOST_BYTES,
-    UNNAMED,
-    Analyse,
-    Desk,
-    Picture,
-    compare,
-    is_doubtful,
-    overrule,
-    remove,
+    MAX_BYTES,
+    PendingUpload,
+    R,
+    SessionImage,
+    UploadSession,
+    forget_upload,
+    ingest,
 )
 
-_MOST_NAMED = 20
+UNNAMED = "Unnamed"
+KEEP_DUPLICATES = "keep_duplicates"
+_MAX_LISTED = 20
+
+
+def read_uploads(
+    session: UploadSession[R], examples: Callable[[DeltaGenerator], None] | None = None
+) -> None:
+    """Draw the upload controls; read and analyze what was uploaded.
+
+    `examples` may draw more ways to get images into the row of buttons that it receives.
+    """
+    box = st.container()
+    if session.images:
+        box = st.expander("Add images, or clear them", icon=":material/add_photo_alternate:")
+    with box:
+        uploads: list[PendingUpload] = _uploader(session)
+        row = st.container(horizontal=True)
+        if examples is not None:
+            examples(row)
+        if session.images or session.failed:
+            row.button("Clear all", icon=":material/delete:", on_click=session.clear)
+    pending = [u for u in (*session.pending, *uploads) if u.key not in session.handled]
+    if pending:
+        ingest(session, pending)
+        session.empty_uploader()
+
+
+def _uploader(session: UploadSession[R]) -> list[PendingUpload]:
+    name = session.name
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        source = st.segmented_control(
+            "Upload",
+            ["Files", "Folder"],
+            default="Files",
+            required=True,
+            key=f"{name}_source",
+            persist_state="session",
+        )
+        by_folder = source == "Folder"
+        typed = normalised(
+            st.text_input(
+                "Patient of these images",
+                key=f"{name}_patient",
+                placeholder="Name of the folder" if by_folder else UNNAMED,
+                max_chars=60,
+                persist_state="session",
+                width=280,
+            )
+        )
+    files = st.file_uploader(
+        ("Drop a folder of" if by_folder else "Drop one or more")
+        + f" fields: {READABLE_FORMATS}, camera raw",
+        accept_multiple_files="directory" if by_folder else True,
+        key=f"{name}_upload_{session.round}",
+        help="Images stay in the memory of this server until you clear them or close the page. "
+        "Nothing is written to disk unless you save it to a patient.",
+    )
+    pending = []
+    for file in files:
+        if file.file_id in session.handled:
+            continue
+        # Single files of any name are read, so that the page can say why one is no image.
+        if by_folder and not _is_image(file):
+            session.handled.add(file.file_id)
+            forget_upload(file.file_id)
+            session.skipped.append(display_name(file.name))
+            continue
+        patient = typed or (folder_name(file.name) if by_folder else "") or UNNAMED
+        pending.append(PendingUpload(file.file_id, file.name, patient, file.getvalue))
+    return pending
+
+
+def _is_image(file: UploadedFile) -> bool:
+    name = display_name(file.name)
+    hidden = name.startswith(".")
+    return not hidden and is_offered(name, lambda: file.getvalue()[:BEGINNING])
+
+
+def folder_name(path: str) -> str:
+    """Return the name of the folder a file lies in; empty without one."""
+    parts = [part for part in re.split(r"[/\\]", path) if part]
+    return display_name(parts[-2]) if len(parts) > 1 else ""
 
 
 def exported(
-    name: str, desk: Desk, pictures: Sequence[Picture]
-) -> tuple[list[Picture], list[FailedFile]]:
-    """Ask whether exports may hold file names; return what is exported, named accordingly."""
+    session: UploadSession[R], images: Sequence[SessionImage[R]]
+) -> tuple[list[SessionImage[R]], list[FailedFile]]:
+    """Ask whether exports may contain file names; return the images and failures to export."""
     asked = st.toggle(
         "With file names",
-        key=f"{name}_file_names",
+        key=f"{session.name}_file_names",
         persist_state="session",
-        help="File names often hold identifiers of patients. Without them the files are called "
+        help="File names often contain patient identifiers. Without them the files are called "
         "field 1, field 2, in the order of this page.",
     )
     if asked:
-        return list(pictures), list(desk.failed)
-    files = dict.fromkeys(picture.identity[0] for picture in desk.pictures.values())
+        return list(images), list(session.failed)
+    files = dict.fromkeys(image.identity[0] for image in session.images.values())
     numbered = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
-    kept = list(desk.pictures.values())
-    names = {p.result.file: numbered[p.identity[0]] for p in reversed(kept)}
+    names = {
+        i.result.file: numbered[i.identity[0]] for i in reversed(list(session.images.values()))
+    }
     neutral = [
         replace(
-            p,
+            image,
             result=replace(
-                p.result,
-                file=numbered[p.identity[0]],
-                warnings=without_names(p.result.warnings, names),
+                image.result,
+                file=numbered[image.identity[0]],
+                warnings=without_names(image.result.warnings, names),
             ),
         )
-        for p in pictures
+        for image in images
     ]
     failed = [
         FailedFile(neutral_name(number), failure.error)
-        for number, failure in enumerate(desk.failed, len(files) + 1)
+        for number, failure in enumerate(session.failed, len(files) + 1)
     ]
     return neutral, failed
 
 
-KEEP = "keep_duplicates"
+def show_problems(session: UploadSession[R]) -> None:
+    """List the files that were not read, were rejected or are doubtful, or came twice.
 
-
-def show_problems(desk: Desk, analyse: Analyse) -> None:
-    """Say which files were not read, were refused or doubted, or came twice.
-
-    Refused and doubtful pictures can be analysed all the same; what follows carries the reason.
+    Offers to analyze rejected and doubtful images all the same; the results keep the reason.
     """
-    pictures = list(desk.pictures.values())
-    results = [picture.result for picture in pictures]
-    refused = [p for p in pictures if p.result.reject_reason]
-    if desk.failed:
-        lines = [f"- **{plain(f.file)}**: {plain(f.error)}" for f in desk.failed]
+    images = list(session.images.values())
+    results = [image.result for image in images]
+    if session.failed:
+        lines = [f"- **{plain(f.file)}**: {plain(f.error)}" for f in session.failed]
         st.error("\n".join(lines), title="Not read", icon=":material/error:")
-    if refused:
-        lines = [f"- **{plain(p.result.title)}**: {p.result.reject_reason}" for p in refused]
-        st.warning("\n".join(lines), title="Refused", icon=":material/block:")
-        _offer_to_overrule("Analyse", "refused", desk, analyse, refused)
-    if dropped := sum(picture.raw is None for picture in pictures):
-        which = "1 picture is" if dropped == 1 else f"{dropped} pictures are"
+    if rejected := [i for i in images if i.result.reject_reason]:
+        lines = [f"- **{plain(i.result.title)}**: {i.result.reject_reason}" for i in rejected]
+        st.warning("\n".join(lines), title="Rejected", icon=":material/block:")
+        _offer_force(session, rejected, "Analyse anyway", "Analyses all rejected images.")
+    if dropped := sum(image.raw is None for image in images):
+        which = "1 image is" if dropped == 1 else f"{dropped} images are"
         st.warning(
-            f"{which} analysed, but the file is not kept: a session keeps "
-            f"{MOST_BYTES // 2**20} MB of files. It cannot be saved to a patient. Save the others, "
-            "clear the desk, then bring it again.",
+            f"{which} analysed, but not kept: the page keeps {MAX_BYTES // 2**20} MB of files. "
+            "They cannot be saved to a patient. Save the others, clear the page, then upload "
+            "them again.",
             title="Too many files to keep",
             icon=":material/memory:",
         )
-    overruled = [r for r in results if r.qc_override]
-    if overruled:
-        lines = [f"- **{plain(r.title)}**: {r.qc_override}" for r in overruled]
+    if forced := [r for r in results if r.qc_override]:
+        lines = [f"- **{plain(r.title)}**: {r.qc_override}" for r in forced]
         st.warning(
             "\n".join(lines),
-            title="Analysed against the input gate: do not rely on it",
+            title="Analysed against quality control: do not rely on it",
             icon=":material/warning:",
         )
-    warned = [r for r in results if r.warnings]
-    if warned:
+    if warned := [r for r in results if r.warnings]:
         lines = [f"- **{plain(r.title)}**: {plain(' '.join(r.warnings))}" for r in warned]
         st.warning("\n".join(lines), title="Check these images", icon=":material/straighten:")
-    if doubtful := [p for p in pictures if is_doubtful(p.result) and p.sample_id is None]:
-        _offer_to_overrule("Classify", "doubtful", desk, analyse, doubtful)
-    if desk.passed_over:
-        _say_passed_over(desk.passed_over)
-    if desk.repeated:
+    if doubtful := [i for i in images if DOUBTFUL in i.result.warnings and i.sample_id is None]:
+        _offer_force(session, doubtful, "Classify anyway", "Classifies all doubtful images.")
+    if session.skipped:
+        _show_skipped(session.skipped)
+    if session.repeated:
         lines = [
-            f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in desk.repeated
+            f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in session.repeated
         ]
         st.info("\n".join(lines), title="Counted once", icon=":material/content_copy:")
-    _offer_to_keep(desk)
+    _offer_to_keep_duplicates(session)
 
 
-def _say_passed_over(names: Sequence[str]) -> None:
-    """Say which files of a folder were not taken for images."""
-    shown = [] if get_settings().neutral_names else names[:_MOST_NAMED]
-    rest = len(names) - len(shown)
-    more = f"and {number_of(rest, 'more file')}" if shown else number_of(rest, "file")
+def _show_skipped(names: Sequence[str]) -> None:
+    shown = [] if get_settings().neutral_names else names[:_MAX_LISTED]
+    listed = list(map(plain, shown))
+    if rest := len(names) - len(shown):
+        listed.append(number_of(rest, "more file" if shown else "file"))
     st.info(
-        f"{', '.join(map(plain, shown))}{' ' * bool(shown) + more if rest else ''}. "
-        "To have such a file read, add it under Files.",
-        title="Passed over in the folder: no image by its name or content",
+        f"{', '.join(listed)}. To read such a file, add it under Files.",
+        title="Skipped in the folder: no image by name or content",
         icon=":material/skip_next:",
     )
 
 
-def _offer_to_overrule(
-    action: str, which: str, desk: Desk, analyse: Analyse, pictures: Sequence[Picture]
+def _offer_force(
+    session: UploadSession[R], images: Sequence[SessionImage[R]], label: str, what: str
 ) -> None:
+    key = f"{session.name}_{label}"
     st.button(
-        f"{action} anyway",
+        label,
+        key=key,
         icon=":material/fast_forward:",
-        on_click=overrule,
-        args=(desk, analyse, pictures),
-        disabled=all(p.raw is None for p in pictures),
-        help=f"Analyses all {which} pictures. Their answers will carry the reason.",
+        on_click=run_action,
+        args=(key, lambda: session.analyze_by_force(images)),
+        disabled=all(image.raw is None for image in images),
+        help=f"{what} The results keep the reason.",
     )
+    show_action_error(key)
 
 
-def _offer_to_keep(desk: Desk) -> None:
-    """Let the reader count cells in every field that shows them; not before any are shown twice."""
-    results = [p.result for p in desk.pictures.values() if isinstance(p.result, FieldAnalysis)]
-    if not (desk.keep or any(cell.duplicate for r in results for cell in r.cells)):
+def _offer_to_keep_duplicates(session: UploadSession[R]) -> None:
+    """Let the reader count cells in every field that shows them, once some are shown twice."""
+    results = [image.result for image in session.images.values()]
+    has_duplicates = any(isinstance(r, FieldAnalysis) and r.counts.duplicates["wbc"] for r in results)
+    if not (session.keep_duplicates or has_duplicates):
         return
 
     def change() -> None:
-        desk.keep = st.session_state[KEEP]
-        compare(desk)
+        session.keep_duplicates = st.session_state[KEEP_DUPLICATES]
+        session.mark_duplicates()
 
     st.toggle(
         "Count cells in every field that shows them",
-        desk.keep,
-        key=KEEP,
+        session.keep_duplicates,
+        key=KEEP_DUPLICATES,
         on_change=change,
-        help="Fields that overlap or were photographed twice show the same cells. Each is counted "
-        "in the first field only. Turn this on when the fields are different ones.",
+        help="Fields that overlap, or were photographed twice, show the same cells. Each cell is "
+        "counted in the first field only. Turn this on when the fields do not overlap.",
     )
 
 
-def choose_patient(name: str, desk: Desk) -> str | None:
+def choose_patient(session: UploadSession[R]) -> str | None:
     """Let the reader choose a patient when there are several; None is all of them."""
-    patients = desk.patients()
+    patients: list[str] = session.patients()
     if len(patients) < 2:
         return None
     everyone = f"All {len(patients)} patients"
     chosen = st.selectbox(
-        "Patient", [*patients, everyone], key=f"{name}_chosen", persist_state="session"
+        "Patient", [*patients, everyone], key=f"{session.name}_chosen", persist_state="session"
     )
     return None if chosen == everyone else chosen
 
 
-def choose_field(name: str, pictures: Sequence[Picture]) -> int:
-    """Let the reader step through fields; return the index of the chosen one."""
-    if len(pictures) == 1:
-        return 0
-    key = f"{name}_field"
-    last = len(pictures) - 1
+def choose_field(session: UploadSession[R], images: Sequence[SessionImage[R]]) -> SessionImage[R]:
+    """Let the reader step through fields; return the chosen one."""
+    if len(images) == 1:
+        return images[0]
+    key = f"{session.name}_field"
+    last = len(images) - 1
     index = min(st.session_state.get(key) or 0, last)
     st.session_state[key] = index
 
@@ -183,9 +270,9 @@ def choose_field(name: str, pictures: Sequence[Picture]) -> int:
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
-            f"Field (of {len(pictures)})",
-            range(len(pictures)),
-            format_func=lambda i: f"{i + 1} · {pictures[i].result.title}",
+            f"Field (of {len(images)})",
+            range(len(images)),
+            format_func=lambda i: f"{i + 1} · {images[i].result.title}",
             key=key,
             persist_state="session",
             width=420,
@@ -202,60 +289,65 @@ def choose_field(name: str, pictures: Sequence[Picture]) -> int:
                 args=(by,),
                 disabled=index == end,
             )
-    return int(chosen)
+    return images[int(chosen)]
 
 
-def properties_table(picture: Picture, more: dict[str, str]) -> None:
-    """List what the file says of itself."""
-    own, page = picture.properties, picture.identity[1]
+def properties_table(image: SessionImage[R], more: dict[str, str]) -> None:
+    """Show the properties of the file."""
+    properties, page = image.properties, image.identity[1]
     st.table(
         {
-            "Size": f"{picture.width} × {picture.height} px",
-            "Format": f"{own.format}, {own.file_bytes / 1000:,.0f} kB",
-            "Mode": f"{own.mode}, {own.bit_depth} bits per channel",
-            **({"Page": f"{page} of {own.frames}"} if own.frames > 1 else {}),
-            **({"Saved": f"sample {picture.sample_id}"} if picture.sample_id is not None else {}),
+            "Size": f"{image.width} × {image.height} px",
+            "Format": f"{properties.format}, {properties.file_bytes / 1000:,.0f} kB",
+            "Mode": f"{properties.mode}, {properties.bit_depth} bits per channel",
+            **({"Page": f"{page} of {properties.frames}"} if properties.frames > 1 else {}),
+            **({"Saved": f"sample {image.sample_id}"} if image.sample_id is not None else {}),
             **more,
         },
         border="horizontal",
     )
 
 
-def remove_button(name: str, desk: Desk, picture: Picture) -> None:
-    """Offer to take the picture that is shown off the desk."""
-    if st.button(
-        "Remove this picture", icon=":material/delete:", key=f"{name}_remove", type="tertiary"
-    ):
-        remove(desk, picture)
+def remove_button(session: UploadSession[R], image: SessionImage[R]) -> None:
+    """Offer to remove the image that is shown."""
+    key = f"{session.name}_remove"
+    if kept_button("Remove this image", key, icon=":material/delete:", type="tertiary"):
+        session.remove(image)
         st.rerun()
 
 
-def patient_editor(name: str, desk: Desk, table: pd.DataFrame, columns: dict[str, object]) -> None:
-    """Show a row for each picture; its patient can be corrected in place."""
-    pictures = list(desk.pictures.values())
+def patient_editor(
+    session: UploadSession[R], table: pd.DataFrame, columns: Mapping[str, Any]
+) -> None:
+    """Show a row for each image; its patient can be corrected in place.
+
+    `columns` is the column configuration of `table`, in the order to show.
+    """
+    columns = dict(columns)
+    images = list(session.images.values())
     if table["refused"].isna().all():
         columns.pop("refused")
     if (table["page"] == 1).all():
         columns.pop("page")
-    saved = [picture.sample_id for picture in pictures]
+    saved = [image.sample_id for image in images]
     if any(saved):
         table = table.assign(sample=pd.array(saved, dtype="Int64"))
         sample = st.column_config.NumberColumn("Saved as sample")
         file, patient = columns.pop("file"), columns.pop("patient")
         columns = {"file": file, "patient": patient, "sample": sample, **columns}
-    edited = st.data_editor(
+    edited: pd.DataFrame = st.data_editor(
         table.fillna({"refused": ""}),
-        key=f"{name}_files",
+        key=f"{session.name}_files",
         hide_index=True,
         placeholder="",
         disabled=[column for column in table.columns if column != "patient"],
         column_order=list(columns),
         column_config=columns,
-        alt="A row for each picture with its patient and counts",
+        alt="A row for each image with its patient and counts",
     )
     named = [normalised(patient or "") or UNNAMED for patient in edited["patient"]]
-    if named != [p.patient for p in pictures]:
-        for picture, patient in zip(pictures, named, strict=True):
-            picture.patient = patient
-        compare(desk)
+    if named != [image.patient for image in images]:
+        for image, patient in zip(images, named, strict=True):
+            image.patient = patient
+        session.mark_duplicates()
         st.rerun()

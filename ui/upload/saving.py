@@ -1,7 +1,8 @@
-"""Saves the pictures of a desk to patients, each with its analysis and its ALL class."""
+"""Saves the images of an upload session to patients, each with its analysis and ALL class."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic
 
 import streamlit as st
 
@@ -24,6 +25,7 @@ from core.cases.users import require
 from core.domain.results import FieldAnalysis, FieldImage, StageResult
 from core.imaging.duplicates import Finder
 from core.inference.pipeline import get_analyzer
+from ui.components.actions import kept_button
 from ui.components.cases import (
     errors_shown,
     review_link,
@@ -33,137 +35,140 @@ from ui.components.cases import (
 )
 from ui.components.shared import number_of, plain
 from ui.components.visitor import current_user
-from ui.upload.session import UNNAMED, Desk, Picture, analyse_field, images_of, open_desk
+from ui.upload.controls import UNNAMED
+from ui.upload.session import (
+    R,
+    SessionImage,
+    UploadSession,
+    analyze_field,
+    decode_again,
+    uploaded_result,
+)
 
 _MATCHES = 10
-_PIXELS_AT_ONCE = 50_000_000
-"""Pictures are decoded for saving in batches, so that five hundred never are in memory at once."""
+_MAX_PIXELS = 50_000_000
+"""Images are decoded for saving in batches of so many pixels: 500 do not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """Where pictures go, as chosen on the page."""
+class _Target(Generic[R]):
+    """Images to save, and the patient and sample that the visitor chose for them."""
 
-    pictures: list[Picture]
+    images: list[SessionImage[R]]
     identifier: str
     patient: Patient | None
-    """None for a new one."""
+    """None: create one."""
     sample: Sample | SampleDetails
-    """A stored one, or what was entered about a new one."""
+    """A stored sample, or what was entered about a new one."""
 
 
 @st.fragment
-def save_section(name: str, desk: Desk, pictures: list[Picture]) -> None:
-    """Offer to save the pictures that are shown; say which are saved and which cannot be."""
-    _show_saved(pictures)
+def save_section(session: UploadSession[R], images: list[SessionImage[R]]) -> None:
+    """Offer to save the images that are shown; list those saved and those that cannot be."""
+    _show_saved(images)
     box = st.expander(
-        "Save to a patient", icon=":material/save:", key=f"{name}_save", on_change="rerun"
+        "Save to a patient", icon=":material/save:", key=f"{session.name}_save", on_change="rerun"
     )
     if not box.open:
         return
     with box:
-        waiting = [
-            p
-            for p in pictures
-            if p.sample_id is None and p.raw is not None and not p.result.reject_reason
+        unsaved = [
+            i for i in images if i.sample_id is None and i.raw is not None and not i.result.reject_reason
         ]
-        _show_left_out(desk, pictures)
-        if not waiting:
-            st.info("There is nothing left to save here.", icon=":material/check:")
-        else:
-            with errors_shown():
-                database = get_database()
-                user = current_user(database)
-                require(user, "reviewer")
-                _choose_and_save(name, waiting, database, user)
+        _show_left_out(session, images)
+        if not unsaved:
+            st.info("Nothing is left to save here.", icon=":material/check:")
+            return
+        with errors_shown():
+            database = get_database()
+            person = current_user(database)
+            require(user, "reviewer")
+            _choose_and_save(session, unsaved, database, user)
 
 
-def _show_saved(pictures: Sequence[Picture]) -> None:
-    samples = dict.fromkeys(p.sample_id for p in pictures if p.sample_id is not None)
+def _show_saved(images: Sequence[SessionImage[R]]) -> None:
+    samples = dict.fromkeys(i.sample_id for i in images if i.sample_id is not None)
     if not samples:
         return
-    number = sum(p.sample_id is not None for p in pictures)
+    number = sum(i.sample_id is not None for i in images)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f":green-badge[:material/check: {number} of {len(pictures)} saved]", width="content"
+            f":green-badge[:material/check: {number} of {len(images)} saved]", width="content"
         )
         for sample_id in samples:
             sample_link(sample_id, f"Sample {sample_id}")
             review_link(sample_id, f"Review sample {sample_id}")
 
 
-def _show_left_out(desk: Desk, pictures: Sequence[Picture]) -> None:
-    parts = [
-        f"{number} {what}"
-        for number, what in (
-            (sum(p.result.reject_reason is not None for p in pictures), "refused"),
-            (len(desk.failed), "not read"),
-            (sum(p.raw is None for p in pictures), "no longer kept"),
-        )
-        if number
-    ]
-    left_out = f" Not saved: {', '.join(parts)}." if parts else ""
+def _show_left_out(session: UploadSession[R], images: Sequence[SessionImage[R]]) -> None:
+    reasons = {
+        "rejected": sum(i.result.reject_reason is not None for i in images),
+        "not read": len(session.failed),
+        "no longer kept": sum(i.raw is None for i in images),
+    }
+    listed = ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
     st.caption(
-        "Saved are the pixels, without the file's header, and all that was found in them. "
-        f"Refused pictures and files that were not read are never saved.{left_out}"
+        "Saved are the pixels, without the file's header, and all results. Rejected images and "
+        "files that were not read are never saved." + (f" Not saved: {listed}." if listed else "")
     )
 
 
-def _choose_and_save(name: str, waiting: Sequence[Picture], database: Database, user: User) -> None:
-    groups: dict[str, list[Picture]] = {}
-    for picture in waiting:
-        groups.setdefault(picture.patient, []).append(picture)
+def _choose_and_save(
+    session: UploadSession[R],
+    unsaved: Sequence[SessionImage[R]],
+    database: Database,
+    user: User,
+) -> None:
+    by_patient: dict[str, list[SessionImage[R]]] = {}
+    for image in unsaved:
+        by_patient.setdefault(image.patient, []).append(image)
     targets = [
-        _choose_target(f"{name}_save_{patient}", patient, members, database)
-        for patient, members in groups.items()
+        _choose_target(f"{session.name}_save_{patient}", patient, images, database)
+        for patient, images in by_patient.items()
     ]
-    fields = number_of(len(waiting), "field")
-    whose = f" of {len(groups)} patients" if len(groups) > 1 else ""
-    unnamed = sum(not target.identifier for target in targets)
-    pressed = f"{name}_save_pressed"
-    st.button(
+    fields = number_of(len(unsaved), "field")
+    whose = f" of {len(targets)} patients" if len(targets) > 1 else ""
+    incomplete = any(not target.identifier for target in targets)
+    if kept_button(
         f"Save {fields}{whose}",
-        key=f"{name}_save_now",
+        f"{session.name}_save_now",
         type="primary",
         icon=":material/save:",
-        disabled=unnamed > 0,
-        help="Enter the identifier of every patient first." if unnamed else None,
-        on_click=st.session_state.update,
-        args=({pressed: True},),
-    )
-    # Kept in the session, for a run that another event cuts short forgets what was pressed.
-    if pressed in st.session_state:
+        disabled=incomplete,
+        help="Enter the identifier of every patient first." if incomplete else None,
+    ):
         with st.spinner(f"Saving {fields}"):
-            del st.session_state[pressed]
             for target in targets:
-                _save(database, user, target, open_desk(name))
+                _save(database, user, target, session)
         st.rerun()
 
 
-def _choose_target(key: str, patient: str, pictures: list[Picture], database: Database) -> _Target:
+def _choose_target(
+    key: str, patient: str, images: list[SessionImage[R]], database: Database
+) -> _Target[R]:
     chosen = None
     with st.container(border=True):
-        st.markdown(f"**{plain(patient)}** · {number_of(len(pictures), 'field')}")
+        st.markdown(f"**{plain(patient)}** · {number_of(len(images), 'field')}")
         with st.grid(3, min_column_width=230):
             typed = st.text_input(
                 "Patient identifier",
                 value="" if patient == UNNAMED else patient,
                 max_chars=100,
                 key=f"{key}_typed",
-                placeholder="The laboratory's own",
-                help="Existing patients are searched by identifier and name.",
+                placeholder="As in your laboratory",
+                help="Finds existing patients by identifier or name.",
             )
             identifier = ""
             with errors_shown():
                 identifier = checked_identifier(typed, "identifier")
                 if identifier:
                     chosen = _choose_patient(key, identifier, database)
-            sample = _choose_sample(key, chosen, pictures, database) or sample_inputs(key)
-    return _Target(pictures, chosen.identifier if chosen else identifier, chosen, sample)
+            sample = _choose_sample(key, chosen, images, database) or sample_inputs(key)
+    return _Target(images, chosen.identifier if chosen else identifier, chosen, sample)
 
 
 def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
-    """Let the reader choose among the patients that fit what is typed; None is a new one."""
+    """Let the reader choose among the patients that match `typed`; None is a new one."""
     exact = find_patient(database, typed)
     found = {
         listed.patient.id: listed.patient
@@ -180,7 +185,7 @@ def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
         born = f"born {patient.birth_year}" if patient.birth_year else None
         return " · ".join(filter(None, (patient.identifier, patient.name, born)))
 
-    # What is typed is part of the key, so that another text brings its own best choice.
+    # The typed text is part of the key, so that another text starts with its own best match.
     chosen = st.selectbox(
         "Patient",
         options,
@@ -192,19 +197,19 @@ def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
 
 
 def _choose_sample(
-    key: str, patient: Patient | None, pictures: Sequence[Picture], database: Database
+    key: str, patient: Patient | None, images: Sequence[SessionImage[R]], database: Database
 ) -> Sample | None:
     """Let the reader choose a sample that is not signed; None is a new one.
 
-    Graded pictures that a sample holds already only bring it their classes: it is the first choice.
+    Graded images that a sample already contains only add their ALL class to it: it is preselected.
     """
     found: dict[int, SampleSummary] = {}
     held: dict[int, int] = {}
     if patient is not None:
         samples = patient_history(database, patient.id)[1]
         found = {s.sample.id: s for s in samples if s.sample.state != "signed"}
-        held = samples_holding(database, patient.id, [p.identity for p in pictures])
-    graded = isinstance(pictures[0].result, StageResult)
+        held = samples_holding(database, patient.id, [image.identity for image in images])
+    graded = isinstance(images[0].result, StageResult)
     first = max(held.keys() & found.keys(), key=held.__getitem__, default=None) if graded else None
     options = [None, *found]
 
@@ -212,7 +217,7 @@ def _choose_sample(
         if sample_id is None:
             return "New sample"
         summary = found[sample_id]
-        has = f", {held[sample_id]} of these among them" if sample_id in held else ""
+        has = f", {held[sample_id]} of these already in it" if sample_id in held else ""
         return f"Add to {sample_name(summary.sample)} ({number_of(summary.fields, 'field')}{has})"
 
     chosen = st.selectbox(
@@ -220,7 +225,7 @@ def _choose_sample(
         options,
         options.index(first),
         format_func=text,
-        # No choice and the choice of a new one are the same, and are to look the same.
+        # An empty choice means a new sample too.
         placeholder=text(None),
         key=f"{key}_sample_{patient.id if patient else 0}",
         disabled=not found,
@@ -228,65 +233,63 @@ def _choose_sample(
     return None if chosen is None else found[chosen].sample
 
 
-def _save(database: Database, user: User, target: _Target, desk: Desk) -> None:
-    """Save a patient's pictures and mark each as saved as soon as it is.
+def _save(
+    database: Database, user: User, target: _Target[R], session: UploadSession[R]
+) -> None:
+    """Save a patient's images and mark each one as soon as it is saved.
 
-    A cell counts once in the sample: another field of the desk that shows it may never get there.
+    Duplicates are marked anew against the stored sample: another field of the session that shows
+    the same cell may never be saved.
     """
     patient = target.patient or find_patient(database, target.identifier)
     if patient is None:
         patient = create_patient(database, user, PatientDetails(target.identifier))
     sample = target.sample
-    for batch in _batches(target.pictures):
-        fields = [_new_field(picture, image) for picture, image in images_of(batch)]
+    for batch in _batches(target.images):
+        fields = [_new_field(image, decoded) for image, decoded in decode_again(batch)]
         sample_id = sample.id if isinstance(sample, Sample) else None
-        finder = Finder(keep=desk.keep, known=desk.known)
+        finder = Finder(keep=session.keep_duplicates, known=session.known)
         fields = compared_with_stored(database, patient.id, fields, sample_id, finder)
         if isinstance(sample, SampleDetails):
             sample = save_sample(database, user, patient.id, sample, fields)
         else:
             sample = add_fields(database, user, sample, fields)
-        for picture, new in zip(batch, fields, strict=True):
-            picture.sample_id = sample.id
-            if isinstance(picture.result, FieldAnalysis):
-                picture.result = new.analysis
+        for image, new in zip(batch, fields, strict=True):
+            image.sample_id = sample.id
+            if isinstance(image.result, FieldAnalysis):
+                image.result = new.analysis
 
 
-def _batches(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
-    batch: list[Picture] = []
+def _batches(images: Sequence[SessionImage[R]]) -> Iterator[list[SessionImage[R]]]:
+    batch: list[SessionImage[R]] = []
     pixels = 0
-    for picture in pictures:
-        size = picture.width * picture.height
-        if batch and pixels + size > _PIXELS_AT_ONCE:
+    for image in images:
+        size = image.width * image.height
+        if batch and pixels + size > _MAX_PIXELS:
             yield batch
             batch, pixels = [], 0
-        batch.append(picture)
+        batch.append(image)
         pixels += size
     yield batch
 
 
-def _new_field(picture: Picture, image: FieldImage) -> NewField:
-    analysis, stage = _results(image, picture.found)
-    used = ("detector", "wbc") if stage is None else ("detector", "wbc", "all_stage")
+def _new_field(image: SessionImage[R], decoded: FieldImage) -> NewField:
+    """Return a field with its analysis and, when it was graded, its ALL class.
+
+    Every stored field has its cells: a field that was only graded is analyzed now.
+    """
+    result = image.own_result
+    if isinstance(result, FieldAnalysis):
+        analysis, stage = result, uploaded_result("stage", image.identity)
+    else:
+        analysis, stage = uploaded_result("wbc", image.identity), result
+    if not isinstance(analysis, FieldAnalysis):
+        analysis = analyze_field(decoded, force=result.qc_override is not None)
+        analysis = replace(analysis, file=decoded.name)
     versions = get_analyzer().versions
-    models = {model: versions[model] for model in used}
+    models = {name: versions[name] for name in ("detector", "wbc")}
     if analysis.profile is not None:
         models["profile"] = analysis.profile
-    return NewField(image, analysis, models, stage)
-
-
-def _results(
-    image: FieldImage, result: FieldAnalysis | StageResult
-) -> tuple[FieldAnalysis, StageResult | None]:
-    """Return both answers on a picture: the one given, and the other desk's when it has one.
-
-    A field that was only graded is analysed now, for every stored field has its cells.
-    """
-    if isinstance(result, FieldAnalysis):
-        graded = open_desk("stage").pictures.get(image.identity)
-        return result, graded.result if graded and not graded.result.reject_reason else None
-    analysed = open_desk("wbc").pictures.get(image.identity)
-    if analysed and not analysed.result.reject_reason:
-        return analysed.found, result
-    analysis = analyse_field(image, anyway=result.qc_override is not None)
-    return replace(analysis, file=image.name), result
+    if not isinstance(stage, StageResult):
+        return NewField(decoded, analysis, models)
+    return NewField(decoded, analysis, {**models, "all_stage": versions["all_stage"]}, stage)

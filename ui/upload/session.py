@@ -1,25 +1,21 @@
-"""The desk on which uploads are read, analysed and kept.
+"""The images that a visitor uploaded on one page, with their results.
 
-A desk lives in the session, so results stay when the page is left. It keeps small JPEG copies,
-results, and the files as uploaded, from which pictures are saved; decoded pictures are dropped as
-soon as they are analysed.
+They live in the browser session, so they stay when the page is left. A session keeps small JPEG
+copies, the results, and the files as uploaded; decoded images are dropped after the analysis.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.api.quota import take_refused
-from core.cases.names import normalised
 from core.domain.results import (
     FailedFile,
     FieldAnalysis,
@@ -28,54 +24,46 @@ from core.domain.results import (
     StageResult,
     neutral_name,
 )
-from core.errors import READABLE_FORMATS, InputError, UploadsFullError
+from core.errors import InputError, UploadsFullError
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
 from core.imaging.duplicates import Finder, Known, marked, pixels_sha256
-from core.imaging.formats import BEGINNING, is_offered
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name
 from core.inference.pipeline import get_analyzer
-from core.inference.quality_control import DOUBTFUL
 from core.inference.site_profile import SiteProfile
 from core.settings import get_settings
-from ui.components.shared import plain
+from ui.components.shared import number_of, plain
 
 R = TypeVar("R", FieldAnalysis, StageResult)
 
-MOST_PICTURES = 500
-MOST_BYTES = 512 * 2**20
-"""Files as uploaded that a session keeps, all its desks together."""
-UNNAMED = "Unnamed"
+MAX_IMAGES = 500
+MAX_BYTES = 512 * 2**20
+"""Bytes of uploaded files that one visitor's sessions keep together."""
 _CROP_SIDE = 96
-_BY_CONTENT = {FieldImage: attrgetter("identity"), SiteProfile: SiteProfile.model_dump_json}
+_BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {
+    FieldImage: attrgetter("identity"),
+    SiteProfile: SiteProfile.model_dump_json,
+}
 
 
-@st.cache_data(max_entries=MOST_PICTURES, show_spinner=False, hash_funcs=_BY_CONTENT)
-def analyse_field(
-    image: FieldImage, *, anyway: bool = False, profile: SiteProfile | None = None
+@st.cache_data(max_entries=MAX_IMAGES, show_spinner=False, hash_funcs=_BY_CONTENT)
+def analyze_field(
+    image: FieldImage, *, force: bool = False, profile: SiteProfile | None = None
 ) -> FieldAnalysis:
-    """Analyse a field; the same bytes are analysed once in this process, whoever brings them."""
-    return get_analyzer().analyze(image, profile, anyway=anyway)
+    """Analyze a field; the cache is shared by all visitors."""
+    return get_analyzer().analyze(image, profile, anyway=force)
 
 
-@st.cache_data(max_entries=MOST_PICTURES, show_spinner=False, hash_funcs=_BY_CONTENT)
-def stage_field(image: FieldImage, *, anyway: bool = False) -> StageResult:
-    """Grade a field; the same bytes are graded once in this process, whoever brings them."""
-    return get_analyzer().stage(image, anyway=anyway)
-
-
-class Analyse(Protocol):
-    """Analyses one picture; `anyway` overrules the input gate."""
-
-    def __call__(self, image: FieldImage, *, anyway: bool = False) -> FieldAnalysis | StageResult:
-        """Return what was found."""
-        ...
+@st.cache_data(max_entries=MAX_IMAGES, show_spinner=False, hash_funcs=_BY_CONTENT)
+def stage_field(image: FieldImage, *, force: bool = False) -> StageResult:
+    """Grade a field; the cache is shared by all visitors."""
+    return get_analyzer().stage(image, anyway=force)
 
 
 @dataclass(frozen=True)
-class Incoming:
-    """A picture that waits to be read."""
+class PendingUpload:
+    """A file that was uploaded and not read yet."""
 
     key: str
     name: str
@@ -84,8 +72,8 @@ class Incoming:
 
 
 @dataclass
-class Picture(Generic[R]):
-    """An analysed picture as it is kept in the session."""
+class SessionImage(Generic[R]):
+    """An analyzed image."""
 
     patient: str
     identity: tuple[str, int]
@@ -93,291 +81,238 @@ class Picture(Generic[R]):
     width: int
     height: int
     properties: ImageProperties
-    pixels: str
-    """Hash of the decoded pixels, the same whatever file they came in."""
+    pixels_sha256: str
+    """Hash of the decoded pixels: the same whatever the file format."""
     jpeg: bytes
     crops: dict[int, bytes]
-    """JPEG of each white cell, by its number in the picture."""
-    found: R
-    """What was found in the picture alone."""
+    """JPEG of each white cell, by its number in the image."""
+    own_result: R
+    """Result of this image alone."""
     result: R
-    """`found` beside the other pictures: cells that an earlier one shows are marked."""
+    """`own_result` with the cells marked that an earlier image shows too."""
     raw: bytes | None = None
-    """The file as uploaded; None once the session holds too many."""
+    """The file as uploaded; None when the session has no room for it."""
     sample_id: int | None = None
-    """The stored sample that the picture was saved to."""
+    """The stored sample that the image was saved to."""
 
 
-_desks: "WeakSet[Desk]" = WeakSet()
-"""Of all sessions."""
+_all_sessions: "WeakSet[UploadSession[Any]]" = WeakSet()
 
 
 @dataclass(eq=False)
-class Desk(Generic[R]):
-    """The pictures of one page in one session, by SHA-256 and page, in the order they came."""
+class UploadSession(Generic[R]):
+    """The images of one page in upload order, by SHA-256 and page."""
 
-    pictures: dict[tuple[str, int], Picture[R]] = field(default_factory=dict)
+    name: str
+    """`wbc` or `stage`; prefix of the page's widget keys."""
+    analyze: Callable[..., R]
+    """Analyzes a `FieldImage`; with `force=True` also one that quality control rejects."""
+    images: dict[tuple[str, int], SessionImage[R]] = field(default_factory=dict)
+    pending: list[PendingUpload] = field(default_factory=list)
+    """Example files to be read beside what is in the uploader."""
     failed: list[FailedFile] = field(default_factory=list)
-    passed_over: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
     """Names of the files in folders that are no images."""
     repeated: list[tuple[str, str]] = field(default_factory=list)
-    """Names of a picture that came again, and of the first one."""
-    keep: bool = False
-    """Count cells in every field that shows them."""
+    """Name of an image that was uploaded before, and its first name."""
+    keep_duplicates: bool = False
+    """Count a cell in every field that shows it."""
     known: Known = field(default_factory=dict, repr=False)
-    """What was found of pairs of fields."""
+    """Transforms between pairs of fields that were compared."""
     handled: set[str] = field(default_factory=set)
-    """Keys of what was read from the uploader as it stands."""
+    """Keys of the uploads that were read since the uploader was emptied."""
     received: int = 0
-    """Files that came, read or not, since the desk was cleared."""
+    """Files received since the session was cleared, read or not."""
     round: int = 0
-    """A new number gives a new uploader."""
+    """Part of the uploader's key: a new number empties it."""
 
     def __post_init__(self) -> None:
-        _desks.add(self)
+        _all_sessions.add(self)
 
-    def of_patient(self, patient: str | None) -> list[Picture[R]]:
-        """Return the pictures of a patient, or all of them."""
-        return [p for p in self.pictures.values() if patient is None or p.patient == patient]
+    def of_patient(self, patient: str | None) -> list[SessionImage[R]]:
+        """Return the images of a patient, or all images for None."""
+        return [image for image in self.images.values() if patient in (None, image.patient)]
 
     def patients(self) -> list[str]:
-        """Return the patients in the order they came."""
-        return list(dict.fromkeys(p.patient for p in self.pictures.values()))
+        """Return the patients in upload order."""
+        return list(dict.fromkeys(image.patient for image in self.images.values()))
+
+    def analyze_by_force(self, images: Sequence[SessionImage[R]]) -> None:
+        """Analyze rejected or doubtful images in spite of quality control; the results say so."""
+        for old, image in decode_again(images):
+            result = self.analyze(image, force=True)
+            self.images[old.identity] = _session_image(old.patient, image, result, old.raw)
+        self.mark_duplicates()
+
+    def mark_duplicates(self) -> None:
+        """Mark the cells that an earlier field of the patient shows too: each counts once."""
+        finder = Finder(keep=self.keep_duplicates, known=self.known)
+        for image in self.images.values():
+            if isinstance(image.own_result, FieldAnalysis):
+                image.result = marked(image.own_result, finder, image.patient)
+
+    def remove(self, image: SessionImage[R]) -> None:
+        """Remove one image."""
+        del self.images[image.identity]
+        self.mark_duplicates()
+
+    def clear(self) -> None:
+        """Replace this session by an empty one."""
+        empty = UploadSession(self.name, self.analyze, round=self.round + 1)
+        st.session_state[_key(self.name)] = empty
+
+    def empty_uploader(self) -> None:
+        """Drop the files that were read and rerun the page."""
+        self.pending.clear()
+        self.handled.clear()
+        self.round += 1
+        st.rerun()
 
 
-def open_desk(name: str) -> Desk:
-    """Return this session's desk of a page."""
-    return st.session_state.setdefault(f"{name}_desk", Desk())
+def open_upload_session(name: str, analyze: Callable[..., R]) -> UploadSession[R]:
+    """Return the visitor's session of a page; new images are analyzed with `analyze`."""
+    session: UploadSession[R] = st.session_state.setdefault(
+        _key(name), UploadSession(name, analyze)
+    )
+    session.analyze = analyze
+    return session
+
+
+def uploaded_result(name: str, identity: tuple[str, int]) -> FieldAnalysis | StageResult | None:
+    """Return the result that another page of the visitor has of an image, if not rejected."""
+    session = st.session_state.get(_key(name))
+    image = session and session.images.get(identity)
+    return image.own_result if image and not image.own_result.reject_reason else None
+
+
+def _key(name: str) -> str:
+    return f"{name}_uploads"
 
 
 def has_room(size: int) -> bool:
-    """Tell whether the session, and all sessions together, may keep a file of so many bytes."""
-    own = [desk for desk in st.session_state.values() if isinstance(desk, Desk)]
-    most = get_settings().upload_megabytes * 1_000_000
-    return _kept(own) + size <= MOST_BYTES and _kept(list(_desks)) + size <= most
+    """Return whether the visitor, and all visitors together, may keep a file of `size` bytes."""
+    own = [value for value in st.session_state.values() if isinstance(value, UploadSession)]
+    limit = get_settings().upload_megabytes * 1_000_000
+    return _kept_bytes(own) + size <= MAX_BYTES and _kept_bytes(list(_all_sessions)) + size <= limit
 
 
-def _kept(desks: Sequence[Desk]) -> int:
-    """Return the bytes of files as uploaded on some desks."""
+def _kept_bytes(sessions: Sequence[UploadSession[Any]]) -> int:
     # The images of one file share its bytes.
     return sum(
-        sum({p.identity[0]: len(p.raw) for p in list(desk.pictures.values()) if p.raw}.values())
-        for desk in desks
+        sum({i.identity[0]: len(i.raw) for i in list(session.images.values()) if i.raw}.values())
+        for session in sessions
     )
 
 
-def _forget_upload(key: str) -> None:
+def forget_upload(key: str) -> None:
     """Drop the copy of a file that Streamlit would keep until the session ends."""
     if runtime.exists():
-        runtime.get_instance().uploaded_file_mgr.remove_file(_session(), key)
+        files: Any = runtime.get_instance().uploaded_file_mgr  # its interface lacks `remove_file`
+        files.remove_file(_session_id(), key)
 
 
-def _session() -> str:
+def _session_id() -> str:
     context = get_script_run_ctx()
     return "" if context is None else context.session_id
 
 
-def clear_desk(name: str) -> None:
-    """Take everything off a desk."""
-    number = open_desk(name).round
-    st.session_state[f"{name}_desk"] = Desk(round=number + 1)
-
-
-def uploader(name: str, desk: Desk) -> list[Incoming]:
-    """Draw the upload controls; return what was dropped and not read yet."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        source = st.segmented_control(
-            "Upload",
-            ["Files", "Folder"],
-            default="Files",
-            required=True,
-            key=f"{name}_source",
-            persist_state="session",
-        )
-        by_folder = source == "Folder"
-        typed = normalised(
-            st.text_input(
-                "Patient of these pictures",
-                key=f"{name}_patient",
-                placeholder="From the folder's name" if by_folder else UNNAMED,
-                max_chars=60,
-                persist_state="session",
-                width=280,
-            )
-        )
-    files = st.file_uploader(
-        ("Drop a folder of" if by_folder else "Drop one or many")
-        + f" fields: {READABLE_FORMATS}, also camera raw",
-        accept_multiple_files="directory" if by_folder else True,
-        key=f"{name}_upload_{desk.round}",
-        help="Pictures stay in this server's memory until you clear them or close the page. "
-        "Nothing is written to disk unless you save it to a patient.",
-    )
-    new = [file for file in files if file.file_id not in desk.handled]
-    incoming = []
-    for file in new:
-        # Single files of any name are read, so that each gets its own sentence when it is none.
-        if by_folder and not _is_image(file):
-            desk.handled.add(file.file_id)
-            _forget_upload(file.file_id)
-            desk.passed_over.append(display_name(file.name))
-            continue
-        patient = typed or (folder_name(file.name) if by_folder else "") or UNNAMED
-        incoming.append(Incoming(file.file_id, file.name, patient, file.getvalue))
-    return incoming
-
-
-def _is_image(file: UploadedFile) -> bool:
-    name = display_name(file.name)
-    hidden = name.startswith(".")
-    return not hidden and is_offered(name, lambda: file.getvalue()[:BEGINNING])
-
-
-def folder_name(path: str) -> str:
-    """Return the name of the folder a file lies in; empty without one."""
-    parts = [part for part in re.split(r"[/\\]", path) if part]
-    return display_name(parts[-2]) if len(parts) > 1 else ""
-
-
-def take_in(desk: Desk, incoming: Sequence[Incoming], analyse: Analyse) -> None:
-    """Read and analyse pictures one by one; a bad one is noted and the others go on."""
-    total = len(incoming)
-    label = f"Reading {total} pictures" if total > 1 else "Reading the picture"
-    with st.status(label, expanded=True) as status:
+def ingest(session: UploadSession[R], pending: Sequence[PendingUpload]) -> None:
+    """Read and analyze uploads one by one; a bad file is noted and the others go on."""
+    total = len(pending)
+    with st.status(f"Reading {number_of(total, 'file')}", expanded=True) as status:
         bar = st.progress(0.0)
-        for number, named in enumerate(incoming, 1):
-            item = _received(desk, named)
-            shown = display_name(item.name)
-            bar.progress((number - 1) / total, text=f"{number} of {total}: {plain(shown)}")
-            status.update(label=f"Analysing picture {number} of {total}", expanded=True)
-            sentence = _take_one(desk, item, shown, analyse)
-            desk.handled.add(item.key)
-            _forget_upload(item.key)
-            st.write(f"{plain(shown)}: {sentence}")
-        status.update(label="Comparing the pictures")
-        compare(desk)
-        if refused := take_refused(_session()):
-            name = "1 more file" if refused == 1 else f"{refused} more files"
-            desk.failed.append(FailedFile(name, str(UploadsFullError())))
-        status.update(label=f"{total} read", state="complete")
+        for number, upload in enumerate(pending, 1):
+            session.received += 1
+            name = upload.name
+            if get_settings().neutral_names:
+                name = neutral_name(session.received)
+            shown = plain(display_name(name))
+            bar.progress((number - 1) / total, text=f"{number} of {total}: {shown}")
+            status.update(label=f"Analysing file {number} of {total}", expanded=True)
+            outcome = _ingest_file(session, upload, name)
+            session.handled.add(upload.key)
+            forget_upload(upload.key)
+            st.write(f"{shown}: {outcome}")
+        status.update(label="Comparing the images")
+        session.mark_duplicates()
+        if refused := take_refused(_session_id()):
+            name = number_of(refused, "more file")
+            session.failed.append(FailedFile(name, str(UploadsFullError())))
+        status.update(label=f"{number_of(total, 'file')} read", state="complete")
 
 
-def _received(desk: Desk, item: Incoming) -> Incoming:
-    """Count a file; where the settings say so, forget its name."""
-    desk.received += 1
-    if not get_settings().neutral_names:
-        return item
-    return replace(item, name=neutral_name(desk.received))
-
-
-def _take_one(desk: Desk, item: Incoming, shown: str, analyse: Analyse) -> str:
-    """Read a file and analyse every image in it; return what became of it."""
-    raw = item.read()
+def _ingest_file(session: UploadSession[R], upload: PendingUpload, name: str) -> str:
+    """Analyze every image of a file; return the outcome in words."""
+    raw = upload.read()
+    outcomes: list[str] = []
     try:
-        with decoded(raw, item.name) as images:
-            return _take_images(desk, item, raw, images, analyse)
+        with decoded(raw, name) as images:
+            kept = raw if has_room(len(raw)) else None
+            for image in images:
+                if len(session.images) >= MAX_IMAGES:
+                    error = f"The page keeps {MAX_IMAGES} images. Clear them to read more."
+                    session.failed.append(FailedFile(image.title, error))
+                    outcomes.append(error)
+                    break
+                outcomes.append(_ingest_image(session, upload.patient, image, kept))
     except InputError as error:
-        desk.failed.append(FailedFile(shown, str(error)))
+        session.failed.append(FailedFile(display_name(name), str(error)))
         return plain(str(error))
-
-
-def _take_images(
-    desk: Desk, item: Incoming, raw: bytes, images: Sequence[FieldImage], analyse: Analyse
-) -> str:
-    kept = raw if has_room(len(raw)) else None
-    said: list[str] = []
-    for image in images:
-        if len(desk.pictures) >= MOST_PICTURES:
-            sentence = f"{MOST_PICTURES} pictures are kept at a time. Clear them to read more."
-            desk.failed.append(FailedFile(image.title, sentence))
-            said.append(sentence)
-            break
-        said.append(_take_image(desk, item.patient, image, kept, analyse))
     if len(images) == 1:
-        return said[0]
-    return f"{len(images)} images: " + " ".join(f"{n}: {text}" for n, text in enumerate(said, 1))
+        return outcomes[0]
+    listed = " ".join(f"{number}: {text}" for number, text in enumerate(outcomes, 1))
+    return f"{len(images)} images: {listed}"
 
 
-def _take_image(
-    desk: Desk, patient: str, image: FieldImage, raw: bytes | None, analyse: Analyse
+def _ingest_image(
+    session: UploadSession[R], patient: str, image: FieldImage, raw: bytes | None
 ) -> str:
     pixels = pixels_sha256(image.pixels)
-    if first := next((p for p in desk.pictures.values() if p.pixels == pixels), None):
-        whose = "" if first.patient == patient else f" of {first.patient}"
-        desk.repeated.append((image.title, first.result.title + whose))
-        return f"the same picture as {plain(first.result.title + whose)}."
-    result = analyse(image)
-    desk.pictures[image.identity] = _picture(patient, image, result, raw)
-    return "refused." if result.reject_reason else "done."
+    if first := next((i for i in session.images.values() if i.pixels_sha256 == pixels), None):
+        title = first.result.title
+        if first.patient != patient:
+            title = f"{title} of {first.patient}"
+        session.repeated.append((image.title, title))
+        return f"the same image as {plain(title)}."
+    result = session.analyze(image)
+    session.images[image.identity] = _session_image(patient, image, result, raw)
+    return "rejected." if result.reject_reason else "done."
 
 
-def _picture(
-    patient: str, image: FieldImage, result: FieldAnalysis | StageResult, raw: bytes | None
-) -> Picture:
-    """Return what the session keeps of an analysed picture."""
+def _session_image(
+    patient: str, image: FieldImage, result: R, raw: bytes | None
+) -> SessionImage[R]:
     # The cache may know the same bytes under another name.
     result = replace(result, file=image.name)
-    crops = {}
+    crops: dict[int, bytes] = {}
     if isinstance(result, FieldAnalysis):
         crops = {
-            n: preview_jpeg(crop_cell(image.pixels, cell.box, size=_CROP_SIDE))
-            for n, cell in result.white_cells()
+            number: preview_jpeg(crop_cell(image.pixels, cell.box, size=_CROP_SIDE))
+            for number, cell in result.white_cells()
         }
-    return Picture(
-        patient,
-        image.identity,
-        image.width,
-        image.height,
-        image.properties,
-        pixels_sha256(image.pixels),
-        preview_jpeg(image.pixels),
-        crops,
-        result,
-        result,
-        raw,
+    return SessionImage(
+        patient=patient,
+        identity=image.identity,
+        width=image.width,
+        height=image.height,
+        properties=image.properties,
+        pixels_sha256=pixels_sha256(image.pixels),
+        jpeg=preview_jpeg(image.pixels),
+        crops=crops,
+        own_result=result,
+        result=result,
+        raw=raw,
     )
 
 
-def is_doubtful(result: FieldAnalysis | StageResult) -> bool:
-    """Tell whether quality control let an image pass without classifying anything in it."""
-    return DOUBTFUL in result.warnings
-
-
-def overrule(desk: Desk, analyse: Analyse, pictures: Sequence[Picture]) -> None:
-    """Analyse refused or doubtful pictures in spite of the input gate; the results say so."""
-    for picture, image in images_of(pictures):
-        result = analyse(image, anyway=True)
-        desk.pictures[picture.identity] = _picture(picture.patient, image, result, picture.raw)
-    compare(desk)
-
-
-def compare(desk: Desk) -> None:
-    """Mark the cells that an earlier field of the patient shows too, so that each counts once."""
-    finder = Finder(keep=desk.keep, known=desk.known)
-    for picture in desk.pictures.values():
-        if isinstance(picture.found, FieldAnalysis):
-            picture.result = marked(picture.found, finder, picture.patient)
-
-
-def images_of(pictures: Sequence[Picture[R]]) -> Iterator[tuple[Picture[R], FieldImage]]:
-    """Decode kept pictures again, one file at a time; those no longer kept are left out."""
-    kept = [picture for picture in pictures if picture.raw is not None]
-    for _, group in groupby(kept, key=lambda picture: picture.identity[0]):
+def decode_again(
+    images: Sequence[SessionImage[R]],
+) -> Iterator[tuple[SessionImage[R], FieldImage]]:
+    """Decode kept images again, one file at a time; images that are not kept are left out."""
+    kept = [image for image in images if image.raw is not None]
+    for _, group in groupby(kept, key=lambda image: image.identity[0]):
         same_file = list(group)
-        with decoded(same_file[0].raw or b"", same_file[0].result.file) as images:
-            by_page = {image.page: image for image in images}
-            for picture in same_file:
-                yield picture, by_page[picture.identity[1]]
-
-
-def remove(desk: Desk, picture: Picture) -> None:
-    """Take one picture off a desk."""
-    desk.pictures = {key: p for key, p in desk.pictures.items() if p is not picture}
-    compare(desk)
-
-
-def finish_round(desk: Desk) -> None:
-    """Drop the uploaded bytes and draw the page anew."""
-    desk.handled.clear()
-    desk.round += 1
-    st.rerun()
+        with decoded(same_file[0].raw or b"", same_file[0].result.file) as decoded_images:
+            by_page = {image.page: image for image in decoded_images}
+            for image in same_file:
+                yield image, by_page[image.identity[1]]
