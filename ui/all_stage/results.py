@@ -186,9 +186,7 @@ def show_files(session: UploadSession[StageResult]) -> None:
     )
 
 
-def downloads(
-    session: UploadSession[StageResult], images: list[SessionImage[StageResult]]
-) -> None:
+def downloads(session: UploadSession[StageResult], images: list[SessionImage[StageResult]]) -> None:
     """Offer what is on screen as files."""
     st.subheader("Download")
     images, failed = exported(session, images)

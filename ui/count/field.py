@@ -13,6 +13,7 @@ from ui.upload.session import SessionImage, UploadSession
 CELL = "wbc_cell"
 LEAST_SHOWN = 0.001
 """Probability below which a type is not listed."""
+UNLIKE_TRAINING = "unlike the training images"
 
 
 def status_line(analyses: list[FieldAnalysis]) -> None:
@@ -29,7 +30,7 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
             f":orange-badge[:material/help: {number['uncertain']} uncertain: not counted]"
         )
     if unfamiliar := sum(a.counts.out_of_distribution for a in analyses):
-        badges.append(f":orange-badge[:material/palette: {unfamiliar} unlike the training images]")
+        badges.append(f":orange-badge[:material/palette: {unfamiliar} {UNLIKE_TRAINING}]")
     if number["classified"]:
         named = shared.number_of(number["classified"], "white cell")
         badges.append(f":green-badge[:material/check: {named} classified]")
@@ -139,7 +140,11 @@ def show_cell(image: SessionImage[FieldAnalysis]) -> None:
             **types,
             **diameter,
             "Detection score": f"{100 * cell.detection_score:.0f} %",
-            **({"Appearance": "unlike the training images"} if cell.in_distribution is False else {}),
+            **(
+                {"Appearance": "unlike the training images"}
+                if cell.in_distribution is False
+                else {}
+            ),
         },
         border="horizontal",
     )

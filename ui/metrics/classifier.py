@@ -14,6 +14,7 @@ from core.charts.metrics import (
     roc_figure,
 )
 from core.domain.probability import probability_text
+from core.domain.taxonomy import label_name
 from core.evaluation.curves import (
     at_threshold,
     precision_recall_points,
@@ -24,7 +25,6 @@ from core.evaluation.metrics import reliability_bins
 from core.evaluation.report import (
     ClassifierReport,
     behind_cell,
-    label_name,
     label_phrase,
     worst_errors,
 )

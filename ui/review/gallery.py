@@ -13,11 +13,10 @@ from core.cases.cell_groups import (
     CaseCell,
     CellGroup,
     cell_groups,
-    label_name,
 )
 from core.cases.records import Case
 from core.domain.probability import probability_text
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, label_name
 from core.errors import PictureMissingError
 from ui.components.shared import number_of, on_phone, plain
 from ui.review.browser import Moved, gallery_component

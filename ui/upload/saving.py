@@ -73,7 +73,9 @@ def save_section(session: UploadSession[R], images: list[SessionImage[R]]) -> No
         return
     with box:
         unsaved = [
-            i for i in images if i.sample_id is None and i.raw is not None and not i.result.reject_reason
+            i
+            for i in images
+            if i.sample_id is None and i.raw is not None and not i.result.reject_reason
         ]
         _show_left_out(session, images)
         if not unsaved:
