@@ -113,7 +113,10 @@ def test_cells_that_two_fields_show_count_once_unless_the_reader_keeps_them(slid
     app.toggle(key="keep_duplicates").set_value(False).run()
     save(with_form(app))
     (case,) = stored("P-1")
-    assert [a.counts.duplicates["wbc"] for a in case.analyses] == [0, second.counts.duplicates["wbc"]]
+    assert [a.counts.duplicates["wbc"] for a in case.analyses] == [
+        0,
+        second.counts.duplicates["wbc"],
+    ]
 
 
 def test_cells_count_in_a_sample_that_lacks_the_other_field_with_them(slides, monkeypatch):

@@ -226,7 +226,9 @@ def _offer_force(
 def _offer_to_keep_duplicates(session: UploadSession[R]) -> None:
     """Let the reader count cells in every field that shows them, once some are shown twice."""
     results = [image.result for image in session.images.values()]
-    has_duplicates = any(isinstance(r, FieldAnalysis) and r.counts.duplicates["wbc"] for r in results)
+    has_duplicates = any(
+        isinstance(r, FieldAnalysis) and r.counts.duplicates["wbc"] for r in results
+    )
     if not (session.keep_duplicates or has_duplicates):
         return
 
