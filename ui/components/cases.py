@@ -129,7 +129,7 @@ def patient_link(patient_id: int, label: str) -> None:
     st.page_link(
         "pages/patients.py",
         label=plain(label),
-        icon=":material/user:",
+        icon=":material/person:",
         query_params={"patient": str(patient_id)},
     )
 

@@ -56,7 +56,7 @@ class ReviewSession:
         self.decisions.pop()
 
     def barred_by_role(self) -> str | None:
-        """Return why the person cannot change any case, or None when they can."""
+        """Return why the user cannot change any case, or None when they may."""
         try:
             require(self.user, "reviewer")
         except NotAllowedError as error:
@@ -64,7 +64,7 @@ class ReviewSession:
         return None
 
     def why_not(self, sample: Sample) -> str | None:
-        """Return why the person cannot change a sample, or None when they can."""
+        """Return why the user cannot change a sample, or None when they may."""
         if barred := self.barred_by_role():
             return barred
         if sample.state == "signed":

@@ -83,7 +83,7 @@ def save_section(session: UploadSession[R], images: list[SessionImage[R]]) -> No
             return
         with errors_shown():
             database = get_database()
-            person = current_user(database)
+            user = current_user(database)
             require(user, "reviewer")
             _choose_and_save(session, unsaved, database, user)
 
@@ -235,9 +235,7 @@ def _choose_sample(
     return None if chosen is None else found[chosen].sample
 
 
-def _save(
-    database: Database, user: User, target: _Target[R], session: UploadSession[R]
-) -> None:
+def _save(database: Database, user: User, target: _Target[R], session: UploadSession[R]) -> None:
     """Save a patient's images and mark each one as soon as it is saved.
 
     Duplicates are marked anew against the stored sample: another field of the session that shows
