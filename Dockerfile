@@ -3,8 +3,7 @@
 # It listens to other machines, so it starts only with single sign-on, API tokens, or
 # LEUKOSCOPE_OPEN_ACCESS=true.
 
-# For an image that nobody can exchange, name the base by its digest (docs/deployment.md says how
-# to get it): --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:...
+# For a fixed base image, give its digest (docs/deployment.md says how to get it): --build-arg PYTHON_IMAGE=python:3.11.14-slim-bookworm@sha256:...
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -23,7 +22,7 @@ RUN useradd --system --uid 10001 --user-group --no-create-home leukoscope \
  && install -d -m 700 -o leukoscope -g leukoscope /var/lib/leukoscope
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/leukoscope /opt/leukoscope
-# Nothing but the store and /tmp is written to, so the rest may be mounted read-only.
+# The server writes to the store and /tmp only, so the rest can be mounted read-only.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp LEUKOSCOPE_STORE=/var/lib/leukoscope
 WORKDIR /opt/leukoscope

@@ -1,15 +1,16 @@
-"""Puts a server of its own under load and checks every answer and its memory.
+"""Puts a server under load and attack, and checks every answer and its memory.
 
     python -m benchmarks.api_load [--seconds 300] [--clients 64]
 
-Clients send synthetic images of several sizes, and a damaged one, to be analysed, named and
-graded, in random order. Each answer must be, byte for byte, the one that was given alone before the
-load. For a fifth of the time the clients are alone: that is the quiet time. Then the attacks of
-`benchmarks/attacks.py` run beside them. Prints a summary as JSON, and keeps it in
-`benchmarks/api_load.json`. The exit status is 1 when an answer was wrong, when there was another
-error than "busy", when half of the answers took more than twice their quiet time, or when the
-server's memory grew by more than a tenth or went over 1 GB. Its decoders, each of which has a limit
-of its own, are measured beside it.
+Clients send synthetic images of several sizes and a damaged file to `analyze`, `predict` and
+`stage`, in random order. Each answer must equal, byte for byte, the answer before the load. For a
+fifth of the time the clients are alone (quiet); then the attacks of `benchmarks/attacks.py` run
+beside them (attacked). Prints a summary as JSON and writes it to `benchmarks/api_load.json`.
+
+The exit status is 1 when an answer was wrong, when an error other than "busy" occurred, when the
+median latency more than doubled under attack, or when the server's memory grew by more than a tenth
+or beyond 1 GB. The memory of its decoder processes, each of which has its own limit, is measured
+separately.
 """
 
 import argparse
@@ -47,12 +48,12 @@ RESULT = PROJECT_ROOT / "benchmarks" / "api_load.json"
 TASKS = ("analyze", "predict", "stage")
 RIGHT, WRONG, BUSY = "right", "wrong", "busy"
 SAMPLES = 10
-"""Seconds over which the memory is taken at both ends: it goes up and down with requests."""
+"""Seconds over which the memory is averaged at the start and at the end of the load."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A request and the answer it must get."""
+class CheckedRequest:
+    """A request and its expected answer."""
 
     request: requests.PreparedRequest
     expected: requests.Response
@@ -60,18 +61,18 @@ class Question:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the requests."""
+    """The outcomes of requests."""
 
     elapsed: float = 0.0
-    """Seconds until the last answer, of all clients together."""
+    """Seconds until the last answer to any client."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """`right`, `wrong`, `busy`, or which other error."""
+    """Counts of `right`, `wrong`, `busy` and every other error."""
     seconds: list[float] = field(default_factory=list)
-    """From each request that was not turned away until its answer."""
+    """Latencies of the requests that were not busy."""
 
 
-def pictures() -> list[tuple[str, bytes]]:
-    """Return fields of five sizes, a cell and a damaged file; the ALL model grades the crowded."""
+def images() -> list[tuple[str, bytes]]:
+    """Return fields of several sizes, a cell and a damaged file; `stage` takes the crowded one."""
     (name, slide), *_ = slides = synthetic_slides()[:2]
     fields = {
         "crowded.jpg": make_field(
@@ -87,21 +88,23 @@ def pictures() -> list[tuple[str, bytes]]:
 
 
 def jpeg(pixels: Pixels) -> bytes:
-    """Return a picture as a JPEG file."""
+    """Return an image as a JPEG file."""
     file = BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=92)
     return file.getvalue()
 
 
-def asked_alone(server: Server) -> list[Question]:
-    """Return every task on every picture with the answer that it gets alone."""
-    requested = [upload(f"{server.api}/{task}", *file) for task in TASKS for file in pictures()]
+def checked_requests(server: Server) -> list[CheckedRequest]:
+    """Return every task on every image with its answer without load."""
+    requested = [upload(f"{server.api}/{task}", *file) for task in TASKS for file in images()]
     with requests.Session() as session:
-        return [Question(one, session.send(one, timeout=SECONDS_TO_ANSWER)) for one in requested]
+        return [
+            CheckedRequest(one, session.send(one, timeout=SECONDS_TO_ANSWER)) for one in requested
+        ]
 
 
 def outcome(answer: requests.Response, expected: requests.Response) -> str:
-    """Return what an answer is: `right`, `wrong`, `busy` or another status than expected."""
+    """Return `right`, `wrong`, `busy` or an unexpected status."""
     if answer.status_code == 503 and "Retry-After" in answer.headers:
         return BUSY
     if answer.status_code != expected.status_code:
@@ -109,20 +112,20 @@ def outcome(answer: requests.Response, expected: requests.Response) -> str:
     return RIGHT if answer.content == expected.content else WRONG
 
 
-def client(questions: Sequence[Question], seed: int, stop: Event) -> Tally:
-    """Ask one question after the other; wait as long as a busy server says."""
+def client(checked: Sequence[CheckedRequest], seed: int, stop: Event) -> Tally:
+    """Send requests in random order until told to stop; wait as long as a busy server asks."""
     order = random.Random(seed)
     tally = Tally()
     with requests.Session() as session:
         while not stop.is_set():
-            question = order.choice(questions)
+            one = order.choice(checked)
             started = time.perf_counter()
             try:
-                answer = session.send(question.request, timeout=SECONDS_TO_ANSWER)
+                answer = session.send(one.request, timeout=SECONDS_TO_ANSWER)
             except requests.RequestException as error:
                 tally.outcomes[repr(error)] += 1
                 continue
-            became = outcome(answer, question.expected)
+            became = outcome(answer, one.expected)
             tally.outcomes[became] += 1
             if became == BUSY:
                 stop.wait(int(answer.headers["Retry-After"]))
@@ -132,9 +135,9 @@ def client(questions: Sequence[Question], seed: int, stop: Event) -> Tally:
 
 
 def load(
-    server: Server, questions: Sequence[Question], clients: int, seconds: int
+    server: Server, checked: Sequence[CheckedRequest], clients: int, seconds: int
 ) -> tuple[Tally, list[tuple[float, float]]]:
-    """Return what became of all requests, and the memory in MB second by second.
+    """Return the outcomes of all requests, and each second's memory in MB.
 
     Memory: of the server, and of the server with its decoders.
     """
@@ -142,7 +145,7 @@ def load(
     memory = []
     started = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        running = [pool.submit(client, questions, seed, stop) for seed in range(clients)]
+        running = [pool.submit(client, checked, seed, stop) for seed in range(clients)]
         try:
             for _ in range(seconds):
                 time.sleep(1)
@@ -157,9 +160,9 @@ def load(
 
 
 def memory_of(process: int) -> tuple[float, float]:
-    """Return the memory in MB of a process, and of it with all it started.
+    """Return the memory in MB of a process, and of it with its descendants (Pss).
 
-    What they share counts once in the sum, and for the process in proportion.
+    Shared memory is divided among the processes that share it.
     """
     found, ahead = [], [process]
     while ahead:
@@ -173,7 +176,7 @@ def memory_of(process: int) -> tuple[float, float]:
 
 
 def summary(tally: Tally, memory: Sequence[tuple[float, float]], warm_up: int) -> dict[str, Any]:
-    """Return the figures of a load: times in seconds, memory in MB, shares in percent."""
+    """Return the measurements of a load: times in seconds, memory in MB, proportions in percent."""
     outcomes = Counter(tally.outcomes)
     right, wrong, busy = (outcomes.pop(key, 0) for key in (RIGHT, WRONG, BUSY))
     server, with_decoders = zip(*memory[warm_up:], strict=True)
@@ -196,7 +199,7 @@ def summary(tally: Tally, memory: Sequence[tuple[float, float]], warm_up: int) -
 
 
 def passed(figures: dict[str, Any]) -> bool:
-    """Tell whether a server withstood the load."""
+    """Return whether a server withstood the load."""
     attacked = figures["attacked"]
     return (
         not any(figures[part]["wrong_answers"] for part in ("quiet", "attacked"))
@@ -217,10 +220,10 @@ def main() -> int:
     quiet_seconds = round(QUIET_SHARE * options.seconds)
     bombs()  # before the clock runs
     with serving() as server:
-        questions = asked_alone(server)
-        quiet = load(server, questions, options.clients, quiet_seconds)
+        checked = checked_requests(server)
+        quiet = load(server, checked, options.clients, quiet_seconds)
         with attacked(server.api) as answers:
-            under = load(server, questions, options.clients, options.seconds - quiet_seconds)
+            under = load(server, checked, options.clients, options.seconds - quiet_seconds)
     figures: dict[str, Any] = {
         "seconds": options.seconds,
         "clients": options.clients,

@@ -1,7 +1,7 @@
-"""What the load test does to a server beside its good clients.
+"""Attacks on a server, run beside the clients of the load test.
 
-Attackers come from other addresses of this machine than good clients do. Each goes on until told to
-stop, whatever the server answers, and counts its answers by status.
+Attackers use other addresses of this machine than the clients. Each continues until told to stop,
+whatever the server answers, and counts the answers by status.
 """
 
 import io
@@ -20,15 +20,15 @@ from PIL import Image
 from urllib3 import encode_multipart_formdata
 
 _PAUSE = 2.0
-"""Seconds between two requests of one attacker: a sender of its own has its own processor."""
+"""Seconds between two requests of one attacker, which shares the processor with the server."""
 _SLOW_CLIENTS = 60
 Attack = Callable[[str, Event], Counter[str]]
-"""Takes the API's address and when to stop; returns how often it got which answer."""
+"""Takes the API's address and a stop event; returns the answers by status."""
 
 
 @contextmanager
 def attacked(api: str) -> Iterator[dict[str, Counter[str]]]:
-    """Attack a server while the block runs; the answers are complete after it."""
+    """Attack a server while the block runs; the counts are complete after it."""
     stop = Event()
     answers: dict[str, Counter[str]] = {}
 
@@ -58,7 +58,7 @@ def attacks() -> dict[str, Attack]:
         ),
     } | {name: ("/predict", *as_form(data)) for name, data in bombs().items()}
     found: dict[str, Attack] = {
-        name: _repeated(f"127.0.1.{n}", path, head(path, body, kind) + body)
+        name: _repeated(f"127.0.1.{n}", head(path, body, kind) + body)
         for n, (name, (path, body, kind)) in enumerate(bodies.items(), 1)
     }
     image = as_form(bombs()["PNG of 100 megapixels in 300 kB"])
@@ -72,7 +72,7 @@ def attacks() -> dict[str, Attack]:
 
 @cache
 def bombs() -> Mapping[str, bytes]:
-    """Return files that are small to send and long or large to decode, by name."""
+    """Return small files that are slow or large to decode, by name."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (50, 50, 3), np.uint8)
     scans = _encoded(Image.fromarray(noise).resize((4000, 3000)), "JPEG", progressive=True)
@@ -129,7 +129,7 @@ def as_form(data: bytes) -> tuple[bytes, str]:
 
 
 def head(path: str, body: bytes, kind: str) -> bytes:
-    """Return the head of a request to the API."""
+    """Return the request line and headers of a request to the API."""
     return (
         f"POST /api{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -147,7 +147,7 @@ def _status(connection: socket.socket) -> str:
     return connection.recv(100).partition(b" ")[2][:3].decode() or "closed"
 
 
-def _repeated(address: str, _path: str, request: bytes) -> Attack:
+def _repeated(address: str, request: bytes) -> Attack:
     def attack(api: str, stop: Event) -> Counter[str]:
         answers: Counter[str] = Counter()
         while not stop.wait(_PAUSE):

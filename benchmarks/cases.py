@@ -2,8 +2,8 @@
 
     python benchmarks/cases.py [FOLDER] [--address postgresql://...]
 
-Fills a database in FOLDER (default: a temporary folder) with made-up rows and prints milliseconds.
-Needs about 1 GB of disk. The rows have no pictures.
+Fills a database in FOLDER (default: a temporary folder) with random rows and prints milliseconds.
+Needs about 1 GB of disk. The rows have no images.
 """
 
 import argparse
@@ -32,8 +32,8 @@ from core.settings import Settings
 
 PATIENTS, SAMPLES_EACH, WHITE_CELLS, RED_CELLS = 2_000, 5, 100, 100
 REPEATS = 11
-UNSURE = 0.7
-"""Confidence below which a made-up cell is uncertain."""
+THRESHOLD = 0.7
+"""Confidence below which a cell is uncertain."""
 
 
 def made_field(rng: np.random.Generator, number: int) -> NewField:
@@ -47,7 +47,7 @@ def made_field(rng: np.random.Generator, number: int) -> NewField:
                 kind="wbc",
                 box=Box(*rng.uniform(1, 600, 2).tolist(), 40.0, 40.0),
                 confidence=confidence,
-                status="classified" if confidence > UNSURE else "uncertain",
+                status="classified" if confidence > THRESHOLD else "uncertain",
                 type=keys[probabilities.index(confidence)],
                 probabilities=dict(zip(keys, probabilities, strict=True)),
                 detection_score=0.9,
@@ -63,7 +63,7 @@ def made_field(rng: np.random.Generator, number: int) -> NewField:
 
 
 def fill(database: Database) -> None:
-    """Insert everything in bulk; every second sample is signed, a tenth of the cells reviewed."""
+    """Insert all rows in bulk; every second sample is signed, a tenth of the cells reviewed."""
     rng = np.random.default_rng(1)
     made = [made_field(rng, number) for number in range(50)]
     changed = {"changed_by": "bench", "changed_at": datetime.now(UTC)}
@@ -111,7 +111,7 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """Fill the database where it is empty, and print the times."""
+    """Fill the database when it is empty, and print the times."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--address")

@@ -1,8 +1,8 @@
 """Writes the licences of all installed packages and of the fonts, with their full texts.
 
-`python deploy/notices.py > THIRD_PARTY_NOTICES.txt`, with the Python whose packages are meant.
-Packages under the LGPL (psycopg, openslide, fpdf2) are installed as they were published, so that
-they can be replaced by changed ones; each entry says where its source is.
+Run `python deploy/notices.py > THIRD_PARTY_NOTICES.txt` with the Python that has the packages.
+Packages under the LGPL (psycopg, openslide, fpdf2) are installed unchanged, so that they can be
+replaced; each entry names its source.
 """
 
 import re
@@ -14,11 +14,11 @@ from pathlib import Path
 _FONTS = Path(__file__).resolve().parents[1] / "assets" / "fonts"
 _TEXTS = re.compile(r"(^|/)(LICEN[CS]E|COPYING|NOTICE|AUTHORS|COPYRIGHT)[^/]*$", re.IGNORECASE)
 _LONGEST_NAME = 100
-"""Characters; some packages put the whole text where its name belongs."""
+"""Characters; some packages put the whole text in place of its name."""
 
 
 def notices() -> Iterator[str]:
-    """Give the notice of each package, by name: version, licence, source, texts; then the fonts."""
+    """Yield the notice of each package (version, licence, source, texts), then of the fonts."""
     packages = {found.metadata["Name"].lower(): found for found in distributions()}
     for name in sorted(packages):
         package = packages[name]
@@ -32,7 +32,7 @@ def notices() -> Iterator[str]:
 
 
 def licence_of(package: Distribution) -> str:
-    """Return the licence as the package names it; `see its text` when it only has a text."""
+    """Return the name of the licence; `see its text` when the package only has a text."""
     data = package.metadata
     named = data.get("License-Expression") or data.get("License") or ""
     if named and len(named) <= _LONGEST_NAME * 3 and "\n" not in named:
@@ -46,7 +46,7 @@ def licence_of(package: Distribution) -> str:
 
 
 def source_of(package: Distribution) -> str:
-    """Return where the source of a package is."""
+    """Return the address of a package's source."""
     links = [value.partition(", ") for value in package.metadata.get_all("Project-URL", [])]
     by_name = {name.lower(): address for name, _, address in links}
     for name in ("source", "source code", "repository", "code", "github", "homepage"):
@@ -56,7 +56,7 @@ def source_of(package: Distribution) -> str:
 
 
 def texts_of(package: Distribution) -> Iterator[str]:
-    """Give the texts of the licences that come with a package."""
+    """Yield the licence texts that a package ships."""
     for file in package.files or ():
         if _TEXTS.search(str(file)) and file.suffix not in {".py", ".pyc", ".pyi"}:
             path = file.locate()

@@ -1,8 +1,8 @@
-"""Sends fields to a Leukoscope server and prints what it finds, field by field.
+"""Sends fields to a Leukoscope server and prints the counts of each field.
 
     python examples/api_client.py http://localhost:8501 field1.jpg field2.jpg
 
-A server where people sign in wants a token: LEUKOSCOPE_TOKEN=... before the command.
+A server with sign-in needs a token: LEUKOSCOPE_TOKEN=... before the command.
 """
 
 import json
@@ -18,9 +18,9 @@ import requests
 
 
 def analyze(server: str, paths: list[Path], token: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a streamed answer; wait and try again while the server is busy.
+    """Yield the lines of a streamed answer; wait and retry while the server is busy.
 
-    Raises RuntimeError with the server's own sentence when it refuses.
+    Raises RuntimeError with the server's message when it refuses the request.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with ExitStack() as opened:
