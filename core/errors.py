@@ -1,175 +1,119 @@
-"""Everything that can go wrong, as one tree.
+"""Everything that can go wrong, as one tree of exceptions below `LeukoscopeError`.
 
-LeukoscopeError             shown to the user as one sentence with what to do next
-├── InputError              the file handed in is at fault
-│   ├── EmptyFileError
-│   ├── NotAnImageError
-│   ├── DamagedImageError
-│   ├── DamagedSlideError
-│   ├── UnsupportedFormatError
-│   ├── TooLargeError
-│   ├── TooComplexError
-│   ├── DecodingStoppedError
-│   ├── TooSmallError
-│   ├── SeveralImagesError
-│   └── NoSuchPageError
-├── SettingsError           a setting of the environment is out of its range
-├── SignInSettingsError     single sign-on is set up in part, or can be forged
-├── OpenAddressError        the server would be open to other machines
-├── SignInError             nobody is signed in, or no longer
-├── RangesError             the table of reference ranges cannot be used
-├── NoEstimateError         a number that was asked for cannot be given honestly
-├── ModelError              a model file is missing, damaged or does not fit its card
-├── ProfileError            a site profile is missing, damaged, or would do harm
-├── BatchError              a batch cannot start or go on; what is done is kept
-├── DataError               a training or test set is missing or damaged
-│   └── DataNotFoundError
-├── RequestError            a request to the API cannot be answered
-│   ├── NoPictureError
-│   ├── UnreadableRequestError
-│   ├── ContentTypeError
-│   ├── RequestTooLargeError
-│   ├── TooManyFilesError
-│   ├── TokenError
-│   ├── ForeignPageError
-│   ├── UnknownHostError
-│   ├── ClosedError
-│   ├── TooManyRequestsError
-│   ├── TooManyConnectionsError
-│   ├── UploadsFullError
-│   └── BusyError
-└── CaseError               the case database cannot do what was asked
-    ├── StoreUnavailableError
-    ├── StoreDamagedError
-    ├── StoreReadOnlyError
-    ├── ChangeRefusedError
-    ├── StoreTooNewError
-    ├── BackupError
-    ├── PictureNotStoredError
-    ├── PictureMissingError
-    ├── NotFoundError
-    ├── InvalidEntryError
-    ├── NotAllowedError
-    ├── UnknownPersonError
-    ├── StaleCaseError
-    ├── SignedCaseError
-    ├── UnreviewedCellsError
-    ├── SignatureError
-    └── LinkError
-
-`str(error)` is the sentence. It never contains a path of the server or a Python name.
+`str(error)` is a sentence for the user: what happened, then what to do. It never contains a path of
+the server or a Python name. The API answers with the class name and the first line of its
+docstring (`core.api.problems`).
 """
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import ClassVar
 
 READABLE_FORMATS = "JPEG, PNG, BMP, TIFF, WebP or DICOM"
-FAILED_INSIDE = "The analysis failed inside the program. Report it, please."
-"""What is said of a picture when the fault is ours; the log holds the details."""
+FAILED_INSIDE = "The program failed on this file. Please report it."
+"""The answer for a file when the program is at fault; the log holds the details."""
 
 
 class LeukoscopeError(Exception):
-    """Base of all errors a user may see; the message is a full sentence."""
+    """The program cannot do what was asked."""
+
+    sentence: ClassVar[str] = ""
+    """The message of errors that always say the same."""
+
+    def __init__(self, sentence: str | None = None) -> None:
+        super().__init__(self.sentence if sentence is None else sentence)
 
 
 class InputError(LeukoscopeError):
-    """The file handed in cannot be analysed."""
+    """The file cannot be analysed."""
 
 
 class EmptyFileError(InputError):
     """The file has no bytes."""
 
-    def __init__(self) -> None:
-        super().__init__("The file is empty. Export the picture again and send it once more.")
+    sentence = "The file is empty. Export the image again and upload it."
 
 
 class NotAnImageError(InputError):
-    """The bytes are no picture in any format that is known here."""
+    """The file is not an image."""
 
-    def __init__(self) -> None:
-        super().__init__(f"This is not a picture. Send a {READABLE_FORMATS} file.")
+    sentence = f"This is not an image. Send a {READABLE_FORMATS} file."
 
 
 class DamagedImageError(InputError):
-    """The header names a picture format but the pixels cannot be decoded."""
+    """The header is that of an image, but the pixels cannot be decoded."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The picture is damaged or cut short. Copy it again from the camera or scanner."
-        )
+    sentence = "The image is damaged or cut short. Copy it again from the camera or scanner."
 
 
 class DamagedSlideError(InputError):
-    """The header names a slide format but the slide, or a part of it, cannot be read."""
+    """The slide, or a part of it, cannot be read."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The slide is damaged, cut short, or lacks files that belong to it. "
-            "Copy it again from the scanner, with all its files."
-        )
+    sentence = (
+        "The slide is damaged, cut short, or lacks files that belong to it. "
+        "Copy it again from the scanner, with all its files."
+    )
 
 
 class UnsupportedFormatError(InputError):
-    """A known format, or a variant of it, that is not read here."""
+    """The format, or this variant of it, is not supported."""
 
-    def __init__(
-        self, what: str, instead: str = f"Save the picture as {READABLE_FORMATS}."
-    ) -> None:
-        super().__init__(f"{what} is not read here. {instead}")
+    def __init__(self, what: str, instead: str = f"Save the image as {READABLE_FORMATS}.") -> None:
+        super().__init__(f"{what} is not supported. {instead}")
 
 
 class TooLargeError(InputError):
-    """More bytes or pixels than the settings allow."""
+    """The image has more bytes or pixels than the settings allow."""
 
     def __init__(self, size: str, limit: str) -> None:
         super().__init__(
-            f"The picture is too large ({size}; the limit is {limit}). "
+            f"The image is too large ({size}; the limit is {limit}). "
             "Crop it to the fields of interest."
         )
 
 
 class TooComplexError(InputError):
-    """The file is built of more parts than any image needs."""
+    """The file has more parts than any image needs."""
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"The file is not decoded because {why}. Open it in an image viewer and save it again "
+            f"The file was not decoded because {why}. Open it in an image viewer and save it again "
             "as PNG or TIFF."
         )
 
 
 class DecodingStoppedError(InputError):
-    """Decoding the file took too much time or memory, or ended the decoder."""
+    """Decoding took too much time or memory, or crashed the decoder."""
 
     def __init__(self, seconds: float, megabytes: int) -> None:
         super().__init__(
-            f"Decoding the file was stopped: it takes more than {seconds:g} s or "
+            f"Decoding was stopped: the file needs more than {seconds:g} s or "
             f"{megabytes:,} MB of memory. Save the image again as PNG or TIFF, or crop it."
         )
 
 
 class TooSmallError(InputError):
-    """Fewer pixels than a cell needs to be recognised."""
+    """The image has too few pixels to recognise cells."""
 
     def __init__(self, width: int, height: int, minimum: int) -> None:
         super().__init__(
-            f"The picture is too small ({width} × {height} px; each side needs {minimum} px). "
+            f"The image is too small ({width} × {height} px; each side needs {minimum} px). "
             "Send the original, not a preview."
         )
 
 
 class SeveralImagesError(InputError):
-    """The file holds several images where one is wanted."""
+    """The file holds several images where one is expected."""
 
     def __init__(self, number: int) -> None:
         super().__init__(
-            f"The file holds {number} images. Name one with `page`, or send the file to an "
-            "address that takes many."
+            f"The file holds {number} images. Choose one with `page`, or send the file to "
+            "an address that takes several."
         )
 
 
 class NoSuchPageError(InputError):
-    """The file has no image of the page asked for."""
+    """The file does not have the requested page."""
 
     def __init__(self, page: int, pages: Sequence[int]) -> None:
         known = "page 1 only" if len(pages) == 1 else f"pages {pages[0]} to {pages[-1]}"
@@ -187,7 +131,7 @@ class SettingsError(LeukoscopeError):
 
 
 class SignInSettingsError(LeukoscopeError):
-    """Nobody could sign in with the section `[auth]` as it is, or anybody could forge a sign-in."""
+    """The section `[auth]` is incomplete, or sign-ins could be forged with it."""
 
     def __init__(self, why: str) -> None:
         super().__init__(
@@ -197,14 +141,13 @@ class SignInSettingsError(LeukoscopeError):
 
 
 class OpenAddressError(LeukoscopeError):
-    """The server would listen to other machines with nothing to protect it."""
+    """The server would listen to other machines without any protection."""
 
     def __init__(self, host: str) -> None:
         super().__init__(
-            f"The server does not start on {host}: nobody signs in there and no token is needed, "
-            "so anyone could read and change all cases. Set up single sign-on, set "
-            "LEUKOSCOPE_API_TOKENS=true for the API, or say that this is wanted with "
-            "LEUKOSCOPE_OPEN_ACCESS=true."
+            f"The server does not start on {host}: without sign-in and tokens anyone could read "
+            "and change all cases. Set up single sign-on, set LEUKOSCOPE_API_TOKENS=true for the "
+            "API, or allow open access with LEUKOSCOPE_OPEN_ACCESS=true."
         )
 
 
@@ -212,15 +155,15 @@ class SignInError(LeukoscopeError):
     """Nobody is signed in, or the session has ended."""
 
     def __init__(self, why: str = "You are not signed in.") -> None:
-        super().__init__(f"{why} Sign in to go on.")
+        super().__init__(f"{why} Sign in to continue.")
 
 
 class RangesError(LeukoscopeError):
-    """The table of reference ranges is missing, or a line of it makes no sense."""
+    """The table of reference ranges is missing or invalid."""
 
 
 class NoEstimateError(LeukoscopeError):
-    """What is known does not carry the estimate that was asked for."""
+    """The data do not support the estimate."""
 
 
 class ModelError(LeukoscopeError):
@@ -228,15 +171,15 @@ class ModelError(LeukoscopeError):
 
 
 class ProfileError(LeukoscopeError):
-    """A site profile cannot be made or used; the sentence says why."""
+    """A site profile cannot be made or used."""
 
 
 class BatchError(LeukoscopeError):
-    """A batch cannot start or go on; the sentence says why and how to resume it."""
+    """A batch cannot start or continue; what is done is kept."""
 
 
 class DataError(LeukoscopeError):
-    """A data set is damaged or does not look as expected."""
+    """A data set is damaged or not as expected."""
 
 
 class DataNotFoundError(DataError):
@@ -251,73 +194,66 @@ class RequestError(LeukoscopeError):
 
 
 class NoPictureError(RequestError):
-    """The request holds no picture where one is looked for."""
+    """The request contains no image."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The request holds no picture. Send it as the multipart field `file` (several as "
-            '`files`), or as JSON {"image": "<base64>"}.'
-        )
+    sentence = (
+        "The request contains no image. Send it as the multipart field `file` (several as "
+        '`files`), or as JSON {"image": "<base64>"}.'
+    )
 
 
 class UnreadableRequestError(RequestError):
-    """The body is not what its content type says; the sentence says where it breaks."""
+    """The body does not match its content type."""
 
 
 class ContentTypeError(RequestError):
-    """The body comes in a form that is not read here."""
+    """The content type is not supported."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The body's form is not read here. Send multipart/form-data or application/json."
-        )
+    sentence = "The content type is not supported. Send multipart/form-data or application/json."
 
 
 class RequestTooLargeError(RequestError):
-    """The whole body has more bytes than the settings allow."""
+    """The body has more bytes than the settings allow."""
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(
-            f"The request is larger than {limit_bytes / 1e6:g} MB. Send fewer pictures at a "
-            "time, and large ones as multipart rather than base64."
+            f"The request is larger than {limit_bytes / 1e6:g} MB. Send fewer images at a "
+            "time, and large ones as multipart instead of base64."
             if limit_bytes >= 1e6
             else f"The JSON is larger than {limit_bytes / 1e3:g} kB. Send less in one request."
         )
 
 
 class TooManyFilesError(RequestError):
-    """More pictures than one answer takes."""
+    """The request has more images than allowed."""
 
     def __init__(self, limit: int, instead: str) -> None:
-        pictures = "one picture" if limit == 1 else f"{limit:,} pictures"
-        super().__init__(f"This address takes {pictures} a request. {instead}")
+        images = "one image" if limit == 1 else f"{limit:,} images"
+        super().__init__(f"This address takes {images} per request. {instead}")
 
 
 class TokenError(RequestError):
-    """The request needs a token and brings none that holds."""
+    """The request needs a valid token."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "This needs a token that is known, not expired and not revoked, as the header "
-            "`Authorization: Bearer <token>`. Ask whoever runs the server for one."
-        )
+    sentence = (
+        "A valid token is needed, in the header `Authorization: Bearer <token>`. Yours is missing, "
+        "unknown, expired or revoked. Ask the administrator for one."
+    )
 
 
 class ForeignPageError(RequestError):
-    """A page of another site sent the request from somebody's browser."""
+    """A page of another site sent the request."""
 
-    def __init__(self) -> None:
-        super().__init__("Pages of other sites cannot use this server. Open its own pages.")
+    sentence = "Pages of other sites cannot use this server. Open its own pages."
 
 
 class UnknownHostError(RequestError):
     """The request names a host that the server does not answer to."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "This server does not answer to that host name. Whoever runs it can add the name to "
-            "LEUKOSCOPE_HOSTS."
-        )
+    sentence = (
+        "This server does not answer to that host name. Its administrator can add the name to "
+        "LEUKOSCOPE_HOSTS."
+    )
 
 
 class ClosedError(RequestError):
@@ -325,43 +261,40 @@ class ClosedError(RequestError):
 
 
 class TooManyRequestsError(RequestError):
-    """One client asks more often than the settings allow."""
+    """The client sends requests more often than the settings allow."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many requests. Wait {retry_after} s, then go on more slowly.")
+        super().__init__(f"Too many requests. Wait {retry_after} s, then send them more slowly.")
         self.retry_after = retry_after
 
 
 class TooManyConnectionsError(RequestError):
-    """One client has more open at a time than the settings allow."""
+    """The client has more open connections than the settings allow."""
 
     retry_after = 3
 
-    def __init__(self) -> None:
-        super().__init__("Too many requests at a time. Wait for answers, then send more.")
+    sentence = "Too many requests at a time. Wait for answers, then send more."
 
 
 class UploadsFullError(RequestError):
-    """The pages hold as many uploaded bytes as the settings allow."""
+    """The server holds as many uploads as the settings allow."""
 
     retry_after = 60
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The server holds as many uploads as it may. Upload fewer files at a time, or wait a "
-            "minute and try again."
-        )
+    sentence = (
+        "The server cannot hold more uploads. Upload fewer files at a time, or try again in a "
+        "minute."
+    )
 
 
 class BusyError(RequestError):
-    """As many requests wait for the models as the settings allow."""
+    """The queue for the models is full."""
 
     retry_after = 3
-    # Less than the 5 s after which uvicorn closes idle connections: clients that wait as long as
-    # they are told would otherwise send on one that is just being closed.
+    # Less than the 5 s after which uvicorn closes idle connections, so that a client that waits
+    # does not send its next request on a connection that is being closed.
 
-    def __init__(self) -> None:
-        super().__init__("The server is busy. Nothing was done; send the request again shortly.")
+    sentence = "The server is busy and did nothing. Send the request again in a few seconds."
 
 
 class CaseError(LeukoscopeError):
@@ -369,139 +302,126 @@ class CaseError(LeukoscopeError):
 
 
 class StoreUnavailableError(CaseError):
-    """The database cannot be reached, or did not answer in time."""
+    """The case database cannot be reached, or did not answer in time."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The case database cannot be reached or is busy. Nothing was changed. Try again in a "
-            "moment; if it stays so, ask whoever runs the server."
-        )
+    sentence = (
+        "The case database cannot be reached or is busy. Nothing was changed. Try again in a "
+        "moment. If the problem persists, ask the administrator."
+    )
 
 
 class StoreDamagedError(CaseError):
-    """The case database is damaged: its file, a table or a value cannot be read."""
+    """The case database is damaged."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The case database is damaged, so nothing was changed. Cells can still be counted and "
-            "fields graded. Ask whoever runs the server to restore the database from a backup."
-        )
+    sentence = (
+        "The case database is damaged, so nothing was changed. Cells can still be counted and "
+        "fields graded. Ask the administrator to restore the database from a backup."
+    )
 
 
 class StoreReadOnlyError(CaseError):
     """The case database can be read but not changed."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The case database can only be read here, so nothing was changed. Ask whoever runs "
-            "the server for the right to write to it."
-        )
+    sentence = (
+        "The case database is read-only here, so nothing was changed. Ask the administrator for "
+        "write access."
+    )
 
 
 class ChangeRefusedError(CaseError):
-    """The database refused a change that contradicts what it holds."""
+    """The change contradicts the stored data."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The case database refused this change because it contradicts what is stored. Nothing "
-            "was changed. Load the page again; if it happens again, report it, please."
-        )
+    sentence = (
+        "This change contradicts the stored data, so nothing was changed. Load the page again. If "
+        "it happens again, please report it."
+    )
 
 
 class StoreTooNewError(CaseError):
-    """A later version of the program has migrated the database."""
+    """A newer version of the program has migrated the database."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The case database was last used with a newer version of Leukoscope. "
-            "Update this one, or restore a backup from before."
-        )
+    sentence = (
+        "The case database was last used with a newer version of Leukoscope. "
+        "Update this one, or restore an older backup."
+    )
 
 
 class BackupError(CaseError):
-    """A backup cannot be made or restored; the sentence says why."""
+    """A backup cannot be made or restored."""
 
 
 class PictureNotStoredError(CaseError):
-    """The disk does not take a picture."""
+    """An image cannot be stored."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The picture could not be written to the store, so nothing was saved. Check the free "
-            "space and the rights of the store folder."
-        )
+    sentence = (
+        "The image could not be stored, so nothing was saved. Check the free space and the "
+        "permissions of the store folder."
+    )
 
 
 class PictureMissingError(CaseError):
-    """A stored picture is gone or is not what was stored."""
+    """A stored image is missing or damaged."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "The stored picture is missing or damaged. Restore the store folder from its backup."
-        )
+    sentence = "The stored image is missing or damaged. Restore the store folder from its backup."
 
 
 class NotFoundError(CaseError):
-    """What was asked for is not, or no longer, in the database."""
+    """The record does not exist, or no longer."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"This {what} does not exist or was deleted. Go back to the list.")
 
 
 class InvalidEntryError(CaseError):
-    """Something typed in cannot be kept; the sentence says what."""
+    """An entry is not valid."""
 
 
 class NotAllowedError(CaseError):
-    """The person's role does not allow the action."""
+    """The role of the user does not allow the action."""
 
     def __init__(self, name: str, role: str, needed: str) -> None:
         super().__init__(
-            f"{name} is a {role} here; this needs the role {needed}. Ask an admin to change it."
+            f"{name} is a {role} here; this needs the role {needed}. Ask an administrator."
         )
 
 
 class UnknownPersonError(CaseError):
-    """Somebody signed in whom nobody has added."""
+    """The user has no account here."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} has no account here. Ask an admin to add it.")
+        super().__init__(f"{name} has no account here. Ask an administrator to add one.")
 
 
 class StaleCaseError(CaseError):
-    """Somebody else changed the record after it was opened."""
+    """Another user changed the record after it was opened."""
 
     def __init__(self, name: str, at: datetime) -> None:
         super().__init__(
             f"{name} changed this record on {at:%Y-%m-%d at %H:%M} UTC, after you opened it. "
-            "Nothing of yours was saved. Load it again, look at the change, then repeat yours."
+            "Your change was not saved. Load the record again, then repeat your change."
         )
 
 
 class SignedCaseError(CaseError):
-    """The case is signed and so read-only."""
+    """The case is signed and therefore read-only."""
 
     def __init__(self, names: str) -> None:
         super().__init__(f"The case is signed by {names}. To change it, reopen it with a reason.")
 
 
 class UnreviewedCellsError(CaseError):
-    """Uncertain white cells bar the way to a signature."""
+    """The case has uncertain white cells, so it cannot be signed."""
 
     def __init__(self, number: int) -> None:
-        cells = "1 uncertain white cell waits" if number == 1 else f"{number} uncertain cells wait"
-        super().__init__(f"{cells} for a reviewer. Name them in the review queue first.")
+        cells = "1 uncertain cell needs" if number == 1 else f"{number} uncertain cells need"
+        super().__init__(f"{cells} review before the case can be signed. Open the review queue.")
 
 
 class SignatureError(CaseError):
-    """The case cannot be signed or reopened as it stands; the sentence says why."""
+    """The case cannot be signed or reopened as it is."""
 
 
 class LinkError(CaseError):
     """A link to a case is unknown, expired or revoked."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "This link does not open a case: it is wrong, expired or revoked. "
-            "Ask whoever sent it for a new one."
-        )
+    sentence = "This link is wrong, expired or revoked. Ask the person who sent it for a new one."

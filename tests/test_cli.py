@@ -106,9 +106,9 @@ def test_a_folder_of_good_and_bad_files(folder, capfdbinary):
     assert names(answer["images"], folder) == ["a.PNG", "b.jpg", "patient 2/c.tif"]
     assert names(answer["errors"], folder) == ["cut.jpg", "empty.png", "text.jpg"]
     assert [e["error"].split(".")[0] for e in answer["errors"]] == [
-        "The picture is damaged or cut short",
+        "The image is damaged or cut short",
         "The file is empty",
-        "This is not a picture",
+        "This is not an image",
     ]
     assert answer["images"][1]["cells"][0]["box"] == [10.0, 10, 50, 50]
     assert "3 of 6 files answered" in messages
@@ -282,7 +282,7 @@ def test_a_fault_in_the_program_costs_one_file_only(stub, folder, capfdbinary, m
     status, answer, _ = run(capfdbinary, "analyze", folder / "a.PNG", folder / "b.jpg")
     assert status == 0
     assert names(answer["images"], folder) == ["a.PNG"]
-    assert "inside the program" in answer["errors"][0]["error"]
+    assert "program failed" in answer["errors"][0]["error"]
 
 
 @pytest.mark.usefixtures("stub")

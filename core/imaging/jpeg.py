@@ -131,7 +131,7 @@ def decode_jpeg(
         return np.asarray(imagecodecs.jpegls_decode(data))
     check_readable(header)
     if len(header.identifiers) not in (1, 3):
-        raise UnsupportedFormatError(f"A JPEG with {len(header.identifiers)} colours here")
+        raise UnsupportedFormatError(f"A JPEG with {len(header.identifiers)} colour channels")
     stored = stored or header.colours
     out = "GRAYSCALE" if len(header.identifiers) == 1 else "RGB"
 

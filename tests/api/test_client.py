@@ -52,4 +52,4 @@ def test_the_client_prints_each_field(server, slides, tmp_path):
 def test_the_client_says_why_it_was_refused(server, slides, tmp_path):
     done = run(server)
     assert done.returncode != 0
-    assert "The body's form is not read here" in done.stderr
+    assert "The content type is not supported" in done.stderr

@@ -68,7 +68,7 @@ def test_an_empty_file_is_named_so():
     [b"patient,count\n1,2\n", b"BMW is a car, not a bitmap.", b"RIFF", b"\0" * 5000, b"\xff"],
 )
 def test_what_is_no_picture_is_named_so_in_spite_of_its_name(data):
-    with pytest.raises(NotAnImageError, match="not a picture"):
+    with pytest.raises(NotAnImageError, match="not an image"):
         read_image(data, "field.png")
 
 

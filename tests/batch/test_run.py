@@ -144,7 +144,7 @@ def test_progress_shows_rate_and_time_left_and_names_failures(folder, tmp_path, 
     messages = capfd.readouterr().err
     assert "6/6 [00:0" in messages
     assert "file/s]" in messages
-    assert f"{folder / 'broken.png'}: This is not a picture." in messages
+    assert f"{folder / 'broken.png'}: This is not an image." in messages
 
 
 def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):

@@ -149,7 +149,7 @@ def test_a_slide_that_fails_does_so_once(folder, tmp_path):
     assert analyze_files(Batch([folder], out, jobs=2), run, {}) == (2, 2)
     errors = json.loads(out.read_bytes())["errors"]
     assert [error["file"].rsplit("/")[-1] for error in errors] == ["damaged.svs", "spots.svs"]
-    assert "failed inside" in errors[1]["error"]
+    assert "program failed" in errors[1]["error"]
 
 
 def test_a_slide_half_done_is_gone_on_with(tmp_path):

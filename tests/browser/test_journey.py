@@ -125,7 +125,7 @@ def test_a_bad_file_is_named_and_the_good_one_is_answered(page, field, tmp_path)
     upload(page, bad, field)
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
     alert = page.get_by_test_id("stAlert").filter(has_text="letter.jpg")
-    expect(alert).to_contain_text("not a picture")
+    expect(alert).to_contain_text("not an image")
     assert metric(page, "Fields") == 1
 
 

@@ -30,7 +30,7 @@ def reviewed(database, sample, uncertain):
 
 
 def test_uncertain_cells_bar_the_signature(database, sample, uncertain):
-    with pytest.raises(UnreviewedCellsError, match="1 uncertain white cell waits for a reviewer"):
+    with pytest.raises(UnreviewedCellsError, match="1 uncertain cell needs review"):
         mark_reviewed(database, REVIEWER, sample)
     with pytest.raises(SignatureError, match="draft"):
         sign(database, REVIEWER, sample)

@@ -162,7 +162,7 @@ def test_newcomers_of_a_provider_are_viewers_where_allowed(database, lab):
     ],
 )
 def test_claims_that_lack_something_sign_nobody_in(wrong):
-    with pytest.raises(SignInError, match="Sign in to go on"):
+    with pytest.raises(SignInError, match="Sign in to continue"):
         identity_of({**claims(), **wrong}, LONGEST)
 
 

@@ -479,7 +479,7 @@ KINDS = [
         "one page broken.tif",
         one_page_broken,
         (0, 1, 3, 4),
-        says="Image 3 of 5 in this file was not read. The picture is damaged",
+        says="Image 3 of 5 in this file was not read. The image is damaged",
     ),
     Kind(
         "jpeg tiles.tif",
@@ -495,7 +495,7 @@ KINDS = [
     Kind(
         "jpeg tile without rows.tif",
         lambda f: jpeg_tile_without_rows(f[0]),
-        says="The picture is damaged or cut short",
+        says="The image is damaged or cut short",
         is_read=False,
     ),
     # Thumbnails first, camera raw
@@ -513,19 +513,19 @@ KINDS = [
     Kind(
         "camera.cr3",
         lambda _: b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + b"\0" * 900,
-        says="Camera raw of this kind .Canon CR3. is not read here. Develop",
+        says="Camera raw of this kind .Canon CR3. is not supported. Develop",
         is_read=False,
     ),
     Kind(
         "camera.raf",
         lambda _: b"FUJIFILMCCD-RAW 0201FF383501" + b"\0" * 900,
-        says="Camera raw of this kind .Fujifilm RAF. is not read here. Develop",
+        says="Camera raw of this kind .Fujifilm RAF. is not supported. Develop",
         is_read=False,
     ),
     Kind(
         "camera.orf",
         lambda _: b"IIRO\x08\0\0\0" + b"\0" * 900,
-        says="Camera raw of this kind .Olympus ORF. is not read here. Develop",
+        says="Camera raw of this kind .Olympus ORF. is not supported. Develop",
         is_read=False,
     ),
     # Colours as grey pages

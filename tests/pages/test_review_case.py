@@ -216,10 +216,10 @@ def test_a_link_opens_one_case_for_reading_and_commenting(database, sample):
     revoke = next(b for b in checked(app.run()).button if b.label == "Revoke")
     revoke.click()
     checked(app.run())
-    assert "does not open a case" in checked(visitor.run()).error[0].value
+    assert "link is wrong" in checked(visitor.run()).error[0].value
 
 
 def test_a_wrong_link_shows_nothing(database, sample):
     app = open_app(PAGE, link="guessed")
-    assert "does not open a case" in app.error[0].value
+    assert "link is wrong" in app.error[0].value
     assert not app.table

@@ -217,7 +217,7 @@ def test_a_file_over_the_limit_is_not_kept(open_client, slides):
     files = [("files", ("large.jpg", large)), ("files", ("b.jpg", slides[0][1]))]
     answer = client.post("/analyze", files=files).json()
     assert [image["file"] for image in answer["images"]] == ["b.jpg"]
-    assert answer["errors"][0]["error"].startswith("The picture is too large (1.0 MB")
+    assert answer["errors"][0]["error"].startswith("The image is too large (1.0 MB")
 
 
 def test_a_picture_of_too_many_pixels_is_not_decoded(open_client):
