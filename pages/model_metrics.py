@@ -2,12 +2,7 @@
 
 import streamlit as st
 
-from core.charts.training import (
-    learning_rate_figure,
-    measure_name,
-    measures,
-    training_figure,
-)
+from core.charts.metrics import learning_rate_figure, measure_name, measures, training_figure
 from core.errors import ModelError
 from core.evaluation.report import (
     MODEL_TITLES,

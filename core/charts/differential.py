@@ -1,14 +1,11 @@
-"""Plotly figures of differentials and ALL classes, over a sample or patients.
-
-Figures carry no fonts or backgrounds of their own, so that the page's theme, light or dark,
-decides them. Shares are in percent.
-"""
+"""Figures of differentials and ALL classes, over a sample or patients. Axes are in percent."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
 import plotly.graph_objects as go
 
+from core.charts.style import RANGE_BAND, error_bars, top_legend
 from core.domain.differential import Differential, Share
 from core.domain.intervals import proportion
 from core.domain.probability import probability_text
@@ -16,41 +13,8 @@ from core.domain.reference_ranges import ReferenceRange
 from core.domain.results import StageResult
 from core.domain.taxonomy import REVIEW_TYPES, STAGES, UNDETERMINED_COLOUR
 
-_BAND = "rgba(128, 128, 128, 0.3)"
-_LEGEND_SYMBOL, _LEGEND_CHARACTER, _LEGEND_ROW = 45, 6, 20
-"""Size of a legend entry in CSS pixels: before the text, a letter of it, the height of a row."""
 _ROW_LABEL = 130
 """Width in CSS pixels of the names beside bars, about."""
-
-
-def top_legend(figure: go.Figure, width: int) -> None:
-    """Put the legend over the figure and make the figure higher by its rows.
-
-    Plotly would take the room from the drawing. It lays entries in one row if they fit into the
-    `width` of the drawing, else in columns as wide as the widest.
-    """
-    names = [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]
-    entries = [_LEGEND_SYMBOL + _LEGEND_CHARACTER * len(name) for name in names]
-    columns = len(names) if sum(entries) <= width else max(1, width // max(entries))
-    rows = -(-len(names) // columns)
-    room = _LEGEND_ROW * rows + 10
-    figure.update_layout(
-        height=figure.layout.height + room,
-        margin={"t": room},
-        showlegend=True,
-        legend={
-            "orientation": "h",
-            "xref": "container",
-            "yref": "container",
-            "x": 0,
-            "y": 1,
-            "xanchor": "left",
-            "yanchor": "top",
-            "traceorder": "normal",
-            "title": None,
-            "maxheight": room + 1,
-        },
-    )
 
 
 def _limits(share: Share, total: int) -> str:
@@ -70,7 +34,7 @@ def differential_figure(
         x=[limits.high - limits.low for limits in ranged],
         orientation="h",
         width=0.7,
-        marker={"color": _BAND, "line": {"width": 0}},
+        marker={"color": RANGE_BAND, "line": {"width": 0}},
         name="Reference range",
         customdata=[[limits.low, limits.high, escape(limits.laboratory)] for limits in ranged],
         hovertemplate="Reference range %{customdata[0]}-%{customdata[1]} %, %{customdata[2]}"
@@ -82,15 +46,7 @@ def differential_figure(
         figure.add_scatter(
             x=[share.percent],
             y=[cell_type.plural],
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": [share.high - share.percent],
-                "arrayminus": [share.percent - share.low],
-                "thickness": 2,
-                "width": 5,
-                "color": cell_type.colour,
-            },
+            error_x=error_bars([share.percent], [share.low], [share.high], cell_type.colour),
             mode="markers",
             marker={"color": cell_type.colour, "size": 11},
             cliponaxis=False,

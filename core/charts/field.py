@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from core.charts.differential import top_legend
+from core.charts.style import top_legend
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import (

@@ -1,7 +1,6 @@
-"""Plotly figures of how good the models are.
+"""Figures of how the models were trained, on what data, and how good they are.
 
-They leave fonts and backgrounds to the page's theme. Axes are in percent where the page speaks of
-percent. Each takes what `evaluate` measured and computes nothing but percentages.
+Each takes what `evaluate` measured and computes nothing but percentages.
 """
 
 from collections.abc import Mapping
@@ -10,86 +9,30 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from core.charts.matrix import matrix_figure, row_shares
+from core.charts.style import (
+    HELPER_LINE,
+    LEGEND_ABOVE,
+    MAIN,
+    MAIN_BAND,
+    SECOND,
+    THIRD,
+    error_bars,
+)
 from core.domain.taxonomy import CELL_KINDS, label_colour, label_name
 from core.evaluation.report import label_phrase
-from core.evaluation.schema import ClassificationFigures, DetectionFigures
+from core.evaluation.schema import DataSetFigures, DetectionFigures
 from core.evaluation.tables import three_digits
-
-Cell = tuple[str, str]
-"""True and predicted label: a cell of the confusion matrix."""
 
 ZOOM = 10
 """Percent that a zoomed curve shows of either axis."""
-MAIN = "#7A5CA8"
-SECOND = "#D98A00"
-_GREY = "#888888"
-_BAND = "rgba(122, 92, 168, 0.22)"
-HELPER_LINE = {"color": _GREY, "width": 1, "dash": "dot"}
-LEGEND_ABOVE = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "title": None}
-
-
-def confusion_figure(
-    figures: ClassificationFigures, *, by_row: bool, dark: bool, chosen: Cell | None = None
-) -> go.Figure:
-    """Draw the confusion matrix, truth down and prediction across; `chosen` gets an outline.
-
-    Colour is always the share of the row, so that rare classes stay readable; the numbers are
-    images, or with `by_row` percent of the row. Each cell holds an unseen square marker with
-    (truth, prediction) as `customdata`, because a heatmap reports no clicks. A last column shows
-    images without an answer when there are any.
-    """
-    labels = list(figures.labels)
-    matrix = np.array(figures.confusion)
-    across = list(labels)
-    if any(figures.unanswered):
-        across.append("none")
-        matrix = np.column_stack([matrix, figures.unanswered])
-    support, shares = matrix.sum(axis=1), row_shares(matrix)
-    texts = [
-        [
-            "" if n == 0 else f"{share:.1f}" if by_row else f"{n}"
-            for n, share in zip(*row, strict=True)
-        ]
-        for row in zip(matrix, shares, strict=True)
-    ]
-    figure = matrix_figure(
-        matrix,
-        [label_name(label) for label in labels],
-        [label_name(label) for label in across],
-        texts,
-        titles=("Truth", "Prediction"),
-        dark=dark,
-    )
-    cells = [(row, column) for row in range(len(labels)) for column in range(len(across))]
-    figure.add_scatter(
-        x=[column for _, column in cells],
-        y=[row for row, _ in cells],
-        customdata=[[labels[row], across[column]] for row, column in cells],
-        text=[
-            f"True {label_phrase(labels[row])}, called {label_phrase(across[column])}:"
-            f"<br>{matrix[row, column]} of {support[row]} images ({shares[row, column]:.1f} %)"
-            for row, column in cells
-        ],
-        hovertemplate="%{text}<extra></extra>",
-        mode="markers",
-        marker={"symbol": "square", "size": 30, "opacity": 0},
-        selected={"marker": {"opacity": 0}},
-        unselected={"marker": {"opacity": 0}},
-        showlegend=False,
-    )
-    if chosen is not None and chosen[0] in labels and chosen[1] in across:
-        x, y = across.index(chosen[1]), labels.index(chosen[0])
-        figure.add_shape(
-            type="rect",
-            x0=x - 0.48,
-            x1=x + 0.48,
-            y0=y - 0.48,
-            y1=y + 0.48,
-            line={"color": SECOND, "width": 3},
-        )
-    figure.update_layout(clickmode="event+select", hovermode="closest", hoverdistance=40)
-    return figure
+_LETTER_WIDTH = 0.025
+"""Of a phase's name, as a share of the plot on a phone."""
+_NAME_HEIGHT = 16
+_SPLITS = {"train": "Training", "val": "Validation", "test": "Test", "test_simple": "Test"}
+"""Names of splits; every other split is a fold."""
+_FOLDS = "All folds"
+_COLOURS = {"Training": MAIN, "Validation": THIRD, "Test": SECOND, _FOLDS: MAIN}
+_ROW_HEIGHT = 30
 
 
 def _unit_square(figure: go.Figure, x: str, y: str) -> go.Figure:
@@ -174,15 +117,7 @@ def reliability_figure(bins: pd.DataFrame) -> go.Figure:
     figure.add_scatter(
         x=100 * bins["confidence"],
         y=accuracy,
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": 100 * bins["accuracy_high"] - accuracy,
-            "arrayminus": accuracy - 100 * bins["accuracy_low"],
-            "thickness": 1.5,
-            "width": 4,
-            "color": MAIN,
-        },
+        error_y=error_bars(accuracy, 100 * bins["accuracy_low"], 100 * bins["accuracy_high"], MAIN),
         mode="markers",
         cliponaxis=False,
         # The area of a marker follows the number of images in its bin.
@@ -206,7 +141,7 @@ def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
             mode="lines",
             line={"width": 0, "color": MAIN},
             fill=fill,
-            fillcolor=_BAND,
+            fillcolor=MAIN_BAND,
             name="95 % limits",
             showlegend=fill is not None,
             hoverinfo="skip",
@@ -285,4 +220,124 @@ def counts_figure(pairs: pd.DataFrame, kind: str) -> go.Figure:
     step = {"dtick": 1} if most <= 12 else {}
     figure.update_xaxes(range=span, **step)
     figure.update_yaxes(range=span, **step)
+    return figure
+
+
+def training_figure(history: pd.DataFrame, measure: str) -> go.Figure:
+    """Draw a measure and its `val_` twin over epochs; a line marks where a phase begins."""
+    figure = go.Figure()
+    series = ((measure, "Training", MAIN), (f"val_{measure}", "Validation", SECOND))
+    for column, name, colour in series:
+        if column in history:
+            figure.add_scatter(
+                x=history["epoch"],
+                y=history[column],
+                mode="lines+markers" if len(history) < 60 else "lines",
+                marker={"size": 5},
+                line={"color": colour, "width": 2},
+                name=name,
+                hovertemplate="Epoch %{x}: %{y:.4g}<extra></extra>",
+            )
+    rows = _mark_phases(figure, history)
+    figure.update_xaxes(title="Epoch", zeroline=False)
+    figure.update_yaxes(title=measure_name(measure), automargin=True, zeroline=False)
+    figure.update_layout(
+        height=360,
+        margin={"l": 0, "r": 10, "t": 40 + _NAME_HEIGHT * rows, "b": 0},
+        # Above the names of the phases, which stand above the plot.
+        legend=LEGEND_ABOVE | {"y": 1, "yref": "container", "yanchor": "top"},
+        hovermode="closest",
+        dragmode=False,
+    )
+    return figure
+
+
+def learning_rate_figure(history: pd.DataFrame) -> go.Figure:
+    """Draw the learning rate over epochs, on a logarithmic axis."""
+    figure = training_figure(history, "learning_rate")
+    figure.update_yaxes(type="log", dtick=1, exponentformat="power")
+    figure.update_traces(showlegend=False)
+    return figure
+
+
+def measures(history: pd.DataFrame) -> list[str]:
+    """Return the columns that have a `val_` twin, the loss first."""
+    found = [c for c in history.columns if f"val_{c}" in history.columns]
+    return sorted(found, key=lambda column: column != "loss")
+
+
+def measure_name(measure: str) -> str:
+    """Write a column of the history for a page: `type_accuracy` is `Type accuracy`."""
+    return measure.replace("_", " ").capitalize()
+
+
+def _mark_phases(figure: go.Figure, history: pd.DataFrame) -> int:
+    """Part the phases by lines, name them above the plot, and return the rows of names."""
+    starts = history.loc[history["phase"] != history["phase"].shift()]
+    ends: list[float] = []
+    for start in starts.itertuples():
+        if start.Index > 0:
+            figure.add_vline(x=start.epoch - 0.5, line=HELPER_LINE)
+        # The lowest row whose last name ends before this one begins.
+        free = (row for row, end in enumerate(ends) if end <= start.epoch)
+        row = next(free, len(ends))
+        end = start.epoch + len(history) * _LETTER_WIDTH * (len(str(start.phase)) + 1)
+        ends[row : row + 1] = [end]
+        figure.add_annotation(
+            x=start.epoch - 0.4,
+            y=1,
+            yref="paper",
+            yshift=_NAME_HEIGHT * row,
+            text=str(start.phase),
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 12},
+        )
+    return len(ends)
+
+
+def class_counts(described: DataSetFigures) -> pd.DataFrame:
+    """Return label, split, count of one described set, the most frequent label first."""
+    rows = [
+        {"label": label_name(label), "split": _SPLITS.get(split, _FOLDS), "count": count}
+        for split, own in described.counts.items()
+        for label, count in own.items()
+    ]
+    counts = pd.DataFrame(rows).groupby(["label", "split"], as_index=False)["count"].sum()
+    totals = counts.groupby("label")["count"].transform("sum")
+    order = counts.assign(total=totals).sort_values(
+        ["total", "label"], ascending=[False, True], kind="stable"
+    )
+    return order[["label", "split", "count"]].reset_index(drop=True)
+
+
+def distribution_figure(described: DataSetFigures) -> go.Figure:
+    """Draw the counts of one set: a bar a label, its splits side by side in it."""
+    counts = class_counts(described)
+    labels = list(dict.fromkeys(counts["label"]))
+    figure = go.Figure()
+    for split, colour in _COLOURS.items():
+        own = counts[counts["split"] == split]
+        if not own.empty:
+            figure.add_bar(
+                x=own["count"],
+                y=own["label"],
+                orientation="h",
+                name=split,
+                marker_color=colour,
+                hovertemplate="%{y}: %{x:,} in " + split.lower() + "<extra></extra>",
+            )
+    figure.update_layout(
+        barmode="stack",
+        showlegend=True,
+        height=90 + _ROW_HEIGHT * len(labels),
+        margin={"l": 0, "r": 10, "t": 30, "b": 0},
+        legend=LEGEND_ABOVE,
+        dragmode=False,
+    )
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=labels[::-1], automargin=True, zeroline=False
+    )
+    figure.update_xaxes(title=described.unit, zeroline=False)
     return figure

@@ -8,14 +8,13 @@ import plotly.graph_objects as go
 
 from core.cases.counting import SampleCounts
 from core.cases.records import Sample
+from core.charts.style import NEUTRAL, RANGE_BAND, error_bars
 from core.domain.differential import SUSPECTED_BLAST
 from core.domain.flags import ratio_text
 from core.domain.intervals import Estimate, proportion
 from core.domain.reference_ranges import NLR, WHITE_CELLS, ReferenceRange, Unit
 from core.domain.taxonomy import LEUKOCYTES, REVIEW_TYPES
 
-_BAND = "rgba(128, 128, 128, 0.25)"
-_NEUTRAL = "#8A7F8D"
 _AXES: Mapping[Unit, str] = {"%": "%", "10^9/L": "10⁹/L", "ratio": ""}
 _ROOM = 1.15
 """Height of the axis as a multiple of what is drawn on it."""
@@ -41,14 +40,14 @@ def series(
     Samples without classified cells have no shares, and so no points.
     """
     if unit == "ratio":
-        wanted = {NLR: ("Neutrophil-lymphocyte ratio", _NEUTRAL)}
+        wanted = {NLR: ("Neutrophil-lymphocyte ratio", NEUTRAL)}
     else:
         keys = [*LEUKOCYTES]
         if any(one.counted.suspected_blasts for one in counts):
             keys.append(SUSPECTED_BLAST)
         wanted = {key: (REVIEW_TYPES[key].plural, REVIEW_TYPES[key].colour) for key in keys}
         if unit == "10^9/L":
-            wanted = {WHITE_CELLS: ("White cells", _NEUTRAL)} | wanted
+            wanted = {WHITE_CELLS: ("White cells", NEUTRAL)} | wanted
     made = []
     for key, (name, colour) in wanted.items():
         values = [(one.sample, _value(one, key, unit)) for one in counts]
@@ -89,7 +88,11 @@ def trend_figure(shown: Series) -> go.Figure:
     figure = go.Figure()
     if shown.limits is not None:
         figure.add_hrect(
-            y0=shown.limits.low, y1=shown.limits.high, fillcolor=_BAND, line_width=0, layer="below"
+            y0=shown.limits.low,
+            y1=shown.limits.high,
+            fillcolor=RANGE_BAND,
+            line_width=0,
+            layer="below",
         )
     heights = [min(value.value, top) for value in values]
     figure.add_scatter(
@@ -103,15 +106,12 @@ def trend_figure(shown: Series) -> go.Figure:
             "symbol": ["circle" if value.value < inf else "triangle-up" for value in values],
         },
         cliponaxis=False,
-        error_y={
-            "type": "data",
-            "symmetric": False,
-            "array": [min(value.high, top) - y for value, y in zip(values, heights, strict=True)],
-            "arrayminus": [y - value.low for value, y in zip(values, heights, strict=True)],
-            "thickness": 1.5,
-            "width": 4,
-            "color": shown.colour,
-        },
+        error_y=error_bars(
+            heights,
+            [value.low for value in values],
+            [min(value.high, top) for value in values],
+            shown.colour,
+        ),
         text=[
             f"{sample.taken:%Y-%m-%d}, sample {sample.id}<br>{_text(value, shown.unit)}"
             for sample, value in shown.points

@@ -1,12 +1,61 @@
 """Figures of the models as tables and text for pages."""
 
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
 import pandas as pd
 
 from core.domain.intervals import Estimate
 from core.domain.taxonomy import label_name
+from core.evaluation.comparisons import (
+    ARCHITECTURES,
+    Architecture,
+    ArchitectureRow,
+    Comparisons,
+    FieldsRow,
+    FoundCells,
+    PrecisionRow,
+    ScoredCells,
+    SourcesRow,
+    StagedFields,
+    TypedCells,
+)
 from core.evaluation.report import ClassifierReport, DetectorReport
-from core.evaluation.schema import ClassificationFigures, DetectionFigures
-from core.evaluation.sets import evaluation_set
+from core.evaluation.schema import (
+    AdaptationFigures,
+    CamFigures,
+    ClassificationFigures,
+    CorruptedFigures,
+    CorruptionFigures,
+    DataSetFigures,
+    DetectionFigures,
+    MeanColour,
+    QualityControlFigures,
+    SyntheticFields,
+    UnseenFigures,
+)
+from core.evaluation.sets import DATA_SETS, evaluation_set
+
+TITLES: dict[Architecture, str] = {
+    "convnet": "Plain convolutional network",
+    "vgg19": "VGG19",
+    "resnet50": "ResNet50",
+    "mobilenetv2": "MobileNetV2 (shipped)",
+    "mobilenetv2_skcab": "MobileNetV2 with SK and channel attention",
+}
+SOURCES = {"pbc": "PBC", "kaggle": "Kaggle", "cellavision": "CellaVision"}
+FIELDS = {"bccd": "BCCD", "txl_575": "TXL, 575 px", "txl_360": "TXL, 360 px"}
+RECIPES = {
+    "nothing": "Everything",
+    "appearance": "No changed stain, camera, sharpness",
+    "stain_transfer": "No stain transfer",
+    "edge_truncation": "No cells cut by an edge",
+    "cytoplasm": "No drawn cytoplasm",
+    "imagenet": "No ImageNet start",
+}
+PRECISIONS = {"float32": "32-bit floats", "int8": "8-bit integers", "float32_smaller": "Floats"}
+NOTHING = "nothing"
+_Row = TypeVar("_Row")
 
 
 def percent(share: Estimate | None, digits: int = 1) -> str:
@@ -95,3 +144,328 @@ def detector_sets_table(report: DetectorReport) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def corruptions_table(measured: CorruptionFigures) -> pd.DataFrame:
+    """Return a row for each corruption: accuracy with 95 % limits, points lost, and percentages.
+
+    Percentages: images that are classified, those of them that are right and, where the model
+    tells, those out of distribution.
+    """
+
+    def row(name: str, lost: float, own: CorruptedFigures) -> dict[str, Any]:
+        shares = {
+            "Classified": own.classified,
+            "Of them right": own.classified_right,
+            "Out of distribution": own.out_of_distribution,
+        }
+        return {
+            "Corruption": name,
+            "Accuracy": percent(own.accuracy),
+            "Points lost": round(100 * lost, 1) + 0.0,
+            **{title: 100 * share.value for title, share in shares.items() if share},
+        }
+
+    return pd.DataFrame(
+        [
+            row("Unchanged", 0.0, measured.unchanged),
+            *(row(own.corruption, own.drop, own) for own in measured.rows),
+        ]
+    )
+
+
+def ood_table(
+    out_of_distribution: Mapping[str, Estimate | None], names: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return a row for each set: the proportion of its cells that is out of distribution.
+
+    `names` gives the sets the names that pages use.
+    """
+    return pd.DataFrame(
+        {"Cells": names.get(key, key), "Out of distribution": percent(share)}
+        for key, share in out_of_distribution.items()
+    )
+
+
+def quality_control_table(
+    measured: QualityControlFigures, names: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return a row for each kind of image: how many, percent rejected, AUROC against smears.
+
+    `names` gives the sets of smears the names that pages use.
+    """
+
+    def row(images: str, n: str, rejected: Estimate | None, auroc: str = "") -> dict[str, str]:
+        return {
+            "Images": images,
+            "n": n,
+            "Rejected": percent(rejected),
+            "AUROC against smears": auroc,
+        }
+
+    smears = measured.smears
+    return pd.DataFrame(
+        [
+            row("Smears of all sets", f"{smears.n:,}", smears.rejected),
+            *(row(f"… {names.get(key, key)}", "", own) for key, own in smears.by_set.items()),
+            *(
+                row(kind, f"{own.n:,}", own.rejected, f"{own.auroc:.4f}")
+                for kind, own in measured.others.items()
+            ),
+        ]
+    )
+
+
+def adaptation_sentence(adaptation: AdaptationFigures) -> str:
+    """Say what a site profile gained."""
+    types = ", ".join(key.replace("_", " ") for key in adaptation.types)
+    calibration = ""
+    if error := adaptation.ece:
+        calibration = (
+            f" The expected calibration error is {100 * error.after:.1f} %, "
+            f"{100 * error.before:.1f} % before."
+        )
+    return (
+        f"With {adaptation.cells_a_type} reviewed CellaVision cells of each of {types}, the "
+        f"classifier names {percent(adaptation.after)} of the other cells right, "
+        f"{percent(adaptation.before)} before. Mean of {adaptation.draws} random draws; "
+        f"profiles rejected because they did not help: {adaptation.rejected}.{calibration}"
+    )
+
+
+def unseen_table(unseen: UnseenFigures) -> pd.DataFrame:
+    """Return a row for each kind of images that are unlike the detector's training."""
+    fields, nuclei = unseen.kaggle_test_simple, unseen.taleqani
+    rows = (
+        ("Kaggle fields, originals", fields.n, "A white cell found", fields.found),
+        ("ALL fields (Taleqani)", nuclei.n, f"{nuclei.nuclei:,} nuclei found", nuclei.recall),
+        ("ALL fields (Taleqani)", nuclei.n, "Boxes with a nucleus", nuclei.precision),
+    )
+    return pd.DataFrame(
+        {"Images": images, "n": n, "Measured": what, "Result": percent(share)}
+        for images, n, what, share in rows
+    )
+
+
+def synthetic_fields_table(synthetic: SyntheticFields) -> pd.DataFrame:
+    """Return a row for each corruption of synthetic fields."""
+    return pd.DataFrame(
+        {
+            "Corruption": row.corruption,
+            "White cells found": percent(row.recall),
+            "Boxes on white cells": percent(row.precision),
+            "RBC count error": percent_or_none(row.rbc_count_error),
+        }
+        for row in synthetic.rows
+    )
+
+
+def cam_sentence(cam: CamFigures) -> str:
+    """Say how much of the ALL model's class activation maps lies on white cells."""
+    return (
+        f"In {cam.n:,} fields, {100 * cam.inside:.1f} % of the class activation map lies inside "
+        f"the white cells that the detector finds; they cover {100 * cam.area:.1f} % of the image. "
+        f"A map spread evenly would have a ratio of 1; here it is {cam.inside / cam.area:.2f}. A "
+        "map has 7 × 7 positions, wider than a cell."
+    )
+
+
+def data_set_title(name: str) -> str:
+    """Return the name of a data set as pages write it."""
+    return DATA_SETS[name].title if name in DATA_SETS else name
+
+
+def data_table(data: Mapping[str, DataSetFigures]) -> pd.DataFrame:
+    """Return a row a set: images, sizes and mean colour."""
+    return pd.DataFrame(
+        {
+            "Set": data_set_title(name),
+            "Images": own.images,
+            "Usual sizes, px": ", ".join(f"{size.width} × {size.height}" for size in own.sizes[:3]),
+            "L*": _with_deviation(own.colour, 0),
+            "a*": _with_deviation(own.colour, 1),
+            "b*": _with_deviation(own.colour, 2),
+        }
+        for name, own in data.items()
+    )
+
+
+def _with_deviation(colour: MeanColour, channel: int) -> str:
+    return f"{colour.mean[channel]:.0f} ± {colour.deviation[channel]:.0f}"
+
+
+def architectures_table(rows: Mapping[str, ArchitectureRow]) -> pd.DataFrame:
+    """Return a row a network: accuracy and macro F1 at home and elsewhere, size and speed."""
+    return pd.DataFrame(
+        {
+            "Network": TITLES[name],
+            "Start": row.start,
+            "PBC accuracy": percent(row.sets["pbc"].accuracy),
+            "PBC macro F1": percent(row.sets["pbc"].macro_f1),
+            "CellaVision": percent(row.sets["cellavision"].accuracy),
+            "Weights, M": row.parameters / 1e6,
+            "File, MB": row.file_bytes / 1e6,
+            "ms": row.milliseconds,
+            "Training, min": row.training_seconds / 60,
+        }
+        for name in ARCHITECTURES
+        if (row := rows.get(name))
+    )
+
+
+def sources_table(rows: Mapping[str, SourcesRow]) -> pd.DataFrame:
+    """Return a row a training: what it was trained on, its accuracy and ECE on each source.
+
+    A star marks a source that the training did not see.
+    """
+    return pd.DataFrame(
+        {
+            "Trained on": " and ".join(SOURCES[key] for key in row.trained_on),
+            **{
+                SOURCES[key]: f"{percent(own.accuracy)}, ECE {100 * own.ece:.0f} %"
+                + ("" if key in row.trained_on else " *")
+                for key, own in row.sets.items()
+            },
+        }
+        for row in _in_order(rows, SOURCES).values()
+    )
+
+
+def recipe_table(rows: Mapping[str, SourcesRow]) -> pd.DataFrame:
+    """Return a row a training: the part of the recipe left out, accuracy and ECE on each set."""
+    return pd.DataFrame(
+        {
+            "Recipe": RECIPES[without],
+            **{
+                SOURCES[key]: f"{percent(own.accuracy)}, ECE {100 * own.ece:.0f} %"
+                for key, own in row.sets.items()
+            },
+        }
+        for without, row in _in_order(rows, RECIPES).items()
+    )
+
+
+def fields_table(rows: Mapping[str, FieldsRow]) -> pd.DataFrame:
+    """Return a row a kind of fields: mAP50 and white-cell recall of each training on it.
+
+    A star marks the training that did not see these fields.
+    """
+    titles = {NOTHING: "With all fields"} | {
+        key: f"Without {title}" for key, title in FIELDS.items()
+    }
+    return pd.DataFrame(
+        {
+            "Test fields": title,
+            **{
+                titles[without]: (
+                    f"{three_digits(own.map50)}, {percent(own.wbc_recall)}"
+                    + (" *" if without == fields else "")
+                )
+                for without, row in _in_order(rows, titles).items()
+                for own in (row.sets[fields],)
+            },
+        }
+        for fields, title in FIELDS.items()
+    )
+
+
+def precisions_table(rows: Mapping[str, PrecisionRow]) -> pd.DataFrame:
+    """Return a row a file of one model: its figures on the test sets, time and size.
+
+    `Time` is that of a forward pass, as a share of the one in floats at full size.
+    """
+    ordered = _in_order(rows, PRECISIONS)
+    full = rows["float32"]
+    return pd.DataFrame(
+        {
+            "Precision": PRECISIONS[key] + ("" if row.side == full.side else f", {row.side} px"),
+            **_precision_figures(row.sets),
+            "ms": row.milliseconds,
+            "Time": row.milliseconds / full.milliseconds,
+            "File, MB": row.file_bytes / 1e6,
+        }
+        for key, row in ordered.items()
+    )
+
+
+def _precision_figures(
+    sets: Mapping[str, TypedCells | FoundCells | StagedFields],
+) -> dict[str, str]:
+    match sets:
+        case {"wbcatt_test": TypedCells() as five, "pbc_test": TypedCells() as eight}:
+            return {
+                "WBCAtt accuracy": percent(five.accuracy),
+                "PBC accuracy": percent(eight.accuracy),
+                "PBC ECE": f"{100 * eight.ece:.1f} %",
+                "PBC classified": percent(eight.classified),
+                "Right of these": percent(eight.classified_right),
+            }
+        case {"txl_test": FoundCells() as raw, "txl_test_corrected": FoundCells() as corrected}:
+            return {
+                "mAP50": f"{raw.map50:.3f}",
+                "mAP50-95": f"{raw.map50_95:.3f}",
+                "mAP50, corrected": f"{corrected.map50:.3f}",
+                "mAP50-95, corrected": f"{corrected.map50_95:.3f}",
+                "White cell count exact": percent(corrected.wbc_count_exact),
+            }
+        case {"taleqani": StagedFields() as own}:
+            return {
+                "Same class": percent(own.same_class),
+                "Largest change of a probability": f"{100 * own.largest_change:.1f} points",
+            }
+    return {}
+
+
+def _in_order(rows: Mapping[str, _Row], order: Mapping[str, str]) -> dict[str, _Row]:
+    return {key: rows[key] for key in order if key in rows}
+
+
+def run_titles(comparisons: Comparisons) -> dict[tuple[str, str], str]:
+    """Return the trainings of cell classifiers by section and key, as pages name them."""
+    titles: dict[tuple[str, str], str] = {
+        ("architectures", name): TITLES[name]
+        for name in ARCHITECTURES
+        if name in comparisons.architectures
+    }
+    for key, row in comparisons.sources.items():
+        trained = " and ".join(SOURCES[name] for name in row.trained_on)
+        titles["sources", key] = f"MobileNetV2, mature types of {trained}"
+    for key in _in_order(comparisons.recipe, RECIPES):
+        titles["recipe", key] = f"MobileNetV2, recipe: {RECIPES[key].lower()}"
+    return titles
+
+
+def difference_table(
+    first: Mapping[str, ScoredCells], second: Mapping[str, ScoredCells]
+) -> pd.DataFrame:
+    """Return two trainings side by side on the sets that both were measured on.
+
+    Columns: Figure, First, Second, Difference (second less first, in points).
+    """
+
+    def shares(name: str, one: Estimate, other: Estimate) -> dict[str, str]:
+        return _difference(name, percent(one), percent(other), other.value - one.value)
+
+    rows = []
+    for key in [key for key in first if key in second]:
+        one, other, source = first[key], second[key], SOURCES[key]
+        rows += [
+            shares(f"{source}, accuracy", one.accuracy, other.accuracy),
+            shares(f"{source}, macro F1", one.macro_f1, other.macro_f1),
+            _difference(
+                f"{source}, ECE",
+                percent_or_none(one.ece),
+                percent_or_none(other.ece),
+                other.ece - one.ece,
+            ),
+        ]
+    return pd.DataFrame(rows)
+
+
+def _difference(figure: str, first: str, second: str, gap: float) -> dict[str, str]:
+    return {
+        "Figure": figure,
+        "First": first,
+        "Second": second,
+        "Difference": f"{100 * gap:+.1f}",
+    }

@@ -1,4 +1,4 @@
-from core.charts.agreement import agreement_figure
+from core.charts.confusion import agreement_figure
 from core.domain.agreement import agreement
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 

@@ -2,18 +2,18 @@ import json
 
 import pytest
 
-from core.charts.comparisons import (
+from core.charts.robustness import sources_figure
+from core.errors import ModelError
+from core.evaluation.comparisons import Comparisons, load_comparisons
+from core.evaluation.tables import (
     architectures_table,
     difference_table,
     fields_table,
     precisions_table,
     recipe_table,
     run_titles,
-    sources_figure,
     sources_table,
 )
-from core.errors import ModelError
-from core.evaluation.comparisons import Comparisons, load_comparisons
 from core.settings import Settings
 from tests.charts.comparison_rows import (
     architectures,

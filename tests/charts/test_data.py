@@ -1,4 +1,5 @@
-from core.charts.data import class_counts, data_table, distribution_figure
+from core.charts.metrics import class_counts, distribution_figure
+from core.evaluation.tables import data_table
 from tests.charts.comparison_rows import data_sets
 
 

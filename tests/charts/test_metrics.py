@@ -4,19 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.charts.confusion import confusion_figure
 from core.charts.metrics import (
-    confusion_figure,
     counts_figure,
     detection_curves_figure,
+    learning_rate_figure,
+    measure_name,
+    measures,
     precision_recall_figure,
     reliability_figure,
     risk_coverage_figure,
     roc_figure,
-)
-from core.charts.training import (
-    learning_rate_figure,
-    measure_name,
-    measures,
     training_figure,
 )
 from core.domain.taxonomy import CELL_TYPES

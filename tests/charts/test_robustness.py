@@ -2,16 +2,7 @@
 
 import pytest
 
-from core.charts.robustness import (
-    adaptation_sentence,
-    cam_sentence,
-    corruptions_figure,
-    corruptions_table,
-    ood_table,
-    quality_control_table,
-    synthetic_fields_table,
-    unseen_table,
-)
+from core.charts.robustness import corruptions_figure
 from core.evaluation.metrics import proportion
 from core.evaluation.report import load_report
 from core.evaluation.schema import (
@@ -25,6 +16,15 @@ from core.evaluation.schema import (
     SyntheticFields,
     SyntheticRow,
     UnseenFigures,
+)
+from core.evaluation.tables import (
+    adaptation_sentence,
+    cam_sentence,
+    corruptions_table,
+    ood_table,
+    quality_control_table,
+    synthetic_fields_table,
+    unseen_table,
 )
 
 

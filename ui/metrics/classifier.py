@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from core.charts.confusion import confusion_figure
 from core.charts.metrics import (
     ZOOM,
-    confusion_figure,
     precision_recall_figure,
     reliability_figure,
     risk_coverage_figure,

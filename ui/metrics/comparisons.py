@@ -4,16 +4,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.charts.comparisons import (
-    architectures_table,
-    difference_table,
-    fields_table,
-    precisions_table,
-    recipe_table,
-    run_titles,
-    sources_figure,
-    sources_table,
-)
+from core.charts.robustness import sources_figure
 from core.errors import ModelError
 from core.evaluation.comparisons import (
     ArchitectureRow,
@@ -23,6 +14,15 @@ from core.evaluation.comparisons import (
     Row,
     SourcesRow,
     load_comparisons,
+)
+from core.evaluation.tables import (
+    architectures_table,
+    difference_table,
+    fields_table,
+    precisions_table,
+    recipe_table,
+    run_titles,
+    sources_table,
 )
 from core.model_card import ModelName
 from ui.components import shared

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.charts.data import data_set_title, data_table, distribution_figure
+from core.charts.metrics import distribution_figure
 from core.domain.taxonomy import label_name
 from core.evaluation.schema import DataSetFigures
 from core.evaluation.sets import DATA_SETS, read_members
+from core.evaluation.tables import data_set_title, data_table
 from ui.components import shared
 from ui.metrics.parts import COUNT, chart
 

@@ -2,20 +2,19 @@
 
 import streamlit as st
 
-from core.charts.robustness import (
-    WANTED_DROP,
+from core.charts.robustness import WANTED_DROP, corruptions_figure
+from core.evaluation.report import ClassifierReport, DetectorReport
+from core.evaluation.schema import CorruptionFigures, QualityControlFigures, UnseenFigures
+from core.evaluation.sets import evaluation_set
+from core.evaluation.tables import (
     adaptation_sentence,
     cam_sentence,
-    corruptions_figure,
     corruptions_table,
     ood_table,
     quality_control_table,
     synthetic_fields_table,
     unseen_table,
 )
-from core.evaluation.report import ClassifierReport, DetectorReport
-from core.evaluation.schema import CorruptionFigures, QualityControlFigures, UnseenFigures
-from core.evaluation.sets import evaluation_set
 from ui.components import shared
 from ui.metrics.parts import chart
 

@@ -15,7 +15,7 @@ from core.adaptation.site import LEAST_CELLS
 from core.cases.queue import Pairs, model_agreement, reviewer_agreement
 from core.cases.references import named_counts
 from core.cases.users import users
-from core.charts.agreement import agreement_figure
+from core.charts.confusion import agreement_figure
 from core.domain.agreement import Agreement, agreement
 from core.domain.taxonomy import CELL_TYPES
 from core.inference.pipeline import get_analyzer
