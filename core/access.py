@@ -1,7 +1,7 @@
-"""Who may come in: one answer for the pages, the API and the command line.
+"""Who may use the server: the rules of the pages, the API and the command line.
 
-It follows from the settings and from the `[auth]` section of Streamlit's secrets. Without sign-in
-and without tokens only this machine is served, unless the setting OPEN_ACCESS says otherwise.
+They follow from the settings and from the `[auth]` section of Streamlit's secrets. Without sign-in
+and without tokens only this machine is served, unless OPEN_ACCESS is set.
 """
 
 import os
@@ -38,7 +38,7 @@ class Access:
     tokens: bool
     """API requests need a token."""
     everyone: bool
-    """OPEN_ACCESS: whoever reaches the server may use what neither of the two protects."""
+    """OPEN_ACCESS: everyone may use what neither of the two protects."""
     hosts: frozenset[str]
     """Names that the server answers to, in lower case, without ports."""
     origins: frozenset[str]
@@ -92,7 +92,7 @@ def access_of(settings: Settings, auth: Mapping[str, Any] | None) -> Access:
 def auth_section() -> Mapping[str, Any] | None:
     """Return the section `[auth]` of the secrets, where Streamlit looks for them; None without.
 
-    Secrets that cannot be read count as a section: nobody comes in by damaging a file.
+    Unreadable secrets count as an empty section, so that damaging a file does not open the server.
     """
     found: Mapping[str, Any] | None = None
     for path in _secrets_paths():
@@ -108,10 +108,10 @@ def auth_section() -> Mapping[str, Any] | None:
 
 
 def check_sign_in(auth: Mapping[str, Any] | None) -> None:
-    """Raise SignInSettingsError for a section `[auth]` by which nobody could sign in safely.
+    """Raise SignInSettingsError for a section `[auth]` that is incomplete or unsafe.
 
-    Streamlit reads it with the first press of the button, and then says nothing to whoever runs
-    the server. Its cookies name the user, and whoever guesses the secret can write them.
+    Streamlit reads it only at the first sign-in and logs no error. Its cookies name the user, so
+    whoever guesses the secret can forge them.
     """
     if auth is None:
         return
@@ -163,10 +163,10 @@ Use = Literal["fetch", "send"]
 
 @dataclass(slots=True)
 class Visitors:
-    """Browsers that may fetch and send files, since a page of this process let their user in.
+    """Browsers that may fetch and send files because their user has opened a page.
 
     A browser is known by a random cookie. The pages' files are fetched and sent outside the
-    connection that the pages run over, so nothing else tells whose they are.
+    connection of the pages, so only the cookie identifies the user.
     """
 
     guarded: bool = False
@@ -203,7 +203,7 @@ visitors = Visitors()
 
 
 def new_visitor() -> str:
-    """Return a name for a browser that nobody can guess."""
+    """Return an unguessable name for a browser."""
     return secrets.token_hex(32)
 
 

@@ -13,7 +13,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Settings(BaseSettings):
-    """Refuses to start when a value is out of its range."""
+    """The settings; a value out of its range raises an error."""
 
     model_config = SettingsConfigDict(env_prefix="LEUKOSCOPE_", env_file=".env", extra="ignore")
 
@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     )
     store: Path = Field(
         default=PROJECT_ROOT / "store",
-        description="Folder of the case database and its pictures.",
+        description="Folder of the case database and its images.",
     )
     database_url: SecretStr | None = Field(
         default=None,
@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     pictures: SecretStr | None = Field(
         default=None,
         description="s3://bucket/folder?region=...&endpoint_override=host:port; without it the "
-        "store folder keeps the pictures.",
+        "images are in the store folder.",
     )
     audit_heads: Path | None = Field(
         default=None,
@@ -65,17 +65,17 @@ class Settings(BaseSettings):
     )
     admit_newcomers: bool = Field(
         default=False,
-        description="Signed-in people whom nobody has added become viewers.",
+        description="Users who sign in without an account become viewers.",
     )
     open_access: bool = Field(
         default=False,
-        description="Serve other machines although nobody signs in and no token is needed. Every "
-        "page then says so.",
+        description="Serve other machines without sign-in and tokens. Every page then shows a "
+        "warning.",
     )
     hosts: frozenset[str] = Field(
         default=frozenset(),
         description="Names under which browsers reach the server, as a JSON list, besides this "
-        "machine's own and the one of single sign-on. Requests for other names are refused.",
+        "machine's own and the one of single sign-on. Requests for other names are rejected.",
     )
     https: bool = Field(
         default=False,
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     max_file_megapixels: int = Field(
         default=200, ge=1, description="Pixels that are decoded of all images of one file."
     )
-    min_side_pixels: int = Field(default=48, ge=16, description="Smallest side of a picture.")
+    min_side_pixels: int = Field(default=48, ge=16, description="Shortest side of an image.")
     decoder_seconds: float = Field(
         default=5, gt=0, le=600, description="Processor time for decoding one uploaded file."
     )
@@ -130,12 +130,12 @@ class Settings(BaseSettings):
         "FORWARDED_ALLOW_IPS only those of the clients behind them are counted.",
     )
     session_upload_megabytes: int = Field(
-        default=512, ge=1, description="Uploads to the pages that wait to be read, of a session."
+        default=512, ge=1, description="Uploads to the pages that are not yet read, per session."
     )
     upload_megabytes: int = Field(
         default=600,
         ge=1,
-        description="Uploads to the pages that wait to be read, of all sessions together; as much "
+        description="Uploads to the pages that are not yet read, of all sessions together; as much "
         "again is kept for saving.",
     )
     api_tokens: bool | None = Field(
@@ -143,10 +143,12 @@ class Settings(BaseSettings):
         description="API requests need a token; without it they do where people sign in.",
     )
     api_queue: int = Field(
-        default=32, ge=0, description="API requests that wait for the models before it says busy."
+        default=32,
+        ge=0,
+        description="API requests that wait for the models; more are answered as busy.",
     )
     api_files: int = Field(
-        default=100, ge=1, description="Pictures an API request may hold; streamed, any number."
+        default=100, ge=1, description="Images per API request; any number in streamed requests."
     )
     api_request_megabytes: int = Field(
         default=2000, ge=1, description="Largest body of an API request."

@@ -1,4 +1,4 @@
-"""How well two readings of the same cells agree: the model and a reviewer, or two reviewers."""
+"""Agreement of two readings of the same cells: the model and a reviewer, or two reviewers."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -25,17 +25,17 @@ class Agreement:
     total: int
     agreed: int
     share: Estimate
-    """Cells that both readings call the same, in percent with exact 95 % limits."""
+    """Cells with the same label in both readings, in percent."""
     kappa: Estimate | None
-    """Cohen's kappa; None where it says nothing: a reading knows a single label, or no cell."""
+    """Cohen's kappa; None where it is undefined: a reading with a single label, or no cell."""
 
 
 def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
     """Compare pairs of labels (first reading, second reading), one a cell.
 
-    Kappa is 1 for full agreement and 0 for what chance gives (Cohen 1960, Educ Psychol Meas
+    Kappa is 1 for full agreement and 0 for agreement by chance (Cohen 1960, Educ Psychol Meas
     20:37), with 95 % limits from its large-sample variance (Fleiss, Cohen and Everitt 1969,
-    Psychol Bull 72:323). Raises ValueError for a label that is none of `LABELS`.
+    Psychol Bull 72:323). Raises ValueError for a label that is not in `LABELS`.
     """
     counts = Counter(pairs)
     found = {label for pair in counts for label in pair}
@@ -58,7 +58,7 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
 def _kappa(matrix: NDArray[np.int64]) -> Estimate | None:
     if min(np.count_nonzero(matrix.sum(axis=side)) for side in (0, 1)) < 2:
         return None
-    with np.errstate(invalid="ignore"):  # The z value, which is not used, can be 0 / 0.
+    with np.errstate(invalid="ignore"):  # The z value can be 0 / 0; it is not used.
         result = cohens_kappa(matrix)
     # The limits are symmetric; kappa is not above 1.
     return Estimate(float(result.kappa), float(result.kappa_low), min(float(result.kappa_upp), 1.0))

@@ -1,6 +1,6 @@
 """White cells per volume: corrected for erythroblasts, split by type, or estimated from a smear.
 
-Counts are in 10⁹/L. Limits are 95 % unless said otherwise.
+Counts are in 10⁹/L.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ from core.domain.results import FieldAnalysis
 from core.errors import NoEstimateError
 
 CORRECTION_FROM = 5
-"""Erythroblasts per 100 white cells above which a white cell count is corrected."""
+"""Erythroblasts per 100 white cells; above this a white cell count is corrected."""
 
 FIELDS_FOR_ESTIMATE = 10
 """An estimate from a smear averages at least this many 40x fields."""
 ESTIMATE_ERROR = 0.3
-"""An estimate from a smear is 20 to 30 % off in either direction; the wider is taken."""
+"""Relative error of an estimate from a smear: 20 to 30 %; the wider is used."""
 CLOSE_UP_SHARE = 0.25
-"""In a 40x field a white cell is far smaller than this share of the picture's shorter side; a
-single-cell crop or an oil-immersion field is not."""
+"""White cell diameter as a fraction of the shorter side of the image. In a 40x field it is far
+smaller; above it, the image is a single-cell crop or an oil-immersion field."""
 
 
 def needs_correction(counted: Differential) -> bool:
@@ -29,7 +29,7 @@ def needs_correction(counted: Differential) -> bool:
 
 
 def corrected_count(white_cell_count: float, counted: Differential) -> float:
-    """Return a counter's white cell count freed of the erythroblasts it took for white cells.
+    """Return an analyser's white cell count without the erythroblasts that it counted.
 
     WBC x 100 / (100 + erythroblasts per 100 WBC), applied above 5 per 100; the count itself when
     there are fewer. Only for counts that include erythroblasts: many analysers correct their own.
@@ -40,7 +40,7 @@ def corrected_count(white_cell_count: float, counted: Differential) -> float:
 
 
 def absolute_counts(counted: Differential, white_cell_count: float) -> dict[str, Estimate]:
-    """Return each type's cells in 10⁹/L: its share, and the share's limits, of the count.
+    """Return the cells of each type in 10⁹/L: its percentage, with limits, of the count.
 
     The limits take the white cell count itself as exact. Empty when no cell was classified.
     """
@@ -54,11 +54,11 @@ def smear_estimate(analyses: Sequence[FieldAnalysis], factor: float | None) -> E
 
     `factor` is in cells per µL for one white cell a field: about 2,000 (laboratories use 1,500 to
     2,500), found by comparing smears with a counter on the same microscope and camera. Erythro-
-    blasts and what is no white cell are left out; refused pictures are no fields. The limits are
-    30 % to either side or the exact Poisson limits of the counted cells, whichever are wider.
+    blasts and platelets are left out, and so are rejected images. The limits are 30 % to either
+    side or the exact Poisson limits of the counted cells, whichever are wider.
 
     Raises NoEstimateError without a factor, with fewer than ten fields, or on close-ups, which
-    were taken because there is a white cell in them.
+    are not random samples: they were taken to show a white cell.
     """
     fields = [analysis for analysis in analyses if analysis.reject_reason is None]
     if factor is None:
@@ -73,8 +73,8 @@ def smear_estimate(analyses: Sequence[FieldAnalysis], factor: float | None) -> E
         )
     if _are_close_ups(fields):
         raise NoEstimateError(
-            "The number of white cells per volume cannot be estimated: these pictures show single "
-            "cells close up. Use whole 40x fields chosen without regard to their cells."
+            "The number of white cells per volume cannot be estimated: these images are "
+            "close-ups of single cells. Use whole 40x fields chosen without regard to their cells."
         )
     cells = sum(_leukocytes(field) for field in fields)
     scale = factor / 1000 / len(fields)  # per µL to 10⁹/L

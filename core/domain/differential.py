@@ -1,9 +1,9 @@
-"""From counted cells to percentages with exact limits.
+"""The differential: percentages of counted white cells with exact confidence intervals.
 
 The denominator is leukocytes (CLSI H20-A2), suspected blasts among them: erythroblasts and smudge
-cells are given per 100 white cells and platelets are left out; uncertain cells are never forced
-into a type. All limits are 95 % and say how far chance in the counting reaches; the model's own
-error is not in them (`core.evaluation.model_error`).
+cells are given per 100 white cells and platelets are left out. Uncertain cells count in no type.
+Intervals are 95 % and cover sampling error only, not the error of the model
+(`core.evaluation.model_error`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,9 +14,9 @@ from core.domain.results import CellCounts, FieldAnalysis
 from core.domain.taxonomy import LEUKOCYTES
 
 MINIMUM_FOR_PERCENTAGES = 50
-"""Below this many leukocytes only counts are reported, not a verdict."""
+"""With fewer leukocytes only counts are reported."""
 RECOMMENDED_CELLS = 100
-"""Below this many leukocytes a warning is shown."""
+"""With fewer leukocytes a warning is shown."""
 FULL_COUNT = 200
 """Leukocytes that a manual differential counts (CLSI H20-A2)."""
 
@@ -39,7 +39,7 @@ class Share(Estimate):
 
 @dataclass(frozen=True, slots=True)
 class Differential:
-    """Shares of the leukocyte types, and what stands beside them."""
+    """Percentages of the leukocyte types, and the cells that are reported beside them."""
 
     total: int
     """Leukocytes classified: the denominator."""
@@ -50,7 +50,7 @@ class Differential:
     smudge_cells: Share
     """Per 100 leukocytes; named by reviewers only."""
     uncertain: int
-    """White cells held out because the model is not sure."""
+    """White cells without a type, which need review."""
 
     @property
     def suspected_blasts(self) -> int:

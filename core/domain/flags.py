@@ -1,6 +1,6 @@
-"""What in a differential deserves a second look. Flags suggest; they do not diagnose.
+"""Findings of a differential that a user should check. Flags suggest; they do not diagnose.
 
-`core.domain.reference_ranges.judge` says whether a value is outside its range.
+Whether a value is outside its range is decided in `core.domain.reference_ranges.judge`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,11 +18,11 @@ from core.domain.reference_ranges import WHITE_CELLS, ReferenceRange, Unit, judg
 from core.domain.taxonomy import REVIEW_TYPES, Material
 
 Severity = Literal["review", "warning", "note"]
-"""`review` forces a second look at the sample, `warning` names a finding or a weak count, `note`
-what is worth knowing."""
+"""`review` makes a second review of the sample mandatory, `warning` is a finding or a weak count,
+`note` is information."""
 
 UNCERTAIN_PERCENT = 10
-"""Share of white cells held out above which the percentages rest on a selection of the cells."""
+"""Percentage of uncertain white cells above which the percentages rest on a selection."""
 LEFT_SHIFT_PERCENT = 3
 """Immature granulocytes above this share are a left shift here: rare, and specific for sepsis
 (Ansari-Lari, Kickler and Borowitz 2003, Am J Clin Pathol 120:795)."""
@@ -35,7 +35,7 @@ _UNITS: Mapping[Unit, str] = {"%": " %", "10^9/L": " × 10⁹/L", "ratio": ""}
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One thing to look at."""
+    """One finding to check."""
 
     key: str
     severity: Severity
@@ -50,12 +50,13 @@ def flags(
     white_cell_count: float | None = None,
     material: Material = "peripheral_blood",
 ) -> tuple[Flag, ...]:
-    """Return the flags of a sample, those that force a review first.
+    """Return the flags of a sample, the most severe first.
 
     `white_cell_count` is in 10⁹/L, corrected for erythroblasts. With it a type that has an absolute
-    range is judged by its absolute count and not by its share, which also moves when other types
-    do. Below 50 cells no value is judged. Of marrow and other material, where immature cells are
-    at home and no range holds, only the counting and suspected blasts are flagged.
+    range is judged by its absolute count and not by its percentage, which also depends on the other
+    types. Below 50 cells no value is judged. In marrow and other
+    material immature cells are normal and no range applies: only the count itself and suspected
+    blasts are flagged.
     """
     found = [*_of_counting(counted)]
     if material == "peripheral_blood":
@@ -101,8 +102,8 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
         yield Flag(
             "uncertain_high",
             "warning",
-            f"{counted.uncertain} of {white} white cells ({share:.0f} %) are uncertain and held "
-            "out: review them before reading the percentages.",
+            f"{counted.uncertain} of {white} white cells ({share:.0f} %) are uncertain and not "
+            "in the percentages. Review them first.",
         )
     if blasts := counted.suspected_blasts:
         yield Flag(
@@ -203,7 +204,7 @@ def _of_ratio(nlr: Estimate | None) -> Iterator[Flag]:
 
 
 def ratio_text(ratio: Estimate) -> str:
-    """Write a ratio with its limits; one without an upper limit says `no upper limit`."""
+    """Write a ratio with its limits; an infinite upper limit is written `no upper limit`."""
     if ratio.value == float("inf"):
         return f"without lymphocytes (at least {ratio.low:.2f})"
     high = "no upper limit" if ratio.high == float("inf") else f"{ratio.high:.2f}"

@@ -1,4 +1,4 @@
-"""Confidence intervals. All are 95 % unless said otherwise, and hold sampling error only."""
+"""Confidence intervals (95 %). They cover sampling error only."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Self
@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, gammaincinv
 
-CONFIDENCE = 0.95
-_TAIL = (1 - CONFIDENCE) / 2
+_TAIL = 0.025
 
 
 class Interval(NamedTuple):

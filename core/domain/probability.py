@@ -1,8 +1,8 @@
-"""How calibrated probabilities are written."""
+"""Calibrated probabilities as text."""
 
 
 def probability_text(probability: float, digits: int = 1) -> str:
-    """Write a probability in percent, such as `97.3 %`; none is written as certain or impossible.
+    """Write a probability in percent, such as `97.3 %`; never as certain or impossible.
 
     Where rounding would give 100 or 0 it is `>99.9 %` or `<0.1 %`.
     """

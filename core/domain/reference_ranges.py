@@ -1,10 +1,10 @@
-"""Reference ranges by laboratory, sex and age, and the one rule that judges a value by them.
+"""Reference ranges by laboratory, sex and age, and the rule that compares a value with them.
 
-The table is CSV with the columns of `ReferenceRange`; what admins edit on the page Settings is in
-the case database (`core.cases.range_tables`) and goes before it. Ages are in years, `age_from`
-included and `age_to` not; an empty `age_to` is no upper limit. Ranges differ between laboratories,
-methods and populations: people of the Duffy-null type have fewer neutrophils in health. The shipped
-table is a start for adults; analytes and ages without a line have no range and are not judged.
+The table is CSV with the columns of `ReferenceRange`. A table that administrators edited on the
+page Settings is in the case database (`core.cases.range_tables`) and replaces it. Ages are in
+years, `age_from` included and `age_to` not; an empty `age_to` is no upper limit. Ranges differ
+between laboratories, methods and populations: healthy people of the Duffy-null type have fewer
+neutrophils. The shipped table covers adults; analytes and ages without a line are not judged.
 """
 
 import csv
@@ -67,15 +67,15 @@ class ReferenceRange(BaseModel):
 
     @property
     def text(self) -> str:
-        """The range for people to read, such as `40-60`; `absent` where healthy blood has none."""
+        """The range as text, such as `40-60`; `absent` where healthy blood has none."""
         return f"{self.low:g}-{self.high:g}" if self.high else "absent"
 
     def holds(self, age: float) -> bool:
-        """Say whether the line is for people of an age in years."""
+        """Return whether the line applies at an age in years."""
         return self.age_from <= age and (self.age_to is None or age < self.age_to)
 
     def collides(self, other: Self) -> bool:
-        """Say whether two lines answer for the same people, so that neither can be chosen."""
+        """Return whether two lines apply to the same people, so that the choice is ambiguous."""
         same = all(
             getattr(self, part) == getattr(other, part)
             for part in ("laboratory", "analyte", "unit", "sex")
@@ -84,11 +84,11 @@ class ReferenceRange(BaseModel):
 
 
 def judge(value: Estimate, limits: ReferenceRange, counted: int | None) -> Verdict | None:
-    """Return where a value lies in its range, or None where it must not be judged.
+    """Return where a value lies in its range; None where there are too few cells to judge it.
 
     `counted` is the number of leukocytes that the value was computed from; below
-    `MINIMUM_FOR_PERCENTAGES` there is no verdict. None: the value was measured elsewhere, such as
-    an analyser's white cell count. Every flag, report and export takes its verdict from here.
+    `MINIMUM_FOR_PERCENTAGES` there is no verdict. It is None for a value from elsewhere, such as an
+    analyser's white cell count. Every flag, report and export uses this verdict.
     """
     if counted is not None and counted < MINIMUM_FOR_PERCENTAGES:
         return None
@@ -120,10 +120,10 @@ class ReferenceRanges:
     def of(
         self, unit: Unit, *, sex: Sex | None = None, age: float | None = None
     ) -> dict[str, ReferenceRange]:
-        """Return the ranges in a unit by analyte, for a person of a sex and an age in years.
+        """Return the ranges in a unit by analyte, for a sex and an age in years.
 
-        A line for the person's sex goes before one for any. Of a person whose sex is not known
-        only the latter are given; one whose age is not known is taken for an adult.
+        A line for the sex takes precedence over one for any sex. Without a sex only lines for any
+        sex apply; without an age the ranges of adults do.
         """
         years = ADULT_AGE if age is None else age
         fitting = [line for line in self._lines if line.unit == unit and line.holds(years)]
@@ -143,7 +143,7 @@ def choose_laboratory(
     wanted = settings.laboratory or laboratories[0]
     if wanted not in laboratories:
         raise RangesError(
-            f"The reference ranges have no laboratory {wanted!r}. "
+            f"There are no reference ranges of the laboratory {wanted!r}. "
             f"Choose one of: {'; '.join(laboratories)}."
         )
     return ReferenceRanges(wanted, lines, version)
@@ -157,11 +157,11 @@ def read_table(path: Path) -> list[ReferenceRange]:
     except OSError as error:
         raise RangesError(
             f"The table of reference ranges {path.name} is missing. "
-            "Restore it or name another with LEUKOSCOPE_RANGES."
+            "Restore it, or set another one with LEUKOSCOPE_RANGES."
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise RangesError(
-            f"The table of reference ranges {path.name} is no CSV in UTF-8. Save it as that."
+            f"The table of reference ranges {path.name} is not a CSV file in UTF-8. Save it as one."
         ) from error
     return check_lines(rows, count(2))  # the first line is the header
 
@@ -177,7 +177,7 @@ def check_lines(
     lines = {number: _line(row, number) for number, row in numbered}
     if not lines:
         raise RangesError("The table of reference ranges is empty. Add a line.")
-    _refuse_collisions(lines)
+    _reject_collisions(lines)
     return list(lines.values())
 
 
@@ -191,11 +191,11 @@ def _line(row: Mapping[str, object], number: int) -> ReferenceRange:
         reason = "is empty" if is_empty else first["msg"].removeprefix("Value error, ")
         raise RangesError(
             f"Line {number} of the reference ranges cannot be used: "
-            f"{f'{column}: ' if column else ''}{reason}. Mend the line."
+            f"{f'{column}: ' if column else ''}{reason}. Correct the line."
         ) from error
 
 
-def _refuse_collisions(lines: Mapping[int, ReferenceRange]) -> None:
+def _reject_collisions(lines: Mapping[int, ReferenceRange]) -> None:
     for (upper, one), (lower, other) in combinations(lines.items(), 2):
         if one.collides(other):
             raise RangesError(

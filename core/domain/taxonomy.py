@@ -1,4 +1,4 @@
-"""Names, order and colours of everything Leukoscope can call a cell or a field.
+"""Names, order and colours of cell types, stages, kinds of cell and statuses.
 
 The order of `CELL_TYPES` and `STAGES` is the order of model outputs, of matrix rows and of legends.
 """
@@ -11,7 +11,7 @@ Status = Literal["classified", "uncertain", "out_of_scope"]
 
 Sex = Literal["female", "male"]
 Material = Literal["peripheral_blood", "bone_marrow", "other"]
-"""What a smear was made of."""
+"""The material of a smear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ _REVIEW_ONLY = (
         "Suspected blasts",
         "#A50026",
         "Large immature cell: fine chromatin, nucleoli, little cytoplasm. Named by a reviewer "
-        "only; counted with the leukocytes and always looked at again.",
+        "only; counted with the leukocytes and always reviewed again.",
     ),
     CellType(
         "smudge_cell",
@@ -141,9 +141,9 @@ _REVIEW_ONLY = (
     ),
 )
 REVIEW_TYPES: dict[str, CellType] = CELL_TYPES | {t.key: t for t in _REVIEW_ONLY}
-"""What a reviewer can call a white cell: the model's types and those it does not know."""
+"""Labels for a white cell: the types of the model and those that only reviewers name."""
 NOT_A_WHITE_CELL = "not_a_white_cell"
-"""A reviewer's label for what was boxed as a white cell and is none."""
+"""The label of a box that holds no white cell."""
 
 LEUKOCYTES: tuple[str, ...] = (
     "neutrophil",
@@ -167,7 +167,8 @@ KIND_COLOURS: dict[CellKind, str] = {"wbc": "#444444", "rbc": "#C44E52", "platel
 UNDETERMINED_COLOUR = "#808080"
 
 # The classes of the training set, whose subtypes flow cytometry established (Ghaderzadeh et al.
-# 2021, Int J Intell Syst). No text says how the subtypes look: a smear does not tell them apart.
+# 2021, Int J Intell Syst). The texts do not describe their morphology, because a smear does not
+# distinguish them.
 _STAGES = (
     Stage(
         "Benign",
