@@ -32,7 +32,7 @@ _PLATE = 0.06
 """Height of a number's plate as a share of the picture's height, about."""
 _EVIDENCE_SIDE = 64
 """The evidence map is thinned to at most this many points a side: the browser smooths it."""
-# Viridis with an opacity that grows with the evidence, as `overlay.evidence_overlay` draws it.
+# Viridis with an opacity that grows with the evidence, as `overlay.cam_overlay` draws it.
 _EVIDENCE_COLOURS = [
     [0.0, "rgba(68, 1, 84, 0)"],
     [0.25, "rgba(59, 82, 139, 0.25)"],

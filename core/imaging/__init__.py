@@ -1,1 +1,1 @@
-"""Decoding, drawing and making of pictures."""
+"""Reading, measuring and drawing on images."""

@@ -29,7 +29,7 @@ def with_known_header(data: bytes) -> bytes:
 
 
 def has_bit_fields(data: bytes) -> bool:
-    """Tell whether masks say where the channels of a pixel are."""
+    """Return whether masks define the channels of a pixel."""
     size = struct.unpack_from("<L", data, 14)[0]
     return size >= 40 and struct.unpack_from("<L", data, 30)[0] in _FIELDS
 

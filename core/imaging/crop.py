@@ -1,4 +1,4 @@
-"""Square pictures of single cells, for the classifier, for training and for galleries."""
+"""Square crops of single cells, for the classifier, for training and for galleries."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ _SAMPLED = 64
 
 
 def glass_colour(pixels: Pixels) -> tuple[int, int, int]:
-    """Return the colour of the empty glass of an H x W x 3 picture: its brightest tenth starts."""
+    """Return the colour of the empty glass of an H x W x 3 image: its 90th percentile."""
     step = max(min(pixels.shape[:2]) // _SAMPLED, 1)
     sample = pixels[::step, ::step].reshape(-1, 3)
     red, green, blue = np.percentile(sample, _GLASS_PERCENTILE, axis=0).astype(int).tolist()
@@ -19,18 +19,18 @@ def glass_colour(pixels: Pixels) -> tuple[int, int, int]:
 
 
 def crop_cell(pixels: Pixels, box: Box, *, size: int = 128, margin: float = 0.15) -> Pixels:
-    """Return a size x size x 3 picture of one cell, centred, with a margin around its box.
+    """Return a size x size x 3 crop of one cell, centred, with a margin around its box.
 
-    The margin is a share of the longer side. Beyond the picture's edge lies empty glass.
-    Raises ValueError for a box wholly outside the picture.
+    The margin is a fraction of the longer side. Beyond the edge of the image is empty glass.
+    Raises ValueError for a box wholly outside the image.
     """
     return crop_square(pixels, box, box.longer_side * (1 + 2 * margin), size)
 
 
 def crop_square(pixels: Pixels, box: Box, side: float, size: int) -> Pixels:
-    """Return a square of `side` picture pixels around a box's centre as size x size x 3.
+    """Return a square of `side` image pixels around a box's centre as size x size x 3.
 
-    Beyond the picture's edge lies empty glass: a mirrored border would complete a cut cell with
+    Beyond the edge of the image is empty glass: a mirrored border would give a truncated cell
     lobes that it does not have. Raises ValueError for a square wholly outside.
     """
     height, width = pixels.shape[:2]
@@ -39,7 +39,7 @@ def crop_square(pixels: Pixels, box: Box, side: float, size: int) -> Pixels:
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + cut, width), min(y + cut, height)
     if left >= right or top >= bottom:
-        raise ValueError(f"{box} lies outside the {width} x {height} picture")
+        raise ValueError(f"{box} lies outside the {width} x {height} image")
     crop = pixels[top:bottom, left:right]
     if crop.shape[:2] != (cut, cut):
         beyond = top - y, y + cut - bottom, left - x, x + cut - right

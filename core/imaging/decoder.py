@@ -1,12 +1,12 @@
-"""Uploads are decoded in processes of their own, which are stopped when they take too much.
+"""Uploads are decoded in separate processes, which are stopped when they take too much.
 
-Decoders are C libraries on bytes that anybody may send: one file may keep them busy for minutes,
-fill the memory, or end the process. Here a file costs at most its own answer: a decoder has a limit
-on processor time and memory for each file, and a stopped one is replaced.
+Decoders are C libraries on untrusted bytes: one file may keep them busy for minutes, fill the
+memory, or crash the process. Therefore a decoder has a limit on processor time and memory for each
+file, and a stopped decoder is replaced.
 
-The same places bound what is decoded and analysed at a time, over pages and API together: as many
-files as there are interpreters, and beside them one that is large or slow to decode, so that such
-files only wait for each other.
+The number of decoders also limits how many files are decoded and analysed at a time, over pages and
+API together: one for each interpreter, and one more for files that are large or slow to decode, so
+that these wait only for each other.
 """
 
 import os
@@ -48,8 +48,8 @@ def decoded(
 ) -> Iterator[tuple[FieldImage, ...]]:
     """Give the images of a file as `read_images`, decoded in another process.
 
-    Waits for its turn; the turn lasts as long as the block runs, so do the analysis in it, and keep
-    no pixels. Do not decode another file in it. Raises as `read_images`, TooComplexError, and
+    Waits for a free decoder and holds it while the block runs: analyse the images in the block, and
+    do not decode another file in it. Raises as `read_images`, TooComplexError, and
     DecodingStoppedError.
     """
     settings = settings or get_settings()
@@ -128,7 +128,7 @@ class Decoder:
     def read(self, data: bytes, name: str, settings: Settings) -> tuple[FieldImage, ...]:
         """Return the images of a file. Raises as `read_images`, and DecodingStoppedError."""
         seconds, megabytes = settings.decoder_seconds, settings.decoder_megabytes
-        # No need for a process that reads foreign bytes to know the addresses of the stores.
+        # A process that decodes untrusted bytes need not know the addresses of the stores.
         known = settings.model_copy(update={"database_url": None, "pictures": None})
         connection = self.start()
         connection.settimeout(_PATIENCE * seconds)
@@ -149,7 +149,7 @@ class Decoder:
 
 
 def _as_raised(kind: type[InputError], sentence: str) -> InputError:
-    """Return an error again whose constructor takes something else than its sentence."""
+    """Return an error with its sentence, without calling its constructor."""
     error = kind.__new__(kind)
     error.args = (sentence,)
     return error
@@ -163,7 +163,7 @@ def fork_decoders(descriptor: int) -> None:
     from core.imaging import dicom, tiff  # noqa: F401 - so that no decoder need load them
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that end
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # ended children are not waited for
     with socket.socket(fileno=descriptor) as control:
         while True:
             word, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -188,7 +188,7 @@ def _forked() -> tuple[int, socket.socket]:
                     socket.send_fds(control, [b"+"], [theirs.fileno()])
                     answer = control.recv(_LENGTH.size, socket.MSG_WAITALL)
                     return int(_LENGTH.unpack(answer)[0]), ours
-                except (OSError, struct.error):  # somebody has ended it
+                except (OSError, struct.error):  # it was ended from outside
                     _control.cache_clear()
                     ours.close()
                     if attempt:
@@ -218,7 +218,7 @@ def _control() -> socket.socket:
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Tell whether the other side of an idle or late connection still lives."""
+    """Return whether the other side of a connection is alive."""
     connection.setblocking(False)
     try:
         return connection.recv(1, socket.MSG_PEEK) != b""

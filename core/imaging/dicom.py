@@ -96,7 +96,7 @@ config.settings.reading_validation_mode = config.IGNORE
 
 
 class DicomImages:
-    """The frames of a file whose header is read and whose pixels wait."""
+    """The frames of a file. Its header is parsed; pixels are decoded on demand."""
 
     def __init__(self, dataset: Dataset, syntax: uid.UID, allowance: Allowance) -> None:
         """Read the header. Raises UnsupportedFormatError, DamagedImageError, TooLargeError."""
@@ -313,13 +313,13 @@ def _micrometres(dataset: Dataset) -> tuple[float, float] | None:
         if spacing is None:
             return None
         down, across = (1000 * float(value) for value in spacing)
-    except Exception:  # noqa: BLE001 - a broken scale is no reason to refuse the pixels
+    except Exception:  # noqa: BLE001 - a broken scale is no reason to reject the pixels
         return None
     return across, down
 
 
 def _fits(segment: bytes, limit: int) -> bool:
-    """Tell whether a run-length encoded segment unpacks to so few bytes (PS3.5 G.3)."""
+    """Return whether a run-length encoded segment unpacks to so few bytes (PS3.5 G.3)."""
     length = place = 0
     while place < len(segment) and length <= limit:
         head = segment[place]

@@ -1,4 +1,4 @@
-"""Fields that show the same cells: one image in several files, photographs of one place, overlaps.
+"""Fields that show the same cells: copies of one image, photographs of one region, overlaps.
 
 A field is reduced to a fingerprint: its cells and a small grey image, both in units of its red
 cells, so that magnification does not matter. Two fields are registered at a white cell that both
@@ -14,7 +14,7 @@ quality 40, half size, 90° turns, another stain, less light with blur were all 
 and cut 92 %; cut to 64 % of the area 91 %; windows that share more than half of their area 99 %,
 less than half 43 %. Mirrored fields are not found. Details were compared later: of 840 pairs of
 different images of six sources (plain, under uneven light, in a round view, with a label) none was
-taken for one place; without it 22 of 28 pairs of BCCD were in a round view.
+taken for the same region; without it 22 of 28 pairs of BCCD were in a round view.
 """
 
 import base64
@@ -38,11 +38,11 @@ from core.domain.results import Cell, FieldAnalysis, Fingerprint, Pixels, quoted
 PIXELS_A_RED_CELL = 12
 """Diameter of a red cell in the small image."""
 LEAST_AGREEMENT = 0.8
-"""Correlation of two small images beside their white cells, from which they show one place when
-`CELLS_THAT_SETTLE` meet; else `LEAST_ALONE`."""
+"""Correlation of two small images beside their white cells, above which they show the same region
+when `CELLS_THAT_SETTLE` meet; else `LEAST_ALONE`."""
 LEAST_ALONE = 0.9
 LEAST_DETAIL = 0.8
-"""Correlation of the details of one place, whatever the light. Lamps, borders and labels that all
+"""Correlation of the details of one region, whatever the light. Lamps, borders and labels that all
 fields of a microscope share bring different fields to .6 at most; copies have .93 and more."""
 CELLS_THAT_SETTLE = 6
 MOST_COMPARED = 300
@@ -85,24 +85,24 @@ Transform = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """What of a field earlier fields show too."""
+    """Cells of a field that earlier fields show."""
 
     cells: frozenset[int] = frozenset()
-    """Places in the cells of the analysis."""
+    """Indices in the cells of the analysis."""
     sentences: tuple[str, ...] = ()
 
 
 Known = dict[tuple[str, str], "Transform | None"]
-"""What was found of pairs of fields, by the hashes of their pixels."""
+"""Transforms between pairs of fields, by the hashes of their pixels; None for no overlap."""
 
 
 class Finder:
     """Compares fields with those before them, in their order."""
 
     def __init__(self, *, keep: bool = False, known: Known | None = None) -> None:
-        """Start without any field. With `keep` duplicates are said, but no cell is named.
+        """Start without any field.
 
-        What `known` holds is not computed again.
+        With `keep` duplicates are reported but counted. Pairs in `known` are not computed again.
         """
         self._keep = keep
         self._known: Known = {} if known is None else known
@@ -111,7 +111,7 @@ class Finder:
         self._before: deque[tuple[str, str, Fingerprint]] = deque(maxlen=MOST_COMPARED)
 
     def add(self, title: str, field: Fingerprint, patient: str = "") -> Repeats:
-        """Return what of a field the earlier ones show too; later ones are compared with it.
+        """Return the cells of a field that earlier ones show; later ones are compared with it.
 
         Cells that a field of another patient shows are not counted there.
         """
@@ -141,7 +141,7 @@ class Finder:
         return Repeats(frozenset() if self._keep else frozenset(cells), tuple(sentences))
 
     def _met(self, field: Fingerprint, earlier: Fingerprint) -> list[int] | None:
-        """Return the cells of a field that an earlier one shows; None when they share no place."""
+        """Return the cells of a field that an earlier one shows; None when they do not overlap."""
         pair = field.pixels_sha256, earlier.pixels_sha256
         if pair not in self._known:
             self._known[pair] = register(field, earlier)
@@ -273,7 +273,7 @@ def _turns(later: Fingerprint, earlier: Fingerprint) -> NDArray[np.float64]:
 
 
 def register(later: Fingerprint, earlier: Fingerprint) -> Transform | None:
-    """Return how a field lies on an earlier one; None when they show no common place."""
+    """Return how a field lies on an earlier one; None when they do not overlap."""
 
     def scored(transform: Transform) -> tuple[float, Transform]:
         return min(_agreement(transform, later, earlier)), transform
@@ -333,8 +333,8 @@ def meeting(
     pairs: list[tuple[int, int]] = []
     taken: tuple[set[int], set[int]] = set(), set()
     near = np.flatnonzero(apart <= _SAME_CENTRE)
-    for place in near[np.argsort(apart.flat[near])]:
-        a, b = (int(i) for i in np.unravel_index(place, apart.shape))
+    for pair in near[np.argsort(apart.flat[near])]:
+        a, b = (int(i) for i in np.unravel_index(pair, apart.shape))
         if a not in taken[0] and b not in taken[1]:
             taken[0].add(a)
             taken[1].add(b)

@@ -22,7 +22,7 @@ NAMED_SUFFIXES = frozenset(
 """Endings of image formats that are not read; such a file in a folder becomes an error."""
 
 BEGINNING = 256
-"""Bytes that tell a format."""
+"""Bytes that identify a format."""
 _CAMERA_RAW = (
     (0, b"FUJIFILMCCD-RAW", "Fujifilm RAF"),
     (0, b"IIRO", "Olympus ORF"),
@@ -104,8 +104,8 @@ _BY_SUFFIX = {
 def form_of(data: bytes, name: str) -> str:
     """Return the format: Pillow's name of it, `DICOM` or `RAW` (of a camera).
 
-    A file's name is looked at only where its bytes do not tell. Raises UnsupportedFormatError with
-    the name of a format that is not read, NotAnImageError.
+    The name of the file is used only where its bytes are ambiguous. Raises UnsupportedFormatError
+    with the name of a format that is not supported, NotAnImageError.
     """
     suffix = Path(name).suffix.lower()
     if suffix == ".vsi":  # a TIFF of the overview only
@@ -126,7 +126,7 @@ def form_of(data: bytes, name: str) -> str:
 
 
 def is_offered(name: str, beginning: Callable[[], bytes]) -> bool:
-    """Tell whether a file of a folder is taken for an image.
+    """Return whether a file of a folder is taken for an image.
 
     It is known by its ending; without one, or with a number for it, as DICOM files come, by its
     first bytes, of which `BEGINNING` are enough. Raises what `beginning` raises.
@@ -150,7 +150,7 @@ def camera_raw_name(data: bytes) -> str | None:
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tell DICOM by its prefix, or by the first element where the preamble was left out."""
+    """Recognise DICOM by its prefix, or by the first element where the preamble was left out."""
     if data[128:132] == b"DICM":
         return True
     return data[:8] == b"\2\0\0\0UL\4\0"

@@ -51,7 +51,7 @@ class JpegHeader:
 
     @property
     def colours(self) -> Colours | None:
-        """What the samples are by the codestream itself; None where it does not tell."""
+        """What the samples are by the codestream itself; None where it does not say."""
         if len(self.identifiers) == 1:
             return "GRAYSCALE"
         if self.adobe is not None:
@@ -197,7 +197,7 @@ def jpeg_2000_header(data: bytes) -> Jpeg2000Header:
 
 
 def is_luminance_and_chroma(samples: NDArray[np.integer]) -> bool:
-    """Tell whether three channels of 8 bits are rather YCbCr than RGB.
+    """Return whether three channels of 8 bits are rather YCbCr than RGB.
 
     Both chroma of a stained smear stay near 128, which is what grey glass has, and vary less than
     luminance; green and blue of the same field do neither.

@@ -1,7 +1,7 @@
-"""Drawings over pictures: boxes and numbers of cells, evidence maps.
+"""Drawings over images: boxes and numbers of cells, class activation maps.
 
-Colour tells the type, the line the status: solid is classified, dashed is uncertain, dotted grey
-is out of scope. White cells carry the number they have in the gallery and in every table.
+Colour shows the type, the line style shows the status (`STATUS_LINES`). White cells have the number
+that they have in the gallery and in every table.
 """
 
 import cv2
@@ -18,9 +18,9 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_overlay(pixels: Pixels, analysis: FieldAnalysis) -> Pixels:
-    """Return a copy of the picture (H x W x 3) with the cells of its analysis boxed.
+    """Return a copy of the image (H x W x 3) with boxes around the cells of its analysis.
 
-    Lines and figures grow with the picture, so that they are read when it is shown reduced.
+    Lines and numbers grow with the image, so that they stay readable when it is shown reduced.
     """
     drawn = np.ascontiguousarray(pixels).copy()
     line = max(1, round(max(drawn.shape[:2]) / 400))
@@ -34,16 +34,14 @@ def draw_overlay(pixels: Pixels, analysis: FieldAnalysis) -> Pixels:
     return drawn
 
 
-def evidence_overlay(
-    pixels: Pixels, evidence: NDArray[np.float32], strength: float = 0.5
-) -> Pixels:
-    """Lay an evidence map (h x w, 0..1, covering the picture) over the picture (H x W x 3).
+def cam_overlay(pixels: Pixels, cam: NDArray[np.float32], strength: float = 0.5) -> Pixels:
+    """Lay a class activation map (h x w, 0..1, covering the image) over the image (H x W x 3).
 
-    The colours are viridis, in which equal steps of evidence look equal (Smith and van der Walt
-    2015). Where there is no evidence the picture shows through; `strength` is the opacity at 1.
+    Colours are viridis (Smith and van der Walt 2015). Opacity grows with the activation; `strength`
+    is the opacity at 1.
     """
     height, width = pixels.shape[:2]
-    weights = np.nan_to_num(evidence.astype(np.float32), nan=0.0).clip(0, 1)
+    weights = np.nan_to_num(cam.astype(np.float32), nan=0.0).clip(0, 1)
     weights = cv2.resize(weights, (width, height), interpolation=cv2.INTER_LINEAR)
     coloured = cv2.applyColorMap(np.rint(weights * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     opacity = weights[..., None] * strength

@@ -1,15 +1,15 @@
-"""Small JPEG copies of pictures for screens, so that full arrays need not be kept."""
+"""Small JPEG copies of images for pages, so that full arrays need not be kept."""
 
 import cv2
 
 from core.domain.results import Pixels
 
 LONGEST_SIDE = 1600
-"""Pixels: more than a page shows, and enough to zoom in."""
+"""Pixels: more than a page shows, so that users can zoom in."""
 
 
 def preview_jpeg(pixels: Pixels, longest: int = LONGEST_SIDE, quality: int = 88) -> bytes:
-    """Return a picture (H x W x 3, RGB) as JPEG, shrunk to `longest` pixels on its longer side."""
+    """Return an image (H x W x 3, RGB) as JPEG, shrunk to `longest` pixels on its longer side."""
     height, width = pixels.shape[:2]
     factor = longest / max(height, width)
     if factor < 1:

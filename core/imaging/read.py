@@ -1,8 +1,8 @@
 """From the bytes of an upload to its `FieldImage`s.
 
-The format is told by content, never by name. Limits are checked on the header, before pixels
-are decoded. Of everything a header may say, only the pixel scale is kept: EXIF and DICOM carry
-identifiers.
+The format is recognised by content. Limits are checked on the header, before pixels
+are decoded. Of a header only the pixel scale is kept: EXIF and DICOM may hold identifiers of
+patients.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ _MPF_WITHIN = 2**18
 _SRGB_GAMMA = (0.445, 0.465)
 """What writers put into gAMA for sRGB: 1 / 2.2, rounded in some way."""
 
-# What Pillow has to say of broken tags is harmless here, and the settings limit pixels.
+# Warnings of Pillow about broken tags are harmless here, and the settings limit pixels.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None
 
@@ -118,7 +118,7 @@ def read_images_from(path: Path, *, settings: Settings | None = None) -> tuple[F
 
 
 def display_name(name: str) -> str:
-    """Return a file name fit to be shown: no folders, no invisible characters, not too long."""
+    """Return a file name to show: without folders and invisible characters, and not too long."""
     base = re.split(r"[/\\]", name)[-1]
     base = "".join(
         c for c in unicodedata.normalize("NFC", base) if unicodedata.category(c)[0] != "C"
@@ -143,7 +143,7 @@ def _failure_notes(failures: dict[int, InputError], images: int) -> tuple[str, .
 
 
 def _guarded(decode: Callable[[], Result]) -> Result:
-    """Turn whatever a decoder raises into an `InputError`."""
+    """Turn every exception of a decoder into an `InputError`."""
     try:
         return decode()
     except InputError:
@@ -178,7 +178,7 @@ def _further_images(data: bytes, most: int) -> list[bytes]:
     """Return what follows the first image of a Multi-Picture file (CIPA DC-007) and is as large.
 
     What is smaller, or grey beside a first one in colour, are previews, gain and depth maps. At
-    most `most` images are looked at.
+    most `most` images are checked.
     """
     if data.find(b"MPF\0", 0, _MPF_WITHIN) < 0:
         return []
@@ -191,7 +191,7 @@ def _further_images(data: bytes, most: int) -> list[bytes]:
             break
         try:
             header = jpeg_header(data[at:])
-        except DamagedImageError:  # what only looks like a beginning
+        except DamagedImageError:  # no true beginning
             break
         if header.size == first.size and len(header.identifiers) == len(first.identifiers):
             found.append(data[at:] if header.end is None else data[at : at + header.end + 2])
@@ -362,7 +362,7 @@ def _exif(image: Image.Image) -> tuple[int, bool]:
     try:
         exif = image.getexif()
         orientation = int(exif.get(ExifTags.Base.Orientation, 1))
-    except Exception:  # noqa: BLE001 - a broken EXIF block is no reason to refuse the pixels
+    except Exception:  # noqa: BLE001 - a broken EXIF block is no reason to reject the pixels
         return 1, False
     try:
         index = exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)

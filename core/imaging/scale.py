@@ -13,14 +13,14 @@ from core.domain.boxes import Box, image_box
 from core.domain.results import Scale
 
 MICROSCOPE_SCALES = (0.02, 2.0)
-"""Micrometres per pixel that a light microscope's camera can give; 72 or 300 dpi lie far off."""
+"""Micrometres per pixel of light microscopes with a camera; 72 or 300 dpi are far outside."""
 
 RED_CELL_MICROMETRES = 7.5
 """Mean diameter of a red cell on a dried smear (6.2-8.2 µm across all healthy cells)."""
 
 MINIMUM_RED_CELLS = 5
 FEW_RED_CELLS = 2
-"""Give a rough scale, enough for the crops of the classifier."""
+"""Enough for a rough scale, which the crops of the classifier need."""
 AGREEMENT = 1.4
 """Largest factor between the scales of a header and of at least five red cells.
 
@@ -38,7 +38,7 @@ POSSIBLE_CELLS = (4.0, 40.0)
 """Diameter in micrometres of white cells. No white cell of 1,221 training and validation images of
 human blood that have five red cells lies outside."""
 CONFIDENT_SCORE = 0.5
-"""Detections of red cells below this score are no ruler."""
+"""Detections of red cells below this score are not measured."""
 _IMAGEJ_UNIT = re.compile(r"^unit=(.+?)\s*$", re.MULTILINE)
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b([^>]*)>")
 _ATTRIBUTE = re.compile(r"(\w+)\s*=\s*([\"'])(.*?)\2")
@@ -61,15 +61,15 @@ _UNITS = {
 }
 """Micrometres in a unit of length."""
 BORDER_PIXELS = 2
-"""A box this close to the picture's edge may hold a cut cell."""
+"""A box this close to the edge of the image may hold a truncated cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldScale:
-    """The scale of a field after its header was held against its cells."""
+    """The scale of a field after its header was compared with its cells."""
 
     scale: Scale | None
-    """None when nothing gives it, or when the cells contradict the header and cannot replace it."""
+    """None when it is unknown, or when the cells contradict the header and cannot replace it."""
     warning: str | None = None
     """A sentence for the user when the header does not fit the cells."""
     is_settled: bool = True
@@ -82,7 +82,7 @@ def field_scale(
     red_cells: Iterable[Box],
     white_cells: Iterable[Box] = (),
 ) -> FieldScale:
-    """Return the scale of a field of `size` (width, height in pixels), and whether it holds.
+    """Return the scale of a field of `size` (width, height in pixels), checked against its cells.
 
     `header` is in micrometres per pixel. Five whole red cells or more (confident ones) are a ruler:
     it serves where there is no header, and replaces a header that it contradicts. Fewer red cells
@@ -120,7 +120,7 @@ def field_scale(
 
 
 def is_possible(box: Box, scale: float, *, white: bool) -> bool:
-    """Tell whether a cell can have this size; `scale` is in micrometres per pixel.
+    """Return whether a cell can have this size; `scale` is in micrometres per pixel.
 
     Platelets and fragments of red cells may be smaller than any white cell.
     """
@@ -148,8 +148,8 @@ def red_cell_scale(
 ) -> float | None:
     """Return micrometres per pixel from the boxes of red cells, or None with too few whole ones.
 
-    Their median diameter is taken as 7.5 µm. The median bears overlapping cells and a few wrong
-    boxes.
+    Their median diameter is taken as 7.5 µm. The median tolerates overlapping cells and a few
+    wrong boxes.
     """
     return _ruled([box.diameter for box in red_cells if _is_whole(box, width, height)], at_least)
 
@@ -158,13 +158,13 @@ def _ruled(diameters: Sequence[float], at_least: int) -> float | None:
     return RED_CELL_MICROMETRES / median(diameters) if len(diameters) >= at_least else None
 
 
-def header_scale(picture: Image.Image) -> float | None:
+def header_scale(image: Image.Image) -> float | None:
     """Return micrometres per pixel from a header's dots per inch if a microscope can give them.
 
     Of every format but TIFF, whose tags `tiff_scale` reads.
     """
     try:
-        across, down = (25_400 / float(dpi) for dpi in picture.info["dpi"])
+        across, down = (25_400 / float(dpi) for dpi in image.info["dpi"])
     except (ArithmeticError, KeyError, TypeError, ValueError):
         return None
     return microscope_scale((across, down))

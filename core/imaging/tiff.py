@@ -57,7 +57,7 @@ _RED_GREEN_BLUE = tuple(_COLOURS.values())
 _IMAGEJ_AXES = (("C", "channels"), ("Z", "slices"), ("T", "frames"))
 
 Samples = Callable[[], NDArray[Any]]
-Look = NDArray[np.floating]
+ColourTable = NDArray[np.floating]
 """256 x 3: the colour of each value of a channel."""
 
 
@@ -80,7 +80,7 @@ class _Directory:
 
 
 class TiffImages:
-    """The images of a TIFF, whose pixels wait."""
+    """The images of a TIFF. Its directories are parsed; pixels are decoded on demand."""
 
     def __init__(self, data: bytes, allowance: Allowance) -> None:
         """Read all directories. Raises TooLargeError, and what tifffile raises when broken."""
@@ -150,8 +150,8 @@ class TiffImages:
 
     def _imagej(self) -> list[Reader]:
         """Take apart a hyperstack; its planes may lie behind the first, without directories."""
-        told = self._file.imagej_metadata or {}
-        sizes = {axis: max(1, int(told.get(name, 1))) for axis, name in _IMAGEJ_AXES}
+        metadata = self._file.imagej_metadata or {}
+        sizes = {axis: max(1, int(metadata.get(name, 1))) for axis, name in _IMAGEJ_AXES}
         page = self._main[0]
         number = math.prod(sizes.values())
         if page is None or (page.samplesperpixel > 1 and sizes["C"] == page.samplesperpixel):
@@ -162,8 +162,8 @@ class TiffImages:
         planes = self._planes_of(number)
         if planes is None:
             return self._plain()
-        looks = _imagej_looks(told, sizes["C"])
-        return self._hyperstack(planes, sizes, str(told.get("order", "czt")), looks, 0)
+        tables = _imagej_colours(metadata, sizes["C"])
+        return self._hyperstack(planes, sizes, str(metadata.get("order", "czt")), tables, 0)
 
     def _planes_of(self, number: int) -> list[_Directory | None] | None:
         """Return the planes of an ImageJ stack; None when the file holds another number."""
@@ -192,8 +192,8 @@ class TiffImages:
             places = _ome_places(pixels, sizes, order, len(self._main))
             planes = [None if at is None else self._main[at] for at in places]
             directories = [None if page is None else self._directory(page) for page in planes]
-            looks = _ome_looks(channels)
-            readers += self._hyperstack(directories, sizes, order, looks, image)
+            tables = _ome_colours(channels)
+            readers += self._hyperstack(directories, sizes, order, tables, image)
         return readers or self._plain()
 
     def _hyperstack(
@@ -201,7 +201,7 @@ class TiffImages:
         planes: Sequence[_Directory | None],
         sizes: dict[str, int],
         order: str,
-        looks: list[Look] | None,
+        tables: list[ColourTable] | None,
         image: int,
     ) -> list[Reader]:
         """Return a reader for every time and depth, of all its channels together."""
@@ -218,13 +218,13 @@ class TiffImages:
             if len(whole) < len(group):
                 readers.append(_damaged)
             elif all(plane.is_grey for plane in whole):
-                readers.append(partial(self._channels, whole, looks, stack))
+                readers.append(partial(self._channels, whole, tables, stack))
             else:  # each channel has colours of its own
                 readers += [partial(self._channels, [plane], None, stack) for plane in whole]
         return readers
 
     def _channels(
-        self, channels: list[_Directory], looks: list[Look] | None, stack: object
+        self, channels: list[_Directory], tables: list[ColourTable] | None, stack: object
     ) -> Plane:
         """Decode one image: a page, or grey channels that are added up in their colours."""
         first = channels[0]
@@ -233,7 +233,7 @@ class TiffImages:
         if len(channels) == 1:
             pixels, notes = _upright_rgb(first)
             return Plane(pixels, _mode(first.page), _bits(first.page), scale, notes, stack=stack)
-        if looks is None or len(looks) != len(channels):
+        if tables is None or len(tables) != len(channels):
             raise UnsupportedFormatError(
                 f"An image of {len(channels)} grey pages or channels whose colours are not named",
                 "Save it as RGB (in ImageJ: Image, Type, RGB Color) and send it again.",
@@ -242,7 +242,7 @@ class TiffImages:
             raise DamagedImageError
         values = np.stack([_one_channel(channel) for channel in channels])
         values = values if values.dtype == np.uint8 else to_8_bits(values)
-        total = sum(look[value] for look, value in zip(looks, values, strict=True))
+        total = sum(table[value] for table, value in zip(tables, values, strict=True))
         pixels = np.rint(np.minimum(total, 255)).astype(np.uint8)
         pixels = upright(pixels, _orientation(first.page))
         return Plane(pixels, _mode(first.page), _bits(first.page), scale, stack=stack)
@@ -279,7 +279,7 @@ def _damaged() -> Plane:
 
 
 def _is_secondary(page: TiffPage) -> bool:
-    """Tell reduced copies and masks by their tags."""
+    """Return whether a page is a reduced copy or a mask, by its tags."""
     old = page.tags.valueof(255)
     return bool(
         int(page.subfiletype) & (_REDUCED | _TRANSPARENCY) or page.photometric == _MASK or old == 2
@@ -329,7 +329,10 @@ def _samples(page: TiffPage, data: bytes) -> NDArray[Any]:
 
 
 def _is_plain_ycbcr(page: TiffPage) -> bool:
-    """Tell YCbCr that no JPEG decoder converts. Raises UnsupportedFormatError for odd layouts."""
+    """Return whether a page is YCbCr that no JPEG decoder converts.
+
+    Raises UnsupportedFormatError for odd layouts.
+    """
     if page.photometric != _YCBCR or page.compression in (_JPEG, _OLD_JPEG):
         return False
     if page.planarconfig != 1 or page.bitspersample != 8 or page.samplesperpixel != 3:
@@ -528,27 +531,27 @@ def _scale(page: TiffPage) -> float | None:
     )
 
 
-def _imagej_looks(told: dict[str, Any], channels: int) -> list[Look] | None:
+def _imagej_colours(metadata: dict[str, Any], channels: int) -> list[ColourTable] | None:
     """Return the colours of the channels; None when the file shows them in grey."""
-    if told.get("mode") == "grayscale" or channels > _MOST_CHANNELS:
+    if metadata.get("mode") == "grayscale" or channels > _MOST_CHANNELS:
         return None
-    tables = told.get("LUTs")
+    tables = metadata.get("LUTs")
     if tables is not None and len(tables) >= channels:
-        looks = [np.asarray(table, np.float32).T for table in tables[:channels]]
-        is_grey = all((look == look[:, :1]).all() for look in looks)
-        shaped = all(look.shape == (256, 3) for look in looks)
-        return looks if shaped and not is_grey else None
-    if told.get("mode") == "composite" and channels <= len(_RED_GREEN_BLUE):
+        tables = [np.asarray(table, np.float32).T for table in tables[:channels]]
+        is_grey = all((table == table[:, :1]).all() for table in tables)
+        shaped = all(table.shape == (256, 3) for table in tables)
+        return tables if shaped and not is_grey else None
+    if metadata.get("mode") == "composite" and channels <= len(_RED_GREEN_BLUE):
         return [_ramp(colour) for colour in _RED_GREEN_BLUE[:channels]]
     return None
 
 
-def _ramp(colour: tuple[int, ...]) -> Look:
+def _ramp(colour: tuple[int, ...]) -> ColourTable:
     return np.arange(256, dtype=np.float32)[:, None] * (np.array(colour, np.float32) / 255)
 
 
-def _ome_looks(channels: list[Element]) -> list[Look] | None:
-    """Return the colours of the channels; None when neither colours nor names tell them."""
+def _ome_colours(channels: list[Element]) -> list[ColourTable] | None:
+    """Return the colours of the channels; None when neither colours nor names are given."""
     words = [int(channel.get("Color", -1)) for channel in channels]
     colours = [tuple(word >> shift & 255 for shift in (24, 16, 8)) for word in words]
     if len(set(colours)) == 1:  # OME's default is white for every channel

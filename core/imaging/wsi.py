@@ -29,7 +29,7 @@ _ASSUMED_SCALE = 0.1
 """Micrometres per pixel where neither scale nor objective is known: of 100x, so that no margin
 comes out too narrow."""
 _OVERVIEW_SCALE = 4.0
-"""Micrometres per pixel at which glass is told from cells: half a red cell."""
+"""Micrometres per pixel at which glass is distinguished from cells: half a red cell."""
 _GLASS_DEVIATION = 3.0
 """Grey levels: what varies less is empty glass. A quarter of one white cell makes 4 and more."""
 _BLOCK = 2048
@@ -37,7 +37,7 @@ _BLOCK = 2048
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A rectangle to look at and its interior: interiors cover a slide without overlap."""
+    """A rectangle to analyse and its interior: interiors cover a slide without overlap."""
 
     x: int
     y: int
@@ -47,15 +47,15 @@ class Tile:
     """Left, top, right, bottom."""
 
     def holds(self, x: float, y: float, beyond: float = 0) -> bool:
-        """Tell whether a point is in the interior, or less than `beyond` pixels outside it."""
+        """Return whether a point is in the interior, or less than `beyond` pixels outside it."""
         left, top, right, bottom = self.interior
         return left - beyond <= x < right + beyond and top - beyond <= y < bottom + beyond
 
 
 def is_slide(path: Path, settings: Settings | None = None) -> bool:
-    """Tell by content whether a file is read as a slide.
+    """Return by content whether a file is read as a slide.
 
-    It is when it has a scanner's format, or is a tiled TIFF over the limits of single pictures.
+    It is when it has a scanner's format, or is a tiled TIFF over the limits of single images.
     DICOM is not: its slides lie in many files, each of which OpenSlide takes for the whole.
     """
     kind = OpenSlide.detect_format(path)
@@ -140,7 +140,7 @@ class Slide:
         return whole
 
     def is_glass(self, tile: Tile) -> bool:
-        """Tell on a coarse level whether a tile is empty glass. Raises DamagedSlideError."""
+        """Return on a coarse level whether a tile is empty glass. Raises DamagedSlideError."""
         left, top, right, bottom = tile.interior
         level = self.level_for(_OVERVIEW_SCALE)
         coarse = self.read(left, top, right - left, bottom - top, level)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, ImageProperties
 from core.domain.taxonomy import CELL_TYPES, KIND_COLOURS, UNDETERMINED_COLOUR
-from core.imaging.overlay import draw_overlay, evidence_overlay
+from core.imaging.overlay import cam_overlay, draw_overlay
 
 GREY = np.full((480, 640, 3), 200, np.uint8)
 
@@ -79,13 +79,13 @@ def test_any_box_can_be_drawn_on_any_picture(shape, corner, side, status):
 def test_evidence_shows_only_where_it_is_and_with_the_given_strength():
     evidence = np.zeros((3, 4), np.float32)
     evidence[1, 3] = 1
-    weak, strong = (evidence_overlay(GREY, evidence, s) for s in (0.2, 0.8))
+    weak, strong = (cam_overlay(GREY, evidence, s) for s in (0.2, 0.8))
     np.testing.assert_array_equal(strong[:, :100], GREY[:, :100])
     change = [np.abs(m[240, 600].astype(int) - GREY[240, 600]).max() for m in (weak, strong)]
     assert 0 < change[0] < change[1]
-    np.testing.assert_array_equal(evidence_overlay(GREY, evidence, 0), GREY)
+    np.testing.assert_array_equal(cam_overlay(GREY, evidence, 0), GREY)
 
 
 def test_undefined_evidence_is_no_evidence():
     evidence = np.full((7, 7), np.nan, np.float32)
-    np.testing.assert_array_equal(evidence_overlay(GREY, evidence), GREY)
+    np.testing.assert_array_equal(cam_overlay(GREY, evidence), GREY)

@@ -12,7 +12,7 @@ from core.charts.cell_images import cell_picture, made_cells, surroundings
 from core.domain.boxes import Box
 from core.domain.results import FieldImage
 from core.errors import PictureMissingError
-from core.imaging.overlay import evidence_overlay
+from core.imaging.overlay import cam_overlay
 from core.imaging.preview import preview_jpeg
 from core.inference.cell_classifier import Subject
 from core.inference.explain import explain_cell
@@ -62,7 +62,7 @@ def evidence_jpeg(
     """Return what the model saw of a cell under what speaks for a type. Raises ModelError."""
     subject = Subject(box, micrometres_per_pixel)
     crop, evidence = explain_cell(field_image(field_id).pixels, subject, cell_type)
-    return preview_jpeg(evidence_overlay(crop, evidence))
+    return preview_jpeg(cam_overlay(crop, evidence))
 
 
 @st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
