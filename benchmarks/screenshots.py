@@ -6,7 +6,6 @@ and visits the pages in headless Chromium. Writes `assets/screenshots/*.webp`.
 
 import re
 import sys
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,11 +20,11 @@ from tests.browser.conftest import CHROMIUM, serving, visiting
 from tests.browser.visits import settled
 
 FOLDER = PROJECT_ROOT / "assets" / "screenshots"
-WINDOW = {"width": 1280, "height": 1000}
+WINDOW = {"width": 1280, "height": 1200}
 FIELD = 6
 """Number of the example slide that is shown: one of its white cells is uncertain."""
-MARGIN = 24
-"""Pixels above what a screenshot begins with."""
+TOOLBAR, GAP = 60, 16
+"""Height of the page's toolbar, and the space below and above what is shown, in pixels."""
 SCROLL = """(top, margin) => {
     const main = document.querySelector("[data-testid=stMain]")
     main.scrollBy(0, top.getBoundingClientRect().y - margin)
@@ -35,39 +34,35 @@ LARGEST_BYTES = 150_000
 SECONDS = 120
 
 
-def wbc_count(page: Page) -> Locator:
+def wbc_count(page: Page) -> tuple[Locator, Locator]:
     """Count the example slides; show one of them."""
     page.goto("/wbc_count")
     page.get_by_role("button", name="Open example slides").click()
-    expect(page.get_by_role("heading", name="Differential")).to_be_visible()
+    differential = page.get_by_role("heading", name="Differential")
+    expect(differential).to_be_visible()
     page.get_by_role("combobox", name=re.compile("^Field")).click()
     page.get_by_role("option").nth(FIELD - 1).click()
-    return page.get_by_test_id("stMetric").first
+    return page.get_by_test_id("stMetric").first, differential
 
 
-def review(page: Page) -> Locator:
-    """Open the review queue at its first cell."""
-    page.goto("/review")
-    expect(page.get_by_role("button", name="Neutrophil").first).to_be_visible()
-    return page.get_by_role("button", name="Previous")
-
-
-def patients(page: Page) -> Locator:
-    """Open the stored sample."""
+def patients(page: Page) -> tuple[Locator, Locator]:
+    """Show the differential of the stored sample."""
     page.goto("/patients?sample=1")
-    expect(page.get_by_role("heading", name="Differential")).to_be_visible()
-    return page.get_by_role("heading", name="sample 1")
+    fields = page.get_by_role("heading", name="Fields")
+    expect(fields).to_be_visible()
+    return page.get_by_role("heading", name="sample 1"), fields
 
 
-def model_metrics(page: Page) -> Locator:
-    """Show the first test set of the cell classifier."""
-    page.goto("/model_metrics")
-    expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
-    return page.get_by_role("heading", name="Model metrics")
+def review(page: Page) -> tuple[Locator, Locator]:
+    """Show the first cell of the review queue."""
+    page.goto("/review")
+    history = page.get_by_text("Attributes and history")
+    expect(history).to_be_visible()
+    return page.get_by_role("button", name="Previous"), history
 
 
-SCREENSHOTS: tuple[Callable[[Page], Locator], ...] = (wbc_count, review, patients, model_metrics)
-"""Each opens a page and returns what the screenshot begins with."""
+SCREENSHOTS = (wbc_count, patients, review)
+"""Each opens a page and returns the first element that is shown and the first that is not."""
 
 
 def save_example_case(address: str) -> None:
@@ -89,15 +84,17 @@ def save_example_case(address: str) -> None:
         )["sample"]
 
 
-def take(page: Page, top: Locator, name: str) -> int:
-    """Write what the window shows from `top` on as WebP; return the size of the file in bytes."""
+def take(page: Page, first: Locator, after: Locator, name: str) -> int:
+    """Write the window from `first` to `after` as WebP; return the size of the file in bytes."""
     settled(page)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
-    top.evaluate(SCROLL, MARGIN)
+    first.evaluate(SCROLL, TOOLBAR + GAP)
     page.wait_for_timeout(1000)  # charts fade in
+    end = after.evaluate("element => element.getBoundingClientRect().y") - GAP
     image = Image.open(BytesIO(page.screenshot(animations="disabled")))
     path = FOLDER / f"{name}.webp"
-    image.convert("RGB").save(path, "WEBP", quality=QUALITY, method=6)
+    shown = image.convert("RGB").crop((0, 0, image.width, min(round(end), image.height)))
+    shown.save(path, "WEBP", quality=QUALITY, method=6)
     return path.stat().st_size
 
 
@@ -117,7 +114,7 @@ def main() -> int:
         browser = playwright.chromium.launch(args=["--no-sandbox"], **options)
         for shot in chosen:
             with visiting(browser, address, viewport=WINDOW) as page:
-                size = take(page, shot(page), shot.__name__)
+                size = take(page, *shot(page), shot.__name__)
             print(f"{shot.__name__}.webp {size / 1000:.0f} kB")
             too_large |= size > LARGEST_BYTES
         browser.close()
