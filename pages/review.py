@@ -6,7 +6,7 @@ from core.cases.audit import record_view
 from core.cases.database import get_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.records import Case, QueueFilter, SampleSummary
-from core.cases.samples import load_case
+from core.cases.samples import load_case, load_sample
 from core.charts.differential import patients_figure
 from core.domain.differential import differential
 from ui.components import shared
@@ -37,7 +37,7 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
     patient_id = number_in_address("patient")
     with errors_shown(end_page=True):
         if sample_id is not None:
-            patient_id = load_case(database, sample_id).patient.id
+            patient_id = load_sample(database, sample_id).patient_id
         record_view(database, session.user.name, "list patients")
         listed = [item.patient for item in search_patients(database, limit=LISTED_PATIENTS).items]
         samples: tuple[SampleSummary, ...] = ()

@@ -52,13 +52,13 @@ def test_a_start_sweeps_what_a_cut_off_save_left(store, caplog):
     name, data = synthetic_slides()[0]
     field = new_field(read_image(data, name), white())
     save_sample(database, user, patient.id, SampleDetails(date(2026, 3, 1)), [field])
-    stray = database.pictures.path(64 * "a")
+    stray = database.images.path(64 * "a")
     stray.parent.mkdir(parents=True, exist_ok=True)
     stray.write_bytes(b"half a picture")
     with caplog.at_level(logging.WARNING):
         start()
     assert not stray.exists()
-    assert len(list(database.pictures.root.glob("??/*"))) == 1
+    assert len(list(database.images.root.glob("??/*"))) == 1
     assert "1 pictures without a case" in caplog.text
 
 

@@ -93,7 +93,7 @@ class _Writer:
             last = session.scalar(select(func.max(AuditRow.id))) or 0
             rows = {table.name: self._table(session, table) for table in _tables()}
             last_ids = _last_ids(session)
-            pictures = session.scalars(select(FieldRow.picture).distinct()).all()
+            pictures = session.scalars(select(FieldRow.image).distinct()).all()
         missing = [sha256 for sha256 in sorted(pictures) if not self._image(database, sha256)]
         for profile in sorted((settings.store / PROFILES).glob("*")):
             if profile.is_file():
@@ -140,7 +140,7 @@ class _Writer:
 
     def _image(self, database: Database, sha256: str) -> bool:
         try:
-            png = database.pictures.load(sha256)
+            png = database.images.load(sha256)
         except PictureMissingError:
             return False
         self._add(f"{IMAGES}/{sha256}.png", iter([png]))

@@ -69,10 +69,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open case database with its pictures. Safe to share between threads."""
+    """An open case database with its images. Safe to share between threads."""
 
     engine: Engine
-    pictures: ImageStore
+    images: ImageStore
     read_only: bool = False
     """This process may not write to the store; every change raises StoreReadOnlyError."""
     heads: Heads = field(default_factory=Heads)
@@ -209,25 +209,25 @@ def open_empty(settings: Settings) -> Database:
     database = _connect(settings, file)
     with database.reading() as session:
         tables = inspect(session.connection()).get_table_names()
-    if tables or not database.pictures.is_empty():
+    if tables or not database.images.is_empty():
         raise BackupError(_NOT_EMPTY)
     return database
 
 
 def _connect(settings: Settings, file: Path) -> Database:
     try:
-        pictures = _pictures(settings)
+        images = _open_images(settings)
     except OSError as error:
         raise StoreUnavailableError from error
     if settings.database_url is None:
-        return Database(_sqlite(file), pictures)
-    return Database(_postgresql(settings.database_url.get_secret_value()), pictures)
+        return Database(_sqlite(file), images)
+    return Database(_postgresql(settings.database_url.get_secret_value()), images)
 
 
 def _open_to_read(settings: Settings, file: Path) -> Database:
     logger.warning("the store may not be written to: cases can be read, views are not audited")
-    pictures = ImageFolder(_image_folder(settings)) if settings.pictures is None else None
-    database = Database(_sqlite_to_read(file), pictures or _pictures(settings), read_only=True)
+    images = ImageFolder(_image_folder(settings)) if settings.pictures is None else None
+    database = Database(_sqlite_to_read(file), images or _open_images(settings), read_only=True)
     with database.reading() as session:
         if not _is_migrated(session.connection()):
             raise StoreReadOnlyError
@@ -240,8 +240,8 @@ def get_database() -> Database:
     return open_database()
 
 
-def _pictures(settings: Settings) -> ImageStore:
-    """Return where pictures are kept. Raises OSError when the folder cannot be made."""
+def _open_images(settings: Settings) -> ImageStore:
+    """Return where images are kept. Raises OSError when the folder cannot be made."""
     # For its owner only: names of patients are in it. A folder that is there keeps its rights.
     settings.store.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.pictures is None:

@@ -122,7 +122,10 @@ def samples_holding(
 
 
 def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None, int]]:
-    """Count white cells by sample and type as `FieldAnalysis.type_counts`; uncertain under None."""
+    """Count white cells by sample and type, those without a type under None.
+
+    The rule is that of `core.domain.results.CellCounts`, in SQL: a history must not load its cells.
+    """
     counted = case(
         (CellRow.label.is_not(None), CellRow.label),
         (CellRow.status == "classified", CellRow.type),

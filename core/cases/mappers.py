@@ -29,12 +29,12 @@ def sample_of(row: SampleRow) -> Sample:
     )
 
 
-def field_row(sample_id: int, new: NewField, picture: str) -> FieldRow:
+def field_row(sample_id: int, new: NewField, image: str) -> FieldRow:
     """Make the row of a field; its white cells go to `cell_rows`."""
     found = new.analysis
     return FieldRow(
         sample_id=sample_id,
-        picture=picture,
+        image=image,
         sha256=found.sha256,
         page=found.page,
         file=found.file,

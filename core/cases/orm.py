@@ -139,7 +139,7 @@ class FieldRow(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
-    picture: Mapped[str] = mapped_column(String(64), index=True)
+    image: Mapped[str] = mapped_column("picture", String(64), index=True)
     """SHA-256 of the stored picture, which is its name in the folder."""
     sha256: Mapped[str] = mapped_column(String(64))
     """Of the file as uploaded."""

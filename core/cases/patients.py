@@ -95,7 +95,7 @@ def delete_patient(database: Database, admin: User, patient_id: int) -> None:
         fields = select(FieldRow.id).where(FieldRow.sample_id.in_(samples))
         cells = select(CellRow.id).where(CellRow.field_id.in_(fields))
         pictures = set(
-            session.scalars(select(FieldRow.picture).where(FieldRow.sample_id.in_(samples)))
+            session.scalars(select(FieldRow.image).where(FieldRow.sample_id.in_(samples)))
         )
         for condition in (
             ReviewRow.cell_id.in_(cells),
@@ -112,8 +112,8 @@ def delete_patient(database: Database, admin: User, patient_id: int) -> None:
             )
         session.delete(row)
     with database.writing() as session:  # in a turn of its own: the rows are surely gone now
-        used = session.scalars(select(FieldRow.picture).where(FieldRow.picture.in_(pictures)))
-        database.pictures.remove(pictures.difference(used))
+        used = session.scalars(select(FieldRow.image).where(FieldRow.image.in_(pictures)))
+        database.images.remove(pictures.difference(used))
     database.forget()
 
 

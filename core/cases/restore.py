@@ -133,7 +133,7 @@ def _fill(
             _go_on_after(connection, known.tables[name], last)
         for name, told in manifest["files"].items():
             if name.startswith(f"{IMAGES}/"):
-                database.pictures.write(EncodedImage(told["sha256"], _whole(archive, name)))
+                database.images.write(EncodedImage(told["sha256"], _whole(archive, name)))
         migrate(connection)
         told, found = manifest["audit"], verify_in(session, {})
         if (found.entries, found.last_hash, found.broken) != tuple(told.values()):
@@ -197,7 +197,7 @@ def _restore_profiles(
 
 def _empty(database: Database, settings: Settings) -> None:
     """Remove what a restore that failed has written."""
-    database.pictures.remove_all_but(())
+    database.images.remove_all_but(())
     database.engine.dispose()
     if database.engine.dialect.name == "sqlite":
         for path in settings.store.glob("leukoscope.sqlite*"):

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.cases.changes import record_edit, sample_to_edit
 from core.cases.database import Database
 from core.cases.names import checked_comment
 from core.cases.orm import CellRow, FieldRow, ReviewRow
 from core.cases.records import MissedCell, Review, Sample, User
+from core.cases.samples import record_edit, sample_to_edit
 from core.cases.users import require
 from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from core.errors import InvalidEntryError, NotFoundError

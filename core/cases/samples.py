@@ -1,8 +1,9 @@
-"""Samples: saving them with their fields, and loading them as they were saved.
+"""Samples: save them with their fields, load them as they were saved, and record each change.
 
-A save is one transaction, and pictures are on disk before the rows that refer to them: whatever
-stops the program leaves the old state or the new one. At worst a picture without a row stays,
-which `sweep` removes.
+A save is one transaction, and images are on disk before the rows that refer to them: whatever
+stops the program leaves the old state or the new one. At worst an image without a row stays, which
+`sweep` removes. Every change of a sample goes through `sample_as_seen` and `record_change`, so that
+nobody overwrites what they have not seen.
 """
 
 import math
@@ -10,13 +11,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.blob_store import EncodedImage, encode
-from core.cases.changes import record_edit, sample_to_edit, signatures
 from core.cases.database import Database
 from core.cases.mappers import (
     cell_rows,
@@ -27,7 +28,14 @@ from core.cases.mappers import (
     sample_of,
     stage_values,
 )
-from core.cases.orm import CellRow, CommentRow, FieldRow, PatientRow, SampleRow
+from core.cases.orm import (
+    CellRow,
+    CommentRow,
+    FieldRow,
+    PatientRow,
+    SampleRow,
+    SignatureRow,
+)
 from core.cases.records import (
     Case,
     Comment,
@@ -40,7 +48,7 @@ from core.cases.records import (
 )
 from core.cases.users import require
 from core.domain.results import FieldImage, ImageProperties
-from core.errors import InvalidEntryError, NotFoundError
+from core.errors import InvalidEntryError, NotFoundError, SignedCaseError, StaleCaseError
 
 HIGHEST_WHITE_CELL_COUNT = 2000.0
 """10⁹/L; above all that was ever reported, so likely entered in another unit."""
@@ -60,7 +68,7 @@ def save_sample(
     """
     require(user, "reviewer")
     _check(details)
-    pictures = _encode_all(fields)
+    images = _encode_all(fields)
     with database.writing() as session:
         if session.get(PatientRow, patient_id) is None:
             raise NotFoundError("patient")
@@ -72,7 +80,7 @@ def save_sample(
         )
         session.add(row)
         session.flush()
-        added = _insert_fields(database, session, row.id, list(zip(fields, pictures, strict=True)))
+        added = _insert_fields(database, session, row.id, list(zip(fields, images, strict=True)))
         audit.record(
             session,
             user.name,
@@ -92,13 +100,13 @@ def add_fields(database: Database, user: User, seen: Sample, fields: Sequence[Ne
     PictureNotStoredError.
     """
     require(user, "reviewer")
-    pictures = _encode_all(fields)
+    images = _encode_all(fields)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
         graded = _add_stages(session, row.id, fields)
         rest = [
-            (new, picture)
-            for new, picture in zip(fields, pictures, strict=True)
+            (new, image)
+            for new, image in zip(fields, images, strict=True)
             if new.analysis.identity not in graded
         ]
         added = _insert_fields(database, session, row.id, rest)
@@ -119,6 +127,12 @@ def update_sample(database: Database, user: User, seen: Sample, details: SampleD
         row.taken, row.material = details.taken, details.material
         row.white_cell_count = details.white_cell_count
         return record_edit(session, user, row, "update sample", changed=changed)
+
+
+def load_sample(database: Database, sample_id: int) -> Sample:
+    """Return a sample as it is now, without its fields. Raises NotFoundError."""
+    with database.reading() as session:
+        return sample_of(sample_row(session, sample_id))
 
 
 def load_case(database: Database, sample_id: int) -> Case:
@@ -145,14 +159,14 @@ def load_case(database: Database, sample_id: int) -> Case:
 
 
 def load_image(database: Database, field_id: int) -> FieldImage:
-    """Return the picture of a stored field. Raises NotFoundError, PictureMissingError."""
+    """Return the image of a stored field. Raises NotFoundError, PictureMissingError."""
     with database.reading() as session:
         row = session.get(FieldRow, field_id)
         if row is None:
             raise NotFoundError("field")
     return FieldImage(
         name=row.file,
-        pixels=database.pictures.read(row.picture),
+        pixels=database.images.read(row.image),
         sha256=row.sha256,
         properties=ImageProperties(**row.properties),
         micrometres_per_pixel=header_scale(row),
@@ -161,14 +175,79 @@ def load_image(database: Database, field_id: int) -> FieldImage:
 
 
 def sweep(database: Database) -> int:
-    """Remove pictures and parts of pictures that no row refers to; return how many files.
+    """Remove images and parts of images that no row refers to; return how many files.
 
     Safe at any time: no other program saves meanwhile. A database without any field sweeps
     nothing: the folder may be that of another one, whose address was changed by mistake.
     """
     with database.writing() as session:
-        used = set(session.scalars(select(FieldRow.picture).distinct()))
-        return database.pictures.remove_all_but(used) if used else 0
+        used = set(session.scalars(select(FieldRow.image).distinct()))
+        return database.images.remove_all_but(used) if used else 0
+
+
+def sample_row(session: Session, sample_id: int) -> SampleRow:
+    """Return the row of a sample. Raises NotFoundError."""
+    row = session.get(SampleRow, sample_id)
+    if row is None:
+        raise NotFoundError("case")
+    return row
+
+
+def sample_as_seen(session: Session, seen: Sample) -> SampleRow:
+    """Return the row of a sample. Raises NotFoundError, and StaleCaseError if it changed since."""
+    row = sample_row(session, seen.id)
+    if row.version != seen.version:
+        raise StaleCaseError(row.changed_by, row.changed_at)
+    return row
+
+
+def sample_to_edit(session: Session, seen: Sample) -> SampleRow:
+    """Return the row of a sample that may be edited. Raises SignedCaseError too."""
+    row = sample_as_seen(session, seen)
+    if row.state == "signed":
+        raise SignedCaseError(" and ".join(s.reviewer for s in signatures(session, row.id)))
+    return row
+
+
+def record_edit(
+    session: Session, user: User, row: SampleRow, action: str, **details: Any
+) -> Sample:
+    """Finish an edit: what was reviewed or half signed before it is a draft again."""
+    row.state = "draft"
+    void_signatures(session, row.id)
+    return record_change(session, user, row, action, **details)
+
+
+def record_change(
+    session: Session, user: User, row: SampleRow, action: str, **details: Any
+) -> Sample:
+    """Give the sample its next version and write the audit entry."""
+    row.version += 1
+    row.changed_by = user.name
+    row.changed_at = audit.record(
+        session, user.name, action, patient_id=row.patient_id, sample_id=row.id, **details
+    )
+    return sample_of(row)
+
+
+def signatures(session: Session, sample_id: int) -> list[SignatureRow]:
+    """Return the signatures that hold, in their order."""
+    return list(
+        session.scalars(
+            select(SignatureRow)
+            .where(SignatureRow.sample_id == sample_id, SignatureRow.void.is_(False))
+            .order_by(SignatureRow.id)
+        )
+    )
+
+
+def void_signatures(session: Session, sample_id: int) -> None:
+    """Make the signatures of a sample void; they stay on record."""
+    session.execute(
+        update(SignatureRow)
+        .where(SignatureRow.sample_id == sample_id, SignatureRow.void.is_(False))
+        .values(void=True)
+    )
 
 
 def _check(details: SampleDetails) -> None:
@@ -186,10 +265,10 @@ def _check(details: SampleDetails) -> None:
 
 
 def _encode_all(fields: Sequence[NewField]) -> list[EncodedImage]:
-    """Encode the pictures before the write turn, which others wait for."""
+    """Encode the images before the write turn, which others wait for."""
     for new in fields:
         if new.image.identity != new.analysis.identity:
-            raise ValueError(f"{new.analysis.title}: the analysis is of another picture")
+            raise ValueError(f"{new.analysis.title}: the analysis is of another image")
         if any(cell.reviewer is not None for cell in new.analysis.cells):
             raise ValueError(f"{new.analysis.title}: reviews are stored with label_cells")
     return [encode(new.image.pixels) for new in fields]
@@ -224,7 +303,7 @@ def _insert_fields(
     """Add the rows of fields and of their white cells; return the ids of the fields.
 
     The audit trail names fields by these: it outlives them, and a file's hash would say for ever
-    that its picture was here.
+    that its image was here.
     """
     stored = session.execute(
         select(FieldRow.sha256, FieldRow.page, FieldRow.pixels).where(
@@ -234,7 +313,7 @@ def _insert_fields(
     known = {(sha256, page) for sha256, page, _ in stored}
     known_pixels = {pixels for *_, pixels in stored} - {None}
     cells, added = [], []
-    for new, picture in fields:
+    for new, image in fields:
         field = new.analysis.fingerprint
         pixels = None if field is None else field.pixels_sha256
         if new.analysis.identity in known or pixels in known_pixels:
@@ -244,8 +323,8 @@ def _insert_fields(
         known.add(new.analysis.identity)
         if pixels is not None:
             known_pixels.add(pixels)
-        database.pictures.write(picture)
-        row = field_row(sample_id, new, picture.sha256)
+        database.images.write(image)
+        row = field_row(sample_id, new, image.sha256)
         session.add(row)
         session.flush()
         added.append(row.id)

@@ -16,6 +16,7 @@ from core.cases.database import Database
 from core.cases.names import checked_comment, checked_name
 from core.cases.orm import AuditRow, CommentRow, LinkRow, SampleRow
 from core.cases.records import Comment, Link, User
+from core.cases.samples import sample_row
 from core.cases.users import require
 from core.errors import InvalidEntryError, LinkError, NotFoundError
 
@@ -36,7 +37,7 @@ def comment(database: Database, user: User, sample_id: int, text: str) -> Commen
 def share(
     database: Database, user: User, sample_id: int, days: int = LINK_DAYS
 ) -> tuple[Link, str]:
-    """Make a link to a case; return it with its token, which is never to be had again.
+    """Make a link to a case; return it with its token, which is shown once.
 
     Raises NotAllowedError, NotFoundError, and InvalidEntryError for less than a day.
     """
@@ -46,7 +47,7 @@ def share(
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     now = datetime.now(UTC)
     with database.writing() as session:
-        sample = _sample(session, sample_id)
+        sample = sample_row(session, sample_id)
         row = LinkRow(
             sample_id=sample_id,
             token_hash=_hash(token),
@@ -56,7 +57,7 @@ def share(
         )
         session.add(row)
         session.flush()
-        _tell(session, user.name, "share", sample, link=row.id)
+        _record(session, user.name, "share", sample, link=row.id)
         return _link(row), token
 
 
@@ -68,7 +69,7 @@ def revoke(database: Database, user: User, link_id: int) -> None:
         if row is None:
             raise NotFoundError("link")
         row.revoked = row.revoked or datetime.now(UTC)
-        _tell(session, user.name, "revoke link", _sample(session, row.sample_id), link=link_id)
+        _record(session, user.name, "revoke link", sample_row(session, row.sample_id), link=link_id)
 
 
 def links(database: Database, sample_id: int) -> tuple[Link, ...]:
@@ -93,7 +94,7 @@ def visit(database: Database, token: str) -> int:
     """
     with database.reading() as session:
         link = _open(session, token)
-        sample = _sample(session, link.sample_id)
+        sample = sample_row(session, link.sample_id)
     audit.record_access(
         database,
         f"link {link.id}",
@@ -138,22 +139,15 @@ def _add_comment(session: Session, sample_id: int, author: str, text: str, who: 
     text = checked_comment(text)
     if not text:
         raise InvalidEntryError("The comment is empty.")
-    sample = _sample(session, sample_id)
+    sample = sample_row(session, sample_id)
     row = CommentRow(sample_id=sample_id, author=author, at=datetime.now(UTC), text=text)
     session.add(row)
     session.flush()
-    _tell(session, who, "comment", sample, comment=row.id)
+    _record(session, who, "comment", sample, comment=row.id)
     return Comment(row.id, row.author, row.at, row.text)
 
 
-def _sample(session: Session, sample_id: int) -> SampleRow:
-    row = session.get(SampleRow, sample_id)
-    if row is None:
-        raise NotFoundError("case")
-    return row
-
-
-def _tell(session: Session, who: str, action: str, sample: SampleRow, **details: int) -> None:
+def _record(session: Session, who: str, action: str, sample: SampleRow, **details: int) -> None:
     audit.record(session, who, action, patient_id=sample.patient_id, sample_id=sample.id, **details)
 
 

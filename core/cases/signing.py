@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.cases.changes import (
+from core.cases.database import Database
+from core.cases.names import checked_comment
+from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow
+from core.cases.records import Sample, User
+from core.cases.samples import (
     record_change,
     sample_as_seen,
     sample_to_edit,
     signatures,
     void_signatures,
 )
-from core.cases.database import Database
-from core.cases.names import checked_comment
-from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow
-from core.cases.records import Sample, User
 from core.cases.users import require
 from core.errors import InvalidEntryError, SignatureError, UnreviewedCellsError
 from core.settings import Settings, get_settings

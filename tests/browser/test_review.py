@@ -37,7 +37,7 @@ def database(tmp_path_factory):
 def page(browser, database):
     tall = {"viewport": {"width": 1400, "height": 1400}}
     with (
-        serving(database.pictures.root.parent) as address,
+        serving(database.images.root.parent) as address,
         visiting(browser, address, **tall) as page,
     ):
         yield page

@@ -99,8 +99,8 @@ def test_everything_is_restored(database, settings, filled, backup, place):
     for field in case.fields:
         pixels = load_image(database, field.id).pixels
         assert (load_image(restored, field.id).pixels == pixels).all()
-    stored = {path.name for path in restored.pictures.root.glob("??/*")}
-    assert stored == {path.name for path in database.pictures.root.glob("??/*")}
+    stored = {path.name for path in restored.images.root.glob("??/*")}
+    assert stored == {path.name for path in database.images.root.glob("??/*")}
     profile = "profiles/north.profile.json"
     assert (place.store / profile).read_bytes() == (settings.store / profile).read_bytes()
     restored.engine.dispose()
@@ -320,7 +320,7 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(tmp_path, place):
 
 
 def test_missing_pictures_and_a_broken_trail_are_told(database, settings, filled, tmp_path, place):
-    lost = next(database.pictures.root.glob("??/*.png"))
+    lost = next(database.images.root.glob("??/*.png"))
     lost.unlink()
     made = make_backup(database, tmp_path / "b.zip", settings)
     assert made.missing == (lost.stem,)

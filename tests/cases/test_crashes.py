@@ -31,18 +31,18 @@ def test_nothing_is_lost_or_half_saved_when_savers_are_killed(settings):
         if not address:
             assert session.execute(text("PRAGMA integrity_check")).scalar() == "ok"
         samples = set(session.scalars(select(SampleRow.id)))
-        pictures = set(session.scalars(select(FieldRow.picture)))
+        pictures = set(session.scalars(select(FieldRow.image)))
     answered = set(map(int, (settings.store / "saved.txt").read_text().split()))
     assert len(answered) > kills / 20
     assert answered <= samples
     for sample_id in samples:
         check_whole(database, sample_id)
     for picture in pictures:
-        data = database.pictures.path(picture).read_bytes()
+        data = database.images.path(picture).read_bytes()
         assert hashlib.sha256(data).hexdigest() == picture
     assert verify(database).broken is None
     sweep(database)
-    left = {path.stem for path in database.pictures.root.glob("*/*")}
+    left = {path.stem for path in database.images.root.glob("*/*")}
     assert left == pictures
     database.engine.dispose()
 

@@ -141,8 +141,8 @@ import json, sys
 from core.cases.audit import verify
 from core.cases.database import open_database
 from core.cases.patients import create_patient
-from core.cases.users import person_of
-from core.cases.records import PatientDetails, Person
+from core.cases.users import user_of
+from core.cases.records import PatientDetails, User
 from core.cases.samples import load_case, load_image
 from core.errors import LeukoscopeError
 from core.settings import Settings
@@ -150,12 +150,12 @@ database = open_database(Settings(_env_file=None, store=sys.argv[1]))
 case = load_case(database, int(sys.argv[2]))
 pixels = [load_image(database, field.id).pixels.shape for field in case.fields]
 try:
-    create_patient(database, Person("ana", "reviewer"), PatientDetails("P-2"))
+    create_patient(database, User("ana", "reviewer"), PatientDetails("P-2"))
     problem = None
 except LeukoscopeError as error:
     problem = type(error).__name__
 print(json.dumps([case.patient.identifier, len(pixels), verify(database).broken, problem,
-                  person_of(database).role]))
+                  user_of(database).role]))
 """
 
 

@@ -23,11 +23,11 @@ OPEN = """
 import sys
 from core.cases.database import open_database
 from core.cases.patients import create_patient
-from core.cases.records import PatientDetails, Person
+from core.cases.records import PatientDetails, User
 from core.settings import Settings
 store, address, name = sys.argv[1:]
 settings = Settings(_env_file=None, store=store, database_url=address)
-create_patient(open_database(settings), Person("ana", "reviewer"), PatientDetails(name))
+create_patient(open_database(settings), User("ana", "reviewer"), PatientDetails(name))
 """
 
 

@@ -48,10 +48,10 @@ def erased(database, images):
     comment(database, REVIEWER, sample.id, WORDS)
     stored = [
         hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in database.pictures.root.glob("??/*.png")
+        for path in database.images.root.glob("??/*.png")
     ]
     delete_patient(database, ADMIN, patient.id)
-    left = [path.stem for path in database.pictures.root.glob("??/*.png")]
+    left = [path.stem for path in database.images.root.glob("??/*.png")]
     gone = [sha256 for sha256 in stored if sha256 not in left]
     assert len(gone) == 2
     assert len(left) == 1

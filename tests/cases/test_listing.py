@@ -1,5 +1,8 @@
+from dataclasses import replace
 from datetime import date
+from typing import get_args
 
+import numpy as np
 import pytest
 
 from core.cases.listing import (
@@ -15,8 +18,8 @@ from core.cases.reviews import add_cell, label_cells, undo
 from core.cases.samples import load_case, save_sample
 from core.domain.boxes import Box
 from core.domain.differential import differential, differential_of_counts
-from core.domain.results import StageResult
-from core.domain.taxonomy import NOT_A_WHITE_CELL
+from core.domain.results import CellCounts, StageResult
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES, Status
 from core.errors import NotFoundError
 from tests.cases.made import REVIEWER, SECOND, new_field, red, white
 
@@ -93,6 +96,29 @@ def test_counts_of_a_sample_are_those_of_its_cells(database, patient, sample, im
     undo(database, REVIEWER, sample, [review.id])
     _, (_, later) = patient_history(database, patient.id)
     assert later.type_counts == {"lymphocyte": 1, "suspected_blast": 1, "platelet": 1}
+
+
+def test_the_database_counts_cells_as_the_domain_does(database, patient, images):
+    rng = np.random.default_rng(5)
+    cells = [
+        replace(
+            white(str(rng.choice(list(CELL_TYPES))), 0.5, str(rng.choice(get_args(Status)))),
+            duplicate=bool(rng.random() < 0.3),
+        )
+        for _ in range(300)
+    ]
+    fields = [new_field(images[0], *cells[:100]), new_field(images[1], *cells[100:])]
+    sample = save_sample(database, REVIEWER, patient.id, SampleDetails(date(2026, 1, 1)), fields)
+    labels = [*REVIEW_TYPES, NOT_A_WHITE_CELL]
+    ids = [i for field in load_case(database, sample.id).fields for i in field.cell_ids]
+    chosen = {i: str(rng.choice(labels)) for i in ids if rng.random() < 0.4}
+    label_cells(database, REVIEWER, sample, chosen)
+    counts = CellCounts()
+    for analysis in load_case(database, sample.id).analyses:
+        counts.add(analysis.cells)
+    _, (summary,) = patient_history(database, patient.id)
+    assert summary.type_counts == counts.types
+    assert summary.uncertain == counts.uncertain > 0
 
 
 def test_a_patient_without_samples_has_a_page(database):

@@ -144,7 +144,7 @@ def test_erasing_a_patient_leaves_only_the_audit_trail(database, patient, sample
     with pytest.raises(NotFoundError):
         load_case(database, sample.id)
     load_image(database, load_case(database, kept.id).fields[0].id)
-    assert len(list(database.pictures.root.glob("*/*"))) == 1
+    assert len(list(database.images.root.glob("*/*"))) == 1
     with database.reading() as session:
         sizes = {
             name: session.scalar(select(func.count()).select_from(table))

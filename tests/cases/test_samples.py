@@ -131,7 +131,7 @@ def test_a_picture_comes_back_pixel_by_pixel_without_its_header(database, patien
     assert replace(loaded, pixels=image.pixels).sha256 == image.sha256
     assert (loaded.name, loaded.properties) == (image.name, image.properties)
     assert loaded.micrometres_per_pixel == 0.2
-    stored = [p.read_bytes() for p in database.pictures.root.glob("*/*")]
+    stored = [p.read_bytes() for p in database.images.root.glob("*/*")]
     assert len(stored) == 1
     assert b"Doe" not in stored[0]
 
@@ -139,7 +139,7 @@ def test_a_picture_comes_back_pixel_by_pixel_without_its_header(database, patien
 def test_a_picture_is_kept_once_for_all_cases(database, patient, images):
     for _ in range(2):
         save_sample(database, REVIEWER, patient.id, DETAILS, [new_field(images[0], white())])
-    assert len(list(database.pictures.root.glob("*/*"))) == 1
+    assert len(list(database.images.root.glob("*/*"))) == 1
 
 
 def test_every_image_of_a_file_is_a_field_with_its_own_pixels(database, patient):
@@ -196,7 +196,7 @@ def test_a_failed_save_leaves_nothing(database, sample, images, monkeypatch):
     monkeypatch.undo()
     case = load_case(database, sample.id)
     assert (case.sample, len(case.fields)) == (sample, 2)
-    assert not list(database.pictures.root.glob("*/*.part"))
+    assert not list(database.images.root.glob("*/*.part"))
 
 
 def _no_space(_descriptor):
@@ -207,7 +207,7 @@ def test_only_whole_pictures_are_given_back(database, sample):
     first, second = load_case(database, sample.id).fields
     paths = {load_image(database, f.id).sha256: f for f in (first, second)}
     assert len(paths) == 2
-    damaged, gone = list(database.pictures.root.glob("*/*"))
+    damaged, gone = list(database.images.root.glob("*/*"))
     damaged.write_bytes(damaged.read_bytes()[:-1])
     gone.unlink()
     for field in (first, second):
@@ -217,17 +217,17 @@ def test_only_whole_pictures_are_given_back(database, sample):
 
 def test_the_sweep_removes_only_what_nothing_refers_to(database, sample):
     stray = encode(np.zeros((50, 50, 3), np.uint8))
-    database.pictures.write(stray)
-    database.pictures.path(stray.sha256).with_name("x.png.1a2b.part").write_bytes(b"half")
+    database.images.write(stray)
+    database.images.path(stray.sha256).with_name("x.png.1a2b.part").write_bytes(b"half")
     assert sweep(database) == 2
-    assert not database.pictures.path(stray.sha256).exists()
+    assert not database.images.path(stray.sha256).exists()
     for field in load_case(database, sample.id).fields:
         load_image(database, field.id)
     assert sweep(database) == 0
 
 
 def test_an_empty_database_sweeps_no_pictures_of_another(database):
-    stray = database.pictures.path(64 * "a")
+    stray = database.images.path(64 * "a")
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"of another database")
     assert sweep(database) == 0
@@ -254,7 +254,7 @@ def test_viewers_save_nothing(database, patient, sample, images):
         add_fields(database, VIEWER, sample, new)
     with pytest.raises(NotAllowedError):
         update_sample(database, VIEWER, sample, DETAILS)
-    assert not list(database.pictures.root.glob(f"*/{encode(images[5].pixels).sha256}.png"))
+    assert not list(database.images.root.glob(f"*/{encode(images[5].pixels).sha256}.png"))
 
 
 def test_what_does_not_exist_is_named(database):

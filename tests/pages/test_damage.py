@@ -41,7 +41,7 @@ def test_pages_of_cases_say_what_is_wrong(damaged, page):
 
 
 def test_a_missing_picture_is_a_sentence(database, sample):
-    for file in database.pictures.root.glob("??/*.png"):
+    for file in database.images.root.glob("??/*.png"):
         file.unlink()
     app = open_app("patients", sample=sample.id)
     assert "stored picture is missing" in errors(app)

@@ -170,7 +170,7 @@ def test_odd_addresses_do_no_harm(patient):
 
 
 def test_a_lost_picture_is_a_sentence_and_the_numbers_stay(database, samples):
-    for path in database.pictures.root.glob("??/*"):
+    for path in database.images.root.glob("??/*"):
         path.unlink()
     app = open_app(PAGE, sample=samples[0].id)
     assert any("missing or damaged" in e.value for e in app.error)
@@ -211,7 +211,7 @@ def test_a_patient_is_deleted_only_after_the_identifier_was_typed(database, pati
     checked(button(app, "Delete for good").click().run())
     assert not app.error
     assert search_patients(database).total == 0
-    assert not list(database.pictures.root.glob("??/*"))
+    assert not list(database.images.root.glob("??/*"))
 
 
 def test_a_viewer_reads_and_changes_nothing(database, patient, samples, monkeypatch):

@@ -9,7 +9,7 @@ import streamlit as st
 from core.cases.database import Database
 from core.cases.records import MissedCell, Sample, User
 from core.cases.reviews import Done, add_cell, label_cells, undo
-from core.cases.samples import load_case
+from core.cases.samples import load_sample
 from core.cases.users import require
 from core.errors import NotAllowedError, StaleCaseError
 from ui.components.actions import action_error, run_action, show_action_error
@@ -50,7 +50,7 @@ class ReviewSession:
     def undo(self) -> None:
         """Undo the last decision."""
         sample_id, reviews = self.decisions[-1]
-        seen = self.seen.get(sample_id) or load_case(self.database, sample_id).sample
+        seen = self.seen.get(sample_id) or load_sample(self.database, sample_id)
         sample, _ = undo(self.database, self.user, seen, reviews)
         self.saw(sample)
         self.decisions.pop()

@@ -51,7 +51,7 @@ from core.cases.records import (
 )
 from core.cases.repeats import compared_with_stored
 from core.cases.reviews import label_cells, reviews_of
-from core.cases.samples import add_fields, load_case, save_sample
+from core.cases.samples import add_fields, load_case, load_sample, save_sample
 from core.cases.users import require
 from core.domain.results import FieldAnalysis, FieldImage, StageResult
 from core.exports.answers import field_answer, stage_answer
@@ -241,7 +241,7 @@ async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a para
 
 
 def _sample_seen(database: Database, sample_id: int, version: int) -> Sample:
-    return replace(load_case(database, sample_id).sample, version=version)
+    return replace(load_sample(database, sample_id), version=version)
 
 
 def _record_view(database: Database, user: User, case: Case) -> None:
