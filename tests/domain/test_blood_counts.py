@@ -73,7 +73,7 @@ def test_only_white_cells_are_estimated():
         ([field()] * 9, 2000, "from 9 fields"),
         ([field()] * 9 + [field(reject_reason="No.")], 2000, "from 9 fields"),
         ([field()] * 10, None, "no factor"),
-        ([field(cells=1, side=400)] * 10, 2000, "close up"),
+        ([field(cells=1, side=400)] * 10, 2000, "close-ups"),
     ],
 )
 def test_an_estimate_is_refused_with_the_reason(fields, factor, words):
