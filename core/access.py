@@ -7,6 +7,7 @@ and without tokens only this machine is served, unless OPEN_ACCESS is set.
 import os
 import secrets
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -200,6 +201,8 @@ class Visitors:
 
 visitors = Visitors()
 """Of this process; so are the sessions of the pages."""
+rejected_uploads: Counter[str] = Counter()
+"""Uploads by session of the pages that were too many, until a page reports them."""
 
 
 def new_visitor() -> str:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.access import rejected_uploads
 from core.api.problems import known
 from core.errors import UploadsFullError
 from core.settings import get_settings
@@ -23,13 +24,6 @@ _MEGABYTE = 1_000_000
 _ADDRESS = "/_stcore/upload_file/"
 
 logger = logging.getLogger(__name__)
-_refused: Counter[str] = Counter()
-"""Uploads by session that no page has spoken of yet."""
-
-
-def take_refused(session: str) -> int:
-    """Return how many uploads of a session were refused since this was last asked."""
-    return _refused.pop(session, 0)
 
 
 class Uploads(Protocol):
@@ -91,7 +85,7 @@ class UploadQuota:
             self._check(session, _length(scope))
             await self._app(scope, counted, answer)
         except UploadsFullError as error:
-            _refused[session] += 1
+            rejected_uploads[session] += 1
             logger.warning("an upload to the pages was refused: %s", error)
             if not answered:
                 await known(Request(scope), error)(scope, receive, send)
@@ -119,7 +113,7 @@ class UploadQuota:
     def _sweep(self, session: str) -> None:
         """Forget what a session has uploaded and no page has taken."""
         del self._sweeps[session]
-        _refused.pop(session, None)
+        rejected_uploads.pop(session, None)
         uploads = self._uploads()
         for file in list(uploads.file_storage.get(session, ())):
             uploads.remove_file(session, file)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.testclient import TestClient
 
+from core.access import rejected_uploads
 from core.api import quota
 from core.api.quota import UploadQuota
 from core.settings import get_settings
@@ -62,7 +63,7 @@ def test_a_session_and_all_sessions_have_their_room(app, kept):
     kept.file_storage["a"].clear()
     assert put(app, "c", "1", MEGABYTE).status_code == 204
     assert not app._coming
-    assert [quota.take_refused(session) for session in "abca"] == [1, 1, 1, 0]
+    assert [rejected_uploads.pop(session, 0) for session in "abca"] == [1, 1, 1, 0]
 
 
 def test_bytes_count_while_they_come(app, kept):

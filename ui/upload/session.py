@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.api.quota import take_refused
+from core.access import rejected_uploads
 from core.domain.results import (
     FailedFile,
     FieldAnalysis,
@@ -235,7 +235,7 @@ def ingest(session: UploadSession[R], pending: Sequence[PendingUpload]) -> None:
             st.write(f"{shown}: {outcome}")
         status.update(label="Comparing the images")
         session.mark_duplicates()
-        if refused := take_refused(_session_id()):
+        if refused := rejected_uploads.pop(_session_id(), 0):
             name = number_of(refused, "more file")
             session.failed.append(FailedFile(name, str(UploadsFullError())))
         status.update(label=f"{number_of(total, 'file')} read", state="complete")
