@@ -72,7 +72,7 @@ def compare(
     if what == "precision":
         from research.compare_precision import compare_precisions
 
-        rows = compare_precisions(name, settings, run or settings.runs / name)
+        rows = compare_precisions(name, settings, run)
         return {key: row.json_object() for key, row in rows.items()}
     if what == "fields":
         from research import compare_fields as fields

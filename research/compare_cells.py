@@ -22,33 +22,28 @@ from core.evaluation.comparisons import Architecture, ArchitectureRow, ScoredCel
 from core.evaluation.metrics import classification_metrics
 from core.inference.runtime import LiteRTEngine
 from core.settings import Settings
-from core.training.augmentation import appearance
-from core.training.data.cell_batches import REDRAWN, TrainingCells
-from core.training.data.cells import (
-    Cells,
-    central_crops,
-    joined,
-)
+from core.training.data.cell_batches import Augmentation, CellBatches
+from core.training.data.cells import TYPES, TrainingCells, central_crops, joined
 from core.training.export import litert_file
-from core.training.loop import Phase, Plan, fit, seconds_of
+from core.training.loop import Plan, Stage, fit, seconds_of
 from research.architectures import (
     compared_network,
     start_from_imagenet,
 )
-from research.cells import SEED, laboratory_cells, mature
+from research.cells import SEED, source_cells
 from research.comparisons import write_row
 
 SOURCES = ("pbc", "kaggle", "cellavision")
 """What can be left out; the last one is never trained on."""
-RECIPE_PARTS: dict[str, dict[str, Any]] = {
-    "appearance": {"looks": False},
-    "stain_transfer": {"restained": 0.0},
-    "edge_truncation": {"cut": 0.0},
-    "cytoplasm": {"redrawn": 0.0},
-    "imagenet": {},
-    "nothing": {},
+FULL = Augmentation()
+COMPONENTS: dict[str, Augmentation] = {
+    "appearance": Augmentation(appearance=False),
+    "stain_transfer": Augmentation(stain_transfer=0),
+    "edge_truncation": Augmentation(truncated=0),
+    "imagenet": FULL,
+    "nothing": FULL,
 }
-"""What can be left out of the training's recipe, and how the crops are then changed."""
+"""What can be left out of the recipe, and how the crops are then augmented."""
 _BATCH = 32
 _TIMED_RUNS = 20
 
@@ -63,7 +58,7 @@ class Protocol:
     size: int = 128
     learning_rate: float = 3e-4
     cells_a_type: int = 250
-    """Training cells of each type and laboratory, drawn at random."""
+    """Training cells of each type and source, drawn at random."""
     tested_a_type: int = 100
     """The same for test cells; fewer where a set has fewer."""
 
@@ -79,8 +74,8 @@ class Protocol:
     def sentence(self, start: str) -> str:
         """Describe the protocol for the file and the page."""
         return (
-            f"{self.epochs * self.steps * _BATCH:,} changed crops of {self.size} px from "
-            f"{self.cells_a_type} cells a type and laboratory, AdamW with a peak rate of "
+            f"{self.epochs * self.steps * _BATCH:,} augmented crops of {self.size} px from "
+            f"{self.cells_a_type} cells a type and source, AdamW with a peak rate of "
             f"{self.learning_rate:g}, all layers trained, {start} start, seed {SEED}"
         )
 
@@ -90,45 +85,41 @@ ARCHITECTURE_PROTOCOL = Protocol(epochs=4, steps=34)
 SOURCE_PROTOCOL = Protocol(epochs=8, steps=60)
 
 
-class _TypedCells(TrainingCells):
-    """Changed crops with their types alone."""
+class _TypesAlone(CellBatches):
+    """Augmented crops with their types alone."""
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:  # type: ignore[override]
         pixels, wanted, _ = super().__getitem__(index)
-        return pixels, wanted["type"]
+        return pixels, wanted["type"].argmax(1)
 
 
 def _train(
     network: Any,
-    domains: Sequence[Cells],
+    sources: Sequence[TrainingCells],
     protocol: Protocol,
     run: Path,
-    ways: Mapping[str, Any] | None = None,
+    augmentation: Augmentation,
 ) -> float:
-    """Train a network, equal shares for all domains, and return the seconds of its epochs.
-
-    `ways` are how the crops are changed, in words of `TrainingCells`.
-    """
-    tones = np.stack([appearance.tone(crop) for crop in joined(domains).crops[::3]])
-    phase = Phase("small", protocol.epochs, protocol.learning_rate, "", protocol.size)
-    watched = joined(domains)
-    rows = np.random.default_rng(SEED).permutation(len(watched))[:200]
-    crops = central_crops(watched, protocol.size)[rows].astype(np.float32)
+    """Train a network, equal shares for all sources, and return the seconds of its epochs."""
+    everything = joined(sources)
+    rows = np.random.default_rng(SEED).permutation(len(everything))[:200]
+    logged = everything.chosen(rows)
+    crops = central_crops(logged, protocol.size).astype(np.float32)
+    stage = Stage("all layers", protocol.epochs, protocol.learning_rate, "", protocol.size)
     fit(
         network,
         Plan(
-            phases=(phase,),
-            batches=lambda _: _TypedCells(
-                [(cells, 1.0) for cells in domains],
-                tones,
-                protocol.size,
+            stages=(stage,),
+            batches=lambda stage: _TypesAlone(
+                [(cells, 1.0) for cells in sources],
+                size=stage.size,
                 batch=_BATCH,
                 steps=protocol.steps,
                 seed=SEED,
-                **(ways or {}),
+                augmentation=augmentation,
             ),
             # Only for the log: nothing is chosen by it.
-            validation=lambda _: (crops, watched.types[rows]),
+            validation=lambda _: (crops, logged.types),
             compile_arguments={
                 "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
                 "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
@@ -140,16 +131,16 @@ def _train(
     return seconds_of(run)
 
 
-def _logits(network: Any, cells: Cells, size: int) -> NDArray[np.float32]:
+def _logits(network: Any, cells: TrainingCells, size: int) -> NDArray[np.float32]:
     crops = central_crops(cells, size).astype(np.float32)
     return np.asarray(network.predict(crops, batch_size=64, verbose=0), np.float32)
 
 
 def _measured(
-    network: Any, cells: Cells, labels: Sequence[str], all_labels: Sequence[str], size: int
+    network: Any, cells: TrainingCells, labels: Sequence[str], all_labels: Sequence[str], size: int
 ) -> ScoredCells:
     figures = classification_metrics(
-        [list(CELL_TYPES)[k] for k in cells.types],
+        [TYPES[k] for k in cells.types],
         softmax(_logits(network, cells, size), 1.0),
         list(labels),
         all_labels=list(all_labels),
@@ -181,15 +172,13 @@ def compare_architecture(
 ) -> ArchitectureRow:
     """Train one network on PBC cells, measure it on PBC and CellaVision, and keep its row."""
     keras.utils.set_random_seed(SEED)
-    training = laboratory_cells(settings, run, "pbc", "train", protocol.cells_a_type)
+    training = source_cells(settings, run, "pbc", "train", protocol.cells_a_type)
     types, size = list(CELL_TYPES), protocol.size
     network = compared_network(name, len(types), size)
     start = "ImageNet" if start_from_imagenet(network, settings) else "random"
-    seconds = _train(network, [training], protocol, run / f"{name}_{protocol.length}")
+    seconds = _train(network, [training], protocol, run / f"{name}_{protocol.length}", FULL)
     tests: Mapping[str, Sequence[str]] = {"pbc": types, "cellavision": MATURE_FIVE}
-    cells = {
-        key: laboratory_cells(settings, run, key, "test", protocol.tested_a_type) for key in tests
-    }
+    cells = {key: source_cells(settings, run, key, "test", protocol.tested_a_type) for key in tests}
     file_bytes, milliseconds = _shipped_form(network, central_crops(cells["pbc"], size)[0])
     row = ArchitectureRow(
         protocol=protocol.sentence(start),
@@ -210,9 +199,9 @@ def compare_architecture(
 def compare_sources(
     without: str, settings: Settings, run: Path, protocol: Protocol = SOURCE_PROTOCOL
 ) -> SourcesRow:
-    """Train MobileNetV2 without one laboratory, measure it on all of them, and keep its row.
+    """Train MobileNetV2 without one source, measure it on all of them, and keep its row.
 
-    The row of a laboratory that the shipped model learns from also has the temperature that suits
+    The row of a source that the shipped model is trained on also has the temperature that suits
     its training cells when the network has not seen them.
     """
     trained_on = [name for name in SOURCES[:-1] if name != without]
@@ -224,50 +213,58 @@ def compare_sources(
 def compare_recipes(
     without: str, settings: Settings, run: Path, protocol: Protocol = SOURCE_PROTOCOL
 ) -> SourcesRow:
-    """Train MobileNetV2 without one part of the recipe (or `nothing`), and keep its row."""
-    ways = {"redrawn": REDRAWN} | RECIPE_PARTS.get(without, {})
-    start = without != "imagenet"
+    """Train MobileNetV2 without one component of the recipe (or `nothing`), and keep its row."""
     row = _trained_on(
-        SOURCES[:-1], settings, run, protocol, f"recipe_{without}", ways, imagenet=start
+        SOURCES[:-1],
+        settings,
+        run,
+        protocol,
+        f"recipe_{without}",
+        COMPONENTS[without],
+        imagenet=without != "imagenet",
     )
     write_row(settings.models / "wbc", "recipe", without, row)
     return row
 
 
 def _trained_on(  # noqa: PLR0913, PLR0917 - all of it describes one training
-    laboratories: Sequence[str],
+    trained_on: Sequence[str],
     settings: Settings,
     run: Path,
     protocol: Protocol,
     name: str,
-    ways: Mapping[str, Any] | None = None,
+    augmentation: Augmentation = FULL,
     *,
     imagenet: bool = True,
 ) -> SourcesRow:
-    """Train MobileNetV2 on the mature types of some laboratories; return its row for all."""
+    """Train MobileNetV2 on the mature types of some sources; return its row for all."""
     keras.utils.set_random_seed(SEED)
-    domains = [
-        mature(laboratory_cells(settings, run, key, "train", protocol.cells_a_type))
-        for key in laboratories
+    training = [
+        source_cells(settings, run, key, "train", protocol.cells_a_type).of_types(MATURE_FIVE)
+        for key in trained_on
     ]
     network = compared_network("mobilenetv2", len(MATURE_FIVE), protocol.size)
     if imagenet:
         start_from_imagenet(network, settings)
-    seconds = _train(network, domains, protocol, run / f"{name}_{protocol.length}", ways)
+    seconds = _train(network, training, protocol, run / f"{name}_{protocol.length}", augmentation)
     temperature = None
-    for key in set(SOURCES[:-1]) - set(laboratories):
-        cells = mature(laboratory_cells(settings, run, key, "train", protocol.cells_a_type))
+    for key in set(SOURCES[:-1]) - set(trained_on):
+        cells = source_cells(settings, run, key, "train", protocol.cells_a_type).of_types(
+            MATURE_FIVE
+        )
         logits = _logits(network, cells, protocol.size)
         temperature = fit_temperature(logits, cells.types)
     return SourcesRow(
         protocol=protocol.sentence("ImageNet" if imagenet else "random"),
-        trained_on=list(laboratories),
+        trained_on=list(trained_on),
         training_seconds=seconds,
         temperature=temperature,
         sets={
             key: _measured(
                 network,
-                mature(laboratory_cells(settings, run, key, "test", protocol.tested_a_type)),
+                source_cells(settings, run, key, "test", protocol.tested_a_type).of_types(
+                    MATURE_FIVE
+                ),
                 KAGGLE_FOUR if key == "kaggle" else MATURE_FIVE,
                 MATURE_FIVE,
                 protocol.size,

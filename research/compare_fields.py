@@ -23,7 +23,7 @@ from core.training.data.detection_batches import TrainingFields, whole_fields
 from core.training.data.detection_fields import Labelled, real_fields
 from core.training.evaluate.detector import corrected, measure
 from core.training.export import detector_for_export, litert_file
-from core.training.loop import Phase, Plan, fit, seconds_of
+from core.training.loop import Plan, Stage, fit, seconds_of
 from core.training.networks.detection_loss import DetectionLoss
 from core.training.networks.mobilenet import detector_network, load_imagenet
 from research.comparisons import write_row
@@ -62,17 +62,17 @@ def _trained(
     fit(
         network,
         Plan(
-            phases=(Phase("small", epochs, _PEAK_RATE, "block_3_expand", SIZE),),
-            batches=lambda phase: TrainingFields(
+            stages=(Stage("small", epochs, _PEAK_RATE, "block_3_expand", SIZE),),
+            batches=lambda stage: TrainingFields(
                 [(training, 1.0)],
-                phase.size,
+                stage.size,
                 batch=_BATCH,
                 steps=steps,
                 seed=_SEED,
                 strong=0.5,
                 mosaics=0.15,
             ),
-            validation=lambda phase: whole_fields(validation, phase.size, _BATCH),
+            validation=lambda stage: whole_fields(validation, stage.size, _BATCH),
             compile_arguments={"loss": DetectionLoss(len(CELL_KINDS))},
             patience=epochs,
         ),

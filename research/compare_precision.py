@@ -29,7 +29,7 @@ from core.inference.runtime import LiteRTEngine
 from core.model_card import ModelCard, ModelName, load_card
 from core.settings import Settings
 from core.training.data.all_fields import all_fields
-from core.training.data.cells import shipped_detector
+from core.training.data.cell_sources import shipped_detector
 from core.training.evaluate.detector import corrected, measure
 from core.training.export import keras_reference, litert_file
 from core.training.quantize import quantized
@@ -55,10 +55,12 @@ class Variant:
         return LiteRTEngine(self.content, threads=threads)
 
 
-def compare_precisions(name: ModelName, settings: Settings, run: Path) -> dict[str, PrecisionRow]:
+def compare_precisions(
+    name: ModelName, settings: Settings, cells: Path | None = None
+) -> dict[str, PrecisionRow]:
     """Measure a model's files and keep a row of each."""
     card = load_card(name, settings)
-    source = source_of(card, settings, run)
+    source = source_of(card, settings, cells)
     variants = _variants(card, source, settings)
     measures: dict[ModelName, Callable[..., dict[str, dict[str, Any]]]] = {
         "detector": _detected,
@@ -66,7 +68,7 @@ def compare_precisions(name: ModelName, settings: Settings, run: Path) -> dict[s
         "all_stage": _graded,
     }
     sets = measures[name](variants, settings)
-    milliseconds = forward_milliseconds(variants, list(source.watched))
+    milliseconds = forward_milliseconds(variants, list(source.holdout))
     rows = {}
     for key, variant in variants.items():
         rows[key] = PrecisionRow(
@@ -81,10 +83,10 @@ def compare_precisions(name: ModelName, settings: Settings, run: Path) -> dict[s
 
 
 def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, Variant]:
-    content = litert_file(source.network, list(source.learnt[:3]))
+    content = litert_file(source.network, list(source.calibration_set[:3]))
     contents = {
         "float32": content,
-        "int8": quantized(content, source.learnt, list(source.watched), card.name),
+        "int8": quantized(content, source.calibration_set, list(source.holdout), card.name),
     }
     variants = {}
     for key, content in contents.items():
@@ -93,7 +95,7 @@ def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, 
         variants[key] = Variant(content, card.changed(**changes))
     if card.name == "wbc":
         smaller = keras_reference("wbc", settings, SMALLER)
-        content = litert_file(smaller, list(source.learnt[:3, :SMALLER, :SMALLER]))
+        content = litert_file(smaller, list(source.calibration_set[:3, :SMALLER, :SMALLER]))
         side = {"input_width": SMALLER, "input_height": SMALLER}
         resized = card.changed(**side)
         changes = source.calibration(content, resized)

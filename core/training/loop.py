@@ -1,4 +1,4 @@
-"""The training loop that all models share: phases, schedule, checkpoints, resume, history."""
+"""The training loop that all models share: stages, schedule, checkpoints, resume, history."""
 
 import csv
 import json
@@ -12,18 +12,19 @@ from typing import Any
 from core.training.networks.mobilenet import freeze_below
 
 _RISE_STEPS, _FALL_SHARE = 50, 0.25
-"""Steps in which the learning rate of a phase by the clock rises, and share in which it falls."""
+"""Steps in which the learning rate of a stage by the clock rises, and share in which it falls."""
 _CLOCK_MOMENTUM = 0.99
-"""Of the averaged weights of a phase by the clock, whose number of steps nobody knows: at 0.995
+"""Of the averaged weights of a stage by the clock, whose number of steps nobody knows: at 0.995
 the average after 150 steps was half the start and named no blasts."""
 HISTORY_FIRST = ("epoch", "phase", "loss", "val_loss")
 HISTORY_LAST = ("learning_rate", "seconds")
-"""Columns of `history.csv` before and after the accuracies, which differ by model."""
+"""Columns of `history.csv` before and after the accuracies, which differ by model. `phase` is the
+stage."""
 
 
 @dataclass(frozen=True, slots=True)
-class Phase:
-    """One stretch of training with its own frozen part, input size and learning rate."""
+class Stage:
+    """One stretch of training: which layers learn, at what input size and learning rate."""
 
     name: str
     epochs: int
@@ -37,30 +38,30 @@ class Phase:
     the most there are."""
 
 
-def scaled(phases: tuple[Phase, ...], factor: float) -> tuple[Phase, ...]:
-    """Return phases with their lengths times a factor, at least one epoch each."""
-    return tuple(replace(p, epochs=max(round(p.epochs * factor), 1)) for p in phases)
+def scaled(stages: tuple[Stage, ...], factor: float) -> tuple[Stage, ...]:
+    """Return stages with their lengths times a factor, at least one epoch each."""
+    return tuple(replace(p, epochs=max(round(p.epochs * factor), 1)) for p in stages)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What one training run consists of."""
 
-    phases: tuple[Phase, ...]
-    batches: Callable[[Phase], Any]
-    """Makes the training data (a Keras PyDataset) of a phase."""
-    validation: Callable[[Phase], Any]
-    """Makes the validation data of a phase."""
+    stages: tuple[Stage, ...]
+    batches: Callable[[Stage], Any]
+    """Makes the training data (a Keras PyDataset) of a stage."""
+    validation: Callable[[Stage], Any]
+    """Makes the validation data of a stage."""
     compile_arguments: Mapping[str, Any]
     """Loss and metrics for `Model.compile`."""
     patience: int = 8
-    """Epochs without a better validation loss before a phase stops."""
+    """Epochs without a better validation loss before a stage stops."""
     each_epoch: Callable[[Any, int], None] | None = None
     """Called after each epoch with the network, its averaged weights in it, and the number of the
     epoch in the run."""
 
 
-def _history_writer(path: Path, phase: str) -> Any:
+def _history_writer(path: Path, stage: str) -> Any:
     import keras
 
     class HistoryWriter(keras.callbacks.Callback):
@@ -71,14 +72,14 @@ def _history_writer(path: Path, phase: str) -> Any:
             self.started = time.monotonic()
 
         def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-            del epoch  # counts from the start of the phase; the file counts the whole run
+            del epoch  # counts from the start of the stage; the file counts the whole run
             values = dict(logs or {})
             # The losses of single outputs are parts of `loss`; only accuracies say more.
             metrics = sorted(k for k in values if k.endswith("accuracy"))
             columns = [*HISTORY_FIRST, *metrics, *HISTORY_LAST]
             row = values | {
                 "epoch": _epochs_in(path) + 1,
-                "phase": phase,
+                "phase": stage,
                 "learning_rate": float(self.model.optimizer.learning_rate),
                 "seconds": round(time.monotonic() - self.started, 1),
             }
@@ -101,7 +102,7 @@ def _epochs_in(history: Path) -> int:
         return max(sum(1 for _ in stream) - 1, 0)
 
 
-def _clock(phase: Phase, minutes: float, spent: float) -> Any:
+def _clock(stage: Stage, minutes: float, spent: float) -> Any:
     """Return a callback that sets the learning rate by the clock and stops when time is over.
 
     A short warm-up by steps, then the peak, then a straight fall to 1 % over the last quarter:
@@ -124,7 +125,7 @@ def _clock(phase: Phase, minutes: float, spent: float) -> Any:
             self.steps += 1
             fall = min(max((1 - self._share()) / _FALL_SHARE, 0.01), 1.0)
             rise = min(self.steps / _RISE_STEPS, 1.0)
-            self.model.optimizer.learning_rate.assign(phase.learning_rate * min(fall, rise))
+            self.model.optimizer.learning_rate.assign(stage.learning_rate * min(fall, rise))
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
             del batch, logs
@@ -153,47 +154,47 @@ def _averages(history: Path, each_epoch: Callable[[Any, int], None]) -> Any:
     return Averages()
 
 
-def _spent(history: Path, phase: Phase) -> float:
-    """Return the seconds that a phase took before the run was resumed."""
+def _spent(history: Path, stage: Stage) -> float:
+    """Return the seconds that a stage took before the run was resumed."""
     if not history.exists():
         return 0.0
     with history.open(newline="") as stream:
         rows = csv.DictReader(stream)
-        return sum(float(row["seconds"]) for row in rows if row["phase"] == phase.name)
+        return sum(float(row["seconds"]) for row in rows if row["phase"] == stage.name)
 
 
-def _optimizer(phase: Phase, steps: int) -> Any:
+def _optimizer(stage: Stage, steps: int) -> Any:
     import keras
 
-    if phase.minutes is not None:
+    if stage.minutes is not None:
         return keras.optimizers.AdamW(
-            phase.learning_rate,
+            stage.learning_rate,
             weight_decay=1e-4,
             clipnorm=10.0,
             use_ema=True,
             ema_momentum=_CLOCK_MOMENTUM,
         )
-    warmup = min(200, max(steps * phase.epochs // 10, 1))
+    warmup = min(200, max(steps * stage.epochs // 10, 1))
     schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=phase.learning_rate * 0.02,
-        decay_steps=max(steps * phase.epochs - warmup, 1),
+        initial_learning_rate=stage.learning_rate * 0.02,
+        decay_steps=max(steps * stage.epochs - warmup, 1),
         alpha=0.01,
-        warmup_target=phase.learning_rate,
+        warmup_target=stage.learning_rate,
         warmup_steps=warmup,
     )
-    # The phase ends with the average over about its last twentieth. A longer average would
-    # still hold much of the untrained start in a short phase.
-    momentum = max(1 - 20 / (steps * phase.epochs), 0.5)
+    # The stage ends with the average over about its last twentieth. A longer average would
+    # still hold much of the untrained start in a short stage.
+    momentum = max(1 - 20 / (steps * stage.epochs), 0.5)
     return keras.optimizers.AdamW(
         schedule, weight_decay=1e-4, clipnorm=10.0, use_ema=True, ema_momentum=momentum
     )
 
 
 def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> None:
-    """Train a model through all phases of a plan, resuming where an earlier call stopped.
+    """Train a model through all stages of a plan, resuming where an earlier call stopped.
 
-    `run` holds `state.json` (finished phases), `weights.weights.h5` (after the last finished
-    phase), `backup/` (every epoch of the current phase) and `history.csv`. On a terminal a bar
+    `run` holds `state.json` (finished stages), `weights.weights.h5` (after the last finished
+    stage), `backup/` (every epoch of the current stage) and `history.csv`. On a terminal a bar
     shows the progress (`verbose` 1), elsewhere a line an epoch (2).
     """
     import keras
@@ -206,37 +207,37 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> Non
     finished: list[str] = json.loads(state_path.read_text()) if state_path.exists() else []
     if finished:
         model.load_weights(weights_path)
-    for phase in plan.phases:
-        if phase.name in finished:
+    for stage in plan.stages:
+        if stage.name in finished:
             continue
-        data = plan.batches(phase)
-        freeze_below(model, phase.first_trained)
+        data = plan.batches(stage)
+        freeze_below(model, stage.first_trained)
         model.compile(
-            optimizer=_optimizer(phase, len(data)), jit_compile=False, **plan.compile_arguments
+            optimizer=_optimizer(stage, len(data)), jit_compile=False, **plan.compile_arguments
         )
-        # Keras keeps the epoch that a restored phase began at for the next call of fit.
+        # Keras keeps the epoch that a restored stage began at for the next call of fit.
         model._initial_epoch = 0  # noqa: SLF001
-        backup = run / "backup" / phase.name
+        backup = run / "backup" / stage.name
         callbacks = [
             *(
                 []
-                if phase.minutes is None
-                else [_clock(phase, phase.minutes, _spent(history_path, phase))]
+                if stage.minutes is None
+                else [_clock(stage, stage.minutes, _spent(history_path, stage))]
             ),
-            _history_writer(history_path, phase.name),
+            _history_writer(history_path, stage.name),
             *([] if plan.each_epoch is None else [_averages(history_path, plan.each_epoch)]),
             keras.callbacks.EarlyStopping("val_loss", patience=plan.patience),
             keras.callbacks.BackupAndRestore(str(backup), delete_checkpoint=True),
         ]
         model.fit(
             data,
-            epochs=phase.epochs,
-            validation_data=plan.validation(phase),
+            epochs=stage.epochs,
+            validation_data=plan.validation(stage),
             callbacks=callbacks,
             verbose=verbose,
         )
         model.save_weights(weights_path)
-        finished.append(phase.name)
+        finished.append(stage.name)
         state_path.write_text(json.dumps(finished))
     plot_history(history_path, run / "history.png")
 

@@ -52,12 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the file computes with (%(default)s)",
     )
     parser.add_argument(
-        "--run",
-        # The command line keeps the command itself under `run`.
-        dest="folder",
-        type=Path,
-        metavar="DIR",
-        help="folder of the training, where the cells that it cut out are kept",
+        "--cells", type=Path, metavar="DIR", help="cut-out cells of the training (runs/wbc_cells)"
     )
 
 
@@ -65,21 +60,23 @@ def run(args: argparse.Namespace) -> int:
     """Make the file and return the exit status."""
     logging.getLogger("core.training").setLevel(logging.INFO)
     settings = get_settings()
-    folder = args.folder or settings.runs / args.model
-    ship(args.model, args.numbers, settings, folder)
+    ship(args.model, args.numbers, settings, args.cells)
     return 0
 
 
-def ship(name: ModelName, numbers: Numbers, settings: Settings, run: Path) -> ModelCard:
+def ship(
+    name: ModelName, numbers: Numbers, settings: Settings, cells: Path | None = None
+) -> ModelCard:
     """Write a shipped model's file again in the numbers asked for, with its card.
 
-    Raises ModelError when the file does not answer as the Keras network does.
+    `cells` is the folder of cut-out cells. Raises ModelError when the file does not answer as the
+    Keras network does.
     """
     card = load_card(name, settings)
-    source = source_of(card, settings, run)
-    content = litert_file(source.network, list(source.learnt[:3]))
+    source = source_of(card, settings, cells)
+    content = litert_file(source.network, list(source.calibration_set[:3]))
     if numbers == "int8":
-        content = quantized(content, source.learnt, list(source.watched), name)
+        content = quantized(content, source.calibration_set, list(source.holdout), name)
     changes = source.calibration(content, card)
     folder = settings.models / name
     (folder / MODEL_FILE).write_bytes(content)
@@ -89,13 +86,13 @@ def ship(name: ModelName, numbers: Numbers, settings: Settings, run: Path) -> Mo
 
 
 def quantized(
-    content: bytes, learnt: NDArray[np.uint8], watched: Sequence[Pixels], name: ModelName
+    content: bytes, calibration_set: NDArray[np.uint8], holdout: Sequence[Pixels], name: ModelName
 ) -> bytes:
     """Return the 8-bit form of a LiteRT file in floats.
 
-    `learnt` are the pictures that give activations their ranges. Raises ModelError when the two
-    differ on the pictures `watched`: fewer same best labels than `SAME_LABEL`, or an output
-    further off than `DIFFERENCE`.
+    `calibration_set` are the images that give activations their ranges. Raises ModelError when the
+    two files differ on the images of `holdout`: fewer equal best labels than `SAME_LABEL`, or an
+    output further off than `DIFFERENCE`.
     """
     from ai_edge_quantizer.qtyping import TFLOperationName
     from ai_edge_quantizer.quantizer import Quantizer
@@ -110,13 +107,13 @@ def quantized(
     ):
         quantizer.update_quantization_recipe(pattern, operation, algorithm_key="no_quantize")
     # Ranges are moving averages: mixed, no group of pictures counts more for coming last.
-    mixed = np.random.default_rng(1).permutation(learnt)
+    mixed = np.random.default_rng(1).permutation(calibration_set)
     samples = [{"pixels": pixels[None].astype(np.float32)} for pixels in mixed]
     ranges = quantizer.calibrate({"serving_default": samples}, num_threads=2)
     with np.errstate(invalid="ignore"):  # channels without weights have no scale
         result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     small = bytes(result.quantized_model)
-    same, differences = agreement(LiteRTEngine(content), LiteRTEngine(small), watched, name)
+    same, differences = agreement(LiteRTEngine(content), LiteRTEngine(small), holdout, name)
     _LOG.info("%s in 8 bits: %.4f same labels, differences %s", name, same, differences)
     if same < SAME_LABEL or max(differences.values()) > DIFFERENCE:
         raise ModelError(

@@ -1,4 +1,4 @@
-"""What each shipped file is made again from: its network, and pictures to calibrate on."""
+"""What each shipped file is made again from: its network, and images to calibrate on."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,15 @@ from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import DetectorCard, ModelCard
 from core.settings import Settings
 from core.training.data.all_fields import all_fields, held_out_logits
+from core.training.data.cell_sources import VALIDATION, sources
 from core.training.data.cells import NO_TYPE, central_crops, joined
 from core.training.data.detection_fields import real_fields
-from core.training.data.eight_type_sources import VALIDATION, cells_of_domains
 from core.training.data.negatives import no_smear
 from core.training.data.quality_control import SMEARS, squeezed
 from core.training.export import classifier_for_export, keras_reference, shipped_network
+
+_CALIBRATION_CELLS = {"pbc_train": 200, "kaggle_train": 100, "negatives": 50}
+"""Cells of each source that give the activations of the classifier their ranges."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,10 +34,10 @@ class Source:
 
     network: Any
     """Keras network with the outputs of the file."""
-    learnt: NDArray[np.uint8]
-    """Training pictures as the network gets them, n x side x side x 3."""
-    watched: NDArray[np.uint8]
-    """Other pictures, on which two files are compared."""
+    calibration_set: NDArray[np.uint8]
+    """Training images as the network gets them, n x side x side x 3."""
+    holdout: NDArray[np.uint8]
+    """Other images, on which two files are compared."""
     calibrated: Callable[[Engine, int], dict[str, Any]]
     """Gives the card's `thresholds`, and `temperature` where it has one, for a file whose input
     has this side."""
@@ -45,15 +48,15 @@ class Source:
         return changes | {"thresholds": card.thresholds.by_name() | changes["thresholds"]}
 
 
-def source_of(card: ModelCard, settings: Settings, run: Path) -> Source:
+def source_of(card: ModelCard, settings: Settings, cells: Path | None = None) -> Source:
     """Return what the file of a card's model is made from.
 
-    `run` is the folder of the training, where the classifier's cells are kept.
+    `cells` is the folder of cut-out cells, `runs/wbc_cells` unless given.
     """
     if isinstance(card, DetectorCard):
         return _detector(card, settings)
     if card.name == "wbc":
-        return _wbc(card, settings, run)
+        return _wbc(card, settings, cells or settings.runs / "wbc_cells")
     return _all_stage(card, settings)
 
 
@@ -80,21 +83,23 @@ def framed(pixels: Pixels, size: int) -> Pixels:
     return frame
 
 
-def _wbc(card: ModelCard, settings: Settings, run: Path) -> Source:
+def _wbc(card: ModelCard, settings: Settings, cells: Path) -> Source:
     from core.training.recipes.wbc import calibrated
 
     size = card.input_width
-    shares = {"pbc": 200, "kaggle": 100, "none": 50}
-    domains = cells_of_domains(settings, run, *shares, *VALIDATION)
     rng = np.random.default_rng(1)
-    learnt = [
-        central_crops(domains[name].chosen(rng.permutation(len(domains[name]))[:count]), size)
-        for name, count in shares.items()
+    ranges = [
+        central_crops(part.chosen(np.sort(rng.permutation(len(part))[:count])), size)
+        for count, part in zip(
+            _CALIBRATION_CELLS.values(),
+            sources(settings, cells, list(_CALIBRATION_CELLS)).values(),
+            strict=True,
+        )
     ]
-    validation = joined([domains[name] for name in VALIDATION])
+    validation = joined(list(sources(settings, cells, VALIDATION).values()))
     return Source(
         keras_reference("wbc", settings),
-        np.concatenate(learnt),
+        np.concatenate(ranges),
         central_crops(validation.chosen(validation.types != NO_TYPE), size)[::6],
         lambda engine, side: calibrated(engine, validation, side),
     )

@@ -9,11 +9,14 @@ import shutil
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from core.errors import DataError
 from core.model_card import MODEL_NAMES, load_card, model_path
 from core.settings import Settings, get_settings
 
 _LOG = logging.getLogger(__name__)
+_WBC_ONLY = ("minutes", "folds", "without", "start", "cells", "checkpoint")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=int,
         default=1,
-        help="seed of the random changes (%(default)s); nothing is random in all_stage",
+        help="seed of the augmentations (%(default)s); nothing is random in all_stage",
     )
     parser.add_argument(
         "--run",
@@ -46,6 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERSION",
         help="version written into the model's card (%(default)s)",
     )
+    parser.add_argument(
+        "--no-publish", action="store_true", help="only train: the shipped model stays"
+    )
+    wbc = parser.add_argument_group("wbc only")
+    wbc.add_argument("--minutes", type=float, help="length by the clock instead of epochs")
+    wbc.add_argument("--folds", nargs="*", metavar="FOLD", help="folds of DeepAPL to train on")
+    wbc.add_argument("--without", nargs="*", metavar="SOURCE", help="sources to leave out")
+    wbc.add_argument("--start", help="imagenet, shipped, or a folder with weights.npz")
+    wbc.add_argument("--cells", type=Path, metavar="DIR", help="cut-out cells (runs/wbc_cells)")
+    wbc.add_argument(
+        "--checkpoint", type=Path, metavar="DIR", help="publish these weights, train nothing"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,17 +69,25 @@ def run(args: argparse.Namespace) -> int:
     logging.getLogger("core.training").setLevel(logging.INFO)
     settings = get_settings()
     folder = args.folder or settings.runs / args.model
-    numbers = _shipped_numbers(args.model, settings)
     started = time.monotonic()
-    recipe = import_module(f"core.training.recipes.{args.model}")
-    trained = recipe.train(settings, folder, epochs=args.epochs, seed=args.seed)
+    recipe: Any = import_module(f"core.training.recipes.{args.model}")
+    chosen = {name: value for name in _WBC_ONLY if (value := getattr(args, name)) is not None}
+    if args.model == "wbc":
+        trained = _wbc(recipe, settings, folder, args, chosen)
+    elif chosen:
+        raise DataError(f"Only wbc can be trained with --{next(iter(chosen))}.")
+    else:
+        trained = recipe.train(settings, folder, epochs=args.epochs, seed=args.seed)
+    if args.no_publish:
+        _LOG.info("%s trained; its weights are in %s", args.model, folder)
+        return 0
+    precision = _shipped_precision(args.model, settings)
     recipe.publish(trained, settings, args.publish_version)
-    if numbers == "int8":
+    if precision == "int8":
         from core.training.quantize import ship
 
-        ship(args.model, "int8", settings, folder)
-    history = folder / ("fold_0" if args.model == "all_stage" else "") / "history.csv"
-    shutil.copyfile(history, settings.models / args.model / "history.csv")
+        ship(args.model, "int8", settings, chosen.get("cells"))
+    _publish_history(args.model, args.checkpoint or folder, settings)
     _LOG.info(
         "%s trained and exported in %.0f minutes; measure it with `python -m core evaluate %s`",
         args.model,
@@ -74,7 +97,38 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _shipped_numbers(name: str, settings: Settings) -> str:
+def _wbc(
+    recipe: Any, settings: Settings, folder: Path, args: argparse.Namespace, chosen: dict[str, Any]
+) -> Any:
+    """Train the cell classifier, or load the checkpoint to publish."""
+    _known(chosen.get("folds", ()), recipe.DEEPAPL_FOLDS, "fold")
+    _known(chosen.get("without", ()), tuple(recipe.SHARES), "source")
+    checkpoint = chosen.pop("checkpoint", None)
+    for name in ("folds", "without"):
+        if name in chosen:
+            chosen[name] = tuple(chosen[name])
+    options = recipe.Options(epochs=args.epochs, seed=args.seed, **chosen)
+    if checkpoint is not None:
+        return recipe.load_checkpoint(checkpoint, options)
+    return recipe.train(settings, folder, options)
+
+
+def _known(names: list[str] | tuple[str, ...], known: tuple[str, ...], what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise DataError(f"There is no {what} {name}. Known: {', '.join(known)}.")
+
+
+def _publish_history(model: str, folder: Path, settings: Settings) -> None:
+    """Copy the history of a run, or of the run that a checkpoint belongs to."""
+    places = [folder / "fold_0", folder, folder.parent]
+    for place in places if model == "all_stage" else places[1:]:
+        if (place / "history.csv").exists():
+            shutil.copyfile(place / "history.csv", settings.models / model / "history.csv")
+            return
+
+
+def _shipped_precision(name: str, settings: Settings) -> str:
     """Return what a model that was shipped before computes with: it stays so."""
     if not model_path(name, settings).with_name("card.json").exists():
         return "float32"

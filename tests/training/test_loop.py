@@ -18,7 +18,7 @@ class Stopped(Exception):
 def parts():
     import keras
 
-    from core.training.loop import Phase, Plan
+    from core.training.loop import Plan, Stage
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(64, 4)).astype(np.float32)
@@ -42,7 +42,7 @@ def parts():
         return keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
 
     plan = Plan(
-        phases=(Phase("first", 2, 0.05, "", 4), Phase("second", 3, 0.02, "", 4)),
+        stages=(Stage("first", 2, 0.05, "", 4), Stage("second", 3, 0.02, "", 4)),
         batches=lambda _: Batches(),
         validation=lambda _: (x, y),
         compile_arguments={"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True)},
@@ -86,7 +86,7 @@ def test_a_phase_by_the_clock_ends_in_time_and_hands_out_averaged_weights(
     tmp_path, parts, monkeypatch
 ):
     from core.training import loop
-    from core.training.loop import Phase, fit
+    from core.training.loop import Stage, fit
 
     # A second passes each time the clock is read, however fast the machine is.
     seconds = itertools.count()
@@ -96,7 +96,7 @@ def test_a_phase_by_the_clock_ends_in_time_and_hands_out_averaged_weights(
     seen = []
     plan = replace(
         plan,
-        phases=(Phase("clock", 100_000, 0.05, "", 4, minutes=5),),
+        stages=(Stage("clock", 100_000, 0.05, "", 4, minutes=5),),
         patience=100_000,
         each_epoch=lambda model, epoch: seen.append((epoch, model.get_weights()[0])),
     )

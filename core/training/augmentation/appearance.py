@@ -39,19 +39,19 @@ def stain(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
     return _mixed(pixels, mix, background)
 
 
-def tone(pixels: Pixels) -> NDArray[np.float32]:
+def colour_statistics(pixels: Pixels) -> NDArray[np.float32]:
     """Return mean and standard deviation of the CIELAB channels (2 x 3)."""
     mean, deviation = cv2.meanStdDev(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB))
     return np.stack([mean[:, 0], deviation[:, 0]]).astype(np.float32)
 
 
-def restain(pixels: Pixels, other: NDArray[np.float32], amount: float = 1.0) -> Pixels:
+def transfer_stain(pixels: Pixels, other: NDArray[np.float32], amount: float = 1.0) -> Pixels:
     """Give a picture the tone of another one: mean and spread in CIELAB.
 
     Reinhard et al. 2001, IEEE CG&A 21(5):34. `other` is what `tone` says of the other picture,
     `amount` the share of the way that is gone.
     """
-    own = tone(pixels)
+    own = colour_statistics(pixels)
     wanted = own + amount * (other - own)
     gain = np.clip(wanted[1] / np.maximum(own[1], 1.0), 0.4, 2.5)
     lookup = (np.arange(256, dtype=np.float32)[:, None] - own[0]) * gain + wanted[0]
@@ -118,7 +118,7 @@ def noise(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
 
 
-def look(pixels: Pixels, rng: Generator, strength: Strength = STRONG) -> Pixels:
+def augment_appearance(pixels: Pixels, rng: Generator, strength: Strength = STRONG) -> Pixels:
     """Change stain, camera, light, sharpness and noise together, each with its own chance."""
     if rng.random() < 0.8:
         pixels = stain(pixels, rng, strength.stain)
@@ -193,7 +193,7 @@ def cheap_camera(pixels: Pixels, rng: Generator) -> Pixels:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def cut_off(pixels: Pixels, side: float, rng: Generator) -> Pixels:
+def truncate_edge(pixels: Pixels, side: float, rng: Generator) -> Pixels:
     """Cut the cell in the middle of a square crop as a picture's edge does.
 
     `side` is the cell's share of the crop's side. What is left of the cell comes to the middle,

@@ -98,7 +98,7 @@ def other_tones(fields: Fields, number: int, rng: Generator) -> list[NDArray[np.
     for stage in range(len(_LABELS)):
         if stage != fields.stages[number]:
             rows = np.nonzero(of_fold(fields, own.split) & (fields.stages == stage))[0]
-            tones.append(appearance.tone(fields.pixels[int(rng.choice(rows))]))
+            tones.append(appearance.colour_statistics(fields.pixels[int(rng.choice(rows))]))
     return tones
 
 
@@ -111,8 +111,8 @@ def stain_jittered(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
 
 def tone_swapped(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
     """Return some fields with the mean tone of another class, the classes in turn."""
-    tones = np.stack([appearance.tone(pixels) for pixels in fields.pixels])
+    tones = np.stack([appearance.colour_statistics(pixels) for pixels in fields.pixels])
     count = len(_LABELS)
     means = [tones[fields.stages == stage].mean(0) for stage in range(count)]
     other = (fields.stages + 1 + np.arange(len(fields)) % (count - 1)) % count
-    return [appearance.restain(fields.pixels[row], means[other[row]]) for row in rows]
+    return [appearance.transfer_stain(fields.pixels[row], means[other[row]]) for row in rows]

@@ -1,7 +1,8 @@
-"""Batches of changed cell crops for the classifier's training."""
+"""Batches of augmented cell crops for the classifier's training."""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -10,135 +11,196 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from core.domain.results import Pixels
-from core.domain.taxonomy import CELL_TYPES
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
 from core.training.augmentation import appearance
-from core.training.augmentation.cytoplasm import redraw_cytoplasm
-from core.training.data.cells import CONTEXT, DETAILS, NO_TYPE, Cells, central_crops, joined
+from core.training.data.cells import (
+    CONTEXT,
+    DETAILS,
+    NO_TYPE,
+    TYPES,
+    TrainingCells,
+    central_crops,
+)
 
-_UNSCALED_SHARE = 0.25
-"""Views cut as if nothing told the scale."""
+LABEL_SMOOTHING = 0.05
 _CELL_SHARE = ASSUMED_CELL_MICROMETRES / CROP_MICROMETRES
-"""A cell's longer side as a share of the crop that is cut without a scale."""
-_CUT_SHARE = 0.12
-"""Views of cells that an edge of the picture cuts."""
-REDRAWN = 0.35
-"""Share of lymphocytes and monocytes that get drawn cytoplasm where a recipe has it."""
-_MONONUCLEAR = [list(CELL_TYPES).index(key) for key in ("lymphocyte", "monocyte")]
+"""A cell's longer side as a fraction of the crop that is cut without a scale."""
+_STATISTICS_A_SOURCE = 200
+"""Cells of each source whose colour statistics are transferred to others."""
+_COLOURLESS = appearance.Strength(stain=0.0)
 
 
-def targets(cells: Cells, rows: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return targets and weights by output; what is unknown weighs nothing."""
-    types = cells.types[rows]
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """The proportions of views that are changed in each way."""
+
+    unscaled: float = 0.25
+    """Cut as if the scale were unknown."""
+    truncated: float = 0.10
+    """Of the cells, those that an edge of the image cuts."""
+    stain_transfer: float = 0.4
+    """With the colour statistics of a cell of any source."""
+    grey: float = 0.2
+    """Without colour."""
+    mixed_channels: float = 0.33
+    """With mixed colour channels."""
+    strong: float = 0.7
+    """Of the views in colour, those with a strongly changed appearance."""
+    cheap_camera: float = 0.3
+    """As a cheap camera takes them."""
+    appearance: bool = True
+    """False: colour, light and sharpness stay as they are."""
+
+    def change(self, pixels: Pixels, rng: Generator) -> Pixels:
+        """Return a view with another appearance: colour, light, camera, sharpness."""
+        if not self.appearance:
+            return pixels
+        drawn = rng.random()
+        if drawn < self.grey:
+            grey = appearance.grey(pixels, rng)
+            pixels = appearance.augment_appearance(grey, rng, _COLOURLESS)
+        elif drawn < self.grey + self.mixed_channels:
+            mixed = appearance.mix_channels(pixels, rng)
+            pixels = appearance.augment_appearance(mixed, rng, _COLOURLESS)
+        else:
+            strong = rng.random() < self.strong
+            strength = appearance.STRONG if strong else appearance.MILD
+            pixels = appearance.augment_appearance(pixels, rng, strength)
+        if rng.random() < self.cheap_camera:
+            return appearance.cheap_camera(pixels, rng)
+        return pixels
+
+
+def targets(cells: TrainingCells, rows: NDArray[np.int64]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return targets and weights by output; what is unknown weighs nothing.
+
+    `type` is n x len(TYPES), smoothed; the others are indices.
+    """
+    types, details = cells.types[rows], cells.details[rows]
     is_cell = types != NO_TYPE
-    wanted: dict[str, Any] = {"type": np.maximum(types, 0), "white": is_cell.astype(np.int64)}
+    one_hot = np.eye(len(TYPES), dtype=np.float32)[np.maximum(types, 0)]
+    wanted: dict[str, Any] = {
+        "type": one_hot * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / len(TYPES),
+        "white": is_cell.astype(np.int64),
+    }
     weights: dict[str, Any] = {
-        "type": is_cell.astype(np.float32),
+        "type": cells.weights[rows] * is_cell,
         "white": np.ones(len(rows), np.float32),
     }
     for column, name in enumerate(DETAILS):
-        values = cells.details[rows, column]
-        wanted[name] = np.maximum(values, 0)
-        weights[name] = (values >= 0).astype(np.float32)
+        wanted[name] = np.maximum(details[:, column], 0)
+        weights[name] = (details[:, column] >= 0).astype(np.float32)
     return wanted, weights
 
 
-class TrainingCells(keras.utils.PyDataset):
-    """Endless changed crops, `steps` batches an epoch, types balanced within each domain.
+class CellBatches(keras.utils.PyDataset):
+    """Endless augmented views, `steps` batches an epoch, of sources with their shares.
 
-    `domains` are cells with the share they get; `tones` (n x 2 x 3) how cells of other
-    laboratories are coloured; `strong` and `restained` the shares of views that are strongly
-    changed in look and that get one of the tones; `cut` the share that an edge of the picture
-    cuts; `redrawn` the share of lymphocytes and monocytes whose cytoplasm is drawn, of which only
-    the type is learnt. Without `looks` stain, camera and sharpness stay as they are.
+    Within a source types are balanced by square root: halfway between the natural shares and
+    equal ones. Each view can get the colour statistics of a cell of any of the sources.
     """
 
     def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
         self,
-        domains: Sequence[tuple[Cells, float]],
-        tones: NDArray[np.float32],
-        size: int,
+        sources: Sequence[tuple[TrainingCells, float]],
         *,
+        size: int,
         batch: int,
         steps: int,
         seed: int,
-        strong: float = 0.6,
-        restained: float = 0.35,
-        redrawn: float = 0.0,
-        cut: float = _CUT_SHARE,
-        looks: bool = True,
+        augmentation: Augmentation = Augmentation(),
     ) -> None:
         super().__init__(workers=2, max_queue_size=8)
-        self.strong, self.restained, self.redrawn = strong, restained, redrawn
-        self.cut, self.looks = cut, looks
-        self.tones, self.size = tones, size
-        self.batch, self.steps, self.seed = batch, steps, seed
-        self.cells = joined([d for d, _ in domains])
-        chances = []
-        for domain, weight in domains:
-            # Halfway between the natural shares and equal ones: rare types are seen often
-            # enough without being learnt by heart.
-            counts = np.bincount(domain.types - NO_TYPE, minlength=len(CELL_TYPES) + 1)
-            share = 1 / np.sqrt(np.maximum(counts[domain.types - NO_TYPE], 1))
-            chances.append(weight * share / share.sum())
-        self.cumulative = np.cumsum(np.concatenate(chances))
-        self.cumulative /= self.cumulative[-1]
-        self.epoch = 0
+        self.sources, self.size = [cells for cells, _ in sources], size
+        self.batch, self.steps, self.seed, self.epoch = batch, steps, seed, 0
+        self.augmentation = augmentation
+        self.shares = np.array([share for _, share in sources])
+        self.shares /= self.shares.sum()
+        self.chances = [_balanced(cells) for cells in self.sources]
+        rng = np.random.default_rng(seed)
+        self.statistics = [
+            np.stack(
+                [
+                    appearance.colour_statistics(cells.crops[k])
+                    for k in rng.choice(len(cells), _STATISTICS_A_SOURCE)
+                ]
+            )
+            for cells in self.sources
+        ]
 
     def __len__(self) -> int:
         return self.steps
 
     def on_epoch_end(self) -> None:
-        """Let the next epoch draw other views."""
+        """Draw other views in the next epoch."""
         self.epoch += 1
 
-    def _cell(self, row: int, rng: Generator) -> tuple[Pixels, bool]:
-        """Return a cached crop, perhaps changed, and whether its cytoplasm was drawn."""
-        crop, kind = self.cells.crops[row], self.cells.types[row]
-        cell_share = float(self.cells.unscaled[row]) * _CELL_SHARE
-        if kind != NO_TYPE and rng.random() < self.cut:
-            return appearance.cut_off(crop, cell_share, rng), False
-        if kind in _MONONUCLEAR and rng.random() < self.redrawn:
-            drawn = redraw_cytoplasm(crop, cell_share, rng)
-            if drawn is not None:
-                return drawn, True
-        return crop, False
-
-    def _view(self, row: int, rng: Generator) -> tuple[Pixels, bool]:
-        scaled = 1 / CONTEXT
-        share = float(self.cells.unscaled[row]) if rng.random() < _UNSCALED_SHARE else scaled
-        extent = (min(share * 0.82, 0.95), min(share * 1.25, 1.0))
-        crop, drawn = self._cell(row, rng)
+    def _view(self, cells: TrainingCells, row: int, rng: Generator) -> Pixels:
+        crop, unscaled = np.asarray(cells.crops[row]), float(cells.unscaled[row])
+        way = self.augmentation
+        if cells.types[row] != NO_TYPE and rng.random() < way.truncated:
+            crop = appearance.truncate_edge(crop, unscaled * _CELL_SHARE, rng)
+        share = unscaled if rng.random() < way.unscaled else 1 / CONTEXT
+        extent = (min(share * 0.80, 0.95), min(share * 1.25, 1.0))
         view = appearance.random_zoom(crop, self.size, rng, extent)
-        if rng.random() < self.restained:
-            other = self.tones[int(rng.integers(len(self.tones)))]
-            view = appearance.restain(view, other, rng.uniform(0.4, 1.0))
-        if not self.looks:
-            return view, drawn
-        strength = appearance.STRONG if rng.random() < self.strong else appearance.MILD
-        return appearance.look(view, rng, strength), drawn
+        if rng.random() < way.stain_transfer:
+            statistics = self.statistics[int(rng.integers(len(self.statistics)))]
+            other = statistics[int(rng.integers(len(statistics)))]
+            view = appearance.transfer_stain(view, other, rng.uniform(0.4, 1.0))
+        return way.change(view, rng)
 
     def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        rows = np.searchsorted(self.cumulative, rng.random(self.batch))
-        views, drawn = zip(*[self._view(int(row), rng) for row in rows], strict=True)
-        wanted, weights = targets(self.cells, rows)
-        for name in DETAILS:
-            weights[name][list(drawn)] = 0
+        drawn = rng.choice(len(self.sources), self.batch, p=self.shares)
+        views, parts = [], []
+        for source in np.unique(drawn):
+            cells = self.sources[source]
+            count = int((drawn == source).sum())
+            rows = np.searchsorted(self.chances[source], rng.random(count))
+            views += [self._view(cells, int(row), rng) for row in rows]
+            parts.append(targets(cells, rows))
+        wanted, weights = _concatenated(parts)
         return np.stack(views).astype(np.float32), wanted, weights
 
 
-def validation_cells(cells: Cells, size: int, batch: int) -> Any:
-    """Return unchanged crops as a Keras data set."""
-    pixels = central_crops(cells, size)
+def _balanced(cells: TrainingCells) -> NDArray[np.float64]:
+    """Return cumulative chances of the cells of one source."""
+    counts = np.bincount(cells.types - NO_TYPE, minlength=len(TYPES) + 1)
+    chances = 1 / np.sqrt(counts[cells.types - NO_TYPE])
+    # A cell whose type is not learnt serves its subtype alone.
+    chances *= np.where(cells.weights > 0, 1.0, 0.3 * (cells.details[:, -1] >= 0))
+    cumulative = np.cumsum(chances)
+    return np.asarray(cumulative / cumulative[-1])
 
-    class ValidationCells(keras.utils.PyDataset):
-        def __len__(self) -> int:
-            return math.ceil(len(cells) / batch)
 
-        def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
-            rows = np.arange(len(cells))[index * batch : (index + 1) * batch]
-            wanted, weights = targets(cells, rows)
-            return pixels[rows].astype(np.float32), wanted, weights
+def _concatenated(
+    parts: Sequence[tuple[dict[str, Any], dict[str, Any]]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    wanted, weights = (
+        {name: np.concatenate([part[k][name] for part in parts]) for name in parts[0][k]}
+        for k in (0, 1)
+    )
+    return wanted, weights
 
-    return ValidationCells()
+
+class ValidationBatches(keras.utils.PyDataset):
+    """Cells as they are, cut as in use."""
+
+    def __init__(self, sources: Sequence[TrainingCells], size: int, batch: int) -> None:
+        super().__init__()
+        self.views = np.concatenate([central_crops(cells, size) for cells in sources])
+        self.wanted, self.weights = _concatenated(
+            [targets(cells, np.arange(len(cells))) for cells in sources]
+        )
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.views) / self.batch)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
+        rows = slice(index * self.batch, (index + 1) * self.batch)
+        wanted, weights = (
+            {name: values[rows] for name, values in part.items()}
+            for part in (self.wanted, self.weights)
+        )
+        return self.views[rows].astype(np.float32), wanted, weights

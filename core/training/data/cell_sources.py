@@ -1,25 +1,26 @@
-"""The sources of the ten-type classifier: light-corrected crops with what is known of each cell.
+"""The sources of the cell classifier: where its cells come from, and what is known of each.
 
-A source is a laboratory: its cells share stain, camera and staff. Every image is corrected first,
-as in use: the light of fields, the white point of single cells. Then the detector finds the cell
-and the crop is cut at the scale that the red cells give.
+Every image is corrected first: the light of fields, the white point of single cells. Then the
+detector finds the cell and the crop is cut at the scale that the red cells give.
 """
 
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.random import Generator
 from tqdm.contrib.concurrent import thread_map
 
 from core.datasets.readers import DataSet, Example, open_set
+from core.domain.boxes import Box
 from core.domain.results import Pixels
-from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
 from core.evaluation.calibration import softmax
 from core.imaging.illumination import flatten, set_white_point
+from core.imaging.scale import RED_CELL_MICROMETRES
 from core.inference.cell_classifier import Subject, mirrored_mean
 from core.inference.detector import Detector
 from core.inference.pipeline import subject_of_crop, subject_of_field
@@ -27,34 +28,38 @@ from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from core.settings import Settings
 from core.training.data.cells import (
-    Cells,
+    DETAILS,
+    NO_TYPE,
+    TYPES,
+    CellCrop,
+    TrainingCells,
     central_crops,
     cut_out,
-    shipped_detector,
 )
 from core.training.data.detection_fields import Labelled, real_fields
-from core.training.data.eight_type_sources import kaggle_examples, no_cells, untyped_cells
 
-TYPES: tuple[str, ...] = (*CELL_TYPES, "blast", "smudge_cell")
-"""Outputs of the type head, in order."""
-SUBTYPES: tuple[str, ...] = (
-    "band",
-    "segmented",
-    "metamyelocyte",
-    "myelocyte",
-    "promyelocyte",
-    "variant_lymphocyte",
-    "promonocyte",
-    "plasma_cell",
-    "giant_platelet",
-)
-"""Outputs of the subtype head, in order. The first five are those of the eight-type network."""
-DETAILS: dict[str, tuple[str, ...]] = ATTRIBUTES | {"subtype": SUBTYPES}
-HEADS = {name: len(values) for name, values in DETAILS.items()} | {"white": 2}
-"""Outputs of the network beside the type, with their number of values."""
+_LOG = logging.getLogger(__name__)
+SHARES = {
+    "pbc": 0.36,
+    "deepapl": 0.34,
+    "kaggle": 0.13,
+    "lisc": 0.06,
+    "fields": 0.08,
+    "negatives": 0.09,
+}
+"""Sources of a training, with the share of the views that each gets."""
 DEEPAPL_FOLDS = ("0", "1", "2", "3", "4")
+VALIDATION = ("pbc_val", "kaggle_val", "negatives_val")
+"""Sources that temperature and thresholds are chosen on."""
+AUGMENTATIONS_PER_FIELD = 12
+"""Images of one Kaggle field that are used: more add nothing but time."""
+Negative = Literal["red cell", "anywhere", "rim"]
+"""On a red cell; anywhere off the white cells; on the rim of a white cell."""
+NEGATIVES: tuple[Negative, ...] = get_args(Negative)
+MAX_COVERED: dict[Negative, float] = {"red cell": 0.1, "anywhere": 0.1, "rim": 0.5}
+"""Largest fraction of the box that a white cell may cover."""
 _CONFIDENT = 0.95
-"""Confidence from which on the shipped classifier's answer counts as the type of a cell."""
+"""Confidence from which on the shipped classifier's prediction counts as the type of a cell."""
 _NOISY_TYPES = ("eosinophil", "basophil")
 """Types of DeepAPL of which about half look wrong: not learnt until they are corrected."""
 _TYPE_WEIGHTS = {"band": 0.4, "plasma_cell": 0.5, "promonocyte": 0.0}
@@ -62,51 +67,36 @@ _TYPE_WEIGHTS = {"band": 0.4, "plasma_cell": 0.5, "promonocyte": 0.0}
 promonocyte is a monocyte by lineage and counts as a blast, so its type is left open."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SourceCells:
-    """Cells of one source."""
-
-    crops: NDArray[np.uint8]
-    """n x s x s x 3 RGB, light corrected: `cell_data.CONTEXT` times the classifier's crop."""
-    types: NDArray[np.int64]
-    """Index into `TYPES`, or NO_TYPE for what is no white cell."""
-    details: NDArray[np.int64]
-    """n x len(DETAILS): index of the value, -1 where unknown."""
-    weights: NDArray[np.float32]
-    """How much the type of a cell is trusted, 0..1."""
-    unscaled: NDArray[np.float32]
-    """As `cell_data.Cells.unscaled`."""
-    members: NDArray[np.str_]
-    """Identity of the image inside its set."""
-    groups: NDArray[np.str_]
-    """Patient or source image: cells of one group must stay on one side of a split."""
-
-    def __len__(self) -> int:
-        return len(self.types)
-
-    def chosen(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> "SourceCells":
-        """Return the cells of some rows: indices, or a truth value for each."""
-        return SourceCells(*(getattr(self, f.name)[rows] for f in fields(self)))
-
-    def save(self, folder: Path) -> None:
-        """Write one array a file, so that crops are read from disk when they are needed."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for f in fields(self):
-            np.save(folder / f"{f.name}.npy", getattr(self, f.name))
-
-    @classmethod
-    def load(cls, folder: Path) -> "SourceCells":
-        """Return what `save` wrote; the crops stay on disk."""
-        return cls(
-            *(
-                np.load(folder / f"{f.name}.npy", mmap_mode="r" if f.name == "crops" else None)
-                for f in fields(cls)
-            )
-        )
+def shipped_detector(settings: Settings) -> Detector:
+    """Return the detector that finds the cells. Raises ModelError."""
+    card = load_card("detector", settings)
+    return Detector(LiteRTEngine(read_checked(card, settings)), card)
 
 
-def sources(settings: Settings, run: Path, names: Sequence[str]) -> dict[str, SourceCells]:
-    """Return the cells of the named sources, cut out once and kept in the run folder.
+def training_sources(
+    settings: Settings, folder: Path, *, folds: Sequence[str], without: Sequence[str] = ()
+) -> list[tuple[TrainingCells, float]]:
+    """Return the sources of a training with their shares.
+
+    `folds` are those of DeepAPL, `without` the sources to leave out whole; their shares go to the
+    others. Parts of one source share by the square root of their numbers of cells.
+    """
+    names = {"pbc": ["pbc_train"], "kaggle": ["kaggle_train"]}
+    names["deepapl"] = [f"deepapl_{fold}" for fold in folds]
+    found = []
+    for source, share in SHARES.items():
+        if source in without:
+            continue
+        parts = sources(settings, folder, names.get(source, [source]))
+        lengths = {name: len(part) ** 0.5 for name, part in parts.items()}
+        for name, part in parts.items():
+            found.append((part, share * lengths[name] / sum(lengths.values())))
+            _LOG.info("%s: %d cells, share %.3f", name, len(part), found[-1][1])
+    return found
+
+
+def sources(settings: Settings, folder: Path, names: Sequence[str]) -> dict[str, TrainingCells]:
+    """Return the cells of the named sources, cut out once and kept in a folder.
 
     Names: `pbc_train`, `pbc_val`, `pbc_test`, `kaggle_train`, `kaggle_val`, `deepapl_0` to
     `deepapl_4` (the folds), `lisc`, `cellavision`, `fields` (white cells of TXL-PBC and BCCD,
@@ -126,17 +116,15 @@ def sources(settings: Settings, run: Path, names: Sequence[str]) -> dict[str, So
         )
         return training, validation
 
-    def single(name: str, split: str) -> SourceCells:
+    def single(name: str, split: str) -> TrainingCells:
         data = open_set(name, settings)
-        choose = partial(subject_of_crop, detector=detector())
-        return cells_of(data, data.of_split(split), choose, set_white_point)
+        return cells_of(data, data.of_split(split), detector())
 
-    def kaggle(part: Literal["train", "val"]) -> SourceCells:
+    def kaggle(part: Literal["train", "val"]) -> TrainingCells:
         data = open_set("kaggle", settings)
-        choose = partial(subject_of_field, detector=detector(), alone=True)
-        return cells_of(data, kaggle_examples(data, part), choose, flatten)
+        return cells_of(data, kaggle_examples(data, part), detector())
 
-    makers: dict[str, Callable[[], SourceCells]] = {
+    makers: dict[str, Callable[[], TrainingCells]] = {
         **{f"pbc_{s}": partial(single, "pbc", s) for s in ("train", "val", "test")},
         **{f"deepapl_{k}": partial(single, "deepapl", k) for k in DEEPAPL_FOLDS},
         "lisc": partial(single, "lisc", "test"),
@@ -147,43 +135,52 @@ def sources(settings: Settings, run: Path, names: Sequence[str]) -> dict[str, So
         "fields": lambda: typed_by_shipped(
             untyped_cells([f for f in labelled()[0] if max(f.pixels.shape) > 400]), settings
         ),
-        "negatives": lambda: without_details(no_cells(labelled()[0], 2400)),
-        "negatives_val": lambda: without_details(no_cells(labelled()[1], 400)),
+        "negatives": lambda: negative_cells(labelled()[0], 2400),
+        "negatives_val": lambda: negative_cells(labelled()[1], 400),
     }
     found = {}
     for name in names:
-        folder = run / name
-        if not (folder / "groups.npy").exists():
-            makers[name]().save(folder)
-        found[name] = SourceCells.load(folder)
+        kept = folder / name
+        if not (kept / "groups.npy").exists():
+            makers[name]().save(kept)
+        found[name] = TrainingCells.load(kept)
     return found
 
 
-def cells_of(
-    data: DataSet,
-    examples: Sequence[Example],
-    choose: Callable[[Pixels], Subject | None],
-    correct: Callable[[Pixels], Pixels],
-) -> SourceCells:
-    """Return the cells that `choose` finds in corrected images; images without one are left out."""
+def cells_of(data: DataSet, examples: Sequence[Example], detector: Detector) -> TrainingCells:
+    """Return the cells that the detector finds in the corrected images of a set.
 
-    def cut(example: Example) -> tuple[Pixels, float] | None:
+    Kaggle's images are fields: those without a white cell, or with several, are left out, for
+    their label could belong to another cell. All other sets hold single cells.
+    """
+    if data.name == "kaggle":
+        return cells_at(data, examples, partial(subject_of_field, detector=detector, alone=True))
+    return cells_at(data, examples, partial(subject_of_crop, detector=detector))
+
+
+def cells_at(
+    data: DataSet, examples: Sequence[Example], choose: Callable[[Pixels], Subject | None]
+) -> TrainingCells:
+    """Return the cells at the places that `choose` gives for corrected images.
+
+    Images where it gives None are left out.
+    """
+    correct = flatten if data.name == "kaggle" else set_white_point
+
+    def cut(example: Example) -> CellCrop | None:
         pixels = correct(data.read(example))
         subject = choose(pixels)
-        if subject is None:
-            return None
-        found = cut_out(pixels, subject)
-        return found.crop, found.unscaled
+        return None if subject is None else cut_out(pixels, subject)
 
-    cuts = thread_map(cut, examples, max_workers=2, desc=data.name, mininterval=30)
-    found = [(c, e) for c, e in zip(cuts, examples, strict=True) if c is not None]
+    crops = thread_map(cut, examples, max_workers=2, desc=data.name, mininterval=30)
+    found = [(c, e) for c, e in zip(crops, examples, strict=True) if c is not None]
     known = [e for _, e in found]
-    return SourceCells(
-        crops=np.stack([c[0] for c, _ in found]),
+    return TrainingCells(
+        crops=np.stack([c.pixels for c, _ in found]),
         types=np.array([TYPES.index(str(e.label)) for e in known]),
         details=np.array([_details_of(e) for e in known]),
         weights=np.array([_weight(data.name, e) for e in known], np.float32),
-        unscaled=np.array([c[1] for c, _ in found], np.float32),
+        unscaled=np.array([c.unscaled for c, _ in found], np.float32),
         members=np.array([e.member for e in known]),
         groups=np.array([str(e.group) for e in known]),
     )
@@ -205,21 +202,33 @@ def _weight(source: str, example: Example) -> float:
     return _TYPE_WEIGHTS.get(str(example.subtype), 1.0)
 
 
-def without_details(cells: Cells) -> SourceCells:
-    """Return cells of labelled fields, of which nothing but the type is known."""
-    count = len(cells)
-    return SourceCells(
-        crops=cells.crops,
-        types=cells.types,
-        details=np.full((count, len(DETAILS)), -1),
-        weights=np.ones(count, np.float32),
-        unscaled=cells.unscaled,
-        members=np.full(count, ""),
-        groups=np.full(count, ""),
-    )
+def kaggle_examples(data: DataSet, part: Literal["train", "val"]) -> list[Example]:
+    """Return the Kaggle TRAIN fields of a part.
+
+    Every sixth source field goes to validation, so that none of its augmentations is trained on.
+    """
+    by_source: dict[str, list[Example]] = {}
+    for example in data.of_split("train"):
+        by_source.setdefault(str(example.group), []).append(example)
+    return [
+        example
+        for number, (_, augmentations) in enumerate(sorted(by_source.items()))
+        for example in augmentations[:AUGMENTATIONS_PER_FIELD]
+        if ("val" if number % 6 == 0 else "train") == part
+    ]
 
 
-def typed_by_shipped(cells: Cells, settings: Settings) -> SourceCells:
+def untyped_cells(fields: Sequence[Labelled]) -> TrainingCells:
+    """Return the white cells of labelled fields, whose type is not known: NO_TYPE."""
+    crops = [
+        cut_out(field.pixels, Subject(box, _micrometres_per_pixel(field.of_kind("rbc"))))
+        for field in fields
+        for box in field.of_kind("wbc")
+    ]
+    return TrainingCells.of_crops(crops, [NO_TYPE] * len(crops))
+
+
+def typed_by_shipped(cells: TrainingCells, settings: Settings) -> TrainingCells:
     """Return the cells whose type the shipped classifier is confident of, under that type.
 
     Pseudo-labels: Lee 2013, ICML Workshop on Challenges in Representation Learning.
@@ -230,7 +239,50 @@ def typed_by_shipped(cells: Cells, settings: Settings) -> SourceCells:
     logits = np.stack([mirrored_mean(engine, crop)["type"] for crop in crops])
     probabilities = softmax(logits, card.temperature)
     confident = probabilities.max(1) >= _CONFIDENT
-    types = probabilities.argmax(1)[confident]
-    return without_details(
-        Cells(cells.crops[confident], types, cells.details[confident], cells.unscaled[confident])
-    )
+    types = np.array([TYPES.index(label) for label in card.labels])[probabilities.argmax(1)]
+    return replace(cells, types=types).chosen(confident)
+
+
+def negative_cells(fields: Sequence[Labelled], count: int) -> TrainingCells:
+    """Return crops that are no whole white cell: as many of each of `NEGATIVES`."""
+    rng = np.random.default_rng(5)
+    crops: list[CellCrop] = []
+    while len(crops) < count:
+        field = fields[int(rng.integers(len(fields)))]
+        whites, reds = field.of_kind("wbc"), field.of_kind("rbc")
+        if not whites or not reds:
+            continue
+        box = _negative_box(field.pixels, whites, reds, rng, NEGATIVES[len(crops) % len(NEGATIVES)])
+        if box is not None:
+            scale = _micrometres_per_pixel(reds) if rng.random() < 0.7 else None
+            crops.append(cut_out(field.pixels, Subject(box, scale)))
+    return TrainingCells.of_crops(crops, [NO_TYPE] * count)
+
+
+def _negative_box(
+    pixels: Pixels, whites: list[Box], reds: list[Box], rng: Generator, kind: Negative
+) -> Box | None:
+    """Return a box that is not on a white cell, or None when the one drawn is."""
+    height, width = pixels.shape[:2]
+    white = whites[int(rng.integers(len(whites)))]
+    if kind == "red cell":
+        box = reds[int(rng.integers(len(reds)))]
+    elif kind == "anywhere":
+        side = white.diameter * rng.uniform(0.4, 1.2)
+        box = Box(rng.uniform(0, width - side), rng.uniform(0, height - side), side, side)
+    else:
+        angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1.1)
+        x = white.x + distance * white.width * np.cos(angle)
+        y = white.y + distance * white.height * np.sin(angle)
+        box = Box(x, y, white.width, white.height)
+    x, y = box.centre
+    if not (0 <= x < width and 0 <= y < height):
+        return None
+    most = MAX_COVERED[kind]
+    return None if max(box.covered_by(other) for other in whites) > most else box
+
+
+def _micrometres_per_pixel(red_cells: Sequence[Box]) -> float | None:
+    if not red_cells:
+        return None
+    return RED_CELL_MICROMETRES / float(np.median([box.diameter for box in red_cells]))

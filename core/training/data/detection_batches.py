@@ -182,7 +182,7 @@ class TrainingFields(keras.utils.PyDataset):
             else:
                 view = _random_view(self._draw(rng), self.size, rng)
             strength = appearance.STRONG if rng.random() < self.strong else appearance.MILD
-            pixels[k] = appearance.look(view.pixels, rng, strength)
+            pixels[k] = appearance.augment_appearance(view.pixels, rng, strength)
             targets[k] = _target(view.boxes)
         return pixels, targets
 

@@ -34,6 +34,11 @@ class Labelled:
     pixels: Pixels
     boxes: NDArray[np.float32]
 
+    def of_kind(self, kind: CellKind) -> list[Box]:
+        """Return the boxes of one kind of cell."""
+        rows = self.boxes[self.boxes[:, 0] == CELL_KINDS.index(kind)]
+        return [Box.from_xyxy(*row[1:5].tolist()) for row in rows]
+
 
 def corner_rows(cells: Iterable[tuple[CellKind, Box | KindBox]]) -> NDArray[np.float32]:
     """Return cells as rows of `Labelled.boxes`."""

@@ -32,7 +32,7 @@ def stained(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
 def toned(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
     """Yield a copy on the way to the tone of each other class."""
     for tone in other_tones(fields, number, rng):
-        yield appearance.restain(fields.pixels[number], tone, rng.uniform(0.5, 1))
+        yield appearance.transfer_stain(fields.pixels[number], tone, rng.uniform(0.5, 1))
 
 
 def magnified(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:

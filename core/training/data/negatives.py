@@ -26,7 +26,7 @@ def no_smear(rng: Generator) -> Pixels:
     if rng.random() < 0.3:
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
         pixels = np.repeat(grey[..., None], 3, axis=2)
-    return appearance.look(pixels, rng, appearance.STRONG)
+    return appearance.augment_appearance(pixels, rng, appearance.STRONG)
 
 
 def _colours(rng: Generator, count: int) -> Floats:

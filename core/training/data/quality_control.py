@@ -133,7 +133,7 @@ def _view(pixels: Pixels, rng: Generator) -> Pixels:
     y, x = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
     view = cv2.resize(pixels[y : y + h, x : x + w], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     strength = appearance.STRONG if rng.random() < 0.6 else appearance.MILD
-    return appearance.look(np.asarray(view), rng, strength)
+    return appearance.augment_appearance(np.asarray(view), rng, strength)
 
 
 def pooled_features(network: Any, pictures: Sequence[Pixels]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Measures a checkpoint of the ten-type classifier on cells that it did not learn from.
+"""Measures a checkpoint of the cell classifier on cells that it was not trained on.
 
 `python -m core.training.evaluate.checkpoint FOLDER...` writes the figures of each folder's
 `weights.npz` to `figures.json` beside it. `--shipped` measures the shipped classifier the same
@@ -29,9 +29,18 @@ from core.evaluation.metrics import (
 )
 from core.model_card import load_card
 from core.settings import Settings, get_settings
-from core.training.data.cell_sources import DETAILS, SUBTYPES, TYPES, SourceCells, sources
+from core.training.data.cell_sources import DEEPAPL_FOLDS, sources
+from core.training.data.cells import (
+    DETAILS,
+    HEADS,
+    SUBTYPES,
+    TYPES,
+    TrainingCells,
+    central_crops,
+)
 from core.training.export import load_weights, shipped_network
-from core.training.recipes.ten_types import HELD_OUT_FOLD, SIZE, central_views, ten_type_network
+from core.training.networks.mobilenet import wbc_network
+from core.training.recipes.wbc import HELD_OUT_FOLD, SIZE
 
 Logits = NDArray[np.float32]
 
@@ -53,9 +62,9 @@ _IMPOSSIBLE = -30.0
 """Logit of the types that a network does not know."""
 
 
-def outputs_of(network: Any, cells: SourceCells, size: int) -> dict[str, Logits]:
+def outputs_of(network: Any, cells: TrainingCells, size: int) -> dict[str, Logits]:
     """Return mean logits over each crop and its two mirror images, n x outputs by head."""
-    views = central_views(cells, size).astype(np.float32)
+    views = central_crops(cells, size).astype(np.float32)
     found = [
         network.predict(turned, batch_size=_BATCH, verbose=0)
         for turned in (views, views[:, :, ::-1], views[:, ::-1])
@@ -69,14 +78,16 @@ def _padded(logits: Logits) -> Logits:
     return np.pad(logits, ((0, 0), (0, missing)), constant_values=_IMPOSSIBLE)
 
 
-def measure(network: Any, settings: Settings, cells: Path, size: int) -> dict[str, Any]:
+def measure(
+    network: Any, settings: Settings, cells: Path, size: int, fold: str = HELD_OUT_FOLD
+) -> dict[str, Any]:
     """Return all figures of a network, ready for JSON.
 
     The temperature and the threshold of confidence are fitted on validation cells of PBC and of
     the Kaggle fields; everything else is measured on sources, patients or test splits that the
-    recipe leaves out.
+    training left out.
     """
-    names = ("pbc_val", "kaggle_val", "pbc_test", f"deepapl_{HELD_OUT_FOLD}", "lisc", "cellavision")
+    names = ("pbc_val", "kaggle_val", "pbc_test", f"deepapl_{fold}", "lisc", "cellavision")
     known = sources(settings, cells, names)
     found = {name: outputs_of(network, part, size) for name, part in known.items()}
     logits = {name: _padded(outputs["type"]) for name, outputs in found.items()}
@@ -85,28 +96,28 @@ def measure(network: Any, settings: Settings, cells: Path, size: int) -> dict[st
     temperature = fit_temperature(home, truth)
     threshold = uncertainty_threshold(softmax(home, temperature), truth)
     probabilities = {name: softmax(values, temperature) for name, values in logits.items()}
-    pbc, deepapl = known["pbc_test"], known[f"deepapl_{HELD_OUT_FOLD}"]
+    pbc, deepapl = known["pbc_test"], known[f"deepapl_{fold}"]
     mature = np.isin(pbc.types, [TYPES.index(name) for name in MATURE_FIVE])
     figures: dict[str, Any] = {
         "temperature": temperature,
         "threshold": threshold,
         "pbc_test": _scores(pbc, probabilities["pbc_test"], tuple(CELL_TYPES)),
         "wbcatt_test": _scores(pbc.chosen(mature), probabilities["pbc_test"][mature], MATURE_FIVE),
-        "deepapl_fold": _scores(deepapl, probabilities[f"deepapl_{HELD_OUT_FOLD}"], DEEPAPL_SEVEN),
+        "deepapl_fold": _scores(deepapl, probabilities[f"deepapl_{fold}"], DEEPAPL_SEVEN),
         "lisc": _scores(known["lisc"], probabilities["lisc"], MATURE_FIVE),
         "cellavision": _scores(known["cellavision"], probabilities["cellavision"], MATURE_FIVE),
-        "blasts": blast_figures(deepapl, probabilities[f"deepapl_{HELD_OUT_FOLD}"], threshold),
+        "blasts": blast_figures(deepapl, probabilities[f"deepapl_{fold}"], threshold),
     }
     if "subtype" in found["pbc_test"]:
         figures["subtypes"] = {
             "pbc_test": _subtype_recalls(pbc, found["pbc_test"]["subtype"]),
-            "deepapl_fold": _subtype_recalls(deepapl, found[f"deepapl_{HELD_OUT_FOLD}"]["subtype"]),
+            "deepapl_fold": _subtype_recalls(deepapl, found[f"deepapl_{fold}"]["subtype"]),
         }
     return figures
 
 
 def _scores(
-    cells: SourceCells, probabilities: NDArray[np.float64], labels: Sequence[str]
+    cells: TrainingCells, probabilities: NDArray[np.float64], labels: Sequence[str]
 ) -> dict[str, Any]:
     """Return balanced accuracy over `labels`, with and without the other types as answers."""
     columns = [TYPES.index(name) for name in labels]
@@ -135,7 +146,7 @@ def _scores(
 
 
 def blast_figures(
-    cells: SourceCells, probabilities: NDArray[np.float64], threshold: float
+    cells: TrainingCells, probabilities: NDArray[np.float64], threshold: float
 ) -> dict[str, Any]:
     """Return how blasts are kept apart from other white cells, cell by cell and by patient.
 
@@ -176,7 +187,7 @@ def blast_figures(
     }
 
 
-def _subtype_recalls(cells: SourceCells, logits: Logits) -> dict[str, Estimate | None]:
+def _subtype_recalls(cells: TrainingCells, logits: Logits) -> dict[str, Estimate | None]:
     truth = cells.details[:, list(DETAILS).index("subtype")]
     return {
         name: proportion(int((logits[truth == k].argmax(1) == k).sum()), int((truth == k).sum()))
@@ -210,18 +221,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folders", nargs="*", type=Path, help="folders with weights.npz")
     parser.add_argument("--cells", type=Path, default=settings.runs / "wbc_cells")
     parser.add_argument("--size", type=int, default=SIZE)
+    parser.add_argument("--fold", choices=DEEPAPL_FOLDS, default=HELD_OUT_FOLD)
     parser.add_argument("--shipped", type=Path, help="file for the shipped classifier's figures")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
-    jobs = [(folder, folder / "figures.json") for folder in chosen.folders]
-    for folder, file in jobs:
-        network = ten_type_network()
+    for folder in chosen.folders:
+        network = wbc_network(len(TYPES), HEADS)
         load_weights(network, folder)
-        figures = measure(network, settings, chosen.cells, chosen.size)
-        _write(file, figures)
+        figures = measure(network, settings, chosen.cells, chosen.size, chosen.fold)
+        _write(folder / "figures.json", figures)
     if chosen.shipped:
         network, size = shipped_network("wbc", settings), load_card("wbc", settings).input_width
-        _write(chosen.shipped, measure(network, settings, chosen.cells, size))
+        _write(chosen.shipped, measure(network, settings, chosen.cells, size, chosen.fold))
 
 
 def _write(file: Path, figures: dict[str, Any]) -> None:

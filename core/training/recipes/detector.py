@@ -21,7 +21,7 @@ from core.training.augmentation import appearance
 from core.training.data.detection_batches import TrainingFields, whole_fields
 from core.training.data.detection_fields import Labelled, made_fields, real_fields
 from core.training.export import detector_for_export, save_weights, write_card, write_litert
-from core.training.loop import Phase, Plan, fit, scaled
+from core.training.loop import Plan, Stage, fit, scaled
 from core.training.networks.detection_loss import DetectionLoss
 from core.training.networks.mobilenet import detector_network, load_imagenet
 
@@ -29,18 +29,18 @@ _LOG = logging.getLogger(__name__)
 BATCH = 16
 SIZE = 384
 """Longest side of a field in use: at 480 no more is found on validation fields, and slower."""
-PHASES = (
-    Phase("heads", 1, 1e-3, None, 256),
-    Phase("coarse", 16, 8e-4, "block_3_expand", 256),
-    Phase("fine", 9, 5e-4, "block_3_expand", 320),
+STAGES = (
+    Stage("heads", 1, 1e-3, None, 256),
+    Stage("coarse", 16, 8e-4, "block_3_expand", 256),
+    Stage("fine", 9, 5e-4, "block_3_expand", 320),
     # Small cells need the pixels, exact boxes a calmer look at the end.
-    Phase("finish", 7, 2.5e-4, "block_3_expand", 384),
+    Stage("finish", 7, 2.5e-4, "block_3_expand", 384),
     # A warm restart (Loshchilov and Hutter 2017, ICLR) finds better boxes than a longer tail.
-    Phase("again", 8, 4e-4, "block_3_expand", 320),
-    Phase("last", 14, 3e-4, "block_3_expand", 384),
-    Phase("calm", 16, 3e-4, "block_3_expand", 384),
+    Stage("again", 8, 4e-4, "block_3_expand", 320),
+    Stage("last", 14, 3e-4, "block_3_expand", 384),
+    Stage("calm", 16, 3e-4, "block_3_expand", 384),
     # Small platelets need more pixels still to be learnt.
-    Phase("close", 12, 3e-4, "block_3_expand", 480),
+    Stage("close", 12, 3e-4, "block_3_expand", 480),
 )
 _STRONG_LOOKS = {"finish": 0.2, "last": 0.25, "calm": 0.12, "close": 0.12}
 _MOSAICS = {"finish": 0.05, "again": 0.1, "last": 0.05, "calm": 0.03, "close": 0.03}
@@ -69,17 +69,17 @@ def train(
     fit(
         network,
         Plan(
-            phases=scaled(PHASES, epochs),
-            batches=lambda phase: TrainingFields(
+            stages=scaled(STAGES, epochs),
+            batches=lambda stage: TrainingFields(
                 groups,
-                phase.size,
+                stage.size,
                 batch=BATCH,
                 steps=steps,
                 seed=seed,
-                strong=_STRONG_LOOKS.get(phase.name, 0.5),
-                mosaics=_MOSAICS.get(phase.name, 0.15),
+                strong=_STRONG_LOOKS.get(stage.name, 0.5),
+                mosaics=_MOSAICS.get(stage.name, 0.15),
             ),
-            validation=lambda phase: whole_fields(validation, phase.size, BATCH),
+            validation=lambda stage: whole_fields(validation, stage.size, BATCH),
             compile_arguments={"loss": DetectionLoss(len(CELL_KINDS))},
             patience=12,
         ),
@@ -148,7 +148,7 @@ def calibrated(
     started = card.changed(thresholds=_FIRST_THRESHOLDS)
     rng = np.random.default_rng(9)
     changed = [
-        Labelled(appearance.look(field.pixels, rng), field.boxes)
+        Labelled(appearance.augment_appearance(field.pixels, rng), field.boxes)
         for field in validation
         for _ in range(2)
     ]

@@ -1,16 +1,21 @@
-"""Training of the single-cell classifier: eight types, eleven attributes, and what is no cell."""
+"""Training of the cell classifier: types, subtypes, attributes, and what is no white cell.
+
+`train` trains the network; `publish` takes its weights, or those of any checkpoint, through
+calibration, the appearance density, the OOD temperature and the export to the card.
+"""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
-from numpy.typing import NDArray
+from scipy.stats import gmean
 
 from core.datasets.readers import open_set
-from core.domain.results import Pixels
-from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
+from core.domain.taxonomy import ATTRIBUTES, MATURATION
 from core.evaluation.calibration import (
     cellness_threshold,
     fit_temperature,
@@ -18,200 +23,306 @@ from core.evaluation.calibration import (
     uncertainty_threshold,
 )
 from core.inference.cell_classifier import CROP_MICROMETRES, mirrored_mean
-from core.inference.ood import Looks
 from core.inference.runtime import Engine, LiteRTEngine
-from core.model_card import MODEL_FILE
+from core.model_card import MODEL_FILE, load_card
 from core.settings import Settings
 from core.training.augmentation import appearance
-from core.training.data.cell_batches import REDRAWN, TrainingCells, validation_cells
-from core.training.data.cells import DETAILS, HEADS, NO_TYPE, Cells, central_crops, joined
-from core.training.data.eight_type_sources import VALIDATION, cells_of_domains
-from core.training.export import classifier_for_export, save_weights, write_card, write_litert
-from core.training.loop import Phase, Plan, fit, scaled
-from core.training.networks.mobilenet import load_imagenet, wbc_network
-from core.training.ood import away_temperature, fitted_looks, write_looks
-
-SIZE = 160
-_LOG = logging.getLogger(__name__)
-BATCH = 32
-STEPS = 380
-PHASES = (
-    Phase("head", 1, 2e-3, None, 128),
-    Phase("coarse", 13, 5e-4, "block_3_expand", 128),
-    Phase("fine", 8, 2.5e-4, "block_3_expand", SIZE),
-    # Milder looks, and cells of two more laboratories under the types they were given so far.
-    Phase("calm", 9, 2e-4, "block_3_expand", SIZE),
-    Phase("again", 11, 2e-4, "block_3_expand", SIZE),
-    # Lymphocytes and monocytes with as much cytoplasm as reactive ones have.
-    Phase("redrawn", 9, 2e-4, "block_3_expand", SIZE),
+from core.training.data.cell_batches import CellBatches, ValidationBatches
+from core.training.data.cell_sources import (
+    DEEPAPL_FOLDS,
+    SHARES,
+    VALIDATION,
+    sources,
+    training_sources,
 )
-_DETAIL_WEIGHT, _WHITE_WEIGHT = 0.06, 0.2
-_SHARES = {"pbc": 0.60, "kaggle": 0.22, "made": 0.08, "none": 0.10}
-_CALM_PHASES = ("calm", "again", "redrawn")
-_CALM_SHARES = {"pbc": 0.52, "kaggle": 0.25, "made": 0.04, "none": 0.09}
-_UNTYPED_SHARE = 0.10
-_SURE = 0.95
-"""Confidence from which on the network's own answer counts as a cell's type."""
+from core.training.data.cells import (
+    DETAILS,
+    HEADS,
+    NO_TYPE,
+    SUBTYPES,
+    TYPES,
+    TrainingCells,
+    central_crops,
+    joined,
+)
+from core.training.export import (
+    classifier_for_export,
+    load_weights,
+    save_weights,
+    shipped_network,
+    write_card,
+    write_litert,
+)
+from core.training.loop import Plan, Stage, fit, scaled
+from core.training.networks.mobilenet import load_imagenet, wbc_network
+from core.training.ood import fit_appearance_density, write_density
 
-FAR = appearance.Strength(stain=1.4, camera=1.4, blur=1.4, noise=1.4)
+SIZE = 128
+BATCH = 32
+STEPS = 250
+HEADS_STAGE = Stage("heads", 1, 2e-3, None, SIZE)
+"""From ImageNet the heads come first: untrained, they would spoil the trunk."""
+TRUNK_STAGE = Stage("heads and trunk", 40, 5e-4, "block_3_expand", SIZE)
+HELD_OUT_FOLD = "4"
+"""Fold of DeepAPL that is not trained on unless it is asked for."""
+TRAINING_FOLDS = tuple(fold for fold in DEEPAPL_FOLDS if fold != HELD_OUT_FOLD)
+LEFT_OUT = ("pbc", "kaggle", "lisc")
+"""Sources that are left out in turn for the OOD temperature."""
+LEFT_OUT_LENGTH = 0.2
+"""Length of these trainings, as a fraction of the whole one."""
+_LOSS_WEIGHTS = dict.fromkeys(DETAILS, 0.06) | {"type": 1.0, "subtype": 0.15, "white": 0.2}
+_VALIDATION_EVERY = 4
+"""Of the validation cells every fourth is predicted after each epoch."""
+_FAR = appearance.Strength(stain=1.4, camera=1.4, blur=1.4, noise=1.4)
 """Appearance beyond that of training, in the place of sources nobody has cells of."""
-
-Trained = tuple[Any, Cells, tuple[Looks, float]]
-"""A network, its validation cells, the looks of its training cells with their threshold."""
-
-
-def _compile_arguments() -> dict[str, Any]:
-    import keras
-
-    def loss() -> Any:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    weights = dict.fromkeys(DETAILS, _DETAIL_WEIGHT) | {"type": 1.0, "white": _WHITE_WEIGHT}
-    return {
-        "loss": {name: loss() for name in weights},
-        "loss_weights": weights,
-        "weighted_metrics": {"type": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]},
-    }
+_LICENCES = {
+    "pbc": "PBC train split (CC BY 4.0), attributes of WBCAtt (MIT)",
+    "deepapl": "DeepAPL, folds {folds} (no licence named, research use)",
+    "kaggle": "Kaggle blood cells TRAIN, cells found by the detector (MIT)",
+    "lisc": "LISC (research use)",
+    "fields": "white cells of TXL-PBC and BCCD train, typed by the version before (MIT)",
+    "negatives": "red cells, glass and rims of cells from TXL-PBC and BCCD train (MIT)",
+}
+_LOG = logging.getLogger(__name__)
 
 
-def _typed_by(network: Any, cells: Cells) -> Cells:
-    """Return the cells whose type the network is sure of, under that type.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one network is trained."""
 
-    Pseudo-labels: Lee 2013, ICML Workshop on Challenges in Representation Learning.
+    epochs: float = 1.0
+    """Factor on the planned number of epochs."""
+    minutes: float | None = None
+    """Length by the clock instead."""
+    seed: int = 1
+    folds: tuple[str, ...] = TRAINING_FOLDS
+    """Folds of DeepAPL to train on."""
+    without: tuple[str, ...] = ()
+    """Sources to leave out."""
+    start: str = "shipped"
+    """`imagenet`, `shipped`, or a folder with `weights.npz`."""
+    cells: Path | None = None
+    """Folder of cut-out cells, `runs/wbc_cells` unless given."""
+    steps: int = STEPS
+    """Batches an epoch."""
+    size: int = SIZE
+
+    def cells_folder(self, settings: Settings) -> Path:
+        """Return the folder of cut-out cells."""
+        return self.cells or settings.runs / "wbc_cells"
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The schedule."""
+        trunk = replace(TRUNK_STAGE, minutes=self.minutes)
+        stages = (HEADS_STAGE, trunk) if self.start == "imagenet" else (trunk,)
+        return scaled(tuple(replace(s, size=self.size) for s in stages), self.epochs)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A network with what is needed to publish it."""
+
+    network: Any
+    run: Path
+    options: Options
+
+
+def train(settings: Settings, run: Path, options: Options) -> Trained:
+    """Train into a run folder. Every epoch leaves its averaged weights in `run/epoch_<n>/`.
+
+    Raises ModelError when the weights to start from are missing.
     """
-    crops = central_crops(cells, SIZE).astype(np.float32)
-    views = (crops, crops[:, ::-1], crops[:, :, ::-1])
-    logits = [network.predict(view, batch_size=64, verbose=0)["type"] for view in views]
-    probabilities = softmax(np.mean(logits, axis=0), 1.0)
-    sure = probabilities.max(1) >= _SURE
-    types = probabilities.argmax(1)[sure]
-    _LOG.info("typed by the network: %s", np.bincount(types, minlength=len(CELL_TYPES)))
-    return Cells(cells.crops[sure], types, cells.details[sure], cells.unscaled[sure])
-
-
-def train(settings: Settings, run: Path, *, epochs: float = 1.0, seed: int = 1) -> Trained:
-    """Train into a run folder and return the network with what its card is made from."""
-    domains = cells_of_domains(settings, run, *_SHARES, *VALIDATION, "untyped")
-    # Cells are coloured as those of laboratories beside PBC are.
-    others = [*domains["untyped"].crops, *domains["kaggle"].crops[::3]]
-    tones = np.stack([appearance.tone(crop) for crop in others])
-    _LOG.info("cells: %s; %d tones", {k: len(v) for k, v in domains.items()}, len(tones))
-    validation = joined([domains[name] for name in VALIDATION])
-    network = wbc_network(len(CELL_TYPES), HEADS)
-    load_imagenet(network, settings)
-
-    def batches(phase: Phase) -> TrainingCells:
-        calm = phase.name in _CALM_PHASES
-        shares = _CALM_SHARES if calm else _SHARES
-        training = [(domains[name], share) for name, share in shares.items()]
-        if calm:
-            training.append((_typed_by(network, domains["untyped"]), _UNTYPED_SHARE))
-        return TrainingCells(
-            training,
-            tones,
-            phase.size,
-            batch=BATCH,
-            steps=STEPS,
-            seed=seed,
-            strong=0.3 if calm else 0.6,
-            restained=0.25 if calm else 0.35,
-            redrawn=REDRAWN if phase.name == "redrawn" else 0.0,
-        )
-
+    cells = options.cells_folder(settings)
+    training = training_sources(settings, cells, folds=options.folds, without=options.without)
+    validation = [
+        part.chosen(np.arange(0, len(part), _VALIDATION_EVERY))
+        for part in sources(settings, cells, VALIDATION).values()
+    ]
+    network = started_network(options.start, settings)
     fit(
         network,
         Plan(
-            phases=scaled(PHASES, epochs),
-            batches=batches,
-            validation=lambda phase: validation_cells(validation, phase.size, 64),
-            compile_arguments=_compile_arguments(),
+            stages=options.stages,
+            batches=lambda stage: CellBatches(
+                training, size=stage.size, batch=BATCH, steps=options.steps, seed=options.seed
+            ),
+            validation=lambda stage: ValidationBatches(validation, stage.size, 64),
+            compile_arguments=compile_arguments(),
+            patience=max(stage.epochs for stage in options.stages),
+            each_epoch=lambda network, epoch: save_weights(network, run / f"epoch_{epoch:02d}"),
         ),
         run,
     )
-    return network, validation, fitted_looks(domains, SIZE)
+    save_weights(network, run)
+    return Trained(network, run, options)
+
+
+def load_checkpoint(folder: Path, options: Options) -> Trained:
+    """Return the network of a checkpoint. Raises ModelError when its weights do not fit."""
+    network = wbc_network(len(TYPES), HEADS)
+    load_weights(network, folder)
+    return Trained(network, folder, options)
+
+
+def started_network(start: str, settings: Settings) -> Any:
+    """Return the network with ImageNet's, the shipped or a folder's weights. Raises ModelError."""
+    network = wbc_network(len(TYPES), HEADS)
+    if start == "imagenet":
+        load_imagenet(network, settings)
+    elif start == "shipped":
+        _take_shipped(network, settings)
+    else:
+        load_weights(network, Path(start))
+    return network
+
+
+def _take_shipped(network: Any, settings: Settings) -> None:
+    """Set the trunk and the known outputs of a network to those of the shipped one."""
+    shipped = shipped_network("wbc", settings)
+    for layer in shipped.layers:
+        if layer.get_weights() and layer.name not in {"type", "maturation"}:
+            network.get_layer(layer.name).set_weights(layer.get_weights())
+    heads = {layer.name for layer in shipped.layers}
+    known = [("type", "type", load_card("wbc", settings).labels, TYPES)]
+    if "maturation" in heads:  # the network of eight types
+        known.append(("subtype", "maturation", list(MATURATION), SUBTYPES))
+    for own, other, names, order in known:
+        kernel, bias = network.get_layer(own).get_weights()
+        shipped_kernel, shipped_bias = shipped.get_layer(other).get_weights()
+        for column, name in enumerate(names):
+            kernel[:, order.index(name)] = shipped_kernel[:, column]
+            bias[order.index(name)] = shipped_bias[column]
+        network.get_layer(own).set_weights([kernel, bias])
+
+
+def compile_arguments() -> Mapping[str, Any]:
+    """Return losses, their weights and metrics of the network."""
+    losses = {
+        name: keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        for name in (*DETAILS, "white")
+    }
+    return {
+        "loss": losses | {"type": keras.losses.CategoricalCrossentropy(from_logits=True)},
+        "loss_weights": _LOSS_WEIGHTS,
+        "weighted_metrics": {"type": [keras.metrics.CategoricalAccuracy(name="accuracy")]},
+    }
 
 
 def publish(trained: Trained, settings: Settings, version: str) -> None:
-    """Export, calibrate on validation cells and write the card."""
-    network, validation, (looks, least_familiar) = trained
-    folder = settings.models / "wbc"
-    export = classifier_for_export(network, "type", SIZE)
-    save_weights(network, folder)
-    write_litert(export, folder, list(central_crops(validation, SIZE)[:4]))
-    engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
-    pbc, kaggle = open_set("pbc", settings), open_set("kaggle", settings)
-    calibration = calibrated(engine, validation)
+    """Export, calibrate, and write the model with its card."""
+    options, folder = trained.options, settings.models / "wbc"
+    cells = options.cells_folder(settings)
+    validation = list(sources(settings, cells, VALIDATION).values())
+    training = training_sources(settings, cells, folds=options.folds, without=options.without)
+
+    engine = export(trained.network, validation, folder, options.size)
+    calibration = calibrated(engine, joined(validation), options.size)
+    density, ood_threshold = fit_appearance_density(
+        [part for part, _ in training if (part.types != NO_TYPE).any()],
+        [part for part in validation if (part.types != NO_TYPE).any()],
+        options.size,
+    )
+    ood_temperature = fit_ood_temperature(settings, trained.run / "left_out", options)
+
+    used = [name for name in SHARES if name not in options.without]
+    sets = [name for name in ("pbc", "kaggle", "deepapl", "lisc") if name in used]
     write_card(
         folder,
         name="wbc",
         version=version,
-        task="Names the type of one white cell, and eleven morphological attributes",
+        task="Names the type and subtype of one white cell, and eleven morphological attributes",
         architecture="MobileNetV2 (alpha 1, folded batch norm), shared trunk, linear heads",
-        labels=list(CELL_TYPES),
+        labels=list(TYPES),
         attributes={k: list(v) for k, v in ATTRIBUTES.items()},
-        input_width=SIZE,
-        input_height=SIZE,
+        input_width=options.size,
+        input_height=options.size,
         preprocessing=(
             f"Square crop of {CROP_MICROMETRES:.0f} µm around the cell by the red cells' or the "
-            "file's scale (1.8 times the cell's longer side without one), RGB 0..255 as float32; "
-            "mean logits of the crop and its two mirror images"
+            "file's scale (1.8 times the cell's longer side without one), light corrected, RGB "
+            "0..255 as float32; mean logits of the crop and its two mirror images"
         ),
-        appearance_sha256=write_looks(looks, folder),
-        ood_temperature=away_temperature(settings, calibration["temperature"]),
+        appearance_sha256=write_density(density, folder),
+        ood_temperature=max(ood_temperature, calibration["temperature"]),
         temperature=calibration["temperature"],
-        thresholds=calibration["thresholds"] | {"appearance_density": least_familiar},
-        training_data=[
-            "PBC train split (CC BY 4.0)",
-            "WBCAtt, attributes of these cells (MIT)",
-            "Kaggle blood cells TRAIN, cells found by the detector (MIT)",
-            "made cells of five types",
-            "white cells of TXL-PBC and BCCD train, typed by the network of an earlier phase (MIT)",
-            "red cells, glass and rims of cells from TXL-PBC and BCCD train (MIT), as no cells",
-        ],
-        data_fingerprint=f"pbc {pbc.fingerprint()[:16]}, kaggle {kaggle.fingerprint()[:16]}",
+        thresholds=calibration["thresholds"] | {"appearance_density": ood_threshold},
+        training_data=[_LICENCES[name].format(folds=", ".join(options.folds)) for name in used],
+        data_fingerprint=", ".join(
+            f"{name} {open_set(name, settings).fingerprint()[:16]}" for name in sets
+        ),
         intended_use="Research and teaching: suggestions that a trained person verifies.",
         limits=[
-            "PBC holds cells of healthy donors: no blasts, no dysplasia, no parasites.",
-            "Erythroblasts, immature granulocytes and platelets were seen from one laboratory.",
+            "Blasts and smudge cells come from one hospital's patients with acute leukaemia.",
+            "Erythroblasts, immature granulocytes and platelets come from two sources.",
             "Under another stain, camera or preparation expect lower accuracy and check a sample.",
         ],
     )
 
 
-def fit_temperature_away(
-    answer: Callable[[Pixels], NDArray[np.float32]],
-    crops: Sequence[Pixels] | NDArray[np.uint8],
-    truth: NDArray[np.int64],
-    *,
-    seed: int = 0,
-) -> float:
-    """Return the temperature that suits cells at home and cells that look otherwise alike.
+def export(
+    network: Any, validation: Sequence[TrainingCells], folder: Path, size: int
+) -> LiteRTEngine:
+    """Write `weights.npz` and `model.tflite`, and return the file's engine.
 
-    Fitted on every validation crop twice: as it is, and with an appearance drawn from `FAR`.
-    `answer` gives the logits of a crop, `truth` are the n label indices. Fitted at home alone, a
-    temperature is too low under a shift (Ovadia et al. 2019, NeurIPS).
+    Raises ModelError when the file does not answer as the network does.
     """
-    rng = np.random.default_rng(seed)
-    logits = [answer(crop) for crop in crops]
-    logits += [answer(appearance.look(crop, rng, FAR)) for crop in crops]
-    return fit_temperature(np.stack(logits), np.concatenate([truth, truth]))
+    save_weights(network, folder)
+    examples = list(central_crops(validation[0].chosen(np.arange(4)), size))
+    write_litert(classifier_for_export(network, "type", size), folder, examples)
+    return LiteRTEngine((folder / MODEL_FILE).read_bytes())
 
 
-def calibrated(engine: Engine, validation: Cells, size: int = SIZE) -> dict[str, Any]:
+def calibrated(engine: Engine, validation: TrainingCells, size: int = SIZE) -> dict[str, Any]:
     """Return `temperature` and `thresholds` of a file for size x size crops.
 
-    Chosen on validation cells and on what is no cell among them.
+    Chosen on validation cells. The temperature fits each cell as it is and with an appearance
+    beyond that of training: fitted on known sources alone it is too low under a shift (Ovadia et
+    al. 2019, NeurIPS).
     """
-    crops, is_cell = central_crops(validation, size), validation.types != NO_TYPE
-    answers = [mirrored_mean(engine, crop) for crop in crops]
-    logits = np.stack([answer["type"] for answer in answers])[is_cell]
-    white = softmax(np.stack([answer["white"] for answer in answers]), 1.0)[is_cell, 1]
-    truth = validation.types[is_cell]
-    temperature = fit_temperature_away(
-        lambda crop: mirrored_mean(engine, crop)["type"], crops[is_cell], truth
+    cells = validation.chosen(validation.types != NO_TYPE)
+    crops, truth = central_crops(cells, size), cells.types
+    outputs = [mirrored_mean(engine, crop) for crop in crops]
+    logits = np.stack([output["type"] for output in outputs])
+    rng = np.random.default_rng(0)
+    far = [appearance.augment_appearance(crop, rng, _FAR) for crop in crops]
+    far_logits = np.stack([mirrored_mean(engine, crop)["type"] for crop in far])
+    temperature = fit_temperature(
+        np.concatenate([logits, far_logits]), np.concatenate([truth, truth])
     )
+    cellness = softmax(np.stack([output["white"] for output in outputs]), 1.0)[:, 1]
     threshold = uncertainty_threshold(softmax(logits, temperature), truth)
     return {
         "temperature": temperature,
-        "thresholds": {"uncertain": threshold, "cellness": cellness_threshold(white)},
+        "thresholds": {"uncertain": threshold, "cellness": cellness_threshold(cellness)},
     }
+
+
+def fit_ood_temperature(settings: Settings, run: Path, options: Options) -> float:
+    """Return the temperature for cells of a source that the classifier was not trained on.
+
+    For each of `LEFT_OUT` a network is trained from ImageNet without it, shorter than the shipped
+    one; the temperature that suits the source's cells is found, and the geometric mean is taken.
+    """
+    cells = options.cells_folder(settings)
+    temperatures = []
+    for source in LEFT_OUT:
+        if source in options.without:
+            continue
+        shorter = replace(
+            options,
+            start="imagenet",
+            without=(*options.without, source),
+            epochs=options.epochs * LEFT_OUT_LENGTH,
+            minutes=options.minutes and options.minutes * LEFT_OUT_LENGTH,
+        )
+        network = train(settings, run / source, shorter).network
+        name = {"pbc": "pbc_val", "kaggle": "kaggle_val"}.get(source, source)
+        trained_on = training_sources(settings, cells, folds=shorter.folds, without=shorter.without)
+        known = np.unique(np.concatenate([part.types[part.weights > 0] for part, _ in trained_on]))
+        left_out = sources(settings, cells, [name])[name]
+        left_out = left_out.chosen(np.isin(left_out.types, known[known != NO_TYPE]))
+        views = central_crops(left_out, options.size).astype(np.float32)
+        logits = network.predict(views, batch_size=64, verbose=0)["type"]
+        temperatures.append(fit_temperature(logits, left_out.types))
+        _LOG.info("temperature of cells from %s, left out: %.3f", source, temperatures[-1])
+    return float(gmean(temperatures))

@@ -20,7 +20,7 @@ def field(pack):
         appearance.illumination,
         appearance.blur,
         appearance.noise,
-        appearance.look,
+        appearance.augment_appearance,
         appearance.grey,
         appearance.mix_channels,
         appearance.cheap_camera,
@@ -41,7 +41,7 @@ def test_changes_keep_shape_repeat_with_the_seed_and_spare_the_input(field, chan
 def test_a_changed_field_still_shows_its_cells(field):
     grey = field.mean(-1).ravel()
     for seed in range(30):
-        changed = appearance.look(field, np.random.default_rng(seed)).mean(-1).ravel()
+        changed = appearance.augment_appearance(field, np.random.default_rng(seed)).mean(-1).ravel()
         assert np.corrcoef(grey, changed)[0, 1] > 0.5
 
 
@@ -89,10 +89,10 @@ def test_random_zoom_keeps_the_middle_in_the_middle(field):
 
 
 def test_restaining_gives_the_tone_of_the_other_picture(field):
-    other = appearance.tone(field) + np.array([[-15, 6, -5], [2, 1, -1]], np.float32)
-    changed = appearance.tone(appearance.restain(field, other))
+    other = appearance.colour_statistics(field) + np.array([[-15, 6, -5], [2, 1, -1]], np.float32)
+    changed = appearance.colour_statistics(appearance.transfer_stain(field, other))
     assert np.abs(changed - other).max() < 3
-    same = appearance.restain(field, other, 0.0).astype(int)
+    same = appearance.transfer_stain(field, other, 0.0).astype(int)
     assert np.abs(same - field).mean() < 2
 
 
@@ -100,7 +100,7 @@ def test_restaining_gives_the_tone_of_the_other_picture(field):
 def test_a_cut_cell_loses_a_part_and_comes_back_to_the_middle(seed):
     crop = np.full((200, 200, 3), 225, np.uint8)
     crop[60:140, 60:140] = (120, 60, 160)  # a cell of .4 of the crop's side
-    cut = appearance.cut_off(crop, 0.4, np.random.default_rng(seed))
+    cut = appearance.truncate_edge(crop, 0.4, np.random.default_rng(seed))
     rows, columns = np.nonzero(cut[..., 1] < 128)
     assert 0.29 * 80 <= np.ptp(rows) + 1 <= 0.86 * 80
     assert np.ptp(columns) + 1 == 80

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.settings import get_settings
-from core.training.augmentation import appearance
+from core.training.augmentation.appearance import colour_statistics
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_other_tones_come_from_the_own_fold_and_from_every_other_class(fields):
 
     for number in range(0, len(fields), 9):
         own = of_fold(fields, fields.examples[number].split)
-        known = [appearance.tone(p) for p in fields.pixels[own]]
+        known = [colour_statistics(p) for p in fields.pixels[own]]
         tones = other_tones(fields, number, np.random.default_rng(number))
         assert len(tones) == 3
         for tone in tones:
@@ -40,11 +40,12 @@ def test_swapped_tones_are_those_of_another_class(fields):
 
     swapped = tone_swapped(fields, np.arange(len(fields)))
     means = [
-        np.mean([appearance.tone(p) for p in fields.pixels[fields.stages == k]], axis=0)
+        np.mean([colour_statistics(p) for p in fields.pixels[fields.stages == k]], axis=0)
         for k in range(4)
     ]
     nearest = [
-        int(np.argmin([np.abs(appearance.tone(p)[0] - m[0]).sum() for m in means])) for p in swapped
+        int(np.argmin([np.abs(colour_statistics(p)[0] - m[0]).sum() for m in means]))
+        for p in swapped
     ]
     assert np.mean(np.array(nearest) != fields.stages) > 0.9
     assert all(p.shape == q.shape for p, q in zip(swapped, fields.pixels, strict=True))

@@ -6,15 +6,14 @@ from core.domain.taxonomy import CELL_TYPES, MATURATION
 from core.imaging.illumination import set_white_point
 from core.inference.cell_classifier import Subject, central_box
 from core.training.data.cell_sources import (
-    DETAILS,
-    HEADS,
-    SUBTYPES,
-    TYPES,
-    SourceCells,
-    cells_of,
-    without_details,
+    MAX_COVERED,
+    NEGATIVES,
+    _negative_box,
+    cells_at,
+    negative_cells,
+    untyped_cells,
 )
-from core.training.data.cells import CONTEXT_SIZE, NO_TYPE, Cells
+from core.training.data.cells import CONTEXT_SIZE, DETAILS, HEADS, NO_TYPE, SUBTYPES, TYPES
 
 SUBTYPE = list(DETAILS).index("subtype")
 
@@ -22,7 +21,7 @@ SUBTYPE = list(DETAILS).index("subtype")
 def _cells(name, members):
     data = open_set(name)
     examples = [e for e in data.examples if e.member.startswith(members)]
-    return cells_of(data, examples, lambda p: Subject(central_box(p)), set_white_point)
+    return cells_at(data, examples, lambda p: Subject(central_box(p)))
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def test_cells_keep_their_patient_and_what_the_set_says_of_them(cells, pack):
     assert cells.crops.shape == (len(cells), CONTEXT_SIZE, CONTEXT_SIZE, 3)
     data = open_set("pbc")
     described = next(e for e in data.examples if e.attributes)
-    known = cells_of(data, [described], lambda p: Subject(central_box(p)), set_white_point)
+    known = cells_at(data, [described], lambda p: Subject(central_box(p)))
     for column, (name, values) in enumerate(DETAILS.items()):
         if name != "subtype":
             assert values[known.details[0, column]] == described.attributes[name]
@@ -66,28 +65,34 @@ def test_cells_keep_their_patient_and_what_the_set_says_of_them(cells, pack):
 
 def test_images_without_a_cell_are_left_out(pack):
     data = open_set("lisc")
-    found = cells_of(
-        data,
-        data.examples[:3],
-        lambda p: Subject(central_box(p)) if p.sum() % 2 else None,
-        set_white_point,
+    found = cells_at(
+        data, data.examples[:3], lambda p: Subject(central_box(p)) if p.sum() % 2 else None
     )
     kept = [e.member for e in data.examples[:3] if set_white_point(data.read(e)).sum() % 2]
     assert found.members.tolist() == kept
 
 
-def test_saved_cells_come_back(cells, tmp_path):
-    cells.save(tmp_path)
-    back = SourceCells.load(tmp_path)
-    rows = np.array([0, 2])
-    for name in ("crops", "types", "details", "weights", "unscaled", "members", "groups"):
-        wanted = getattr(cells.chosen(rows), name)
-        np.testing.assert_array_equal(getattr(back.chosen(rows), name), wanted)
+@pytest.mark.parametrize("kind", NEGATIVES)
+def test_a_negative_lies_off_the_white_cells(labelled_fields, kind):
+    rng = np.random.default_rng(0)
+    found = 0
+    for field in labelled_fields:
+        whites, reds = field.of_kind("wbc"), field.of_kind("rbc")
+        box = _negative_box(field.pixels, whites, reds, rng, kind)
+        if box is not None:
+            found += 1
+            assert max(box.covered_by(white) for white in whites) <= MAX_COVERED[kind]
+    assert found > 0
 
 
-def test_what_is_no_cell_has_no_type_and_no_details():
-    crops = np.zeros((2, CONTEXT_SIZE, CONTEXT_SIZE, 3), np.uint8)
-    types = np.full(2, NO_TYPE)
-    found = without_details(Cells(crops, types, np.zeros((2, 12), int), np.ones(2, np.float32)))
-    assert (found.details == -1).all()
-    assert (found.types == NO_TYPE).all()
+def test_what_is_no_cell_has_no_type_and_no_details(labelled_fields):
+    cells = negative_cells(labelled_fields, 9)
+    assert (cells.types == NO_TYPE).all()
+    assert (cells.details == -1).all()
+    assert cells.crops.shape == (9, CONTEXT_SIZE, CONTEXT_SIZE, 3)
+
+
+def test_cells_of_labelled_fields_have_no_type_yet(labelled_fields):
+    cells = untyped_cells(labelled_fields)
+    assert len(cells) == sum(len(field.of_kind("wbc")) for field in labelled_fields)
+    assert (cells.types == NO_TYPE).all()

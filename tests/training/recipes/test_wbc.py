@@ -1,44 +1,120 @@
+"""Two steps, publish, load, predict; and what the recipe starts from."""
+
+import json
+
 import numpy as np
 import pytest
 
-from core.domain.taxonomy import CELL_TYPES
-from core.evaluation.calibration import fit_temperature
-from core.training.data.eight_type_sources import untyped_cells
+from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
+from core.inference.cell_classifier import mirrored_mean
+from core.inference.ood import load_looks
+from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card, read_checked
+from core.settings import get_settings
+from core.training.data.cells import DETAILS, TYPES, TrainingCells, central_crops
 
 pytestmark = pytest.mark.training
 
 
-def test_only_cells_of_which_the_network_is_sure_get_a_type(labelled_fields):
-    from core.training.recipes.wbc import _typed_by
+@pytest.fixture(scope="module")
+def options(cut_cells):
+    from core.training.recipes.wbc import Options
 
-    class Network:
-        """Sure of every cell but the first; says the same of mirrored ones."""
-
-        def predict(self, crops, **_):
-            logits = np.zeros((len(crops), len(CELL_TYPES)))
-            logits[1:, 2] = 20
-            return {"type": logits}
-
-    cells = untyped_cells(labelled_fields)
-    typed = _typed_by(Network(), cells)
-    assert np.array_equal(typed.crops, cells.crops[1:])
-    assert set(typed.types) == {2}
+    return Options(folds=("0",), without=("lisc",), epochs=0.01, steps=2, size=64, cells=cut_cells)
 
 
-def test_a_network_that_errs_under_another_look_gets_a_higher_temperature():
-    from core.training.recipes.wbc import fit_temperature_away
+@pytest.fixture(scope="module")
+def trained(options, tmp_path_factory):
+    from core.training.recipes.wbc import train
 
-    rng = np.random.default_rng(3)
-    truth = rng.integers(0, 2, 60)
-    # Cells are told by colour: a network as sure of a changed colour as of a true one.
-    crops = [np.full((32, 32, 3), (150, 150, 190 if label else 110), np.uint8) for label in truth]
-    crops = [np.clip(c + rng.normal(0, 18, 3), 0, 255).astype(np.uint8) for c in crops]
+    return train(get_settings(), tmp_path_factory.mktemp("run"), options)
 
-    def answer(pixels):
-        blueness = (float(pixels[..., 2].mean()) - float(pixels[..., :2].mean())) / 8
-        return np.array([-blueness, blueness], np.float32)
 
-    home = fit_temperature(np.stack([answer(crop) for crop in crops]), truth)
-    away = fit_temperature_away(answer, crops, truth)
-    assert away > 1.2 * home
-    assert away == fit_temperature_away(answer, crops, truth)
+def test_two_steps_leave_a_network_with_all_heads_and_its_checkpoints(trained, options):
+    from core.training.recipes.wbc import load_checkpoint
+
+    outputs = trained.network.predict(np.zeros((1, 64, 64, 3), np.float32), verbose=0)
+    assert outputs["type"].shape == (1, 10)
+    assert outputs["subtype"].shape == (1, 9)
+    assert set(outputs) == {"type", "white", *DETAILS}
+    again = load_checkpoint(trained.run / "epoch_01", options).network
+    for own, kept in zip(trained.network.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(own, kept, atol=2e-2)
+
+
+def test_a_published_network_names_cells_out_of_its_file(trained, cut_cells, tmp_path, monkeypatch):
+    from core.training.recipes import wbc
+
+    monkeypatch.setattr(wbc, "LEFT_OUT", ("kaggle",))
+    settings = get_settings().model_copy(update={"models": tmp_path})
+    wbc.publish(trained, settings, "9.9.9")
+    card = load_card("wbc", settings)
+    assert (card.version, card.labels) == ("9.9.9", list(TYPES))
+    assert card.ood_temperature >= card.temperature > 0
+    assert set(card.thresholds.by_name()) == {"uncertain", "cellness", "appearance_density"}
+    assert not any("LISC" in line for line in card.training_data)
+    assert load_looks(card, settings) is not None
+    engine = LiteRTEngine(read_checked(card, settings))
+    crop = central_crops(TrainingCells.load(cut_cells / "pbc_test"), card.input_width)[0]
+    outputs = mirrored_mean(engine, crop)
+    assert outputs["type"].shape == (10,)
+    assert np.isfinite(outputs["type"]).all()
+
+
+def test_the_checkpoint_is_measured_on_every_left_out_source(trained, cut_cells):
+    from core.training.evaluate import checkpoint
+
+    checkpoint.main([str(trained.run), "--cells", str(cut_cells), "--size", "64"])
+    figures = json.loads((trained.run / "figures.json").read_text())
+    assert figures["deepapl_fold"]["n"] == 4 * 12
+    assert figures["lisc"]["n"] == 20
+    assert set(figures["lisc"]["recalls"]) == set(MATURE_FIVE)
+    assert 0 <= figures["blasts"]["auroc"] <= 1
+    assert figures["subtypes"]["deepapl_fold"]["promonocyte"]["value"] is not None
+
+
+def test_the_start_names_cells_as_the_shipped_network_does():
+    from core.training.export import shipped_network
+    from core.training.recipes.wbc import started_network
+
+    settings = get_settings()
+    views = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    own = started_network("shipped", settings).predict(views, verbose=0)
+    shipped = shipped_network("wbc", settings).predict(views, verbose=0)
+    known = shipped["type"].shape[1]
+    assert known >= len(CELL_TYPES)
+    np.testing.assert_allclose(own["type"][:, :known], shipped["type"], atol=1e-4)
+    np.testing.assert_allclose(own["granule_type"], shipped["granule_type"], atol=1e-4)
+    if "maturation" in shipped:
+        np.testing.assert_allclose(own["subtype"][:, :5], shipped["maturation"], atol=1e-4)
+
+
+def test_a_network_that_errs_under_another_appearance_gets_a_higher_temperature(cut_cells):
+    from core.training.data.cells import joined
+    from core.training.recipes.wbc import calibrated
+
+    cells = TrainingCells.load(cut_cells / "pbc_val")
+    blue = central_crops(cells, 32)[..., 2].mean((1, 2))
+    rank = np.argsort(np.argsort(blue))
+
+    class ByColour:
+        """Names a cell by how blue it is, as confident of a changed colour as of a true one."""
+
+        def run(self, batch):
+            nearest = np.abs(batch[0, ..., 2].mean() - blue).argmin()
+            logits = np.zeros((1, len(TYPES)), np.float32)
+            logits[0, rank[nearest] % len(TYPES)] = 6.0
+            return {"type": logits, "white": np.array([[0.0, 3.0]], np.float32)}
+
+    told = TrainingCells(
+        cells.crops,
+        rank % len(TYPES),
+        cells.details,
+        cells.weights,
+        cells.unscaled,
+        cells.members,
+        cells.groups,
+    )
+    found = calibrated(ByColour(), joined([told]), 32)
+    assert found["temperature"] > 1.5
+    assert found["thresholds"]["cellness"] <= 0.5
