@@ -15,9 +15,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from core.exports.schema import Part
     from core.inference.site_profile import SiteProfile
 
 ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
@@ -156,14 +157,13 @@ def _analyze(options: argparse.Namespace) -> int:
     from core.batch.jobs import JobRunner, analyze_field, models_fingerprint
     from core.batch.run import Batch, analyze_files
     from core.errors import BatchError
+    from core.inference.tasks import with_profile
     from core.model_card import MODEL_NAMES, load_card
 
     if options.out is None and options.resume:
         raise BatchError("--resume goes on where --out was left. Name that file with --out.")
     profile = _profile(options)
-    models: dict[str, str] = {name: load_card(name).version for name in MODEL_NAMES}
-    if profile is not None:
-        models["profile"] = profile.title
+    models = with_profile({name: load_card(name).version for name in MODEL_NAMES}, profile)
     batch = Batch(
         options.paths,
         options.out,
@@ -177,28 +177,30 @@ def _analyze(options: argparse.Namespace) -> int:
 
 
 def _classify(options: argparse.Namespace) -> int:
-    from core.batch.jobs import JobRunner, classify_cell, models_fingerprint
+    from core.batch.jobs import JobRunner, models_fingerprint
     from core.batch.run import Batch, answer_files
-    from core.exports.answers import classify_answer
+    from core.exports.schema import ClassifyAnswer
+    from core.inference.tasks import CLASSIFY
 
-    run_job = JobRunner(classify_cell, models_fingerprint(), _profile(options))
+    run_job = JobRunner(CLASSIFY.run, models_fingerprint(), _profile(options))
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
-    _write(classify_answer(results, failures), options.out)
+    _write(ClassifyAnswer.of(results, failures), options.out)
     return _status(len(results), len(failures))
 
 
 def _stage(options: argparse.Namespace) -> int:
-    from core.batch.jobs import JobRunner, models_fingerprint, stage_field
+    from core.batch.jobs import JobRunner, models_fingerprint
     from core.batch.run import Batch, answer_files
-    from core.exports.answers import stage_answer
+    from core.exports.schema import StageAnswer
     from core.inference.field_classifier import pool
+    from core.inference.tasks import STAGE
     from core.model_card import load_card
 
-    run_job = JobRunner(stage_field, models_fingerprint())
+    run_job = JobRunner(STAGE.run, models_fingerprint())
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
     thresholds = load_card("all_stage").thresholds.decision
     pooled = pool(results, thresholds) if results else None
-    _write(stage_answer(results, pooled, failures), options.out)
+    _write(StageAnswer.of(results, pooled, failures), options.out)
     return _status(len(results), len(failures))
 
 
@@ -257,12 +259,12 @@ def _profile(options: argparse.Namespace) -> "SiteProfile | None":
     return load_profile(options.profile, load_card("wbc").sha256)
 
 
-def _write(answer: dict[str, Any], out: Path | None) -> None:
+def _write(answer: "Part", out: Path | None) -> None:
     """Write the answer whole or not at all. Raises LeukoscopeError."""
     from core.errors import LeukoscopeError
     from core.files import write_atomically
 
-    text = json.dumps(answer, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    text = json.dumps(answer.dump(), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     if out is None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()

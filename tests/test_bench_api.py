@@ -15,7 +15,7 @@ from uvicorn import Config
 
 from core import bench_api
 from core.errors import BusyError, TooComplexError
-from core.exports.answers import analyze_answer
+from core.exports.schema import AnalyzeAnswer
 from core.imaging.limits import measure
 from core.inference.pipeline import get_analyzer
 from core.settings import PROJECT_ROOT, get_settings
@@ -97,7 +97,9 @@ def test_the_server_answers_as_the_models_do():
         request = bench_api.upload(f"{server.api}/analyze", name, content)
         given = bench_api.answered(requests.Session(), request).json()
     analyzer = get_analyzer()
-    alone = analyze_answer([analyzer.analyze(read_image(content, name))], models=analyzer.versions)
+    alone = AnalyzeAnswer.of(
+        [analyzer.analyze(read_image(content, name))], models=analyzer.versions
+    ).dump()
     assert given == json.loads(json.dumps(alone))
 
 

@@ -17,16 +17,17 @@ from limits.strategies import MovingWindowRateLimiter
 from core.access import Access
 from core.api.bodies import MAX_CASE_BYTES, limited
 from core.api.metrics import Metrics
-from core.api.tasks import Models
 from core.api.uploads import MOST_STREAMED, Upload, received
 from core.api.work import Workers
 from core.cases.database import Database
 from core.cases.records import User
 from core.cases.tokens import user_of_token
 from core.cases.users import LOCAL_USER, user_of
+from core.domain.results import FieldImage
 from core.errors import ProfileError, TokenError, TooManyRequestsError
 from core.inference.pipeline import Analyzer
 from core.inference.site_profile import SiteProfile, load_profile, profile_names
+from core.inference.tasks import ResultT, Task
 from core.settings import Settings
 
 NDJSON = "application/x-ndjson"
@@ -131,6 +132,18 @@ def get_user(caller: CallerDep, services: ServicesDep, database: DatabaseDep) ->
 
 
 UserDep: TypeAlias = Annotated[User, Depends(get_user)]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The loaded models, and the site profile that a request asks for."""
+
+    analyzer: Analyzer
+    profile: SiteProfile | None = None
+
+    def run(self, task: Task[ResultT], image: FieldImage) -> ResultT:
+        """Return the result of a task."""
+        return task.run(self.analyzer, image, self.profile)
 
 
 def get_models(services: ServicesDep) -> Models:

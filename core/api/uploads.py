@@ -23,16 +23,19 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from core.api.bodies import MAX_JSON_BYTES
 from core.api.schemas import PictureBody, PicturesBody
-from core.domain.results import neutral_name
+from core.domain.results import FieldImage, neutral_name
 from core.errors import (
     BusyError,
     ContentTypeError,
     InputError,
     NoPictureError,
+    NoSuchPageError,
+    SeveralImagesError,
     TooLargeError,
     TooManyFilesError,
     UnreadableRequestError,
 )
+from core.imaging.decoder import decoded
 from core.imaging.limits import measure
 from core.imaging.read import display_name
 from core.settings import Settings
@@ -79,6 +82,21 @@ class Upload:
             return measure(self.read()).heavy
         except InputError:
             return False
+
+
+@contextmanager
+def one_image(upload: Upload, page: int | None, settings: Settings) -> Iterator[FieldImage]:
+    """Give the image of a file, or that of a page of it, as `decoded` does.
+
+    Raises InputError, also when there are several and no page is named, or no such page.
+    """
+    with decoded(upload.read(), upload.name, settings=settings) as images:
+        if page is None and len(images) > 1:
+            raise SeveralImagesError(len(images))
+        found = next((image for image in images if page in {None, image.page}), None)
+        if found is None:
+            raise NoSuchPageError(page or 1, [image.page for image in images])
+        yield found
 
 
 @asynccontextmanager

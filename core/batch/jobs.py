@@ -1,7 +1,6 @@
 """What a worker does at a time: a file, or a few tiles of a slide."""
 
 import hashlib
-import logging
 import os
 import stat
 from collections.abc import Callable
@@ -12,22 +11,21 @@ from typing import Any, TypeVar
 
 from core.batch.discover import shown
 from core.batch.slides import analyze_tile, analyze_tiles
-from core.domain.results import CropResult, FailedFile, FieldAnalysis, FieldImage, StageResult
-from core.errors import FAILED_INSIDE, BatchError, InputError, LeukoscopeError
-from core.exports.answers import Answer, field_answer
+from core.domain.results import FailedFile, FieldAnalysis, FieldImage
+from core.errors import BatchError, InputError
+from core.exports.schema import AnalyzedField, Answer
 from core.imaging.decoder import decoded_from
 from core.imaging.duplicates import stored_form
 from core.imaging.wsi import Tile
 from core.inference.pipeline import Analyzer, get_analyzer
 from core.inference.site_profile import SiteProfile
+from core.inference.tasks import or_failure
 from core.model_card import MODEL_NAMES, load_card
 
 FINGERPRINT = "fingerprint"
 """Key in the answers of jobs; `core.batch.writers` removes it."""
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,7 @@ class JobRunner:
         """
         _check_models(self.models)
         analyzer = get_analyzer()
-        return or_failure(job, lambda: self._run(analyzer, job))
+        return job_or_failure(job, lambda: self._run(analyzer, job))
 
     def _run(self, analyzer: Analyzer, job: Job) -> tuple[Any, ...]:
         source = self.folder / job.path
@@ -85,20 +83,20 @@ class JobRunner:
             )
 
 
-def or_failure(job: Job, run: Callable[[], T]) -> T | FailedFile:
+def job_or_failure(job: Job, run: Callable[[], T]) -> T | FailedFile:
     """Return what a function returns, or why it failed, as a sentence for the user."""
-    try:
-        return run()
-    except LeukoscopeError as error:
-        return FailedFile(job.file, str(error))
-    except FileNotFoundError:
-        return FailedFile(job.file, "There is no such file. Check the path.")
-    except OSError as error:
-        sentence = f"This cannot be read ({error.strerror}). Check its path and its rights."
-        return FailedFile(job.file, sentence)
-    except Exception:
-        logger.exception("the analysis of a file failed")
-        return FailedFile(job.file, FAILED_INSIDE)
+
+    def read() -> T:
+        try:
+            return run()
+        except FileNotFoundError as error:
+            raise InputError("There is no such file. Check the path.") from error
+        except OSError as error:
+            raise InputError(
+                f"This cannot be read ({error.strerror}). Check its path and its rights."
+            ) from error
+
+    return or_failure(job.file, read)
 
 
 def check_is_file(source: Path) -> None:
@@ -117,20 +115,10 @@ def check_is_file(source: Path) -> None:
 def analyze_field(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> Answer:
     """Return the answer of `analyze` for a field, and the fingerprint to find duplicates by."""
     found = analyzer.analyze(image, profile)
-    answer = field_answer(found)
+    answer = AnalyzedField.of(found).dump()
     if found.fingerprint is not None:
         answer[FINGERPRINT] = stored_form(found.fingerprint)
     return answer
-
-
-def classify_cell(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None) -> CropResult:
-    """Classify the cell of an image that shows one cell."""
-    return analyzer.classify(image, profile)
-
-
-def stage_field(analyzer: Analyzer, image: FieldImage, _profile: SiteProfile | None) -> StageResult:
-    """Grade a field, without its class activation map: maps are drawn, not written."""
-    return replace(analyzer.stage(image), cam=None)
 
 
 def models_fingerprint() -> str:

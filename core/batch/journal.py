@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from core.batch.slides import TileResult
 from core.domain.results import FailedFile
 from core.errors import BatchError
-from core.exports.answers import Answer
+from core.exports.schema import Answer
 
 _FORMAT = 2
 """Kept as SQLite's `user_version`. The first format was no database but lines of JSON."""

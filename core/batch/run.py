@@ -13,14 +13,14 @@ from tqdm import tqdm
 
 from core.batch.discover import PassedOver, find_files
 from core.batch.executors import Engine, run_jobs
-from core.batch.jobs import Job, JobRunner, or_failure
+from core.batch.jobs import Job, JobRunner, job_or_failure
 from core.batch.journal import Journal
 from core.batch.slides import SlidePlan, TileResult, plan_slide, slide_answer
 from core.batch.writers import batch_export, write_result
 from core.domain.results import CropResult, FailedFile, StageResult, image_title
 from core.errors import BatchError
-from core.exports.answers import Answer
 from core.exports.batch import write_json
+from core.exports.schema import Answer
 from core.imaging.wsi import Tile, is_slide
 
 ResultT = TypeVar("ResultT", CropResult, StageResult)
@@ -106,7 +106,7 @@ class _Analysis:
         """
         for index, path in self._journal.pending(find_files(paths)):
             job = Job(index, path)
-            plan = or_failure(job, partial(self._plan, job))
+            plan = job_or_failure(job, partial(self._plan, job))
             if plan is None:
                 yield job
             elif isinstance(plan, FailedFile):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from core.domain.boxes import Box, suppress_between_groups, xyxy_array
 from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
 from core.domain.taxonomy import CELL_KINDS
-from core.exports.answers import Answer, field_answer
+from core.exports.schema import AnalyzedSlide, Answer, TileCounts
 from core.imaging.scale import CONFIDENT_SCORE, RED_CELL_MICROMETRES, field_scale
 from core.imaging.wsi import Slide, Tile, tile_grid
 from core.inference.cell_classifier import CROP_MICROMETRES
@@ -202,14 +202,13 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
         reject_reason=reject_reason,
         warnings=warnings,
     )
-    return field_answer(slide) | {
-        "tiles": {
-            "analysed": len(tiles) - reasons.total(),
-            "with_cells": sum(bool(tile.cells) for tile in tiles),
-            "refused": reasons.total(),
-            "glass": len(plan.tiles) - len(tiles),
-        }
-    }
+    counts = TileCounts(
+        analysed=len(tiles) - reasons.total(),
+        with_cells=sum(bool(tile.cells) for tile in tiles),
+        refused=reasons.total(),
+        glass=len(plan.tiles) - len(tiles),
+    )
+    return AnalyzedSlide.of(slide, tiles=counts).dump()
 
 
 def merge_tile_detections(results: Iterable[TileResult], overlap_margin: int) -> list[Cell]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from core.batch.jobs import FINGERPRINT
 from core.batch.journal import Journal
 from core.domain.boxes import Box
-from core.domain.results import Cell, image_title
-from core.exports.answers import Answer, Pooled
+from core.domain.results import Cell, CellCounts, image_title
 from core.exports.batch import BATCH_FORMATS, BatchExport, write_json
+from core.exports.schema import Answer
 from core.files import open_atomically
 from core.imaging.duplicates import Finder, Repeats, from_stored
 
@@ -29,13 +29,13 @@ def batch_export(
     journal: Journal, models: Mapping[str, str], *, keep_duplicates: bool = False
 ) -> BatchExport:
     """Return the answers of a journal, compared with each other as they are read."""
-    pooled = Pooled()
-    images = _compared(journal.images(), pooled, keep=keep_duplicates)
-    return BatchExport(models, images, pooled, journal.errors())
+    counts = CellCounts()
+    images = _compared(journal.images(), counts, keep=keep_duplicates)
+    return BatchExport(models, images, counts, journal.errors())
 
 
-def _compared(images: Iterable[Answer], pooled: Pooled, *, keep: bool) -> Iterator[Answer]:
-    """Yield answers with the cells marked that an earlier one shows too; count all in `pooled`."""
+def _compared(images: Iterable[Answer], counts: CellCounts, *, keep: bool) -> Iterator[Answer]:
+    """Yield answers with the cells marked that an earlier one shows too; count all in `counts`."""
     finder = Finder(keep=keep)
     for image in images:
         cells = [_cell_of(cell) for cell in image["cells"]]
@@ -49,7 +49,7 @@ def _compared(images: Iterable[Answer], pooled: Pooled, *, keep: bool) -> Iterat
             cells[i] = replace(cells[i], duplicate=True)
         if found.sentences:
             image["warnings"] += found.sentences
-        pooled.add(cells)
+        counts.add(cells)
         yield image
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
+from core.domain.results import CellCounts
 from core.domain.taxonomy import CELL_KINDS, CELL_TYPES
-from core.exports.answers import Answer, Pooled
+from core.exports.schema import Answer, PooledFields
 
 _ROWS_PER_GROUP = 50_000
 
@@ -26,7 +27,7 @@ class BatchExport:
 
     models: Mapping[str, str]
     images: Iterable[Answer]
-    pooled: Pooled
+    counts: CellCounts
     """Holds the cells of all images once these are read."""
     errors: Iterable[Answer]
 
@@ -35,8 +36,8 @@ def write_json(batch: BatchExport, stream: BinaryIO) -> None:
     """Write the answer of `analyze`."""
     stream.write(b'{\n"models": ' + _json(dict(batch.models)))
     _write_list(stream, "images", batch.images)
-    if together := batch.pooled.answer():
-        stream.write(b',\n"pooled": ' + _json(together["pooled"]))
+    if pooled := PooledFields.of(batch.counts):
+        stream.write(b',\n"pooled": ' + _json(pooled.dump()))
     _write_list(stream, "errors", batch.errors)
     stream.write(b"\n}\n")
     stream.flush()

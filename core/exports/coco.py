@@ -13,7 +13,7 @@ from typing import Any
 
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import REVIEW_TYPES
-from core.exports.answers import box_numbers, number
+from core.exports.schema import box_numbers, number
 
 UNCERTAIN = "white_cell_uncertain"
 """White cells that are not forced into a type."""

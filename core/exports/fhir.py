@@ -16,7 +16,6 @@ from fhir.resources.R4B.bundle import Bundle
 from core.domain.intervals import Estimate
 from core.domain.reference_ranges import ReferenceRange, Verdict
 from core.domain.taxonomy import RESEARCH_NOTICE
-from core.exports.answers import number
 from core.exports.loinc import (
     ABSOLUTE,
     CORRECTED_WHITE_CELLS,
@@ -25,6 +24,7 @@ from core.exports.loinc import (
     WHITE_CELLS,
     Code,
 )
+from core.exports.schema import number
 from core.exports.summary import MATERIAL_NAMES, CaseSummary
 
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"

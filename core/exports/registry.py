@@ -22,11 +22,11 @@ from core.cases.samples import load_image
 from core.domain.reference_ranges import ReferenceRanges
 from core.domain.results import FailedFile, FieldAnalysis, Pixels, StageResult
 from core.exports.annotated import annotated_zip
-from core.exports.answers import analyze_answer, stage_answer
 from core.exports.case_answer import case_answer
 from core.exports.coco import coco
 from core.exports.fhir import fhir_bundle
 from core.exports.pdf.report import case_pdf
+from core.exports.schema import AnalyzeAnswer, Answer, StageAnswer
 from core.exports.summary import CaseSummary, case_cells_table, differential_frame, summarise
 from core.exports.tables import (
     cells_table,
@@ -116,10 +116,10 @@ class StageExport:
         """Return a row for each field."""
         return stages_table(self.results, self.patients)
 
-    def answer(self) -> dict[str, object]:
+    def answer(self) -> Answer:
         """Return the answer of `stage`; fields of several patients have no pooled result."""
         pooled = next(iter(self.pooled.values())) if len(self.pooled) == 1 else None
-        return stage_answer(self.results, pooled, self.failures)
+        return StageAnswer.of(self.results, pooled, self.failures).dump()
 
     def sheets(self) -> dict[str, pd.DataFrame]:
         """Return the sheets of the workbook by name."""
@@ -148,7 +148,9 @@ CASE_FORMATS: tuple[ExportFormat[CaseExport], ...] = (
         CSV,
         lambda e: csv_bytes(case_cells_table(e.summary.case)),
     ),
-    ExportFormat("json", "All, JSON", ".json", JSON, lambda e: _json(case_answer(e.summary))),
+    ExportFormat(
+        "json", "All, JSON", ".json", JSON, lambda e: _json(case_answer(e.summary).dump())
+    ),
     ExportFormat(
         "coco", "COCO, JSON", "_coco.json", JSON, lambda e: _json(coco(e.summary.case.analyses))
     ),
@@ -194,7 +196,7 @@ COUNT_FORMATS: tuple[ExportFormat[CountExport], ...] = (
         "All, JSON",
         ".json",
         JSON,
-        lambda e: _json(analyze_answer(e.analyses, e.failures, models=e.models)),
+        lambda e: _json(AnalyzeAnswer.of(e.analyses, e.failures, models=e.models).dump()),
     ),
     ExportFormat(
         "annotated",

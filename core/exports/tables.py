@@ -20,7 +20,7 @@ from core.domain.differential import (
 from core.domain.intervals import Estimate
 from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, REVIEW_TYPES, STAGES
-from core.exports.answers import box_numbers, number
+from core.exports.schema import box_numbers, number
 
 _CELL_COLUMNS = [
     "file",

@@ -11,7 +11,7 @@ from core.batch.jobs import Job, JobRunner, models_fingerprint
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
-from core.exports.answers import field_answer
+from core.exports.schema import AnalyzedField
 from core.synthetic.fields import SyntheticCell
 from core.synthetic.slides import GLASS, SyntheticSlide, write_slide
 
@@ -33,7 +33,7 @@ def outline(_analyzer, image, profile=None):
         Cell("wbc", Box(image.width / 3, 2, 9, 8), 0.125, "uncertain", "basophil", even),
         Cell("rbc", Box(1, 2, 5, 6.25), 0.75),
     )
-    return field_answer(
+    return AnalyzedField.of(
         FieldAnalysis(
             image.name,
             image.sha256,
@@ -43,7 +43,7 @@ def outline(_analyzer, image, profile=None):
             cells if image.width % 2 == 0 else (),
             page=image.page,
         )
-    )
+    ).dump()
 
 
 def marked(analyzer, image, profile=None):

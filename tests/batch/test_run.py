@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from core.batch.jobs import stage_field
 from core.batch.run import Batch, analyze_files, answer_files
 from core.errors import BatchError
+from core.inference.tasks import STAGE
 from core.settings import PROJECT_ROOT
 from tests.batch.tasks import marked, runner, write_fields
 from tests.images import slide_pixels, stack
@@ -121,7 +121,7 @@ def test_every_image_of_a_file_is_answered_with_its_page(tmp_path):
     ]
     analyze_files(Batch([tmp_path / "stack.tif"], table), runner(), MODELS)
     assert {row["page"] for row in parquet.read_table(table).to_pylist()} == {1, 2}
-    stages, failures = answer_files(Batch([tmp_path / "stack.tif"]), runner(stage_field))
+    stages, failures = answer_files(Batch([tmp_path / "stack.tif"]), runner(STAGE.run))
     assert ([stage.page for stage in stages], failures) == ([1, 2], [])
 
 
@@ -148,7 +148,7 @@ def test_progress_shows_rate_and_time_left_and_names_failures(folder, tmp_path, 
 
 
 def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):
-    stages, failures = answer_files(Batch([folder], jobs=2), runner(stage_field))
+    stages, failures = answer_files(Batch([folder], jobs=2), runner(STAGE.run))
     assert [Path(stage.file).name for stage in stages] == [
         "a.png",
         "b.png",
@@ -162,7 +162,7 @@ def test_single_cells_and_stages_come_in_the_order_of_the_files(folder):
 
 def test_files_that_are_passed_over_are_named(folder, capfd):
     (folder / "c" / "notes.txt").touch()
-    answer_files(Batch([folder]), runner(stage_field))
+    answer_files(Batch([folder]), runner(STAGE.run))
     messages = capfd.readouterr().err
     assert "Passed over 1 file without the ending of an image" in messages
     assert "notes.txt" in messages

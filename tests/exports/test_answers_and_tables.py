@@ -22,7 +22,7 @@ from core.domain.results import (
     StageResult,
 )
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, LEUKOCYTES, STAGES
-from core.exports.answers import analyze_answer, classify_answer, stage_answer
+from core.exports.schema import AnalyzeAnswer, ClassifyAnswer, StageAnswer
 from core.exports.tables import (
     cells_table,
     csv_bytes,
@@ -75,7 +75,7 @@ def strict(answer):
 
 @given(ANALYSES)
 def test_the_answer_has_the_keys_of_the_contract_in_order(analyses):
-    answer = strict(analyze_answer(analyses, [FailedFile("b", "Why.")], models=MODELS))
+    answer = strict(AnalyzeAnswer.of(analyses, [FailedFile("b", "Why.")], models=MODELS).dump())
     assert list(answer) == ["models", "images", "errors"]
     assert answer["errors"] == [{"file": "b", "error": "Why."}]
     for image in answer["images"]:
@@ -92,7 +92,7 @@ def test_the_answer_has_the_keys_of_the_contract_in_order(analyses):
 
 @given(ANALYSES)
 def test_counts_in_answers_equal_counts_in_tables(analyses):
-    answer = analyze_answer(analyses, models=MODELS)
+    answer = AnalyzeAnswer.of(analyses, models=MODELS).dump()
     cells, files = cells_table(analyses), files_table(analyses)
     assert len(cells) == sum(len(image["cells"]) for image in answer["images"])
     for kind in ("wbc", "rbc", "platelet"):
@@ -110,7 +110,7 @@ def test_counts_in_answers_equal_counts_in_tables(analyses):
 
 @given(ANALYSES)
 def test_a_downloaded_table_holds_the_boxes_of_the_answer(analyses):
-    answer = strict(analyze_answer(analyses, models=MODELS))
+    answer = strict(AnalyzeAnswer.of(analyses, models=MODELS).dump())
     frame = pd.read_csv(io.BytesIO(csv_bytes(cells_table(analyses))))
     boxes = [cell["box"] for image in answer["images"] for cell in image["cells"]]
     assert frame[["x", "y", "width", "height"]].to_numpy().tolist() == boxes
@@ -130,7 +130,7 @@ def test_suspected_blasts_add_a_key_to_the_answer():
         ),
     )
     field = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
-    image = strict(analyze_answer([field], models=MODELS))["images"][0]
+    image = strict(AnalyzeAnswer.of([field], models=MODELS).dump())["images"][0]
     assert set(image["differential"]) == {*LEUKOCYTES, "erythroblast", "suspected_blast"}
     assert image["differential"]["suspected_blast"]["count"] == 1
     assert image["cells"][0]["type"] == "suspected_blast"
@@ -138,7 +138,7 @@ def test_suspected_blasts_add_a_key_to_the_answer():
 
 def test_limits_without_cells_are_null_where_nothing_is_known():
     empty = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), ())
-    image = strict(analyze_answer([empty], models=MODELS))["images"][0]
+    image = strict(AnalyzeAnswer.of([empty], models=MODELS).dump())["images"][0]
     assert image["differential"]["erythroblast"] == {
         "count": 0, "percent": 0.0, "low": 0.0, "high": None,
     }  # fmt: skip
@@ -148,7 +148,7 @@ def test_limits_without_cells_are_null_where_nothing_is_known():
 
 def test_classify_and_stage_answer_as_in_the_contract():
     crop = CropResult("a", "basophil", {"basophil": 0.98765}, 0.98765, "classified")
-    assert classify_answer([crop], [FailedFile("b", "Why.")]) == {
+    assert ClassifyAnswer.of([crop], [FailedFile("b", "Why.")]).dump() == {
         "images": [
             {
                 "file": "a",
@@ -165,13 +165,13 @@ def test_classify_and_stage_answer_as_in_the_contract():
     }
     even = dict.fromkeys(STAGES, 0.25)
     field = StageResult("a", "Pre", even, 0.25, "uncertain")
-    answer = stage_answer([field], StageResult("pooled", None, even, 0.25, "uncertain"))
+    answer = StageAnswer.of([field], StageResult("pooled", None, even, 0.25, "uncertain")).dump()
     assert list(answer) == ["images", "pooled", "errors"]
     assert list(answer["images"][0]) == [
         "file", "page", "stage", "probabilities", "confidence", "status", "warnings", "refused",
     ]  # fmt: skip
     assert answer["pooled"]["stage"] is None
-    assert stage_answer([], None)["pooled"] is None
+    assert StageAnswer.of([], None).dump()["pooled"] is None
 
 
 def test_warnings_reach_answers_and_tables():
@@ -179,12 +179,12 @@ def test_warnings_reach_answers_and_tables():
     analysis = FieldAnalysis(
         "a", "0" * 64, 9, 9, ImageProperties("PNG", "RGB", 8, 1), (), warnings=sentences
     )
-    (image,) = analyze_answer([analysis], models=MODELS)["images"]
+    (image,) = AnalyzeAnswer.of([analysis], models=MODELS).dump()["images"]
     assert image["warnings"] == list(sentences)
     assert files_table([analysis])["warnings"].tolist() == [" ".join(sentences)]
     even = dict.fromkeys(STAGES, 0.25)
     stage = StageResult("a", "Pre", even, 0.25, "uncertain", warnings=sentences)
-    assert stage_answer([stage], None)["images"][0]["warnings"] == list(sentences)
+    assert StageAnswer.of([stage], None).dump()["images"][0]["warnings"] == list(sentences)
     assert stages_table([stage])["warnings"].tolist() == [" ".join(sentences)]
 
 

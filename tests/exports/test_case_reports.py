@@ -20,11 +20,11 @@ from supervision import DetectionDataset
 
 from core.domain.differential import differential
 from core.domain.taxonomy import LEUKOCYTES, RESEARCH_NOTICE, REVIEW_TYPES
-from core.exports.answers import analyze_answer
 from core.exports.case_answer import case_answer
 from core.exports.coco import CATEGORIES, UNCERTAIN, coco
 from core.exports.fhir import fhir_bundle
 from core.exports.loinc import ABSOLUTE, PER_HUNDRED
+from core.exports.schema import AnalyzeAnswer
 from core.exports.summary import case_cells_table, differential_frame, facts, summarise
 from core.exports.tables import csv_bytes
 from core.exports.xlsx import case_workbook
@@ -153,7 +153,7 @@ def test_any_name_can_be_written(models, name):
     case = make_case({"neutrophil": 1}, cells=[], name=name, identifier=name or "x", file=name)
     summary = summarise(case, RANGES, models)
     openpyxl.load_workbook(io.BytesIO(case_workbook(summary)))
-    assert json.loads(json.dumps(case_answer(summary)))["case"]["patient"]["name"] == name
+    assert json.loads(json.dumps(case_answer(summary).dump()))["case"]["patient"]["name"] == name
     for image in coco(case.analyses)["images"]:
         path = PurePosixPath(image["file_name"])
         assert path.name.endswith(f"-{image['id'] - 1}.png")
@@ -181,10 +181,12 @@ def test_a_row_a_cell_in_csv(summary):
 
 
 def test_the_case_as_json_holds_the_answer_of_analyze(summary):
-    answer = json.loads(json.dumps(case_answer(summary), allow_nan=False))
+    answer = json.loads(json.dumps(case_answer(summary).dump(), allow_nan=False))
     case = answer.pop("case")
     models = {"detector": "1.2.3", "wbc": "1.2.3"}
-    assert answer == json.loads(json.dumps(analyze_answer(summary.case.analyses, models=models)))
+    assert answer == json.loads(
+        json.dumps(AnalyzeAnswer.of(summary.case.analyses, models=models).dump())
+    )
     for key, counted in case["differential"].items():
         parts = [
             image["differential"][key]["count"]
@@ -205,7 +207,7 @@ def test_the_case_as_json_holds_the_answer_of_analyze(summary):
 
 def test_what_is_infinite_is_null_in_json(models):
     cells = make_cells({"neutrophil": 60}, uncertain=0, blasts=0, smudges=0)
-    case = case_answer(summarise(make_case(cells=cells), RANGES, models))["case"]
+    case = case_answer(summarise(make_case(cells=cells), RANGES, models)).dump()["case"]
     ratio = json.loads(json.dumps(case, allow_nan=False))["neutrophil_lymphocyte_ratio"]
     assert ratio["value"] is None
     assert ratio["high"] is None
@@ -336,7 +338,7 @@ def test_no_export_judges_a_value_of_fewer_than_fifty_cells(models, neutrophils,
     assert frame[["verdict", "absolute_verdict"]].notna().any(axis=None) == judged
     written = sheet(case_workbook(case), "Differential")
     assert written[["verdict", "absolute_verdict"]].notna().any(axis=None) == judged
-    rows = case_answer(case)["case"]["differential"].values()
+    rows = case_answer(case).dump()["case"]["differential"].values()
     assert any(row["percent_verdict"] or row["absolute_verdict"] for row in rows) == judged
     outside = {flag.key for flag in case.flags} - {"under_50_cells", "under_100_cells"}
     assert (outside != {"white_cells_high"}) == judged

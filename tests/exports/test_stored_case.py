@@ -72,7 +72,7 @@ def test_the_reports_of_a_stored_case(tmp_path):
     assert counts == {"lymphocyte": 6, "monocyte": 1, "suspected_blast": 1}
     text = pypdfium2.PdfDocument(pdf)[0].get_textpage().get_text_bounded()
     assert "Suspected blasts 1 12.5" in text
-    answer = case_answer(summary)["case"]
+    answer = case_answer(summary).dump()["case"]
     assert answer["sample"]["state"] == "signed"
     book = openpyxl.load_workbook(io.BytesIO(case_workbook(summary)))
     assert book["Cells"].max_row == 1 + 2 * 5 + 1

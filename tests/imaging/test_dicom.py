@@ -16,7 +16,7 @@ from PIL import Image
 from pydicom import Dataset, Sequence, uid
 
 from core.domain.results import FieldAnalysis
-from core.exports.answers import field_answer
+from core.exports.schema import AnalyzedField
 from core.imaging.read import read_images
 from core.imaging.wsi import is_slide
 from tests import dicom_files
@@ -190,7 +190,7 @@ def test_nothing_of_the_patient_is_in_what_comes_back(name):
     analysis = FieldAnalysis(
         image.name, image.sha256, image.width, image.height, image.properties, ()
     )
-    answer = json.dumps(field_answer(analysis), ensure_ascii=False, default=str)
+    answer = json.dumps(AnalyzedField.of(analysis).dump(), ensure_ascii=False, default=str)
     for text in (repr(image), answer):
         assert name not in text
         assert "MRN-4711" not in text

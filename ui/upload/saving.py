@@ -25,6 +25,7 @@ from core.cases.users import require
 from core.domain.results import FieldAnalysis, FieldImage, StageResult
 from core.imaging.duplicates import Finder
 from core.inference.pipeline import get_analyzer
+from core.inference.tasks import models_of
 from ui.components.actions import kept_button
 from ui.components.cases import (
     errors_shown,
@@ -286,10 +287,6 @@ def _new_field(image: SessionImage[R], decoded: FieldImage) -> NewField:
     if not isinstance(analysis, FieldAnalysis):
         analysis = analyze_field(decoded, force=result.qc_override is not None)
         analysis = replace(analysis, file=decoded.name)
-    versions = get_analyzer().versions
-    models = {name: versions[name] for name in ("detector", "wbc")}
-    if analysis.profile is not None:
-        models["profile"] = analysis.profile
-    if not isinstance(stage, StageResult):
-        return NewField(decoded, analysis, models)
-    return NewField(decoded, analysis, {**models, "all_stage": versions["all_stage"]}, stage)
+    graded = stage if isinstance(stage, StageResult) else None
+    models = models_of(get_analyzer().versions, analysis, graded)
+    return NewField(decoded, analysis, models, graded)

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from core.api.deps import (
     DatabaseDep,
     GuardedRoute,
+    Models,
     PageDep,
     ServicesDep,
     SiteModelsDep,
@@ -22,15 +23,12 @@ from core.api.deps import (
 )
 from core.api.openapi import one_picture
 from core.api.schemas import (
-    AnalyzedField,
-    CaseAnswer,
-    GradedField,
     PatientAnswer,
     ReviewsAnswer,
     ReviewsBody,
     SavedField,
 )
-from core.api.tasks import ANALYZE, STAGE, Models, one_image
+from core.api.uploads import one_image
 from core.cases import audit
 from core.cases.database import Database
 from core.cases.listing import PAGE, patient_history, search_patients
@@ -54,11 +52,12 @@ from core.cases.reviews import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, load_sample, save_sample
 from core.cases.users import require
 from core.domain.results import FieldAnalysis, FieldImage, StageResult
-from core.exports.answers import field_answer, stage_answer
 from core.exports.case_answer import case_answer
 from core.exports.registry import CASE_FORMATS, case_files
+from core.exports.schema import AnalyzedField, CaseAnswer, StagedField
 from core.exports.summary import summarise
 from core.imaging.duplicates import Finder
+from core.inference.tasks import ANALYZE, STAGE, models_of
 
 LONGEST_PAGE = 200
 Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -127,7 +126,7 @@ async def get_sample(
         case = load_case(database, sample_id)
         _record_view(database, user, case)
         shown = case if file_names else case.with_neutral_names()
-        return JSONResponse(case_answer(summarise(shown, ranges, services.settings)))
+        return JSONResponse(case_answer(summarise(shown, ranges, services.settings)).dump())
 
     with services.workers.place():
         return await services.workers.run(answer)
@@ -160,10 +159,10 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
         require(user, "reviewer")
         sample = _sample_seen(database, sample_id, version)
         with one_image(upload, page, services.settings) as image:
-            analysis = ANALYZE.run(models, image)
+            analysis = models.run(ANALYZE, image)
             services.metrics.picture(ANALYZE.name, analysis)
             accepted = analysis.reject_reason is None
-            graded = STAGE.run(models, image) if grade and accepted else None
+            graded = models.run(STAGE, image) if grade and accepted else None
             if accepted:
                 new = compared_with_stored(
                     database,
@@ -177,8 +176,8 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
         answer = SavedField(
             saved=accepted,
             sample=sample,
-            image=AnalyzedField.model_validate(field_answer(analysis)),
-            stage=graded and GradedField.model_validate(stage_answer([graded], None)["images"][0]),
+            image=AnalyzedField.of(analysis),
+            stage=graded and StagedField.of(graded),
         )
         return JSONResponse(answer.model_dump(mode="json"), 201 if accepted else 200)
 
@@ -258,6 +257,5 @@ def _new_field(
     models: Models, image: FieldImage, analysis: FieldAnalysis, graded: StageResult | None
 ) -> NewField:
     stage = graded if graded and graded.reject_reason is None else None
-    used = {"detector", "wbc", "profile"} | ({"all_stage"} if stage else set())
-    versions = {name: version for name, version in models.versions.items() if name in used}
+    versions = models_of(models.analyzer.versions, analysis, stage)
     return NewField(image, analysis, versions, stage)

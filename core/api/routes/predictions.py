@@ -17,6 +17,7 @@ from core.api.deps import (
     Batch,
     BatchDep,
     GuardedRoute,
+    Models,
     ModelsDep,
     PageDep,
     Services,
@@ -25,18 +26,34 @@ from core.api.deps import (
     UploadDep,
 )
 from core.api.openapi import one_picture, pictures, streamed_too
-from core.api.schemas import AnalyzeAnswer, ClassifyAnswer, CropAnswer, StageAnswer
-from core.api.tasks import ANALYZE, CLASSIFY, STAGE, Models, ResultT, Task, answer_upload, one_image
-from core.api.uploads import Upload
-from core.domain.results import CropResult, FailedFile, FieldAnalysis, StageResult
+from core.api.uploads import Upload, one_image
+from core.domain.results import CellCounts, CropResult, FailedFile, FieldAnalysis, StageResult
 from core.errors import LeukoscopeError
-from core.exports.answers import Pooled, crop_answer
-from core.imaging.duplicates import Finder
+from core.exports.schema import (
+    AnalyzeAnswer,
+    ClassifiedCrop,
+    ClassifyAnswer,
+    Part,
+    PooledFields,
+    StageAnswer,
+)
+from core.imaging.decoder import decoded
+from core.imaging.duplicates import Finder, count_once
+from core.inference.field_classifier import pool
+from core.inference.tasks import (
+    ANALYZE,
+    CLASSIFY,
+    STAGE,
+    ResultT,
+    Task,
+    or_failure,
+    with_profile,
+)
 
 router = APIRouter(tags=["pictures"], route_class=GuardedRoute)
 
 
-@router.post("/predict", response_model=CropAnswer, openapi_extra=one_picture())
+@router.post("/predict", response_model=ClassifiedCrop, openapi_extra=one_picture())
 async def predict(
     services: ServicesDep, models: SiteModelsDep, upload: UploadDep, page: PageDep = None
 ) -> Response:
@@ -44,7 +61,7 @@ async def predict(
 
     def classify() -> CropResult:
         with one_image(upload, page, services.settings) as image:
-            return CLASSIFY.run(models, image)
+            return models.run(CLASSIFY, image)
 
     try:
         result = await services.workers.run_on(upload, classify)
@@ -52,7 +69,7 @@ async def predict(
         services.metrics.picture(CLASSIFY.name, FailedFile(upload.name, str(error)))
         raise
     services.metrics.picture(CLASSIFY.name, result)
-    return JSONResponse(crop_answer(result))
+    return JSONResponse(ClassifiedCrop.of(result).dump())
 
 
 @router.post(
@@ -63,7 +80,7 @@ async def predict(
 )
 async def predict_batch(services: ServicesDep, models: SiteModelsDep, batch: BatchDep) -> Response:
     """Name the cells of pictures that show one cell each."""
-    return await _answer(CLASSIFY, services, models, batch)
+    return await _answer(CLASSIFY, services, models, batch, ClassifyAnswer.of)
 
 
 @router.post(
@@ -78,7 +95,15 @@ async def analyze(
     ] = False,
 ) -> Response:
     """Find, count and type the cells of fields."""
-    return await _answer(ANALYZE, services, models, batch, keep_duplicates=keep_duplicates)
+    versions = with_profile(models.analyzer.versions, models.profile)
+    return await _answer(
+        ANALYZE,
+        services,
+        models,
+        batch,
+        partial(AnalyzeAnswer.of, models=versions),
+        partial(count_once, finder=Finder(keep=keep_duplicates)),
+    )
 
 
 @router.post(
@@ -86,27 +111,34 @@ async def analyze(
 )
 async def stage(services: ServicesDep, models: ModelsDep, batch: BatchDep) -> Response:
     """Grade ALL fields, one by one and pooled."""
-    return await _answer(STAGE, services, models, batch)
+    thresholds = models.analyzer.stage_grader.thresholds
+
+    def answer(results: Sequence[StageResult], failures: Sequence[FailedFile]) -> StageAnswer:
+        return StageAnswer.of(results, pool(results, thresholds) if results else None, failures)
+
+    return await _answer(STAGE, services, models, batch, answer)
 
 
-async def _answer(
+async def _answer(  # noqa: PLR0913, PLR0917 - what tells the tasks apart
     task: Task[ResultT],
     services: Services,
     models: Models,
     batch: Batch,
-    *,
-    keep_duplicates: bool = False,
+    answer: Callable[[Sequence[ResultT], Sequence[FailedFile]], Part],
+    compare: Callable[[Sequence[ResultT]], tuple[ResultT, ...]] = tuple,
 ) -> Response:
-    work = partial(
-        answer_upload,
-        task,
-        models,
-        settings=services.settings,
-        finder=Finder(keep=keep_duplicates),
-    )
-    outcomes = _outcomes(task, services, work, batch.uploads)
+    """Answer for all files, whole or line by line.
+
+    `compare` marks in the results of a file what earlier files of the request show too.
+    """
+
+    def run(upload: Upload) -> tuple[ResultT, ...]:
+        with decoded(upload.read(), upload.name, settings=services.settings) as images:
+            return compare([models.run(task, image) for image in images])
+
+    outcomes = _outcomes(task, services, run, batch.uploads)
     if batch.streamed:
-        lines = _lines(partial(task.answer, models), outcomes, len(batch.uploads))
+        lines = _lines(answer, outcomes, len(batch.uploads))
         return StreamingResponse(lines, media_type=NDJSON)
     results: list[ResultT] = []
     failures: list[FailedFile] = []
@@ -117,25 +149,26 @@ async def _answer(
             results += outcome
         if await batch.client_left():  # streams end by themselves
             raise ClientDisconnect
-    return JSONResponse(task.answer(models, results, failures))
+    return JSONResponse(answer(results, failures).dump())
 
 
 async def _outcomes(
     task: Task[ResultT],
     services: Services,
-    work: Callable[[Upload], tuple[ResultT, ...] | FailedFile],
+    run: Callable[[Upload], tuple[ResultT, ...]],
     uploads: Sequence[Upload],
 ) -> AsyncIterator[tuple[ResultT, ...] | FailedFile]:
     """Yield the results of each file, in their order, as soon as they are known."""
     for upload in uploads:
-        outcome = await services.workers.run_on(upload, partial(work, upload))
+        call = partial(or_failure, upload.name, partial(run, upload))
+        outcome = await services.workers.run_on(upload, call)
         for image in (outcome,) if isinstance(outcome, FailedFile) else outcome:
             services.metrics.picture(task.name, image)
         yield outcome
 
 
 async def _lines(
-    answer: Callable[[Sequence[ResultT], Sequence[FailedFile]], dict[str, Any]],
+    answer: Callable[[Sequence[ResultT], Sequence[FailedFile]], Part],
     outcomes: AsyncIterator[tuple[ResultT, ...] | FailedFile],
     total: int,
 ) -> AsyncIterator[str]:
@@ -144,13 +177,13 @@ async def _lines(
     What the contract says of all pictures together (`models`, `pooled`) is in the last line.
     """
     kept: list[ResultT] = []
-    pooled = Pooled()
+    counts = CellCounts()
     done = images = failed = refused = 0
     async for outcome in outcomes:
         done += 1
         if isinstance(outcome, FailedFile):
             failed += 1
-            yield _line(done, total, {"error": answer([], [outcome])["errors"][0]})
+            yield _line(done, total, {"error": answer([], [outcome]).dump()["errors"][0]})
             continue
         for image in outcome:
             images += 1
@@ -158,12 +191,14 @@ async def _lines(
             if isinstance(image, StageResult):  # small, and pooled at the end
                 kept.append(image)
             elif isinstance(image, FieldAnalysis):
-                pooled.add(image.cells)
-            yield _line(done, total, {"image": answer([image], [])["images"][0]})
+                counts.add(image.cells)
+            yield _line(done, total, {"image": answer([image], []).dump()["images"][0]})
     totals = {"images": images, "errors": failed, "refused": refused}
-    together = answer(kept, [])
-    del together["images"], together["errors"]
-    yield _line(done, total, {"totals": totals} | together | pooled.answer())
+    last = {"totals": totals} | answer(kept, []).dump()
+    del last["images"], last["errors"]
+    if pooled := PooledFields.of(counts):
+        last["pooled"] = pooled.dump()
+    yield _line(done, total, last)
 
 
 def _line(done: int, total: int, said: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from core.exports.answers import analyze_answer
+from core.exports.schema import AnalyzeAnswer
 from tests.api.fake_analyzer import DOUBTFUL, REFUSED
 from tests.images import encoded, read_image, slide_pixels, stack
 
@@ -240,9 +240,9 @@ def test_answers_are_those_of_the_analyzer(open_client, analyzer, pack, monkeypa
     data = pack.jpeg(pack.bccd(3))
     monkeypatch.setattr(fake, "analyze", analyzer.analyze)
     answer = open_client().post("/analyze", files={"file": ("field.jpg", data)}).json()
-    expected = analyze_answer(
+    expected = AnalyzeAnswer.of(
         [analyzer.analyze(read_image(data, "field.jpg"))], models=fake.versions
-    )
+    ).dump()
     assert answer == expected
     assert answer["images"][0]["counts"]["wbc"] >= 1
 

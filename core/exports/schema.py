@@ -1,0 +1,510 @@
+"""The one JSON contract: what command line, API, batches and exports answer, and its description.
+
+Boxes are `[x, y, width, height]` in pixels of the image as uploaded, rounded to 0.1 px;
+probabilities have four decimals, percentages two. Every number is finite; what is not becomes
+null. Keys keep their order. A key that does not apply, such as the type of a red cell, is absent.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from core.domain.differential import Differential, Share, differential, differential_of_counts
+from core.domain.results import Cell, CellCounts, CropResult, FailedFile, FieldAnalysis, StageResult
+from core.domain.taxonomy import CELL_TYPES, STAGES, CellKind, Status
+
+Answer = dict[str, Any]
+"""An answer as JSON has it."""
+
+_TYPED = dict.fromkeys(CELL_TYPES, 0.0) | {"neutrophil": 0.9713, "immature_granulocyte": 0.0287}
+_STAGED = dict.fromkeys(STAGES, 0.0) | {"Early": 0.9121, "Benign": 0.0879}
+_BAD_FILE = {"file": "notes.txt", "error": "This is not a picture. Send a JPEG, PNG … file."}
+
+
+def number(value: float, decimals: int) -> float | None:
+    """Round for JSON, which has no infinity."""
+    return round(float(value), decimals) if math.isfinite(value) else None
+
+
+def box_numbers(cell: Cell) -> tuple[float, float, float, float]:
+    """Return x, y, width and height of a cell's box to 0.1 px."""
+    box = cell.box
+    x, y, width, height = (round(float(side), 1) for side in (box.x, box.y, box.width, box.height))
+    return x, y, width, height
+
+
+def _rounded(decimals: int) -> BeforeValidator:
+    return BeforeValidator(lambda value: None if value is None else number(value, decimals))
+
+
+Probability = Annotated[
+    float | None,
+    _rounded(4),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
+]
+Percent = Annotated[float | None, _rounded(2)]
+Amount = Annotated[float | None, _rounded(3)]
+PageNumber = Annotated[int, Field(ge=1, description="Number of the image in its file, from 1")]
+Warnings = Annotated[
+    list[str],
+    Field(
+        description="Sentences that a reader must see beside the answer, such as a doubtful scale."
+    ),
+]
+Refused = Annotated[
+    str | None,
+    Field(
+        description="Why quality control rejected the image, in one sentence; null when it passed."
+    ),
+]
+
+
+def example(**values: Any) -> ConfigDict:
+    """Return the configuration of a model with an example in its description."""
+    return ConfigDict(json_schema_extra={"examples": [values]})
+
+
+class Part(BaseModel):
+    """A part of an answer."""
+
+    def dump(self) -> Answer:
+        """Return it as JSON has it."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class FileError(Part):
+    """A file that could not be answered."""
+
+    file: str
+    error: str
+
+    @classmethod
+    def of(cls, failure: FailedFile) -> Self:
+        """Return the failure of a file."""
+        return cls(file=failure.file, error=failure.error)
+
+
+class ClassifiedCrop(Part):
+    """The type of the one cell in an image."""
+
+    model_config = example(
+        file="cell.png",
+        page=1,
+        type="neutrophil",
+        probabilities=_TYPED,
+        confidence=0.9713,
+        status="classified",
+        warnings=[],
+        refused=None,
+    )
+
+    file: str
+    page: PageNumber
+    type: str | None
+    probabilities: dict[str, Probability]
+    confidence: Probability
+    status: Status
+    warnings: Warnings
+    refused: Refused
+
+    @classmethod
+    def of(cls, result: CropResult) -> Self:
+        """Return the answer for one crop."""
+        return cls(
+            file=result.file,
+            page=result.page,
+            type=result.type,
+            probabilities=dict(result.probabilities),
+            confidence=result.confidence,
+            status=result.status,
+            warnings=list(result.warnings),
+            refused=result.reject_reason,
+        )
+
+
+class ClassifyAnswer(Part):
+    """The types of single cells; each file is one cell crop."""
+
+    images: list[ClassifiedCrop]
+    errors: Annotated[list[FileError], Field(examples=[[_BAD_FILE]])]
+
+    @classmethod
+    def of(cls, results: Iterable[CropResult], failures: Iterable[FailedFile] = ()) -> Self:
+        """Return the answer of `classify`."""
+        return cls(
+            images=[ClassifiedCrop.of(result) for result in results], errors=_errors(failures)
+        )
+
+
+class PooledStage(Part):
+    """The ALL class over all fields of a request."""
+
+    stage: str | None
+    probabilities: dict[str, Probability]
+    confidence: Probability
+    status: Status
+    warnings: Warnings
+    refused: Refused
+
+    @classmethod
+    def of(cls, result: StageResult, **values: Any) -> Self:
+        """Return what a result says, and further values."""
+        return cls(
+            stage=result.stage,
+            probabilities=dict(result.probabilities),
+            confidence=result.confidence,
+            status=result.status,
+            warnings=list(result.warnings),
+            refused=result.reject_reason,
+            **values,
+        )
+
+
+class _Image(Part):
+    file: str
+    page: PageNumber
+
+
+class StagedField(PooledStage, _Image):
+    """The ALL class of one field."""
+
+    model_config = example(
+        file="field.png",
+        page=1,
+        stage="Early",
+        probabilities=_STAGED,
+        confidence=0.9121,
+        status="classified",
+        warnings=[],
+        refused=None,
+    )
+
+    @classmethod
+    def of(cls, result: StageResult, **values: Any) -> Self:
+        """Return the answer for one field."""
+        return super().of(result, file=result.file, page=result.page, **values)
+
+
+class StageAnswer(Part):
+    """The ALL classes of fields, one by one and pooled."""
+
+    images: list[StagedField]
+    pooled: PooledStage | None
+    errors: list[FileError]
+
+    @classmethod
+    def of(
+        cls,
+        results: Sequence[StageResult],
+        pooled: StageResult | None,
+        failures: Iterable[FailedFile] = (),
+    ) -> Self:
+        """Return the answer of `stage`; `pooled` is None without any field."""
+        return cls(
+            images=[StagedField.of(result) for result in results],
+            pooled=None if pooled is None else PooledStage.of(pooled),
+            errors=_errors(failures),
+        )
+
+
+class FoundCell(Part):
+    """A cell of a field; `type` and `probabilities` on white cells only."""
+
+    model_config = example(
+        kind="wbc",
+        box=[103.5, 80.0, 71.2, 68.9],
+        type="neutrophil",
+        probabilities=_TYPED,
+        confidence=0.9713,
+        status="classified",
+    )
+
+    kind: CellKind
+    box: Annotated[
+        tuple[float, float, float, float],
+        Field(description="x, y, width, height in pixels of the image as uploaded"),
+    ]
+    type: str | None = None
+    probabilities: dict[str, Probability] | None = None
+    confidence: Probability
+    status: Status
+
+    @classmethod
+    def of(cls, cell: Cell) -> Self:
+        """Return one cell."""
+        values: Answer = {}
+        if cell.kind == "wbc":
+            values = {"type": cell.type, "probabilities": dict(cell.probabilities or {})}
+        return cls(
+            kind=cell.kind,
+            box=box_numbers(cell),
+            confidence=cell.confidence,
+            status=cell.status,
+            **values,
+        )
+
+
+class DifferentialShare(Part):
+    """A type's part of the differential in percent, with its exact 95 % interval."""
+
+    count: int
+    percent: Percent
+    low: Percent
+    high: Percent
+
+    @classmethod
+    def of(cls, share: Share) -> Self:
+        """Return one share."""
+        return cls(count=share.count, percent=share.percent, low=share.low, high=share.high)
+
+
+class KindCounts(Part):
+    """Cells by kind, without what is out of scope."""
+
+    wbc: int
+    rbc: int
+    platelet: int
+
+
+class TileCounts(Part):
+    """The tiles of a slide by what became of them."""
+
+    analysed: int
+    with_cells: int
+    refused: int
+    glass: int
+
+
+class AnalyzedField(Part):
+    """What was found in one field, whatever came with it."""
+
+    file: str
+    page: PageNumber
+    width: int
+    height: int
+    micrometres_per_pixel: Annotated[float | None, _rounded(5)]
+    cells: list[FoundCell]
+    duplicates: Annotated[
+        list[int],
+        Field(description="Numbers, from 1, of cells that an earlier field shows too"),
+    ] = []
+    counts: KindCounts
+    differential: dict[str, DifferentialShare]
+    warnings: Warnings
+    refused: Refused
+
+    @classmethod
+    def of(cls, analysis: FieldAnalysis, **values: Any) -> Self:
+        """Return the answer for one field, with its cells and counts alone."""
+        alone = analysis.alone
+        duplicates = [i for i, cell in enumerate(analysis.cells, 1) if cell.duplicate]
+        if duplicates:
+            values["duplicates"] = duplicates
+        return cls(
+            file=analysis.file,
+            page=analysis.page,
+            width=analysis.width,
+            height=analysis.height,
+            micrometres_per_pixel=analysis.scale and analysis.scale.micrometres_per_pixel,
+            cells=[FoundCell.of(cell) for cell in analysis.cells],
+            counts=KindCounts(**alone.counts.kinds),
+            differential=_differential(differential([alone])),
+            warnings=list(analysis.warnings),
+            refused=analysis.reject_reason,
+            **values,
+        )
+
+
+class AnalyzedSlide(AnalyzedField):
+    """What was found in a whole slide."""
+
+    tiles: TileCounts
+
+
+class PooledFields(Part):
+    """All fields together, with every cell counted once."""
+
+    counts: KindCounts
+    duplicates: Annotated[int, Field(description="Cells that are counted in an earlier field")]
+    differential: dict[str, DifferentialShare]
+
+    @classmethod
+    def of(cls, counts: CellCounts) -> Self | None:
+        """Return the pooled answer; None where no field shows cells of an earlier one."""
+        if not counts.duplicates:
+            return None
+        return cls(
+            counts=KindCounts(**counts.kinds),
+            duplicates=counts.duplicates.total(),
+            differential=_differential(differential_of_counts(counts.types, counts.uncertain)),
+        )
+
+
+class AnalyzeAnswer(Part):
+    """What was found in fields, and by which models."""
+
+    models: Annotated[dict[str, str], Field(examples=[{"detector": "1.0.0", "wbc": "1.0.0"}])]
+    images: list[AnalyzedField]
+    pooled: Annotated[
+        PooledFields | None, Field(description="Where fields show the same cells; else absent")
+    ] = None
+    errors: list[FileError]
+
+    @classmethod
+    def of(
+        cls,
+        analyses: Iterable[FieldAnalysis],
+        failures: Iterable[FailedFile] = (),
+        *,
+        models: Mapping[str, str],
+        **values: Any,
+    ) -> Self:
+        """Return the answer of `analyze`; `models` maps model names to versions.
+
+        Where fields show the same cells, `pooled` counts all fields with every cell once.
+        """
+        counts, images = CellCounts(), []
+        for analysis in analyses:
+            images.append(AnalyzedField.of(analysis))
+            counts.add(analysis.cells)
+        if pooled := PooledFields.of(counts):
+            values["pooled"] = pooled
+        return cls(models=dict(models), images=images, errors=_errors(failures), **values)
+
+
+def _differential(counted: Differential) -> dict[str, DifferentialShare]:
+    shares = {**counted.shares, "erythroblast": counted.erythroblasts}
+    return {key: DifferentialShare.of(share) for key, share in shares.items()}
+
+
+def _errors(failures: Iterable[FailedFile]) -> list[FileError]:
+    return [FileError.of(failure) for failure in failures]
+
+
+class EstimateAnswer(Part):
+    """A number with its 95 % interval."""
+
+    value: Amount
+    low: Amount
+    high: Amount
+
+
+class RangeAnswer(Part):
+    """A reference range and its source."""
+
+    low: float | None
+    high: float | None
+    source: str
+
+
+class DifferentialRow(DifferentialShare):
+    """A share beside its count per volume in 10⁹/L, reference ranges and verdicts."""
+
+    absolute: EstimateAnswer | None
+    percent_range: RangeAnswer | None
+    absolute_range: RangeAnswer | None
+    percent_verdict: str | None
+    absolute_verdict: str | None
+
+
+class CasePatient(Part):
+    """The patient of a case."""
+
+    identifier: str
+    name: str | None
+    sex: str | None
+    birth_year: int | None
+
+
+class CaseSample(Part):
+    """The sample of a case; counts in 10⁹/L."""
+
+    id: int
+    taken: str
+    material: str
+    state: str
+    version: int
+    white_cell_count: float | None
+    white_cell_count_corrected: Amount
+    white_cell_count_estimated: EstimateAnswer | None
+
+
+class CaseFlag(Part):
+    """A flag of a case."""
+
+    key: str
+    severity: str
+    sentence: str
+
+
+class CaseWhiteCell(Part):
+    """A stored white cell; `number` is its place, from 1, in the `cells` of its image."""
+
+    number: int
+    id: int | None
+    suggested: str | None
+    reviewer: str | None
+    attributes: dict[str, str] | None
+    familiar: bool | None
+
+
+class CaseField(Part):
+    """A stored field."""
+
+    id: int
+    sha256: str
+    page: int
+    models: dict[str, str]
+    stage: str | None
+    white_cells: list[CaseWhiteCell]
+
+
+class CaseSignature(Part):
+    """Who signed a case, and when."""
+
+    reviewer: str
+    at: str
+
+
+class CaseComment(Part):
+    """A comment on a case."""
+
+    author: str
+    at: str
+    text: str
+
+
+class MeasuredError(Part):
+    """How often the model's calls were right on a measured set."""
+
+    set: str
+    calls: int
+    right_percent: EstimateAnswer | None
+    right_percent_by_type: dict[str, EstimateAnswer | None]
+
+
+class CaseDetails(Part):
+    """What surrounds the fields of a stored sample."""
+
+    notice: str
+    patient: CasePatient
+    sample: CaseSample
+    differential: dict[str, DifferentialRow]
+    total: int
+    uncertain: int
+    neutrophil_lymphocyte_ratio: EstimateAnswer | None
+    flags: list[CaseFlag]
+    fields: list[CaseField]
+    signatures: list[CaseSignature]
+    comments: list[CaseComment]
+    reference_ranges: str | None
+    models: list[str]
+    model_error: list[MeasuredError]
+
+
+class CaseAnswer(AnalyzeAnswer):
+    """A stored sample: what was found in its fields, and the case around them."""
+
+    case: CaseDetails
