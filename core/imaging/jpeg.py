@@ -5,7 +5,7 @@ Markers after ISO/IEC 10918-1 Annex B, and ISO/IEC 15444-1 Annex A.
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,10 +19,12 @@ Colours = Literal["GRAYSCALE", "RGB", "YCBCR"]
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """In coded data, where `FF 00` is a byte and `FF D0` to `FF D7` restart."""
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+"""Markers that begin a frame (SOF)."""
+SCAN, END = 0xDA, 0xD9
+"""Markers that begin a scan (SOS) and end the image (EOI)."""
 SEQUENTIAL_OR_PROGRESSIVE = (0xC0, 0xC1, 0xC2)
 """Frames with Huffman codes and DCT, which all decoders know."""
-_END = b"\xff\xd9"
 _TAILS = (b"\0" * 64, b"\x55\xaa" * 32)
 """Two continuations of coded data: pixels that lack data differ by what follows."""
 
@@ -61,6 +63,22 @@ class JpegHeader:
         return "RGB" if self.identifiers == (0x52, 0x47, 0x42) else None
 
 
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield the marker of each segment, its offset and that of the segment's length.
+
+    The last one is the end marker, if there is one.
+    """
+    at = 2
+    while found := _MARKER.search(data, at):
+        code, at = data[found.start() + 1], found.end()
+        if code in (0x01, 0xD8):
+            continue
+        yield code, found.start(), at
+        if code == END:
+            return
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+
+
 def jpeg_header(data: bytes) -> JpegHeader:
     """Read the markers. Raises DamagedImageError where the frame's is missing or senseless."""
     try:
@@ -70,20 +88,15 @@ def jpeg_header(data: bytes) -> JpegHeader:
 
 
 def _walk(data: bytes) -> JpegHeader:
-    at, jfif, adobe, end = 2, False, None, None
+    jfif, adobe, end = False, None, None
     frame: tuple[int, int, int, int] | None = None
     components: list[tuple[int, int]] = []
     depths: dict[tuple[int, int], int] = {}
-    while found := _MARKER.search(data, at):
-        code, at = data[found.start() + 1], found.end()
-        if code == 0xD9:
-            end = found.start()
-            break
-        if code in (0x01, 0xD8):
-            continue
-        length = int.from_bytes(data[at : at + 2], "big")
-        body, at = data[at + 2 : at + length], at + max(length, 2)
-        if code in _FRAMES and frame is None:
+    for code, start, at in segments(data):
+        body = data[at + 2 : at + int.from_bytes(data[at : at + 2], "big")]
+        if code == END:
+            end = start
+        elif code in FRAMES and frame is None:
             precision, height, width, number = struct.unpack(">BHHB", body[:6])
             frame = code, precision, width, height
             components = [(body[6 + 3 * i], body[7 + 3 * i]) for i in range(number)]
@@ -91,7 +104,7 @@ def _walk(data: bytes) -> JpegHeader:
             jfif = True
         elif code == 0xEE and body.startswith(b"Adobe") and len(body) >= 12:
             adobe = body[11]
-        elif code == 0xDA and body:
+        elif code == SCAN and body:
             _note_scan(body, depths)
     if frame is None or not components:
         raise DamagedImageError
@@ -158,7 +171,7 @@ def decode_whole(
             return values
     elif not header.refined:
         raise DamagedImageError
-    first, second = (decode(data[: header.end] + tail + _END) for tail in _TAILS)
+    first, second = (decode(data[: header.end] + tail + bytes((0xFF, END))) for tail in _TAILS)
     if not np.array_equal(first, second):
         raise DamagedImageError
     return first

@@ -4,13 +4,13 @@ Only headers and markers are walked, and no walk goes on past the limit that it 
 some milliseconds, whatever the bytes. Broken structure is left to the decoders, which say so.
 """
 
-import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from core.errors import TooComplexError
 from core.imaging.formats import is_dicom
+from core.imaging.jpeg import FRAMES, SCAN, segments
 
 MOST_SCANS = 64
 """Of a JPEG; encoders write 1 to 20."""
@@ -33,7 +33,6 @@ MOST_EXPANSION = 500
 LIGHT_COST = 25_000_000
 """Pixels of a baseline JPEG that are decoded in about a quarter of a second."""
 
-_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SCANS_OF_COST = 8
 _SLOW = 8
 """How much slower wavelets and raw sensor data are than JPEG, about."""
@@ -92,22 +91,15 @@ def _unknown(_data: bytes) -> Extent:
 
 def _jpeg(data: bytes) -> Extent:
     """Walk the segments (ISO/IEC 10918-1 Annex B): the frame's size, then the scans."""
-    at, pixels, segments, scans = 2, 0, 0, 0
-    while found := _MARKER.search(data, at):
-        code, at = data[found.start() + 1], found.end()
-        if code == 0xD9:
-            break
-        if code in (0x01, 0xD8):
-            continue
-        if code == 0xDA:
+    pixels = scans = 0
+    for number, (code, _, at) in enumerate(segments(data)):
+        _limit(number, MOST_SEGMENTS, "segments")
+        if code == SCAN:
             scans += 1
             _limit(scans, MOST_SCANS, "scans")
-        segments += 1
-        _limit(segments, MOST_SEGMENTS, "segments")
-        if (0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC)) or code == 0xF7:
+        elif code in FRAMES:
             height, width = struct.unpack_from(">HH", data, at + 3)
             pixels = max(pixels, height * width)
-        at += max(2, int.from_bytes(data[at : at + 2], "big"))
     return Extent(pixels, pixels * max(1, scans / _SCANS_OF_COST))
 
 
