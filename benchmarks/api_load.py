@@ -34,7 +34,7 @@ import requests
 from PIL import Image
 
 from benchmarks.attacks import attacked, bombs
-from core.bench_api import SECONDS_TO_ANSWER, Server, serving, upload
+from core.bench.api import SECONDS_TO_ANSWER, Server, serving, upload
 from core.domain.results import Pixels
 from core.settings import PROJECT_ROOT
 from core.synthetic.examples import synthetic_slides

@@ -260,9 +260,8 @@ def goals() -> str:
 def speed() -> str:
     """Return times and sizes."""
     bench = json.loads((PROJECT_ROOT / "benchmarks" / "bench.json").read_text())
-    runtimes = "; ".join(
-        f"{_RUNTIMES[key]} {ms:.1f} ms" for key, ms in bench["one_look_ms"].items()
-    )
+    runtimes = json.loads((PROJECT_ROOT / "benchmarks" / "runtimes.json").read_text())
+    runtimes = "; ".join(f"{_RUNTIMES[key]} {ms:.1f} ms" for key, ms in runtimes.items())
     sizes = "; ".join(f"{key} {mb:.1f} MB" for key, mb in bench["model_file_megabytes"].items())
     api = "; ".join(
         f"{clients} clients {100 * share:.0f} %"

@@ -30,7 +30,7 @@ _MODULES = {
     "quantize": ("core.training.quantize", "ship a model's file in 8-bit integers"),
     "adapt": ("core.adaptation.site", "learn a site's look from its reviewed cells"),
     "evaluate": ("core.training.evaluate.run", "measure a model on its test sets"),
-    "bench": ("core.bench", "time the models and the whole way of a field"),
+    "bench": ("core.bench.run", "time the models and the analysis of a field"),
     "data": ("core.datasets.download", "list the public data sets, or get one"),
     "audit": ("core.cases.audit", "check the audit trail of the case database"),
     "backup": ("core.cases.backup", "copy everything that is stored into one file"),

@@ -13,7 +13,7 @@ import pytest
 import requests
 from uvicorn import Config
 
-from core import bench_api
+from core.bench import api as bench_api
 from core.errors import BusyError, TooComplexError
 from core.exports.schema import AnalyzeAnswer
 from core.imaging.limits import measure

@@ -1,6 +1,6 @@
-"""Times the API with 1, 8 and 64 clients beside the core itself, on the same pictures.
+"""Times the API with 1, 8 and 64 clients beside the core itself, on the same images.
 
-The server is a process of its own, as it runs in a laboratory; clients are threads of this one
+The server is a process of its own, as in use; clients are threads of this one
 that keep their connections open.
 """
 
@@ -72,9 +72,9 @@ def api_figures(analyzer: Analyzer) -> dict[str, Any]:
 
 @contextmanager
 def serving() -> Iterator[Server]:
-    """Run the API alone with an empty store, no tokens and hardly a limit to the rate.
+    """Run the API alone with an empty store, no tokens and a very high rate limit.
 
-    Raises RuntimeError with the server's last words when it does not become ready.
+    Raises RuntimeError with the server's log when it does not become ready.
     """
     port = free_port()
     command = (
@@ -147,7 +147,7 @@ def turned(slides: Sequence[Slide], first: int) -> Iterator[Slide]:
 
 
 def upload(address: str, name: str, content: bytes) -> requests.PreparedRequest:
-    """Return the request that sends one picture; with an id, for problems repeat it."""
+    """Return the request that sends one image; with an id, because problems repeat it."""
     headers = {"X-Request-ID": "bench"}
     files = {"file": (name, content)}
     return requests.Request("POST", address, headers, files).prepare()

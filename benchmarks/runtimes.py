@@ -1,13 +1,15 @@
 """Times the cell network in LiteRT and, where they are installed, in other runtimes.
 
+    python -m benchmarks.runtimes
+
+writes the milliseconds of one forward pass to `benchmarks/runtimes.json`.
 ONNX Runtime and OpenVINO are optional (requirements-speed.txt). All compute the same network in
 32-bit floats, exported from the shipped weights, with the same threads; the shipped file, which may
 be in 8 bits, is timed beside them.
 """
 
-import statistics
+import json
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
@@ -17,50 +19,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bench.timing import in_turns
 from core.inference.runtime import LiteRTEngine
 from core.model_card import MODEL_FILE, load_card, read_checked
+from core.settings import PROJECT_ROOT, get_settings
 
-Look = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
-"""One run over a batch of one picture; the outputs by name."""
-
-_REPEATS = 20
-_ROUNDS = 7
-
-
-def median_ms(call: Callable[[], object]) -> float:
-    """Return the median time of a call in milliseconds, after one that does not count."""
-    call()
-    times = []
-    for _ in range(_REPEATS):
-        started = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - started)
-    return 1000 * statistics.median(times)
+RESULT = PROJECT_ROOT / "benchmarks" / "runtimes.json"
+Forward = Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]]
+"""A forward pass over a batch of one image; the outputs by name."""
 
 
-def in_turns(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the median over rounds of each call's `median_ms`.
-
-    All have their turn in every round: when the machine slows down or something else runs on it,
-    their ratios stay.
-    """
-    rounds = [{name: median_ms(call) for name, call in calls.items()} for _ in range(_ROUNDS)]
-    return {name: statistics.median(own[name] for own in rounds) for name in calls}
-
-
-def look_calls(threads: int) -> dict[str, Callable[[], object]]:
-    """Return one look at one crop by runtime."""
+def forward_calls(threads: int) -> dict[str, Callable[[], object]]:
+    """Return one forward pass on one crop by runtime."""
     size = load_card("wbc").input_width
     pixels = np.random.default_rng(1).integers(0, 256, (1, size, size, 3)).astype(np.float32)
-    return {name: partial(look, pixels) for name, look in looks(threads).items()}
+    return {name: partial(forward, pixels) for name, forward in runtimes(threads).items()}
 
 
-def looks(threads: int) -> dict[str, Look]:
+def runtimes(threads: int) -> dict[str, Forward]:
     """Return the shipped file, and the network in floats in each runtime that is installed."""
     card = load_card("wbc")
     shipped = read_checked(card)
     floats = shipped if card.precision == "float32" else _float_file(card.input_width)
-    found: dict[str, Look] = {
+    found: dict[str, Forward] = {
         "litert_shipped": LiteRTEngine(shipped, interpreters=1, threads=threads).run,
         "litert": LiteRTEngine(floats, interpreters=1, threads=threads).run,
     }
@@ -81,7 +62,7 @@ def _float_file(size: int) -> bytes:
     return litert_file(keras_reference("wbc"), [crop_square(field.pixels, cell, 200, size)])
 
 
-def _openvino(content: bytes, threads: int) -> Look:
+def _openvino(content: bytes, threads: int) -> Forward:
     import openvino
 
     options: dict[str, Any] = {
@@ -95,14 +76,14 @@ def _openvino(content: bytes, threads: int) -> Look:
         path.write_bytes(content)
         network = openvino.Core().compile_model(path, "CPU", options)
 
-    def look(pixels: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+    def forward(pixels: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
         # LiteRT's names live in the file's signature, which OpenVINO does not read.
         return {str(number): value for number, value in enumerate(network(pixels).values())}
 
-    return look
+    return forward
 
 
-def _onnxruntime(threads: int) -> Look:
+def _onnxruntime(threads: int) -> Forward:
     import onnxruntime
 
     from core.training.export import keras_reference
@@ -117,7 +98,12 @@ def _onnxruntime(threads: int) -> Look:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
 
-    def look(pixels: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
+    def forward(pixels: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
         return dict(zip(names, session.run(None, {"pixels": pixels}), strict=True))
 
-    return look
+    return forward
+
+
+if __name__ == "__main__":
+    measured = in_turns(forward_calls(get_settings().threads))
+    RESULT.write_text(json.dumps(measured, indent=1) + "\n")

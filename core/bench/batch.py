@@ -6,8 +6,7 @@ Rates are those of a running batch: the first answers, which wait for models, do
 import json
 import logging
 import statistics
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import cycle, islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from core.batch.executors import in_process, in_processes, on_cluster
 from core.batch.jobs import Job, JobRunner, analyze_field, models_fingerprint
 from core.batch.slides import TILES_PER_BATCH, plan_slide
+from core.bench.timing import rate
 from core.settings import PROJECT_ROOT
 from core.synthetic.fields import make_field
 from core.synthetic.slides import make_slide, write_slide
@@ -64,12 +64,6 @@ def _slide_figures(run: JobRunner) -> dict[str, Any]:
         "slide_tiles_per_second_by_processes": tiles,
         "two_slide_processes_per_one": tiles[2] / tiles[1],
     }
-
-
-def rate(answers: Iterable[object], warm: int) -> float:
-    """Return answers per second, counted from the last of the first `warm`."""
-    times = [time.perf_counter() for _ in answers]
-    return (len(times) - warm) / (times[-1] - times[warm - 1])
 
 
 def _rate_on_ray(run: JobRunner, processors: int) -> float:

@@ -1,4 +1,4 @@
-"""`python -m core bench`: times and sizes, measured in one run on made pictures.
+"""`python -m core bench`: times and sizes, measured in one run on synthetic images.
 
 Absolute times depend on the machine; the ratios within one run are what to compare.
 """
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from core.bench.timing import in_turns, rate, resident_megabytes
 from core.settings import PROJECT_ROOT, get_settings
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _CELLS = 200
 _CROPS = 1000
 _CROP_SIDE = 360
-"""Pixels a side of the encoded pictures of single cells, as the PBC set has them."""
+"""Pixels a side of the encoded images of single cells, as the PBC set has them."""
 _STARTS = 3
 
 
@@ -50,9 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
 def measure() -> dict[str, Any]:
     """Return all figures: times in milliseconds or seconds as their names say, sizes in MB."""
-    from core.bench_api import api_figures
-    from core.bench_batch import batch_figures
-    from core.bench_runtimes import in_turns, look_calls
+    from core.bench.api import api_figures
+    from core.bench.batch import batch_figures
     from core.domain.results import FieldImage, ImageProperties
     from core.imaging.crop import crop_cell
     from core.inference.cell_classifier import Subject, central_box
@@ -65,7 +65,7 @@ def measure() -> dict[str, Any]:
     analyzer = Analyzer()
     pixels = make_field(1, 640, 480, white_cells=3, red_cell_pixels=60).pixels
     properties = ImageProperties("PNG", "RGB", 8, pixels.nbytes)
-    field = FieldImage("made", pixels, "", properties)
+    field = FieldImage("synthetic", pixels, "", properties)
     crop = crop_cell(pixels, central_box(pixels), size=160)
     subject = Subject(central_box(pixels))
     calls: dict[str, Callable[[], object]] = {
@@ -87,8 +87,6 @@ def measure() -> dict[str, Any]:
     calls["keras"] = _keras_predict(batch_of_one)
     times = in_turns(calls)
     field_ms, cell_ms, keras_ms = (times[name] for name in ("field", "cell", "keras"))
-    # By themselves: waiting threads of other runtimes would slow the calls above.
-    looks_ms = in_turns(look_calls(get_settings().threads))
     answer_s = _start_seconds(
         ["-m", "core", "analyze", str(PROJECT_ROOT / "assets" / "examples" / "synthetic_1.jpg")]
     )
@@ -104,7 +102,6 @@ def measure() -> dict[str, Any]:
         "cells_per_second_per_keras_predict": cells_per_second * keras_ms / 1000,
         "crops_per_second_one_look": crops_per_second,
         "crops_per_keras_predict_one_look": crops_per_second * keras_ms / 1000,
-        "one_look_ms": looks_ms,
         "one_look_per_keras_predict": keras_ms / times["look"],
         "fields_per_keras_predict": keras_ms / field_ms,
         "first_answer_command_line_s": answer_s,
@@ -121,8 +118,7 @@ def measure() -> dict[str, Any]:
 
 
 def _cells_per_second(pixels: "Pixels", subject: "Subject") -> float:
-    """Return how many cells are typed in a second with a thread of one's own per processor."""
-    from core.bench_batch import rate
+    """Return how many cells are typed in a second with a thread for each processor."""
     from core.inference.pipeline import Analyzer
 
     processors = os.cpu_count() or 1
@@ -134,12 +130,11 @@ def _cells_per_second(pixels: "Pixels", subject: "Subject") -> float:
 
 
 def _crops_per_second(pixels: "Pixels") -> float:
-    """Return how many encoded single-cell pictures get one look in a second, on all processors.
+    """Return how many encoded single-cell images get a forward pass in a second, on all cores.
 
-    From JPEG bytes to the outputs of the shipped network: decoded, cropped and scaled, one look
-    each (no mirrored views, no detector), a thread of one's own per processor.
+    From JPEG bytes to the outputs of the shipped network: decoded, cropped and scaled, one forward
+    pass each (no mirrored views, no detector), a thread for each processor.
     """
-    from core.bench_batch import rate
     from core.imaging.crop import crop_square
     from core.inference.cell_classifier import Subject, central_box
     from core.inference.runtime import LiteRTEngine
@@ -151,14 +146,14 @@ def _crops_per_second(pixels: "Pixels") -> float:
     picture = cv2.resize(pixels, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
     encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
 
-    def look(_: int) -> object:
+    def forward(_: int) -> object:
         decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)
         subject = Subject(central_box(decoded))
         crop = crop_square(decoded, subject.box, subject.crop_side, card.input_width)
         return engine.run(crop[None])
 
     with ThreadPoolExecutor(processors) as pool:
-        return rate(pool.map(look, range(_CROPS)), warm=20 * processors)
+        return rate(pool.map(forward, range(_CROPS)), warm=20 * processors)
 
 
 def _keras_predict(batch: Any) -> Callable[[], object]:
@@ -186,15 +181,9 @@ def _start_seconds(arguments: list[str]) -> float:
     return statistics.median(times)
 
 
-def resident_megabytes(process: int | None = None) -> float:
-    """Return the resident memory of a process, or of this one, in MB (Linux)."""
-    pages = int(Path(f"/proc/{process or 'self'}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 def _server_megabytes() -> float:
     """Return the memory of the app's server once it answers: all models are loaded by then."""
-    from core.bench_api import free_port
+    from core.bench.api import free_port
 
     port = free_port()
     server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments

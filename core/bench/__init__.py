@@ -1,0 +1,1 @@
+"""`python -m core bench`: times and sizes of models, batch, API and server."""
