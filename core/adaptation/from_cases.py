@@ -8,7 +8,8 @@ from pathlib import Path
 
 from core.adaptation.site import LEAST_CELLS, SiteCells, adapt, next_version, save_profile
 from core.cases.database import Database
-from core.cases.references import NamedCell, named_cells
+from core.cases.records import LabelledCell
+from core.cases.reviews import labelled_cells
 from core.cases.samples import load_image
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ProfileError
@@ -26,20 +27,24 @@ def types_to_learn(counts: Mapping[str, int]) -> tuple[str, ...]:
     return enough if len(enough) > 1 else ()
 
 
-def site_cells(database: Database, classifier: Classifier, cells: Iterable[NamedCell]) -> SiteCells:
+def site_cells(
+    database: Database, classifier: Classifier, cells: Iterable[LabelledCell]
+) -> SiteCells:
     """Return what the shipped classifier sees in reviewed cells of the model's types.
 
     Raises NotFoundError, PictureMissingError.
     """
-    by_field: defaultdict[int, list[NamedCell]] = defaultdict(list)
+    by_field: defaultdict[int, list[LabelledCell]] = defaultdict(list)
     for cell in cells:
         by_field[cell.field_id].append(cell)
     answers, types = [], []
     for field_id, of_field in by_field.items():
         pixels = load_image(database, field_id).pixels
         for cell in of_field:
-            answers.append(classifier.answer(pixels, Subject(cell.box, cell.micrometres_per_pixel)))
-            types.append(classifier.labels.index(cell.label))
+            answers.append(
+                classifier.answer(pixels, Subject(cell.cell.box, cell.micrometres_per_pixel))
+            )
+            types.append(classifier.labels.index(str(cell.cell.type)))
     return SiteCells.of(answers, types)
 
 
@@ -56,7 +61,7 @@ def learn_profile(
     and as `site_cells`.
     """
     path = named_profile_path(name, settings)
-    cells = [cell for key in types for cell in named_cells(database, key, MOST_CELLS)]
+    cells = [cell for key in types for cell in labelled_cells(database, key, MOST_CELLS)]
     return adapt(
         site_cells(database, classifier, cells),
         name,

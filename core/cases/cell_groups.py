@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from core.cases.records import Case
+from core.cases.records import Case, LabelledCell
 from core.domain.differential import differential
 from core.domain.results import Cell
 from core.domain.taxonomy import (
@@ -33,19 +33,6 @@ GROUP_ORDER: tuple[str, ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class CaseCell:
-    """A white cell with its place in the case."""
-
-    id: int
-    """In the database."""
-    label: str
-    """Field and number, such as `2.14`."""
-    field_id: int
-    cell: Cell
-    micrometres_per_pixel: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class CellGroup:
     """White cells that count as one type."""
 
@@ -55,7 +42,7 @@ class CellGroup:
     colour: str
     share: str
     """Percent of the leukocytes, or per 100 of them; empty for what has no share."""
-    cells: tuple[CaseCell, ...]
+    cells: tuple[LabelledCell, ...]
 
 
 def group_name(key: str) -> str:
@@ -66,13 +53,13 @@ def group_name(key: str) -> str:
     return others.get(key, "Not white cells")
 
 
-def case_cells(case: Case) -> tuple[CaseCell, ...]:
+def case_cells(case: Case) -> tuple[LabelledCell, ...]:
     """Return all white cells of a case, field by field."""
     return tuple(
-        CaseCell(
+        LabelledCell(
             id=cell_id,
-            label=f"{place}.{number}",
             field_id=stored.id,
+            name=f"{place}.{number}",
             cell=cell,
             micrometres_per_pixel=None if scale is None else scale.micrometres_per_pixel,
         )
@@ -96,7 +83,7 @@ def group_of(cell: Cell) -> str:
 
 def cell_groups(case: Case) -> tuple[CellGroup, ...]:
     """Sort the white cells of a case into all groups of `GROUP_ORDER`, the least sure first."""
-    sorted_cells: dict[str, list[CaseCell]] = {key: [] for key in GROUP_ORDER}
+    sorted_cells: dict[str, list[LabelledCell]] = {key: [] for key in GROUP_ORDER}
     for cell in case_cells(case):
         sorted_cells[group_of(cell.cell)].append(cell)
     counted = differential(case.analyses)

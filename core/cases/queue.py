@@ -52,10 +52,9 @@ def queue(
         items = tuple(
             QueuedCell(
                 id=cell.id,
-                number=cell.number,
-                cell=cell_of(cell),
                 field_id=cell.field_id,
-                file=image_title(file, number),
+                name=f"{cell.number} of {image_title(file, number)}",
+                cell=cell_of(cell),
                 micrometres_per_pixel=scale,
                 sample=sample_of(sample),
                 patient=patient_of(patient),

@@ -232,17 +232,22 @@ class QueueFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedCell:
-    """A white cell in the review queue."""
+class LabelledCell:
+    """A stored white cell as it counts now: reviewers' labels first, then the model's."""
 
     id: int
-    number: int
-    """In its field, from 1."""
-    cell: Cell
+    """In the database."""
     field_id: int
-    file: str
-    """Name of the image: of the file, with the page after the first."""
+    name: str
+    """For users: `2.14` for field and number in a case, elsewhere `14 of smear.png`."""
+    cell: Cell
     micrometres_per_pixel: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedCell(LabelledCell):
+    """A white cell in the review queue."""
+
     sample: Sample
     patient: Patient
 

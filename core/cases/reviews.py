@@ -1,7 +1,7 @@
-"""Naming cells: each decision is a new review, and the last one of a cell counts.
+"""The labels of cells: each decision is a new review, and the last one of a cell counts.
 
-Removing a false cell is the label `NOT_A_WHITE_CELL`. Undoing appends a review with the label
-from before; None there gives the cell back to the model.
+A false cell gets the label `NOT_A_WHITE_CELL`. Undoing appends a review with the label from before;
+None there restores the model's type.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.cases.database import Database
+from core.cases.mappers import cell_of
 from core.cases.names import checked_comment
-from core.cases.orm import CellRow, FieldRow, ReviewRow
-from core.cases.records import MissedCell, Review, Sample, User
+from core.cases.orm import REVIEWED, CellRow, FieldRow, ReviewRow
+from core.cases.records import LabelledCell, MissedCell, Review, Sample, User
 from core.cases.samples import record_edit, sample_to_edit
 from core.cases.users import require
+from core.domain.results import image_title
 from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
 from core.errors import InvalidEntryError, NotFoundError
 
@@ -44,7 +46,7 @@ def label_cells(
         cells = _cells(session, row.id, labels)
         named = [(cell, labels[cell.id]) for cell in cells]
         reviews = _append(session, user, named, comment)
-        return record_edit(session, user, row, "label cells", **_told(reviews)), reviews
+        return record_edit(session, user, row, "label cells", **_audit_details(reviews)), reviews
 
 
 def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -> Done:
@@ -62,8 +64,8 @@ def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -
         before = _labels_before(session, undone)
         named = [(cell, before[cell.id]) for cell in _cells(session, row.id, before)]
         appended = _append(session, user, named, "")
-        told = _told(appended)
-        return record_edit(session, user, row, "undo reviews", undone=wanted, **told), appended
+        details = _audit_details(appended)
+        return record_edit(session, user, row, "undo reviews", undone=wanted, **details), appended
 
 
 def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -> Done:
@@ -100,7 +102,7 @@ def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -
         session.add(cell)
         session.flush()
         reviews = _append(session, user, [(cell, missed.label)], "")
-        return record_edit(session, user, row, "add cell", **_told(reviews)), reviews
+        return record_edit(session, user, row, "add cell", **_audit_details(reviews)), reviews
 
 
 def reviews_of(database: Database, cell_id: int) -> tuple[Review, ...]:
@@ -110,6 +112,42 @@ def reviews_of(database: Database, cell_id: int) -> tuple[Review, ...]:
             select(ReviewRow).where(ReviewRow.cell_id == cell_id).order_by(ReviewRow.id)
         )
         return tuple(map(_review, rows))
+
+
+def labelled_cells(
+    database: Database, label: str, limit: int, *, apart_from: int | None = None
+) -> tuple[LabelledCell, ...]:
+    """Return cells that reviewers gave a label, the last stored first.
+
+    `apart_from` is the id of a cell to leave out.
+    """
+    labelled = (
+        select(CellRow, FieldRow.file, FieldRow.page, FieldRow.micrometres_per_pixel)
+        .join(FieldRow, FieldRow.id == CellRow.field_id)
+        .where(REVIEWED, CellRow.label == label)
+        .order_by(CellRow.id.desc())
+        .limit(limit)
+    )
+    if apart_from is not None:
+        labelled = labelled.where(CellRow.id != apart_from)
+    with database.reading() as session:
+        return tuple(
+            LabelledCell(
+                id=row.id,
+                field_id=row.field_id,
+                name=f"{row.number} of {image_title(file, page)}",
+                cell=cell_of(row),
+                micrometres_per_pixel=scale,
+            )
+            for row, file, page, scale in session.execute(labelled)
+        )
+
+
+def label_counts(database: Database) -> Mapping[str, int]:
+    """Return how many cells have each label that reviewers gave."""
+    counted = select(CellRow.label, func.count()).where(REVIEWED).group_by(CellRow.label)
+    with database.reading() as session:
+        return {label: number for label, number in session.execute(counted) if label is not None}
 
 
 def _check(label: str) -> None:
@@ -166,8 +204,8 @@ def _append(
     return tuple(map(_review, rows))
 
 
-def _told(reviews: Iterable[Review]) -> dict[str, list[tuple[int, int, str | None]]]:
-    """Tell the audit trail of reviews: their ids, cells and labels."""
+def _audit_details(reviews: Iterable[Review]) -> dict[str, list[tuple[int, int, str | None]]]:
+    """Return reviews as the audit trail keeps them: their ids, cells and labels."""
     return {"reviews": [(review.id, review.cell_id, review.label) for review in reviews]}
 
 

@@ -7,8 +7,7 @@ from core.adaptation.from_cases import keep_profile, learn_profile, types_to_lea
 from core.cases.database import open_database
 from core.cases.patients import create_patient
 from core.cases.records import NewField, PatientDetails, SampleDetails
-from core.cases.references import named_counts
-from core.cases.reviews import label_cells
+from core.cases.reviews import label_cells, label_counts
 from core.cases.samples import load_case, save_sample
 from core.errors import ProfileError
 from core.inference.site_profile import load_profile
@@ -50,7 +49,7 @@ def reviewed(settings, fields, monkeypatch):
 def test_a_profile_is_learnt_from_the_last_cells_and_kept_only_when_asked(
     reviewed, settings, analyzer
 ):
-    types = types_to_learn(named_counts(reviewed))
+    types = types_to_learn(label_counts(reviewed))
     assert types == ("neutrophil", "lymphocyte")
     learnt = learn_profile(reviewed, analyzer.classifier, types, "here", settings)
     assert learnt.cells == {"neutrophil": 6, "lymphocyte": 6}

@@ -33,5 +33,5 @@ def test_cells_are_numbered_by_field_and_place():
     second = case.fields[1]
     place = next(i for i, cell_id in enumerate(second.cell_ids, 1) if cell_id is not None)
     cell = by_id[second.cell_ids[place - 1]]
-    assert cell.label == f"2.{place}"
+    assert cell.name == f"2.{place}"
     assert cell.cell is second.analysis.cells[place - 1]

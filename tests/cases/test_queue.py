@@ -35,7 +35,7 @@ def test_the_least_sure_cells_come_first(database, patient, sample, other):
     first = page.items[0]
     field = load_case(database, sample.id).fields[0]
     assert (first.patient, first.sample, first.field_id) == (patient, sample, field.id)
-    assert (first.file, first.number) == (field.analysis.file, 3)
+    assert first.name == f"3 of {field.analysis.file}"
     assert first.cell == field.analysis.cells[2]
 
 

@@ -4,7 +4,14 @@ from threading import Barrier
 import pytest
 
 from core.cases.records import MissedCell
-from core.cases.reviews import add_cell, label_cells, reviews_of, undo
+from core.cases.reviews import (
+    add_cell,
+    label_cells,
+    label_counts,
+    labelled_cells,
+    reviews_of,
+    undo,
+)
 from core.cases.samples import load_case
 from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
@@ -148,3 +155,20 @@ def test_of_two_reviewers_at_once_one_is_told_of_the_other(database, sample):
         assert refusal.startswith(f"{winner} changed this record on 20")
         assert reviews_of(database, cell_id)[-1].reviewer == winner
     assert len(reviews_of(database, cell_id)) == 5
+
+
+def test_only_labelled_cells_are_found_the_last_stored_first(database, sample):
+    case = load_case(database, sample.id)
+    first, second, third = (i for f in case.fields for i in f.cell_ids if i is not None)
+    assert label_counts(database) == {}
+    labels = {first: "basophil", second: "basophil", third: NOT_A_WHITE_CELL}
+    seen, reviews = label_cells(database, REVIEWER, sample, labels)
+    assert label_counts(database) == {"basophil": 2, NOT_A_WHITE_CELL: 1}
+    assert [cell.id for cell in labelled_cells(database, "basophil", 5)] == [second, first]
+    assert [cell.id for cell in labelled_cells(database, "basophil", 1)] == [second]
+    (other,) = labelled_cells(database, "basophil", 5, apart_from=second)
+    assert (other.id, other.field_id, other.cell.type) == (first, case.fields[0].id, "basophil")
+    assert other.cell.box == case.fields[0].analysis.cells[0].box
+    assert other.micrometres_per_pixel == case.fields[0].analysis.scale.micrometres_per_pixel
+    undo(database, REVIEWER, seen, [reviews[0].id])
+    assert label_counts(database) == {"basophil": 1, NOT_A_WHITE_CELL: 1}

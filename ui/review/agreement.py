@@ -13,7 +13,7 @@ from core.adaptation.from_cases import (
 )
 from core.adaptation.site import LEAST_CELLS
 from core.cases.queue import Pairs, model_agreement, reviewer_agreement
-from core.cases.references import named_counts
+from core.cases.reviews import label_counts
 from core.cases.users import users
 from core.charts.confusion import agreement_figure
 from core.domain.agreement import Agreement, agreement
@@ -101,7 +101,7 @@ def show_site_profile(session: ReviewSession) -> None:
     """Offer what can be learnt from the reviewed cells; nothing is applied by itself."""
     st.subheader("Site profile")
     with errors_shown(end_page=True):
-        counts = named_counts(session.database)
+        counts = label_counts(session.database)
     types = types_to_learn(counts)
     if not types:
         st.info(

@@ -67,7 +67,7 @@ def _show_pictures(queued: QueuedCell) -> None:
         help="Yellow: what speaks most for the model's type. It is where the model looked, not "
         "what makes a cell what it is.",
     )
-    name = f"Cell {queued.number} of {queued.file}"
+    name = f"Cell {queued.name}"
     pair = st.grid(2, min_column_width=140)
     with pair.cell():
         if evidence and suggested:
@@ -127,7 +127,7 @@ def _show_state(queued: QueuedCell) -> None:
         label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
         line += f"  \nNamed **{label_name(label).lower()}** by {plain(cell.reviewer)}"
     st.markdown(line)
-    st.caption(f"Cell {queued.number} of {plain(queued.file)}")
+    st.caption(f"Cell {plain(queued.name)}")
 
 
 def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:

@@ -10,11 +10,10 @@ from pydantic import ValidationError
 from core.cases.cell_groups import (
     DUPLICATE,
     UNCERTAIN,
-    CaseCell,
     CellGroup,
     cell_groups,
 )
-from core.cases.records import Case
+from core.cases.records import Case, LabelledCell
 from core.domain.probability import probability_text
 from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, label_name
 from core.errors import PictureMissingError
@@ -80,7 +79,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
 def _offer_agreement(
     session: ReviewSession,
     case: Case,
-    shown: list[tuple[CellGroup, tuple[CaseCell, ...]]],
+    shown: list[tuple[CellGroup, tuple[LabelledCell, ...]]],
     barred: str | None,
 ) -> None:
     """Offer to agree to all cells of a type that are shown, sure and not reviewed."""
@@ -134,7 +133,7 @@ def move(session: ReviewSession, case: Case, message: Any) -> None:
         session.name_cells(seen, dict.fromkeys(moved.ids, moved.label))
 
 
-def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[CaseCell, ...]]]:
+def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[LabelledCell, ...]]]:
     """Return each group with the cells that are drawn of it."""
     room, first = MOST_CELLS, []
     for group in groups:
@@ -144,14 +143,14 @@ def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[CaseCel
     return first
 
 
-def _picture(cell: CaseCell) -> bytes:
+def _picture(cell: LabelledCell) -> bytes:
     return cell_jpeg(cell.field_id, cell.cell.box, cell.micrometres_per_pixel, SMALL)
 
 
-def _title(cell: CaseCell) -> str:
+def _title(cell: LabelledCell) -> str:
     found = cell.cell
     suggested = found.suggested if found.reviewer else found.type
-    parts = [cell.label]
+    parts = [cell.name]
     if suggested:
         parts.append(
             f"model: {label_name(suggested).lower()} {probability_text(found.confidence, 0)}"
@@ -162,7 +161,7 @@ def _title(cell: CaseCell) -> str:
 
 
 def _described(
-    group: CellGroup, cells: tuple[CaseCell, ...], pictures: dict[int, str]
+    group: CellGroup, cells: tuple[LabelledCell, ...], pictures: dict[int, str]
 ) -> dict[str, Any]:
     number = len(group.cells)
     return {
@@ -176,7 +175,7 @@ def _described(
                 "id": cell.id,
                 "src": pictures[cell.id],
                 "title": _title(cell),
-                "caption": f"{cell.label} · {probability_text(cell.cell.confidence, 0)}"
+                "caption": f"{cell.name} · {probability_text(cell.cell.confidence, 0)}"
                 + (" ✓" if cell.cell.reviewer else ""),
                 "uncertain": group.key == UNCERTAIN,
             }
@@ -188,14 +187,14 @@ def _described(
 def _show_table(
     session: ReviewSession,
     case: Case,
-    shown: list[tuple[CellGroup, tuple[CaseCell, ...]]],
+    shown: list[tuple[CellGroup, tuple[LabelledCell, ...]]],
     pictures: dict[int, str],
     barred: str | None,
 ) -> None:
     rows = [
         {
             "picture": pictures[cell.id],
-            "cell": cell.label,
+            "cell": cell.name,
             "counts as": group.name,
             "model": label_name(suggested) if suggested else "",
             "confidence": 100 * cell.cell.confidence,

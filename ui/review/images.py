@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.cases.database import get_database
-from core.cases.references import named_cells
+from core.cases.reviews import labelled_cells
 from core.cases.samples import load_image
 from core.charts.cell_images import cell_picture, made_cells, surroundings
 from core.domain.boxes import Box
@@ -75,11 +75,11 @@ def cell_attributes(field_id: int, box: Box, micrometres_per_pixel: float | None
 
 def reference_cells(cell_type: str, apart_from: int) -> tuple[Sequence[bytes], str]:
     """Return cells to compare with and what they are: reviewed ones, else made ones."""
-    named = named_cells(get_database(), cell_type, REFERENCES, apart_from=apart_from)
+    labelled = labelled_cells(get_database(), cell_type, REFERENCES, apart_from=apart_from)
     found = []
-    for cell in named:
+    for cell in labelled:
         try:
-            found.append(cell_jpeg(cell.field_id, cell.box, cell.micrometres_per_pixel, SMALL))
+            found.append(cell_jpeg(cell.field_id, cell.cell.box, cell.micrometres_per_pixel, SMALL))
         except PictureMissingError:  # one lost picture must not bar the review of others
             continue
     if found:

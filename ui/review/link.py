@@ -89,9 +89,9 @@ def _show_cells(case: Case) -> None:
         with errors_shown():
             st.image(
                 [cell_jpeg(c.field_id, c.cell.box, c.micrometres_per_pixel, SMALL) for c in shown],
-                caption=[c.label for c in shown],
+                caption=[c.name for c in shown],
                 width=92,
-                alt=[f"Cell {c.label}" for c in shown],
+                alt=[f"Cell {c.name}" for c in shown],
             )
 
 
