@@ -1,7 +1,7 @@
 """Small trainings of the detector that leave a part of the fields out: BCCD, and two of TXL-PBC.
 
 `python -m research fields PART` trains from ImageNet at 256 px and measures on the TXL-PBC test
-fields (labels mended) of every part. None of these networks is shipped.
+fields (labels corrected) of every part. None of these networks is shipped.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ from core.training.networks.mobilenet import detector_network, load_imagenet
 from research.comparisons import write_row
 
 PARTS = ("bccd", "txl_575", "txl_360")
-"""BCCD in TXL-PBC's and its own labels; TXL's fields of 575 px; PBC pictures of 360 px."""
+"""BCCD in TXL-PBC's and its own labels; TXL's fields of 575 px; PBC images of 360 px."""
 NOTHING = "nothing"
 SIZE, STEPS, EPOCHS = 256, 60, 6
 LOOK = 384
@@ -40,7 +40,7 @@ _BATCH, _SEED, _PEAK_RATE = 16, 17, 8e-4
 
 
 def part_of(pixels: Pixels) -> str:
-    """Return the part that a picture of TXL-PBC or BCCD belongs to, by its longer side."""
+    """Return the part that an image of TXL-PBC or BCCD belongs to, by its longer side."""
     longest = max(pixels.shape[:2])
     if longest < 400:
         return "txl_360"

@@ -1,4 +1,4 @@
-"""The shipped networks in 32-bit floats and in 8-bit integers, on the same test pictures.
+"""The shipped networks in 32-bit floats and in 8-bit integers, on the same test images.
 
 `python -m research precision NAME` makes both files from the same weights, gives each its own
 temperature and thresholds, and measures both. The cell classifier is also measured in floats on
@@ -104,7 +104,7 @@ def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, 
 
 
 def forward_milliseconds(
-    variants: Mapping[str, Variant], pictures: Sequence[Pixels]
+    variants: Mapping[str, Variant], images: Sequence[Pixels]
 ) -> dict[str, float]:
     """Return the median processor time of one forward pass on one thread, by variant.
 
@@ -114,7 +114,7 @@ def forward_milliseconds(
     engines = {key: variant.engine(threads=1) for key, variant in variants.items()}
     seconds: dict[str, list[float]] = {key: [] for key in variants}
     for number in range(_TIMED):
-        pixels = pictures[number % len(pictures)][None].astype(np.float32)
+        pixels = images[number % len(images)][None].astype(np.float32)
         for key, engine in engines.items():
             side = variants[key].card.input_width
             crop = np.ascontiguousarray(pixels[:, :side, :side])
@@ -193,12 +193,12 @@ def _graded(
     variants: Mapping[str, Variant], settings: Settings
 ) -> dict[str, dict[str, StagedFields]]:
     """Grade ALL fields with both files; the final head has seen them all, so no accuracy."""
-    pictures = all_fields(settings).pixels[::_FIELDS_EVERY]
+    images = all_fields(settings).pixels[::_FIELDS_EVERY]
     properties = ImageProperties("PNG", "RGB", 8, 0)
     rows = {}
     for key, variant in variants.items():
         grader = StageGrader(variant.engine(), variant.card)
-        fields = [FieldImage(f"{k}", pixels, "", properties) for k, pixels in enumerate(pictures)]
+        fields = [FieldImage(f"{k}", pixels, "", properties) for k, pixels in enumerate(images)]
         with ThreadPoolExecutor(2) as pool:
             graded = pool.map(lambda f, g=grader: g.grade(f, anyway=True), fields)
             rows[key] = pd.DataFrame([result.probabilities for result in graded])

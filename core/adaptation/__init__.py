@@ -1,1 +1,1 @@
-"""What a laboratory's few reviewed cells change in the classifier."""
+"""What a source's few reviewed cells change in the classifier."""

@@ -183,7 +183,7 @@ def save_profile(profile: SiteProfile, path: Path) -> None:
 
 
 def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCells:
-    """Look at reviewed single-cell pictures; unreadable ones are named on standard error.
+    """Look at reviewed single-cell images; unreadable ones are named on standard error.
 
     Raises ProfileError when none can be read.
     """
@@ -199,7 +199,7 @@ def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCel
             answers.append(analyzer.classifier.answer(image.pixels, subject))
             types.append(_LABELS.index(label))
     if not answers:
-        raise ProfileError("None of the files is a picture of a cell that can be read.")
+        raise ProfileError("None of the files is an image of a cell that can be read.")
     return SiteCells.of(answers, types)
 
 

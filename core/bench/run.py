@@ -143,8 +143,8 @@ def _crops_per_second(pixels: "Pixels") -> float:
     processors = os.cpu_count() or 1
     card = load_card("wbc")
     engine = LiteRTEngine(read_checked(card), interpreters=processors, threads=1)
-    picture = cv2.resize(pixels, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1]
+    image = cv2.resize(pixels, (_CROP_SIDE, _CROP_SIDE), interpolation=cv2.INTER_AREA)
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
 
     def forward(_: int) -> object:
         decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)

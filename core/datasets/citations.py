@@ -1,4 +1,4 @@
-"""Where the pictures come from that models were trained and measured on."""
+"""Where the images come from that models were trained and measured on."""
 
 from dataclasses import dataclass
 

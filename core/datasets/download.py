@@ -51,7 +51,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         "CC BY 4.0",
         "https://data.mendeley.com/datasets/snkd93bnjr/1",
         {
-            "pictures": _PBC,
+            "images": _PBC,
             **{split: _WBCATT.format(split) for split in ("train", "val", "test")},
         },
         "pbc.zip",
@@ -61,7 +61,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         12_515,
         "MIT",
         "https://www.kaggle.com/datasets/paultimothymooney/blood-cells",
-        {"pictures": f"{_KAGGLE}paultimothymooney/blood-cells"},
+        {"images": f"{_KAGGLE}paultimothymooney/blood-cells"},
         "kaggle_blood_cells.zip",
     ),
     "taleqani": PublicSet(
@@ -69,7 +69,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         3_256,
         "none named, research use",
         "https://www.kaggle.com/datasets/mehradaria/leukemia",
-        {"pictures": f"{_KAGGLE}mehradaria/leukemia"},
+        {"images": f"{_KAGGLE}mehradaria/leukemia"},
         "taleqani_all.zip",
     ),
     "txl": PublicSet(
@@ -78,7 +78,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         "MIT",
         "https://github.com/lugan113/TXL-PBC_Dataset",
         {
-            "pictures": _GITHUB.format(
+            "images": _GITHUB.format(
                 "lugan113/TXL-PBC_Dataset", "bcafb7af67467b02b3bac19a95d0e43ebcc5b983"
             )
         },
@@ -90,7 +90,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         "MIT",
         "https://github.com/Shenggan/BCCD_Dataset",
         {
-            "pictures": _GITHUB.format(
+            "images": _GITHUB.format(
                 "Shenggan/BCCD_Dataset", "d272fb14cdff6e473fafeeeba32aba5f560e9e43"
             )
         },
@@ -101,7 +101,7 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         100,
         "none named, research use; acknowledge the CellaVision blog",
         "https://github.com/zxaoyou/segmentation_WBC",
-        {"pictures": _GITHUB.format("zxaoyou/segmentation_WBC", "refs/heads/master")},
+        {"images": _GITHUB.format("zxaoyou/segmentation_WBC", "refs/heads/master")},
         "cellavision_cells.zip",
     ),
 }
@@ -129,13 +129,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def listing(settings: Settings) -> str:
-    """Return a line a set: name, pictures, size or absence, licence, what it is, source."""
+    """Return a line a set: name, images, size or absence, licence, what it is, source."""
     lines = []
     for name, public in PUBLIC_SETS.items():
         path = settings.data / public.archive
         state = _megabytes(path) if path.is_file() else "not here"
         lines.append(
-            f"{name:12} {public.images:>6,} pictures  {state:>9}  {public.licence}: "
+            f"{name:12} {public.images:>6,} images  {state:>9}  {public.licence}: "
             f"{public.what}. {public.page}\n"
         )
     return "".join(lines)
@@ -149,7 +149,7 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
     """Download a set unless it is here, pack it, and return its zip.
 
     `parts` replaces the public addresses. Raises DataError when a source cannot be reached, when
-    a file is not the one first downloaded, or when pictures are missing from it; what was there
+    a file is not the one first downloaded, or when images are missing from it; what was there
     before stays.
     """
     from core.datasets.repack import PACKERS
@@ -166,12 +166,12 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
         with open_atomically(target) as stream:
             with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as out:
                 PACKERS[name](sources, out, settings.data)
-                pictures = sum(n.endswith(".webp") for n in out.namelist())
-            if pictures == 0:
-                raise DataError(f"The download of {name} holds no pictures. See {public.page}.")
-        if pictures != public.images:
+                images = sum(n.endswith(".webp") for n in out.namelist())
+            if images == 0:
+                raise DataError(f"The download of {name} holds no images. See {public.page}.")
+        if images != public.images:
             sys.stderr.write(
-                f"{name} has {pictures:,} pictures, {public.images:,} were expected: its source "
+                f"{name} has {images:,} images, {public.images:,} were expected: its source "
                 "changed, and figures measured on it will differ.\n"
             )
     except (zipfile.BadZipFile, OSError, KeyError) as error:

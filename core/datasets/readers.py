@@ -1,7 +1,7 @@
 """Every data set of the project behind one interface.
 
-A data set is a zip of WebP pictures with its labels, in the folder `settings.data`
-(`python -m core data get NAME` fetches it from its public source). Pictures are read straight
+A data set is a zip of WebP images with its labels, in the folder `settings.data`
+(`python -m core data get NAME` fetches it from its public source). Images are read straight
 from the zip.
 """
 
@@ -76,7 +76,7 @@ YOLO_KINDS: tuple[CellKind, ...] = ("wbc", "rbc", "platelet")
 
 @dataclass(frozen=True, slots=True)
 class KindBox:
-    """A labelled box in pixels of its picture."""
+    """A labelled box in pixels of its image."""
 
     kind: CellKind
     x: float
@@ -87,15 +87,15 @@ class KindBox:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled picture of a set."""
+    """One labelled image of a set."""
 
     member: str
-    """Path inside the zip; the picture's identity."""
+    """Path inside the zip; the image's identity."""
     split: str
     """`train`, `val`, `test`; a fold number for Taleqani and DeepAPL."""
     label: str | None = None
     group: str | None = None
-    """Pictures of one group must not be divided between training and testing."""
+    """Images of one group must not be divided between training and testing."""
     boxes: tuple[KindBox, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     subtype: str | None = None
@@ -103,7 +103,7 @@ class Example:
 
 
 class DataSet:
-    """Examples of one set and their pictures. Safe to read from several threads."""
+    """Examples of one set and their images. Safe to read from several threads."""
 
     def __init__(self, name: str, path: Path, examples: tuple[Example, ...]) -> None:
         self.name = name
@@ -112,19 +112,19 @@ class DataSet:
         self._local = threading.local()
 
     def read(self, example: Example) -> Pixels:
-        """Return the picture of an example, H x W x 3 RGB uint8."""
+        """Return the image of an example, H x W x 3 RGB uint8."""
         archive = getattr(self._local, "archive", None)
         if archive is None:
             archive = self._local.archive = zipfile.ZipFile(self._path)
-        with Image.open(io.BytesIO(archive.read(example.member))) as picture:
-            return np.asarray(picture.convert("RGB"))
+        with Image.open(io.BytesIO(archive.read(example.member))) as image:
+            return np.asarray(image.convert("RGB"))
 
     def of_split(self, *splits: str) -> tuple[Example, ...]:
         """Return the examples of the named splits."""
         return tuple(e for e in self.examples if e.split in splits)
 
     def __iter__(self) -> Iterator[tuple[Pixels, Example]]:
-        """Yield every picture with its example."""
+        """Yield every image with its example."""
         return ((self.read(example), example) for example in self.examples)
 
     def __len__(self) -> int:
@@ -186,8 +186,8 @@ def _taleqani(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
 
 
 def _size(archive: zipfile.ZipFile, member: str) -> tuple[int, int]:
-    with Image.open(io.BytesIO(archive.read(member))) as picture:
-        return picture.size
+    with Image.open(io.BytesIO(archive.read(member))) as image:
+        return image.size
 
 
 def yolo_boxes(text: str, width: int, height: int) -> tuple[KindBox, ...]:
@@ -352,5 +352,5 @@ def labelled_files(folder: Path, labels: Sequence[str]) -> list[tuple[Path, str]
         if path.is_file() and not path.name.startswith(".")
     ]
     if not found:
-        raise DataError(f"No pictures found: expected folders named {', '.join(labels)}.")
+        raise DataError(f"No images found: expected folders named {', '.join(labels)}.")
     return found

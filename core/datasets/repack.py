@@ -1,6 +1,6 @@
 """Turns the public archives of the data sets into the zips that `datasets` reads.
 
-Pictures are re-encoded as WebP and stored without further compression, so that single ones are
+Images are re-encoded as WebP and stored without further compression, so that single ones are
 read quickly. Labels keep their published form.
 """
 
@@ -53,8 +53,8 @@ def _members(archive: zipfile.ZipFile) -> Iterator[File]:
 
 
 def _webp(content: bytes, side: int | None = None) -> bytes:
-    with Image.open(io.BytesIO(content)) as picture:
-        rgb = picture.convert("RGB")
+    with Image.open(io.BytesIO(content)) as image:
+        rgb = image.convert("RGB")
     if side is not None:
         rgb = rgb.resize((side, side), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
@@ -67,7 +67,7 @@ def _is_picture(path: PurePosixPath) -> bool:
 
 
 def pbc_split(names: Iterable[str], official: Mapping[str, str]) -> list[Row]:
-    """Return path, type, finer type and split of the PBC pictures.
+    """Return path, type, finer type and split of the PBC images.
 
     The five mature types follow WBCAtt's official split; the others a fixed hash of the file name
     (30 % test, 10 % val, 60 % train).
@@ -82,7 +82,7 @@ def pbc_split(names: Iterable[str], official: Mapping[str, str]) -> list[Row]:
 
 
 def taleqani_folds(hashes: Mapping[str, int]) -> list[Row]:
-    """Return path, label, group and fold (0-4) of the fields, from their 64-bit picture hashes.
+    """Return path, label, group and fold (0-4) of the fields, from their 64-bit image hashes.
 
     The set names no patients. A group is a run of neighbouring file numbers, which may show one
     patient, joined with every run that holds a near-duplicate of one of its fields. In each class
@@ -122,7 +122,7 @@ def _write_rows(path: Path, columns: Row, rows: Iterable[Row]) -> None:
 def _pbc(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     """Write PBC with WBCAtt's attributes, and the split beside the zip."""
     names = []
-    for path, read in files_of(parts["pictures"]):
+    for path, read in files_of(parts["images"]):
         if _is_picture(path):
             name = f"{path.parent.name}/{path.stem}.webp"
             out.writestr(name, _webp(read(), _PBC_SIDE))
@@ -146,7 +146,7 @@ def _pbc(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
 def _kaggle(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write the TRAIN, TEST and TEST_SIMPLE fields; the archive holds some of them twice."""
     written = set()
-    for path, read in files_of(parts["pictures"]):
+    for path, read in files_of(parts["images"]):
         if _is_picture(path) and path.parts[-3] in {"TRAIN", "TEST", "TEST_SIMPLE"}:
             name = "/".join((*path.parts[-3:-1], f"{path.stem}.webp"))
             if name not in written:
@@ -157,7 +157,7 @@ def _kaggle(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> N
 def _taleqani(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     """Write the original fields, and the folds beside the zip."""
     hashes = {}
-    for path, read in files_of(parts["pictures"]):
+    for path, read in files_of(parts["images"]):
         if _is_picture(path) and "Original" in path.parts:
             name = f"{path.parent.name}/{path.stem}.webp"
             content = _webp(read())
@@ -169,16 +169,16 @@ def _taleqani(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> 
 
 
 def picture_hash(content: bytes) -> int:
-    """Return the 64-bit perceptual hash of a picture file; near-duplicates differ in few bits."""
+    """Return the 64-bit perceptual hash of an image file; near-duplicates differ in few bits."""
     import imagehash
 
-    with Image.open(io.BytesIO(content)) as picture:
-        return int(str(imagehash.phash(picture)), 16)
+    with Image.open(io.BytesIO(content)) as image:
+        return int(str(imagehash.phash(image)), 16)
 
 
 def _txl(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
-    """Write pictures and YOLO labels of the three splits."""
-    for path, read in files_of(parts["pictures"]):
+    """Write images and YOLO labels of the three splits."""
+    for path, read in files_of(parts["images"]):
         inner = "/".join(path.parts[-3:])
         if _is_picture(path) and inner.startswith("images/"):
             out.writestr(str(PurePosixPath(inner).with_suffix(".webp")), _webp(read()))
@@ -188,7 +188,7 @@ def _txl(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None
 
 def _bccd(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write fields, Pascal VOC annotations and the lists of the splits."""
-    for path, read in files_of(parts["pictures"]):
+    for path, read in files_of(parts["images"]):
         if _is_picture(path) and path.parent.name == "JPEGImages":
             out.writestr(f"JPEGImages/{path.stem}.webp", _webp(read()))
         elif path.suffix == ".xml" and path.parent.name == "Annotations":
@@ -199,7 +199,7 @@ def _bccd(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> Non
 
 def _cellavision(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write the single cells of `Dataset 2`, their masks and classes."""
-    for path, read in files_of(parts["pictures"]):
+    for path, read in files_of(parts["images"]):
         if path.parent.name == "Dataset 2" and path.suffix == ".bmp":
             out.writestr(f"images/{path.stem}.webp", _webp(read()))
         elif path.parent.name == "Dataset 2" and path.suffix == ".png":

@@ -24,7 +24,11 @@ _ROWS = (
     ("wbc", "kaggle_test_simple", "Cells found in fields of a second laboratory (Kaggle), 4 types"),
     ("wbc", "pbc_test", "Cells of the main training laboratory (PBC), 8 types"),
     ("detector", "bccd_test", "White cells counted in fields of BCCD"),
-    ("detector", "txl_test_corrected", "White cells counted in fields of TXL-PBC, labels mended"),
+    (
+        "detector",
+        "txl_test_corrected",
+        "White cells counted in TXL-PBC fields, labels corrected",
+    ),
     ("all_stage", "taleqani_folds_stain_jitter", "ALL fields (Taleqani), stain changed at random"),
     ("all_stage", "taleqani_folds_closer", "ALL fields (Taleqani), magnified"),
     ("all_stage", "taleqani_folds", "ALL fields (Taleqani), grouped folds"),

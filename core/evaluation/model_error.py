@@ -20,7 +20,7 @@ from core.evaluation.sets import evaluation_set
 from core.settings import Settings
 
 HOME_SET, OTHER_SET = "pbc_test", "cellavision"
-"""The set with all types, of the laboratory trained on; and one of another laboratory."""
+"""The set with all types, of the source trained on; and one of another source."""
 
 
 @dataclass(frozen=True, slots=True)

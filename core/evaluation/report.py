@@ -187,6 +187,6 @@ def count_errors(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def worst_errors(scored: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Return the wrong answers the model was surest of."""
+    """Return the wrong answers the model was most confident of."""
     wrong = scored[~scored["correct"] & (scored["prediction"] != UNANSWERED)]
     return wrong.nlargest(most, "confidence").reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The sets that models are measured on: their names, their caveats and their pictures."""
+"""The sets that models are measured on: their names, their caveats and their images."""
 
 import zipfile
 from collections.abc import Iterable
@@ -97,8 +97,8 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "txl_pbc.zip",
     ),
     "txl_test_corrected": EvaluationSet(
-        "TXL-PBC test fields, labels mended",
-        "The same fields with 43 plain label errors mended: cells labelled twice, white cells "
+        "TXL-PBC test fields, labels corrected",
+        "The same fields with 43 plain label errors corrected: cells labelled twice, white cells "
         "labelled red and the other way round. Doubtful border cells were left as published.",
         "txl_pbc.zip",
     ),
@@ -129,10 +129,10 @@ def evaluation_set(key: str) -> EvaluationSet:
     return EVALUATION_SETS.get(key, EvaluationSet(key, "", ""))
 
 
-def read_pictures(
+def read_set_images(
     key: str, files: Iterable[str], settings: Settings | None = None
 ) -> dict[str, bytes]:
-    """Return the encoded pictures of an evaluation set that are on this machine, by file name."""
+    """Return the encoded images of an evaluation set that are on this machine, by file name."""
     return read_members(evaluation_set(key).archive, files, settings)
 
 

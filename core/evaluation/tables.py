@@ -112,7 +112,7 @@ def kind_table(figures: DetectionFigures) -> pd.DataFrame:
 
 
 def sets_table(report: ClassifierReport) -> pd.DataFrame:
-    """Return one row a set of a classifier, other laboratories first."""
+    """Return one row a set of a classifier, other sources first."""
     rows = []
     for key in report.sets:
         own = report.metrics.sets[key]

@@ -106,7 +106,7 @@ def classifier_for_export(
 def litert_file(model: Any, examples: Sequence[Pixels]) -> bytes:
     """Return a Keras model as a LiteRT file in 32-bit floats that answers as the model does.
 
-    `examples` are real pictures of the input size. Raises ModelError when the file does not
+    `examples` are real images of the input size. Raises ModelError when the file does not
     hold the weights or the answers differ.
     """
     with tempfile.TemporaryDirectory() as scratch:

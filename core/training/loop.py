@@ -248,7 +248,7 @@ def seconds_of(run: Path) -> float:
         return sum(float(row["seconds"]) for row in csv.DictReader(stream))
 
 
-def plot_history(history: Path, picture: Path) -> None:
+def plot_history(history: Path, image: Path) -> None:
     """Draw loss and validation loss over epochs to a PNG file."""
     import pandas as pd
     from matplotlib.figure import Figure
@@ -261,4 +261,4 @@ def plot_history(history: Path, picture: Path) -> None:
     axes.plot(epochs, frame["val_loss"], label="validation")
     axes.set(xlabel="Epoch", ylabel="Loss", title=history.parent.name)
     axes.legend()
-    figure.savefig(picture, dpi=120)
+    figure.savefig(image, dpi=120)

@@ -1,9 +1,9 @@
 """`python -m core quantize`: ships a model's file in 8-bit integers, or in floats again.
 
 The file is made from the kept weights, nothing is trained. In 8 bits every weight has its
-channel's scale, every activation the range that training pictures give it; the first layers and
+channel's scale, every activation the range that training images give it; the first layers and
 the heads stay 32-bit floats. Temperature and thresholds are chosen again on what the new file
-says of the validation pictures, as they are after a training.
+says of the validation images, as they are after a training.
 """
 
 import argparse
@@ -37,7 +37,7 @@ _BEST: dict[ModelName, str] = {"detector": "kinds", "wbc": "type", "all_stage": 
 _SEEN = 0.3
 """Score of the detector from which a position shows a cell."""
 SAME_LABEL = 0.97
-"""Least share of pictures (detector: of positions that show a cell) with the same best label."""
+"""Least share of images (detector: of positions that show a cell) with the same best label."""
 DIFFERENCE = 0.2
 """Largest root mean square difference of an output, in standard deviations of the float's."""
 
@@ -106,7 +106,7 @@ def quantized(
         *((pattern, every) for pattern in _FLOAT),
     ):
         quantizer.update_quantization_recipe(pattern, operation, algorithm_key="no_quantize")
-    # Ranges are moving averages: mixed, no group of pictures counts more for coming last.
+    # Ranges are moving averages: mixed, no group of images counts more for coming last.
     mixed = np.random.default_rng(1).permutation(calibration_set)
     samples = [{"pixels": pixels[None].astype(np.float32)} for pixels in mixed]
     ranges = quantizer.calibrate({"serving_default": samples}, num_threads=2)
@@ -117,20 +117,20 @@ def quantized(
     _LOG.info("%s in 8 bits: %.4f same labels, differences %s", name, same, differences)
     if same < SAME_LABEL or max(differences.values()) > DIFFERENCE:
         raise ModelError(
-            f"The 8-bit file of the model {name} gives {same:.1%} of the pictures the same label "
+            f"The 8-bit file of the model {name} gives {same:.1%} of the images the same label "
             f"and differs by {max(differences.values()):.2f} standard deviations: too much."
         )
     return small
 
 
 def agreement(
-    reference: Engine, other: Engine, pictures: Sequence[Pixels], name: ModelName
+    reference: Engine, other: Engine, images: Sequence[Pixels], name: ModelName
 ) -> tuple[float, dict[str, float]]:
     """Return the share of same best labels of two files, and how far each output is off.
 
-    Off: root mean square difference over all pictures in standard deviations of the reference.
+    Off: root mean square difference over all images in standard deviations of the reference.
     """
-    batches = [pixels[None].astype(np.float32) for pixels in pictures]
+    batches = [pixels[None].astype(np.float32) for pixels in images]
     expected, answers = [[engine.run(b) for b in batches] for engine in (reference, other)]
     outputs = {
         key: (np.stack([e[key] for e in expected]), np.stack([a[key] for a in answers]))

@@ -20,7 +20,7 @@ from core.training.data.all_fields import all_fields, held_out_logits
 from core.training.data.cell_sources import VALIDATION, sources
 from core.training.data.cells import NO_TYPE, central_crops, joined
 from core.training.data.detection_fields import real_fields
-from core.training.data.negatives import no_smear
+from core.training.data.negatives import negative_image
 from core.training.data.quality_control import SMEARS, squeezed
 from core.training.export import classifier_for_export, keras_reference, shipped_network
 
@@ -74,7 +74,7 @@ def _detector(card: DetectorCard, settings: Settings) -> Source:
 
 
 def framed(pixels: Pixels, size: int) -> Pixels:
-    """Return a whole field in a size x size picture, as the detector's first look scales it."""
+    """Return a whole field in a size x size image, as the detector's first look scales it."""
     factor = size / max(pixels.shape[:2])
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)[:size, :size]
@@ -130,10 +130,10 @@ def _all_stage(card: ModelCard, settings: Settings) -> Source:
 
 
 def _gate_pictures(size: int, settings: Settings) -> list[Pixels]:
-    """Return pictures that the input gate has to tell apart, smears and others."""
-    pictures = [no_smear(np.random.default_rng((5, seed))) for seed in range(50)]
+    """Return images that the input gate has to tell apart, smears and others."""
+    images = [negative_image(np.random.default_rng((5, seed))) for seed in range(50)]
     for name, splits in SMEARS.items():
         data = open_set(name, settings)
         examples = data.of_split(*splits)
-        pictures += [data.read(example) for example in examples[:: len(examples) // 20][:20]]
-    return [squeezed(pixels, size) for pixels in pictures]
+        images += [data.read(example) for example in examples[:: len(examples) // 20][:20]]
+    return [squeezed(pixels, size) for pixels in images]

@@ -116,21 +116,21 @@ def settings(tmp_path):
 
 
 def test_fetched_sets_are_read_like_the_others(site, settings):
-    get("bccd", settings, {"pictures": f"{site.address}/bccd.zip"})
+    get("bccd", settings, {"images": f"{site.address}/bccd.zip"})
     (field,) = open_set("bccd", settings).examples
     assert field.split == "test"
     assert (field.boxes[0].kind, field.boxes[0].width, field.boxes[0].height) == ("wbc", 20, 30)
-    get("txl", settings, {"pictures": f"{site.address}/txl.zip"})
+    get("txl", settings, {"images": f"{site.address}/txl.zip"})
     (field,) = open_set("txl", settings).examples
     assert (field.boxes[0].x, field.boxes[0].width) == (30, 20)
-    get("cellavision", settings, {"pictures": f"{site.address}/cells.zip"})
+    get("cellavision", settings, {"images": f"{site.address}/cells.zip"})
     data = open_set("cellavision", settings)
     assert [e.label for e in data.examples] == ["eosinophil"]
     assert data.read(data.examples[0]).shape == (60, 60, 3)
 
 
 def test_pbc_follows_the_official_split_where_there_is_one(site, settings):
-    parts = {"pictures": "pbc.zip", "train": "train.csv", "val": "val.csv", "test": "test.csv"}
+    parts = {"images": "pbc.zip", "train": "train.csv", "val": "val.csv", "test": "test.csv"}
     get("pbc", settings, {part: f"{site.address}/{file}" for part, file in parts.items()})
     data = open_set("pbc", settings)
     examples = {e.member: e for e in data.examples}
@@ -149,7 +149,7 @@ def test_the_split_made_from_public_files_is_the_one_the_models_were_trained_on(
     assert pbc_split(names, official) == list(expected.itertuples(index=False, name=None))
 
 
-def test_the_folds_made_from_the_pictures_are_the_ones_measured_on(pack):
+def test_the_folds_made_from_the_images_are_the_ones_measured_on(pack):
     hashes = {
         n: picture_hash(pack.read("taleqani_all.zip", n)) for n in pack.names("taleqani_all.zip")
     }
@@ -171,7 +171,7 @@ def test_near_duplicates_share_a_group_and_a_fold():
 
 
 def test_a_second_call_downloads_nothing(site, settings):
-    address = {"pictures": f"{site.address}/bccd.zip"}
+    address = {"images": f"{site.address}/bccd.zip"}
     first = get("bccd", settings, address).read_bytes()
     site.served.clear()
     assert get("bccd", settings, address).read_bytes() == first
@@ -179,27 +179,27 @@ def test_a_second_call_downloads_nothing(site, settings):
 
 def test_a_changed_file_is_refused(site, settings):
     address = f"{site.address}/bccd.zip"
-    get("bccd", settings, {"pictures": address}).unlink()
+    get("bccd", settings, {"images": address}).unlink()
     noted = json.loads((settings.data / "checksums.json").read_text())
     assert set(noted) == {address}
     for kept in (settings.data / "downloads").iterdir():
         kept.unlink()
     site.served["/bccd.zip"] = PUBLIC["/txl.zip"]
     with pytest.raises(DataError, match="no longer the file"):
-        get("bccd", settings, {"pictures": address})
+        get("bccd", settings, {"images": address})
     assert not (settings.data / "bccd.zip").exists()
 
 
 def test_broken_downloads_leave_nothing_half_done(site, settings):
     site.cut.add("/bccd.zip")
     with pytest.raises(DataError):
-        get("bccd", settings, {"pictures": f"{site.address}/bccd.zip"})
+        get("bccd", settings, {"images": f"{site.address}/bccd.zip"})
     with pytest.raises(DataError, match="damaged"):
-        get("bccd", settings, {"pictures": f"{site.address}/page.zip"})
+        get("bccd", settings, {"images": f"{site.address}/page.zip"})
     with pytest.raises(DataError, match="cannot be reached"):
-        get("bccd", settings, {"pictures": f"{site.address}/nowhere.zip"})
-    with pytest.raises(DataError, match="no pictures"):
-        get("bccd", settings, {"pictures": f"{site.address}/txl.zip"})
+        get("bccd", settings, {"images": f"{site.address}/nowhere.zip"})
+    with pytest.raises(DataError, match="no images"):
+        get("bccd", settings, {"images": f"{site.address}/txl.zip"})
     assert [p.name for p in settings.data.iterdir() if p.suffix in {".zip", ".part"}] == []
 
 

@@ -14,7 +14,7 @@ from core.evaluation.report import (
     load_report,
     worst_errors,
 )
-from core.evaluation.sets import EVALUATION_SETS, evaluation_set, read_pictures
+from core.evaluation.sets import EVALUATION_SETS, evaluation_set, read_set_images
 from core.evaluation.tables import (
     class_table,
     detector_sets_table,
@@ -165,14 +165,14 @@ def test_a_set_without_predictions_says_so(models):
 
 
 def test_pictures_come_from_the_data_pack(pack):
-    found = read_pictures("cellavision", ["images/001.webp", "images/none.webp"])
+    found = read_set_images("cellavision", ["images/001.webp", "images/none.webp"])
     assert found == {"images/001.webp": pack.read("cellavision_cells.zip", "images/001.webp")}
 
 
 def test_without_the_data_there_are_no_pictures(tmp_path):
     settings = Settings(data=tmp_path)
-    assert read_pictures("cellavision", ["images/001.webp"], settings) == {}
-    assert read_pictures("my_slides", ["a.png"], settings) == {}
+    assert read_set_images("cellavision", ["images/001.webp"], settings) == {}
+    assert read_set_images("my_slides", ["a.png"], settings) == {}
 
 
 def test_every_archive_of_a_set_is_in_the_pack(pack):

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.domain.intervals import Estimate
-from core.evaluation.sets import evaluation_set, read_pictures
+from core.evaluation.sets import evaluation_set, read_set_images
 from core.evaluation.tables import percent
 from ui.components import shared
 
@@ -55,7 +55,7 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
     first = (page - 1) * PAGE_OF_PICTURES
     shown = slice(first, first + PAGE_OF_PICTURES)
     st.caption(f"{first + 1}-{first + len(files[shown])} of {len(files)} shown")
-    pictures = read_pictures(key, files[shown])
+    pictures = read_set_images(key, files[shown])
     if not pictures:
         st.dataframe(
             pd.DataFrame({"File": files[shown], "Answer": captions[shown]}),

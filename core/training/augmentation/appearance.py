@@ -1,4 +1,4 @@
-"""Random changes that one laboratory's pictures undergo to look like another's.
+"""Random changes that make the images of one source look like those of another.
 
 All functions take and return H x W x 3 RGB uint8 and draw from a numpy Generator.
 """
@@ -18,7 +18,7 @@ _TO_DENSITY = (-np.log((np.arange(256, dtype=np.float32) + 1) / 256)).astype(np.
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How far the look is changed; 1 covers what differs between the laboratories at hand."""
+    """How far the appearance is changed; 1 covers the differences between the sources at hand."""
 
     stain: float = 1.0
     camera: float = 1.0
@@ -46,10 +46,10 @@ def colour_statistics(pixels: Pixels) -> NDArray[np.float32]:
 
 
 def transfer_stain(pixels: Pixels, other: NDArray[np.float32], amount: float = 1.0) -> Pixels:
-    """Give a picture the tone of another one: mean and spread in CIELAB.
+    """Give an image the colour statistics of another: mean and spread in CIELAB.
 
-    Reinhard et al. 2001, IEEE CG&A 21(5):34. `other` is what `tone` says of the other picture,
-    `amount` the share of the way that is gone.
+    Reinhard et al. 2001, IEEE CG&A 21(5):34. `other` are the
+    `colour_statistics` of the other image, `amount` 0..1 how far to go.
     """
     own = colour_statistics(pixels)
     wanted = own + amount * (other - own)
@@ -92,7 +92,7 @@ def illumination(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixel
 
 
 def blur(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
-    """Defocus by up to 1 % of the picture's side, or lose resolution and gain it back."""
+    """Defocus by up to 1 % of the image's side, or lose resolution and gain it back."""
     side = min(pixels.shape[:2])
     if rng.random() < 0.5:
         sigma = rng.uniform(0.2, 0.2 + 0.01 * side * strength)
@@ -194,7 +194,7 @@ def cheap_camera(pixels: Pixels, rng: Generator) -> Pixels:
 
 
 def truncate_edge(pixels: Pixels, side: float, rng: Generator) -> Pixels:
-    """Cut the cell in the middle of a square crop as a picture's edge does.
+    """Cut the cell in the middle of a square crop as an image's edge does.
 
     `side` is the cell's share of the crop's side. What is left of the cell comes to the middle,
     as its smaller box would bring it there, and beyond the edge lies glass.
@@ -212,10 +212,10 @@ def truncate_edge(pixels: Pixels, side: float, rng: Generator) -> Pixels:
 def random_zoom(
     pixels: Pixels, size: int, rng: Generator, extent: tuple[float, float], shift: float = 0.05
 ) -> Pixels:
-    """Cut a turned square out of a picture and scale it to size x size.
+    """Cut a turned square out of an image and scale it to size x size.
 
-    `extent` is the range of the square's side as a share of the picture's shorter side, `shift`
-    the largest displacement of its centre in the same unit. Outside the picture the border is
+    `extent` is the range of the square's side as a share of the image's shorter side, `shift`
+    the largest displacement of its centre in the same unit. Outside the image the border is
     mirrored.
     """
     height, width = pixels.shape[:2]

@@ -88,18 +88,18 @@ def seen_at(pixels: Pixels, share: float) -> Pixels:
     return np.asarray(cv2.copyMakeBorder(pixels, *border, cv2.BORDER_REFLECT_101), np.uint8)
 
 
-def other_tones(fields: Fields, number: int, rng: Generator) -> list[NDArray[np.float32]]:
-    """Return for each class that a field does not have the tone of a random field of it.
+def other_statistics(fields: Fields, number: int, rng: Generator) -> list[NDArray[np.float32]]:
+    """Return the colour statistics of a random field of each class that a field does not have.
 
-    The fields are of the same fold, so that no fold learns from another one.
+    The fields are of the same fold, so that no fold is trained on another one.
     """
     own = fields.examples[number]
-    tones = []
+    statistics = []
     for stage in range(len(_LABELS)):
         if stage != fields.stages[number]:
             rows = np.nonzero(of_fold(fields, own.split) & (fields.stages == stage))[0]
-            tones.append(appearance.colour_statistics(fields.pixels[int(rng.choice(rows))]))
-    return tones
+            statistics.append(appearance.colour_statistics(fields.pixels[int(rng.choice(rows))]))
+    return statistics
 
 
 def stain_jittered(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
@@ -109,10 +109,10 @@ def stain_jittered(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
     ]
 
 
-def tone_swapped(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
-    """Return some fields with the mean tone of another class, the classes in turn."""
-    tones = np.stack([appearance.colour_statistics(pixels) for pixels in fields.pixels])
+def stain_swapped(fields: Fields, rows: NDArray[np.int64]) -> list[Pixels]:
+    """Return some fields with the mean colour statistics of another class, the classes in turn."""
+    statistics = np.stack([appearance.colour_statistics(pixels) for pixels in fields.pixels])
     count = len(_LABELS)
-    means = [tones[fields.stages == stage].mean(0) for stage in range(count)]
+    means = [statistics[fields.stages == stage].mean(0) for stage in range(count)]
     other = (fields.stages + 1 + np.arange(len(fields)) % (count - 1)) % count
     return [appearance.transfer_stain(fields.pixels[row], means[other[row]]) for row in rows]

@@ -59,7 +59,7 @@ def cut_out(pixels: Pixels, subject: Subject) -> CellCrop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingCells:
-    """Cells of one source: one laboratory, so that stain and camera are shared."""
+    """Cells of one source: one source, so that stain and camera are shared."""
 
     crops: NDArray[np.uint8]
     """n x CONTEXT_SIZE x CONTEXT_SIZE x 3 RGB: `CONTEXT` times the classifier's crop."""

@@ -1,4 +1,4 @@
-"""Views of labelled pictures: geometry, batches for training and validation."""
+"""Views of labelled images: geometry, batches for training and validation."""
 
 import math
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ def place(  # noqa: PLR0913 - one view in one call
     centre: tuple[float, float],
     tilted: bool = False,
 ) -> Labelled:
-    """Scale, turn and mirror a picture into a size x size frame.
+    """Scale, turn and mirror an image into a size x size frame.
 
     `scale` is output pixels per source pixel, `centre` the source point (as shares of width and
-    height) that comes to the middle. `tilted` pictures are turned by any angle and sheared; cells
+    height) that comes to the middle. `tilted` images are turned by any angle and sheared; cells
     are taken as the ellipses in their boxes to box them again. Boxes of which too little stays
     visible go.
     """
@@ -80,7 +80,7 @@ def place(  # noqa: PLR0913 - one view in one call
 
 
 def _random_view(source: Labelled, size: int, rng: Generator) -> Labelled:
-    """Return a picture as the detector may meet it: mostly whole, sometimes far or close."""
+    """Return an image as the detector may meet it: mostly whole, sometimes far or close."""
     longest = max(source.pixels.shape[:2])
     if rng.random() < 0.55:
         scale = size / longest * rng.uniform(0.85, 1.2)
@@ -116,7 +116,7 @@ def _cut_through(
 
 
 def _mosaic(sources: Sequence[Labelled], size: int, rng: Generator) -> Labelled:
-    """Join four pictures, each at its own scale."""
+    """Join four images, each at its own scale."""
     half = size // 2
     canvas = np.empty((size, size, 3), np.uint8)
     rows = []
@@ -136,10 +136,10 @@ def _target(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 class TrainingFields(keras.utils.PyDataset):
-    """Endless random views of labelled pictures, `steps` batches an epoch.
+    """Endless random views of labelled images, `steps` batches an epoch.
 
-    `groups` are lists of pictures with their share; `strong` and `mosaics` the shares of views
-    that are strongly changed in look and that join four pictures.
+    `groups` are lists of images with their share; `strong` and `mosaics` the shares of views
+    that are strongly changed in appearance and that join four images.
     """
 
     def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
@@ -188,7 +188,7 @@ class TrainingFields(keras.utils.PyDataset):
 
 
 def whole_fields(fields: Sequence[Labelled], size: int, batch: int) -> Any:
-    """Return unchanged pictures, each scaled to fit size x size, as a Keras data set."""
+    """Return unchanged images, each scaled to fit size x size, as a Keras data set."""
 
     class WholeFields(keras.utils.PyDataset):
         def __len__(self) -> int:

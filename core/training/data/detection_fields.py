@@ -1,4 +1,4 @@
-"""Pictures with boxes for the detector: where they come from, and the guard against leaks."""
+"""Images with boxes for the detector: where they come from, and the guard against leaks."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -18,18 +18,18 @@ from core.domain.taxonomy import CELL_KINDS, CellKind
 from core.settings import Settings
 from core.synthetic.fields import make_field
 
-NEAR_COPY_BITS = 8
-"""Pictures whose 64-bit perceptual hashes differ in at most this many bits show one field.
+NEAR_DUPLICATE_BITS = 8
+"""Images whose 64-bit perceptual hashes differ in at most this many bits show one field.
 
 In these sets copies differ in 0 to 8 bits and different fields in 10 or more."""
 _LONGEST_SIDE = 640
-_MADE_SEED = 10_000
-"""Of the first made field; the cell classifier learns from others."""
+_SYNTHETIC_SEED = 10_000
+"""Of the first synthetic field; the cell classifier learns from others."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """A decoded picture with its boxes: n x 5 of kind index, x0, y0, x1, y1 in pixels."""
+    """A decoded image with its boxes: n x 5 of kind index, x0, y0, x1, y1 in pixels."""
 
     pixels: Pixels
     boxes: NDArray[np.float32]
@@ -50,7 +50,7 @@ def corner_rows(cells: Iterable[tuple[CellKind, Box | KindBox]]) -> NDArray[np.f
 
 
 def labelled(data: DataSet, example: Example) -> Labelled:
-    """Return a picture of a set with its boxes, its longest side at most 640 pixels."""
+    """Return an image of a set with its boxes, its longest side at most 640 pixels."""
     return _shrunk(data.read(example), corner_rows((box.kind, box) for box in example.boxes))
 
 
@@ -65,28 +65,28 @@ def _shrunk(pixels: Pixels, boxes: NDArray[np.float32]) -> Labelled:
 
 
 def hashes(data: DataSet, examples: Sequence[Example]) -> NDArray[np.bool_]:
-    """Return the perceptual hashes of pictures, n x 64."""
+    """Return the perceptual hashes of images, n x 64."""
     rows = [imagehash.phash(Image.fromarray(data.read(e))).hash.ravel() for e in examples]
     return np.array(rows, bool).reshape(-1, 64)
 
 
-def near_copies(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Say for each row of `a` whether `b` holds a near copy of it."""
+def near_duplicates(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say for each row of `a` whether `b` holds a near-duplicate of it."""
     if len(a) == 0 or len(b) == 0:
         return np.zeros(len(a), bool)
-    return np.asarray((a[:, None] != b[None]).sum(-1).min(1) <= NEAR_COPY_BITS)
+    return np.asarray((a[:, None] != b[None]).sum(-1).min(1) <= NEAR_DUPLICATE_BITS)
 
 
 def _is_held_out(example: Example) -> bool:
-    """Say whether a TXL validation picture is kept for validation (one in three)."""
+    """Say whether a TXL validation image is kept for validation (one in three)."""
     return hashlib.sha256(example.member.encode()).digest()[0] % 3 == 0
 
 
 def real_fields(settings: Settings) -> tuple[list[Labelled], list[Labelled]]:
-    """Return real training and validation pictures, without copies of any test picture.
+    """Return real training and validation images, without copies of any test image.
 
-    Test pictures are those of TXL-PBC, BCCD and the plain test fields of the Kaggle set, which
-    were photographed from the same slides as BCCD. BCCD pictures that TXL-PBC holds too are
+    Test images are those of TXL-PBC, BCCD and the plain test fields of the Kaggle set, which
+    were photographed from the same slides as BCCD. BCCD images that TXL-PBC holds too are
     taken from there, where their boxes are complete.
     """
     txl, bccd, kaggle = (open_set(name, settings) for name in ("txl", "bccd", "kaggle"))
@@ -101,8 +101,8 @@ def real_fields(settings: Settings) -> tuple[list[Labelled], list[Labelled]]:
     )
     txl_hashes = hashes(txl, txl_examples)
     bccd_hashes = hashes(bccd, bccd_examples)
-    leaks = near_copies(txl_hashes, tested)
-    bccd_leaks = near_copies(bccd_hashes, np.concatenate([tested, txl_hashes]))
+    leaks = near_duplicates(txl_hashes, tested)
+    bccd_leaks = near_duplicates(bccd_hashes, np.concatenate([tested, txl_hashes]))
     training, validation = [], []
     for example, leak in zip(txl_examples, leaks, strict=True):
         if example.split == "val" and _is_held_out(example):
@@ -115,12 +115,12 @@ def real_fields(settings: Settings) -> tuple[list[Labelled], list[Labelled]]:
     return training, validation
 
 
-def made_fields(count: int) -> list[Labelled]:
-    """Return made fields as training pictures."""
+def synthetic_fields(count: int) -> list[Labelled]:
+    """Return synthetic fields as training images."""
 
     def one(seed: int) -> Labelled:
         field = make_field(seed)
         return Labelled(field.pixels, corner_rows((cell.kind, cell.box) for cell in field.cells))
 
     with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(one, range(_MADE_SEED, _MADE_SEED + count)))
+        return list(pool.map(one, range(_SYNTHETIC_SEED, _SYNTHETIC_SEED + count)))

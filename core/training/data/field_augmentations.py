@@ -1,6 +1,6 @@
-"""Copies of ALL fields that training adds: as other laboratories would have taken them.
+"""Augmentations of ALL fields: as other laboratories would have taken them.
 
-Each maker yields copies of a field one by one, drawing from the generator in between.
+Each function yields the augmentations of a field one by one, drawing from the generator.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,38 +11,38 @@ from numpy.random import Generator
 
 from core.domain.results import Pixels
 from core.training.augmentation import appearance
-from core.training.data.all_fields import Fields, another_stain, other_tones, seen_at
+from core.training.data.all_fields import Fields, another_stain, other_statistics, seen_at
 
 STAIN_STRENGTHS = (0.35, 0.7, 1.0, 0.7)
 SHARES = (0.57, 0.69, 0.84, 1.02, 1.41)
-"""What is seen to a side, in shares of a field: a copy between any two neighbours. From the least
+"""What is seen to a side, in shares of a field: one between any two neighbours. From the least
 that is graded to where a field is graded in parts."""
 DEGRADED = ((True, False), (False, True), (False, True), (True, True)) * 2
-"""Whether a copy is out of focus or of low resolution, and whether it is noisy, sharpened or
+"""Whether a field is out of focus or of low resolution, and whether it is noisy, sharpened or
 compressed."""
 _NOISE = 1.2
 
 
 def stained(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
-    """Yield copies with another stain and camera."""
+    """Yield fields with another stain and camera."""
     for strength in STAIN_STRENGTHS:
         yield another_stain(fields.pixels[number], rng, strength)
 
 
-def toned(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
-    """Yield a copy on the way to the tone of each other class."""
-    for tone in other_tones(fields, number, rng):
-        yield appearance.transfer_stain(fields.pixels[number], tone, rng.uniform(0.5, 1))
+def stain_transferred(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
+    """Yield a field on the way to the colours of each other class."""
+    for statistics in other_statistics(fields, number, rng):
+        yield appearance.transfer_stain(fields.pixels[number], statistics, rng.uniform(0.5, 1))
 
 
 def magnified(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
-    """Yield copies at other magnifications."""
+    """Yield fields at other magnifications."""
     for share in np.exp(rng.uniform(np.log(SHARES[:-1]), np.log(SHARES[1:]))):
         yield seen_at(fields.pixels[number], float(share))
 
 
 def degraded(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
-    """Yield copies of a worse focus, camera or file."""
+    """Yield fields of a worse focus, camera or file."""
     for blurred, noisy in DEGRADED:
         pixels = fields.pixels[number]
         if blurred:
@@ -52,17 +52,17 @@ def degraded(fields: Fields, number: int, rng: Generator) -> Iterator[Pixels]:
         yield pixels
 
 
-class Maker(NamedTuple):
-    """What makes one kind of copies, and the seed that makes them the same in every run."""
+class Augmentation(NamedTuple):
+    """One kind of augmentation, and the seed that makes it the same in every run."""
 
     seed: int
     of: Callable[[Fields, int, Generator], Iterator[Pixels]]
 
 
-COPIES = {
-    "stained": Maker(99, stained),
-    "toned": Maker(100, toned),
-    "magnified": Maker(101, magnified),
-    "degraded": Maker(103, degraded),
+AUGMENTATIONS = {
+    "stained": Augmentation(99, stained),
+    "stain_transferred": Augmentation(100, stain_transferred),
+    "magnified": Augmentation(101, magnified),
+    "degraded": Augmentation(103, degraded),
 }
 """By the name of the file that keeps what the trunk sees in them."""

@@ -1,4 +1,4 @@
-"""Pictures that are no blood smears, made or taken from packages, to teach the input gate."""
+"""Images that are no blood smears, made or taken from packages, to teach the input gate."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,13 +14,13 @@ from core.domain.results import Pixels
 from core.training.augmentation import appearance
 
 HEIGHT, WIDTH = 288, 384
-"""Of all pictures that teach the gate, in pixels."""
+"""Of all images that teach the gate, in pixels."""
 
 Floats = NDArray[np.float32]
 
 
-def no_smear(rng: Generator) -> Pixels:
-    """Return one picture that is no smear, H x W x 3: a photograph, texture, tissue or noise."""
+def negative_image(rng: Generator) -> Pixels:
+    """Return one image that is no smear, H x W x 3: a photograph, texture, tissue or noise."""
     draw = _DRAWINGS[int(rng.integers(len(_DRAWINGS)))]
     pixels = draw(rng)
     if rng.random() < 0.3:
@@ -161,8 +161,8 @@ def _photographs() -> tuple[Pixels, ...]:
     from sklearn.datasets import load_sample_images
 
     hopper = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    with Image.open(hopper) as picture:
-        return (*load_sample_images().images, np.asarray(picture.convert("RGB")))
+    with Image.open(hopper) as image:
+        return (*load_sample_images().images, np.asarray(image.convert("RGB")))
 
 
 def _photograph(rng: Generator) -> Pixels:

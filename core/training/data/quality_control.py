@@ -1,4 +1,4 @@
-"""The gates: tell blood smears from other pictures, and ALL fields from other smears.
+"""The gates: tell blood smears from other images, and ALL fields from other smears.
 
 Logistic regressions on the pooled features of the ALL model, whose trunk stays as of ImageNet. They
 become further outputs of that model's file.
@@ -23,17 +23,17 @@ from core.inference.field_classifier import stage_input
 from core.settings import Settings
 from core.synthetic.fields import make_field
 from core.training.augmentation import appearance
-from core.training.data.negatives import HEIGHT, WIDTH, no_smear
+from core.training.data.negatives import HEIGHT, WIDTH, negative_image
 
 _LOG = logging.getLogger(__name__)
 VIEWS = 300
 """Random views of each set of smears."""
 INVERSE_PENALTY = 0.01
 """scikit-learn's C, on standardised features."""
-_MADE_SEED = 90_000
-"""Of the first made field; the detector and the cell classifier learn from others."""
+_SYNTHETIC_SEED = 90_000
+"""Of the first synthetic field; the detector and the cell classifier learn from others."""
 THRESHOLD = -1.5
-"""Logit below which a picture is refused: on the side of letting a strange one pass."""
+"""Logit below which an image is refused: on the side of letting a strange one pass."""
 SMEARS: dict[str, tuple[str, ...]] = {
     "pbc": ("train",),
     "kaggle": ("train",),
@@ -46,28 +46,28 @@ SMEARS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """`features @ weights + bias` is the logit of a picture being what the gate lets in."""
+    """`features @ weights + bias` is the logit of an image being what the gate lets in."""
 
     weights: NDArray[np.float32]
     bias: float
 
 
 def fit_smear_gate(network: Any, settings: Settings, size: int) -> Gate:
-    """Fit smears against other pictures on an ALL network's trunk; views are size x size."""
+    """Fit smears against other images on an ALL network's trunk; views are size x size."""
     seed = 3
     rng = np.random.default_rng(seed)
     smears = [_view(pixels, rng) for pixels in _pictures(settings, SMEARS, VIEWS, rng)]
     smears += _made_views(VIEWS // 3, rng)
     with ThreadPoolExecutor(2) as pool:
         seeds = range(len(smears))
-        others = list(pool.map(lambda s: no_smear(np.random.default_rng((seed, s))), seeds))
+        others = list(pool.map(lambda s: negative_image(np.random.default_rng((seed, s))), seeds))
     return _fit(
         network, [squeezed(p, size) for p in smears], [squeezed(p, size) for p in others], "smear"
     )
 
 
 def squeezed(pixels: Pixels, size: int) -> Pixels:
-    """Return a picture as the smear gate looks at it, size x size."""
+    """Return an image as the smear gate looks at it, size x size."""
     return np.asarray(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
 
 
@@ -88,7 +88,7 @@ def fit_field_gate(network: Any, settings: Settings, size: int) -> Gate:
 
 
 def _fit(network: Any, inside: Sequence[Pixels], outside: Sequence[Pixels], name: str) -> Gate:
-    """Fit on the trunk's features of square pictures that the gate lets in and keeps out."""
+    """Fit on the trunk's features of square images that the gate lets in and keeps out."""
     features = pooled_features(network, [*inside, *outside])
     truth = np.repeat([1, 0], [len(inside), len(outside)])
     scaler = StandardScaler().fit(features)
@@ -110,13 +110,13 @@ def _fit(network: Any, inside: Sequence[Pixels], outside: Sequence[Pixels], name
 
 
 def _made_views(count: int, rng: Generator) -> list[Pixels]:
-    return [_view(make_field(_MADE_SEED + number).pixels, rng) for number in range(count)]
+    return [_view(make_field(_SYNTHETIC_SEED + number).pixels, rng) for number in range(count)]
 
 
 def _pictures(
     settings: Settings, sets: Mapping[str, tuple[str, ...]], count: int, rng: Generator
 ) -> Iterator[Pixels]:
-    """Yield `count` random pictures of the named splits of each set."""
+    """Yield `count` random images of the named splits of each set."""
     for name, splits in sets.items():
         data = open_set(name, settings)
         examples = data.of_split(*splits)
@@ -125,7 +125,7 @@ def _pictures(
 
 
 def _view(pixels: Pixels, rng: Generator) -> Pixels:
-    """Return a part of a smear as another laboratory may show it, HEIGHT x WIDTH x 3."""
+    """Return a part of a smear as another source may show it, HEIGHT x WIDTH x 3."""
     height, width = pixels.shape[:2]
     share = rng.uniform(0.55, 1.0)
     w = int(min(width, height * WIDTH / HEIGHT) * share)
@@ -136,13 +136,13 @@ def _view(pixels: Pixels, rng: Generator) -> Pixels:
     return appearance.augment_appearance(np.asarray(view), rng, strength)
 
 
-def pooled_features(network: Any, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
-    """Return the trunk's pooled features of square pictures, n x 1280."""
+def pooled_features(network: Any, images: Sequence[Pixels]) -> NDArray[np.float32]:
+    """Return the trunk's pooled features of square images, n x 1280."""
     import keras
 
     trunk = keras.Model(network.input, network.get_layer("pooled").output)
     rows = [
-        trunk.predict_on_batch(np.stack(pictures[k : k + 16]).astype(np.float32))
-        for k in range(0, len(pictures), 16)
+        trunk.predict_on_batch(np.stack(images[k : k + 16]).astype(np.float32))
+        for k in range(0, len(images), 16)
     ]
     return np.concatenate(rows)

@@ -24,7 +24,7 @@ from core.training.data.all_fields import (
     held_out_logits,
     seen_at,
     stain_jittered,
-    tone_swapped,
+    stain_swapped,
 )
 from core.training.evaluate.cam import cam_on_cells
 from core.training.evaluate.corruptions import Prediction, measure_corruptions
@@ -54,7 +54,7 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
     some = everyone[::_CHANGED_EVERY]
     images: dict[str, tuple[NDArray[np.int64], Sequence[Pixels]]] = {
         "taleqani_folds_stain_jitter": (some, stain_jittered(fields, some)),
-        "taleqani_folds_tone_swapped": (some, tone_swapped(fields, some)),
+        "taleqani_folds_tone_swapped": (some, stain_swapped(fields, some)),
         "taleqani_folds_closer": (some, [seen_at(fields.pixels[k], CLOSER) for k in some]),
         "taleqani_folds_farther": (some, [seen_at(fields.pixels[k], FARTHER) for k in some]),
         "taleqani_folds": (everyone, list(fields.pixels)),

@@ -31,16 +31,16 @@ _SETS = {"bccd_test": "bccd", "txl_test": "txl", "txl_test_corrected": "txl"}
 _CORRECTIONS = Path(__file__).with_name("txl_test_corrections.csv")
 
 Truth = tuple[str, Pixels, tuple[KindBox, ...]]
-"""File, picture and its true boxes."""
+"""File, image and its true boxes."""
 
 
 def measure(
-    name: str, pictures: Iterable[Truth], total: int, detector: Detector
+    name: str, images: Iterable[Truth], total: int, detector: Detector
 ) -> tuple[DetectionFigures, pd.DataFrame]:
     """Return the figures of one set and its true and predicted boxes (in pixels)."""
     truths, predictions = [], []
     sizes: dict[str, tuple[int, int]] = {}
-    for file, pixels, boxes in tqdm(pictures, total=total, desc=name):
+    for file, pixels, boxes in tqdm(images, total=total, desc=name):
         sizes[file] = (pixels.shape[1], pixels.shape[0])
         truths += [(file, b.kind, b.x, b.y, b.width, b.height) for b in boxes]
         predictions += [
@@ -73,8 +73,8 @@ def standard(settings: Settings) -> tuple[DetectorFigures, pd.DataFrame]:
         data = open_set(set_name, settings)
         examples = data.of_split("test")
         boxes_of = corrected if name == "txl_test_corrected" else attrgetter("boxes")
-        pictures = ((e.member, data.read(e), boxes_of(e)) for e in examples)
-        metrics[name], frame = measure(name, pictures, len(examples), analyzer.detector)
+        images = ((e.member, data.read(e), boxes_of(e)) for e in examples)
+        metrics[name], frame = measure(name, images, len(examples), analyzer.detector)
         frames.append(frame.round(_DECIMALS))
     measured = DetectorFigures(
         sets=metrics,
@@ -103,15 +103,15 @@ def corrected(example: Example) -> tuple[KindBox, ...]:
 def folder(path: Path, settings: Settings) -> DetectorFigures:
     """Measure `path/images/*` against YOLO boxes in `path/labels/*.txt`.
 
-    Pictures without a label file have no cells; unreadable pictures are left out. Raises DataError
-    without pictures, or when labels cannot be read.
+    Images without a label file have no cells; unreadable images are left out. Raises DataError
+    without images, or when labels cannot be read.
     """
     detector = Analyzer(settings).detector
     files = sorted(f for f in (path / "images").glob("*") if f.is_file())
     if not files:
-        raise DataError("No pictures found: expected the folders images and labels.")
+        raise DataError("No images found: expected the folders images and labels.")
 
-    def pictures() -> Iterable[Truth]:
+    def images() -> Iterable[Truth]:
         for file in files:
             try:
                 # Labels are those of one image.
@@ -129,5 +129,5 @@ def folder(path: Path, settings: Settings) -> DetectorFigures:
                 ) from error
             yield file.name, image.pixels, boxes
 
-    metrics, _ = measure(path.name, pictures(), len(files), detector)
+    metrics, _ = measure(path.name, images(), len(files), detector)
     return DetectorFigures(model="detector", sets={path.name: metrics})

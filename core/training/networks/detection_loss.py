@@ -13,7 +13,7 @@ from core.inference.detector import STRIDE
 from core.training.networks.mobilenet import DISTANCE_BINS
 
 MAX_BOXES = 120
-"""Boxes per training picture; `y_true` is padded to it with kind -1."""
+"""Boxes per training image; `y_true` is padded to it with kind -1."""
 _CANDIDATES = 10
 """Positions that one box may have."""
 _SCORE_POWER, _IOU_POWER = 0.5, 6.0

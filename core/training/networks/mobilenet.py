@@ -2,7 +2,7 @@
 
 The trunk is MobileNetV2 (Sandler et al. 2018, CVPR) with its batch norms folded into the
 convolutions in front of them: frozen batch norm keeps a network from collapsing under another
-laboratory's stain, and folded it costs nothing. All networks take RGB pixels in 0..255 as
+source's stain, and folded it costs nothing. All networks take RGB pixels in 0..255 as
 float32 (B x H x W x 3) and scale them themselves.
 """
 

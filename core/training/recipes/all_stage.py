@@ -1,8 +1,8 @@
-"""Training of the ALL field model: five fold models for honest figures, one final model.
+"""Training of the ALL classifier: five heads for held-out figures, one final head.
 
 The trunk stays ImageNet's; the head is a logistic regression on its pooled features over the
-eight positions of every field and over copies with another stain, camera, tone, magnification or
-sharpness. With 2,926 fields of one laboratory that did better on held-out folds than training the
+eight positions of every field and over augmentations of stain, camera, colour, magnification and
+sharpness. With 2,926 fields of one source that did better on held-out folds than training the
 trunk further.
 """
 
@@ -35,7 +35,7 @@ from core.training.data.all_fields import (
     all_fields,
     of_fold,
 )
-from core.training.data.field_augmentations import COPIES
+from core.training.data.field_augmentations import AUGMENTATIONS
 from core.training.data.quality_control import THRESHOLD, Gate, fit_field_gate, fit_smear_gate
 from core.training.export import classifier_for_export, save_weights, write_card, write_litert
 from core.training.loop import HISTORY_FIRST, HISTORY_LAST
@@ -57,16 +57,16 @@ Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What the trunk sees in the fields."""
+class FieldFeatures:
+    """The trunk's features of all fields."""
 
     positions: Features
     """In their eight positions."""
-    changed: Features
-    """In copies with another look or magnification, each in a random position."""
+    augmented: Features
+    """Augmented, each in a random position."""
 
 
-def _seen(network: Any, fields: Fields, run: Path) -> Seen:
+def _features_of(network: Any, fields: Fields, run: Path) -> FieldFeatures:
     """Return the features of all views, kept beside the run."""
     import keras
 
@@ -83,22 +83,24 @@ def _seen(network: Any, fields: Fields, run: Path) -> Seen:
             np.save(cache, np.stack(rows))
         return np.load(cache).astype(np.float32)
 
-    def copies(name: str, number: int) -> list[Pixels]:
-        rng = np.random.default_rng((COPIES[name].seed, number))
+    def augmented(name: str, number: int) -> list[Pixels]:
+        rng = np.random.default_rng((AUGMENTATIONS[name].seed, number))
         return [
             turned(stage_input(pixels, SIZE))[int(rng.integers(8))]
-            for pixels in COPIES[name].of(fields, number, rng)
+            for pixels in AUGMENTATIONS[name].of(fields, number, rng)
         ]
 
-    return Seen(
+    return FieldFeatures(
         features("positions", lambda number: turned(stage_input(fields.pixels[number], SIZE))),
-        np.concatenate([features(name, partial(copies, name)) for name in COPIES], axis=1),
+        np.concatenate(
+            [features(name, partial(augmented, name)) for name in AUGMENTATIONS], axis=1
+        ),
     )
 
 
 def _fit_head(  # noqa: PLR0913, PLR0917 - what one of six equal fits differs in
     network: Any,
-    seen: Seen,
+    features: FieldFeatures,
     fields: Fields,
     held_out: NDArray[np.bool_],
     run: Path,
@@ -110,13 +112,13 @@ def _fit_head(  # noqa: PLR0913, PLR0917 - what one of six equal fits differs in
     longer lowers the training loss by a thousandth.
     """
     kept = ~held_out
-    watched = held_out if held_out.any() else kept
-    scaler = StandardScaler().fit(seen.positions[kept, 0])
-    shown = np.concatenate([seen.positions[kept], seen.changed[kept]], axis=1)
+    validation = held_out if held_out.any() else kept
+    scaler = StandardScaler().fit(features.positions[kept, 0])
+    shown = np.concatenate([features.positions[kept], features.augmented[kept]], axis=1)
     truth = np.repeat(fields.stages[kept], shown.shape[1])
     shown = scaler.transform(shown.reshape(-1, shown.shape[2]))
     # The mean logits over positions are those of the mean features: the head is linear.
-    other = scaler.transform(seen.positions[watched].mean(1))
+    other = scaler.transform(features.positions[validation].mean(1))
     regression = LogisticRegression(C=INVERSE_PENALTY, max_iter=ITERATIONS, warm_start=True)
     run.mkdir(parents=True, exist_ok=True)
     before = np.inf
@@ -129,9 +131,9 @@ def _fit_head(  # noqa: PLR0913, PLR0917 - what one of six equal fits differs in
             loss = log_loss(truth, regression.predict_proba(shown))
             row = (
                 loss,
-                log_loss(fields.stages[watched], held, labels=list(range(len(STAGES)))),
+                log_loss(fields.stages[validation], held, labels=list(range(len(STAGES)))),
                 regression.score(shown, truth),
-                float((held.argmax(1) == fields.stages[watched]).mean()),
+                float((held.argmax(1) == fields.stages[validation]).mean()),
             )
             writer.writerow((number, "head", *(f"{value:.6g}" for value in row), "", ""))
             if before - loss < 1e-3:
@@ -140,7 +142,7 @@ def _fit_head(  # noqa: PLR0913, PLR0917 - what one of six equal fits differs in
     kernel = regression.coef_.T / scaler.scale_[:, None]
     bias = regression.intercept_ - scaler.mean_ @ kernel
     network.get_layer("stage").set_weights([kernel, bias])
-    _LOG.info("%s: %.4f right of %d watched", run.name, row[-1], watched.sum())
+    _LOG.info("%s: %.4f right of %d validation", run.name, row[-1], validation.sum())
 
 
 def train(
@@ -157,18 +159,18 @@ def train(
     fields = all_fields(settings)
     network = all_stage_network(len(STAGES))
     load_imagenet(network, settings)
-    seen = _seen(network, fields, run)
+    features = _features_of(network, fields, run)
     most = max(round(ROUNDS * epochs), 1)
     held_out = np.zeros((len(fields), len(STAGES)), np.float32)
     heads: dict[str, Any] = {}
     for fold in FOLDS:
         rows = of_fold(fields, fold)
-        _fit_head(network, seen, fields, rows, run / f"fold_{fold}", most)
+        _fit_head(network, features, fields, rows, run / f"fold_{fold}", most)
         kernel, bias = network.get_layer("stage").get_weights()
-        held_out[rows] = seen.positions[rows].mean(1) @ kernel + bias
+        held_out[rows] = features.positions[rows].mean(1) @ kernel + bias
         heads |= {f"{fold}/kernel": kernel, f"{fold}/bias": bias}
     np.savez_compressed(settings.models / "all_stage" / FOLD_HEADS, **heads)
-    _fit_head(network, seen, fields, np.zeros(len(fields), bool), run / "final", most)
+    _fit_head(network, features, fields, np.zeros(len(fields), bool), run / "final", most)
     return network, held_out
 
 
@@ -187,8 +189,8 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
         name="all_stage",
         version=version,
         task=(
-            "Grades a field of suspected acute lymphoblastic leukaemia; its trunk also tells "
-            "smears from other pictures and ALL fields from other smears (the gates)"
+            "Grades a field of suspected acute lymphoblastic leukaemia; its trunk also "
+            "separates smears from other images and ALL fields from other smears (quality control)"
         ),
         architecture="MobileNetV2 (alpha 1, folded batch norm) as of ImageNet, linear head",
         labels=list(STAGES),
@@ -204,14 +206,14 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
         training_data=[
             "Taleqani ALL, all folds and for the gates (no licence named, research use)",
             "for the gates: training parts of PBC (CC BY 4.0), Kaggle, TXL-PBC, BCCD (MIT)",
-            "for the gates: made textures, photographs of scikit-learn (BSD), matplotlib (PSF)",
+            "for the gates: textures, photographs of scikit-learn (BSD) and matplotlib (PSF)",
         ],
         data_fingerprint=f"taleqani {open_set('taleqani', settings).fingerprint()[:16]}",
         intended_use="Research and teaching: suggestions that a trained person verifies.",
         limits=[
-            "One laboratory, one stain, one camera; patients are not identified in the set.",
+            "One source, one stain, one camera; patients are not identified in the set.",
             "Trained on fields of suspected ALL only: other fields have no right answer.",
-            "Stain tone differs by class in the training set, and the model leans on it.",
+            "Colour differs by class in the training set, and the model relies on it.",
             "The classes were taken at scales of their own; other magnifications are imitated.",
             "A smear image alone does not establish the subtype; flow cytometry does.",
         ],

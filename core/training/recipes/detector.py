@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from core.model_card import MODEL_FILE, DetectorCard, load_card
 from core.settings import Settings
 from core.training.augmentation import appearance
 from core.training.data.detection_batches import TrainingFields, whole_fields
-from core.training.data.detection_fields import Labelled, made_fields, real_fields
+from core.training.data.detection_fields import Labelled, real_fields, synthetic_fields
 from core.training.export import detector_for_export, save_weights, write_card, write_litert
 from core.training.loop import Plan, Stage, fit, scaled
 from core.training.networks.detection_loss import DetectionLoss
@@ -29,25 +29,34 @@ _LOG = logging.getLogger(__name__)
 BATCH = 16
 SIZE = 384
 """Longest side of a field in use: at 480 no more is found on validation fields, and slower."""
-STAGES = (
-    Stage("heads", 1, 1e-3, None, 256),
-    Stage("coarse", 16, 8e-4, "block_3_expand", 256),
-    Stage("fine", 9, 5e-4, "block_3_expand", 320),
-    # Small cells need the pixels, exact boxes a calmer look at the end.
-    Stage("finish", 7, 2.5e-4, "block_3_expand", 384),
+
+
+class Mix(NamedTuple):
+    """How the views of a stage are drawn."""
+
+    strong: float = 0.5
+    """Proportion with a strongly changed appearance."""
+    mosaics: float = 0.15
+    """Proportion that joins four images."""
+
+
+STAGES: dict[Stage, Mix] = {
+    Stage("heads at 256 px", 1, 1e-3, None, 256): Mix(),
+    Stage("trunk at 256 px", 16, 8e-4, "block_3_expand", 256): Mix(),
+    Stage("trunk at 320 px", 9, 5e-4, "block_3_expand", 320): Mix(),
+    # Small cells need the pixels, exact boxes few mosaics and mild changes.
+    Stage("boxes at 384 px", 7, 2.5e-4, "block_3_expand", 384): Mix(0.2, 0.05),
     # A warm restart (Loshchilov and Hutter 2017, ICLR) finds better boxes than a longer tail.
-    Stage("again", 8, 4e-4, "block_3_expand", 320),
-    Stage("last", 14, 3e-4, "block_3_expand", 384),
-    Stage("calm", 16, 3e-4, "block_3_expand", 384),
-    # Small platelets need more pixels still to be learnt.
-    Stage("close", 12, 3e-4, "block_3_expand", 480),
-)
-_STRONG_LOOKS = {"finish": 0.2, "last": 0.25, "calm": 0.12, "close": 0.12}
-_MOSAICS = {"finish": 0.05, "again": 0.1, "last": 0.05, "calm": 0.03, "close": 0.03}
+    Stage("restart at 320 px", 8, 4e-4, "block_3_expand", 320): Mix(0.5, 0.1),
+    Stage("restart at 384 px", 14, 3e-4, "block_3_expand", 384): Mix(0.25, 0.05),
+    Stage("mild views at 384 px", 16, 3e-4, "block_3_expand", 384): Mix(0.12, 0.03),
+    # Small platelets need more pixels still.
+    Stage("platelets at 480 px", 12, 3e-4, "block_3_expand", 480): Mix(0.12, 0.03),
+}
 _FIRST_THRESHOLDS = dict.fromkeys(CELL_KINDS, 0.3)
-"""From which the search starts: red cells above it set the scale of a look."""
+"""From which the search starts: red cells above it set the scale of the second pass."""
 _LOWEST = 0.05
-"""Scores below it are not looked at."""
+"""Candidates below this score are left out."""
 
 
 def train(
@@ -55,29 +64,30 @@ def train(
 ) -> tuple[Any, list[Labelled]]:
     """Train into a run folder and return the network with its validation fields."""
     real, validation = real_fields(settings)
-    made = made_fields(250)
-    groups: list[tuple[list[Labelled], float]] = [(real, 0.88), (made, 0.12)]
+    synthetic = synthetic_fields(250)
+    groups: list[tuple[list[Labelled], float]] = [(real, 0.88), (synthetic, 0.12)]
     steps = max(len(real) * 5 // 4 // BATCH, 1)
     _LOG.info(
-        "%d real and %d made training fields, %d for validation",
+        "%d real and %d synthetic training fields, %d for validation",
         len(real),
-        len(made),
+        len(synthetic),
         len(validation),
     )
+    mixes = {stage.name: mix for stage, mix in STAGES.items()}
     network = detector_network(len(CELL_KINDS))
     load_imagenet(network, settings)
     fit(
         network,
         Plan(
-            stages=scaled(STAGES, epochs),
+            stages=scaled(tuple(STAGES), epochs),
             batches=lambda stage: TrainingFields(
                 groups,
                 stage.size,
                 batch=BATCH,
                 steps=steps,
                 seed=seed,
-                strong=_STRONG_LOOKS.get(stage.name, 0.5),
-                mosaics=_MOSAICS.get(stage.name, 0.15),
+                strong=mixes[stage.name].strong,
+                mosaics=mixes[stage.name].mosaics,
             ),
             validation=lambda stage: whole_fields(validation, stage.size, BATCH),
             compile_arguments={"loss": DetectionLoss(len(CELL_KINDS))},
@@ -115,19 +125,19 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
             f"RGB 0..255 as float32, scaled so that the longest side has {size} pixels, again "
             f"so that red cells have about {WANTED_RED_CELL:.0f} when they come out smaller than "
             f"{RED_CELL_SIDE[0]:.0f}; sides padded with black to multiples of {MULTIPLE}; the "
-            "mirrored picture too"
+            "mirrored image too"
         ),
         "training_data": [
             "TXL-PBC train and two thirds of val (MIT)",
             "BCCD train and val that TXL-PBC does not hold (MIT)",
-            "made fields",
+            "synthetic fields",
         ],
         "data_fingerprint": f"txl {txl.fingerprint()[:16]}, bccd {bccd.fingerprint()[:16]}",
         "intended_use": "Research and teaching: counts that a trained person verifies.",
         "limits": [
-            "Cells cut by the picture's border are found less surely.",
+            "Cells cut by the image's border are found less often.",
             "In thick areas overlapping red cells are counted too low.",
-            "On another laboratory's slides expect white cells to be missed; look at the boxes.",
+            "On another source's slides expect white cells to be missed; look at the boxes.",
         ],
     }
     engine = LiteRTEngine((folder / MODEL_FILE).read_bytes())
@@ -142,8 +152,8 @@ def calibrated(
 ) -> dict[str, Any]:
     """Return `thresholds` of a file, chosen on validation fields.
 
-    Each is there as it is and twice as another laboratory's picture: at home nearly any score
-    tells a white cell.
+    Each is used as it is and twice with another appearance: on known sources nearly any score
+    means a white cell.
     """
     started = card.changed(thresholds=_FIRST_THRESHOLDS)
     rng = np.random.default_rng(9)

@@ -23,22 +23,22 @@ def fields(pack):
     )
 
 
-def test_other_tones_come_from_the_own_fold_and_from_every_other_class(fields):
-    from core.training.data.all_fields import of_fold, other_tones
+def test_other_statistics_come_from_the_own_fold_and_from_every_other_class(fields):
+    from core.training.data.all_fields import of_fold, other_statistics
 
     for number in range(0, len(fields), 9):
         own = of_fold(fields, fields.examples[number].split)
         known = [colour_statistics(p) for p in fields.pixels[own]]
-        tones = other_tones(fields, number, np.random.default_rng(number))
+        tones = other_statistics(fields, number, np.random.default_rng(number))
         assert len(tones) == 3
         for tone in tones:
             assert min(np.abs(tone - other).max() for other in known) < 1e-5
 
 
 def test_swapped_tones_are_those_of_another_class(fields):
-    from core.training.data.all_fields import tone_swapped
+    from core.training.data.all_fields import stain_swapped
 
-    swapped = tone_swapped(fields, np.arange(len(fields)))
+    swapped = stain_swapped(fields, np.arange(len(fields)))
     means = [
         np.mean([colour_statistics(p) for p in fields.pixels[fields.stages == k]], axis=0)
         for k in range(4)

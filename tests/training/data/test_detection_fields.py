@@ -34,7 +34,7 @@ def test_boxes_move_with_their_cells(seed, scale, x, y):
 
 
 def test_no_test_picture_reaches_training(pack):
-    from core.training.data.detection_fields import NEAR_COPY_BITS, hashes, real_fields
+    from core.training.data.detection_fields import NEAR_DUPLICATE_BITS, hashes, real_fields
 
     training, validation = real_fields(get_settings())
     assert len(training) > 1_000
@@ -44,25 +44,25 @@ def test_no_test_picture_reaches_training(pack):
     simple = hashes(kaggle, kaggle.of_split("test_simple"))
     all_bccd = hashes(bccd, bccd.examples)
     distance = (simple[:, None] != all_bccd[None]).sum(-1).min(1)
-    assert (distance <= NEAR_COPY_BITS).all()
+    assert (distance <= NEAR_DUPLICATE_BITS).all()
 
 
-def test_near_copies_are_found_and_other_fields_are_not(pack):
-    from core.training.data.detection_fields import hashes, near_copies
+def test_near_duplicates_are_found_and_other_fields_are_not(pack):
+    from core.training.data.detection_fields import hashes, near_duplicates
 
     data = open_set("bccd")
     some = hashes(data, data.examples[:12])
-    assert near_copies(some, some).all()
-    assert not near_copies(some[:6], some[6:]).any()
-    assert not near_copies(some, some[:0]).any()
+    assert near_duplicates(some, some).all()
+    assert not near_duplicates(some[:6], some[6:]).any()
+    assert not near_duplicates(some, some[:0]).any()
 
 
 def test_batches_hold_pictures_and_padded_boxes(pack):
     from core.training.data.detection_batches import TrainingFields
-    from core.training.data.detection_fields import made_fields
+    from core.training.data.detection_fields import synthetic_fields
     from core.training.networks.detection_loss import MAX_BOXES
 
-    groups = [(made_fields(3), 1.0)]
+    groups = [(synthetic_fields(3), 1.0)]
     batches = TrainingFields(groups, 256, batch=4, steps=2, seed=1, strong=0.5, mosaics=0.5)
     pixels, targets = batches[0]
     assert pixels.shape == (4, 256, 256, 3)

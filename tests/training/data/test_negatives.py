@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.training.data.negatives import _DRAWINGS, HEIGHT, WIDTH, no_smear
+from core.training.data.negatives import _DRAWINGS, HEIGHT, WIDTH, negative_image
 
 
 @pytest.mark.parametrize("draw", dict.fromkeys(_DRAWINGS), ids=lambda draw: draw.__name__)
@@ -15,6 +15,6 @@ def test_every_drawing_has_its_size_shows_something_and_repeats(draw):
 
 
 def test_every_seed_gives_another_picture():
-    pictures = [no_smear(np.random.default_rng((3, seed))) for seed in range(12)]
+    pictures = [negative_image(np.random.default_rng((3, seed))) for seed in range(12)]
     assert all(p.shape == (HEIGHT, WIDTH, 3) for p in pictures)
     assert len({p.tobytes() for p in pictures}) == 12
