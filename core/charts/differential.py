@@ -18,7 +18,7 @@ _ROW_LABEL = 130
 
 
 def _limits(share: Share, total: int) -> str:
-    return f"{share.percent:.1f} % ({share.low:.1f}-{share.high:.1f}), {share.count} of {total}"
+    return f"{share.text(' %')}, {share.count} of {total}"
 
 
 def differential_figure(
@@ -157,7 +157,7 @@ def stages_figure(
         totals = [len(fields) for fields in results.values()]
         shares = [proportion(c, n, per=100) for c, n in zip(counts, totals, strict=True)]
         hovers = [
-            f"{name}: {share.value:.1f} % ({share.low:.1f}-{share.high:.1f}), {c} of {n} fields"
+            f"{name}: {share.text(' %')}, {c} of {n} fields"
             for c, n, share in zip(counts, totals, shares, strict=True)
         ]
         return name, colour, [share.value for share in shares], hovers

@@ -132,8 +132,4 @@ def trend_figure(shown: Series) -> go.Figure:
 def _text(value: Estimate, unit: Unit) -> str:
     if unit == "ratio":
         return ratio_text(value)
-    digits = ".1f" if unit == "%" else ".2f"
-    text = f"{value.value:{digits}} {_AXES[unit]}"
-    if value.is_exact:
-        return text
-    return f"{text} ({value.low:{digits}}-{value.high:{digits}})"
+    return value.text(f" {_AXES[unit]}", 1 if unit == "%" else 2)

@@ -139,7 +139,7 @@ def _of_immature(counted: Differential) -> Iterator[Flag]:
         return
     text = _cells(share.count, "immature_granulocyte")
     if counted.total >= MINIMUM_FOR_PERCENTAGES:
-        text += f", {share.percent:.1f} % ({share.low:.1f}-{share.high:.1f})"
+        text += f", {share.text(' %')}"
     yield Flag("immature_granulocytes", "note", f"{text}: normally absent from adult blood.")
     if counted.total >= MINIMUM_FOR_PERCENTAGES and share.low > LEFT_SHIFT_PERCENT:
         yield Flag(
@@ -173,10 +173,7 @@ def _outside(
     if verdict in (None, "normal"):
         return
     unit = _UNITS[limits.unit]
-    digits = ".2f" if limits.unit == "10^9/L" else ".1f"
-    text = f"{name} {value.value:{digits}}{unit}"
-    if not value.is_exact:
-        text += f" ({value.low:{digits}}-{value.high:{digits}})"
+    text = f"{name} {value.text(unit, 2 if limits.unit == '10^9/L' else 1)}"
     side = "above" if verdict in ("above", "high") else "below"
     if verdict in ("low", "high"):
         yield Flag(f"{key}_{verdict}", "warning", f"{text}: {side} the range {limits.text}{unit}.")

@@ -35,6 +35,15 @@ class Estimate:
         """Whether the interval is the number itself."""
         return self.low == self.high
 
+    def text(self, unit: str = "", digits: int = 1) -> str:
+        """Write the number and, unless it is exact, its interval, such as `97.9 % (97.3-98.3)`.
+
+        `unit` follows the number as it is, with its space.
+        """
+        number = f"{self.value:.{digits}f}{unit}"
+        interval = f" ({self.low:.{digits}f}-{self.high:.{digits}f})"
+        return number if self.is_exact else number + interval
+
     def percent_of(self, total: float) -> "Estimate":
         """Return a percentage as an amount of `total`, in the unit of `total`."""
         return Estimate(*(total * part / 100 for part in (self.value, self.low, self.high)))

@@ -65,8 +65,7 @@ def _accuracy(version: str, models: Path, written: int) -> tuple[CallAccuracy, .
 def accuracy_text(accuracy: Sequence[CallAccuracy]) -> str:
     """Say in part of a sentence how many calls were right on each set, with limits."""
     parts = [
-        f"{measured.overall.value:.1f} % ({measured.overall.low:.1f}-{measured.overall.high:.1f}) "
-        f"of {measured.calls:,} calls right on {measured.name}"
+        f"{measured.overall.text(' %')} of {measured.calls:,} calls right on {measured.name}"
         for measured in accuracy
         if measured.overall is not None
     ]

@@ -232,10 +232,7 @@ def patients_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
             "patient": patient,
             "white cells": counted.total,
             "uncertain": counted.uncertain,
-            **{
-                REVIEW_TYPES[key].plural: f"{s.percent:.1f} % ({s.low:.1f}-{s.high:.1f})"
-                for key, s in counted.shares.items()
-            },
+            **{REVIEW_TYPES[key].plural: share.text(" %") for key, share in counted.shares.items()},
         }
         for patient, counted in differentials.items()
     ]

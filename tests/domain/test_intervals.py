@@ -65,3 +65,8 @@ def test_percent_is_computed_without_rounding_twice():
     # 100 * (7 / 100) is 7.000000000000001, which would lie above a range that ends at 7.
     assert proportion(7, 100, per=100).value == 7
     assert Estimate(50, 40, 60).percent_of(7) == Estimate(3.5, 2.8, 4.2)
+
+
+def test_an_exact_number_is_written_without_an_interval():
+    assert Estimate(5.5, 4, 7.25).text(" %") == "5.5 % (4.0-7.2)"
+    assert Estimate.exact(6).text(" × 10⁹/L", 2) == "6.00 × 10⁹/L"

@@ -103,7 +103,7 @@ def test_a_wrong_line_is_named(table, lines, words):
 def test_what_is_no_table_is_said(table, tmp_path):
     with pytest.raises(RangesError, match=r"none\.csv is missing"):
         read_table(tmp_path / "none.csv")
-    with pytest.raises(RangesError, match="no CSV in UTF-8"):
+    with pytest.raises(RangesError, match="not a CSV file in UTF-8"):
         read_table(table("A,é\n", encoding="latin-1"))
     with pytest.raises(RangesError, match="Line 2"):
         read_table(table("1,2\n", header="a,b\n"))
