@@ -15,18 +15,10 @@ UNCERTAIN = "uncertain"
 """Key of the group that waits for a reviewer."""
 DUPLICATE = "duplicate"
 """Key of the group of cells that an earlier field shows too, which nobody has named here."""
+_ABNORMAL = ("suspected_blast", "immature_granulocyte", "erythroblast", "smudge_cell")
 GROUP_ORDER: tuple[str, ...] = (
     UNCERTAIN,
-    "suspected_blast",
-    "immature_granulocyte",
-    "erythroblast",
-    "smudge_cell",
-    "neutrophil",
-    "lymphocyte",
-    "monocyte",
-    "eosinophil",
-    "basophil",
-    "platelet",
+    *dict.fromkeys((*_ABNORMAL, *REVIEW_TYPES)),
     NOT_A_WHITE_CELL,
     DUPLICATE,
 )

@@ -139,7 +139,7 @@ def test_reports_are_downloaded(client, sample, form):
     assert answer.status_code == 200
     assert answer.headers["content-type"].split(";")[0] == form.media_type
     assert "leukoscope_P-1_2026-03-01_" in answer.headers["content-disposition"]
-    assert len(answer.content) > 500
+    assert answer.content
 
 
 def test_what_is_not_there_is_404(client):
