@@ -27,7 +27,13 @@ from core.exports.coco import coco
 from core.exports.fhir import fhir_bundle
 from core.exports.pdf.report import case_pdf
 from core.exports.schema import AnalyzeAnswer, Answer, StageAnswer
-from core.exports.summary import CaseSummary, case_cells_table, differential_frame, summarise
+from core.exports.summary import (
+    CaseSummary,
+    case_cells_table,
+    case_sheets,
+    differential_frame,
+    summarise,
+)
 from core.exports.tables import (
     cells_table,
     csv_bytes,
@@ -37,13 +43,11 @@ from core.exports.tables import (
     history_table,
     stages_table,
 )
-from core.exports.xlsx import case_workbook, workbook
+from core.exports.xlsx import workbook
 from core.settings import Settings
 
 T = TypeVar("T")
 
-PDF, CSV, JSON, ZIP = "application/pdf", "text/csv", "application/json", "application/zip"
-FHIR = "application/fhir+json"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -82,25 +86,33 @@ class CaseExport:
 
 @dataclass(frozen=True, slots=True)
 class CountExport:
-    """Analysed fields, each of a patient; `annotate` yields the fields with their pixels."""
+    """Analysed fields, each of a patient; `images` yields their pixels with what was found."""
 
     analyses: Sequence[FieldAnalysis]
     patients: Sequence[str]
     failures: Sequence[FailedFile]
     models: Mapping[str, str]
-    annotate: Callable[[], Iterable[tuple[Pixels, FieldAnalysis]]]
-
-    def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the sheets of the workbook by name."""
-        return {
-            "Differential": self.differentials(),
-            "Cells": cells_table(self.analyses, self.patients),
-            "Files": files_table(self.analyses, self.patients),
-        }
+    images: Callable[[], Iterable[tuple[Pixels, FieldAnalysis]]]
 
     def differentials(self) -> pd.DataFrame:
         """Return the differential of each patient."""
         return differentials_table(differentials_by_patient(self.analyses, self.patients))
+
+    def cells(self) -> pd.DataFrame:
+        """Return a row for each cell."""
+        return cells_table(self.analyses, self.patients)
+
+    def files(self) -> pd.DataFrame:
+        """Return a row for each image."""
+        return files_table(self.analyses, self.patients)
+
+    def answer(self) -> Answer:
+        """Return the answer of `analyze`."""
+        return AnalyzeAnswer.of(self.analyses, self.failures, models=self.models).dump()
+
+    def sheets(self) -> dict[str, pd.DataFrame]:
+        """Return all three tables."""
+        return {"Differential": self.differentials(), "Cells": self.cells(), "Files": self.files()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,110 +128,104 @@ class StageExport:
         """Return a row for each field."""
         return stages_table(self.results, self.patients)
 
+    def sheets(self) -> dict[str, pd.DataFrame]:
+        """Return a row for each field, and one for each patient."""
+        by_patient = stages_table(list(self.pooled.values()), list(self.pooled))
+        return {"Fields": self.fields(), "Pooled": by_patient}
+
     def answer(self) -> Answer:
         """Return the answer of `stage`; fields of several patients have no pooled result."""
         pooled = next(iter(self.pooled.values())) if len(self.pooled) == 1 else None
         return StageAnswer.of(self.results, pooled, self.failures).dump()
 
-    def sheets(self) -> dict[str, pd.DataFrame]:
-        """Return the sheets of the workbook by name."""
-        pooled = stages_table(list(self.pooled.values()), list(self.pooled))
-        return {"Fields": self.fields(), "Pooled": pooled}
+
+def _csv(key: str, label: str, part: str, table: Callable[[T], pd.DataFrame]) -> ExportFormat[T]:
+    """Return the format of a table; `part` stands between stem and suffix of the file's name."""
+    return ExportFormat(
+        key, f"{label}, CSV", f"{part}.csv", "text/csv", lambda exported: csv_bytes(table(exported))
+    )
 
 
-def _json(answer: object) -> bytes:
-    return json.dumps(answer, indent=1).encode()
+def _xlsx(
+    key: str, label: str, sheets: Callable[[T], Mapping[str, pd.DataFrame]]
+) -> ExportFormat[T]:
+    """Return the format of tables by name of their sheet."""
+    return ExportFormat(
+        key, f"{label}, XLSX", ".xlsx", XLSX, lambda exported: workbook(sheets(exported))
+    )
+
+
+def _json(key: str, label: str, part: str, answer: Callable[[T], object]) -> ExportFormat[T]:
+    """Return the format of a JSON answer."""
+    return ExportFormat(
+        key,
+        f"{label}, JSON",
+        f"{part}.json",
+        "application/json",
+        lambda exported: json.dumps(answer(exported), indent=1).encode(),
+    )
 
 
 CASE_FORMATS: tuple[ExportFormat[CaseExport], ...] = (
-    ExportFormat("pdf", "Report, PDF", ".pdf", PDF, lambda e: case_pdf(e.summary, e.read_pixels)),
-    ExportFormat("xlsx", "Workbook, XLSX", ".xlsx", XLSX, lambda e: case_workbook(e.summary)),
     ExportFormat(
+        "pdf",
+        "Report, PDF",
+        ".pdf",
+        "application/pdf",
+        lambda case: case_pdf(case.summary, case.read_pixels),
+    ),
+    _xlsx("xlsx", "Workbook", lambda case: case_sheets(case.summary)),
+    _csv(
         "differential_csv",
-        "Differential, CSV",
-        "_differential.csv",
-        CSV,
-        lambda e: csv_bytes(differential_frame(e.summary)),
+        "Differential",
+        "_differential",
+        lambda case: differential_frame(case.summary),
     ),
+    _csv("cells_csv", "Cells", "_cells", lambda case: case_cells_table(case.summary.case)),
+    _json("json", "All", "", lambda case: case_answer(case.summary).dump()),
+    _json("coco", "COCO", "_coco", lambda case: coco(case.summary.case.analyses)),
     ExportFormat(
-        "cells_csv",
-        "Cells, CSV",
-        "_cells.csv",
-        CSV,
-        lambda e: csv_bytes(case_cells_table(e.summary.case)),
-    ),
-    ExportFormat(
-        "json", "All, JSON", ".json", JSON, lambda e: _json(case_answer(e.summary).dump())
-    ),
-    ExportFormat(
-        "coco", "COCO, JSON", "_coco.json", JSON, lambda e: _json(coco(e.summary.case.analyses))
-    ),
-    ExportFormat(
-        "fhir", "FHIR, JSON", "_fhir.json", FHIR, lambda e: fhir_bundle(e.summary).encode()
+        "fhir",
+        "FHIR, JSON",
+        "_fhir.json",
+        "application/fhir+json",
+        lambda case: fhir_bundle(case.summary).encode(),
     ),
 )
 """A stored case: the page Patients and the API."""
 
 HISTORY_FORMATS: tuple[ExportFormat[pd.DataFrame], ...] = (
-    ExportFormat(
-        "samples_xlsx", "Samples, XLSX", ".xlsx", XLSX, lambda table: workbook({"Samples": table})
-    ),
-    ExportFormat("samples_csv", "Samples, CSV", ".csv", CSV, csv_bytes),
+    _xlsx("samples_xlsx", "Samples", lambda table: {"Samples": table}),
+    _csv("samples_csv", "Samples", "", lambda table: table),
 )
 """All samples of a patient: the page Patients."""
 
 COUNT_FORMATS: tuple[ExportFormat[CountExport], ...] = (
-    ExportFormat("xlsx", "Workbook, XLSX", ".xlsx", XLSX, lambda e: workbook(e.tables())),
-    ExportFormat(
-        "differential_csv",
-        "Differential, CSV",
-        "_differential.csv",
-        CSV,
-        lambda e: csv_bytes(e.differentials()),
-    ),
-    ExportFormat(
-        "cells_csv",
-        "Cells, CSV",
-        "_cells.csv",
-        CSV,
-        lambda e: csv_bytes(cells_table(e.analyses, e.patients)),
-    ),
-    ExportFormat(
-        "files_csv",
-        "Files, CSV",
-        "_files.csv",
-        CSV,
-        lambda e: csv_bytes(files_table(e.analyses, e.patients)),
-    ),
-    ExportFormat(
-        "json",
-        "All, JSON",
-        ".json",
-        JSON,
-        lambda e: _json(AnalyzeAnswer.of(e.analyses, e.failures, models=e.models).dump()),
-    ),
+    _xlsx("xlsx", "Workbook", CountExport.sheets),
+    _csv("differential_csv", "Differential", "_differential", CountExport.differentials),
+    _csv("cells_csv", "Cells", "_cells", CountExport.cells),
+    _csv("files_csv", "Files", "_files", CountExport.files),
+    _json("json", "All", "", CountExport.answer),
     ExportFormat(
         "annotated",
         "Annotated images, ZIP",
         "_pictures.zip",
-        ZIP,
-        lambda e: annotated_zip(e.annotate()),
+        "application/zip",
+        lambda count: annotated_zip(count.images()),
     ),
 )
 """The fields on the page WBC count."""
 
 STAGE_FORMATS: tuple[ExportFormat[StageExport], ...] = (
-    ExportFormat("xlsx", "Workbook, XLSX", ".xlsx", XLSX, lambda e: workbook(e.sheets())),
-    ExportFormat("csv", "Fields, CSV", ".csv", CSV, lambda e: csv_bytes(e.fields())),
-    ExportFormat("json", "All, JSON", ".json", JSON, lambda e: _json(e.answer())),
+    _xlsx("xlsx", "Workbook", StageExport.sheets),
+    _csv("csv", "Fields", "", StageExport.fields),
+    _json("json", "All", "", StageExport.answer),
 )
 """The fields on the page ALL stage."""
 
 RANGE_FORMATS: tuple[ExportFormat[pd.DataFrame], ...] = (
-    ExportFormat(
-        "xlsx", "Table in force, XLSX", ".xlsx", XLSX, lambda table: workbook({"Ranges": table})
-    ),
-    ExportFormat("csv", "Table in force, CSV", ".csv", CSV, csv_bytes),
+    _xlsx("xlsx", "Table in force", lambda table: {"Ranges": table}),
+    _csv("csv", "Table in force", "", lambda table: table),
 )
 """The reference ranges on the page Settings."""
 

@@ -20,10 +20,10 @@ from core.domain.reference_ranges import (
     Verdict,
     judge,
 )
-from core.domain.taxonomy import REVIEW_TYPES, STAGES, Material
+from core.domain.taxonomy import RESEARCH_NOTICE, REVIEW_TYPES, STAGES, Material
 from core.errors import ModelError, NoEstimateError
 from core.evaluation.model_error import CallAccuracy, accuracy_of
-from core.exports.tables import PERCENT_COLUMNS, cells_table, estimate_columns
+from core.exports.tables import PERCENT_COLUMNS, cells_table, estimate_columns, files_table
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 
@@ -301,3 +301,31 @@ def case_cells_table(case: Case) -> pd.DataFrame:
     frame["suggested"] = [cell.suggested for cell in cells]
     frame["reviewer"] = [cell.reviewer for cell in cells]
     return frame
+
+
+def case_sheets(summary: CaseSummary) -> dict[str, pd.DataFrame]:
+    """Return summary, differential, flags, cells, fields and comments, by name of their sheet."""
+    case = summary.case
+    known = facts(summary)
+    if summary.laboratory:
+        known["Reference ranges"] = summary.laboratory
+    known |= {f"Model {number}": text for number, text in enumerate(summary.models, 1)}
+    known |= {
+        f"Signature {number}": f"{signature.reviewer}, {signature.at:%Y-%m-%d %H:%M} UTC"
+        for number, signature in enumerate(case.signatures, 1)
+    }
+    known["Notice"] = RESEARCH_NOTICE
+    return {
+        "Summary": pd.DataFrame(known.items(), columns=["what", "value"]),
+        "Differential": differential_frame(summary),
+        "Flags": pd.DataFrame(
+            [(flag.severity, flag.key, flag.sentence) for flag in summary.flags],
+            columns=["severity", "key", "sentence"],
+        ),
+        "Cells": case_cells_table(case),
+        "Fields": files_table(case.analyses),
+        "Comments": pd.DataFrame(
+            [(c.at.isoformat(), c.author, c.text) for c in case.comments],
+            columns=["at", "author", "text"],
+        ),
+    }

@@ -10,10 +10,6 @@ from collections.abc import Mapping
 import pandas as pd
 from xlsxwriter import Workbook
 
-from core.domain.taxonomy import RESEARCH_NOTICE
-from core.exports.summary import CaseSummary, case_cells_table, differential_frame, facts
-from core.exports.tables import files_table
-
 _OPTIONS = {
     "in_memory": True,
     # Names come from strangers: a text is never a formula or a link (OWASP, CSV injection).
@@ -27,36 +23,6 @@ _LONGEST_TEXT = 32_767
 _LARGEST_WHOLE = 999_999_999_999_999
 """Sheets keep 15 digits."""
 _WIDEST_COLUMN = 40
-
-
-def case_workbook(summary: CaseSummary) -> bytes:
-    """Return summary, differential, flags, cells, fields and comments of a case as XLSX.
-
-    Numbers are those of the other exports; unknown cells are empty.
-    """
-    known = facts(summary)
-    if summary.laboratory:
-        known["Reference ranges"] = summary.laboratory
-    known |= {f"Model {place}": text for place, text in enumerate(summary.models, 1)}
-    for place, signature in enumerate(summary.case.signatures, 1):
-        signed = f"{signature.reviewer}, {signature.at:%Y-%m-%d %H:%M} UTC"
-        known[f"Signature {place}"] = signed
-    known["Notice"] = RESEARCH_NOTICE
-    sheets = {
-        "Summary": pd.DataFrame(known.items(), columns=["what", "value"]),
-        "Differential": differential_frame(summary),
-        "Flags": pd.DataFrame(
-            [(flag.severity, flag.key, flag.sentence) for flag in summary.flags],
-            columns=["severity", "key", "sentence"],
-        ),
-        "Cells": case_cells_table(summary.case),
-        "Fields": files_table(summary.case.analyses),
-        "Comments": pd.DataFrame(
-            [(c.at.isoformat(), c.author, c.text) for c in summary.case.comments],
-            columns=["at", "author", "text"],
-        ),
-    }
-    return workbook(sheets)
 
 
 def workbook(sheets: Mapping[str, pd.DataFrame]) -> bytes:

@@ -25,9 +25,9 @@ from core.exports.coco import CATEGORIES, UNCERTAIN, coco
 from core.exports.fhir import fhir_bundle
 from core.exports.loinc import ABSOLUTE, PER_HUNDRED
 from core.exports.schema import AnalyzeAnswer
-from core.exports.summary import case_cells_table, differential_frame, facts, summarise
+from core.exports.summary import case_cells_table, case_sheets, differential_frame, facts, summarise
 from core.exports.tables import csv_bytes
-from core.exports.xlsx import case_workbook
+from core.exports.xlsx import workbook
 from core.settings import Settings
 from tests.exports.cases import COUNTS, HEIGHT, WIDTH, make_case, make_cells
 from tests.fake_models import write_models
@@ -116,7 +116,7 @@ def test_white_cells_are_estimated_only_with_a_factor_and_for_blood(models):
 
 
 def test_the_workbook_holds_the_numbers_of_the_tables(summary):
-    data = case_workbook(summary)
+    data = workbook(case_sheets(summary))
     pd.testing.assert_frame_equal(
         sheet(data, "Differential"), differential_frame(summary), check_dtype=False
     )
@@ -136,7 +136,9 @@ HOSTILE = ["=1+1", '=HYPERLINK("http://x","y")', "@SUM(A1)", "+1", "-2", "\t=3",
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_name_becomes_a_formula_or_a_link(models, text):
     case = make_case({"neutrophil": 3}, name=text, identifier=text, file=text)
-    book = openpyxl.load_workbook(io.BytesIO(case_workbook(summarise(case, RANGES, models))))
+    book = openpyxl.load_workbook(
+        io.BytesIO(workbook(case_sheets(summarise(case, RANGES, models))))
+    )
     found = 0
     for page in book:
         for row in page.iter_rows():
@@ -152,7 +154,7 @@ def test_no_name_becomes_a_formula_or_a_link(models, text):
 def test_any_name_can_be_written(models, name):
     case = make_case({"neutrophil": 1}, cells=[], name=name, identifier=name or "x", file=name)
     summary = summarise(case, RANGES, models)
-    openpyxl.load_workbook(io.BytesIO(case_workbook(summary)))
+    openpyxl.load_workbook(io.BytesIO(workbook(case_sheets(summary))))
     assert json.loads(json.dumps(case_answer(summary).dump()))["case"]["patient"]["name"] == name
     for image in coco(case.analyses)["images"]:
         path = PurePosixPath(image["file_name"])
@@ -165,7 +167,9 @@ def test_any_name_can_be_written(models, name):
 
 def test_a_long_text_fits_into_a_sheet(models):
     case = make_case({"neutrophil": 1}, name="W" * 50_000)
-    told = sheet(case_workbook(summarise(case, RANGES, models)), "Summary").set_index("what")
+    told = sheet(workbook(case_sheets(summarise(case, RANGES, models))), "Summary").set_index(
+        "what"
+    )
     assert len(told.loc["Name", "value"]) == 32_767
 
 
@@ -336,7 +340,7 @@ def test_no_export_judges_a_value_of_fewer_than_fifty_cells(models, neutrophils,
     assert any(told.values()) == judged
     frame = differential_frame(case)
     assert frame[["verdict", "absolute_verdict"]].notna().any(axis=None) == judged
-    written = sheet(case_workbook(case), "Differential")
+    written = sheet(workbook(case_sheets(case)), "Differential")
     assert written[["verdict", "absolute_verdict"]].notna().any(axis=None) == judged
     rows = case_answer(case).dump()["case"]["differential"].values()
     assert any(row["percent_verdict"] or row["absolute_verdict"] for row in rows) == judged

@@ -21,8 +21,8 @@ from core.domain.taxonomy import CELL_TYPES
 from core.exports.case_answer import case_answer
 from core.exports.fhir import fhir_bundle
 from core.exports.pdf.report import case_pdf
-from core.exports.summary import summarise
-from core.exports.xlsx import case_workbook
+from core.exports.summary import case_sheets, summarise
+from core.exports.xlsx import workbook
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
 from tests.images import read_image
@@ -74,7 +74,7 @@ def test_the_reports_of_a_stored_case(tmp_path):
     assert "Suspected blasts 1 12.5" in text
     answer = case_answer(summary).dump()["case"]
     assert answer["sample"]["state"] == "signed"
-    book = openpyxl.load_workbook(io.BytesIO(case_workbook(summary)))
+    book = openpyxl.load_workbook(io.BytesIO(workbook(case_sheets(summary))))
     assert book["Cells"].max_row == 1 + 2 * 5 + 1
     bundle = Bundle.model_validate_json(fhir_bundle(summary))
     assert bundle.entry[2].resource.status == "final"
