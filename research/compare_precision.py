@@ -21,10 +21,10 @@ from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
 from core.evaluation.comparisons import FoundCells, PrecisionRow, StagedFields, TypedCells
 from core.evaluation.metrics import classification_metrics, proportion, wilson_estimate
-from core.inference.cell_classifier import CellAnswer, Classifier
+from core.inference.cell_classifier import CellClassifier, CellPrediction
 from core.inference.detector import Detector
-from core.inference.field_classifier import StageGrader
-from core.inference.pipeline import subject_of_crop
+from core.inference.field_classifier import FieldClassifier
+from core.inference.pipeline import region_of_crop
 from core.inference.runtime import LiteRTEngine
 from core.model_card import ModelCard, ModelName, load_card
 from core.settings import Settings
@@ -127,14 +127,14 @@ def forward_milliseconds(
 def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, dict[str, TypedCells]]:
     """Type every PBC test cell, found once, with each variant."""
     detector = shipped_detector(settings)
-    classifiers = [Classifier(v.engine(threads=1), v.card) for v in variants.values()]
+    classifiers = [CellClassifier(v.engine(threads=1), v.card) for v in variants.values()]
     data = open_set("pbc", settings)
     examples = data.of_split("test")
 
-    def answers(example: Example) -> list[CellAnswer]:
+    def answers(example: Example) -> list[CellPrediction]:
         pixels = data.read(example)
-        subject = subject_of_crop(pixels, detector)
-        return [classifier.answer(pixels, subject) for classifier in classifiers]
+        region = region_of_crop(pixels, detector)
+        return [classifier.predict(pixels, region) for classifier in classifiers]
 
     rows = thread_map(answers, examples, max_workers=2, desc="pbc_test")
     truth = [str(example.label) for example in examples]
@@ -148,7 +148,7 @@ def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, dic
 
 
 def type_figures(
-    truth: Sequence[str], answers: Sequence[CellAnswer], labels: Sequence[str]
+    truth: Sequence[str], answers: Sequence[CellPrediction], labels: Sequence[str]
 ) -> TypedCells:
     """Return accuracy, ECE, and how many are classified with how many of them right.
 
@@ -197,10 +197,10 @@ def _graded(
     properties = ImageProperties("PNG", "RGB", 8, 0)
     rows = {}
     for key, variant in variants.items():
-        grader = StageGrader(variant.engine(), variant.card)
+        grader = FieldClassifier(variant.engine(), variant.card)
         fields = [FieldImage(f"{k}", pixels, "", properties) for k, pixels in enumerate(images)]
         with ThreadPoolExecutor(2) as pool:
-            graded = pool.map(lambda f, g=grader: g.grade(f, anyway=True), fields)
+            graded = pool.map(lambda f, g=grader: g.predict(f, force=True), fields)
             rows[key] = pd.DataFrame([result.probabilities for result in graded])
     reference = rows["float32"]
     return {

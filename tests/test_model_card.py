@@ -4,7 +4,7 @@ import pytest
 
 from core.domain.taxonomy import CELL_KINDS, CELL_TYPES, STAGES
 from core.errors import ModelError
-from core.inference.ood import load_looks
+from core.inference.ood import load_appearance
 from core.model_card import APPEARANCE_FILE, MODEL_NAMES, load_card, model_path, read_checked
 from core.settings import get_settings
 
@@ -47,14 +47,14 @@ def test_a_missing_file_is_named(copied):
 
 def test_looks_that_are_damaged_or_missing_are_refused(copied):
     card = load_card("wbc", copied)
-    assert load_looks(card.model_copy(update={"appearance_sha256": None}), copied) is None
+    assert load_appearance(card.model_copy(update={"appearance_sha256": None}), copied) is None
     path = model_path("wbc", copied).with_name(APPEARANCE_FILE)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelError, match=r"looks.npz of the model wbc does not match its card"):
-        load_looks(card, copied)
+        load_appearance(card, copied)
     path.unlink()
     with pytest.raises(ModelError, match=r"looks.npz of the model wbc is missing"):
-        load_looks(card, copied)
+        load_appearance(card, copied)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"name": "wbc"}', "[]"])

@@ -13,7 +13,7 @@ from core.cases.reviews import labelled_cells
 from core.cases.samples import load_image
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ProfileError
-from core.inference.cell_classifier import Classifier, Subject
+from core.inference.cell_classifier import CellClassifier, CellRegion
 from core.inference.site_profile import SiteProfile, profile_path
 from core.settings import Settings
 
@@ -28,7 +28,7 @@ def types_to_learn(counts: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def site_cells(
-    database: Database, classifier: Classifier, cells: Iterable[LabelledCell]
+    database: Database, classifier: CellClassifier, cells: Iterable[LabelledCell]
 ) -> SiteCells:
     """Return what the shipped classifier sees in reviewed cells of the model's types.
 
@@ -42,7 +42,7 @@ def site_cells(
         pixels = load_image(database, field_id).pixels
         for cell in of_field:
             answers.append(
-                classifier.answer(pixels, Subject(cell.cell.box, cell.micrometres_per_pixel))
+                classifier.predict(pixels, CellRegion(cell.cell.box, cell.micrometres_per_pixel))
             )
             types.append(classifier.labels.index(str(cell.cell.type)))
     return SiteCells.of(answers, types)
@@ -50,7 +50,7 @@ def site_cells(
 
 def learn_profile(
     database: Database,
-    classifier: Classifier,
+    classifier: CellClassifier,
     types: Sequence[str],
     name: str,
     settings: Settings | None = None,

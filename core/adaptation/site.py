@@ -29,8 +29,8 @@ from core.errors import InputError, ProfileError
 from core.evaluation.calibration import fit_temperature, softmax
 from core.files import write_atomically
 from core.imaging.read import read_images_from
-from core.inference.cell_classifier import CellAnswer, Classifier
-from core.inference.pipeline import Analyzer, get_analyzer, subject_of_crop
+from core.inference.cell_classifier import CellClassifier, CellPrediction
+from core.inference.pipeline import Analyzer, get_analyzer, region_of_crop
 from core.inference.site_profile import SiteProfile, profile_path
 from core.settings import get_settings
 
@@ -54,7 +54,7 @@ class SiteCells:
     """n indices into `CELL_TYPES`."""
 
     @classmethod
-    def of(cls, answers: Sequence[CellAnswer], types: Sequence[int]) -> "SiteCells":
+    def of(cls, answers: Sequence[CellPrediction], types: Sequence[int]) -> "SiteCells":
         """Return cells from what the classifier said of each, and the indices of their types."""
         return cls(
             np.array([answer.logits for answer in answers], np.float64),
@@ -122,7 +122,7 @@ def leave_one_out(cells: SiteCells, penalty: float) -> Floats:
     return np.array(rows)
 
 
-def adapt(cells: SiteCells, name: str, shipped: Classifier, *, version: int = 1) -> SiteProfile:
+def adapt(cells: SiteCells, name: str, shipped: CellClassifier, *, version: int = 1) -> SiteProfile:
     """Return the profile of a site from what the shipped classifier sees in its cells.
 
     The penalty with the best left-out log-likelihood is taken. Raises ProfileError with too few
@@ -195,8 +195,8 @@ def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCel
             _say(f"{path.name}: {error}")
             continue
         for image in images:
-            subject = subject_of_crop(image.pixels, analyzer.detector)
-            answers.append(analyzer.classifier.answer(image.pixels, subject))
+            region = region_of_crop(image.pixels, analyzer.detector)
+            answers.append(analyzer.classifier.predict(image.pixels, region))
             types.append(_LABELS.index(label))
     if not answers:
         raise ProfileError("None of the files is an image of a cell that can be read.")

@@ -25,7 +25,7 @@ from core.imaging.scale import CONFIDENT_SCORE, RED_CELL_MICROMETRES, field_scal
 from core.imaging.wsi import Slide, Tile, tile_grid
 from core.inference.cell_classifier import CROP_MICROMETRES
 from core.inference.pipeline import Analyzer, judge_sizes
-from core.inference.quality_control import DOUBTFUL, refuse_blurred
+from core.inference.quality_control import DOUBTFUL, reject_blurred
 from core.inference.site_profile import SiteProfile
 from core.model_card import load_card
 
@@ -142,12 +142,12 @@ def analyze_tile(
     """
     found = analyzer.analyze(image, profile)
     passes = found.reject_reason is None and DOUBTFUL not in found.warnings
-    if passes or refuse_blurred(image.pixels):
+    if passes or reject_blurred(image.pixels):
         return found
     shown = _not_glass(image.pixels)
     if shown.mean() > _MOST_SHOWN:
         return found
-    anyway = analyzer.analyze(image, profile, anyway=True)
+    anyway = analyzer.analyze(image, profile, force=True)
     beside_cells = shown.copy()
     for cell in anyway.cells:
         box = cell.box

@@ -25,7 +25,7 @@ from core.settings import PROJECT_ROOT, get_settings
 
 if TYPE_CHECKING:
     from core.domain.results import Pixels
-    from core.inference.cell_classifier import Subject
+    from core.inference.cell_classifier import CellRegion
 
 _CELLS = 200
 _CROPS = 1000
@@ -55,7 +55,7 @@ def measure() -> dict[str, Any]:
     from core.bench.batch import batch_figures
     from core.domain.results import FieldImage, ImageProperties
     from core.imaging.crop import crop_cell
-    from core.inference.cell_classifier import Subject, central_box
+    from core.inference.cell_classifier import CellRegion, central_box
     from core.inference.pipeline import Analyzer
     from core.inference.runtime import LiteRTEngine
     from core.model_card import MODEL_NAMES, load_card, model_path, read_checked
@@ -67,17 +67,17 @@ def measure() -> dict[str, Any]:
     properties = ImageProperties("PNG", "RGB", 8, pixels.nbytes)
     field = FieldImage("synthetic", pixels, "", properties)
     crop = crop_cell(pixels, central_box(pixels), size=160)
-    subject = Subject(central_box(pixels))
+    region = CellRegion(central_box(pixels))
     calls: dict[str, Callable[[], object]] = {
         "field": lambda: analyzer.analyze(field),
-        "cell": lambda: analyzer.classifier.answer(pixels, subject),
-        "stage": lambda: analyzer.stage_grader.grade(field, anyway=True),
+        "cell": lambda: analyzer.classifier.predict(pixels, region),
+        "stage": lambda: analyzer.field_classifier.predict(field, force=True),
     }
     for call in calls.values():
         call()
     memory_after = resident_megabytes()
     batch = batch_figures()
-    cells_per_second = _cells_per_second(pixels, subject)
+    cells_per_second = _cells_per_second(pixels, region)
     crops_per_second = _crops_per_second(pixels)
     batch_of_one = crop[None].astype("float32")
     shipped = LiteRTEngine(
@@ -117,7 +117,7 @@ def measure() -> dict[str, Any]:
     }
 
 
-def _cells_per_second(pixels: "Pixels", subject: "Subject") -> float:
+def _cells_per_second(pixels: "Pixels", region: "CellRegion") -> float:
     """Return how many cells are typed in a second with a thread for each processor."""
     from core.inference.pipeline import Analyzer
 
@@ -125,7 +125,7 @@ def _cells_per_second(pixels: "Pixels", subject: "Subject") -> float:
     settings = get_settings().model_copy(update={"threads": 1, "interpreters": processors})
     classifier = Analyzer(settings).classifier
     with ThreadPoolExecutor(processors) as pool:
-        answers = pool.map(lambda _: classifier.answer(pixels, subject), range(_CELLS))
+        answers = pool.map(lambda _: classifier.predict(pixels, region), range(_CELLS))
         return rate(answers, warm=2 * processors)
 
 
@@ -136,7 +136,7 @@ def _crops_per_second(pixels: "Pixels") -> float:
     pass each (no mirrored views, no detector), a thread for each processor.
     """
     from core.imaging.crop import crop_square
-    from core.inference.cell_classifier import Subject, central_box
+    from core.inference.cell_classifier import CellRegion, central_box
     from core.inference.runtime import LiteRTEngine
     from core.model_card import load_card, read_checked
 
@@ -148,8 +148,8 @@ def _crops_per_second(pixels: "Pixels") -> float:
 
     def forward(_: int) -> object:
         decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB), np.uint8)
-        subject = Subject(central_box(decoded))
-        crop = crop_square(decoded, subject.box, subject.crop_side, card.input_width)
+        region = CellRegion(central_box(decoded))
+        crop = crop_square(decoded, region.box, region.crop_side, card.input_width)
         return engine.run(crop[None])
 
     with ThreadPoolExecutor(processors) as pool:

@@ -1,1 +1,1 @@
-"""From pixels to named cells and graded fields."""
+"""From pixels to typed cells and graded fields."""

@@ -1,4 +1,4 @@
-"""Names white cells: a crop around the cell goes in, calibrated probabilities come out."""
+"""Types white cells: from a crop around the cell to calibrated probabilities."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import Status
 from core.evaluation.calibration import softmax
 from core.imaging.crop import crop_square
-from core.inference.ood import Looks, look_of
+from core.inference.ood import AppearanceDensity, appearance_features
 from core.inference.runtime import Engine, mean_outputs
 from core.inference.site_profile import SiteProfile
 from core.model_card import CellClassifierCard
@@ -20,23 +20,23 @@ from core.model_card import CellClassifierCard
 CROP_MICROMETRES = 24.0
 """Side of the crop: the largest monocytes are about 20 µm across."""
 ASSUMED_CELL_MICROMETRES = 13.5
-"""Longer side a white cell is taken to have when nothing tells the scale."""
+"""Longer side of a white cell, assumed where the scale is unknown."""
 _SIDE_LIMITS = (1.15, 3.5)
-"""The crop's side as a multiple of the cell's longer side, whatever the scale says."""
-CENTRAL_SHARE = 0.6
-"""Side of the cell in a single-cell picture in which the detector finds none."""
+"""Least and largest side of the crop in longer sides of the cell, whatever the scale."""
+CENTRAL_PROPORTION = 0.6
+"""Side of the cell in a single-cell image in which the detector finds none, in sides of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """A cell to be named: where it is, and the picture's scale when that is known."""
+class CellRegion:
+    """Where to crop a cell: its box, and the scale of the image when it is known."""
 
     box: Box
     micrometres_per_pixel: float | None = None
 
     @property
     def crop_side(self) -> float:
-        """Side of the classifier's crop in pixels of the picture."""
+        """Side of the classifier's crop in pixels of the image."""
         longer = self.box.longer_side
         scale = self.micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / longer
         least, most = (longer * limit for limit in _SIDE_LIMITS)
@@ -44,20 +44,20 @@ class Subject:
 
 
 def central_box(pixels: Pixels) -> Box:
-    """Return the box a centred cell is expected to fill in a single-cell picture."""
+    """Return the box that a centred cell is expected to fill in a single-cell image."""
     height, width = pixels.shape[:2]
-    side = CENTRAL_SHARE * min(height, width)
+    side = CENTRAL_PROPORTION * min(height, width)
     return Box((width - side) / 2, (height - side) / 2, side, side)
 
 
-def mirrored_mean(engine: Engine, crop: Pixels) -> dict[str, NDArray[np.float32]]:
-    """Return the mean outputs of a network over a square crop and its two mirror images."""
+def tta_outputs(engine: Engine, crop: Pixels) -> dict[str, NDArray[np.float32]]:
+    """Return the mean outputs over a square crop and its two mirror images (TTA)."""
     return mean_outputs(engine, (crop, crop[:, ::-1], crop[::-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CellAnswer:
-    """What the network says of one cell."""
+class CellPrediction:
+    """The network's output for one cell."""
 
     type: str
     """The most probable type."""
@@ -66,26 +66,26 @@ class CellAnswer:
     probabilities: Mapping[str, float]
     """Calibrated, over all types."""
     cellness: float
-    """Probability that the picture shows one whole nucleated cell or platelet at all."""
+    """Probability that the crop shows one whole nucleated cell or platelet."""
     attributes: Mapping[str, str]
-    """The most probable value of every morphological attribute (WBCAtt)."""
+    """The most probable value of each morphological attribute (WBCAtt)."""
     logits: NDArray[np.float32]
-    """Of the types, as the shipped model gives them."""
+    """Of the types, from the shipped model: before temperature and site profile."""
     features: NDArray[np.float32]
-    """Pooled features of the trunk, 1280."""
+    """Pooled features of the backbone, 1280."""
     in_distribution: bool = True
-    """Whether the crop looks like those of a laboratory that the model learnt from."""
+    """Whether the crop looks like the training crops of some site."""
 
 
-class Classifier:
+class CellClassifier:
     """The cell type network with its calibration."""
 
     def __init__(
-        self, engine: Engine, card: CellClassifierCard, looks: Looks | None = None
+        self, engine: Engine, card: CellClassifierCard, appearance: AppearanceDensity | None = None
     ) -> None:
-        """Take the network; without `looks` every crop is taken for familiar."""
+        """Without `appearance` every crop counts as in distribution."""
         self._engine = engine
-        self._looks = looks
+        self._appearance = appearance
         self._least_density = card.thresholds.appearance_density
         self._size = card.input_width
         self.temperature = card.temperature
@@ -95,25 +95,24 @@ class Classifier:
         self._attributes = card.attributes
         self.labels = tuple(card.labels)
 
-    def answer(
+    def predict(
         self,
         pixels: Pixels,
-        subject: Subject,
+        region: CellRegion,
         profile: SiteProfile | None = None,
         *,
         excluded: Collection[str] = (),
-    ) -> CellAnswer:
-        """Name one cell of a picture, with a site's profile when one is given.
+    ) -> CellPrediction:
+        """Return the prediction for one cell, with the site's profile when there is one.
 
-        A profile knows how far its site can be trusted; without one, a crop of unfamiliar look
-        gets the temperature that suits laboratories the model has not seen. Cells of the `excluded`
-        types are out of scope.
+        Without a profile, an out-of-distribution crop gets the OOD temperature; a profile has the
+        temperature of its site. Cells of the `excluded` types are out of scope.
         """
-        crop = crop_square(pixels, subject.box, subject.crop_side, self._size)
-        outputs = mirrored_mean(self._engine, crop)
-        familiar = self._is_familiar(crop)
+        crop = crop_square(pixels, region.box, region.crop_side, self._size)
+        outputs = tta_outputs(self._engine, crop)
+        in_distribution = self._is_in_distribution(crop)
         logits, thresholds = outputs["type"], self.thresholds
-        temperature = self.temperature if familiar else self._ood_temperature
+        temperature = self.temperature if in_distribution else self._ood_temperature
         if profile is not None:
             logits = profile.logits(logits, outputs["features"])
             temperature = profile.temperature
@@ -122,7 +121,7 @@ class Classifier:
         best = int(values.argmax())
         probabilities = dict(zip(self.labels, map(float, values), strict=True))
         cellness = float(softmax(outputs["white"], 1.0)[1])
-        return CellAnswer(
+        return CellPrediction(
             type=self.labels[best],
             confidence=float(values[best]),
             status=decide(probabilities, thresholds, cellness=cellness, excluded=excluded),
@@ -133,10 +132,10 @@ class Classifier:
             },
             logits=outputs["type"],
             features=outputs["features"],
-            in_distribution=familiar,
+            in_distribution=in_distribution,
         )
 
-    def _is_familiar(self, crop: Pixels) -> bool:
-        if self._looks is None or self._least_density is None:
+    def _is_in_distribution(self, crop: Pixels) -> bool:
+        if self._appearance is None or self._least_density is None:
             return True
-        return self._looks.log_density(look_of(crop)) >= self._least_density
+        return self._appearance.log_density(appearance_features(crop)) >= self._least_density

@@ -1,4 +1,4 @@
-"""Finds white cells, red cells and platelets in pictures of any size and magnification."""
+"""Finds white cells, red cells and platelets in images of any size and magnification."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from core.model_card import DetectorCard
 STRIDE = 8
 MULTIPLE = 32
 RED_CELL_SIDE = (30.0, 110.0)
-"""Red cells of this size in network pixels are found well; outside it a second look is taken."""
+"""Sides in network pixels of red cells that are found well; outside, the image is rescaled."""
 WANTED_RED_CELL = 52.0
 LARGEST_SIDE = 2048
 _LEAST_SCORE = 0.001
@@ -30,9 +30,9 @@ _CROSS_KIND_IOU = 0.65
 _VOTING_IOU = 0.7
 _WHITE = CELL_KINDS.index("wbc")
 _LIKELY = 0.5
-_FURTHER_LOOKS = 3
+_MOST_RESCALES = 3
 _RULER_CANDIDATES = 12
-"""Boxes before suppression; a red cell has several."""
+"""Boxes before suppression that are enough to measure by; a red cell has several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,34 +50,33 @@ class Detector:
     def __init__(self, engine: Engine, card: DetectorCard) -> None:
         self._engine = engine
         self.thresholds = card.thresholds.by_name()
-        self.first_side = card.input_width
-        """Longest side in pixels of the first look at a picture."""
+        self.input_side = card.input_width
+        """Longest side in pixels of the image in the first forward pass."""
 
     def detect(
-        self, pixels: Pixels, *, lowest: float | None = None, confirmed: bool = True
+        self, pixels: Pixels, *, lowest: float | None = None, tta: bool = True
     ) -> tuple[Detection, ...]:
-        """Return the cells of an H x W x 3 RGB picture: by kind, then from top to bottom.
+        """Return the cells of an H x W x 3 RGB image: by kind, then from top to bottom.
 
-        `lowest` replaces the card's thresholds (for evaluation). The picture is looked at with
-        its longest side at `first_side`; when its red cells turn out too small or too large for
-        the network, again at the scale that brings them to `WANTED_RED_CELL` pixels. What it sees
-        there is put together with what it sees in the mirrored picture; without `confirmed` this
-        last look is left out, which is enough to find one large cell.
+        `lowest` replaces the card's thresholds (for evaluation). The first forward pass scales the
+        longest side to `input_side`. When its red cells are too small or too large for the network,
+        another pass scales them to `WANTED_RED_CELL` pixels. With `tta` the boxes of the mirrored
+        image are added before suppression; without it one large cell is still found.
         """
         longest = max(pixels.shape[:2])
-        factor = self.first_side / longest
+        factor = self.input_side / longest
         scaled = _resized(pixels, factor)
-        boxes, scores = self._look(scaled, pixels.shape)
-        for _ in range(_FURTHER_LOOKS):
+        boxes, scores = self._forward(scaled, pixels.shape)
+        for _ in range(_MOST_RESCALES):
             better = self._better_factor(boxes, scores, factor, longest)
             if better is None:
                 break
             factor = better
             scaled = _resized(pixels, factor)
-            boxes, scores = self._look(scaled, pixels.shape)
-        if confirmed:
+            boxes, scores = self._forward(scaled, pixels.shape)
+        if tta:
             # The same size again: another one would cost the engine a new plan.
-            more_boxes, more_scores = self._look(scaled, pixels.shape, mirrored=True)
+            more_boxes, more_scores = self._forward(scaled, pixels.shape, mirrored=True)
             boxes = np.concatenate([boxes, more_boxes])
             scores = np.concatenate([scores, more_scores])
         return self._select(boxes, scores, pixels.shape[:2], lowest)
@@ -85,12 +84,12 @@ class Detector:
     def _better_factor(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], factor: float, longest: int
     ) -> float | None:
-        """Return another factor when the red cells, or the lack of them, ask for one."""
+        """Return another scale factor where the red cells, or the lack of them, need one."""
         highest = min(LARGEST_SIDE, 4 * longest) / longest
         red = scores[:, CELL_KINDS.index("rbc")] > self.thresholds["rbc"]
         if red.sum() < _RULER_CANDIDATES:
-            # Nothing to measure by: large scans show red cells only when looked at more closely.
-            is_wide = longest > 2 * self.first_side and not (scores > 0.5).any()
+            # Nothing to measure by: red cells of large scans appear only at a larger scale.
+            is_wide = longest > 2 * self.input_side and not (scores > 0.5).any()
             return min(highest, 2 * factor) if is_wide and factor < 0.99 * highest else None
         side = float(np.median(diameters(boxes[red]))) * factor
         if RED_CELL_SIDE[0] <= side <= RED_CELL_SIDE[1]:
@@ -98,18 +97,18 @@ class Detector:
         wanted = min(highest, factor * min(WANTED_RED_CELL / side, 4.0))
         return None if abs(wanted / factor - 1) < 0.05 else wanted
 
-    def _look(
+    def _forward(
         self, scaled: Pixels, shape: tuple[int, ...], *, mirrored: bool = False
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return candidate boxes (n x 4 corners in a picture of `shape`) and scores (n x kinds)."""
+        """Return candidate boxes (n x 4, xyxy in an image of `shape`) and scores (n x kinds)."""
         height, width = shape[:2]
         new_h, new_w = scaled.shape[:2]
         frame = np.zeros((1, _round_up(new_h), _round_up(new_w), 3), np.float32)
         frame[0, :new_h, :new_w] = scaled[:, ::-1] if mirrored else scaled
         outputs = self._engine.run(frame)
-        kinds, sides = outputs["kinds"][0], outputs["sides"][0]
-        rows, columns = np.nonzero(kinds.max(-1) > _LEAST_SCORE)
-        scores, distances = kinds[rows, columns], sides[rows, columns]
+        class_scores, ltrb = outputs["kinds"][0], outputs["sides"][0]
+        rows, columns = np.nonzero(class_scores.max(-1) > _LEAST_SCORE)
+        scores, distances = class_scores[rows, columns], ltrb[rows, columns]
         centres = (np.column_stack([columns, rows]) + 0.5) * STRIDE
         corners = np.hstack([centres - distances[:, :2], centres + distances[:, 2:]])
         corners[:, 0::2] = np.clip(corners[:, 0::2] * width / new_w, 0, width)

@@ -1,4 +1,4 @@
-"""Grades whole fields of suspected ALL, with an evidence map, and pools them for a patient."""
+"""Grades whole fields of suspected ALL, with activation maps, and pools them for a patient."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ from core.inference.runtime import Engine
 from core.model_card import FieldClassifierCard
 
 CORNER = 0.17
-"""Share of width and height of the bottom right corner that is painted over.
+"""Proportion of width and height of the bottom right corner that is painted over.
 
 The training set has a scale bar burned in there whose presence gives the class away; painting
-the same corner in every picture keeps the class from depending on it."""
+the same corner in every image keeps the class from depending on it."""
 GLASS_PERCENTILE = 90
 FIELD_MICROMETRES = 85.0
 """Side of the training set's fields, 61 to 100 by their red cells: the four classes were taken at
-scales of their own, so that a field seen at another one is taken for another class."""
+scales of their own, so that a field at another scale is taken for another class."""
 LEAST_MICROMETRES = 48.0
 """A field with a longer side below this, a fifth less than the smallest, shows too little."""
-_MOST_PARTS_A_SIDE = 8
-"""Whatever scale a header claims; beyond, parts are larger than what is known."""
+_MOST_TILES_A_SIDE = 8
+"""Whatever scale a header claims; beyond, tiles are larger than the training fields."""
 _OTHER_FIELD = (
     "This smear does not look like the fields of suspected ALL that the model knows: crowded "
     "lymphoid cells at low magnification. Count its cells on the page WBC count instead."
@@ -40,15 +40,15 @@ _TOO_SMALL = (
     "took it."
 )
 _TOO_CLOSE = (
-    "The picture shows a smaller part of the smear than the fields that the model knows, which are "
+    "The image shows a smaller part of the smear than the fields that the model knows, which are "
     f"{FIELD_MICROMETRES:.0f} µm across. Send the whole field."
 )
 
 
 def without_corner(pixels: Pixels) -> Pixels:
-    """Return a copy with the bottom right corner in the picture's own glass colour.
+    """Return a copy with the bottom right corner in the image's own glass colour.
 
-    The colour is taken from the rest of the picture, so nothing of the corner remains.
+    The colour is taken from the rest of the image, so nothing of the corner remains.
     """
     height, width = pixels.shape[:2]
     y, x = round(height * (1 - CORNER)), round(width * (1 - CORNER))
@@ -59,18 +59,18 @@ def without_corner(pixels: Pixels) -> Pixels:
 
 
 def stage_input(pixels: Pixels, size: int) -> Pixels:
-    """Return a field as the network sees it: corner painted, size x size."""
+    """Return the network's input: the field with its corner painted, size x size."""
     method = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
     scaled = cv2.resize(without_corner(pixels), (size, size), interpolation=method)
     return np.asarray(scaled)
 
 
-def turned(pixels: Pixels) -> tuple[Pixels, ...]:
-    """Return a square picture in its eight positions: four turns, each plain and mirrored."""
+def tta_views(pixels: Pixels) -> tuple[Pixels, ...]:
+    """Return the eight views of a square image: four rotations, each plain and mirrored."""
     return tuple(np.rot90(p, k) for p in (pixels, pixels[:, ::-1]) for k in range(4))
 
 
-class StageGrader:
+class FieldClassifier:
     """The ALL field network with its calibration."""
 
     def __init__(self, engine: Engine, card: FieldClassifierCard) -> None:
@@ -81,33 +81,33 @@ class StageGrader:
         self._least_field_logit = card.thresholds.all_field
         self.labels = tuple(card.labels)
 
-    def grade(
-        self, image: FieldImage, scale: float | None = None, *, anyway: bool = False
+    def predict(
+        self, image: FieldImage, scale: float | None = None, *, force: bool = False
     ) -> StageResult:
-        """Return the most probable class of a field with its evidence map.
+        """Return the most probable class of a field with its class activation map.
 
-        With a `scale` in micrometres per pixel a larger field than those of the training set is
-        graded in parts of their size. A field of few pixels is uncertain. One that does not look
-        like suspected ALL, or is much smaller than those, is refused, unless `anyway`; the reason
-        stays with the result.
+        With a `scale` in micrometres per pixel, a field larger than those of the training set is
+        graded in tiles of their size. A field of few pixels is uncertain. A field that does not
+        look like suspected ALL, or is much smaller than those, is rejected; with `force` it is
+        graded, and the reason stays with the result.
         """
-        pieces = parts(image.pixels, scale)
-        views = [stage_input(piece, self._size) for row in pieces for piece in row]
-        answers = [self._look(view) for view in views]
-        known = [a for a in answers if float(a["all_field"][0, 0]) >= self._least_field_logit]
-        reason = _OTHER_FIELD if len(known) < len(answers) / 2 else None
+        tiles = field_tiles(image.pixels, scale)
+        views = [stage_input(tile, self._size) for row in tiles for tile in row]
+        outputs = [self._forward(view) for view in views]
+        known = [o for o in outputs if float(o["all_field"][0, 0]) >= self._least_field_logit]
+        reason = _OTHER_FIELD if len(known) < len(outputs) / 2 else None
         if scale and max(image.width, image.height) * scale < LEAST_MICROMETRES:
             reason = reason or _TOO_CLOSE
-        if reason and not anyway:
+        if reason and not force:
             return StageResult(image.name, None, {}, 0.0, "out_of_scope", reason)
-        graded = known or answers
+        graded = known or outputs
         if len(views) == 1:
-            graded = [*answers, *map(self._look, turned(views[0])[1:])]
-        logits = np.mean([answer["stage"][0] for answer in graded], axis=0)
+            graded = [*outputs, *map(self._forward, tta_views(views[0])[1:])]
+        logits = np.mean([output["stage"][0] for output in graded], axis=0)
         values = softmax(logits, self._temperature)
-        columns = len(pieces[0])
-        evidence = [answer["evidence"][0] for answer in answers]
-        rows = [np.hstack(evidence[at : at + columns]) for at in range(0, len(evidence), columns)]
+        columns = len(tiles[0])
+        maps = [output["evidence"][0] for output in outputs]
+        rows = [np.hstack(maps[at : at + columns]) for at in range(0, len(maps), columns)]
         best = int(values.argmax())
         probabilities = dict(zip(self.labels, map(float, values), strict=True))
         is_small = min(image.width, image.height) < LEAST_SIDE
@@ -119,46 +119,46 @@ class StageGrader:
             status=decide(probabilities, self.thresholds, doubtful=is_small),
             qc_override=reason,
             warnings=(_TOO_SMALL,) if is_small else (),
-            cam=evidence_map(np.vstack(rows), best),
+            cam=activation_map(np.vstack(rows), best),
         )
 
-    def _look(self, view: Pixels) -> Mapping[str, NDArray[np.float32]]:
+    def _forward(self, view: Pixels) -> Mapping[str, NDArray[np.float32]]:
         return self._engine.run(np.ascontiguousarray(view)[None])
 
 
-def parts(pixels: Pixels, scale: float | None) -> list[list[Pixels]]:
-    """Cut a field into rows of equal parts, as many as come nearest to the training fields' size.
+def field_tiles(pixels: Pixels, scale: float | None) -> list[list[Pixels]]:
+    """Split a field into rows of equal tiles whose size is nearest to that of the training fields.
 
     Eight a side at most. Without a scale in micrometres per pixel it stays whole.
     """
     ratios = (side * (scale or 0) / FIELD_MICROMETRES for side in pixels.shape[:2])
-    # The step from n to n + 1 parts is where both are off by the same factor: sqrt(n (n + 1)).
+    # The step from n to n + 1 tiles is where both are off by the same factor: sqrt(n (n + 1)).
     rows, columns = (
-        min(int((1 + math.sqrt(1 + 4 * ratio**2)) / 2), _MOST_PARTS_A_SIDE) for ratio in ratios
+        min(int((1 + math.sqrt(1 + 4 * ratio**2)) / 2), _MOST_TILES_A_SIDE) for ratio in ratios
     )
     return [np.array_split(row, columns, axis=1) for row in np.array_split(pixels, rows)]
 
 
-def evidence_map(evidence: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-    """Return what speaks for a class against the mean of the others, scaled to 0..1.
+def activation_map(class_maps: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """Return the activation map of a class above the mean of the others, scaled to 0..1.
 
     Class activation map (Zhou et al. 2016, CVPR): feature map times class weights, which the
     network itself outputs (h x w x classes).
     """
-    others = np.delete(evidence, index, axis=-1).mean(-1)
-    positive = np.clip(evidence[..., index] - others, 0, None)
+    others = np.delete(class_maps, index, axis=-1).mean(-1)
+    positive = np.clip(class_maps[..., index] - others, 0, None)
     peak = float(positive.max(initial=0.0))
     return np.asarray(positive / peak if peak > 0 else positive, dtype=np.float32)
 
 
 def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> StageResult:
-    """Return one answer over several fields of a patient: the mean of their probabilities.
+    """Return one result over several fields of a patient: the mean of their probabilities.
 
     `thresholds` are the model's own, those of single fields.
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
-    Refused fields do not count; with none left the answer is out of scope. Fields that are
+    Rejected fields do not count; with none left the result is out of scope. Fields that are
     uncertain in spite of their confidence, because of a warning, are left out; with none left the
-    answer is uncertain. Images of the same pixels are one field.
+    result is uncertain. Images of the same pixels are one field.
     """
     graded = [r for r in results if r.reject_reason is None and r.status != "out_of_scope"]
     settled = [r for r in graded if r.status == "classified" or not _is_confident(r, thresholds)]

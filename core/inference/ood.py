@@ -1,8 +1,9 @@
-"""Tells whether a cell's picture looks like those of a laboratory that the classifier learnt from.
+"""Out-of-distribution detection: compares the appearance of a crop with the training crops.
 
-Stain, light and camera leave their mark on the colours and the sharpness of every crop. The looks
-of all training crops are kept as a mixture of normal distributions; a crop that is unlikely under
-it comes from elsewhere, where the classifier is right less often than its probabilities say.
+Stain, light and camera leave their mark on the colours and the sharpness of every crop. The
+appearance features of all training crops are kept as a mixture of normal distributions. A crop with
+a low density under it comes from elsewhere, where the classifier is right less often than its
+probabilities say.
 """
 
 import io
@@ -25,8 +26,8 @@ _OCTAVES = 4
 Floats = NDArray[np.float64]
 
 
-def look_of(crop: Pixels) -> Floats:
-    """Return 28 numbers that tell how a square crop looks.
+def appearance_features(crop: Pixels) -> Floats:
+    """Return the 28 appearance features of a square crop.
 
     Seven percentiles of each CIELAB channel, the logarithm of the deviation of the grey values'
     Laplacian at full, half, quarter and eighth size, and the channels' three correlations.
@@ -46,12 +47,12 @@ def look_of(crop: Pixels) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
-    """A mixture of k normal distributions over the looks of training crops."""
+class AppearanceDensity:
+    """A mixture of k normal distributions over the appearance features of training crops."""
 
     centre: Floats
     scale: Floats
-    """28 each: a look is centred and scaled first."""
+    """28 each: features are centred and scaled first."""
     means: Floats
     """k x 28."""
     factors: Floats
@@ -59,9 +60,9 @@ class Looks:
     log_weights: Floats
     """k."""
 
-    def log_density(self, look: Floats) -> float:
-        """Return the logarithm of the density of a look from `look_of`, up to a constant."""
-        away = (look - self.centre) / self.scale - self.means
+    def log_density(self, features: Floats) -> float:
+        """Return the log density of `appearance_features`, up to a constant."""
+        away = (features - self.centre) / self.scale - self.means
         distances = (np.einsum("ki,kij->kj", away, self.factors) ** 2).sum(1)
         log_sizes = np.log(np.diagonal(self.factors, axis1=1, axis2=2)).sum(1)
         return float(np.logaddexp.reduce(self.log_weights + log_sizes - distances / 2))
@@ -80,8 +81,8 @@ class Looks:
             return cls(**{f.name: arrays[f.name].astype(float) for f in fields(cls)})
 
 
-def load_looks(card: ModelCard, settings: Settings | None = None) -> Looks | None:
-    """Return the looks that a model knows, None when its card names none. Raises ModelError."""
+def load_appearance(card: ModelCard, settings: Settings | None = None) -> AppearanceDensity | None:
+    """Return the density of a model's training crops, None without one. Raises ModelError."""
     if card.appearance_sha256 is None:
         return None
-    return Looks.of_bytes(read_checked(card, settings, APPEARANCE_FILE))
+    return AppearanceDensity.of_bytes(read_checked(card, settings, APPEARANCE_FILE))

@@ -1,4 +1,4 @@
-"""The one place where pictures become results: pages, REST API and command line share it."""
+"""From images to results, with all models: the one way of pages, REST API and command line."""
 
 import time
 from collections.abc import Iterable
@@ -18,17 +18,17 @@ from core.imaging.scale import (
     is_possible,
     red_cell_scale,
 )
-from core.inference.cell_classifier import Classifier, Subject, central_box
+from core.inference.cell_classifier import CellClassifier, CellRegion, central_box
 from core.inference.detector import Detection, Detector
-from core.inference.field_classifier import StageGrader
-from core.inference.ood import load_looks
+from core.inference.field_classifier import FieldClassifier
+from core.inference.ood import load_appearance
 from core.inference.quality_control import (
     HARDLY_A_SMEAR,
-    SmearGate,
+    SmearClassifier,
     SmearVerdict,
-    refuse_blank,
-    refuse_blurred,
-    refuse_without_cells,
+    reject_blank,
+    reject_blurred,
+    reject_without_cells,
     settle_doubt,
 )
 from core.inference.runtime import LiteRTEngine
@@ -38,7 +38,7 @@ from core.settings import Settings, get_settings
 
 _CROP_DETECTION_SCORE = 0.15
 _FIELD_DETECTION_SCORE = 0.01
-"""A labelled field shows a white cell: its likeliest one is taken, however weak."""
+"""A labelled field shows a white cell: its most probable one is taken, however weak."""
 _SURE_CELL_SCORE = 0.5
 
 
@@ -57,15 +57,15 @@ def checked_scale(image: FieldImage, detections: Iterable[Detection]) -> FieldSc
 def judge_sizes(
     cells: Iterable[Cell], checked: FieldScale
 ) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
-    """Return cells as their field's scale lets them count, and what a user must know of it.
+    """Return cells with the status that their field's scale allows, and the warnings about it.
 
-    On a scale that is contradicted no white cell stays classified. What no cell can measure is out
-    of scope.
+    Where the cells contradict the scale, no white cell stays classified. An object of an impossible
+    size is out of scope.
     """
     warnings = [] if checked.warning is None else [checked.warning]
     cells = tuple(cells)
     if not checked.is_settled:
-        return held_back(cells), tuple(warnings)
+        return without_certain_cells(cells), tuple(warnings)
     if checked.scale is None:
         return cells, tuple(warnings)
     scale = checked.scale.micrometres_per_pixel
@@ -83,8 +83,8 @@ def judge_sizes(
     return judged, tuple(warnings)
 
 
-def held_back(cells: Iterable[Cell]) -> tuple[Cell, ...]:
-    """Return cells of which no white one is classified."""
+def without_certain_cells(cells: Iterable[Cell]) -> tuple[Cell, ...]:
+    """Return cells with no white cell left classified."""
     return tuple(
         replace(c, status=without_certainty(c.status)) if c.kind == "wbc" else c for c in cells
     )
@@ -92,7 +92,7 @@ def held_back(cells: Iterable[Cell]) -> tuple[Cell, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Examined:
-    """What the detector found in a field, and what quality control says of it."""
+    """The detections of a field, and the verdict of quality control."""
 
     detections: tuple[Detection, ...]
     reject_reason: str | None
@@ -111,20 +111,22 @@ def _crop_scale(pixels: Pixels, detections: Iterable[Detection]) -> float | None
     return red_cell_scale(_red_cells(detections), width, height, at_least=FEW_RED_CELLS)
 
 
-def subject_of_crop(pixels: Pixels, detector: Detector) -> Subject:
-    """Return the cell that a single-cell picture is about.
+def region_of_crop(pixels: Pixels, detector: Detector) -> CellRegion:
+    """Return the region of the cell that a single-cell image shows.
 
-    The detection (white cell or platelet) that covers the middle, else the middle itself.
+    The detection (white cell or platelet) that covers the centre, else the centre itself.
     """
     height, width = pixels.shape[:2]
-    found = detector.detect(pixels, lowest=_CROP_DETECTION_SCORE, confirmed=False)
+    found = detector.detect(pixels, lowest=_CROP_DETECTION_SCORE, tta=False)
     candidates = [d for d in found if d.kind != "rbc" and d.box.contains(width / 2, height / 2)]
     box = max(candidates, key=lambda d: d.score).box if candidates else central_box(pixels)
-    return Subject(box, _crop_scale(pixels, found))
+    return CellRegion(box, _crop_scale(pixels, found))
 
 
-def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False) -> Subject | None:
-    """Return the white cell that a field with one label is about: the largest.
+def region_of_field(
+    pixels: Pixels, detector: Detector, *, alone: bool = False
+) -> CellRegion | None:
+    """Return the region of the white cell that a field with one label shows: the largest.
 
     When none is sure, the likeliest weak one is taken. None when there is none at all, or with
     `alone` when none is sure or several are.
@@ -135,7 +137,7 @@ def subject_of_field(pixels: Pixels, detector: Detector, *, alone: bool = False)
         return None
     sure = [d for d in found if d.score >= detector.thresholds["wbc"]]
     best = max(sure, key=lambda d: d.box.area) if sure else max(found, key=lambda d: d.score)
-    return Subject(best.box, _crop_scale(pixels, detections))
+    return CellRegion(best.box, _crop_scale(pixels, detections))
 
 
 class Analyzer:
@@ -156,22 +158,22 @@ class Analyzer:
             )
 
         self.detector = Detector(engine(detector), detector)
-        self.classifier = Classifier(engine(wbc), wbc, load_looks(wbc, settings))
-        self.stage_grader = StageGrader(engine(all_stage), all_stage)
-        # An engine of its own: the gate looks at another size, and changing sizes costs time.
-        self.gate = SmearGate(engine(all_stage), all_stage)
+        self.classifier = CellClassifier(engine(wbc), wbc, load_appearance(wbc, settings))
+        self.field_classifier = FieldClassifier(engine(all_stage), all_stage)
+        # An engine of its own: the input has another size, and changing sizes costs time.
+        self.smear_classifier = SmearClassifier(engine(all_stage), all_stage)
 
     def analyze(
-        self, image: FieldImage, profile: SiteProfile | None = None, *, anyway: bool = False
+        self, image: FieldImage, profile: SiteProfile | None = None, *, force: bool = False
     ) -> FieldAnalysis:
-        """Find the cells of a field, name its white cells and take its scale.
+        """Find the cells of a field, type its white cells and measure its scale.
 
-        A picture that the input gate refuses has no cells, unless `anyway` overrules the gate;
-        its reason stays with the analysis.
+        A rejected image has no cells; with `force` it is analysed, and the reject reason stays with
+        the result.
         """
         started = time.perf_counter()
-        examined = self._examine(image.pixels, anyway=anyway)
-        detections, refused = examined.detections, examined.reject_reason
+        examined = self._examine(image.pixels, force=force)
+        detections, reject_reason = examined.detections, examined.reject_reason
         checked = checked_scale(image, detections)
         crop_scale = (
             checked.scale.micrometres_per_pixel
@@ -182,7 +184,7 @@ class Analyzer:
             (self._cell(image.pixels, d, crop_scale, profile) for d in detections), checked
         )
         if examined.doubt:
-            cells = held_back(cells)
+            cells = without_certain_cells(cells)
         return FieldAnalysis(
             file=image.name,
             sha256=image.sha256,
@@ -191,29 +193,29 @@ class Analyzer:
             properties=image.properties,
             cells=cells,
             scale=checked.scale,
-            reject_reason=None if anyway else refused,
-            qc_override=refused if anyway else None,
+            reject_reason=None if force else reject_reason,
+            qc_override=reject_reason if force else None,
             profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
             warnings=(*image.notes, *examined.warnings, *warnings),
             page=image.page,
-            fingerprint=None if refused and not anyway else fingerprint(image.pixels, cells),
+            fingerprint=None if reject_reason and not force else fingerprint(image.pixels, cells),
         )
 
-    def _examine(
-        self, pixels: Pixels, *, anyway: bool = False, confirmed: bool = True
-    ) -> _Examined:
-        """Return the cells of a field and what quality control says of it."""
-        refused = refuse_blank(pixels) or refuse_blurred(pixels)
-        verdict = SmearVerdict(refused) if refused else self.gate.judge(pixels)
-        if verdict.reject_reason and not anyway:
+    def _examine(self, pixels: Pixels, *, force: bool = False, tta: bool = True) -> _Examined:
+        """Return the detections of a field and the verdict of quality control."""
+        reject_reason = reject_blank(pixels) or reject_blurred(pixels)
+        verdict = (
+            SmearVerdict(reject_reason) if reject_reason else self.smear_classifier.judge(pixels)
+        )
+        if verdict.reject_reason and not force:
             return _Examined((), verdict.reject_reason)
-        detections = self.detector.detect(pixels, confirmed=confirmed)
-        refused = verdict.reject_reason or refuse_without_cells(detections)
-        if refused or verdict.doubt is None:
-            return _Examined(detections, refused)
+        detections = self.detector.detect(pixels, tta=tta)
+        reject_reason = verdict.reject_reason or reject_without_cells(detections)
+        if reject_reason or verdict.doubt is None:
+            return _Examined(detections, reject_reason)
         settled = settle_doubt(detections)
-        if anyway:
+        if force:
             return _Examined(
                 detections, settled.reject_reason or (settled.doubt and HARDLY_A_SMEAR)
             )
@@ -235,9 +237,9 @@ class Analyzer:
                 confidence=detection.score,
                 detection_score=detection.score,
             )
-        answer = self.classifier.answer(
+        answer = self.classifier.predict(
             pixels,
-            Subject(detection.box, scale),
+            CellRegion(detection.box, scale),
             profile,
             excluded=("platelet",),  # the detector was mistaken
         )
@@ -254,10 +256,14 @@ class Analyzer:
         )
 
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
-        """Name the cell of a picture that shows one cell."""
-        # No test of sharpness here: it would take an enlarged cell for a blurred field.
-        refused = refuse_blank(image.pixels)
-        verdict = SmearVerdict(refused) if refused else self.gate.judge(image.pixels)
+        """Type the cell of an image that shows one cell."""
+        # Sharpness is not tested here: an enlarged cell would pass for a blurred field.
+        reject_reason = reject_blank(image.pixels)
+        verdict = (
+            SmearVerdict(reject_reason)
+            if reject_reason
+            else self.smear_classifier.judge(image.pixels)
+        )
         if verdict.reject_reason:
             return CropResult(
                 image.name,
@@ -269,8 +275,8 @@ class Analyzer:
                 page=image.page,
                 warnings=image.notes,
             )
-        answer = self.classifier.answer(
-            image.pixels, subject_of_crop(image.pixels, self.detector), profile
+        answer = self.classifier.predict(
+            image.pixels, region_of_crop(image.pixels, self.detector), profile
         )
         return CropResult(
             image.name,
@@ -283,31 +289,31 @@ class Analyzer:
             page=image.page,
         )
 
-    def stage(self, image: FieldImage, *, anyway: bool = False) -> StageResult:
-        """Grade a field of suspected ALL; `anyway` overrules the input gate."""
-        # Whether there are cells at all is seen at one look.
-        examined = self._examine(image.pixels, anyway=anyway, confirmed=False)
-        refused = examined.reject_reason
-        if refused and not anyway:
+    def stage(self, image: FieldImage, *, force: bool = False) -> StageResult:
+        """Grade a field of suspected ALL, with `force` also one that quality control rejects."""
+        # One forward pass shows whether there are cells at all.
+        examined = self._examine(image.pixels, force=force, tta=False)
+        reject_reason = examined.reject_reason
+        if reject_reason and not force:
             return StageResult(
                 image.name,
                 None,
                 {},
                 0.0,
                 "out_of_scope",
-                refused,
+                reject_reason,
                 page=image.page,
                 warnings=image.notes,
             )
         checked = checked_scale(image, examined.detections)
         scale = None if checked.scale is None else checked.scale.micrometres_per_pixel
-        result = self.stage_grader.grade(image, scale, anyway=anyway)
+        result = self.field_classifier.predict(image, scale, force=force)
         if examined.doubt is not None or not checked.is_settled:
             result = replace(result, status=without_certainty(result.status))
         warnings = [] if checked.warning is None else [checked.warning]
         return replace(
             result,
-            qc_override=refused or result.qc_override,
+            qc_override=reject_reason or result.qc_override,
             page=image.page,
             warnings=(*image.notes, *examined.warnings, *warnings, *result.warnings),
             pixels_sha256=pixels_sha256(image.pixels),

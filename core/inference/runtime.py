@@ -22,12 +22,12 @@ class Engine(Protocol):
 
 
 def mean_outputs(engine: Engine, views: Iterable[NDArray[Any]]) -> dict[str, Array]:
-    """Return the mean outputs over views (H x W x 3 each) of one picture, without a batch axis.
+    """Return the mean outputs over views (H x W x 3 each) of one image, without a batch axis.
 
     Only outputs without a position (logits, features) mean something afterwards.
     """
-    answers = [engine.run(np.ascontiguousarray(view)[None]) for view in views]
-    return {key: np.mean([a[key][0] for a in answers], axis=0) for key in answers[0]}
+    outputs = [engine.run(np.ascontiguousarray(view)[None]) for view in views]
+    return {key: np.mean([o[key][0] for o in outputs], axis=0) for key in outputs[0]}
 
 
 class LiteRTEngine:

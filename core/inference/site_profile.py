@@ -1,4 +1,4 @@
-"""Site profiles: what a laboratory's few reviewed cells change in the classifier's last layer."""
+"""Site profiles: the change of the classifier's last layer for one laboratory."""
 
 import base64
 import binascii
@@ -43,7 +43,7 @@ _Array = Annotated[
 
 
 class SiteProfile(BaseModel):
-    """A change of the classifier's last layer, learnt from one site's reviewed cells.
+    """A change of the classifier's last layer, fitted to one site's reviewed cells.
 
     Logits become `logits / softness + features @ weights + bias`.
     """
@@ -52,7 +52,7 @@ class SiteProfile(BaseModel):
 
     name: str
     version: int
-    """Counts the times the profile was made anew under its name."""
+    """How often a profile of this name was fitted."""
     made_on: str
     """ISO date."""
     model_sha256: str
@@ -66,7 +66,7 @@ class SiteProfile(BaseModel):
     uncertain: float = Field(ge=0, le=1)
     """Confidence below which a cell is uncertain at this site."""
     softness: float = Field(default=1.0, ge=1)
-    """Temperature of the shipped logits at this site before anything is learnt."""
+    """Temperature of the shipped logits at this site, before the change."""
     weights: _Array
     """Features x types, float32; flat in the file."""
     bias: _Array

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from core.inference.ood import Floats, Looks, look_of
+from core.inference.ood import AppearanceDensity, Floats, appearance_features
 from core.model_card import APPEARANCE_FILE
 from core.training.data.cells import TrainingCells, central_crops
 
@@ -22,7 +22,7 @@ OOD_CELLS = 0.005
 
 def fit_appearance_density(
     training: Sequence[TrainingCells], validation: Sequence[TrainingCells], size: int
-) -> tuple[Looks, float]:
+) -> tuple[AppearanceDensity, float]:
     """Return the density of the appearance of training cells, and the threshold on its logarithm.
 
     A crop below the threshold is out of distribution. `size` is the side of the crops.
@@ -30,7 +30,7 @@ def fit_appearance_density(
 
     def features(sources: Sequence[TrainingCells]) -> list[Floats]:
         return [
-            look_of(crop)
+            appearance_features(crop)
             for cells in sources
             for first in range(0, len(cells), _CHUNK)
             for crop in central_crops(
@@ -42,7 +42,7 @@ def fit_appearance_density(
     centre, scale = known.mean(0), known.std(0)
     mixture = GaussianMixture(_COMPONENTS, reg_covar=_FLOOR, max_iter=200, random_state=0)
     mixture.fit((known - centre) / scale)
-    density = Looks(
+    density = AppearanceDensity(
         centre,
         scale,
         means=mixture.means_,
@@ -53,7 +53,7 @@ def fit_appearance_density(
     return density, float(np.quantile(densities, OOD_CELLS))
 
 
-def write_density(density: Looks, folder: Path) -> str:
+def write_density(density: AppearanceDensity, folder: Path) -> str:
     """Write the density beside a model and return the SHA-256 for its card."""
     content = density.to_bytes()
     (folder / APPEARANCE_FILE).write_bytes(content)

@@ -12,7 +12,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
-from core.inference.field_classifier import stage_input, turned
+from core.inference.field_classifier import stage_input, tta_views
 from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import DetectorCard, ModelCard
 from core.settings import Settings
@@ -113,7 +113,9 @@ def _all_stage(card: ModelCard, settings: Settings) -> Source:
     gates = fit_gates(network, settings)
     rng = np.random.default_rng(1)
     rows = rng.permutation(len(fields))
-    views = [turned(stage_input(p, size))[int(rng.integers(8))] for p in fields.pixels[rows[:250]]]
+    views = [
+        tta_views(stage_input(p, size))[int(rng.integers(8))] for p in fields.pixels[rows[:250]]
+    ]
 
     def calibration(engine: Engine, side: int) -> dict[str, Any]:
         logits = held_out_logits(engine, side, settings)

@@ -21,7 +21,7 @@ class FakeAnalyzer:
         self.classifier = SimpleNamespace(model_sha256=64 * "0")
         self.compares = False
         """Give fields the fingerprints that duplicates are found by."""
-        self.stage_grader = SimpleNamespace(thresholds=DecisionThresholds(0.6))
+        self.field_classifier = SimpleNamespace(thresholds=DecisionThresholds(0.6))
 
     def analyze(self, image, _profile=None):
         if "refused" in image.name:

@@ -220,7 +220,7 @@ def smear(tmp_path_factory, analyzer):
         for seed in (1001, 2000, 3002)
     )
     scale = on_corner.micrometres_per_pixel
-    side = analyzer.detector.first_side * RED_CELL_MICROMETRES / RED_CELL_PIXELS
+    side = analyzer.detector.input_side * RED_CELL_MICROMETRES / RED_CELL_PIXELS
     grid = list(tile_grid(4096, 3072, round(side / scale), round(MARGIN_MICROMETRES / scale)))
     columns, rows = ({tile.interior[axis] for tile in grid} for axis in (0, 1))
     (x, y), (x2, _) = (field.cells[0].box.centre for field in (on_corner, on_side))

@@ -160,7 +160,7 @@ def test_fields_without_cells_are_compared_by_their_pixels(shape):
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 255, (*shape, 3), np.uint8)
     image = FieldImage("noise.png", pixels, "noise", PROPERTIES)
-    found = get_analyzer().analyze(image, anyway=True)
+    found = get_analyzer().analyze(image, force=True)
     finder = Finder()
     finder.add("first", replace(found, cells=()).fingerprint or found.fingerprint)
     assert finder.add("second", found.fingerprint).sentences

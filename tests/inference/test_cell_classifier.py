@@ -8,7 +8,7 @@ from core.datasets.readers import open_set
 from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_TYPES
 from core.evaluation.calibration import softmax
-from core.inference.cell_classifier import Subject
+from core.inference.cell_classifier import CellRegion
 from tests.images import read_image
 
 logits = hnp.arrays(np.float32, 8, elements=st.floats(-50, 50, width=32))
@@ -41,28 +41,28 @@ def test_single_cells_of_every_type_are_named(analyzer, pack):
 
 
 def test_attributes_are_read_from_the_same_network(analyzer, pack):
-    from core.inference.pipeline import subject_of_crop
+    from core.inference.pipeline import region_of_crop
 
     data = open_set("pbc")
     examples = [e for e in data.of_split("test") if e.attributes][::200]
     right = []
     for example in examples:
         pixels = data.read(example)
-        subject = subject_of_crop(pixels, analyzer.detector)
-        said = analyzer.classifier.answer(pixels, subject).attributes
+        region = region_of_crop(pixels, analyzer.detector)
+        said = analyzer.classifier.predict(pixels, region).attributes
         right += [said[name] == value for name, value in example.attributes.items()]
     assert np.mean(right) >= 0.85
 
 
 @given(st.floats(8, 300), st.floats(8, 300), st.one_of(st.none(), st.floats(0.01, 2)))
 def test_the_crop_always_holds_the_cell_and_never_loses_it(width, height, scale):
-    side = Subject(Box(0, 0, width, height), scale).crop_side
+    side = CellRegion(Box(0, 0, width, height), scale).crop_side
     longer = max(width, height)
     assert 1.1 * longer <= side <= 3.6 * longer
 
 
 @given(st.floats(20, 60), st.floats(0.5, 3))
 def test_a_cell_gets_the_same_crop_at_any_magnification(pixels, zoom):
-    near = Subject(Box(0, 0, pixels, pixels), 12 / pixels)
-    far = Subject(Box(0, 0, pixels * zoom, pixels * zoom), 12 / (pixels * zoom))
+    near = CellRegion(Box(0, 0, pixels, pixels), 12 / pixels)
+    far = CellRegion(Box(0, 0, pixels * zoom, pixels * zoom), 12 / (pixels * zoom))
     assert far.crop_side == pytest.approx(near.crop_side * zoom)

@@ -11,7 +11,13 @@ from core.datasets.readers import open_set
 from core.domain.decision import DecisionThresholds
 from core.domain.results import StageResult
 from core.domain.taxonomy import STAGES
-from core.inference.field_classifier import CORNER, FIELD_MICROMETRES, parts, pool, without_corner
+from core.inference.field_classifier import (
+    CORNER,
+    FIELD_MICROMETRES,
+    field_tiles,
+    pool,
+    without_corner,
+)
 from tests.images import read_image
 
 
@@ -57,24 +63,24 @@ def test_fields_of_another_size_are_graded_in_parts_or_refused(analyzer, fields)
 @given(st.integers(16, 300), st.integers(16, 300), st.floats(0.02, 20))
 def test_parts_are_the_field_and_near_the_size_that_is_known(height, width, scale):
     field = np.arange(height * width * 3).reshape(height, width, 3).astype(np.uint8)
-    rows = parts(field, scale)
+    rows = field_tiles(field, scale)
     np.testing.assert_array_equal(np.vstack([np.hstack(row) for row in rows]), field)
     for count, side in ((len(rows), height), (len(rows[0]), width)):
         ratio = side * scale / count / FIELD_MICROMETRES
         assert count <= 8
         assert count == 8 or ratio <= 2**0.5 + 1e-9
         assert count == 1 or ratio >= 0.5**0.5 - 1e-9
-    assert len(parts(field, None)) == len(parts(field, None)[0]) == 1
+    assert len(field_tiles(field, None)) == len(field_tiles(field, None)[0]) == 1
 
 
 def test_the_scale_bar_corner_changes_nothing(analyzer, fields):
     for pixels, _ in fields[::4]:
-        plain = analyzer.stage_grader.grade(read_image(png(pixels), "f.png"))
+        plain = analyzer.field_classifier.predict(read_image(png(pixels), "f.png"))
         for colour in (0, 255, (255, 0, 0)):
             painted = pixels.copy()
             corner = round(224 * (1 - CORNER))
             painted[corner:, corner:] = colour
-            answer = analyzer.stage_grader.grade(read_image(png(painted), "f.png"))
+            answer = analyzer.field_classifier.predict(read_image(png(painted), "f.png"))
             assert answer.probabilities == plain.probabilities
 
 

@@ -12,9 +12,9 @@ from scipy.stats import multivariate_normal
 from core.datasets.readers import open_set
 from core.evaluation.calibration import softmax
 from core.evaluation.corruptions import white_balance
-from core.inference.cell_classifier import Classifier
-from core.inference.ood import Looks, load_looks, look_of
-from core.inference.pipeline import subject_of_crop
+from core.inference.cell_classifier import CellClassifier
+from core.inference.ood import AppearanceDensity, appearance_features, load_appearance
+from core.inference.pipeline import region_of_crop
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from tests.images import read_image
@@ -28,7 +28,7 @@ def cells(name, every, most=60):
 
 def answers(analyzer, pictures, **ways):
     return [
-        analyzer.classifier.answer(pixels, subject_of_crop(pixels, analyzer.detector), **ways)
+        analyzer.classifier.predict(pixels, region_of_crop(pixels, analyzer.detector), **ways)
         for pixels in pictures
     ]
 
@@ -46,11 +46,11 @@ def test_cells_of_a_training_laboratory_are_familiar_and_others_mostly_not(analy
 @pytest.mark.usefixtures("pack")
 def test_a_lamp_of_another_colour_is_noticed_and_costs_confidence_alone(analyzer):
     card = load_card("wbc")
-    trusting = Classifier(LiteRTEngine(read_checked(card)), card)
+    trusting = CellClassifier(LiteRTEngine(read_checked(card)), card)
     for pixels in cells("pbc", 250):
         warm = white_balance(pixels, 1.25, 0.8)
-        subject = subject_of_crop(warm, analyzer.detector)
-        careful, trusted = (c.answer(warm, subject) for c in (analyzer.classifier, trusting))
+        region = region_of_crop(warm, analyzer.detector)
+        careful, trusted = (c.predict(warm, region) for c in (analyzer.classifier, trusting))
         assert (careful.in_distribution, trusted.in_distribution) == (False, True)
         assert careful.type == trusted.type
         assert careful.confidence < trusted.confidence
@@ -61,7 +61,9 @@ def test_a_lamp_of_another_colour_is_noticed_and_costs_confidence_alone(analyzer
 def test_a_look_does_not_depend_on_the_way_the_cell_is_turned(pack):
     crop = np.ascontiguousarray(cells("pbc", 900)[0][:160, :160])
     for turned in (crop[::-1], crop[:, ::-1], np.rot90(crop)):
-        np.testing.assert_allclose(look_of(np.ascontiguousarray(turned)), look_of(crop), atol=0.02)
+        np.testing.assert_allclose(
+            appearance_features(np.ascontiguousarray(turned)), appearance_features(crop), atol=0.02
+        )
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
@@ -71,7 +73,7 @@ def test_the_density_is_that_of_the_mixture(seed, components):
     factors = np.tril(rng.normal(scale=0.1, size=(components, 28, 28)))
     factors[:, np.arange(28), np.arange(28)] = rng.uniform(0.5, 2, (components, 28))
     weights = rng.dirichlet(np.ones(components))
-    looks = Looks(np.zeros(28), np.ones(28), means, factors, np.log(weights))
+    looks = AppearanceDensity(np.zeros(28), np.ones(28), means, factors, np.log(weights))
     shares = []
     for weight, mean, factor in zip(weights, means, factors, strict=True):
         normal = multivariate_normal(mean, np.linalg.inv(factor @ factor.T))
@@ -81,8 +83,8 @@ def test_the_density_is_that_of_the_mixture(seed, components):
 
 
 def test_a_file_gives_the_looks_that_were_written():
-    looks = load_looks(load_card("wbc"))
-    again = Looks.of_bytes(looks.to_bytes())
+    looks = load_appearance(load_card("wbc"))
+    again = AppearanceDensity.of_bytes(looks.to_bytes())
     look = looks.centre + 0.1 * looks.scale
     assert again.log_density(look) == looks.log_density(look)
 

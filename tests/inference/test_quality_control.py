@@ -16,8 +16,8 @@ from core.inference.quality_control import (
     HARDLY_A_SMEAR,
     SmearVerdict,
     chroma_spread,
-    refuse_blank,
-    refuse_blurred,
+    reject_blank,
+    reject_blurred,
     settle_doubt,
     sharpness,
 )
@@ -60,7 +60,7 @@ def test_fields_of_many_cells_pass_whatever_their_size(analyzer, smears):
     """Squeezed whole, no cell of these can be seen."""
     fields = [p for p in smears if p.shape == smears[0].shape]
     rows = [np.hstack(fields[start:] + fields[:start]) for start in range(len(fields))]
-    assert analyzer.gate.judge(np.vstack(rows)).reject_reason is None
+    assert analyzer.smear_classifier.judge(np.vstack(rows)).reject_reason is None
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -68,14 +68,14 @@ def test_large_pictures_of_other_things_are_refused(analyzer, name):
     path = Path(skimage.data.__file__).parent / name
     pixels = read_image(path.read_bytes(), name).pixels
     large = cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
-    assert analyzer.gate.judge(large).reject_reason
+    assert analyzer.smear_classifier.judge(large).reject_reason
 
 
 def test_smears_without_suspected_all_are_out_of_scope_of_its_page(analyzer, smears):
     results = [analyzer.stage(field(p)) for p in smears]
     assert {r.status for r in results} == {"out_of_scope"}
     assert all("suspected ALL" in (r.reject_reason or "") for r in results)
-    anyway = analyzer.stage(field(smears[0]), anyway=True)
+    anyway = analyzer.stage(field(smears[0]), force=True)
     assert anyway.stage is not None
     assert anyway.qc_override == results[0].reject_reason
 
@@ -86,14 +86,14 @@ def test_blur_lowers_sharpness_step_by_step_until_it_is_refused(smears):
         steps = [cv2.GaussianBlur(pixels, (0, 0), s * side) for s in (0.01, 0.02, 0.04)]
         values = [sharpness(p) for p in steps]
         assert values == sorted(values, reverse=True)
-        assert "out of focus" in (refuse_blurred(steps[-1]) or "")
+        assert "out of focus" in (reject_blurred(steps[-1]) or "")
 
 
 def test_greyscale_is_refused_and_any_stain_is_not(smears):
     for pixels in smears:
         grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        assert "no stain colours" in (refuse_blank(grey) or "")
-        assert refuse_blank(np.ascontiguousarray(pixels[..., ::-1])) is None
+        assert "no stain colours" in (reject_blank(grey) or "")
+        assert reject_blank(np.ascontiguousarray(pixels[..., ::-1])) is None
         assert chroma_spread(pixels) > 2 * chroma_spread(grey)
 
 
@@ -101,12 +101,12 @@ def test_the_gate_is_overruled_by_a_person_and_the_reason_stays(analyzer, smears
     grey = cv2.cvtColor(cv2.cvtColor(smears[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     refused = analyzer.analyze(field(grey))
     assert refused.cells == ()
-    anyway = analyzer.analyze(field(grey), anyway=True)
+    anyway = analyzer.analyze(field(grey), force=True)
     assert anyway.reject_reason is None
     assert anyway.qc_override == refused.reject_reason
     assert anyway.cells
-    assert analyzer.stage(field(grey), anyway=True).qc_override == refused.reject_reason
-    assert analyzer.analyze(field(smears[0]), anyway=True).qc_override is None
+    assert analyzer.stage(field(grey), force=True).qc_override == refused.reject_reason
+    assert analyzer.analyze(field(smears[0]), force=True).qc_override is None
 
 
 def marble(seed, side):
@@ -171,7 +171,7 @@ def test_small_cells_and_fields_still_pass(analyzer):
         data = open_set(name)
         pictures = [data.read(e) for e in data.of_split("val")[::step]]
         shrunk = [small(p, 64, 64 * p.shape[0] // p.shape[1]) for p in pictures]
-        return [analyzer.gate.judge(p) for p in shrunk]
+        return [analyzer.smear_classifier.judge(p) for p in shrunk]
 
     cells, fields = verdicts("pbc", 30), verdicts("bccd", 6)
     assert all(v.reject_reason is None for v in cells)
@@ -195,16 +195,16 @@ def test_a_doubtful_image_is_judged_by_its_cells_and_classifies_nothing(
 ):
     verdict = SmearVerdict(doubt=DOUBTFUL)
     plain = analyzer.analyze(field(smears[0]))
-    monkeypatch.setattr(analyzer.gate, "judge", lambda _: verdict)
+    monkeypatch.setattr(analyzer.smear_classifier, "judge", lambda _: verdict)
     doubted = analyzer.analyze(field(smears[0]))
     assert doubted.counts.kinds == plain.counts.kinds
     assert doubted.counts.types == {}
     assert doubted.warnings == (DOUBTFUL,)
-    forced = analyzer.analyze(field(smears[0]), anyway=True)
+    forced = analyzer.analyze(field(smears[0]), force=True)
     assert forced.counts.types == plain.counts.types
     assert (forced.warnings, forced.qc_override) == ((), HARDLY_A_SMEAR)
     assert analyzer.classify(field(smears[0])).status != "classified"
-    assert analyzer.stage(field(smears[0]), anyway=True).warnings == ()
+    assert analyzer.stage(field(smears[0]), force=True).warnings == ()
 
 
 def test_red_cells_decide_on_a_doubtful_image():

@@ -173,7 +173,9 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
 
 def test_a_doubtful_picture_can_be_classified_anyway_and_stays_marked(app, pack, monkeypatch):
     monkeypatch.setattr(
-        get_analyzer().gate, "judge", lambda _pixels: SmearVerdict(doubt="It hardly is a smear.")
+        get_analyzer().smear_classifier,
+        "judge",
+        lambda _pixels: SmearVerdict(doubt="It hardly is a smear."),
     )
     upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
     assert any("nothing is classified" in w.value for w in app.warning)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
-from core.inference.cell_classifier import CellAnswer
+from core.inference.cell_classifier import CellPrediction
 from core.model_card import load_card
 from core.training.quantize_sources import Source
 from research import compare_precision
@@ -16,7 +16,7 @@ def answer(name, confidence, status):
     others = (1 - confidence) / (len(CELL_TYPES) - 1)
     probabilities = dict.fromkeys(CELL_TYPES, others) | {name: confidence}
     none = np.zeros(1, np.float32)
-    return CellAnswer(name, confidence, status, probabilities, 1.0, {}, none, none)
+    return CellPrediction(name, confidence, status, probabilities, 1.0, {}, none, none)
 
 
 def test_what_is_right_is_counted_among_the_classified_alone():

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from core.datasets.readers import open_set
-from core.inference.cell_classifier import Subject, central_box
+from core.inference.cell_classifier import CellRegion, central_box
 from core.settings import get_settings
 from core.training.data.cell_sources import cells_at
 from core.training.data.cells import NO_TYPE
@@ -52,7 +52,7 @@ def cut_cells(pack, tmp_path_factory):
         for example in data.examples:
             by_class.setdefault(example.member.split("/")[0], []).append(example)
         examples = [e for of_class in by_class.values() for e in of_class[:4]]
-        cells = cells_at(data, examples, lambda p: Subject(central_box(p)))
+        cells = cells_at(data, examples, lambda p: CellRegion(central_box(p)))
         if part.startswith("negatives"):
             cells.types[:] = NO_TYPE
             cells.details[:] = -1

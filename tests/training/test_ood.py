@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.inference.ood import look_of
+from core.inference.ood import appearance_features
 from core.training.data.cells import CONTEXT_SIZE, CellCrop, TrainingCells, central_crops
 from core.training.ood import OOD_CELLS, fit_appearance_density
 
@@ -25,7 +25,9 @@ def test_cells_of_another_colour_are_out_of_distribution():
     density, threshold = fit_appearance_density(training, validation, 64)
 
     def inside(own):
-        return [density.log_density(look_of(c)) >= threshold for c in central_crops(own, 64)]
+        return [
+            density.log_density(appearance_features(c)) >= threshold for c in central_crops(own, 64)
+        ]
 
     known = [one for own in validation for one in inside(own)]
     assert 0 < known.count(False) <= max(OOD_CELLS * len(known), 1)

@@ -23,7 +23,7 @@ class Recording:
 def test_fields_are_framed_as_the_detector_looks_at_them(shape):
     pixels = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     card, engine = load_card("detector"), Recording()
-    Detector(engine, card).detect(pixels, confirmed=False)
+    Detector(engine, card).detect(pixels, tta=False)
     seen = engine.frames[0]
     frame = framed(pixels, card.input_width)
     height, width = seen.shape[:2]

@@ -59,7 +59,7 @@ def show_pooled(images: list[SessionImage[StageResult]]) -> None:
         st.info("Choose one patient for a pooled answer.", icon=":material/person:")
         return
     st.subheader("Pooled answer")
-    pooled = pool(results, get_analyzer().stage_grader.thresholds)
+    pooled = pool(results, get_analyzer().field_classifier.thresholds)
     st.markdown(suggestion(pooled))
     for sentence in pooled.warnings:
         st.warning(sentence, icon=":material/straighten:")
@@ -191,7 +191,7 @@ def downloads(session: UploadSession[StageResult], images: list[SessionImage[Sta
     st.subheader("Download")
     images, failed = exported(session, images)
     results, patients = [image.result for image in images], [image.patient for image in images]
-    thresholds = get_analyzer().stage_grader.thresholds
+    thresholds = get_analyzer().field_classifier.thresholds
     pooled = {
         patient: pool([i.result for i in images if i.patient == patient], thresholds)
         for patient in dict.fromkeys(patients)

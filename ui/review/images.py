@@ -14,7 +14,7 @@ from core.domain.results import FieldImage
 from core.errors import PictureMissingError
 from core.imaging.overlay import cam_overlay
 from core.imaging.preview import preview_jpeg
-from core.inference.cell_classifier import Subject
+from core.inference.cell_classifier import CellRegion
 from core.inference.explain import explain_cell
 from core.inference.pipeline import get_analyzer
 
@@ -60,16 +60,16 @@ def evidence_jpeg(
     field_id: int, box: Box, micrometres_per_pixel: float | None, cell_type: str
 ) -> bytes:
     """Return what the model saw of a cell under what speaks for a type. Raises ModelError."""
-    subject = Subject(box, micrometres_per_pixel)
-    crop, evidence = explain_cell(field_image(field_id).pixels, subject, cell_type)
+    region = CellRegion(box, micrometres_per_pixel)
+    crop, evidence = explain_cell(field_image(field_id).pixels, region, cell_type)
     return preview_jpeg(cam_overlay(crop, evidence))
 
 
 @st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
 def cell_attributes(field_id: int, box: Box, micrometres_per_pixel: float | None) -> dict[str, str]:
     """Return the morphological attributes the model sees in a cell. Raises ModelError."""
-    subject = Subject(box, micrometres_per_pixel)
-    answer = get_analyzer().classifier.answer(field_image(field_id).pixels, subject)
+    region = CellRegion(box, micrometres_per_pixel)
+    answer = get_analyzer().classifier.predict(field_image(field_id).pixels, region)
     return dict(answer.attributes)
 
 

@@ -52,13 +52,13 @@ def analyze_field(
     image: FieldImage, *, force: bool = False, profile: SiteProfile | None = None
 ) -> FieldAnalysis:
     """Analyze a field; the cache is shared by all visitors."""
-    return get_analyzer().analyze(image, profile, anyway=force)
+    return get_analyzer().analyze(image, profile, force=force)
 
 
 @st.cache_data(max_entries=MAX_IMAGES, show_spinner=False, hash_funcs=_BY_CONTENT)
 def stage_field(image: FieldImage, *, force: bool = False) -> StageResult:
     """Grade a field; the cache is shared by all visitors."""
-    return get_analyzer().stage(image, anyway=force)
+    return get_analyzer().stage(image, force=force)
 
 
 @dataclass(frozen=True)

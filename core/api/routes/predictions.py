@@ -111,7 +111,7 @@ async def analyze(
 )
 async def stage(services: ServicesDep, models: ModelsDep, batch: BatchDep) -> Response:
     """Grade ALL fields, one by one and pooled."""
-    thresholds = models.analyzer.stage_grader.thresholds
+    thresholds = models.analyzer.field_classifier.thresholds
 
     def answer(results: Sequence[StageResult], failures: Sequence[FailedFile]) -> StageAnswer:
         return StageAnswer.of(results, pool(results, thresholds) if results else None, failures)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.datasets.readers import Example, open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
-from core.inference.field_classifier import stage_input, turned, without_corner
+from core.inference.field_classifier import stage_input, tta_views, without_corner
 from core.inference.runtime import Engine, mean_outputs
 from core.settings import Settings
 from core.training.augmentation import appearance
@@ -63,7 +63,9 @@ def held_out_logits(
 
     def logits(pixels: Pixels, fold: str) -> NDArray[np.float32]:
         kernel, bias = heads[fold]
-        return mean_outputs(engine, turned(stage_input(pixels, size)))["features"] @ kernel + bias
+        return (
+            mean_outputs(engine, tta_views(stage_input(pixels, size)))["features"] @ kernel + bias
+        )
 
     return logits
 

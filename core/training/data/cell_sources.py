@@ -21,9 +21,9 @@ from core.domain.results import Pixels
 from core.evaluation.calibration import softmax
 from core.imaging.illumination import flatten, set_white_point
 from core.imaging.scale import RED_CELL_MICROMETRES
-from core.inference.cell_classifier import Subject, mirrored_mean
+from core.inference.cell_classifier import CellRegion, tta_outputs
 from core.inference.detector import Detector
-from core.inference.pipeline import subject_of_crop, subject_of_field
+from core.inference.pipeline import region_of_crop, region_of_field
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from core.settings import Settings
@@ -154,12 +154,12 @@ def cells_of(data: DataSet, examples: Sequence[Example], detector: Detector) -> 
     their label could belong to another cell. All other sets hold single cells.
     """
     if data.name == "kaggle":
-        return cells_at(data, examples, partial(subject_of_field, detector=detector, alone=True))
-    return cells_at(data, examples, partial(subject_of_crop, detector=detector))
+        return cells_at(data, examples, partial(region_of_field, detector=detector, alone=True))
+    return cells_at(data, examples, partial(region_of_crop, detector=detector))
 
 
 def cells_at(
-    data: DataSet, examples: Sequence[Example], choose: Callable[[Pixels], Subject | None]
+    data: DataSet, examples: Sequence[Example], choose: Callable[[Pixels], CellRegion | None]
 ) -> TrainingCells:
     """Return the cells at the places that `choose` gives for corrected images.
 
@@ -169,8 +169,8 @@ def cells_at(
 
     def cut(example: Example) -> CellCrop | None:
         pixels = correct(data.read(example))
-        subject = choose(pixels)
-        return None if subject is None else cut_out(pixels, subject)
+        region = choose(pixels)
+        return None if region is None else cut_out(pixels, region)
 
     crops = thread_map(cut, examples, max_workers=2, desc=data.name, mininterval=30)
     found = [(c, e) for c, e in zip(crops, examples, strict=True) if c is not None]
@@ -221,7 +221,7 @@ def kaggle_examples(data: DataSet, part: Literal["train", "val"]) -> list[Exampl
 def untyped_cells(fields: Sequence[Labelled]) -> TrainingCells:
     """Return the white cells of labelled fields, whose type is not known: NO_TYPE."""
     crops = [
-        cut_out(field.pixels, Subject(box, _micrometres_per_pixel(field.of_kind("rbc"))))
+        cut_out(field.pixels, CellRegion(box, _micrometres_per_pixel(field.of_kind("rbc"))))
         for field in fields
         for box in field.of_kind("wbc")
     ]
@@ -236,7 +236,7 @@ def typed_by_shipped(cells: TrainingCells, settings: Settings) -> TrainingCells:
     card = load_card("wbc", settings)
     engine = LiteRTEngine(read_checked(card, settings))
     crops = central_crops(cells, card.input_width)
-    logits = np.stack([mirrored_mean(engine, crop)["type"] for crop in crops])
+    logits = np.stack([tta_outputs(engine, crop)["type"] for crop in crops])
     probabilities = softmax(logits, card.temperature)
     confident = probabilities.max(1) >= _CONFIDENT
     types = np.array([TYPES.index(label) for label in card.labels])[probabilities.argmax(1)]
@@ -255,7 +255,7 @@ def negative_cells(fields: Sequence[Labelled], count: int) -> TrainingCells:
         box = _negative_box(field.pixels, whites, reds, rng, NEGATIVES[len(crops) % len(NEGATIVES)])
         if box is not None:
             scale = _micrometres_per_pixel(reds) if rng.random() < 0.7 else None
-            crops.append(cut_out(field.pixels, Subject(box, scale)))
+            crops.append(cut_out(field.pixels, CellRegion(box, scale)))
     return TrainingCells.of_crops(crops, [NO_TYPE] * count)
 
 

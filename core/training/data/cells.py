@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from core.domain.results import Pixels
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
 from core.imaging.crop import crop_square
-from core.inference.cell_classifier import Subject
+from core.inference.cell_classifier import CellRegion
 
 TYPES: tuple[str, ...] = tuple(dict.fromkeys((*CELL_TYPES, "blast", "smudge_cell")))
 """Outputs of the type head, in order. The last two join the taxonomy with the next model."""
@@ -49,11 +49,11 @@ class CellCrop:
     """As `TrainingCells.unscaled`."""
 
 
-def cut_out(pixels: Pixels, subject: Subject) -> CellCrop:
+def cut_out(pixels: Pixels, region: CellRegion) -> CellCrop:
     """Cut a cell out with its surroundings."""
-    side = subject.crop_side * CONTEXT
-    without_scale = Subject(subject.box).crop_side
-    crop = crop_square(pixels, subject.box, side, CONTEXT_SIZE)
+    side = region.crop_side * CONTEXT
+    without_scale = CellRegion(region.box).crop_side
+    crop = crop_square(pixels, region.box, side, CONTEXT_SIZE)
     return CellCrop(crop, min(without_scale / side, 1.0))
 
 

@@ -11,7 +11,7 @@ from core.datasets.readers import open_set
 from core.domain.boxes import Box
 from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.evaluation.schema import CamFigures
-from core.inference.field_classifier import StageGrader
+from core.inference.field_classifier import FieldClassifier
 from core.inference.pipeline import Analyzer
 from core.settings import Settings
 
@@ -35,9 +35,9 @@ def shares_in_boxes(
     return (float(spread[inside].sum()) / total if total else 0.0, float(inside.mean()))
 
 
-def _cam(grader: StageGrader, pixels: Pixels) -> NDArray[np.float32]:
+def _cam(grader: FieldClassifier, pixels: Pixels) -> NDArray[np.float32]:
     properties = ImageProperties("PNG", "RGB", 8, pixels.size)
-    result = grader.grade(FieldImage("field", pixels, "", properties), anyway=True)
+    result = grader.predict(FieldImage("field", pixels, "", properties), force=True)
     if result.cam is None:
         raise ValueError("a graded field has a class activation map")
     return result.cam
@@ -57,7 +57,7 @@ def cam_on_cells(analyzer: Analyzer, settings: Settings) -> CamFigures:
         boxes = [d.box for d in analyzer.detector.detect(pixels) if d.kind == "wbc"]
         if boxes:
             height, width = pixels.shape[:2]
-            cam = _cam(analyzer.stage_grader, pixels)
+            cam = _cam(analyzer.field_classifier, pixels)
             shares.append(shares_in_boxes(cam, boxes, width, height))
     inside, area = np.mean(shares, axis=0)
     return CamFigures(

@@ -74,7 +74,7 @@ def _blurred(smears: list[tuple[str, Pixels]]) -> Iterator[Pixels]:
 
 def margin(pixels: Pixels, analyzer: Analyzer) -> float:
     """Return the smallest of an image's margins in quality control; it passes above 0."""
-    gate = analyzer.gate.logit(pixels) - analyzer.gate.least(pixels)
+    gate = analyzer.smear_classifier.logit(pixels) - analyzer.smear_classifier.least(pixels)
     return float(
         min(
             chroma_spread(pixels) / LEAST_CHROMA - 1,

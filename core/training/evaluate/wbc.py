@@ -21,15 +21,15 @@ from core.evaluation.schema import (
     ClassifierFigures,
     CorruptionFigures,
 )
-from core.inference.cell_classifier import CellAnswer, Subject
-from core.inference.pipeline import Analyzer, subject_of_crop, subject_of_field
+from core.inference.cell_classifier import CellPrediction, CellRegion
+from core.inference.pipeline import Analyzer, region_of_crop, region_of_field
 from core.settings import Settings
 from core.training.evaluate.corruptions import Prediction, measure_corruptions
 from core.training.evaluate.data import describe_sets
 from core.training.evaluate.folder import measure_folder
 from core.training.evaluate.site_profiles import measure_adaptation
 
-Chooser = Callable[[Pixels], Subject | None]
+Chooser = Callable[[Pixels], CellRegion | None]
 
 # Set, split and the types it is scored over.
 _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -47,10 +47,10 @@ def _predict(
 ) -> tuple[pd.DataFrame, Estimate | None]:
     """Return the predictions, and the proportion of the cells that is out of distribution."""
 
-    def one(example: Example) -> CellAnswer | None:
+    def one(example: Example) -> CellPrediction | None:
         pixels = data.read(example)
-        subject = choose(pixels)
-        return None if subject is None else analyzer.classifier.answer(pixels, subject)
+        region = choose(pixels)
+        return None if region is None else analyzer.classifier.predict(pixels, region)
 
     answers = thread_map(one, examples, max_workers=2, desc=name)
     # No white cell found: no type has any probability, which counts as an error.
@@ -85,7 +85,7 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
     outside: dict[str, Estimate | None] = {}
     for name, (set_name, split, labels) in _SETS.items():
         data = open_set(set_name, settings)
-        find = subject_of_field if set_name == "kaggle" else subject_of_crop
+        find = region_of_field if set_name == "kaggle" else region_of_crop
         choose = partial(find, detector=analyzer.detector)
         frames[name], outside[name] = _predict(analyzer, data, data.of_split(split), choose, name)
         scores[name] = _scores(frames[name], labels)
@@ -109,8 +109,8 @@ def corrupted(analyzer: Analyzer, settings: Settings) -> CorruptionFigures:
     examples = data.of_split("test")[::CORRUPTED_EVERY]
 
     def predict(pixels: Pixels, _number: int) -> Prediction:
-        subject = subject_of_crop(pixels, analyzer.detector)
-        cell = analyzer.classifier.answer(pixels, subject)
+        region = region_of_crop(pixels, analyzer.detector)
+        cell = analyzer.classifier.predict(pixels, region)
         return Prediction(cell.type, cell.status == "classified", cell.in_distribution)
 
     truth = [str(example.label) for example in examples]
@@ -125,8 +125,8 @@ def attributes(settings: Settings) -> tuple[ClassifierFigures, None]:
 
     def one(example: Example) -> Mapping[str, str]:
         pixels = data.read(example)
-        subject = subject_of_crop(pixels, analyzer.detector)
-        return analyzer.classifier.answer(pixels, subject).attributes
+        region = region_of_crop(pixels, analyzer.detector)
+        return analyzer.classifier.predict(pixels, region).attributes
 
     predictions = thread_map(one, examples, max_workers=2, desc="attributes")
     scores = {}

@@ -25,8 +25,8 @@ from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
-from core.inference.field_classifier import CORNER, stage_input, turned
-from core.inference.quality_control import GATE_SIZE
+from core.inference.field_classifier import CORNER, stage_input, tta_views
+from core.inference.quality_control import SMEAR_SIZE
 from core.settings import Settings
 from core.training.data.all_fields import (
     FOLD_HEADS,
@@ -86,12 +86,12 @@ def _features_of(network: Any, fields: Fields, run: Path) -> FieldFeatures:
     def augmented(name: str, number: int) -> list[Pixels]:
         rng = np.random.default_rng((AUGMENTATIONS[name].seed, number))
         return [
-            turned(stage_input(pixels, SIZE))[int(rng.integers(8))]
+            tta_views(stage_input(pixels, SIZE))[int(rng.integers(8))]
             for pixels in AUGMENTATIONS[name].of(fields, number, rng)
         ]
 
     return FieldFeatures(
-        features("positions", lambda number: turned(stage_input(fields.pixels[number], SIZE))),
+        features("positions", lambda number: tta_views(stage_input(fields.pixels[number], SIZE))),
         np.concatenate(
             [features(name, partial(augmented, name)) for name in AUGMENTATIONS], axis=1
         ),
@@ -223,7 +223,7 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
 def fit_gates(network: Any, settings: Settings) -> dict[str, Gate]:
     """Return the input gates on a network's trunk by their outputs' names."""
     return {
-        "smear": fit_smear_gate(network, settings, GATE_SIZE),
+        "smear": fit_smear_gate(network, settings, SMEAR_SIZE),
         "all_field": fit_field_gate(network, settings, SIZE),
     }
 

@@ -22,7 +22,7 @@ from core.evaluation.calibration import (
     softmax,
     uncertainty_threshold,
 )
-from core.inference.cell_classifier import CROP_MICROMETRES, mirrored_mean
+from core.inference.cell_classifier import CROP_MICROMETRES, tta_outputs
 from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import MODEL_FILE, load_card
 from core.settings import Settings
@@ -281,11 +281,11 @@ def calibrated(engine: Engine, validation: TrainingCells, size: int = SIZE) -> d
     """
     cells = validation.chosen(validation.types != NO_TYPE)
     crops, truth = central_crops(cells, size), cells.types
-    outputs = [mirrored_mean(engine, crop) for crop in crops]
+    outputs = [tta_outputs(engine, crop) for crop in crops]
     logits = np.stack([output["type"] for output in outputs])
     rng = np.random.default_rng(0)
     far = [appearance.augment_appearance(crop, rng, _FAR) for crop in crops]
-    far_logits = np.stack([mirrored_mean(engine, crop)["type"] for crop in far])
+    far_logits = np.stack([tta_outputs(engine, crop)["type"] for crop in far])
     temperature = fit_temperature(
         np.concatenate([logits, far_logits]), np.concatenate([truth, truth])
     )

@@ -4,7 +4,7 @@ import pytest
 from core.datasets.readers import open_set
 from core.domain.taxonomy import CELL_TYPES, MATURATION
 from core.imaging.illumination import set_white_point
-from core.inference.cell_classifier import Subject, central_box
+from core.inference.cell_classifier import CellRegion, central_box
 from core.training.data.cell_sources import (
     MAX_COVERED,
     NEGATIVES,
@@ -21,7 +21,7 @@ SUBTYPE = list(DETAILS).index("subtype")
 def _cells(name, members):
     data = open_set(name)
     examples = [e for e in data.examples if e.member.startswith(members)]
-    return cells_at(data, examples, lambda p: Subject(central_box(p)))
+    return cells_at(data, examples, lambda p: CellRegion(central_box(p)))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_cells_keep_their_patient_and_what_the_set_says_of_them(cells, pack):
     assert cells.crops.shape == (len(cells), CONTEXT_SIZE, CONTEXT_SIZE, 3)
     data = open_set("pbc")
     described = next(e for e in data.examples if e.attributes)
-    known = cells_at(data, [described], lambda p: Subject(central_box(p)))
+    known = cells_at(data, [described], lambda p: CellRegion(central_box(p)))
     for column, (name, values) in enumerate(DETAILS.items()):
         if name != "subtype":
             assert values[known.details[0, column]] == described.attributes[name]
@@ -66,7 +66,7 @@ def test_cells_keep_their_patient_and_what_the_set_says_of_them(cells, pack):
 def test_images_without_a_cell_are_left_out(pack):
     data = open_set("lisc")
     found = cells_at(
-        data, data.examples[:3], lambda p: Subject(central_box(p)) if p.sum() % 2 else None
+        data, data.examples[:3], lambda p: CellRegion(central_box(p)) if p.sum() % 2 else None
     )
     kept = [e.member for e in data.examples[:3] if set_white_point(data.read(e)).sum() % 2]
     assert found.members.tolist() == kept

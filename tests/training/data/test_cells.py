@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.imaging.crop import crop_square
-from core.inference.cell_classifier import Subject
+from core.inference.cell_classifier import CellRegion
 from core.training.data.cells import (
     DETAILS,
     NO_TYPE,
@@ -18,7 +18,7 @@ from core.training.data.cells import (
 def subjects(labelled_fields):
     """Give images with the white cells in them that lie far from the edge."""
     return [
-        (field.pixels, Subject(box, 7.5 / 100))
+        (field.pixels, CellRegion(box, 7.5 / 100))
         for field in labelled_fields
         for box in field.of_kind("wbc")
         if 200 < box.centre[0] < 440 and 200 < box.centre[1] < 280
@@ -27,15 +27,15 @@ def subjects(labelled_fields):
 
 def test_the_middle_of_a_kept_crop_is_the_crop_in_use(subjects):
     assert subjects
-    crops = [cut_out(*subject) for subject in subjects]
+    crops = [cut_out(*region) for region in subjects]
     cells = TrainingCells.of_crops(crops, [NO_TYPE] * len(subjects))
-    for kept, (pixels, subject) in zip(central_crops(cells, 64), subjects, strict=True):
-        used = crop_square(pixels, subject.box, subject.crop_side, 64)
+    for kept, (pixels, region) in zip(central_crops(cells, 64), subjects, strict=True):
+        used = crop_square(pixels, region.box, region.crop_side, 64)
         assert np.abs(kept.astype(int) - used).mean() < 4
 
 
 def test_saved_cells_come_back(subjects, tmp_path):
-    crops = [cut_out(*subject) for subject in subjects]
+    crops = [cut_out(*region) for region in subjects]
     blasts = TrainingCells.of_crops(crops, [TYPES.index("blast")] * len(crops))
     cells = joined([blasts, TrainingCells.of_crops(crops[:1], [NO_TYPE])])
     cells.save(tmp_path)

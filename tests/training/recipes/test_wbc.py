@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
-from core.inference.cell_classifier import mirrored_mean
-from core.inference.ood import load_looks
+from core.inference.cell_classifier import tta_outputs
+from core.inference.ood import load_appearance
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from core.settings import get_settings
@@ -53,10 +53,10 @@ def test_a_published_network_names_cells_out_of_its_file(trained, cut_cells, tmp
     assert card.ood_temperature >= card.temperature > 0
     assert set(card.thresholds.by_name()) == {"uncertain", "cellness", "appearance_density"}
     assert not any("LISC" in line for line in card.training_data)
-    assert load_looks(card, settings) is not None
+    assert load_appearance(card, settings) is not None
     engine = LiteRTEngine(read_checked(card, settings))
     crop = central_crops(TrainingCells.load(cut_cells / "pbc_test"), card.input_width)[0]
-    outputs = mirrored_mean(engine, crop)
+    outputs = tta_outputs(engine, crop)
     assert outputs["type"].shape == (10,)
     assert np.isfinite(outputs["type"]).all()
 
