@@ -44,6 +44,6 @@ def test_a_missing_picture_is_a_sentence(database, sample):
     for file in database.images.root.glob("??/*.png"):
         file.unlink()
     app = open_app("patients", sample=sample.id)
-    assert "stored picture is missing" in errors(app)
+    assert "stored image is missing" in errors(app)
     assert button(app, "Save")
     checked(app.run())
