@@ -1,4 +1,4 @@
-"""Finds the files of a batch, one after another, without holding the tree in memory."""
+"""Find the files of a batch, one after another, without holding the tree in memory."""
 
 import os
 from collections.abc import Iterable, Iterator

@@ -59,7 +59,7 @@ def in_processes(run: Run[ResultT], jobs: Iterable[Job], workers: int) -> Result
     when they die one after another, and what `run` raises.
     """
     waiting = iter(jobs)
-    # One pool a process: the death of a process breaks its pool, which tells the job it had.
+    # One pool a process: a process that dies breaks its pool, which names the lost job.
     pools = [_new_pool() for _ in range(workers)]
     idle = list(range(workers))
     running: dict[Future[ResultT | FailedFile], tuple[int, Job]] = {}

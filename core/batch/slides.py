@@ -147,15 +147,15 @@ def analyze_tile(
     shown = _not_glass(image.pixels)
     if shown.mean() > _MOST_SHOWN:
         return found
-    anyway = analyzer.analyze(image, profile, force=True)
+    forced = analyzer.analyze(image, profile, force=True)
     beside_cells = shown.copy()
-    for cell in anyway.cells:
+    for cell in forced.cells:
         box = cell.box
         rows = slice(int(box.y), ceil(box.y + box.height))
         beside_cells[rows, int(box.x) : ceil(box.x + box.width)] = False
-    if not anyway.cells or beside_cells.sum() > _MOST_BESIDE_CELLS * shown.sum():
+    if not forced.cells or beside_cells.sum() > _MOST_BESIDE_CELLS * shown.sum():
         return found
-    return replace(anyway, qc_override=None)
+    return replace(forced, qc_override=None)
 
 
 def _not_glass(pixels: Pixels) -> NDArray[np.bool_]:

@@ -28,14 +28,14 @@ from core.settings import get_settings
 
 PAGE = 50
 VIEW_LASTS = timedelta(minutes=15)
-"""What the same person sees of the same case within this time is one view."""
+"""Views of the same case by the same user within this time count as one."""
 BEGINNING = 64 * "0"
 """What the first entry has for the hash before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What somebody did."""
+    """An action of a user."""
 
     number: int
     at: datetime
@@ -49,7 +49,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What a walk along the chain found."""
+    """The result of checking the chain."""
 
     entries: int
     """Sound entries, counted from the first."""
@@ -57,7 +57,7 @@ class Verification:
     broken: int | None
     """Number of the first entry that is not what was written; None when all are."""
     cut_off: int | None = None
-    """Number of the last entry that a head tells of, when there are fewer; else None."""
+    """Number of the last entry that a head names, when there are fewer entries; else None."""
 
     @property
     def whole(self) -> bool:
@@ -74,9 +74,9 @@ def record(
     sample_id: int | None = None,
     **details: Any,
 ) -> datetime:
-    """Append an entry in the transaction of the change it tells of, and return its time.
+    """Append an entry in the transaction of the change it records, and return its time.
 
-    `details` hold ids, labels and numbers; never a patient's name, nor text that a person wrote.
+    `details` hold ids, labels and numbers; never a patient's name, nor text that a user wrote.
     """
     last = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
     entry = AuditRow(
@@ -104,7 +104,7 @@ def record_view(
     patient_id: int | None = None,
     sample_id: int | None = None,
 ) -> None:
-    """Append that somebody saw a patient, a case or a list of them, once for each `VIEW_LASTS`.
+    """Record that a user saw a patient, a case or a list of them, once within `VIEW_LASTS`.
 
     A store that can only be read keeps no such record. Raises StoreUnavailableError.
     """
@@ -130,7 +130,7 @@ def record_access(
     sample_id: int | None = None,
     **details: Any,
 ) -> None:
-    """Append that somebody took something out of the database, such as a report.
+    """Record that a user took something out of the database, such as a report.
 
     A store that can only be read keeps no such record. Raises StoreUnavailableError.
     """
@@ -139,7 +139,7 @@ def record_access(
 
 
 def history(database: Database, sample_id: int) -> tuple[Entry, ...]:
-    """Return what was done with a case, first things first."""
+    """Return the entries of a case, the oldest first."""
     with database.reading() as session:
         rows = session.scalars(
             select(AuditRow).where(AuditRow.sample_id == sample_id).order_by(AuditRow.id)
@@ -148,7 +148,7 @@ def history(database: Database, sample_id: int) -> tuple[Entry, ...]:
 
 
 def latest(database: Database, *, offset: int = 0, limit: int = PAGE) -> Page[Entry]:
-    """Return a page of the whole trail, last things first."""
+    """Return a page of the whole trail, the newest first."""
     with database.reading() as session:
         total = session.scalar(select(func.count()).select_from(AuditRow)) or 0
         rows = session.scalars(
@@ -158,16 +158,16 @@ def latest(database: Database, *, offset: int = 0, limit: int = PAGE) -> Page[En
 
 
 def verify(database: Database, heads: Mapping[int, str] | None = None) -> Verification:
-    """Walk the whole chain and tell the first entry that does not fit, to `heads` neither.
+    """Check the whole chain, and against `heads`; the result names the first entry that is wrong.
 
-    `heads` are hashes by the numbers of their entries, as `read_heads` gives them.
+    `heads` are hashes by the numbers of their entries, as `read_heads` returns them.
     """
     with database.reading() as session:
         return verify_in(session, heads or {})
 
 
 def verify_in(session: Session, heads: Mapping[int, str]) -> Verification:
-    """As `verify`, of what a session sees."""
+    """As `verify`, within a session."""
     number, previous = 0, BEGINNING
     entries = session.scalars(
         select(AuditRow).order_by(AuditRow.id).execution_options(yield_per=1000)
@@ -223,7 +223,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the chain and say what was found, or print its head.
+    """Check the chain and print the result, or print its head.
 
     Returns 0 when the chain is whole, 1 when it or a head is not.
     """
@@ -233,7 +233,7 @@ def run(options: argparse.Namespace) -> int:
         if found.whole:
             sys.stdout.write(database.heads.line(found.entries, found.last_hash))
             return 0
-        return _say(found)
+        return _report(found)
     file = options.heads or get_settings().audit_heads
     key = read_public_key(options.key) if options.key else database.heads.public_key
     try:
@@ -241,15 +241,15 @@ def run(options: argparse.Namespace) -> int:
     except HeadsError as error:
         sys.stdout.write(f"{error}\n")
         return 1
-    return _say(verify(database, heads))
+    return _report(verify(database, heads))
 
 
-def _say(found: Verification) -> int:
+def _report(found: Verification) -> int:
     if found.broken is not None:
         text = f"The audit trail is broken at entry {found.broken:,}."
     elif found.cut_off is not None:
         text = (
-            f"The audit trail ends at entry {found.entries:,}, but its heads tell of entry "
+            f"The audit trail ends at entry {found.entries:,}, but its heads name entry "
             f"{found.cut_off:,}: entries were cut off, or an older backup was restored."
         )
     else:

@@ -4,7 +4,7 @@
 place from it. The file is a ZIP: `tables/<name>.jsonl` with a row a line, `images/<sha256>.png`,
 `profiles/`, and `manifest.json` with the schema's revision, the head of the audit trail, the ids
 that are never given again, and the SHA-256 of every other file. It holds patients' names and
-pictures, unencrypted: keep it as the store is kept.
+images, unencrypted: protect it as you protect the store.
 """
 
 import argparse
@@ -47,7 +47,7 @@ class Backup:
     size: int
     """In bytes."""
     missing: tuple[str, ...]
-    """SHA-256 of pictures that rows refer to and the store does not have."""
+    """SHA-256 of images that rows refer to and the store does not have."""
 
 
 def make_backup(database: Database, file: Path, settings: Settings | None = None) -> Backup:
@@ -93,8 +93,8 @@ class _Writer:
             last = session.scalar(select(func.max(AuditRow.id))) or 0
             rows = {table.name: self._table(session, table) for table in _tables()}
             last_ids = _last_ids(session)
-            pictures = session.scalars(select(FieldRow.image).distinct()).all()
-        missing = [sha256 for sha256 in sorted(pictures) if not self._image(database, sha256)]
+            images = session.scalars(select(FieldRow.image).distinct()).all()
+        missing = [sha256 for sha256 in sorted(images) if not self._image(database, sha256)]
         for profile in sorted((settings.store / PROFILES).glob("*")):
             if profile.is_file():
                 self._add(f"{PROFILES}/{profile.name}", iter([profile.read_bytes()]))

@@ -1,7 +1,7 @@
-"""The stored pictures: each one once, under the SHA-256 of its file.
+"""The stored images: each one once, under the SHA-256 of its file.
 
-What is kept is the decoded picture, upright, as PNG: the very pixels that were analysed, and no
-header, because headers carry identifiers of patients.
+The decoded image is kept, upright, as PNG: exactly the pixels that were analysed, and no header,
+because headers carry identifiers of patients.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from core.files import sync_folder, write_atomically
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An encoded picture, ready to be written."""
+    """An encoded image, ready to be written."""
 
     sha256: str
     png: bytes
@@ -47,10 +47,10 @@ def decode(png: bytes) -> Pixels:
 
 
 class ImageStore(Protocol):
-    """Reads and writes pictures. Whoever writes or removes holds the database's write turn."""
+    """Reads and writes images. Callers hold the write lock of the database to write or remove."""
 
-    def write(self, picture: EncodedImage) -> None:
-        """Write a picture whole or not at all; once this returns it survives a power cut.
+    def write(self, image: EncodedImage) -> None:
+        """Write an image whole or not at all; once this returns it survives a power cut.
 
         Raises PictureNotStoredError.
         """
@@ -62,10 +62,10 @@ class ImageStore(Protocol):
         """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""
 
     def is_empty(self) -> bool:
-        """Tell whether nothing is stored."""
+        """Return whether nothing is stored."""
 
-    def remove(self, pictures: Iterable[str]) -> None:
-        """Remove pictures that nothing refers to any more."""
+    def remove(self, images: Iterable[str]) -> None:
+        """Remove images that nothing refers to any more."""
 
     def remove_all_but(self, referenced: Collection[str]) -> int:
         """Remove everything that no row refers to, parts of writes too; return how many files."""
@@ -78,15 +78,15 @@ class ImageFolder:
     root: Path
 
     def path(self, sha256: str) -> Path:
-        """Return where a picture lies; 256 folders keep each one short."""
+        """Return the path of an image; 256 folders keep each one short."""
         return self.root / sha256[:2] / f"{sha256}.png"
 
-    def write(self, picture: EncodedImage) -> None:
-        """Write a picture whole or not at all; once this returns it survives a power cut.
+    def write(self, image: EncodedImage) -> None:
+        """Write an image whole or not at all; once this returns it survives a power cut.
 
         Raises PictureNotStoredError.
         """
-        path = self.path(picture.sha256)
+        path = self.path(image.sha256)
         try:
             if not path.parent.is_dir():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ class ImageFolder:
             if path.exists():
                 sync_folder(path.parent)
             else:
-                write_atomically(path, picture.png)
+                write_atomically(path, image.png)
         except OSError as error:
             raise PictureNotStoredError from error
 
@@ -110,12 +110,12 @@ class ImageFolder:
             raise PictureMissingError from error
 
     def is_empty(self) -> bool:
-        """Tell whether nothing is stored."""
+        """Return whether nothing is stored."""
         return not any(self.root.glob("??/*"))
 
-    def remove(self, pictures: Iterable[str]) -> None:
-        """Remove pictures that nothing refers to any more."""
-        for sha256 in pictures:
+    def remove(self, images: Iterable[str]) -> None:
+        """Remove images that nothing refers to any more."""
+        for sha256 in images:
             self.path(sha256).unlink(missing_ok=True)
 
     def remove_all_but(self, referenced: Collection[str]) -> int:

@@ -1,4 +1,4 @@
-"""Pictures in an S3-compatible object store, for replicas that share no folder."""
+"""Images in an S3-compatible object store, for replicas that share no folder."""
 
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -24,17 +24,17 @@ class ImageBucket:
     """Bucket and folder in it."""
 
     def path(self, sha256: str) -> str:
-        """Return where a picture lies."""
+        """Return the path of an image."""
         return f"{self.root}/{sha256[:2]}/{sha256}.png"
 
-    def write(self, picture: EncodedImage) -> None:
-        """Write a picture unless it is there. Raises PictureNotStoredError."""
-        path = self.path(picture.sha256)
+    def write(self, image: EncodedImage) -> None:
+        """Write an image unless it is there. Raises PictureNotStoredError."""
+        path = self.path(image.sha256)
         try:
-            if self._size(path) != len(picture.png):
+            if self._size(path) != len(image.png):
                 with self.files.open_output_stream(path) as stream:
-                    stream.write(picture.png)
-            if self._size(path) != len(picture.png):
+                    stream.write(image.png)
+            if self._size(path) != len(image.png):
                 raise PictureNotStoredError
         except OSError as error:
             raise PictureNotStoredError from error
@@ -56,12 +56,12 @@ class ImageBucket:
             raise PictureMissingError from error
 
     def is_empty(self) -> bool:
-        """Tell whether nothing is stored. Raises OSError."""
+        """Return whether nothing is stored. Raises OSError."""
         return not self._objects()
 
-    def remove(self, pictures: Iterable[str]) -> None:
-        """Remove pictures that nothing refers to any more. Raises OSError."""
-        for sha256 in pictures:
+    def remove(self, images: Iterable[str]) -> None:
+        """Remove images that nothing refers to any more. Raises OSError."""
+        for sha256 in images:
             with suppress(FileNotFoundError):
                 self.files.delete_file(self.path(sha256))
 
@@ -82,10 +82,10 @@ class ImageBucket:
 
 
 def open_bucket(address: str) -> ImageBucket:
-    """Return the pictures at `s3://bucket/folder?region=...&endpoint_override=host:port`.
+    """Return the images at `s3://bucket/folder?region=...&endpoint_override=host:port`.
 
     Keys come from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`) or the machine's
-    role. Raises OSError when no region is named and the store does not tell it.
+    role. Raises OSError when no region is named and the store does not name its own.
     """
     files, root = FileSystem.from_uri(address)
     return ImageBucket(files, root.rstrip("/"))

@@ -1,4 +1,4 @@
-"""The white cells of a case sorted by what they count as, what is abnormal first."""
+"""The white cells of a case grouped by type, abnormal ones first."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from core.domain.taxonomy import (
 )
 
 UNCERTAIN = "uncertain"
-"""Key of the group that waits for a reviewer."""
+"""Key of the group that needs review."""
 DUPLICATE = "duplicate"
-"""Key of the group of cells that an earlier field shows too, which nobody has named here."""
+"""Key of the group of unreviewed cells that an earlier field shows too."""
 _ABNORMAL = ("suspected_blast", "immature_granulocyte", "erythroblast", "smudge_cell")
 GROUP_ORDER: tuple[str, ...] = (
     UNCERTAIN,
@@ -74,7 +74,7 @@ def group_of(cell: Cell) -> str:
 
 
 def cell_groups(case: Case) -> tuple[CellGroup, ...]:
-    """Sort the white cells of a case into all groups of `GROUP_ORDER`, the least sure first."""
+    """Group the white cells of a case by `GROUP_ORDER`, the least confident first in each."""
     sorted_cells: dict[str, list[LabelledCell]] = {key: [] for key in GROUP_ORDER}
     for cell in case_cells(case):
         sorted_cells[group_of(cell.cell)].append(cell)

@@ -1,10 +1,10 @@
-"""Opens the case database: SQLite with nothing to set up, or PostgreSQL by one setting.
+"""Open the case database: SQLite without any set-up, or PostgreSQL by one setting.
 
-A store that this process may not write to is opened to be read.
+A store that this process may not write to is opened read-only.
 
-Writers take turns on both: SQLite locks the file when a writing transaction begins, PostgreSQL
-gets an advisory lock. So the checks before a write still hold when it is made, the audit chain
-cannot fork, and both databases behave alike. Readers never wait, and see one state throughout.
+One writer at a time holds the write lock: SQLite locks the file when a writing transaction begins,
+PostgreSQL takes an advisory lock. So the checks before a write still hold when it is made, the
+audit chain cannot fork, and both databases behave alike. Readers never wait, and see one state.
 """
 
 import logging
@@ -52,9 +52,9 @@ from core.errors import (
 from core.settings import Settings, get_settings
 
 SECONDS_TO_WAIT = 30
-"""How long a writer waits for its turn."""
+"""How long a writer waits for the write lock."""
 SECONDS_TO_CONNECT = 5
-"""How long a server may take to answer: pages without cases wait for it too, for their ranges."""
+"""How long a server may take to answer. Pages without cases wait too: they need its ranges."""
 AUDIT_HEAD = "audit_head"
 """Key in a session's `info` of the number and hash of the last audit entry that it wrote."""
 _NOT_EMPTY = (
@@ -62,7 +62,7 @@ _NOT_EMPTY = (
     "folder with LEUKOSCOPE_STORE, or a new database with LEUKOSCOPE_DATABASE_URL."
 )
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_WRITERS_LOCK = 0x1E0C05C09E  # PostgreSQL wants a number that no other program uses here
+_WRITERS_LOCK = 0x1E0C05C09E  # PostgreSQL needs a number that no other program uses here
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +78,11 @@ class Database:
     heads: Heads = field(default_factory=Heads)
     """Where the audit trail's head goes after every change."""
     _damaged: Event = field(default_factory=Event)
-    """Set for good once damage was met, so that `check` tells of it from then on."""
+    """Set for good once damage was found, so that `check` reports it from then on."""
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session that sees one state of the database and changes nothing.
+        """Yield a session that sees one state of the database and changes nothing.
 
         Raises StoreUnavailableError, StoreDamagedError.
         """
@@ -91,22 +91,22 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """Give a session for one change: kept whole when the block ends well, else not at all.
+        """Yield a session for one change: committed when the block ends well, else rolled back.
 
-        Waits for its turn. Raises StoreUnavailableError when that does not come,
+        Waits for the write lock. Raises StoreUnavailableError when it does not get it,
         StoreReadOnlyError, StoreDamagedError and ChangeRefusedError.
         """
         if self.read_only:
             raise StoreReadOnlyError
         engine = self.engine.execution_options(writing=True)
-        if engine.dialect.name == "postgresql":  # after the wait, see what the last writer did
+        if engine.dialect.name == "postgresql":  # after the wait, see the last change
             engine = engine.execution_options(isolation_level="READ COMMITTED")
         with (
             self._as_sentences(),
             Session(engine, expire_on_commit=False) as session,
             session.begin(),
         ):
-            session.connection()  # the turn begins here, not with the first statement
+            session.connection()  # take the write lock now, not with the first statement
             yield session
         if AUDIT_HEAD in session.info:
             self.heads.append(*session.info[AUDIT_HEAD])
@@ -114,7 +114,7 @@ class Database:
     def check(self, *, whole: bool = False) -> None:
         """Read from every table; with `whole` have SQLite read its entire file too.
 
-        Raises StoreUnavailableError, and StoreDamagedError also when damage was met earlier.
+        Raises StoreUnavailableError, and StoreDamagedError also when damage was found earlier.
         """
         if self._damaged.is_set():
             raise StoreDamagedError
@@ -129,7 +129,7 @@ class Database:
                     raise StoreDamagedError
 
     def forget(self) -> None:
-        """Bring SQLite's log into its file and empty it, for it holds what was erased.
+        """Move SQLite's log into its file and empty it, because it holds what was erased.
 
         PostgreSQL frees the rows' room by itself, at its next vacuum. Readers of an older state
         hold this up for as long as a writer waits at most; then it is logged, and the log is
@@ -175,7 +175,7 @@ class Database:
 
 
 def open_database(settings: Settings | None = None) -> Database:
-    """Open the database, making or migrating it first; several processes may do so at once.
+    """Open the database, creating or migrating it first; several processes may do so at once.
 
     Raises StoreUnavailableError, StoreDamagedError, StoreTooNewError, StoreReadOnlyError when it
     would have to be migrated but may not be written to, and SettingsError for what is to keep or
@@ -192,14 +192,14 @@ def open_database(settings: Settings | None = None) -> Database:
     except OSError as error:
         raise StoreUnavailableError from error
     with lock:
-        flock(lock, LOCK_EX)  # SQLite does not wait its turn while a file changes to WAL
+        flock(lock, LOCK_EX)  # SQLite does not wait for the lock while a file changes to WAL
         with database.writing() as session:
             migrate(session.connection())
     return database
 
 
 def open_empty(settings: Settings) -> Database:
-    """Open a place that holds nothing yet, and make no tables in it.
+    """Open an empty store without creating tables.
 
     Raises BackupError when anything is there, and StoreUnavailableError.
     """
@@ -258,7 +258,7 @@ def _image_folder(settings: Settings) -> Path:
 
 
 def _may_write(file: Path) -> bool:
-    """Tell whether SQLite may write to a file and make its log beside it."""
+    """Return whether SQLite may write to a file and make its log beside it."""
     return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
 
 
@@ -351,7 +351,7 @@ def revision_of(connection: Connection) -> str:
 
 
 def _is_migrated(connection: Connection) -> bool:
-    """Tell whether the schema is the one of this version. Raises StoreTooNewError."""
+    """Return whether the schema is the one of this version. Raises StoreTooNewError."""
     from alembic.script import ScriptDirectory
 
     steps = ScriptDirectory(str(_MIGRATIONS))

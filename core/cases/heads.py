@@ -1,4 +1,4 @@
-"""Heads of the audit trail, kept outside the database: they show what the chain alone cannot.
+"""Heads of the audit trail, kept outside the database: they prove what the chain cannot.
 
 Whoever can rewrite the whole database can write another chain that is whole in itself. A head is
 the number and the hash of the last entry. Appended to a file on another volume after every

@@ -1,4 +1,4 @@
-"""Lists of patients and samples. Each takes the same few queries however long it is."""
+"""Lists of patients and samples. Each takes the same few queries, however long it is."""
 
 from collections import defaultdict
 from collections.abc import Collection

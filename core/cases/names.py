@@ -21,7 +21,7 @@ _NO_TEXT = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Categories of control and format characters, lone surrogates and line ends."""
 
 LONGEST_COMMENT = 2000
-"""Characters. What a browser lets people type is no limit to whoever sends without one."""
+"""Characters. Requests that no browser sends are not limited by its forms."""
 
 _SPACE = "\N{OPEN BOX}"
 
@@ -46,7 +46,7 @@ def checked_identifier(text: str, what: str) -> str:
 
 
 def checked_name(text: str, what: str) -> str:
-    """Return a person's name as it is kept; as `checked_identifier`, but it may hold joiners."""
+    """Return a name as it is kept; as `checked_identifier`, but it may hold joiners."""
     return _checked(text, what, _unseen(text.strip()) - {*JOINERS})
 
 

@@ -2,7 +2,7 @@
 
 White cells have a row each: they are reviewed one by one. Red cells and platelets are many and
 never looked up alone, so each field keeps them in one JSON column: a field of three hundred cells
-is read as one value, and the tables stay a tenth of the size. Pictures lie in a folder
+is read as one value, and the tables stay a tenth of the size. Images lie in a folder
 (`core.cases.blob_store`); only their SHA-256 is here.
 
 Foreign keys do not cascade: nothing goes with its parent unnoticed.
@@ -94,7 +94,7 @@ class EndedSessionRow(Base):
 
 
 class PatientRow(Base):
-    """A patient; everything here was typed in by a person."""
+    """A patient; everything here was typed in by a user."""
 
     __tablename__ = "patients"
     __table_args__ = _AUTOINCREMENT
@@ -132,7 +132,7 @@ class SampleRow(Base):
 
 
 class FieldRow(Base):
-    """One analysed picture."""
+    """One analysed image."""
 
     __tablename__ = "fields"
     __table_args__ = (UniqueConstraint("sample_id", "sha256", "page"), _AUTOINCREMENT)
@@ -140,7 +140,7 @@ class FieldRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
     image: Mapped[str] = mapped_column("picture", String(64), index=True)
-    """SHA-256 of the stored picture, which is its name in the folder."""
+    """SHA-256 of the stored image, which is its name in the folder."""
     sha256: Mapped[str] = mapped_column(String(64))
     """Of the file as uploaded."""
     page: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -170,7 +170,7 @@ class FieldRow(Base):
 
 
 class CellRow(Base):
-    """One white cell: what the model said, and the label that counts now."""
+    """One white cell: the model's prediction, and the label that counts now."""
 
     __tablename__ = "cells"
     __table_args__ = (
@@ -182,7 +182,7 @@ class CellRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     field_id: Mapped[int] = mapped_column(ForeignKey("fields.id"))
     number: Mapped[int]
-    """Place in `FieldAnalysis.cells`, from 1; cells added by people follow the model's."""
+    """Place in `FieldAnalysis.cells`, from 1; cells added by users follow the model's."""
     origin: Mapped[Origin] = mapped_column(String(16))
     x: Mapped[float]
     y: Mapped[float]
@@ -290,7 +290,7 @@ class TokenRow(Base):
     user: Mapped[str] = mapped_column("person", ForeignKey("people.name"))
     label: Mapped[str] = mapped_column(String(100))
     role: Mapped[Role] = mapped_column(String(16))
-    """What it may do at most; less when the person's role is lower."""
+    """What it may do at most; less when the user's role is lower."""
     made: Mapped[datetime]
     expires: Mapped[datetime]
     last_used: Mapped[datetime | None]

@@ -1,6 +1,6 @@
 """Patients: adding, correcting, merging and erasing them.
 
-Nothing here comes from a file's header; all of it was typed in by a person.
+Nothing here comes from a file's header; users typed all of it in.
 """
 
 from collections import defaultdict
@@ -57,7 +57,7 @@ def find_patient(database: Database, identifier: str) -> Patient | None:
 def update_patient(
     database: Database, user: User, seen: Patient, details: PatientDetails
 ) -> Patient:
-    """Correct what is kept of a patient whom the person saw as `seen`.
+    """Correct what is kept of a patient whom the user saw as `seen`.
 
     Raises NotAllowedError, NotFoundError, InvalidEntryError, and StaleCaseError when somebody
     changed the patient since.
@@ -79,7 +79,7 @@ def update_patient(
 
 
 def delete_patient(database: Database, admin: User, patient_id: int) -> None:
-    """Erase a patient with all samples, reviews and comments, and pictures nobody else uses.
+    """Erase a patient with all samples, reviews and comments, and images that no other case uses.
 
     The audit trail keeps its entries, which know the patient by id only. Raises NotAllowedError
     and NotFoundError.
@@ -94,9 +94,7 @@ def delete_patient(database: Database, admin: User, patient_id: int) -> None:
         samples = select(SampleRow.id).where(SampleRow.patient_id == patient_id)
         fields = select(FieldRow.id).where(FieldRow.sample_id.in_(samples))
         cells = select(CellRow.id).where(CellRow.field_id.in_(fields))
-        pictures = set(
-            session.scalars(select(FieldRow.image).where(FieldRow.sample_id.in_(samples)))
-        )
+        images = set(session.scalars(select(FieldRow.image).where(FieldRow.sample_id.in_(samples))))
         for condition in (
             ReviewRow.cell_id.in_(cells),
             CellRow.field_id.in_(fields),
@@ -112,8 +110,8 @@ def delete_patient(database: Database, admin: User, patient_id: int) -> None:
             )
         session.delete(row)
     with database.writing() as session:  # in a turn of its own: the rows are surely gone now
-        used = session.scalars(select(FieldRow.image).where(FieldRow.image.in_(pictures)))
-        database.images.remove(pictures.difference(used))
+        used = session.scalars(select(FieldRow.image).where(FieldRow.image.in_(images)))
+        database.images.remove(images.difference(used))
     database.forget()
 
 

@@ -1,4 +1,4 @@
-"""The review queue, least sure first, and how well labels agree."""
+"""The review queue, the least confident cells first, and how well labels agree."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -23,13 +23,13 @@ from core.domain.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
 Pairs = Mapping[tuple[str, str], int]
-"""How many cells got each pair of labels."""
+"""Number of cells by pair of labels."""
 
 
 def queue(
     database: Database, wanted: QueueFilter | None = None, *, offset: int = 0, limit: int = PAGE
 ) -> Page[QueuedCell]:
-    """Return a page of white cells, those the model is least sure of first."""
+    """Return a page of white cells, the least confident first."""
     found = select(CellRow.id).where(*_conditions(wanted or QueueFilter()))
     page = found.order_by(CellRow.confidence, CellRow.id).offset(offset).limit(limit).subquery()
     with database.reading() as session:
@@ -65,7 +65,7 @@ def queue(
 
 
 def pending_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
-    """Count the cells that wait for a reviewer: those the model is unsure of, and the sure ones."""
+    """Count the cells pending review: uncertain or out of scope, and classified."""
     counted = (
         select(CellRow.status, func.count())
         .where(*_conditions(replace(within, unreviewed=True, unsure=False)))
@@ -73,14 +73,14 @@ def pending_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
     )
     with database.reading() as session:
         numbers = [(status, number) for status, number in session.execute(counted)]
-    sure = sum(number for status, number in numbers if status == "classified")
-    return sum(number for _, number in numbers) - sure, sure
+    classified = sum(number for status, number in numbers if status == "classified")
+    return sum(number for _, number in numbers) - classified, classified
 
 
 def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
     """Count (model's label, last reviewer's label) over reviewed cells that the model found.
 
-    The model's label is its type; of cells that it ruled out, that they are no white cells.
+    The model's label is its type, or `NOT_A_WHITE_CELL` for cells that it ruled out.
     """
     ruled_out = and_(CellRow.status == "out_of_scope", CellRow.type != "platelet")
     said = case((ruled_out, NOT_A_WHITE_CELL), else_=CellRow.type).label("said")

@@ -35,7 +35,7 @@ class RangesTable:
     """Grows with every save; 0 before the first."""
     lines: tuple[ReferenceRange, ...]
     edited: bool
-    """False while, or once again, the file counts."""
+    """False while the file is in force."""
 
 
 def ranges_table(database: Database, settings: Settings | None = None) -> RangesTable:
@@ -65,7 +65,7 @@ def save_ranges(
     lines: Sequence[ReferenceRange],
     settings: Settings | None = None,
 ) -> None:
-    """Keep a table, as `check_lines` gives it, that the admin made from version `seen`.
+    """Store a table, as `check_lines` returns it, that the admin edited from version `seen`.
 
     Raises NotAllowedError, StaleCaseError, and RangesError when the table lacks the laboratory
     that the settings name.
@@ -75,7 +75,7 @@ def save_ranges(
 
 
 def restore_ranges(database: Database, admin: User, seen: int) -> None:
-    """Let the file count again. Raises NotAllowedError, StaleCaseError."""
+    """Use the file again. Raises NotAllowedError, StaleCaseError."""
     _write(database, admin, seen, None)
 
 

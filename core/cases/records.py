@@ -1,4 +1,4 @@
-"""What the case database gives back: plain frozen records, detached from any session."""
+"""The records of the case database: frozen, detached from any session."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who uses the app. What they may do follows from their role."""
+    """A user of the app. The role decides what they may do."""
 
     name: str
     """Unique: the e-mail address with single sign-on, `local` without."""
@@ -35,7 +35,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class PatientDetails:
-    """What is typed in about a patient: the laboratory's own identifier, the rest at will."""
+    """Entries about a patient: the laboratory's own identifier; the rest is optional."""
 
     identifier: str
     name: str | None = None
@@ -56,7 +56,7 @@ class Patient:
 
 @dataclass(frozen=True, slots=True)
 class SampleDetails:
-    """What is typed in about a sample."""
+    """Entries about a sample."""
 
     taken: date
     material: Material = "peripheral_blood"
@@ -73,27 +73,27 @@ class Sample:
     taken: date
     material: Material
     white_cell_count: float | None
-    """Entered by a person, in 10⁹/L."""
+    """Entered by a user, in 10⁹/L."""
     state: CaseState
     version: int
-    """Grows with every change; a change made on an older version is refused."""
+    """Grows with every change; a change of an older version is rejected."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NewField:
-    """A field to be stored: the picture and what the models made of it, before any review."""
+    """A field to be stored: the image and the predictions of the models, before any review."""
 
     image: FieldImage
     analysis: FieldAnalysis
     models: Mapping[str, str]
-    """Names and versions of the models that looked at it."""
+    """Names and versions of the models that analysed it."""
     stage: StageResult | None = None
     """The ALL class, when the field was graded. Its evidence map is not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissedCell:
-    """A white cell that the model missed, as a person marks and names it."""
+    """A white cell that the model missed, as a user marks and labels it."""
 
     field_id: int
     box: Box
@@ -109,7 +109,7 @@ class SampleField:
     cell_ids: tuple[int | None, ...]
     """Database ids of `analysis.cells`, in the same order; None for red cells and platelets."""
     models: Mapping[str, str]
-    """Names and versions of the models that looked at it."""
+    """Names and versions of the models that analysed it."""
     stage: StageResult | None = None
     """The ALL class, when the field was graded (without its evidence map)."""
 
@@ -134,7 +134,7 @@ class Review:
     at: datetime
     """UTC."""
     label: str | None
-    """One of `REVIEW_TYPES`, `NOT_A_WHITE_CELL`, or None: labels withdrawn, the model's stands."""
+    """One of `REVIEW_TYPES`, `NOT_A_WHITE_CELL`, or None: withdrawn, the model's type stands."""
     comment: str = ""
 
 
@@ -148,7 +148,7 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A remark on a case."""
+    """A comment on a case."""
 
     id: int
     author: str
@@ -165,7 +165,7 @@ class Case:
     sample: Sample
     fields: tuple[SampleField, ...]
     signatures: tuple[Signature, ...] = ()
-    """Those that hold; a change makes earlier ones void."""
+    """Valid ones; a change voids earlier ones."""
     comments: tuple[Comment, ...] = ()
 
     @property
@@ -209,12 +209,12 @@ class SampleSummary:
     type_counts: Mapping[str, int]
     """White cells by type: reviewers' labels first, then what the model classified."""
     uncertain: int
-    """White cells held out: the model is not sure and nobody has reviewed them."""
+    """White cells excluded from the counts: uncertain and not reviewed."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueFilter:
-    """Which white cells a reviewer wants to see."""
+    """Which white cells the review queue shows."""
 
     type: str | None = None
     """What the cell counts as: the reviewer's label, else the model's type."""
@@ -228,7 +228,7 @@ class QueueFilter:
     unreviewed: bool = True
     """Only cells nobody has reviewed, in cases that are not signed; else all cells."""
     unsure: bool = False
-    """Only cells that the model was not sure of, or took for no white cells."""
+    """Only cells that the model called uncertain or out of scope."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Fields to be saved, compared with those that are stored."""
+"""Compare fields to be saved with stored ones, so that no cell counts twice."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,7 +21,7 @@ def compared_with_stored(
     sample_id: int | None = None,
     finder: Finder | None = None,
 ) -> list[NewField]:
-    """Return fields, not yet compared, with what is shown twice in the sample they are saved to.
+    """Return fields with the cells marked that their sample shows already.
 
     Cells that a field of the sample or an earlier one of these shows are marked, so that they count
     once; a `finder` that keeps duplicates only names them. The same image in another sample, of

@@ -1,4 +1,4 @@
-"""Fills an empty place from a backup, whichever of the two databases either of them uses."""
+"""Fill an empty store from a backup; both may use either database."""
 
 import argparse
 import hashlib

@@ -32,10 +32,11 @@ def label_cells(
     labels: Mapping[int, str],
     comment: str = "",
 ) -> Done:
-    """Name cells of one sample: cell id to one of `REVIEW_TYPES` or `NOT_A_WHITE_CELL`.
+    """Label cells of one sample: cell id to one of `REVIEW_TYPES` or `NOT_A_WHITE_CELL`.
 
-    `seen` is the sample as the person saw it. All cells are named or none. Raises NotAllowedError,
-    NotFoundError, StaleCaseError, SignedCaseError, and ValueError for another label.
+    `seen` is the sample as the user saw it. All cells get their labels, or none does. Raises
+    NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, and ValueError for another
+    label.
     """
     require(user, "reviewer")
     for label in labels.values():
@@ -52,7 +53,7 @@ def label_cells(
 def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -> Done:
     """Take reviews back: their cells get the labels that they had before.
 
-    A cell that a person added has none before: it is removed again. Raises as `label_cells`.
+    A cell that a user added had none before: it is removed again. Raises as `label_cells`.
     """
     require(user, "reviewer")
     wanted = tuple(reviews)
@@ -69,9 +70,9 @@ def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -
 
 
 def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -> Done:
-    """Add a white cell that the model missed, named by the person.
+    """Add a white cell that the model missed, with the user's label.
 
-    Raises as `label_cells`, and InvalidEntryError for a box outside the picture.
+    Raises as `label_cells`, and InvalidEntryError for a box outside the image.
     """
     require(user, "reviewer")
     _check(missed.label)
@@ -83,7 +84,7 @@ def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -
             raise NotFoundError("field")
         x, y = box.centre
         if not (0 <= x <= field.width and 0 <= y <= field.height):
-            raise InvalidEntryError("The cell lies outside the picture. Draw its box on the field.")
+            raise InvalidEntryError("The cell lies outside the image. Draw its box on the field.")
         white = session.scalar(
             select(func.count()).select_from(CellRow).where(CellRow.field_id == field.id)
         )
@@ -106,7 +107,7 @@ def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -
 
 
 def reviews_of(database: Database, cell_id: int) -> tuple[Review, ...]:
-    """Return all reviews of a cell, first things first."""
+    """Return all reviews of a cell, the oldest first."""
     with database.reading() as session:
         rows = session.scalars(
             select(ReviewRow).where(ReviewRow.cell_id == cell_id).order_by(ReviewRow.id)

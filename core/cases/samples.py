@@ -93,7 +93,7 @@ def save_sample(
 
 
 def add_fields(database: Database, user: User, seen: Sample, fields: Sequence[NewField]) -> Sample:
-    """Add fields to a sample that the person saw as `seen`.
+    """Add fields to a sample that the user saw as `seen`.
 
     A field that is there already only gets the ALL class it lacked; its cells stay as they are.
     Raises NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, InvalidEntryError,
@@ -265,7 +265,7 @@ def _check(details: SampleDetails) -> None:
 
 
 def _encode_all(fields: Sequence[NewField]) -> list[EncodedImage]:
-    """Encode the images before the write turn, which others wait for."""
+    """Encode the images before taking the write lock, which others wait for."""
     for new in fields:
         if new.image.identity != new.analysis.identity:
             raise ValueError(f"{new.analysis.title}: the analysis is of another image")

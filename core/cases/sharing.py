@@ -43,7 +43,7 @@ def share(
     """
     require(user, "reviewer")
     if days < 1:
-        raise InvalidEntryError("A link holds for a day at least.")
+        raise InvalidEntryError("A link is valid for at least one day.")
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     now = datetime.now(UTC)
     with database.writing() as session:
@@ -62,7 +62,7 @@ def share(
 
 
 def revoke(database: Database, user: User, link_id: int) -> None:
-    """Make a link worthless. Raises NotAllowedError, NotFoundError."""
+    """Revoke a link. Raises NotAllowedError, NotFoundError."""
     require(user, "reviewer")
     with database.writing() as session:
         row = session.get(LinkRow, link_id)
@@ -73,7 +73,7 @@ def revoke(database: Database, user: User, link_id: int) -> None:
 
 
 def links(database: Database, sample_id: int) -> tuple[Link, ...]:
-    """Return all links to a case, those that hold no more too."""
+    """Return all links to a case, expired and revoked ones too."""
     with database.reading() as session:
         rows = session.scalars(
             select(LinkRow).where(LinkRow.sample_id == sample_id).order_by(LinkRow.id)
@@ -123,7 +123,7 @@ def comment_by_link(database: Database, token: str, author: str, text: str) -> C
         )
         if (session.scalar(by_link) or 0) >= MOST_BY_LINK:
             raise InvalidEntryError(
-                f"This link has taken {MOST_BY_LINK} comments and takes no more. Ask for a new one."
+                f"This link has taken {MOST_BY_LINK} comments, its limit. Ask for a new one."
             )
         return _add_comment(session, link.sample_id, f"{name} (by link)", text, f"link {link.id}")
 

@@ -1,6 +1,6 @@
 """From draft to reviewed to signed, and back with a reason.
 
-A signature needs every uncertain white cell named by a reviewer. A signed case is read-only.
+A signature needs a reviewer's label on every uncertain white cell. A signed case is read-only.
 """
 
 from datetime import UTC, datetime
@@ -25,10 +25,10 @@ from core.settings import Settings, get_settings
 
 
 def mark_reviewed(database: Database, user: User, seen: Sample) -> Sample:
-    """Call a case reviewed.
+    """Mark a case as reviewed.
 
     Raises NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, and
-    UnreviewedCellsError while uncertain white cells wait.
+    UnreviewedCellsError while uncertain white cells need review.
     """
     require(user, "reviewer")
     with database.writing() as session:
@@ -41,7 +41,7 @@ def mark_reviewed(database: Database, user: User, seen: Sample) -> Sample:
 def sign(database: Database, user: User, seen: Sample, settings: Settings | None = None) -> Sample:
     """Sign a reviewed case; with the last signature that the settings ask for it is closed.
 
-    Raises as `mark_reviewed`, and SignatureError for a draft or a second signature of one person.
+    Raises as `mark_reviewed`, and SignatureError for a draft or a second signature of one user.
     """
     require(user, "reviewer")
     settings = settings or get_settings()
@@ -89,7 +89,7 @@ def reopen(database: Database, user: User, seen: Sample, reason: str) -> Sample:
 
 
 def _refuse_unreviewed(session: Session, sample_id: int) -> None:
-    waiting = session.scalar(
+    pending = session.scalar(
         select(func.count())
         .select_from(CellRow)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
@@ -100,8 +100,8 @@ def _refuse_unreviewed(session: Session, sample_id: int) -> None:
             CellRow.label.is_(None),
         )
     )
-    if waiting:
-        raise UnreviewedCellsError(waiting)
+    if pending:
+        raise UnreviewedCellsError(pending)
 
 
 def _close_cells(session: Session, sample_id: int, *, closed: bool) -> None:

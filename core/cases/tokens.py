@@ -1,4 +1,4 @@
-"""Tokens for the API: each acts for one person, at most in the role it was made for.
+"""Tokens for the API: each acts for one user, with at most the role it was created with.
 
 A token is random and shown once; the database keeps its SHA-256, so that a copy of the database
 opens nothing.
@@ -26,15 +26,15 @@ from core.settings import Settings
 TOKEN_DAYS = 365
 LONGEST_LABEL = 100
 _PREFIX = "leuko_"
-"""Lets people and scanners for leaked secrets see what it is."""
+"""Shows readers, and scanners for leaked secrets, what it is."""
 _BYTES = 32
 _USE_KEPT_FOR = timedelta(minutes=10)
-"""The time of use is written this often: each write waits for its turn."""
+"""The time of use is written at most this often: each write waits for the write lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token, without the token itself."""
+    """A token without its text."""
 
     id: int
     user: str
@@ -51,16 +51,16 @@ class Token:
 def add_token(
     database: Database, admin: User, owner: User, label: str, days: int = TOKEN_DAYS
 ) -> tuple[Token, str]:
-    """Make a token that acts for a person, at most in the role given here; return it and its text.
+    """Create a token that acts for a user, at most in the role given here; return it and its text.
 
-    The text is never to be had again. Raises NotAllowedError, InvalidEntryError.
+    The token is shown once. Raises NotAllowedError, InvalidEntryError.
     """
     require(admin, "admin")
     label = checked_name(label, "label")
     if not 0 < len(label) <= LONGEST_LABEL:
         raise InvalidEntryError(f"Say what the token is for, in up to {LONGEST_LABEL} characters.")
     if days < 1:
-        raise InvalidEntryError("A token holds for a day at least.")
+        raise InvalidEntryError("A token is valid for at least one day.")
     text = _PREFIX + secrets.token_urlsafe(_BYTES)
     now = datetime.now(UTC)
     with database.writing() as session:
@@ -81,7 +81,7 @@ def add_token(
 
 
 def revoke_token(database: Database, admin: User, token_id: int) -> None:
-    """Make a token worthless. Raises NotAllowedError, NotFoundError."""
+    """Revoke a token. Raises NotAllowedError, NotFoundError."""
     require(admin, "admin")
     with database.writing() as session:
         row = session.get(TokenRow, token_id)
@@ -92,13 +92,13 @@ def revoke_token(database: Database, admin: User, token_id: int) -> None:
 
 
 def tokens(database: Database) -> tuple[Token, ...]:
-    """Return all tokens, those that hold no more too."""
+    """Return all tokens, expired and revoked ones too."""
     with database.reading() as session:
         return tuple(map(_token, session.scalars(select(TokenRow).order_by(TokenRow.id))))
 
 
 def user_of_token(database: Database, text: str, settings: Settings | None = None) -> User:
-    """Return whom a token acts for, in the lower of the person's role and the token's.
+    """Return whom a token acts for, in the lower of the user's role and the token's.
 
     Raises TokenError when it is unknown, expired or revoked, and UnknownPersonError.
     """
@@ -135,11 +135,13 @@ def _hash(text: str) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe `python -m core token`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="make a token and print it, once")
+    add = actions.add_parser("add", help="create a token and print it once")
     add.add_argument("user", help="name of the user it acts for")
     add.add_argument("--label", required=True, help="what it is for")
     add.add_argument("--role", choices=get_args(Role), help="at most this role (that of the user)")
-    add.add_argument("--days", type=int, default=TOKEN_DAYS, help="it holds for (%(default)s)")
+    add.add_argument(
+        "--days", type=int, default=TOKEN_DAYS, help="days until it expires (%(default)s)"
+    )
     actions.add_parser("list", help="list all tokens")
     revoke = actions.add_parser("revoke", help="make a token worthless")
     revoke.add_argument("id", type=int, help="number in the list")
@@ -160,7 +162,7 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{_line(token)}\n")
     else:
         revoke_token(database, operator, options.id)
-        sys.stderr.write(f"Token {options.id} holds no more.\n")
+        sys.stderr.write(f"Token {options.id} is revoked.\n")
     return 0
 
 

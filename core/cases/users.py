@@ -37,14 +37,14 @@ from core.errors import (
 from core.settings import Settings, get_settings
 
 LOCAL_USER = "local"
-"""Who everybody is without single sign-on."""
+"""The user of every session without single sign-on."""
 _ENDED_KEPT_FOR = timedelta(days=32)
 """Longer than any sign-in holds: Streamlit's cookie expires after 31 days."""
 _RANKS: tuple[Role, ...] = get_args(Role)
 
 
 def require(user: User, role: Role) -> None:
-    """Raise NotAllowedError unless the person has this role or a higher one."""
+    """Raise NotAllowedError unless the user has this role or a higher one."""
     if _RANKS.index(user.role) < _RANKS.index(role):
         raise NotAllowedError(user.name, user.role, role)
 
@@ -55,9 +55,9 @@ def lower_role(one: Role, other: Role) -> Role:
 
 
 def user_of(database: Database, name: str = LOCAL_USER, settings: Settings | None = None) -> User:
-    """Return the person who signed in under a name, adding newcomers where the settings allow it.
+    """Return the user who signed in under a name, added now where the settings allow sign-ups.
 
-    Raises UnknownPersonError for a newcomer who is not let in.
+    Raises UnknownPersonError for somebody who may not sign up.
     """
     with database.reading() as session:
         known = session.get(UserRow, name)
@@ -126,7 +126,7 @@ def user_of_identity(
 ) -> User:
     """Return whom a sign-in belongs to, adding users as `user_of` does.
 
-    Raises SignInError when it was ended, UnknownPersonError for somebody who is not let in.
+    Raises SignInError when it was ended, UnknownPersonError for somebody who may not sign up.
     """
     settings = settings or get_settings()
     with database.reading() as session:
@@ -224,14 +224,14 @@ def remove(database: Database, admin: User, name: str, settings: Settings | None
 
 
 def set_role(database: Database, admin: User, name: str, role: Role) -> User:
-    """Give a person a role, adding them when they are new.
+    """Give a user a role, adding them when they are new.
 
     Raises NotAllowedError, and InvalidEntryError when no admin would be left.
     """
     require(admin, "admin")
     name = checked_name(name, "name")
     if not name:
-        raise InvalidEntryError("A person needs a name.")
+        raise InvalidEntryError("A user needs a name.")
     with database.writing() as session:
         row = session.get(UserRow, name)
         if row is None:
@@ -244,7 +244,7 @@ def set_role(database: Database, admin: User, name: str, role: Role) -> User:
 
 
 def users(database: Database) -> tuple[User, ...]:
-    """Return everybody, by name."""
+    """Return all users by name."""
     with database.reading() as session:
         return tuple(map(_user, session.scalars(select(UserRow).order_by(UserRow.name))))
 

@@ -75,7 +75,7 @@ def test_entries_cut_off_the_end_are_missed(kept, capsys):
     tamper(database, "DELETE FROM audit WHERE id = 3")
     assert verify(database).whole, "the chain alone does not show it"
     assert main(["audit", "verify"]) == 1
-    assert "ends at entry 2, but its heads tell of entry 3" in capsys.readouterr().out
+    assert "ends at entry 2, but its heads name entry 3" in capsys.readouterr().out
 
 
 def test_a_chain_written_anew_is_found(kept, capsys):

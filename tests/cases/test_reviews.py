@@ -104,7 +104,7 @@ def test_a_missed_cell_is_added_last_and_removed_by_undo(database, sample):
 def test_a_cell_lies_in_a_picture_of_its_case(database, sample):
     field = load_case(database, sample.id).fields[0]
     outside = Box(field.analysis.width + 1, 0, 10, 10)
-    with pytest.raises(InvalidEntryError, match="outside the picture"):
+    with pytest.raises(InvalidEntryError, match="outside the image"):
         add_cell(database, REVIEWER, sample, MissedCell(field.id, outside, "monocyte"))
     with pytest.raises(NotFoundError):
         add_cell(database, REVIEWER, sample, MissedCell(999, Box(0, 0, 9, 9), "monocyte"))

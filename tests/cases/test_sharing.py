@@ -44,7 +44,7 @@ def test_a_link_fills_no_database(database, sample, monkeypatch):
     monkeypatch.setattr("core.cases.sharing.MOST_BY_LINK", 2)
     for _ in range(2):
         comment_by_link(database, token, "Dr Ole", 2000 * "a")
-    with pytest.raises(InvalidEntryError, match="takes no more"):
+    with pytest.raises(InvalidEntryError, match="its limit"):
         comment_by_link(database, token, "Dr Ole", "again")
     _, another = share(database, REVIEWER, sample.id)
     comment_by_link(database, another, "Dr Ole", "by another link")
