@@ -123,7 +123,7 @@ def show_example() -> None:
     except ModelError as error:
         st.error(str(error), title="The models cannot be used", icon=":material/error:")
         return
-    shared.picture_chart(
+    shared.image_chart(
         field_figure(jpeg, analysis, shown_width=shared.shown_width(560)),
         "overview_drawing",
         "A made slide with its white cells boxed and named",

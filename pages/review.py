@@ -92,7 +92,7 @@ def show_strip(case: Case) -> None:
             alt="Share of each white cell type in this sample",
         )
     if counted.uncertain:
-        st.caption(f"{shared.held_out(counted.uncertain)} of the percentages.")
+        st.caption(f"{shared.uncertain_text(counted.uncertain)} of the percentages.")
 
 
 @st.fragment

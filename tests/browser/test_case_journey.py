@@ -60,12 +60,12 @@ def save(page: Page, files: list[Path], taken: date) -> None:
 def name_cells(page: Page, number: int) -> None:
     """Correct the two cells that are least sure, agree to the others, sure ones too."""
     choose(page, "Cells", "Unreviewed")
-    waiting = page.get_by_text("the least sure first")
+    waiting = page.get_by_text("least confident first")
     decisions = [BLAST, SMUDGE, *["Agree: "] * (number - 2)]
     for left, decision in zip(range(number, 0, -1), decisions, strict=True):
-        expect(waiting).to_have_text(f"1 of {left}, the least sure first")
+        expect(waiting).to_have_text(f"1 of {left}, least confident first")
         page.get_by_role("button", name=decision).click()
-    expect(page.get_by_text("No white cell waits for a reviewer here.")).to_be_visible()
+    expect(page.get_by_text("No white cell to review here.")).to_be_visible()
 
 
 def add_missed_cell(page: Page) -> None:

@@ -28,9 +28,14 @@ window.icons = []
 window.violations = []
 document.addEventListener('securitypolicyviolation', event =>
     window.violations.push(`${event.violatedDirective} ${event.blockedURI}`))
-new MutationObserver(() => {
-    for (const link of document.querySelectorAll('link[rel~=icon]')) window.icons.push(link.href)
-}).observe(document, {subtree: true, childList: true, attributes: true})
+const href = Object.getOwnPropertyDescriptor(HTMLLinkElement.prototype, 'href')
+Object.defineProperty(HTMLLinkElement.prototype, 'href', {
+    ...href,
+    set(value) {
+        href.set.call(this, value)
+        if (this.relList.contains('icon')) window.icons.push(this.href)
+    },
+})
 """
 ATTACK = """async address => {
     const tried = {}
@@ -70,6 +75,23 @@ SENT_FORM = """address => {
 def address(tmp_path_factory):
     with serving(tmp_path_factory.mktemp("store")) as served:
         yield served
+
+
+@pytest.mark.parametrize("path", ["wbc_count", "", "review", "model_metrics", "about"])
+def test_a_cold_load_asks_no_other_server(browser, address, path):
+    own = (address, address.replace("http:", "ws:"), "data:", f"blob:{address}")
+    with visiting(browser, address) as page:
+        asked = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("websocket", lambda socket: asked.append(socket.url))
+        page.add_init_script(WATCH)
+        page.goto(f"/{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        settled(page)
+        icons = page.evaluate("icons")
+    assert asked
+    assert any(icon.startswith("data:image/svg") for icon in icons)
+    assert [url for url in (*asked, *icons) if not url.startswith(own)] == []
 
 
 def test_no_page_asks_another_server_for_anything(browser, address, bccd_files):

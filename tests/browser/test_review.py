@@ -51,18 +51,18 @@ def types(database) -> list[str | None]:
 
 def test_keys_name_cells_and_take_it_back(page: Page, database) -> None:
     page.goto("/review?sample=1&cells=Unreviewed")
-    count = page.get_by_text("the least sure first")
-    expect(count).to_have_text("1 of 3, the least sure first")
+    count = page.get_by_text("least confident first")
+    expect(count).to_have_text("1 of 3, least confident first")
     expect(page.get_by_role("button", name="Suspected blast")).to_be_enabled()
     expect(page.get_by_label("Comment, kept with the next decision")).to_be_visible()
     page.keyboard.press("9")
-    expect(count).to_have_text("1 of 2, the least sure first")
+    expect(count).to_have_text("1 of 2, least confident first")
     assert types(database) == ["neutrophil", "suspected_blast", "basophil"]
     page.keyboard.press("u")
-    expect(count).to_have_text("1 of 3, the least sure first")
+    expect(count).to_have_text("1 of 3, least confident first")
     assert types(database) == ["neutrophil", None, "basophil"]
     page.keyboard.press("ArrowRight")
-    expect(count).to_have_text("2 of 3, the least sure first")
+    expect(count).to_have_text("2 of 3, least confident first")
 
 
 def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:

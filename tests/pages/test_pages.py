@@ -104,7 +104,7 @@ def test_a_field_of_unfamiliar_colours_is_said_to_be_one(app, pack, lamp):
         Image.fromarray(white_balance(pixels, 1.25, 0.75)).save(stream, "PNG")
         field = stream.getvalue()
     upload(go_to(app, WBC), ("field.png", field))
-    assert any("no training laboratory has" in w.value for w in app.warning) == (lamp == "warm")
+    assert any("differ in colour or sharpness" in w.value for w in app.warning) == (lamp == "warm")
     assert ("unlike the training images" in texts(app)) == (lamp == "warm")
 
 

@@ -38,7 +38,7 @@ def test_agreeing_means_what_the_model_said_of_a_cell_it_ruled_out(database, sam
 
 def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample):
     app = open_app(PAGE)
-    assert "**1** of 2, the least sure first" in texts(app)
+    assert "**1** of 2, least confident first" in texts(app)
     assert app.button(key="review_agree").label == "Agree: Monocyte"
     app.text_input(key="review_comment").set_value("vacuoles").run()
     press(app, "review_agree")
@@ -50,13 +50,13 @@ def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample
     )
     assert app.button(key="review_agree").label == "Agree: Basophil"
     assert app.text_input(key="review_comment").value == ""
-    assert "**1** of 1, the least sure first" in texts(app)
+    assert "**1** of 1, least confident first" in texts(app)
 
 
 def test_unsure_cells_come_alone_until_none_is_left(database, sample):
     app = open_app(PAGE)
-    assert "2 unsure, to be named" in texts(app)
-    assert "2 sure, not reviewed" in texts(app)
+    assert "2 uncertain, to be reviewed" in texts(app)
+    assert "2 confident, not reviewed" in texts(app)
     press(press(app, "review_agree"), "review_agree")
     assert [r and r.label for r in labels_of(database, sample)] == [
         None,
@@ -64,13 +64,13 @@ def test_unsure_cells_come_alone_until_none_is_left(database, sample):
         "basophil",
         None,
     ]
-    assert "no unsure cell waits" in texts(app)
-    assert "Every cell that the model was not sure of is named." in texts(app)
+    assert "no uncertain cell left" in texts(app)
+    assert "All uncertain cells are reviewed." in texts(app)
     app.segmented_control(key="cells").set_value("Unreviewed")
     checked(app.run())
     assert app.button(key="review_agree").label == "Agree: Lymphocyte"
     press(press(app, "review_agree"), "review_agree")
-    assert "No white cell waits for a reviewer here." in texts(app)
+    assert "No white cell to review here." in texts(app)
     app.segmented_control(key="cells").set_value("All")
     assert "**1** of 4" in texts(checked(app.run()))
 

@@ -1,4 +1,4 @@
-"""What the page ALL stage shows of graded fields."""
+"""Results of the ALL stage: pooled answer, field with class activation map, files."""
 
 from collections import Counter
 
@@ -38,7 +38,7 @@ def show_results(session: UploadSession[StageResult]) -> None:
 
 
 def suggestion(result: StageResult) -> str:
-    """Say status first, then the class."""
+    """Return the status and then the class in Markdown."""
     if result.reject_reason:
         return f":red-badge[:material/block: rejected] {result.reject_reason}"
     name = STAGES[result.stage].name if result.stage else "no class"
@@ -47,16 +47,16 @@ def suggestion(result: StageResult) -> str:
         return f":green-badge[:material/check: classified] Suggested class: **{name}**, {percent}"
     return (
         f":orange-badge[:material/help: uncertain] No class is suggested. "
-        f"The likeliest is {name}, {percent}."
+        f"Most likely: {name}, {percent}."
     )
 
 
 def show_pooled(images: list[SessionImage[StageResult]]) -> None:
-    """Show one answer over all fields, when they are of one patient."""
+    """Show one answer for all fields of a patient."""
     results = [image.result for image in images]
     graded = [r for r in results if r.reject_reason is None]
     if len({image.patient for image in images}) > 1:
-        st.info("Choose one patient for a pooled answer.", icon=":material/person:")
+        st.info("Choose one patient to see a pooled answer.", icon=":material/person:")
         return
     st.subheader("Pooled answer")
     pooled = pool(results, get_analyzer().field_classifier.thresholds)
@@ -71,8 +71,8 @@ def show_pooled(images: list[SessionImage[StageResult]]) -> None:
     if len(found) > 1:
         named = ", ".join(f"{found[key]} {STAGES[key].name}" for key in STAGES if found[key])
         st.warning(
-            f"The fields do not agree: {named}. Check that all are of this patient and sample, and "
-            "look at them one by one.",
+            f"The fields do not agree: {named}. Check that all are of this patient and sample. "
+            "Then look at them one by one.",
             icon=":material/call_split:",
         )
     if pooled.reject_reason is None and len(graded) > 1:
@@ -88,7 +88,7 @@ def show_pooled(images: list[SessionImage[StageResult]]) -> None:
 def field_view(
     session: UploadSession[StageResult], images: list[SessionImage[StageResult]]
 ) -> None:
-    """Show one field with its evidence map and probabilities."""
+    """Show one field with its class activation map and probabilities."""
     st.subheader("Field")
     image = choose_field(session, images)
     result = image.result
@@ -111,7 +111,7 @@ def field_view(
         opacity = 0.0
         if result.cam is not None:
             percent = st.slider(
-                "Opacity of the evidence map, %",
+                "Opacity of the class activation map, %",
                 0,
                 100,
                 60,
@@ -121,31 +121,31 @@ def field_view(
             )
             opacity = percent / 100
         size = (image.width, image.height)
-        shared.picture_chart(
+        shared.image_chart(
             evidence_figure(image.jpeg, result, size, opacity, shared.shown_width(480)),
             "stage_drawing",
-            f"Field {result.title} with the evidence map of the likeliest class",
+            f"Field {result.title} with the class activation map of the most likely class",
         )
         if result.cam is not None:
             st.caption(
-                "Yellow: what speaks most for the likeliest class in this field. The map shows "
-                "where the model looked, not where disease is. The bottom right corner is painted "
-                "over before grading, because scale bars there gave classes away."
+                "Yellow: regions that support the most likely class most. The map shows what the "
+                "model used, not where disease is. The bottom right corner is masked before "
+                "grading, because scale bars there revealed the classes."
             )
 
 
 def explain() -> None:
-    """Say what the classes mean."""
+    """Explain the classes."""
     st.subheader("What the classes mean")
     with st.grid(4, min_column_width=200):
         for stage in STAGES.values():
             with st.container(border=True, height="stretch"):
                 st.markdown(f"**{stage.name}**")
-                # No line ends between "pre-" and "B".
+                # No line break between "pre-" and "B".
                 st.write(stage.description.replace("-", "\N{NON-BREAKING HYPHEN}"))
     st.caption(
-        f"{STAGE_NOTE} The model was trained and measured on fields of one hospital: how it does "
-        "on those of others is not known."
+        f"{STAGE_NOTE} The model was trained and measured on fields of one hospital. Its accuracy "
+        "on fields of other hospitals is unknown."
     )
 
 
@@ -166,7 +166,7 @@ def show_files(session: UploadSession[StageResult]) -> None:
             "page": st.column_config.NumberColumn("Page"),
             "patient": text("Patient (editable)", max_chars=60),
             "status": text("Status"),
-            "stage": text("Likeliest"),
+            "stage": text("Most likely"),
             **{
                 f"p_{key}": st.column_config.NumberColumn(f"{key}, %", format="%.1f")
                 for key in STAGES
@@ -182,7 +182,7 @@ def show_files(session: UploadSession[StageResult]) -> None:
         stages_figure(by_patient, shared.shown_width(900)),
         key="stage_patients",
         config={"displayModeBar": False},
-        alt="Share of fields by class for each patient",
+        alt="Percentage of fields by class for each patient",
     )
 
 

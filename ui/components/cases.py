@@ -26,7 +26,7 @@ STATE_NAMES: tuple[CaseState, ...] = tuple(_STATES)
 
 @contextmanager
 def errors_shown(*, end_page: bool = False) -> Iterator[None]:
-    """Show what goes wrong in the block as its sentence; with `end_page` nothing follows it."""
+    """Show an error of the block as a message; with `end_page` the page ends there."""
     try:
         yield
     except LeukoscopeError as error:
@@ -36,7 +36,7 @@ def errors_shown(*, end_page: bool = False) -> Iterator[None]:
 
 
 def open_cases() -> tuple[Database, User]:
-    """Return the case database and who uses it; else say what is wrong and end the page."""
+    """Return the case database and the user; on an error show it and end the page."""
     with errors_shown(end_page=True):
         database = get_database()
         return database, current_user(database)
@@ -54,7 +54,7 @@ def record_case_view(database: Database, user: User, case: Case) -> None:
 
 
 def number_in_address(name: str) -> int | None:
-    """Return the database id that the page's address carries; 0, which none has, when it is odd."""
+    """Return a database id from the page's address; 0, which does not exist, when malformed."""
     text = st.query_params.get(name)
     if not text:
         return None
@@ -68,7 +68,7 @@ def state_badge(state: CaseState) -> str:
 
 
 def sample_name(sample: Sample) -> str:
-    """Name a sample by its date and number: unlike a date alone, that tells it from all others."""
+    """Return the name of a sample: its date and number, since dates alone may repeat."""
     return f"{sample.taken:%Y-%m-%d}, sample {sample.id}"
 
 
@@ -81,7 +81,7 @@ def sample_line(sample: Sample) -> str:
 
 
 def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
-    """Draw the inputs of a sample, filled with what was seen; return what is entered."""
+    """Draw the inputs of a sample, filled from `seen`; return what is entered."""
     materials = get_args(Material)
     st.date_input("Taken", seen.taken if seen else "today", key=f"{key}_taken", format="YYYY-MM-DD")
     st.selectbox(
@@ -98,22 +98,22 @@ def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
         value=seen.white_cell_count if seen else None,
         step=0.1,
         key=f"{key}_white_cells",
-        placeholder="Not known",
-        help="From a counter. Absolute counts need it.",
+        placeholder="Unknown",
+        help="From a haematology analyser. Needed for absolute counts.",
     )
     return entered_sample(key)
 
 
 def entered_sample(key: str) -> SampleDetails:
-    """Return what is entered in the inputs of a sample."""
+    """Return the content of the inputs of a sample."""
     entered = [st.session_state[f"{key}_{name}"] for name in ("taken", "material", "white_cells")]
     return SampleDetails(*entered)
 
 
 def no_cases() -> None:
-    """Say how cases come into an empty database."""
+    """Explain how to store the first case."""
     st.info(
-        "No patients are stored yet. Count a smear, then open **Save to a patient** below its "
+        "No patients are stored yet. Count a smear, then open **Save to a patient** below the "
         "results.",
         icon=":material/folder_open:",
     )

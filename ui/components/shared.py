@@ -1,4 +1,4 @@
-"""What all pages share: the head, the models, names made safe, pictures that can be zoomed."""
+"""What all pages share: header, models, escaped text, images that can be zoomed, tables."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -17,16 +17,16 @@ from core.exports.xlsx import workbook
 from core.inference.pipeline import Analyzer, get_analyzer
 
 FRAMED = "framed"
-"""Key in the session that the frame sets."""
+"""Key in the session that the app shell sets."""
 _ATTRIBUTE_VALUES = {"densely": "densely packed", "loosely": "loosely packed", "nil": "none"}
-"""Values of the data set that do not read as words beside the attribute's name."""
+"""Values of the data set that need words beside the attribute's name."""
 _FLAG_MARKS: dict[Severity, str] = {
     "review": ":red-badge[:material/priority_high: review]",
     "warning": ":orange-badge[:material/warning: warning]",
     "note": ":gray-badge[:material/info: note]",
 }
-MOST_HEIGHT = 620
-"""CSS pixels of a picture's height, so that it fits into a window with what is beside it."""
+MAX_HEIGHT = 620
+"""CSS pixels: a higher image would not fit into the window with its legend."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:$&])")
 _FOUND_IN_TEXT = re.compile(
     r"(?i:(?<=http)(?=s?://)|(?<=www)(?=\.))|(?=@[-\w]+\.)"  # addresses, of mail too
@@ -35,28 +35,28 @@ _FOUND_IN_TEXT = re.compile(
 )
 _EMPTY_SPAN = ":gray[]"
 PHONE_WIDTH = 360
-"""CSS pixels that a phone leaves for a drawing, about."""
+"""CSS pixels: the approximate width of a chart on a phone."""
 
 
-def header(title: str, lead: str, *, for_everyone: bool = False) -> None:
-    """Write the head of a page with the research notice, before anything else of the page.
+def header(title: str, subtitle: str, *, for_everyone: bool = False) -> None:
+    """Draw the header of a page with the research notice; call it before anything else.
 
     Ends the page of a visitor who has to sign in first; pages `for_everyone` need no account.
     """
     from ui.components.visitor import admit  # which escapes names with `plain`
 
-    _enter_frame()
+    _enter_app_shell()
     admit(for_everyone=for_everyone)
     st.title(title)
-    st.markdown(lead)
+    st.markdown(subtitle)
     st.caption(RESEARCH_NOTICE)
 
 
-def _enter_frame() -> None:
-    """Put the frame round a page that runs without it.
+def _enter_app_shell() -> None:
+    """Start the app shell when a page runs without it.
 
-    Streamlit runs the files of a folder `pages` on their own until `st.navigation` is first called
-    in its process: so it does when the first visitor comes by the address of a page.
+    Streamlit runs the files of a folder `pages` alone until the process first calls
+    `st.navigation`. This happens when the first visitor opens a page by its address.
     """
     if FRAMED not in st.session_state:
         name = urlsplit(st.context.url or "").path.rpartition("/")[2]
@@ -66,7 +66,7 @@ def _enter_frame() -> None:
 
 
 def open_analyzer() -> Analyzer:
-    """Return the analyzer; without working models say which is wrong and end the page."""
+    """Return the analyzer; when a model is missing or damaged, show which one and end the page."""
     try:
         return get_analyzer()
     except ModelError as error:
@@ -75,38 +75,38 @@ def open_analyzer() -> Analyzer:
 
 
 def shown_width(desktop: int) -> int:
-    """Return about how wide a drawing will be, in CSS pixels; a phone says in its name it is one.
+    """Return the approximate width of a chart in CSS pixels.
 
-    Figures must know their height beforehand, and it follows from their width.
+    A figure needs its height in advance, which follows from its width.
     """
     return PHONE_WIDTH if on_phone() else desktop
 
 
 def on_phone() -> bool:
-    """Tell whether the browser is a phone's."""
+    """Return whether the browser runs on a phone."""
     return "Mobi" in st.context.headers.get("User-Agent", "")
 
 
-def picture_chart(
+def image_chart(
     figure: go.Figure, key: str, alt: str, clicked: Callable[[int], None] | None = None
 ) -> None:
-    """Draw a picture that can be zoomed and moved; phones have no room for the tool bar.
+    """Draw an image that can be zoomed and moved; on phones without a tool bar.
 
-    `clicked` is called with the number of the cell that was clicked.
+    `clicked` receives the number of the clicked cell.
     """
 
     def selected() -> None:
         points = st.session_state[key]["selection"]["points"]
-        if points and clicked:  # a figure drawn anew empties the selection
+        if points and clicked:  # redrawing the figure clears the selection
             clicked(int(points[-1]["customdata"]))
 
     config: dict[str, Any] = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
     if not on_phone():
         config["displayModeBar"] = "hover"
-    # The server cannot know how wide the drawing will be: the browser makes it as high as the
-    # picture and the legend above it need. Shares in `padding` are of the width.
+    # The server does not know the width of the chart, so the browser sets the height that image and
+    # legend need. Percentages in `padding` refer to the width.
     ratio = figure.layout.yaxis.range[0] / figure.layout.xaxis.range[1]
-    room = f"calc(min({100 * ratio:.2f}%, {MOST_HEIGHT}px) + {figure.layout.margin.t}px)"
+    room = f"calc(min({100 * ratio:.2f}%, {MAX_HEIGHT}px) + {figure.layout.margin.t}px)"
     st.html(
         f"<style>.st-key-{key}_frame {{position: relative; padding-top: {room}}}"
         f".st-key-{key} {{position: absolute; inset: 0}}</style>"
@@ -139,10 +139,10 @@ def download_buttons(files: Iterable[ExportFile], key: str) -> None:
 
 
 def data_table(data: pd.DataFrame, *, alt: str, **options: Any) -> None:
-    """Show a table that can be taken along as XLSX; `options` are those of `st.dataframe`.
+    """Show a table that can be downloaded as XLSX; `options` are those of `st.dataframe`.
 
-    `alt` names the file too, so no two tables of a page have the same. The tool bar of Streamlit's
-    tables offers CSV with commas and with formulas of strangers in it; the app shell hides that.
+    `alt` names the file too, so it is unique on a page. The app shell hides the CSV download of
+    Streamlit's tables, which lets spreadsheets run formulas from file names.
     """
     st.dataframe(data, hide_index=True, alt=alt, **options)
     name = re.sub(r"[^a-z0-9]+", "_", alt.lower()).strip("_")
@@ -159,12 +159,12 @@ def data_table(data: pd.DataFrame, *, alt: str, **options: Any) -> None:
     )
 
 
-def held_out(uncertain: int) -> str:
-    """Say how many uncertain cells are held out, in words that fit the number."""
+def uncertain_text(uncertain: int) -> str:
+    """Return a phrase with the number of uncertain cells."""
     return (
-        "1 uncertain cell is held out"
+        "1 uncertain cell is not counted"
         if uncertain == 1
-        else f"{uncertain} uncertain cells are held out"
+        else f"{uncertain} uncertain cells are not counted"
     )
 
 
@@ -174,7 +174,7 @@ def number_of(number: int, noun: str) -> str:
 
 
 def list_flags(found: Iterable[Flag]) -> None:
-    """List what deserves a second look, each with its severity as a word and a colour."""
+    """List flags, each with its severity as a word and a colour."""
     for flag in found:
         st.markdown(f"{_FLAG_MARKS[flag.severity]} {plain(flag.sentence)}")
 
@@ -188,15 +188,14 @@ def attributes_table(attributes: Mapping[str, str]) -> None:
         },
         border="horizontal",
     )
-    st.caption("As the model sees them (WBCAtt); nobody has reviewed them.")
+    st.caption("Predicted by the model (WBCAtt), not reviewed.")
 
 
 def plain(text: str) -> str:
-    """Escape a name, or another text of strangers, for Markdown: it is shown as it is written.
+    """Escape text from users or files for Markdown: it is shown exactly as written.
 
-    Streamlit looks for addresses, icons and arrows in the text that escapes leave: an empty span
-    stands where one would be found. So nothing of a name is a link, and its characters stay as
-    they are when it is copied.
+    Streamlit also turns addresses, icons and arrows in escaped text into links and symbols. An
+    empty span breaks each of them, so that no name becomes a link.
     """
     parts = (_MARKDOWN.sub(r"\\\1", part) for part in _FOUND_IN_TEXT.split(text))
     return _EMPTY_SPAN.join(parts)

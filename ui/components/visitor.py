@@ -1,4 +1,4 @@
-"""Who visits the pages: the gate before each of them, signing in and out."""
+"""Access to the pages: who may see them, signing in and out."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -24,23 +24,23 @@ from ui.components.shared import plain
 SHOWN_TO = "shown_to"
 """Key in the session of the user whom the page was drawn for."""
 LINK_HOURS = timedelta(hours=1)
-"""Files of a case that is read by a link can be fetched this long after a page showed them."""
+"""How long after a page was shown the files of a linked case can be fetched."""
 
 
 def admit(*, for_everyone: bool) -> None:
-    """Let a visitor go on with a page, or say what is missing and end it.
+    """Let a visitor see a page, or show what is missing and end it.
 
     With single sign-on a page is for users with an account, unless it is `for_everyone`.
     """
     access = get_access()
     if access.open_to_all:
         st.warning(
-            "Open access: anyone who reaches this server can see and change everything here.",
+            "Open access: anyone who reaches this server can see and change all data.",
             icon=":material/lock_open:",
         )
     if not visitors.guarded and not _is_local():
         st.error(
-            "This is served to its own machine only. For others, and for single sign-on, start "
+            "Only this machine can open this page. For other machines or single sign-on, start "
             "the server with `python -m core serve`.",
             icon=":material/lock:",
         )
@@ -63,12 +63,9 @@ def admit(*, for_everyone: bool) -> None:
 
 
 def confirm() -> None:
-    """Raise SignInError unless whom the page was drawn for may still do what it offered.
-
-    For what buttons do: it runs before the page is drawn again.
-    """
+    """Raise SignInError when the account changed since the page was drawn."""
     if get_access().sign_in and current_user(get_database()) != st.session_state.get(SHOWN_TO):
-        raise SignInError("Your account was changed, so nothing was done.")
+        raise SignInError("Your account changed. Nothing was done.")
 
 
 def admit_by_link() -> None:
@@ -93,7 +90,7 @@ def current_identity() -> Identity:
 
 def sign_out() -> None:
     """End the sign-in: in this tab, in all others, and wherever its cookie was copied to."""
-    with suppress(CaseError, SignInError):  # the browser forgets it all the same
+    with suppress(CaseError, SignInError):  # the browser is signed out anyway
         identity = current_identity()
         visitors.dismiss(identity.session)
         end_session(get_database(), identity)
@@ -116,7 +113,7 @@ def _visitor() -> str | None:
 
 
 def _is_local() -> bool:
-    """Return whether a page of this machine asks, where no guard stands before the pages."""
+    """Return whether the request comes from this machine; needed where the server has no guard."""
     headers = st.context.headers
     host = headers.get("Host")
     if host is None:  # no server at all: a test runs the script

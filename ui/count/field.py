@@ -1,4 +1,4 @@
-"""One field of the WBC count: its cells, the one that was clicked, the file's properties."""
+"""One field of the WBC count: its cells, the clicked cell, the properties of the file."""
 
 import streamlit as st
 
@@ -37,8 +37,8 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
     elif refused < len(analyses):
         badges.append(":gray-badge[:material/search_off: no white cell classified]")
     if other:
-        what = "1 is no white cell" if other == 1 else f"{other} are no white cells"
-        badges.append(f":gray-badge[:material/block: {what}: not counted]")
+        what = "1 is not a white cell" if other == 1 else f"{other} are not white cells"
+        badges.append(f":gray-badge[:material/block: {what}]")
     if again := sum(a.counts.duplicates["wbc"] for a in analyses):
         badges.append(f":gray-badge[:material/content_copy: {again} counted in another field]")
     badges += [
@@ -91,7 +91,7 @@ def show_drawing(image: SessionImage[FieldAnalysis], kinds: list[CellKind]) -> N
         )
     for sentence in analysis.warnings:
         st.warning(shared.plain(sentence), icon=":material/straighten:")
-    shared.picture_chart(
+    shared.image_chart(
         field_figure(image.jpeg, analysis, kinds, shared.shown_width(720)),
         "wbc_drawing",
         f"Field {analysis.title} with {len(numbers)} white cells boxed and numbered",
@@ -100,14 +100,14 @@ def show_drawing(image: SessionImage[FieldAnalysis], kinds: list[CellKind]) -> N
     if analysis.reject_reason:
         return
     st.caption(
-        "Colour is the type. Solid: classified. Dashed: uncertain. Dotted grey: not a white cell. "
-        "Click a white cell for its details. Scroll or pinch to zoom, drag to move, double-click "
-        "to reset."
+        "Colour shows the type. Solid line: classified. Dashed: uncertain. Dotted grey: not a "
+        "white cell. Click a white cell for details. Scroll or pinch to zoom, drag to move, "
+        "double-click to reset."
     )
 
 
 def show_cell(image: SessionImage[FieldAnalysis]) -> None:
-    """Let the reader choose a white cell, by its number too; show what is known of it."""
+    """Let the reader choose a white cell by click or number; show its results."""
     cells = dict(image.result.white_cells())
     if not cells:
         return
@@ -136,7 +136,7 @@ def show_cell(image: SessionImage[FieldAnalysis]) -> None:
     st.table(
         {
             "Status": cell.status.replace("_", " "),
-            **({"Counted": "in another field that shows it too"} if cell.duplicate else {}),
+            **({"Counted": "in another field that shows the same cell"} if cell.duplicate else {}),
             **types,
             **diameter,
             "Detection score": f"{100 * cell.detection_score:.0f} %",

@@ -46,11 +46,13 @@ def show_files(session: UploadSession[FieldAnalysis]) -> None:
         patients_figure(counted, shared.shown_width(900)),
         key="wbc_patients",
         config={"displayModeBar": False},
-        alt="Share of each white cell type by patient",
+        alt="Percentage of each white cell type by patient",
     )
-    with st.expander("Shares with 95 % limits by patient"):
+    with st.expander("Percentages with 95 % confidence intervals by patient"):
         st.dataframe(
-            patients_table(counted), hide_index=True, alt="Shares and exact limits by patient"
+            patients_table(counted),
+            hide_index=True,
+            alt="Percentages and exact confidence intervals by patient",
         )
 
 

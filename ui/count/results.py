@@ -1,4 +1,4 @@
-"""What the page WBC count shows of analysed fields."""
+"""Results of the WBC count: counts, differential, gallery, answer key."""
 
 import streamlit as st
 
@@ -25,10 +25,11 @@ from ui.upload.session import SessionImage, UploadSession
 
 GALLERY_LIMIT = 48
 DUPLICATE = "duplicate"
+INTERVAL = "end of the exact 95 % confidence interval, %"
 
 
 def count_metrics(analyses: list[FieldAnalysis]) -> None:
-    """Show how many cells of each kind were found."""
+    """Show the number of cells of each kind."""
     counts = [a.counts.kinds for a in analyses]
     with st.grid(4, min_column_width=130):
         for kind, label in KIND_NAMES.items():
@@ -38,7 +39,7 @@ def count_metrics(analyses: list[FieldAnalysis]) -> None:
 
 @st.fragment
 def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
-    """Show the found white cells by type, the uncertain ones first."""
+    """Show the white cells by type, uncertain ones first."""
     several = len(images) > 1
     groups: dict[str, list[tuple[str, Cell, bytes]]] = {}
     for index, image in enumerate(images, 1):
@@ -52,10 +53,10 @@ def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
     if not groups:
         st.info("No white cells were found.", icon=":material/search_off:")
         return
-    numbers = "field.cell, as in the drawing of that field" if several else "as in the drawing"
+    numbers = "field.cell, as in the image of that field" if several else "as in the image"
     st.caption(f"Number ({numbers}) · calibrated probability of the type.")
     names = {
-        "uncertain": "Uncertain: held out of the percentages",
+        "uncertain": "Uncertain: not counted in the percentages",
         **{key: cell_type.plural for key, cell_type in CELL_TYPES.items()},
         "out_of_scope": "Not white cells",
         DUPLICATE: "Counted in another field",
@@ -88,7 +89,10 @@ def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -
 
 
 def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
-    """Show shares with exact limits beside reference values; `flagged` for one patient's fields."""
+    """Show percentages, confidence intervals and reference ranges.
+
+    `flagged` shows flags too, which make sense for the fields of one patient only.
+    """
     counted = differential(analyses)
     st.subheader("Differential")
     if counted.warning:
@@ -104,7 +108,7 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
         in_force = ranges_in_force(get_database())
         ranges, whose = (
             in_force.of("%"),
-            f"Ranges: {shared.plain(in_force.title)}; other laboratories and populations differ. ",
+            f"Ranges: {shared.plain(in_force.title)}. They differ between populations. ",
         )
     except (RangesError, CaseError) as error:
         st.error(shared.plain(str(error)), icon=":material/error:")
@@ -132,27 +136,27 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
                 "type": st.column_config.TextColumn("Type", pinned=True),
                 "count": number("Count"),
                 "percent": number("%", format="%.1f"),
-                "low": number("Low", format="%.1f", help="Lower exact 95 % limit, %"),
-                "high": number("High", format="%.1f", help="Upper exact 95 % limit, %"),
+                "low": number("Low", format="%.1f", help=f"Lower {INTERVAL}"),
+                "high": number("High", format="%.1f", help=f"Upper {INTERVAL}"),
                 "reference": st.column_config.TextColumn("Range, %"),
             },
-            alt="Differential with exact 95 % limits and reference ranges",
+            alt="Differential with exact 95 % confidence intervals and reference ranges",
         )
         st.caption(
-            f"{whose}Limits: Clopper-Pearson, sampling error only. The classifier's own error "
-            f"comes on top: {shared.plain(accuracy_text(measured_accuracy(analyses)))}."
+            f"{whose}Confidence intervals: Clopper-Pearson, sampling error only. The error of the "
+            f"classifier adds to it: {shared.plain(accuracy_text(measured_accuracy(analyses)))}."
         )
     with chart:
         st.plotly_chart(
             differential_figure(counted, ranges),
             key="wbc_differential",
             config={"displayModeBar": False},
-            alt="Share of each white cell type with 95 % limits over its reference range",
+            alt="Percentage of each type with 95 % confidence interval and reference range",
         )
 
 
 def measured_accuracy(analyses: list[FieldAnalysis]) -> tuple[CallAccuracy, ...]:
-    """Return how often the shipped classifier was right; nothing is known of site profiles."""
+    """Return the measured accuracy of the shipped classifier; site profiles were not measured."""
     if any(analysis.profile is not None for analysis in analyses):
         return ()
     return accuracy_of(shared.open_analyzer().versions["wbc"], get_settings())
@@ -192,18 +196,18 @@ def show_key(analyses: list[FieldAnalysis]) -> None:
         )
 
 
-def note_unfamiliar(analyses: list[FieldAnalysis]) -> None:
-    """Say when most photographed white cells look unlike those that the classifier learnt from."""
+def warn_out_of_distribution(analyses: list[FieldAnalysis]) -> None:
+    """Warn when most photographed white cells are unlike the training images."""
     trusted = [a for a in analyses if a.profile is None and a.sha256 not in synthetic_truth()]
     cells = sum(len(a.white_cells()) for a in trusted)
-    unfamiliar = sum(a.counts.out_of_distribution for a in trusted)
-    if 2 * unfamiliar <= cells:
+    unlike = sum(a.counts.out_of_distribution for a in trusted)
+    if 2 * unlike <= cells:
         return
     st.warning(
-        f"{unfamiliar} of {cells} white cells have colours or a sharpness that no training "
-        "laboratory has. The classifier is right less often there: its confidence is lowered, and "
-        "more cells are held out. Review a sample; five named cells a type make a site profile.",
-        title="Unfamiliar stain, light or camera",
+        f"{unlike} of {cells} white cells differ in colour or sharpness from all training images. "
+        "The classifier is less accurate on them, so its confidence is lowered and more cells are "
+        "uncertain. Review a sample: five reviewed cells of each type make a site profile.",
+        title="Stain, light or camera unlike the training images",
         icon=":material/palette:",
     )
 
@@ -213,9 +217,9 @@ def show_results(session: UploadSession[FieldAnalysis]) -> None:
     images = session.of_patient(choose_patient(session))
     analyses = [image.result for image in images]
     if any(a.sha256 in synthetic_truth() for a in analyses):
-        st.info("These slides are made by this project, not photographed.", icon=":material/draw:")
+        st.info("These slides are synthetic: a program drew them.", icon=":material/draw:")
     status_line(analyses)
-    note_unfamiliar(analyses)
+    warn_out_of_distribution(analyses)
     analysed = [a for a in analyses if a.reject_reason is None]
     if analysed:
         count_metrics(analysed)

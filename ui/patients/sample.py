@@ -94,10 +94,11 @@ def show_differential(summary: CaseSummary) -> None:
             alt="Differential with 95 % limits and reference ranges",
         )
         whose = f"Ranges: {shared.plain(summary.laboratory)}. " if summary.laboratory else ""
+        left_out = shared.uncertain_text(summary.counted.uncertain)
         st.caption(
-            f"{whose}Reviewers' labels count first; {shared.held_out(summary.counted.uncertain)}. "
-            "Limits: Clopper-Pearson, sampling error only. The classifier's own error comes on "
-            f"top: {shared.plain(accuracy_text(summary.accuracy))}."
+            f"{whose}Labels of reviewers replace those of the model; {left_out}. Confidence "
+            "intervals: Clopper-Pearson, sampling error only. The error of the classifier adds to "
+            f"it: {shared.plain(accuracy_text(summary.accuracy))}."
         )
     with chart:
         ranges = {row.key: row.percent_range for row in summary.rows if row.percent_range}
@@ -150,7 +151,7 @@ def show_fields(case: Case) -> None:
                 )
             for sentence in analysis.warnings:
                 st.warning(shared.plain(sentence), icon=":material/straighten:")
-            shared.picture_chart(
+            shared.image_chart(
                 field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(640)),
                 "sample_drawing",
                 f"Field {analysis.title} with {len(analysis.white_cells())} white cells boxed",

@@ -1,4 +1,4 @@
-"""How well the model and reviewers agree, and what a site can learn from that."""
+"""Agreement between model and reviewers, and the site profile made from reviewed cells."""
 
 from collections.abc import Mapping
 
@@ -29,32 +29,32 @@ MODEL = "The model"
 
 
 def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
-    """Compare the model with the reviewers, and two reviewers with one another."""
+    """Compare the model with the reviewers, and two reviewers with each other."""
     with errors_shown(end_page=True):
         everybody = [user.name for user in users(session.database)]
         left, right = st.columns(2, gap="large")
         with left:
             st.subheader("Model and reviewer")
             where = "of this sample" if sample_id else "of all samples"
-            st.caption(f"Reviewed cells {where} that the model had found.")
+            st.caption(f"Reviewed cells {where} that the model found.")
             pairs = model_agreement(session.database, sample_id)
-            _show(pairs, MODEL, "Reviewer", "model", "No cell is reviewed yet.")
+            _show(pairs, MODEL, "Reviewer", "model", "No reviewed cells yet.")
         with right:
             st.subheader("Two reviewers")
             if len(everybody) < 2:
                 st.info(
-                    "Only one person uses this server. Two reviewers are compared where both "
-                    "have named the same cells.",
+                    "This server has only one user. Two reviewers are compared on cells that both "
+                    "have labelled.",
                     icon=":material/group:",
                 )
                 return
-            st.caption("Cells of all samples that both have named, by their last label.")
+            st.caption("Cells of all samples that both have labelled, by their last label.")
             first, second = st.columns(2)
             one = first.selectbox("First", everybody, key="review_first")
             others = [name for name in everybody if name != one]
             other = second.selectbox("Second", others, key="review_second")
             pairs = reviewer_agreement(session.database, one, other)
-            _show(pairs, one, other, "reviewers", "No cell was named by both.")
+            _show(pairs, one, other, "reviewers", "No cell has labels of both.")
 
 
 def _show(pairs: Pairs, first: str, second: str, key: str, empty: str) -> None:
@@ -82,7 +82,7 @@ def _show_figures(compared: Agreement) -> None:
             delta_color="off",
             delta_arrow="off",
             border=True,
-            help="Cells that both call the same, with exact 95 % limits.",
+            help="Cells with the same label, with exact 95 % confidence interval.",
         )
         st.metric(
             "Kappa",
@@ -92,33 +92,33 @@ def _show_figures(compared: Agreement) -> None:
             delta_arrow="off",
             border=True,
             height="stretch",
-            help="Cohen's kappa with 95 % limits: 1 is full agreement, 0 what chance gives. None "
-            "where a reading knows one label only.",
+            help="Cohen's kappa with 95 % confidence interval: 1 is full agreement, 0 is chance. "
+            "None when one side used a single label.",
         )
 
 
 def show_site_profile(session: ReviewSession) -> None:
-    """Offer what can be learnt from the reviewed cells; nothing is applied by itself."""
+    """Offer to make a site profile from reviewed cells; it is never applied automatically."""
     st.subheader("Site profile")
     with errors_shown(end_page=True):
         counts = label_counts(session.database)
     types = types_to_learn(counts)
     if not types:
         st.info(
-            f"With {LEAST_CELLS} or more reviewed cells of each of two types, the classifier can "
-            f"learn how cells look at this site. Reviewed now: {_listed(counts)}.",
+            f"The classifier can adapt to this site once two types have {LEAST_CELLS} or more "
+            f"reviewed cells each. Reviewed now: {_listed(counts)}.",
             icon=":material/school:",
         )
         return
     st.caption(
-        f"Learns from the last {MOST_CELLS} reviewed cells of each type with {LEAST_CELLS} or "
-        f"more: {_listed({key: counts[key] for key in types})}. Only the classifier's last layer "
-        "moves. The shipped model stays as it is, and cases that are stored stay as they are."
+        f"Uses the last {MOST_CELLS} reviewed cells of each type with {LEAST_CELLS} or more: "
+        f"{_listed({key: counts[key] for key in types})}. Only the last layer of the classifier "
+        "is refitted. The shipped model and stored cases stay unchanged."
     )
     barred = session.barred_by_role()
     st.text_input("Name", default_name(), key=NAME, max_chars=60, width=320)
     review_button(
-        "Try a profile",
+        "Fit a profile",
         "review_profile_try",
         lambda: _learn(session, types),
         icon=":material/model_training:",
@@ -155,7 +155,7 @@ def _show_profile(learnt: SiteProfile) -> None:
             f"{100 * learnt.accuracy_before:.1f} %",
             border=True,
             height="stretch",
-            help="Of the reviewed cells, named right by the shipped model.",
+            help="Reviewed cells that the shipped model types correctly.",
         )
         st.metric(
             "After",
@@ -163,7 +163,7 @@ def _show_profile(learnt: SiteProfile) -> None:
             f"{100 * (learnt.accuracy_after - learnt.accuracy_before):+.1f} points",
             border=True,
             height="stretch",
-            help="Named right with the profile, each cell left out in turn while it was fitted.",
+            help="Reviewed cells typed correctly with the profile, by leave-one-out.",
         )
 
     def save() -> None:
@@ -185,6 +185,6 @@ def _show_profile(learnt: SiteProfile) -> None:
             on_click=lambda: st.session_state.pop(PROFILE, None),
         )
     st.caption(
-        "A saved profile is used only where a person chooses it: on the page WBC count, or with "
+        "A saved profile is used only when you choose it: on the page WBC count, or with "
         f"`--profile {learnt.name}` on the command line."
     )

@@ -1,7 +1,7 @@
 """The two components of the review that run in the browser, and what they may send.
 
-Both send one message for one deed. Nothing in it is trusted before it passed its model here; the
-version says which state of the sample the person saw.
+Each sends one message per action. A message is validated by its model here before use; its version
+says which state of the sample the user saw.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from core.settings import PROJECT_ROOT
 from ui.review.session import run_review
 
 _FOLDER = PROJECT_ROOT / "assets" / "components"
-_MOST_CELLS = 5000
+_MAX_CELLS = 5000
 
 Mode = Literal["inspect", "add", "remove"]
 
@@ -28,7 +28,7 @@ def _is_label(label: str) -> str:
 
 
 class Message(BaseModel):
-    """What every message carries."""
+    """Fields of every message."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -40,7 +40,7 @@ class Moved(Message):
     """Cells were dragged to another type."""
 
     label: Annotated[str, AfterValidator(_is_label)]
-    ids: Annotated[list[int], Field(min_length=1, max_length=_MOST_CELLS)]
+    ids: Annotated[list[int], Field(min_length=1, max_length=_MAX_CELLS)]
 
 
 class Picked(Message):
@@ -51,9 +51,9 @@ class Picked(Message):
 
 
 class Placed(Message):
-    """A missed cell was marked; its box in pixels of the picture."""
+    """A missed cell was marked; its box in pixels of the image."""
 
-    # JavaScript writes whole numbers without a point.
+    # JavaScript writes whole numbers without a decimal point.
     field: int
     x: Annotated[float, Field(strict=False, allow_inf_nan=False)]
     y: Annotated[float, Field(strict=False, allow_inf_nan=False)]
@@ -62,7 +62,7 @@ class Placed(Message):
 
 
 def gallery_component(key: str, data: dict[str, Any], on_moved: Callable[[Any], None]) -> None:
-    """Mount the gallery whose cells can be dragged; `on_moved` gets what the browser sent."""
+    """Mount the gallery with cells to drag; `on_moved` receives the message."""
     _mount("gallery", key, data, moved=on_moved)
 
 
@@ -72,26 +72,26 @@ def field_component(
     on_picked: Callable[[Any], None],
     on_placed: Callable[[Any], None],
 ) -> None:
-    """Mount the field whose cells can be clicked; the callbacks get what the browser sent."""
+    """Mount the field with cells to click; the callbacks receive the message."""
     _mount("field", key, data, picked=on_picked, placed=on_placed)
 
 
-def _mount(name: str, key: str, data: dict[str, Any], **heard: Callable[[Any], None]) -> None:
-    def listener(event: str, hear: Callable[[Any], None]) -> Callable[[], None]:
+def _mount(name: str, key: str, data: dict[str, Any], **handlers: Callable[[Any], None]) -> None:
+    def listener(event: str, handle: Callable[[Any], None]) -> Callable[[], None]:
         def changed() -> None:
             message = st.session_state[key].get(event)
             if message is not None:
-                run_review(partial(hear, message))
+                run_review(partial(handle, message))
 
         return changed
 
-    # Declared at every run: a declaration belongs to the running server, not to this module.
+    # Declared in every run, because a declaration belongs to the running server.
     component = st.components.v2.component(
         f"leukoscope_{name}",
         js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
         css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
     )
     listeners: dict[str, Any] = {
-        f"on_{event}_change": listener(event, hear) for event, hear in heard.items()
+        f"on_{event}_change": listener(event, handle) for event, handle in handlers.items()
     }
     component(key=key, data=data, **listeners)

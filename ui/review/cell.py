@@ -18,9 +18,9 @@ from ui.components.shared import attributes_table, on_phone, plain
 from ui.review.images import (
     LARGE,
     SMALL,
+    cam_jpeg,
     cell_attributes,
     cell_jpeg,
-    evidence_jpeg,
     reference_cells,
     surroundings_jpeg,
 )
@@ -28,54 +28,54 @@ from ui.review.session import ReviewSession, review_button
 
 LIKELIEST = 3
 KEYS: dict[str, str] = {
-    **{key: str((place + 1) % 10) for place, key in enumerate(REVIEW_TYPES)},
+    **{key: str((index + 1) % 10) for index, key in enumerate(REVIEW_TYPES)},
     NOT_A_WHITE_CELL: "X",
 }
-"""A type keeps its key from cell to cell, so that hands can learn it."""
+"""Shortcut of each label; the same for every cell, so that reviewers can learn it."""
 COMMENT = "review_comment"
 
 
 def show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:
-    """Show a cell and take the decision; `decided` is called after each that was saved."""
+    """Show a cell and its labels to choose from; `decided` is called after each saved decision."""
     session.saw(queued.sample)
-    picture, choice = st.columns([1.15, 1], gap="large")
-    with picture, errors_shown():
-        _show_pictures(queued)
+    images, choice = st.columns([1.15, 1], gap="large")
+    with images, errors_shown():
+        _show_images(queued)
     with choice:
         _show_state(queued)
         _show_choice(session, queued, decided)
     # On a phone, where columns follow one another, the decision comes before the comparison.
-    with st.container() if on_phone() else picture, errors_shown():
+    with st.container() if on_phone() else images, errors_shown():
         _show_references(queued)
     with st.expander("Attributes and history", icon=":material/list_alt:"):
         _show_details(session, queued)
 
 
 def likeliest(cell: Cell) -> list[tuple[str, float]]:
-    """Return the likeliest types with their calibrated probabilities; none of an added cell."""
+    """Return the most likely types with their calibrated probabilities; none for an added cell."""
     probabilities = (cell.probabilities or {}).items()
     return sorted(probabilities, key=lambda item: -item[1])[:LIKELIEST]
 
 
-def _show_pictures(queued: QueuedCell) -> None:
+def _show_images(queued: QueuedCell) -> None:
     box, scale = queued.cell.box, queued.micrometres_per_pixel
     suggested = _suggested(queued.cell)
-    evidence = suggested is not None and st.toggle(
-        f"Show what speaks for {label_name(suggested).lower()}",
-        key="review_evidence",
+    show_cam = suggested is not None and st.toggle(
+        f"Show the class activation map of {label_name(suggested).lower()}",
+        key="review_cam",
         persist_state="session",
-        help="Yellow: what speaks most for the model's type. It is where the model looked, not "
-        "what makes a cell what it is.",
+        help="Yellow: regions that support this type most. The map shows what the model used, not "
+        "the morphology that defines the type.",
     )
     name = f"Cell {queued.name}"
     pair = st.grid(2, min_column_width=140)
     with pair.cell():
-        if evidence and suggested:
+        if show_cam and suggested:
             st.image(
-                evidence_jpeg(queued.field_id, box, scale, suggested),
+                cam_jpeg(queued.field_id, box, scale, suggested),
                 width="stretch",
-                caption="What the model saw",
-                alt=f"{name} with the evidence map",
+                caption="Input of the model",
+                alt=f"{name} with the class activation map",
             )
         else:
             st.image(
@@ -97,7 +97,7 @@ def _show_pictures(queued: QueuedCell) -> None:
 def _sides(micrometres: float, scale: float | None) -> str:
     if scale:
         return f"{micrometres:.0f} µm across"
-    return f"Scale unknown: the cell is taken to be {ASSUMED_CELL_MICROMETRES} µm across"
+    return f"Scale unknown: the cell is assumed to be {ASSUMED_CELL_MICROMETRES} µm across"
 
 
 def _suggested(cell: Cell) -> str | None:
@@ -105,7 +105,7 @@ def _suggested(cell: Cell) -> str | None:
 
 
 def _answer(cell: Cell) -> str | None:
-    """Return the label that says what the model said: its type, or that this is no white cell."""
+    """Return the label that agrees with the model: its type, or not a white cell."""
     ruled_out = cell.status == "out_of_scope" and cell.reviewer is None
     if ruled_out and cell.type != "platelet":
         return NOT_A_WHITE_CELL
@@ -117,15 +117,15 @@ def _show_state(queued: QueuedCell) -> None:
     sample_link(queued.sample.id, f"{queued.patient.identifier}, {sample_name(queued.sample)}")
     badges = {
         "classified": ":green-badge[:material/check: classified]",
-        "uncertain": ":orange-badge[:material/help: uncertain: held out]",
+        "uncertain": ":orange-badge[:material/help: uncertain: not counted]",
         "out_of_scope": ":gray-badge[:material/block: not a white cell]",
     }
     line = f"{badges[cell.status]} {state_badge(queued.sample.state)}"
     if cell.in_distribution is False:
-        line += " :orange-badge[:material/palette: unfamiliar look]"
+        line += " :orange-badge[:material/palette: unlike the training images]"
     if cell.reviewer:
         label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
-        line += f"  \nNamed **{label_name(label).lower()}** by {plain(cell.reviewer)}"
+        line += f"  \nLabelled **{label_name(label).lower()}** by {plain(cell.reviewer)}"
     st.markdown(line)
     st.caption(f"Cell {plain(queued.name)}")
 
@@ -156,7 +156,7 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
     if answer is not None:
         button(answer, f"Agree: {label_name(answer)}", "A")
     if likely:
-        st.caption("Likeliest types, calibrated probability")
+        st.caption("Most likely types, calibrated probability")
         for key, probability in likely:
             button(key, f"{label_name(key)} · {probability_text(probability)}")
     st.caption("Other types" if likely else "Types")
@@ -166,10 +166,10 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
             if key not in shown:
                 button(key, label_name(key))
     st.text_input(
-        "Comment, kept with the next decision",
+        "Comment, saved with the next decision",
         key=COMMENT,
         max_chars=500,
-        placeholder="What speaks for it",
+        placeholder="Reason",
         disabled=barred is not None,
     )
 
@@ -180,17 +180,17 @@ def _show_references(queued: QueuedCell) -> None:
         return
     box, scale = queued.cell.box, queued.micrometres_per_pixel
     own = cell_jpeg(queued.field_id, box, scale, SMALL)
-    st.markdown("**Compare**, all at one scale")
+    st.markdown("**Compare**, all at the same scale")
     for key, _ in likely:
-        pictures, what = reference_cells(key, queued.id)
+        images, what = reference_cells(key, queued.id)
         name = CELL_TYPES[key].name
-        shown = f"this cell, then cells {what}" if pictures else "no cell here to compare with"
+        shown = f"this cell, then cells {what}" if images else "no reference cell available"
         st.caption(f"**{name}**: {shown}. {CELL_TYPES[key].description}")
-        if pictures:
+        if images:
             with st.container(horizontal=True, gap="xsmall"):
                 st.image(own, width=84, alt="The cell under review")
                 st.space("xsmall")
-                for jpeg in pictures:
+                for jpeg in images:
                     st.image(jpeg, width=84, alt=f"{name}, {what}")
 
 
@@ -198,7 +198,7 @@ def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
     left, right = st.columns(2)
     with left:
         try:
-            # Cells that people added, and those stored first, have none in the database.
+            # Cells that users added, and the oldest stored cells, have none in the database.
             attributes = queued.cell.attributes or cell_attributes(
                 queued.field_id, queued.cell.box, queued.micrometres_per_pixel
             )
@@ -209,7 +209,7 @@ def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
     with right, errors_shown():
         reviews = reviews_of(session.database, queued.id)
         if not reviews:
-            st.caption("Nobody has reviewed this cell.")
+            st.caption("No reviews yet.")
         for review in reviews:
             label = label_name(review.label).lower() if review.label else "label withdrawn"
             said = f": {plain(review.comment)}" if review.comment else ""

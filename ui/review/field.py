@@ -1,4 +1,4 @@
-"""The field picture of a case: look at a cell, add a missed one, remove a false one."""
+"""The field image of a case: inspect a cell, add a missed one, remove a false one."""
 
 from dataclasses import replace
 from statistics import median
@@ -24,11 +24,9 @@ MODES: dict[Mode, str] = {
     "remove": ":material/remove_circle: Remove a false one",
 }
 HINTS: dict[Mode, str] = {
-    "inspect": "Click a cell to look at it. Drag to move, turn the wheel to zoom, double-click to "
-    "reset.",
-    "add": "Click the middle of a missed white cell, or draw a box around it.",
-    "remove": "Click what is boxed as a white cell and is none. It stays as a dotted box and is "
-    "not counted.",
+    "inspect": "Click a cell to inspect it. Drag to move, scroll to zoom, double-click to reset.",
+    "add": "Click the centre of a missed white cell, or draw a box around it.",
+    "remove": "Click a box that is not a white cell. It stays as a dotted box and is not counted.",
 }
 PICKED = "review_picked"
 
@@ -40,7 +38,7 @@ def show_fields(session: ReviewSession, case: Case) -> None:
         return
     barred = session.why_not(case.sample)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        place = st.selectbox(
+        index = st.selectbox(
             f"Field (of {len(case.fields)})",
             range(len(case.fields)),
             format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.title}",
@@ -61,7 +59,7 @@ def show_fields(session: ReviewSession, case: Case) -> None:
         )
     if barred:
         mode = "inspect"
-    stored = case.fields[place]
+    stored = case.fields[index]
     label = "neutrophil"
     if mode == "add":
         label = st.selectbox(
@@ -125,7 +123,7 @@ def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, l
 
 
 def pick(session: ReviewSession, case: Case, message: Any) -> None:
-    """Show the cell that was clicked, or remove it, if the message is sound and of this case."""
+    """Show or remove the clicked cell, if the message is valid and of this case."""
     try:
         picked = Picked.model_validate(message)
     except ValidationError:
@@ -140,7 +138,7 @@ def pick(session: ReviewSession, case: Case, message: Any) -> None:
 
 
 def place_cell(session: ReviewSession, case: Case, label: str, message: Any) -> None:
-    """Add the cell that was marked, if the message is sound and of this case."""
+    """Add the marked cell, if the message is valid and of this case."""
     try:
         placed = Placed.model_validate(message)
     except ValidationError:
@@ -152,7 +150,7 @@ def place_cell(session: ReviewSession, case: Case, label: str, message: Any) -> 
 
 
 def usual_diameter(stored: SampleField) -> float:
-    """Return the diameter in pixels that an added cell gets: that of the field's white cells."""
+    """Return the diameter in pixels of an added cell: the median of the field's white cells."""
     found = [cell.box.diameter for _, cell in stored.analysis.white_cells()]
     if found:
         return median(found)
@@ -163,7 +161,7 @@ def usual_diameter(stored: SampleField) -> float:
 
 
 def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, label: str) -> None:
-    """Offer the same without a pointer."""
+    """Offer to add a cell by coordinates, without a pointer."""
     analysis, usual = stored.analysis, usual_diameter(stored)
     across, down, size = (f"review_add_{name}_{stored.id}" for name in ("x", "y", "diameter"))
 
@@ -173,10 +171,10 @@ def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, lab
         session.add_cell(case.sample, MissedCell(stored.id, box, label))
 
     with st.form("review_add_form", border=True):
-        st.markdown("**By numbers**, in pixels of the picture")
+        st.markdown("**By coordinates**, in pixels of the image")
         for name, key, least, most, first in (
-            ("Middle, from the left", across, 0, analysis.width, analysis.width // 2),
-            ("Middle, from the top", down, 0, analysis.height, analysis.height // 2),
+            ("Centre, from the left", across, 0, analysis.width, analysis.width // 2),
+            ("Centre, from the top", down, 0, analysis.height, analysis.height // 2),
             ("Diameter", size, 4, max(analysis.width, analysis.height), round(usual)),
         ):
             st.number_input(name, least, most, first, key=key)
@@ -191,7 +189,7 @@ def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, lab
 def _show_picked(
     session: ReviewSession, case: Case, stored: SampleField, mode: Mode, barred: str | None
 ) -> None:
-    """Show one cell of the field, and let it be named."""
+    """Show one cell of the field, and let the reader label it."""
     numbers = {
         cell_id: number for number, cell_id in enumerate(stored.cell_ids, 1) if cell_id is not None
     }
@@ -205,7 +203,7 @@ def _show_picked(
         list(numbers),
         index=None,
         format_func=lambda cell_id: str(numbers[cell_id]),
-        placeholder="Click one, or choose its number",
+        placeholder="Click a cell, or choose its number",
         key=PICKED,
     )
     if chosen is None:
@@ -217,7 +215,7 @@ def _show_picked(
         width="stretch",
         alt=f"Cell {numbers[chosen]}",
     )
-    named = f", named by {plain(cell.reviewer)}" if cell.reviewer else ""
+    named = f", labelled by {plain(cell.reviewer)}" if cell.reviewer else ""
     st.markdown(f"**{_counts_as(cell).capitalize()}**{named}")
     if mode == "remove":
         review_button(
@@ -229,7 +227,7 @@ def _show_picked(
         )
         return
     label = st.selectbox(
-        "Name it",
+        "Label",
         (*REVIEW_TYPES, NOT_A_WHITE_CELL),
         index=None,
         format_func=label_name,
@@ -249,7 +247,7 @@ def _show_picked(
 
 def _counts_as(cell: Cell) -> str:
     if cell.duplicate:
-        return "counted in another field that shows it too"
+        return "counted in another field that shows the same cell"
     if cell.status == "out_of_scope":
         return "not a white cell"
     name = label_name(cell.type).lower() if cell.type else "undetermined"

@@ -1,4 +1,4 @@
-"""All white cells of a case by type: choose several and name them, or drag them to a type."""
+"""All white cells of a case by type: select several and label them, or drag them to a type."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,39 +22,39 @@ from ui.review.browser import Moved, gallery_component
 from ui.review.images import SMALL, cell_jpeg, data_uri
 from ui.review.session import ReviewSession, review_button
 
-MOST_CELLS = 500
-"""Cells that are drawn at a time."""
+MAX_CELLS = 500
+"""Cells that are drawn at once."""
 WAYS = {
     "drag": ":material/drag_indicator: Drag",
-    "table": ":material/checklist: Choose in a table",
+    "table": ":material/checklist: Select in a table",
 }
 TARGETS = (*REVIEW_TYPES, NOT_A_WHITE_CELL)
 
 
 def show_gallery(session: ReviewSession, case: Case) -> None:
-    """Show the cells of a case; what is named counts at once."""
+    """Show the cells of a case; a label counts at once."""
     groups = cell_groups(case)
     total = sum(len(group.cells) for group in groups)
     if not total:
         st.info("No white cell was found in this case.", icon=":material/search_off:")
         return
     shown = _first(groups)
-    if total > MOST_CELLS:
-        st.caption(f"The first {MOST_CELLS} of {total:,} cells, the abnormal types first.")
-    # Field by field: only few fields are kept decoded.
+    if total > MAX_CELLS:
+        st.caption(f"The first {MAX_CELLS} of {total:,} cells, abnormal types first.")
+    # Field by field: only a few decoded fields are cached.
     drawn = sorted((cell for _, cells in shown for cell in cells), key=lambda c: c.field_id)
     try:
-        pictures = {cell.id: data_uri(_picture(cell)) for cell in drawn}
+        images = {cell.id: data_uri(_image(cell)) for cell in drawn}
     except PictureMissingError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return
     barred = session.why_not(case.sample)
     with st.container(horizontal=True):
         way = st.segmented_control(
-            "Name several cells",
+            "Label several cells",
             list(WAYS),
             format_func=WAYS.__getitem__,
-            default="table" if on_phone() else "drag",  # touch screens drag badly
+            default="table" if on_phone() else "drag",  # dragging is hard on touch screens
             required=True,
             key="review_way",
             persist_state="session",
@@ -62,7 +62,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
         )
         _offer_agreement(session, case, shown, barred)
     if way == "table":
-        _show_table(session, case, shown, pictures, barred)
+        _show_table(session, case, shown, images, barred)
         return
     gallery_component(
         f"review_gallery_{case.sample.id}",
@@ -70,7 +70,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
             "sample": case.sample.id,
             "version": case.sample.version,
             "readonly": barred is not None,
-            "groups": [_described(group, cells, pictures) for group, cells in shown],
+            "groups": [_described(group, cells, images) for group, cells in shown],
         },
         lambda message: move(session, case, message),
     )
@@ -82,7 +82,7 @@ def _offer_agreement(
     shown: list[tuple[CellGroup, tuple[LabelledCell, ...]]],
     barred: str | None,
 ) -> None:
-    """Offer to agree to all cells of a type that are shown, sure and not reviewed."""
+    """Offer to agree to all shown cells of a type that are confident and not reviewed."""
     groups = {group.key: group for group, _ in shown}
     waiting = {
         group.key: ids
@@ -96,10 +96,10 @@ def _offer_agreement(
         disabled=barred is not None or not waiting,
         help=plain(barred)
         if barred
-        else (None if waiting else "No sure cell waits for a reviewer."),
+        else (None if waiting else "No confident cell is left to review."),
     ):
         key: str | None = st.radio(
-            "Sure and not reviewed",
+            "Confident and not reviewed",
             list(waiting),
             format_func=lambda key: f"{groups[key].name} · {len(waiting[key])}",
             key=f"review_agree_type_{case.sample.id}",
@@ -107,7 +107,7 @@ def _offer_agreement(
         if key is None:
             return
         st.caption(
-            "Look at each of them first: all are kept as reviewed by you. One undo takes it back."
+            "Look at each cell first: all are saved as reviewed by you. Undo reverts them together."
         )
         review_button(
             f"Agree to {len(waiting[key])} {groups[key].name.lower()}"
@@ -122,20 +122,20 @@ def _offer_agreement(
 
 
 def move(session: ReviewSession, case: Case, message: Any) -> None:
-    """Name the cells that were dragged, if the message is sound and of this case."""
+    """Label the dragged cells, if the message is valid and of this case."""
     try:
         moved = Moved.model_validate(message)
     except ValidationError:
         return
     if moved.sample == case.sample.id:
-        # The database refuses what was dragged on an older version than it has.
+        # The database rejects a change to an older version of the sample.
         seen = replace(case.sample, version=moved.version)
         session.name_cells(seen, dict.fromkeys(moved.ids, moved.label))
 
 
 def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[LabelledCell, ...]]]:
     """Return each group with the cells that are drawn of it."""
-    room, first = MOST_CELLS, []
+    room, first = MAX_CELLS, []
     for group in groups:
         cells = group.cells[: max(room, 0)]
         room -= len(cells)
@@ -143,7 +143,7 @@ def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[Labelle
     return first
 
 
-def _picture(cell: LabelledCell) -> bytes:
+def _image(cell: LabelledCell) -> bytes:
     return cell_jpeg(cell.field_id, cell.cell.box, cell.micrometres_per_pixel, SMALL)
 
 
@@ -156,12 +156,12 @@ def _title(cell: LabelledCell) -> str:
             f"model: {label_name(suggested).lower()} {probability_text(found.confidence, 0)}"
         )
     if found.reviewer:
-        parts.append(f"named by {found.reviewer}")
+        parts.append(f"labelled by {found.reviewer}")
     return ", ".join(parts)
 
 
 def _described(
-    group: CellGroup, cells: tuple[LabelledCell, ...], pictures: dict[int, str]
+    group: CellGroup, cells: tuple[LabelledCell, ...], images: dict[int, str]
 ) -> dict[str, Any]:
     number = len(group.cells)
     return {
@@ -173,7 +173,7 @@ def _described(
         "cells": [
             {
                 "id": cell.id,
-                "src": pictures[cell.id],
+                "src": images[cell.id],
                 "title": _title(cell),
                 "caption": f"{cell.name} · {probability_text(cell.cell.confidence, 0)}"
                 + (" ✓" if cell.cell.reviewer else ""),
@@ -188,12 +188,12 @@ def _show_table(
     session: ReviewSession,
     case: Case,
     shown: list[tuple[CellGroup, tuple[LabelledCell, ...]]],
-    pictures: dict[int, str],
+    images: dict[int, str],
     barred: str | None,
 ) -> None:
     rows = [
         {
-            "picture": pictures[cell.id],
+            "image": images[cell.id],
             "cell": cell.name,
             "counts as": group.name,
             "model": label_name(suggested) if suggested else "",
@@ -206,7 +206,7 @@ def _show_table(
         for suggested in (cell.cell.suggested if cell.cell.reviewer else cell.cell.type,)
     ]
     frame = pd.DataFrame(rows)
-    # Its rows stand for cells only as long as the sample is this version of itself.
+    # A new version of the sample may have other rows, so it gets a new key.
     key = f"review_table_{case.sample.id}_{case.sample.version}"
     chosen = st.dataframe(
         frame,
@@ -216,20 +216,20 @@ def _show_table(
         height=420,
         on_select="rerun",
         selection_mode="multi-row",
-        column_order=["picture", "cell", "counts as", "model", "confidence", "reviewer"],
+        column_order=["image", "cell", "counts as", "model", "confidence", "reviewer"],
         column_config={
-            "picture": st.column_config.ImageColumn("Picture", width="small"),
+            "image": st.column_config.ImageColumn("Image", width="small"),
             "cell": st.column_config.TextColumn("Cell", help="Field and number"),
             "counts as": "Counts as",
             "model": "Model",
             "confidence": st.column_config.NumberColumn("Confidence, %", format="%.1f"),
             "reviewer": "Reviewer",
         },
-        alt="A row for each white cell: picture, number, type, model's type and reviewer",
+        alt="A row for each white cell: image, number, type, model's type and reviewer",
     )["selection"]["rows"]
     ids = [int(frame["id"].iloc[row]) for row in chosen]
     label = st.segmented_control(
-        "Name the chosen cells",
+        "Label the selected cells",
         TARGETS,
         format_func=label_name,
         key="review_table_label",
@@ -237,7 +237,7 @@ def _show_table(
         disabled=barred is not None,
     )
     review_button(
-        f"Apply to {number_of(len(ids), 'cell')}" if ids else "Choose cells in the table",
+        f"Apply to {number_of(len(ids), 'cell')}" if ids else "Select cells in the table",
         "review_apply",
         lambda: session.name_cells(case.sample, dict.fromkeys(ids, str(label))),
         type="primary",

@@ -1,4 +1,4 @@
-"""Pictures of stored fields and cells for the review, kept for everybody who looks at them."""
+"""Images of stored fields and cells, cached for all users."""
 
 import base64
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ LARGE, SMALL = 480, 128
 REFERENCES = 4
 _FIELDS, _CELLS = 8, 4000
 KEPT = "1h"
-"""So that pictures of a deleted patient do not stay in memory."""
+"""Images of a deleted patient must not stay in memory."""
 
 
 @st.cache_resource(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
@@ -40,7 +40,7 @@ def field_jpeg(field_id: int) -> bytes:
 
 @st.cache_data(max_entries=_CELLS, ttl=KEPT, show_spinner=False)
 def cell_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, size: int) -> bytes:
-    """Return a cell at the scale of all cells."""
+    """Return a cell at the scale that all cells share."""
     pixels = field_image(field_id).pixels
     return preview_jpeg(cell_picture(pixels, box, micrometres_per_pixel, size))
 
@@ -49,45 +49,46 @@ def cell_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, size
 def surroundings_jpeg(
     field_id: int, box: Box, micrometres_per_pixel: float | None
 ) -> tuple[bytes, float]:
-    """Return a cell among its neighbours, and the side of that picture in µm."""
+    """Return a cell among its neighbours, and the side of that image in µm."""
     pixels = field_image(field_id).pixels
-    picture, side = surroundings(pixels, box, micrometres_per_pixel, LARGE)
-    return preview_jpeg(picture), side
+    shown, side = surroundings(pixels, box, micrometres_per_pixel, LARGE)
+    return preview_jpeg(shown), side
 
 
 @st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
-def evidence_jpeg(
-    field_id: int, box: Box, micrometres_per_pixel: float | None, cell_type: str
-) -> bytes:
-    """Return what the model saw of a cell under what speaks for a type. Raises ModelError."""
+def cam_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, cell_type: str) -> bytes:
+    """Return the model's input of a cell under the class activation map of a type.
+
+    Raises ModelError.
+    """
     region = CellRegion(box, micrometres_per_pixel)
-    crop, evidence = explain_cell(field_image(field_id).pixels, region, cell_type)
-    return preview_jpeg(cam_overlay(crop, evidence))
+    crop, cam = explain_cell(field_image(field_id).pixels, region, cell_type)
+    return preview_jpeg(cam_overlay(crop, cam))
 
 
 @st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
 def cell_attributes(field_id: int, box: Box, micrometres_per_pixel: float | None) -> dict[str, str]:
-    """Return the morphological attributes the model sees in a cell. Raises ModelError."""
+    """Return the morphological attributes that the model predicts. Raises ModelError."""
     region = CellRegion(box, micrometres_per_pixel)
-    answer = get_analyzer().classifier.predict(field_image(field_id).pixels, region)
-    return dict(answer.attributes)
+    prediction = get_analyzer().classifier.predict(field_image(field_id).pixels, region)
+    return dict(prediction.attributes)
 
 
 def reference_cells(cell_type: str, apart_from: int) -> tuple[Sequence[bytes], str]:
-    """Return cells to compare with and what they are: reviewed ones, else made ones."""
+    """Return reference cells and what they are: reviewed cells, else synthetic ones."""
     labelled = labelled_cells(get_database(), cell_type, REFERENCES, apart_from=apart_from)
     found = []
     for cell in labelled:
         try:
             found.append(cell_jpeg(cell.field_id, cell.cell.box, cell.micrometres_per_pixel, SMALL))
-        except PictureMissingError:  # one lost picture must not bar the review of others
+        except PictureMissingError:  # one lost image must not prevent the review of others
             continue
     if found:
-        return found, "named by reviewers here"
-    made = made_cells(cell_type, SMALL)[:REFERENCES]
-    return [preview_jpeg(picture) for picture in made], "drawn by a program"
+        return found, "reviewed here"
+    synthetic = made_cells(cell_type, SMALL)[:REFERENCES]
+    return [preview_jpeg(cell) for cell in synthetic], "synthetic"
 
 
 def data_uri(jpeg: bytes) -> str:
-    """Return a JPEG as an address that a browser shows."""
+    """Return a JPEG as a data URI."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")

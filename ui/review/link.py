@@ -1,4 +1,4 @@
-"""A case as the owner of a link sees it: to read and to comment, nothing else."""
+"""A case opened by a link: to read and to comment on."""
 
 import streamlit as st
 
@@ -19,7 +19,7 @@ from ui.patients.sample import show_differential, show_flags
 from ui.review.images import SMALL, cell_jpeg, field_jpeg
 from ui.review.sign import show_comments
 
-MOST_OF_A_TYPE = 24
+MAX_OF_A_TYPE = 24
 NAME, TEXT = "link_name", "link_text"
 
 
@@ -30,7 +30,7 @@ def show_linked_case(database: Database, token: str) -> None:
         summary = summarise(case, ranges_in_force(database))
     admit_by_link()
     st.info(
-        "You read this case by a link. You can comment on it; you cannot change it.",
+        "You opened this case by a link. You can comment on it, but not change it.",
         icon=":material/link:",
     )
     left, right = st.columns([1, 1.2], gap="large")
@@ -59,16 +59,16 @@ def _show_fields(case: Case) -> None:
     if not case.fields:
         return
     st.subheader("Fields")
-    place = st.selectbox(
+    index = st.selectbox(
         f"Field (of {len(case.fields)})",
         range(len(case.fields)),
         format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.title}",
         key="link_field",
         width=420,
     )
-    stored = case.fields[place]
+    stored = case.fields[index]
     with errors_shown():
-        shared.picture_chart(
+        shared.image_chart(
             field_figure(
                 field_jpeg(stored.id), stored.analysis, shown_width=shared.shown_width(900)
             ),
@@ -82,7 +82,7 @@ def _show_cells(case: Case) -> None:
     for group in cell_groups(case):
         if not group.cells:
             continue
-        shown = group.cells[:MOST_OF_A_TYPE]
+        shown = group.cells[:MAX_OF_A_TYPE]
         share = f" · {group.share}" if group.share else ""
         more = f", {len(shown)} shown" if len(shown) < len(group.cells) else ""
         st.markdown(f"**{group.name}** ({len(group.cells)}{share}{more})")

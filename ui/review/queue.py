@@ -1,4 +1,4 @@
-"""The review queue: which cells it holds, and the one that is shown."""
+"""The review queue: filters, and the cell that is shown."""
 
 from dataclasses import replace
 
@@ -14,22 +14,22 @@ from ui.components.shared import plain
 from ui.review.cell import show_cell
 from ui.review.session import ReviewSession, show_review_error, undo_button
 
-PLACE = "review_place"
-UNSURE, UNREVIEWED, ALL = "Unsure", "Unreviewed", "All"
+POSITION = "review_position"
+UNCERTAIN, UNREVIEWED, ALL = "Uncertain", "Unreviewed", "All"
 
 
 def choose_filter(session: ReviewSession, within: QueueFilter) -> QueueFilter:
-    """Let the reader say which cells of a patient or sample are wanted; kept in the address."""
+    """Let the reader filter the cells of a patient or sample; the address keeps the filter."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cells = st.segmented_control(
             "Cells",
-            [UNSURE, UNREVIEWED, ALL],
-            default=UNSURE,
+            [UNCERTAIN, UNREVIEWED, ALL],
+            default=UNCERTAIN,
             required=True,
             key="cells",
             bind="query-params",
-            help="Unsure: the model is uncertain, or took it for no white cell. Unreviewed: the "
-            "sure ones too. Neither holds cells of signed cases.",
+            help="Uncertain: the model is uncertain or took it for no white cell. Unreviewed: also "
+            "confident cells. Neither contains cells of signed cases.",
         )
         with st.popover("Filter", icon=":material/filter_list:"):
             cell_type = st.selectbox(
@@ -52,10 +52,10 @@ def choose_filter(session: ReviewSession, within: QueueFilter) -> QueueFilter:
             reviewer = None
             if cells == ALL:
                 reviewer = st.selectbox(
-                    "Labelled last by",
+                    "Last labelled by",
                     [user.name for user in users(session.database)],
                     index=None,
-                    placeholder="Anybody or nobody",
+                    placeholder="Anyone or no one",
                     key="reviewer",
                     bind="query-params",
                 )
@@ -66,51 +66,51 @@ def choose_filter(session: ReviewSession, within: QueueFilter) -> QueueFilter:
         highest=highest / 100,
         reviewer=reviewer,
         unreviewed=cells != ALL,
-        unsure=cells == UNSURE,
+        unsure=cells == UNCERTAIN,
     )
 
 
-def show_state(wanted: QueueFilter, unsure: int, sure: int) -> None:
-    """Say how many cells wait for a reviewer, and by what the queue is narrowed."""
+def show_state(wanted: QueueFilter, uncertain: int, confident: int) -> None:
+    """Show the number of cells to review, and the filters."""
     first = (
-        f":orange-badge[:material/help: {unsure:,} unsure, to be named]"
-        if unsure
-        else ":green-badge[:material/check: no unsure cell waits]"
+        f":orange-badge[:material/help: {uncertain:,} uncertain, to be reviewed]"
+        if uncertain
+        else ":green-badge[:material/check: no uncertain cell left]"
     )
-    st.markdown(f"{first} :gray-badge[:material/visibility: {sure:,} sure, not reviewed]")
+    st.markdown(f"{first} :gray-badge[:material/visibility: {confident:,} confident, not reviewed]")
     only = [label_name(wanted.type).lower()] if wanted.type else []
     if (wanted.lowest, wanted.highest) != (0.0, 1.0):
         only.append(f"confidence {100 * wanted.lowest:.0f}-{100 * wanted.highest:.0f} %")
     if wanted.reviewer:
-        only.append(f"labelled last by {plain(wanted.reviewer)}")
+        only.append(f"last labelled by {plain(wanted.reviewer)}")
     if only:
         st.caption(f"Filtered: {', '.join(only)}.")
 
 
 @st.fragment
 def show_queue(session: ReviewSession, within: QueueFilter) -> None:
-    """Show the least sure cell of those wanted; after a decision the next one comes."""
+    """Show the least confident cell that passes the filters; after a decision the next one."""
     show_review_error(session)
     with errors_shown(end_page=True):
         wanted = choose_filter(session, within)
-        asked, place = st.session_state.get(PLACE, (wanted, 0))
-        place = place if asked == wanted else 0
-        unsure, sure = pending_counts(session.database, within)
-        found = queue(session.database, wanted, offset=place, limit=1)
+        before, index = st.session_state.get(POSITION, (wanted, 0))
+        index = index if before == wanted else 0
+        uncertain, confident = pending_counts(session.database, within)
+        found = queue(session.database, wanted, offset=index, limit=1)
         if not found.items and found.total:
-            place = found.total - 1
-            found = queue(session.database, wanted, offset=place, limit=1)
-    st.session_state[PLACE] = (wanted, place)
-    show_state(wanted, unsure, sure)
+            index = found.total - 1
+            found = queue(session.database, wanted, offset=index, limit=1)
+    st.session_state[POSITION] = (wanted, index)
+    show_state(wanted, uncertain, confident)
     if not found.items:
-        _show_empty(session, wanted, sure)
+        _show_empty(session, wanted, confident)
         return
 
     def step(by: int) -> None:
-        st.session_state[PLACE] = (wanted, max(0, place + by))
+        st.session_state[POSITION] = (wanted, max(0, index + by))
 
     def decided() -> None:
-        if not wanted.unreviewed:  # else the decided cell leaves the list by itself
+        if not wanted.unreviewed:  # else the decided cell has left the list
             step(1)
 
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -121,7 +121,7 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
             key="review_previous",
             on_click=step,
             args=(-1,),
-            disabled=place == 0,
+            disabled=index == 0,
         )
         st.button(
             "Next",
@@ -130,30 +130,30 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
             key="review_next",
             on_click=step,
             args=(1,),
-            disabled=place + 1 >= found.total,
+            disabled=index + 1 >= found.total,
         )
         undo_button(session)
-        st.markdown(f"**{place + 1}** of {found.total:,}, the least sure first")
+        st.markdown(f"**{index + 1}** of {found.total:,}, least confident first")
     show_cell(session, found.items[0], decided)
 
 
-def _show_empty(session: ReviewSession, wanted: QueueFilter, sure: int) -> None:
+def _show_empty(session: ReviewSession, wanted: QueueFilter, confident: int) -> None:
     if not search_patients(session.database, limit=1).total:
         no_cases()
         return
     within = QueueFilter(patient_id=wanted.patient_id, sample_id=wanted.sample_id)
-    if wanted == replace(within, unsure=True) and sure:
+    if wanted == replace(within, unsure=True) and confident:
         where = "the gallery of a sample" if wanted.sample_id is None else "the gallery"
         st.success(
-            f"Every cell that the model was not sure of is named. In {where} the sure ones can be "
-            "looked at by type and agreed to together; **Unreviewed** shows them one by one.",
+            f"All uncertain cells are reviewed. In {where} you can check confident cells by type "
+            "and agree to them together; **Unreviewed** shows them one by one.",
             icon=":material/check_circle:",
         )
     elif wanted in (within, replace(within, unsure=True)):
-        st.success("No white cell waits for a reviewer here.", icon=":material/check_circle:")
+        st.success("No white cell to review here.", icon=":material/check_circle:")
     else:
         st.info(
-            "No white cell fits these filters. Widen the confidence, or show all types.",
+            "No white cell matches these filters. Widen the confidence, or show all types.",
             icon=":material/filter_alt_off:",
         )
     undo_button(session)

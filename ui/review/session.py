@@ -31,7 +31,7 @@ class ReviewSession:
     """Every sample as the page showed it last: a newer version is not overwritten unseen."""
 
     def saw(self, sample: Sample) -> None:
-        """Remember the state of a sample that the page shows."""
+        """Remember the version of a sample that the page shows."""
         self.seen[sample.id] = sample
 
     def name_cells(self, seen: Sample, labels: Mapping[int, str], comment: str = "") -> None:
@@ -68,7 +68,7 @@ class ReviewSession:
         if barred := self.barred_by_role():
             return barred
         if sample.state == "signed":
-            return "The case is signed and so read-only. To change it, reopen it with a reason."
+            return "The case is signed and read-only. To change it, reopen it with a reason."
         return None
 
 

@@ -8,7 +8,7 @@ from core.cases.sharing import LINK_DAYS, comment, links, revoke, share
 from core.cases.signing import mark_reviewed, reopen, sign
 from core.settings import get_settings
 from ui.components.cases import errors_shown
-from ui.components.shared import plain
+from ui.components.shared import number_of, plain
 from ui.review.session import ReviewSession, review_button
 
 FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
@@ -16,7 +16,7 @@ REASON, COMMENT = "review_reason", "review_case_comment"
 
 
 def show_signing(session: ReviewSession, case: Case) -> None:
-    """Show what a case still needs, who signed it, what was said and who else can see it."""
+    """Show the signatures, links and comments of a case, and what is missing to sign it."""
     left, right = st.columns(2, gap="large")
     with left:
         _show_state(session, case)
@@ -57,36 +57,32 @@ def _show_state(session: ReviewSession, case: Case) -> None:
                 type="primary",
                 icon=":material/signature:",
                 disabled=blocked is not None,
-                help="Your name and the time are kept; with the last signature the case is "
+                help="Records your name and the time. After the last signature the case is "
                 "read-only.",
             )
     if sample.state != "draft":
         with st.expander("Reopen", icon=":material/lock_open:"):
-            st.text_input(
-                "Reason", key=REASON, max_chars=500, placeholder="What is to be corrected"
-            )
+            st.text_input("Reason", key=REASON, max_chars=500, placeholder="What needs correction")
             review_button(
                 "Reopen the case",
                 "review_reopen",
                 lambda: _reopen(session, case),
                 disabled=session.barred_by_role() is not None,
-                help="Signatures become void and stay on record.",
+                help="Signatures become void; the audit trail keeps them.",
             )
 
 
 def _blocked(session: ReviewSession, case: Case, waiting: int) -> str | None:
-    """Return what bars the next step to a signature, or None."""
+    """Return what prevents the next step to a signature, or None."""
     if case.sample.state == "signed":
         return "The case is signed and read-only."
     if barred := session.why_not(case.sample):
         return barred
     if waiting:
-        cells = (
-            "1 uncertain white cell waits" if waiting == 1 else f"{waiting} uncertain cells wait"
-        )
-        return f"{cells} for a reviewer: name them in the queue or the gallery first."
+        cells = number_of(waiting, "uncertain white cell")
+        return f"{cells} not reviewed. Label them in the queue or the gallery first."
     if session.user.name in [signature.reviewer for signature in case.signatures]:
-        return "You have signed this case. The second signature is another's."
+        return "You have signed this case. Another user must give the second signature."
     return None
 
 
@@ -97,10 +93,10 @@ def _reopen(session: ReviewSession, case: Case) -> None:
 
 
 def show_comments(case: Case) -> None:
-    """Show what was said of a case."""
+    """Show the comments on a case."""
     st.subheader("Comments")
     if not case.comments:
-        st.caption("Nobody has commented on this case.")
+        st.caption("No comments yet.")
     for said in case.comments:
         with st.container(border=True):
             st.caption(f"{plain(said.author)}, {said.at:%Y-%m-%d %H:%M} UTC")
@@ -123,30 +119,30 @@ def _show_links(session: ReviewSession, case: Case) -> None:
         st.caption(plain(barred))
         return
     st.caption(
-        "Whoever has a link can read this one case, without the patient's name, and comment on it. "
-        "They need not sign in. It holds until it expires or is revoked."
+        "Anyone with a link can read and comment on this one case without signing in. The link "
+        "hides the patient's name. It works until it expires or is revoked."
     )
 
-    def make() -> None:
+    def create() -> None:
         days = st.session_state[DAYS]
-        made = share(session.database, session.user, case.sample.id, days)
-        st.session_state[FRESH_LINK] = made
+        created = share(session.database, session.user, case.sample.id, days)
+        st.session_state[FRESH_LINK] = created
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input("Days", 1, 365, LINK_DAYS, key=DAYS, width=140)
-        review_button("Make a link", "review_share", make, icon=":material/link:")
+        review_button("Create a link", "review_share", create, icon=":material/link:")
     fresh: tuple[Link, str] | None = st.session_state.get(FRESH_LINK)
     if fresh and fresh[0].sample_id == case.sample.id:
         base = (st.context.url or "").partition("?")[0]
         st.code(f"{base}?link={fresh[1]}", language=None, wrap_lines=True)
-        st.caption("Copy it now: the database does not keep it.")
+        st.caption("Copy the link now: it is shown once.")
     with errors_shown():
         for link in links(session.database, case.sample.id):
             _show_link(session, link)
 
 
 def _show_link(session: ReviewSession, link: Link) -> None:
-    def take_back() -> None:
+    def revoke_link() -> None:
         revoke(session.database, session.user, link.id)
         fresh = st.session_state.get(FRESH_LINK)
         if fresh and fresh[0].id == link.id:
@@ -156,4 +152,4 @@ def _show_link(session: ReviewSession, link: Link) -> None:
         state = "revoked" if link.revoked else f"until {link.expires:%Y-%m-%d}"
         st.markdown(f"Link {link.id} by {plain(link.author)}, {state}")
         if not link.revoked:
-            review_button("Revoke", f"review_revoke_{link.id}", take_back, type="tertiary")
+            review_button("Revoke", f"review_revoke_{link.id}", revoke_link, type="tertiary")
