@@ -120,7 +120,7 @@ def test_filters_come_from_the_address(database, sample):
     assert "**1** of 1" in texts(app)
     assert "Filtered: lymphocyte." in texts(app)
     app.slider(key="confidence").set_range(0, 50)
-    assert any("fits these filters" in i.value for i in checked(app.run()).info)
+    assert any("matches these filters" in i.value for i in checked(app.run()).info)
     assert "Filtered: lymphocyte, confidence 0-50 %." in texts(app)
 
 

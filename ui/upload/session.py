@@ -24,7 +24,7 @@ from core.domain.results import (
     StageResult,
     neutral_name,
 )
-from core.errors import InputError, UploadsFullError
+from core.errors import UploadsFullError
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
 from core.imaging.duplicates import Finder, Known, marked, pixels_sha256
@@ -32,6 +32,7 @@ from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name
 from core.inference.pipeline import get_analyzer
 from core.inference.site_profile import SiteProfile
+from core.inference.tasks import or_failure
 from core.settings import get_settings
 from ui.components.shared import number_of, plain
 
@@ -235,17 +236,18 @@ def ingest(session: UploadSession[R], pending: Sequence[PendingUpload]) -> None:
             st.write(f"{shown}: {outcome}")
         status.update(label="Comparing the images")
         session.mark_duplicates()
-        if refused := rejected_uploads.pop(_session_id(), 0):
-            name = number_of(refused, "more file")
+        if rejected := rejected_uploads.pop(_session_id(), 0):
+            name = number_of(rejected, "more file")
             session.failed.append(FailedFile(name, str(UploadsFullError())))
         status.update(label=f"{number_of(total, 'file')} read", state="complete")
 
 
 def _ingest_file(session: UploadSession[R], upload: PendingUpload, name: str) -> str:
     """Analyze every image of a file; return the outcome in words."""
-    raw = upload.read()
-    outcomes: list[str] = []
-    try:
+
+    def analyze_images() -> str:
+        raw = upload.read()
+        outcomes: list[str] = []
         with decoded(raw, name) as images:
             kept = raw if has_room(len(raw)) else None
             for image in images:
@@ -255,13 +257,16 @@ def _ingest_file(session: UploadSession[R], upload: PendingUpload, name: str) ->
                     outcomes.append(error)
                     break
                 outcomes.append(_ingest_image(session, upload.patient, image, kept))
-    except InputError as error:
-        session.failed.append(FailedFile(display_name(name), str(error)))
-        return plain(str(error))
-    if len(images) == 1:
-        return outcomes[0]
-    listed = " ".join(f"{number}: {text}" for number, text in enumerate(outcomes, 1))
-    return f"{len(images)} images: {listed}"
+        if len(images) == 1:
+            return outcomes[0]
+        listed = " ".join(f"{number}: {text}" for number, text in enumerate(outcomes, 1))
+        return f"{len(images)} images: {listed}"
+
+    outcome = or_failure(display_name(name), analyze_images)
+    if isinstance(outcome, FailedFile):
+        session.failed.append(outcome)
+        return plain(outcome.error)
+    return outcome
 
 
 def _ingest_image(
