@@ -169,7 +169,9 @@ def train(
         kernel, bias = network.get_layer("stage").get_weights()
         held_out[rows] = features.positions[rows].mean(1) @ kernel + bias
         heads |= {f"{fold}/kernel": kernel, f"{fold}/bias": bias}
-    np.savez_compressed(settings.models / "all_stage" / FOLD_HEADS, **heads)
+    folder = settings.models / "all_stage"
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / FOLD_HEADS, **heads)
     _fit_head(network, features, fields, np.zeros(len(fields), bool), run / "final", most)
     return network, held_out
 

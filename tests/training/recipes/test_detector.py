@@ -4,8 +4,12 @@ import pytest
 from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_KINDS
 from core.errors import ModelError
-from core.inference.detector import Detection
+from core.inference.detector import Detection, Detector
+from core.inference.runtime import LiteRTEngine
+from core.model_card import load_card, read_checked
+from core.settings import get_settings
 from core.training.data.detection_fields import Labelled, corner_rows
+from core.training.loop import Stage
 from core.training.recipes.detector import best_thresholds
 
 pytestmark = pytest.mark.training
@@ -55,3 +59,25 @@ def test_a_cell_found_twice_is_one_hit(field):
 def test_a_detector_that_finds_nothing_of_a_kind_is_refused(field):
     with pytest.raises(ModelError, match="no red cell at all"):
         best_thresholds(Found(Detection("wbc", Box(10, 10, 40, 40), 0.9)), [field])
+
+
+def test_a_published_detector_finds_boxes_out_of_its_file(labelled_fields, tmp_path, monkeypatch):
+    from core.training.recipes import detector
+
+    # Two steps find nothing: thresholds below the prior of the untrained heads.
+    thresholds = dict.fromkeys(CELL_KINDS, 0.015)
+    stages = {Stage("heads", 2, 1e-3, None, 128): detector.Mix()}
+    training, validation = labelled_fields[:8], labelled_fields[8:]
+    monkeypatch.setattr(detector, "real_fields", lambda _: (training, validation))
+    monkeypatch.setattr(detector, "synthetic_fields", lambda _: training[:1])
+    monkeypatch.setattr(detector, "STAGES", stages)
+    monkeypatch.setattr(detector, "best_thresholds", lambda *_: thresholds)
+    settings = get_settings().model_copy(update={"models": tmp_path})
+    detector.publish(detector.train(settings, tmp_path / "run"), settings, "9.9.9")
+    card = load_card("detector", settings)
+    assert (card.version, card.thresholds.by_name()) == ("9.9.9", thresholds)
+    found = Detector(LiteRTEngine(read_checked(card, settings)), card).detect(
+        validation[0].pixels, lowest=0.0
+    )
+    assert found
+    assert {one.kind for one in found} <= set(CELL_KINDS)
