@@ -60,12 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         resumes = "resume" in options and options.out is not None
         if command == "train":
-            _say("Stopped. The same command goes on where it was.")
+            _echo("Stopped. The same command goes on where it was.")
         else:
-            _say(f"Stopped. No answer was written{'; --resume goes on with --out' * resumes}.")
+            _echo(f"Stopped. No answer was written{'; --resume goes on with --out' * resumes}.")
         return INTERRUPTED
     except LeukoscopeError as error:
-        _say(str(error))
+        _echo(str(error))
         return NONE_ANSWERED
     except OSError as error:
         if error.errno not in (errno.EPIPE, errno.ENOSPC):
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output left, as `head` does, or there is no room for it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno == errno.ENOSPC:
-            _say("The disk is full. Make room, then run the command again.")
+            _echo("The disk is full. Make room, then run the command again.")
         return NONE_ANSWERED
 
 
@@ -279,9 +279,9 @@ def _write(answer: "Part", out: Path | None) -> None:
 
 def _status(answered: int, failed: int) -> int:
     """Say how many files were answered and return the exit status."""
-    _say(f"{answered} of {answered + failed} files answered.")
+    _echo(f"{answered} of {answered + failed} files answered.")
     return ANSWERED if answered else NONE_ANSWERED
 
 
-def _say(sentence: str) -> None:
+def _echo(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)  # noqa: T201

@@ -19,12 +19,11 @@ from starlette.routing import Mount
 from core.access import Access, get_access
 from core.api.connections import ConnectionLimit
 from core.api.deps import RateLimit, Services, get_caller
-from core.api.docs import add_docs
 from core.api.guard import Guard
 from core.api.logs import set_up_logging
 from core.api.metrics import Metrics
 from core.api.middleware import RequestMiddleware
-from core.api.openapi import describe
+from core.api.openapi import add_docs, describe
 from core.api.problems import add_handlers
 from core.api.routes import cases, predictions, service
 from core.api.work import Workers
@@ -37,11 +36,11 @@ from core.settings import Settings, get_settings
 
 VERSION = "1"
 """Of the API; the models have their own."""
-_ABOUT = f"""Finds, counts and types white blood cells in smear pictures and grades ALL fields.
+_ABOUT = f"""Finds, counts and types white blood cells in smear images and grades ALL fields.
 {RESEARCH_NOTICE}
 
 Errors are problem details (RFC 9457); every answer carries `X-Request-ID`. Batches are answered
-whole, or with `?stream=true` line by line (NDJSON) as each picture is done."""
+whole, or with `?stream=true` line by line (NDJSON) as each image is done."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def create_app(
     app = FastAPI(
         title="Leukoscope",
         version=VERSION,
-        summary="White blood cells in smear pictures",
+        summary="White blood cells in smear images",
         description=_ABOUT,
         docs_url=None,
         redoc_url=None,

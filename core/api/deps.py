@@ -1,4 +1,4 @@
-"""What routes ask for: who calls, the models, the database, the pictures of the request."""
+"""What routes ask for: who calls, the models, the database, the images of the request."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,8 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from core.access import Access
-from core.api.bodies import MAX_CASE_BYTES, limited
 from core.api.metrics import Metrics
-from core.api.uploads import MOST_STREAMED, Upload, received
+from core.api.uploads import MAX_CASE_BYTES, MOST_STREAMED, Upload, limited, received
 from core.api.work import Workers
 from core.cases.database import Database
 from core.cases.records import User
@@ -173,7 +172,7 @@ SiteModelsDep: TypeAlias = Annotated[Models, Depends(get_models_for_site)]
 
 
 async def get_upload(request: Request, services: ServicesDep) -> AsyncIterator[Upload]:
-    """Give the one picture of the request, with a place for the models until it is answered."""
+    """Give the one image of the request, with a place for the models until it is answered."""
     instead = "Send several to /api/predict_batch."
     async with received(request, services.settings, 1, instead) as uploads:
         with services.workers.place():
@@ -182,11 +181,11 @@ async def get_upload(request: Request, services: ServicesDep) -> AsyncIterator[U
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The pictures of a request, and how their answer is wanted."""
+    """The images of a request, and how their answer is wanted."""
 
     uploads: Sequence[Upload]
     streamed: bool
-    """Line by line, as each picture is done."""
+    """Line by line, as each image is done."""
     client_left: Callable[[], Awaitable[bool]]
 
 
@@ -197,7 +196,7 @@ async def get_batch(
         bool, Query(description=f"Answer line by line, as does `Accept: {NDJSON}`")
     ] = False,
 ) -> AsyncIterator[Batch]:
-    """Give the pictures of the request, with a place for the models until all are answered."""
+    """Give the images of the request, with a place for the models until all are answered."""
     streamed = stream or NDJSON in request.headers.get("accept", "")
     most = MOST_STREAMED if streamed else services.settings.api_files
     instead = "Send the rest in another." if streamed else "Have more streamed: ?stream=true."

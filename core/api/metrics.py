@@ -29,9 +29,9 @@ class Metrics:
         ):
             gauge = Gauge(f"leukoscope_model_{name}", text, registry=registry)
             gauge.set_function(value)
-        self._pictures = Counter(
+        self._images = Counter(
             "leukoscope_pictures",
-            "Pictures by what became of them: answered, refused by the input gate, failed.",
+            "Pictures by what became of them: answered, rejected by quality control, failed.",
             ("task", "outcome"),
             registry=registry,
         )
@@ -52,14 +52,14 @@ class Metrics:
         """Count a request; `route` is its template, so that labels stay few."""
         self._seconds.labels(method, route, str(status)).observe(seconds)
 
-    def picture(
+    def image(
         self, task: str, outcome: FieldAnalysis | CropResult | StageResult | FailedFile
     ) -> None:
-        """Count a picture and the classes in it."""
+        """Count an image and the classes in it."""
         if isinstance(outcome, FailedFile):
-            self._pictures.labels(task, "failed").inc()
+            self._images.labels(task, "failed").inc()
             return
-        self._pictures.labels(task, "refused" if outcome.reject_reason else "answered").inc()
+        self._images.labels(task, "refused" if outcome.reject_reason else "answered").inc()
         if isinstance(outcome, FieldAnalysis):
             named = [(cell.type, cell.status) for _, cell in outcome.white_cells()]
             self._unfamiliar.labels(task).inc(outcome.counts.out_of_distribution)

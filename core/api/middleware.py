@@ -8,10 +8,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.api.bodies import MAX_JSON_BYTES, limited
 from core.api.deps import Services
 from core.api.logs import id_of, request_id
 from core.api.problems import internal
+from core.api.uploads import MAX_JSON_BYTES, limited
 
 _CLIENT_LEFT = 499  # what nginx writes in its log; nobody is there to see it
 

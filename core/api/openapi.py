@@ -1,16 +1,25 @@
-"""What FastAPI cannot tell of the API by itself: bodies read piece by piece, problems, streams."""
+"""The description of the API: what FastAPI cannot derive by itself, and the page that shows it."""
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
+from starlette.staticfiles import StaticFiles
+from swagger_ui_bundle import swagger_ui_path
 
 from core.api.deps import NDJSON
+from core.api.guard import policy
 from core.api.problems import MEDIA_TYPE
-from core.api.schemas import InvalidValue, PictureBody, PicturesBody, Problem
+from core.api.schemas import ImageBody, ImagesBody, InvalidValue, Problem
 
 Described = dict[str, Any]
+
+FILES = "/docs/files"
+
+router = APIRouter(include_in_schema=False)
 
 _SCHEMAS = "#/components/schemas/"
 _FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
@@ -25,15 +34,15 @@ _LINES = (
 )
 
 
-def one_picture() -> Described:
-    """Describe the body of a request with one picture."""
-    return _body(PictureBody, {"file": _FILE}, ["file"])
+def one_image_body() -> Described:
+    """Describe the body of a request with one image."""
+    return _body(ImageBody, {"file": _FILE}, ["file"])
 
 
-def pictures() -> Described:
-    """Describe the body of a request with one picture or several."""
+def image_bodies() -> Described:
+    """Describe the body of a request with one image or several."""
     files = {"type": "array", "items": _FILE, "minItems": 1}
-    return _body(PicturesBody, {"files": files}, ["files"])
+    return _body(ImagesBody, {"files": files}, ["files"])
 
 
 def streamed_too() -> dict[int | str, Described]:
@@ -55,7 +64,7 @@ def describe(app: FastAPI) -> Described:
     schemas = described["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):  # here they are problems
         schemas.pop(name, None)
-    for model in (Problem, InvalidValue, PictureBody, PicturesBody):
+    for model in (Problem, InvalidValue, ImageBody, ImagesBody):
         schemas[model.__name__] = _schema(model)
     for path in described["paths"].values():
         for operation in path.values():
@@ -83,3 +92,25 @@ def _schema(model: type[BaseModel]) -> Described:
     schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
     schema.pop("$defs", None)
     return schema
+
+
+@router.get("/docs")
+def docs(request: Request) -> HTMLResponse:
+    """Return the page that shows `openapi.json` and sends requests, with local files only."""
+    root = request.scope.get("root_path", "")
+    page = get_swagger_ui_html(
+        title=request.app.title,
+        openapi_url=f"{root}{request.app.openapi_url}",
+        swagger_js_url=f"{root}{FILES}/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}{FILES}/swagger-ui.css",
+        swagger_favicon_url=f"{root}{FILES}/favicon-32x32.png",
+    )
+    script = bytes(page.body).partition(b"<script>")[2].partition(b"</script>")[0]
+    page.headers["Content-Security-Policy"] = policy(script)
+    return page
+
+
+def add_docs(app: FastAPI) -> None:
+    """Serve the page and its files."""
+    app.include_router(router)
+    app.mount(FILES, StaticFiles(directory=swagger_ui_path))

@@ -32,7 +32,7 @@ class Problem(BaseModel):
 
     model_config = example(
         type="urn:leukoscope:problem:not-an-image",
-        title="The bytes are no picture in any format that is known here",
+        title="The bytes are no image in any format that is known here",
         status=415,
         detail=str(NotAnImageError()),
         instance="/api/predict",
@@ -48,8 +48,8 @@ class Problem(BaseModel):
     invalid: list[InvalidValue] | None = None
 
 
-class PictureBody(BaseModel):
-    """A picture as JSON. Multipart is the better way for large ones."""
+class ImageBody(BaseModel):
+    """An image as JSON. Multipart is the better way for large ones."""
 
     model_config = example(image=_PIXEL, name="cell.png")
 
@@ -57,14 +57,14 @@ class PictureBody(BaseModel):
     name: str = "image"
 
 
-class PicturesBody(BaseModel):
-    """One picture or several as JSON."""
+class ImagesBody(BaseModel):
+    """One image or several as JSON."""
 
     model_config = example(image=_PIXEL, name="field.png")
 
     image: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})] | None = None
     name: str = "image"
-    images: list[PictureBody] = []
+    images: list[ImageBody] = []
 
 
 class Readiness(BaseModel):
@@ -129,7 +129,7 @@ class ReviewsAnswer(BaseModel):
 
 
 class SavedField(BaseModel):
-    """What was found in a picture; a refused one is not saved."""
+    """What was found in an image; a refused one is not saved."""
 
     saved: bool
     sample: Sample

@@ -1,8 +1,8 @@
-"""Pictures out of a request's body.
+"""Request bodies: limits on their size, and the images in them.
 
-All pictures of a request go into one temporary file as they come in, so that five hundred of
-them need neither the memory nor five hundred open files. Each is read from there when its turn
-comes.
+All images of a request go into one temporary file as they arrive: a hundred thousand of them
+would need too much memory, or too many open files, with a file for each as form parsers keep them,
+and what all requests keep together must have a limit. Each is read when its turn comes.
 """
 
 import base64
@@ -20,9 +20,11 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive
 
-from core.api.bodies import MAX_JSON_BYTES
-from core.api.schemas import PictureBody, PicturesBody
+from core.api.schemas import ImageBody, ImagesBody
 from core.domain.results import FieldImage, neutral_name
 from core.errors import (
     BusyError,
@@ -30,6 +32,7 @@ from core.errors import (
     InputError,
     NoPictureError,
     NoSuchPageError,
+    RequestTooLargeError,
     SeveralImagesError,
     TooLargeError,
     TooManyFilesError,
@@ -40,12 +43,16 @@ from core.imaging.limits import measure
 from core.imaging.read import display_name
 from core.settings import Settings
 
+MAX_JSON_BYTES = 32_000_000
+"""JSON is held in memory, an image in it several times; larger ones come as multipart."""
+MAX_CASE_BYTES = 100_000
+"""JSON about patients, samples and reviews: some five thousand labels."""
 MOST_STREAMED = 100_000
 """Pictures of one request at most: their names are held in memory."""
 _OTHER_PARTS = 100
-"""Multipart parts of a request that are no pictures, at most."""
-_MARKS_A_PICTURE = 64
-"""Brackets, commas and colons of JSON for each picture, at most: names may hold some."""
+"""Multipart parts of a request that are no images, at most."""
+_MARKS_PER_IMAGE = 64
+"""Brackets, commas and colons of JSON for each image, at most: names may hold some."""
 _FIELDS = (b"file", b"files")
 _MEGABYTE = 1_000_000
 _REQUESTS_KEPT = 2
@@ -55,9 +62,30 @@ _JSON_HELD = 6 * MAX_JSON_BYTES
 _DAMAGED = "The multipart body is damaged or cut short. Send it again."
 
 
+def limited(headers: Headers, receive: Receive, limit: int) -> Receive:
+    """Return `receive` with a limit in bytes on the body, whatever the header says of its length.
+
+    It raises HTTPException with status 413: before the first byte when the header says too much.
+    """
+    said = headers.get("content-length", "")
+    size = 0
+
+    async def counted() -> Message:
+        nonlocal size
+        if said.isdecimal() and int(said) > limit:
+            raise HTTPException(413, str(RequestTooLargeError(limit)))
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > limit:
+            raise HTTPException(413, str(RequestTooLargeError(limit)))
+        return message
+
+    return counted
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A picture as it was sent."""
+    """An image as it was sent."""
 
     name: str
     """Fit to be shown."""
@@ -103,7 +131,7 @@ def one_image(upload: Upload, page: int | None, settings: Settings) -> Iterator[
 async def received(
     request: Request, settings: Settings, most: int, instead: str
 ) -> AsyncIterator[Sequence[Upload]]:
-    """Give the pictures of a request, while the block runs; at least one and `most` at most.
+    """Give the images of a request, while the block runs; at least one and `most` at most.
 
     `instead` tells whoever sends more what to do. Raises the subclasses of RequestError, and
     RequestValidationError for JSON of another shape.
@@ -119,7 +147,7 @@ async def received(
 
 
 async def _read(request: Request, form: bytes, boundary: bytes, parts: "_Parts") -> None:
-    """Read a body in any form that is known here, at least one picture."""
+    """Read a body in any form that is known here, at least one image."""
     if form == b"multipart/form-data":
         await _read_multipart(request, boundary, parts)
     elif form == b"application/json":
@@ -166,22 +194,22 @@ async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") ->
 
 def _read_json(body: bytes, parts: "_Parts") -> None:
     # Parsed JSON takes many times the memory of its text when it is all structure.
-    if sum(map(body.count, (b"[", b"{", b",", b":"))) > _MARKS_A_PICTURE * (parts.most + 1):
+    if sum(map(body.count, (b"[", b"{", b",", b":"))) > _MARKS_PER_IMAGE * (parts.most + 1):
         raise TooManyFilesError(parts.most, parts.instead)
     try:
-        content = PicturesBody.model_validate_json(body)
+        content = ImagesBody.model_validate_json(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError(found) from error
-    pictures = content.images
+    images = content.images
     if content.image is not None:
-        pictures = [PictureBody(image=content.image, name=content.name), *pictures]
-    for picture in pictures:
+        images = [ImageBody(image=content.image, name=content.name), *images]
+    for image in images:
         try:
-            parts.add(picture.name, base64.b64decode(picture.image, validate=True))
+            parts.add(image.name, base64.b64decode(image.image, validate=True))
         except (binascii.Error, ValueError) as error:
             raise UnreadableRequestError(
-                f"What is given for {display_name(picture.name)} is not base64 (RFC 4648, "
+                f"What is given for {display_name(image.name)} is not base64 (RFC 4648, "
                 "without line breaks or a `data:` prefix)."
             ) from error
 
@@ -210,33 +238,33 @@ def _disk_full_is_busy() -> Iterator[None]:
 
 @dataclass(slots=True, eq=False)
 class _Parts:
-    """Takes what the parser finds and keeps the pictures, within limits."""
+    """Takes what the parser finds and keeps the images, within limits."""
 
     spool: IO[bytes]
     most: int
     limit: int
-    """Bytes of one picture."""
+    """Bytes of one image."""
     instead: str
-    """What to do with more pictures than `most`."""
+    """What to do with more images than `most`."""
     uploads: list[Upload] = field(default_factory=list)
     count: int = 0
     other: int = 0
-    """Parts that are no pictures."""
+    """Parts that are no images."""
     room: int = 0
     """Bytes that the parts of all requests may take together."""
     kept: int = 0
-    """Bytes of pictures on disk."""
+    """Bytes of images on disk."""
     held: int = 0
     """Bytes of JSON in memory."""
     neutral: bool = False
-    """Forget the pictures' names."""
+    """Forget the images' names."""
     whole: bool = False
     """The closing boundary has come in."""
     _headers: dict[bytes, bytes] = field(default_factory=dict)
     _name: bytes = b""
     _value: bytes = b""
     _file: str | None = None
-    """Name of the picture that is coming in; None in a part that is none."""
+    """Name of the image that is coming in; None in a part that is none."""
     _size: int = 0
     _offset: int = 0
 
@@ -254,27 +282,27 @@ class _Parts:
         self._name = self._value = b""
 
     def open(self) -> None:
-        """Begin a picture if the part's name says that it is one."""
+        """Begin an image if the part's name says that it is one."""
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         self._file = None
         if options.get(b"name") in _FIELDS:
-            self._begin_picture(options.get(b"filename", b"").decode("utf-8", "replace"))
+            self._begin_image(options.get(b"filename", b"").decode("utf-8", "replace"))
             self.check_count()
             return
         self.other += 1
         if self.other > _OTHER_PARTS:
             raise UnreadableRequestError(
-                f"The multipart body has more than {_OTHER_PARTS} parts that are no pictures. "
-                "Send the pictures alone."
+                f"The multipart body has more than {_OTHER_PARTS} parts that are no images. "
+                "Send the images alone."
             )
 
     def check_count(self) -> None:
-        """Raise TooManyFilesError when there are more pictures than one request may hold."""
+        """Raise TooManyFilesError when there are more images than one request may hold."""
         if self.count > self.most:
             raise TooManyFilesError(self.most, self.instead)
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        """Keep a piece of a picture. Raises BusyError when the disk has no room for it."""
+        """Keep a piece of an image. Raises BusyError when the disk has no room for it."""
         if self._file is None:
             return
         self._size += end - start
@@ -293,7 +321,7 @@ class _Parts:
             raise BusyError
 
     def end(self) -> None:
-        """Note the picture that has come in."""
+        """Note the image that has come in."""
         if self._file is not None:
             self.uploads.append(
                 Upload(self._file, self._size, self.limit, self.spool, self._offset)
@@ -303,12 +331,12 @@ class _Parts:
         self.whole = True
 
     def add(self, name: str, content: bytes) -> None:
-        """Keep a picture that is there already."""
-        self._begin_picture(name)
+        """Keep an image that is there already."""
+        self._begin_image(name)
         self.data(content, 0, len(content))
         self.end()
 
-    def _begin_picture(self, name: str) -> None:
+    def _begin_image(self, name: str) -> None:
         self.count += 1
         self._file = neutral_name(self.count) if self.neutral else display_name(name)
         self._size, self._offset = 0, self.spool.tell()

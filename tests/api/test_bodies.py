@@ -7,10 +7,10 @@ from itertools import repeat
 import pytest
 
 from core.access import access_of
-from core.api.bodies import MAX_CASE_BYTES
 from core.api.guard import Guard
 from core.api.problems import MOST_INVALID
 from core.api.schemas import MOST_LABELS
+from core.api.uploads import MAX_CASE_BYTES
 from core.settings import Settings
 
 JSON = {"content-type": "application/json"}
@@ -89,7 +89,7 @@ def test_case_json_of_no_stated_length_ends_at_its_limit(client):
 @pytest.mark.parametrize("path", ["/predict", "/predict_batch", "/predict_batch?stream=true"])
 def test_nested_brackets_are_not_parsed(client, monkeypatch, path):
     monkeypatch.setattr(
-        "core.api.uploads.PicturesBody.model_validate_json",
+        "core.api.uploads.ImagesBody.model_validate_json",
         lambda _body: pytest.fail("the JSON was parsed"),
     )
     answer = client.post(path, content=NESTED, headers=JSON)
@@ -101,7 +101,7 @@ def test_lists_of_images_are_bounded_before_they_are_parsed(client):
     body = b'{"images": [' + b'{"image":""},' * 2_300_000 + b'{"image":""}]}'
     answer = client.post("/predict_batch", content=body, headers=JSON)
     assert answer.status_code == 413
-    assert "100 pictures" in answer.json()["detail"]
+    assert "100 images" in answer.json()["detail"]
 
 
 def test_a_problem_names_few_invalid_values(client):

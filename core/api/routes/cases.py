@@ -21,7 +21,7 @@ from core.api.deps import (
     UploadDep,
     UserDep,
 )
-from core.api.openapi import one_picture
+from core.api.openapi import one_image_body
 from core.api.schemas import (
     PatientAnswer,
     ReviewsAnswer,
@@ -136,8 +136,8 @@ async def get_sample(
     "/samples/{sample_id}/fields",
     status_code=201,
     response_model=SavedField,
-    openapi_extra=one_picture(),
-    responses={200: {"model": SavedField, "description": "The picture was refused, not saved"}},
+    openapi_extra=one_image_body(),
+    responses={200: {"model": SavedField, "description": "The image was refused, not saved"}},
 )
 async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a parameter
     services: ServicesDep,
@@ -153,14 +153,14 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
         bool, Query(description="Count cells that another field of the sample shows too")
     ] = False,
 ) -> Response:
-    """Analyse a picture and save it with all that was found into a sample."""
+    """Analyse an image and save it with all that was found into a sample."""
 
     def save() -> Response:
         require(user, "reviewer")
         sample = _sample_seen(database, sample_id, version)
         with one_image(upload, page, services.settings) as image:
             analysis = models.run(ANALYZE, image)
-            services.metrics.picture(ANALYZE.name, analysis)
+            services.metrics.image(ANALYZE.name, analysis)
             accepted = analysis.reject_reason is None
             graded = models.run(STAGE, image) if grade and accepted else None
             if accepted:

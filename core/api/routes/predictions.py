@@ -1,6 +1,6 @@
 """Pictures in, answers out: the same as the command line's.
 
-One picture that cannot be answered is a problem; one of a batch is an entry in `errors`.
+One image that cannot be answered is a problem; one of a batch is an entry in `errors`.
 """
 
 import json
@@ -25,7 +25,7 @@ from core.api.deps import (
     SiteModelsDep,
     UploadDep,
 )
-from core.api.openapi import one_picture, pictures, streamed_too
+from core.api.openapi import image_bodies, one_image_body, streamed_too
 from core.api.uploads import Upload, one_image
 from core.domain.results import CellCounts, CropResult, FailedFile, FieldAnalysis, StageResult
 from core.errors import LeukoscopeError
@@ -53,11 +53,11 @@ from core.inference.tasks import (
 router = APIRouter(tags=["pictures"], route_class=GuardedRoute)
 
 
-@router.post("/predict", response_model=ClassifiedCrop, openapi_extra=one_picture())
+@router.post("/predict", response_model=ClassifiedCrop, openapi_extra=one_image_body())
 async def predict(
     services: ServicesDep, models: SiteModelsDep, upload: UploadDep, page: PageDep = None
 ) -> Response:
-    """Name the cell of a picture that shows one cell."""
+    """Name the cell of an image that shows one cell."""
 
     def classify() -> CropResult:
         with one_image(upload, page, services.settings) as image:
@@ -66,25 +66,25 @@ async def predict(
     try:
         result = await services.workers.run_on(upload, classify)
     except LeukoscopeError as error:
-        services.metrics.picture(CLASSIFY.name, FailedFile(upload.name, str(error)))
+        services.metrics.image(CLASSIFY.name, FailedFile(upload.name, str(error)))
         raise
-    services.metrics.picture(CLASSIFY.name, result)
+    services.metrics.image(CLASSIFY.name, result)
     return JSONResponse(ClassifiedCrop.of(result).dump())
 
 
 @router.post(
     "/predict_batch",
     response_model=ClassifyAnswer,
-    openapi_extra=pictures(),
+    openapi_extra=image_bodies(),
     responses=streamed_too(),
 )
 async def predict_batch(services: ServicesDep, models: SiteModelsDep, batch: BatchDep) -> Response:
-    """Name the cells of pictures that show one cell each."""
+    """Name the cells of images that show one cell each."""
     return await _answer(CLASSIFY, services, models, batch, ClassifyAnswer.of)
 
 
 @router.post(
-    "/analyze", response_model=AnalyzeAnswer, openapi_extra=pictures(), responses=streamed_too()
+    "/analyze", response_model=AnalyzeAnswer, openapi_extra=image_bodies(), responses=streamed_too()
 )
 async def analyze(
     services: ServicesDep,
@@ -107,7 +107,7 @@ async def analyze(
 
 
 @router.post(
-    "/stage", response_model=StageAnswer, openapi_extra=pictures(), responses=streamed_too()
+    "/stage", response_model=StageAnswer, openapi_extra=image_bodies(), responses=streamed_too()
 )
 async def stage(services: ServicesDep, models: ModelsDep, batch: BatchDep) -> Response:
     """Grade ALL fields, one by one and pooled."""
@@ -163,7 +163,7 @@ async def _outcomes(
         call = partial(or_failure, upload.name, partial(run, upload))
         outcome = await services.workers.run_on(upload, call)
         for image in (outcome,) if isinstance(outcome, FailedFile) else outcome:
-            services.metrics.picture(task.name, image)
+            services.metrics.image(task.name, image)
         yield outcome
 
 
@@ -174,7 +174,7 @@ async def _lines(
 ) -> AsyncIterator[str]:
     """Yield a line for each image and one with the totals; each says how many files are done.
 
-    What the contract says of all pictures together (`models`, `pooled`) is in the last line.
+    What the contract says of all images together (`models`, `pooled`) is in the last line.
     """
     kept: list[ResultT] = []
     counts = CellCounts()
