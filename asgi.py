@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Load the models and sweep the store; without them the pages open and say what is wrong."""
     set_up_logging()
-    for task in (start_decoders, get_analyzer, sweep_store, look_for_admins):
+    for task in (start_decoders, get_analyzer, sweep_store, warn_without_admins):
         try:
             await anyio.to_thread.run_sync(task)
         except (ModelError, CaseError) as error:
@@ -73,7 +73,7 @@ def sweep_store() -> None:
         logger.warning("%d pictures without a case were removed from the store", removed)
 
 
-def look_for_admins() -> None:
+def warn_without_admins() -> None:
     """Warn when nobody who signs in could let anybody in. Raises CaseError."""
     signs_in = {name for name in get_settings().admins if name != LOCAL_USER}
     if not get_access().sign_in or signs_in:

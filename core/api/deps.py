@@ -1,4 +1,4 @@
-"""What routes ask for: who calls, the models, the database, the images of the request."""
+"""Dependencies of the routes: the caller, the models, the database, the images of the request."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ NDJSON = "application/x-ndjson"
 
 
 class RateLimit:
-    """So many requests a minute from one address."""
+    """A limit of requests per minute from one address."""
 
     def __init__(self, per_minute: int) -> None:
         self._limit = RateLimitItemPerMinute(per_minute)
@@ -48,7 +48,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What an app was made with."""
+    """What an app is built from."""
 
     settings: Settings
     analyzer: Callable[[], Analyzer]
@@ -60,7 +60,7 @@ class Services:
 
 
 def get_services(request: Request) -> Services:
-    """Return what the app of this request was made with."""
+    """Return the services of the app."""
     services: Services = request.app.state.services
     return services
 
@@ -75,7 +75,7 @@ _bearer = HTTPBearer(
 
 
 class GuardedRoute(APIRoute):
-    """A route that holds the caller to rate, token and size before it reads any body."""
+    """A route that checks rate, token and size before it reads any body."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler; it raises TooManyRequestsError and as `identify`."""
@@ -172,10 +172,10 @@ SiteModelsDep: TypeAlias = Annotated[Models, Depends(get_models_for_site)]
 
 
 async def get_upload(request: Request, services: ServicesDep) -> AsyncIterator[Upload]:
-    """Give the one image of the request, with a place for the models until it is answered."""
+    """Yield the one image of the request, holding a model slot until it is answered."""
     instead = "Send several to /api/predict_batch."
     async with received(request, services.settings, 1, instead) as uploads:
-        with services.workers.place():
+        with services.workers.slot():
             yield uploads[0]
 
 
@@ -196,12 +196,12 @@ async def get_batch(
         bool, Query(description=f"Answer line by line, as does `Accept: {NDJSON}`")
     ] = False,
 ) -> AsyncIterator[Batch]:
-    """Give the images of the request, with a place for the models until all are answered."""
+    """Yield the images of the request, holding a model slot until all are answered."""
     streamed = stream or NDJSON in request.headers.get("accept", "")
     most = MOST_STREAMED if streamed else services.settings.api_files
     instead = "Send the rest in another." if streamed else "Have more streamed: ?stream=true."
     async with received(request, services.settings, most, instead) as uploads:
-        with services.workers.place():
+        with services.workers.slot():
             yield Batch(uploads, streamed, request.is_disconnected)
 
 

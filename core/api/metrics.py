@@ -24,7 +24,7 @@ class Metrics:
             registry=registry,
         )
         for name, text, value in (
-            ("requests", "Requests that hold a place for the models.", lambda: workers.requests),
+            ("requests", "Requests that hold a model slot.", lambda: workers.requests),
             ("calls", "Calls that run on the models now.", lambda: workers.running),
         ):
             gauge = Gauge(f"leukoscope_model_{name}", text, registry=registry)

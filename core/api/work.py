@@ -1,4 +1,4 @@
-"""Work for the models: off the event loop, a few at a time, and no endless queue."""
+"""Threads that run the models: off the event loop, a few calls at a time, a bounded queue."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,29 +15,29 @@ T = TypeVar("T")
 
 
 class Workers:
-    """Threads that requests take turns at, file by file, so that no batch holds up the others.
+    """Threads that requests share file by file, so that no batch delays the others.
 
-    For the event loop's thread only.
+    Call it from the event loop only.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
         """Let `threads` calls run at a time for up to `threads + queue` requests."""
-        self._places = threads + queue
+        self._slots = threads + queue
         self._light = _Threads(threads, "models")
-        # Heavy files wait for each other; they must not take the threads of all others.
+        # Slow files wait for each other, so that they never occupy all threads.
         self._heavy = _Threads(1, "heavy")
         self.requests = 0
-        """How many have a place now."""
+        """Requests that hold a slot now."""
 
     @property
     def running(self) -> int:
-        """How many calls run now."""
+        """Calls that run now."""
         return self._light.running + self._heavy.running
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place for a request. Raises BusyError when all are taken."""
-        if self.requests >= self._places:
+    def slot(self) -> Iterator[None]:
+        """Hold a slot for a request. Raises BusyError when all are taken."""
+        if self.requests >= self._slots:
             raise BusyError
         self.requests += 1
         try:
@@ -50,16 +50,16 @@ class Workers:
         return await self._light.run(call)
 
     async def run_on(self, upload: Upload, call: Callable[[], T]) -> T:
-        """As `run`, for a call that decodes an upload."""
+        """Run a call that decodes an upload; slow uploads have a thread of their own."""
         heavy = await self._light.run(upload.is_heavy)
         return await (self._heavy if heavy else self._light).run(call)
 
 
 class _Threads:
-    """A few threads and who waits for them.
+    """A fixed pool of threads with a limiter.
 
-    Always the same threads: in each that computes, libraries keep memory for the largest image, and
-    anyio would take any of its forty.
+    The threads stay the same: libraries keep memory for the largest image in each that computes,
+    and anyio would use any of its forty.
     """
 
     def __init__(self, number: int, name: str) -> None:

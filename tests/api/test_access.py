@@ -66,12 +66,12 @@ def test_an_address_is_held_to_its_rate(open_client):
 
 def test_a_full_queue_answers_busy(open_client, slides):
     client = open_client(interpreters=1, api_queue=0)
-    with client.app.state.services.workers.place():
+    with client.app.state.services.workers.slot():
         for path in ("/predict", "/analyze", "/analyze?stream=true"):
             answer = client.post(path, files={"file": slides[0]})
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "3"
             assert answer.json()["type"].endswith(":busy")
         assert client.get("/health").status_code == 200
-    for path in ("/predict", "/analyze?stream=true", "/stage"):  # each gives its place back
+    for path in ("/predict", "/analyze?stream=true", "/stage"):  # each frees its slot
         assert client.post(path, files={"file": slides[0]}).status_code == 200

@@ -128,7 +128,7 @@ async def get_sample(
         shown = case if file_names else case.with_neutral_names()
         return JSONResponse(case_answer(summarise(shown, ranges, services.settings)).dump())
 
-    with services.workers.place():
+    with services.workers.slot():
         return await services.workers.run(answer)
 
 
@@ -235,7 +235,7 @@ async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a para
         headers = {"Content-Disposition": name}
         return Response(file.write(), media_type=file.media_type, headers=headers)
 
-    with services.workers.place():
+    with services.workers.slot():
         return await services.workers.run(make)
 
 
