@@ -7,8 +7,12 @@ import pytest
 from benchmarks.docs_tables import BLOCKS, Goal, filled
 from core.settings import PROJECT_ROOT
 
-DOCUMENTS = [*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").glob("*.md")]
+DOCUMENTS = sorted(
+    {*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").glob("*.md")}
+    - {PROJECT_ROOT / "CHANGELOG.md"}  # names files of its time
+)
 LINK = re.compile(r"\]\(([^)#\s]+)|src=\"([^\"]+)\"")
+NAMED_FILE = re.compile(r"`((?:\w+/)+[\w.]+\.\w+)`")
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)?::(\w+)`|`(tests/[\w/.]+)`")
 
 
@@ -26,6 +30,12 @@ def test_links_between_documents_lead_somewhere(document):
         if "://" not in target and not (document.parent / target).exists()
     ]
     assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_documents_name_exist(document):
+    named = set(NAMED_FILE.findall(document.read_text()))
+    assert not [name for name in named if not (PROJECT_ROOT / name).exists()]
 
 
 def test_the_tests_that_the_security_page_names_exist():

@@ -35,7 +35,7 @@ SIDES = st.floats(0.5, 3000)
 BOXES = st.builds(Box, st.floats(-5, 5000), st.floats(-5, 5000), SIDES, SIDES)
 UNIT = st.floats(0, 1)
 STATUS = st.sampled_from(["classified", "uncertain", "out_of_scope"])
-PROBABILITIES = st.lists(UNIT, min_size=8, max_size=8).map(
+PROBABILITIES = st.lists(UNIT, min_size=len(CELL_TYPES), max_size=len(CELL_TYPES)).map(
     lambda values: dict(zip(CELL_TYPES, values, strict=True))
 )
 WHITE = st.builds(
