@@ -1,4 +1,4 @@
-"""Pictures of single cells for people to compare: all at one physical scale."""
+"""Images of single cells to compare, all at one physical scale."""
 
 import json
 from functools import cache
@@ -15,9 +15,9 @@ from core.settings import PROJECT_ROOT
 from core.synthetic.examples import synthetic_slides
 
 SIDE_MICROMETRES = CROP_MICROMETRES
-"""Side of the picture of a cell."""
+"""Side of the image of a cell."""
 AROUND_MICROMETRES = 4 * SIDE_MICROMETRES
-"""Side of the picture of a cell among its neighbours."""
+"""Side of the image of a cell among its neighbours."""
 _FRAME = (122, 46, 107)
 
 
@@ -27,12 +27,10 @@ def _pixels_per_side(box: Box, micrometres_per_pixel: float | None, side: float)
     return side / (micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / longer)
 
 
-def cell_picture(
-    pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
-) -> Pixels:
-    """Return `SIDE_MICROMETRES` around a cell as size x size x 3, glass beyond the picture.
+def cell_image(pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int) -> Pixels:
+    """Return `SIDE_MICROMETRES` around a cell as size x size x 3, glass beyond the image.
 
-    Raises ValueError for a box outside the picture.
+    Raises ValueError for a box outside the image.
     """
     side = _pixels_per_side(box, micrometres_per_pixel, SIDE_MICROMETRES)
     return crop_square(pixels, box, side, size)
@@ -41,9 +39,9 @@ def cell_picture(
 def surroundings(
     pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
 ) -> tuple[Pixels, float]:
-    """Return the part of a picture that holds a cell, framed, as size x size x 3, and its side.
+    """Return the part of a image that holds a cell, framed, as size x size x 3, and its side.
 
-    The side is in µm: `AROUND_MICROMETRES`, or less in a smaller picture. At the picture's edge
+    The side is in µm: `AROUND_MICROMETRES`, or less in a smaller image. At the image's edge
     the cell is not in the middle.
     """
     height, width = pixels.shape[:2]
@@ -63,8 +61,8 @@ def surroundings(
 
 
 @cache
-def made_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
-    """Return the cells of a type in the made slides, as `cell_picture`; none of rare types."""
+def synthetic_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
+    """Return the cells of a type in the synthetic slides, as `cell_image`; none of rare types."""
     truth = json.loads((PROJECT_ROOT / "assets/examples/truth.json").read_text(encoding="utf-8"))
     found = []
     for name, data in synthetic_slides():
@@ -72,5 +70,5 @@ def made_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
         if wanted:
             pixels = read_images(data, name)[0].pixels
             scale = truth[name]["micrometres_per_pixel"]
-            found += [cell_picture(pixels, Box(*cell["box"]), scale, size) for cell in wanted]
+            found += [cell_image(pixels, Box(*cell["box"]), scale, size) for cell in wanted]
     return tuple(found)

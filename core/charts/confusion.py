@@ -15,7 +15,7 @@ from core.evaluation.schema import ClassificationFigures
 Cell = tuple[str, str]
 """True and predicted label: a cell of the confusion matrix."""
 
-# From each theme's own background to its own accent: a share of zero vanishes in the page.
+# From the background of each theme to its accent: zero percent vanishes in the page.
 _LIGHT_SCALE = [[0, "#F5F1F5"], [0.15, "#D9BBD4"], [1, "#7A2E6B"]]
 _DARK_SCALE = [[0, "#221E2A"], [0.15, "#4A3149"], [1, "#A85B99"]]
 
@@ -26,7 +26,7 @@ def _row_percent(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _broken(name: str) -> str:
-    """Break a long name so that axes keep room for the figure on a phone."""
+    """Break a long name so that axes keep space for the figure on a phone."""
     return name.replace(" ", "<br>", 1)
 
 
@@ -86,7 +86,7 @@ def confusion_figure(
 ) -> go.Figure:
     """Draw the confusion matrix, truth down and prediction across; `chosen` gets an outline.
 
-    Colour is always the share of the row, so that rare classes stay readable; the numbers are
+    Colour is always the percentage of the row, so that rare classes stay readable; the numbers are
     images, or with `by_row` percent of the row. Each cell holds an unseen square marker with
     (truth, prediction) as `customdata`, because a heatmap reports no clicks. A last column shows
     images without an answer when there are any.
@@ -147,7 +147,7 @@ def confusion_figure(
 def agreement_figure(compared: Agreement, first: str, second: str, *, dark: bool) -> go.Figure:
     """Draw how often each pair of labels occurs: `first` reads down, `second` across.
 
-    Colour is the share of the row, the numbers are cells.
+    Colour is the percentage of the row, the numbers are cells.
     """
     matrix = np.array(compared.matrix)
     names = [label_name(label) for label in compared.labels]

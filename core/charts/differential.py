@@ -24,7 +24,7 @@ def _limits(share: Share, total: int) -> str:
 def differential_figure(
     differential: Differential, ranges: Mapping[str, ReferenceRange]
 ) -> go.Figure:
-    """Draw each type's share with its exact 95 % limits over its reference range in percent."""
+    """Draw each type's percentage with its exact 95 % interval over its reference range."""
     keys = list(differential.shares)[::-1]
     ranged = [ranges[key] for key in keys if key in ranges]
     figure = go.Figure()
@@ -54,7 +54,7 @@ def differential_figure(
             showlegend=False,
             hovertemplate=f"{cell_type.plural}: {limits}<extra></extra>",
         )
-    figure.update_xaxes(title="Share of white cells, %", range=[-1, 101], zeroline=False)
+    figure.update_xaxes(title="Percent of white cells", range=[-1, 101], zeroline=False)
     figure.update_yaxes(automargin=True)
     figure.update_layout(
         height=310,
@@ -100,7 +100,7 @@ def _stack(
 
 
 def patients_figure(differentials: Mapping[str, Differential], shown_width: int = 900) -> go.Figure:
-    """Stack the shares of leukocyte types for every patient; exact limits on hover."""
+    """Stack the percentages of leukocyte types for every patient; exact limits on hover."""
     bars = {name: f"{escape(name)} (n = {d.total})" for name, d in differentials.items()}
     # A patient without suspected blasts has no share of them.
     keys = dict.fromkeys(key for d in differentials.values() for key in d.shares)
@@ -117,7 +117,7 @@ def patients_figure(differentials: Mapping[str, Differential], shown_width: int 
         )
         for key in keys
     ]
-    return _stack(bars, segments, "Share of classified white cells, %", shown_width)
+    return _stack(bars, segments, "Percent of classified white cells", shown_width)
 
 
 def probabilities_figure(result: StageResult) -> go.Figure:
@@ -148,7 +148,7 @@ def probabilities_figure(result: StageResult) -> go.Figure:
 def stages_figure(
     results: Mapping[str, Sequence[StageResult]], shown_width: int = 900
 ) -> go.Figure:
-    """Stack for every patient the share of fields by class; exact limits on hover."""
+    """Stack the percentages of fields by class for every patient; exact limits on hover."""
     bars = {name: f"{escape(name)} (n = {len(fields)})" for name, fields in results.items()}
 
     def segment(
@@ -170,5 +170,5 @@ def stages_figure(
 
     segments = [segment(stage.name, stage.colour, count(key)) for key, stage in STAGES.items()]
     undecided = [sum(r.status != "classified" for r in fields) for fields in results.values()]
-    segments.append(segment("Uncertain or refused", UNDETERMINED_COLOUR, undecided))
-    return _stack(bars, segments, "Share of fields, %", shown_width)
+    segments.append(segment("Uncertain or rejected", UNDETERMINED_COLOUR, undecided))
+    return _stack(bars, segments, "Percent of fields", shown_width)

@@ -1,7 +1,6 @@
-"""Plotly figures of single fields: found cells boxed, evidence maps laid over.
+"""Figures of single fields, with boxed cells or a class activation map.
 
-Figures carry no fonts or backgrounds of their own, so that the page's theme, light or dark,
-decides them. Positions are in pixels of the picture as uploaded.
+Positions are in pixels of the image as uploaded.
 """
 
 import base64
@@ -29,11 +28,11 @@ _STATUS_NAMES: dict[Status, str] = {
     "out_of_scope": ", not a white cell",
 }
 _PLATE = 0.06
-"""Height of a number's plate as a share of the picture's height, about."""
-_EVIDENCE_SIDE = 64
-"""The evidence map is thinned to at most this many points a side: the browser smooths it."""
-# Viridis with an opacity that grows with the evidence, as `overlay.cam_overlay` draws it.
-_EVIDENCE_COLOURS = [
+"""Height of a number's plate as a proportion of the image's height, about."""
+_CAM_SIDE = 64
+"""Points per side to which the class activation map is thinned; the browser smooths it."""
+# Viridis with an opacity that grows with the activation, as `overlay.cam_overlay` draws it.
+_CAM_COLOURS = [
     [0.0, "rgba(68, 1, 84, 0)"],
     [0.25, "rgba(59, 82, 139, 0.25)"],
     [0.5, "rgba(33, 145, 140, 0.5)"],
@@ -48,8 +47,8 @@ def _data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-def _picture_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Figure:
-    """Lay a picture of `size` (width, height) under axes in its pixels, y down, aspect kept.
+def _image_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Figure:
+    """Lay a image of `size` (width, height) under axes in its pixels, y down, aspect kept.
 
     `shown_width` is the width in CSS pixels it will have on the page, about; the figure's height
     follows from it.
@@ -143,12 +142,12 @@ def field_figure(
     kinds: Iterable[CellKind] = ("wbc",),
     shown_width: int = 720,
 ) -> go.Figure:
-    """Draw the picture with its cells: colour by type, line style by status, number beside.
+    """Draw the image with its cells: colour by type, line style by status, number beside.
 
     `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn. Points of a
     selection carry the number of their cell as `customdata`.
     """
-    figure = _picture_figure(jpeg, (analysis.width, analysis.height), shown_width)
+    figure = _image_figure(jpeg, (analysis.width, analysis.height), shown_width)
     shown = set(kinds)
     groups: dict[_Group, list[tuple[int, Cell]]] = {}
     for number, cell in enumerate(analysis.cells, 1):
@@ -196,7 +195,7 @@ def field_figure(
 
 
 def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> None:
-    """Write a white cell's number above its box, or inside where the picture ends."""
+    """Write a white cell's number above its box, or inside where the image ends."""
     colour = cell.colour
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     figure.add_annotation(
@@ -216,24 +215,24 @@ def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> No
     )
 
 
-def evidence_figure(
+def cam_figure(
     jpeg: bytes,
     result: StageResult,
     size: tuple[int, int],
     opacity: float,
     shown_width: int = 480,
 ) -> go.Figure:
-    """Draw the evidence map of the named class over the picture of `size` (width, height).
+    """Draw the class activation map of the named class over the image of `size` (width, height).
 
-    With `opacity` 0, or without a map, the plain picture is drawn.
+    With `opacity` 0, or without a map, the plain image is drawn.
     """
     width, height = size
-    figure = _picture_figure(jpeg, size, shown_width)
+    figure = _image_figure(jpeg, size, shown_width)
     if result.cam is None or opacity == 0:
         figure.add_scatter(x=[], y=[], showlegend=False)
         return figure
     rows, columns = result.cam.shape
-    step = max(1, -(-max(rows, columns) // _EVIDENCE_SIDE))
+    step = max(1, -(-max(rows, columns) // _CAM_SIDE))
     thinned = np.round(result.cam[::step, ::step], 2)
     dy, dx = height / thinned.shape[0], width / thinned.shape[1]
     figure.add_heatmap(
@@ -245,9 +244,9 @@ def evidence_figure(
         zmin=0,
         zmax=1,
         zsmooth="best",
-        colorscale=_EVIDENCE_COLOURS,
+        colorscale=_CAM_COLOURS,
         opacity=opacity,
         showscale=False,
-        hovertemplate="Evidence %{z:.2f} of 1<extra></extra>",
+        hovertemplate="Activation %{z:.2f} of 1<extra></extra>",
     )
     return figure

@@ -26,7 +26,7 @@ from core.evaluation.tables import three_digits
 ZOOM = 10
 """Percent that a zoomed curve shows of either axis."""
 _LETTER_WIDTH = 0.025
-"""Of a phase's name, as a share of the plot on a phone."""
+"""Of a phase's name, as a proportion of the plot's width on a phone."""
 _NAME_HEIGHT = 16
 _SPLITS = {"train": "Training", "val": "Validation", "test": "Test", "test_simple": "Test"}
 """Names of splits; every other split is a fold."""
@@ -53,7 +53,7 @@ def roc_figure(
 ) -> go.Figure:
     """Draw one ROC curve a class against the rest; `points` as of `roc_points`, by label.
 
-    `zoomed` shows the corner of few false alarms and many found.
+    `zoomed` shows the corner of few false positives and high recall.
     """
     figure = go.Figure()
     figure.add_scatter(
@@ -67,7 +67,7 @@ def roc_figure(
                 mode="lines",
                 line={"color": label_colour(label), "width": 2},
                 name=f"{label_name(label)} {three_digits(areas[label])}",
-                hovertemplate="%{x:.1f} % false alarms, %{y:.1f} % found<extra></extra>",
+                hovertemplate="False-positive rate %{x:.1f} %, recall %{y:.1f} %<extra></extra>",
             )
     _unit_square(figure, "False-positive rate, %", "True-positive rate (recall), %")
     if zoomed:
@@ -90,7 +90,7 @@ def precision_recall_figure(
                 x=100 * frame["recall"],
                 y=100 * frame["precision"],
                 mode="lines",
-                # The grey of white cells in pictures would vanish on a dark page.
+                # The grey of white cells in images would vanish on a dark page.
                 line={"color": MAIN if label == "wbc" else label_colour(label), "width": 2},
                 name=f"{label_name(label)} {three_digits(areas[label])}",
                 hovertemplate="Recall %{x:.1f} %, precision %{y:.1f} %<extra></extra>",
@@ -131,7 +131,7 @@ def reliability_figure(bins: pd.DataFrame) -> go.Figure:
 
 
 def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
-    """Draw the share of wrong answers among the answered, with the place of a threshold."""
+    """Draw the percentage of wrong answers among the answered, and where a threshold lies."""
     coverage = 100 * curve["coverage"]
     figure = go.Figure()
     for column, fill in (("high", None), ("low", "tonexty")):

@@ -43,7 +43,7 @@ def error_bars(
 def top_legend(figure: go.Figure, width: int) -> None:
     """Put the legend over the figure and make the figure higher by its rows.
 
-    Plotly would take the room from the drawing. It lays entries in one row if they fit into the
+    Plotly would take the space from the drawing. It lays entries in one row if they fit into the
     `width` of the drawing, else in columns as wide as the widest.
     """
     names = [trace.name for trace in figure.data if trace.showlegend is not False and trace.name]

@@ -1,7 +1,7 @@
 """Detections in the COCO format, for annotation tools and for training elsewhere.
 
 Lin et al. 2014, "Microsoft COCO", https://cocodataset.org/#format-data. Boxes are
-`[x, y, width, height]` in pixels of the picture as uploaded, rounded to 0.1 px. Cells have no
+`[x, y, width, height]` in pixels of the image as uploaded, rounded to 0.1 px. Cells have no
 outline here: `segmentation` is the polygon of the box, which pycocotools and supervision ask for.
 """
 
@@ -25,7 +25,7 @@ CATEGORIES: dict[str, int] = {
 
 
 def coco(analyses: Sequence[FieldAnalysis]) -> dict[str, Any]:
-    """Return the pictures and their cells, ids counting from 1; refused pictures have no cells.
+    """Return the images and their cells, ids counting from 1; rejected images have no cells.
 
     `file_name` is the name of the file as uploaded, made a relative path and unique where several
     have one name: readers join it to a folder of images. Images after the first of a file have
@@ -90,7 +90,7 @@ def _annotation(key: int, image: int, cell: Cell) -> dict[str, Any]:
 
 
 def _file_names(analyses: Sequence[FieldAnalysis]) -> list[str]:
-    """Return a relative path for each picture, no two alike on a disk that ignores letter case."""
+    """Return a relative path for each image, no two alike on a disk that ignores letter case."""
     names = [_paged(_relative(analysis.file), analysis.page) for analysis in analyses]
     occurring = {_on_disk(name) for name in names}
     taken: set[str] = set()

@@ -1,4 +1,4 @@
-"""Everything a report says of a case, computed once: PDF, workbook, JSON and FHIR all take it."""
+"""Everything that PDF, workbook, JSON and FHIR report of a case, computed once."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -81,10 +81,10 @@ class CaseSummary:
     """Whose reference ranges were used, as `ReferenceRanges.title` says it; empty when none hold
     for the material."""
     models: tuple[str, ...]
-    """Names, versions and thresholds of the models that looked at the fields."""
+    """Names, versions and thresholds of the models that analysed the fields."""
     accuracy: tuple[CallAccuracy, ...]
     """The cell classifier's own error, at home first; empty when it is not known of the version
-    that looked at the fields."""
+    that analysed the fields."""
 
 
 def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = None) -> CaseSummary:
@@ -198,7 +198,7 @@ def _models(case: Case, settings: Settings) -> tuple[str, ...]:
 
 
 def _model(name: str, version: str, settings: Settings) -> str:
-    """Name a model with its thresholds, which only the card of the same version tells."""
+    """Name a model with its thresholds, which only the card of the same version has."""
     try:
         card = load_card(name, settings)
     except ModelError:
@@ -215,7 +215,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
     patient, sample = case.patient, case.sample
     reviewed = [c for a in case.analyses for _, c in a.white_cells() if c.reviewer]
     reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
-    refused = sum(analysis.reject_reason is not None for analysis in case.analyses)
+    rejected = sum(analysis.reject_reason is not None for analysis in case.analyses)
     again = sum(analysis.counts.duplicates["wbc"] for analysis in case.analyses)
     overruled = sum(analysis.qc_override is not None for analysis in case.analyses)
     entered, corrected = sample.white_cell_count, summary.white_cell_count
@@ -237,10 +237,10 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f}; method ±20-30 %)",
         "Neutrophil-lymphocyte ratio": summary.nlr and ratio_text(summary.nlr),
         "Fields": f"{len(case.fields)}"
-        + (f", {refused} refused" if refused else "")
-        + (f", {overruled} analysed against the input gate" if overruled else ""),
+        + (f", {rejected} rejected" if rejected else "")
+        + (f", {overruled} analysed despite quality control" if overruled else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain"
-        + (f", {again} shown by another field too and counted there" if again else ""),
+        + (f", {again} counted in another field" if again else ""),
         "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
         "ALL class, suggested": _stages(case),
     }

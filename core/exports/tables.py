@@ -95,9 +95,9 @@ def cells_table(
 def files_table(
     analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return a row for each picture: what the file is, its scale, and what was counted.
+    """Return a row for each image: properties of the file, scale and counts.
 
-    Nothing was counted in a refused picture: its counts are missing, and not 0.
+    The counts of a rejected image are missing, not 0.
     """
     rows = [
         {
@@ -181,7 +181,7 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     """Return a table as UTF-8 CSV with a byte-order mark, which spreadsheets need for µ and ü.
 
     Text that a spreadsheet would run as a formula gets a leading apostrophe (OWASP, CSV
-    injection): file and patient names come from strangers.
+    injection): file and patient names are not to be trusted.
     """
     safe = frame.map(_without_formula)
     text: str = safe.to_csv(index=False, lineterminator="\r\n")

@@ -1,7 +1,7 @@
-"""Tables as Excel workbooks, which open in columns whatever a spreadsheet takes for a decimal mark.
+"""Tables as Excel workbooks, which open in columns whatever the decimal mark of a spreadsheet.
 
-CSV does not: set to decimal commas, a spreadsheet shows it as one column. So every place that
-offers CSV offers a workbook too, made by `workbook`.
+CSV does not: a spreadsheet set to decimal commas shows it as one column. So wherever there is CSV
+there is a workbook too.
 """
 
 import io
@@ -12,7 +12,7 @@ from xlsxwriter import Workbook
 
 _OPTIONS = {
     "in_memory": True,
-    # Names come from strangers: a text is never a formula or a link (OWASP, CSV injection).
+    # Names are not to be trusted: a text is never a formula or a link (OWASP, CSV injection).
     "strings_to_formulas": False,
     "strings_to_urls": False,
     "strings_to_numbers": False,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.charts.cell_images import cell_picture, made_cells, surroundings
+from core.charts.cell_images import cell_image, surroundings, synthetic_cells
 from core.domain.boxes import Box
 
 
@@ -19,7 +19,7 @@ def disc(diameter_um, micrometres_per_pixel):
 @pytest.mark.parametrize("diameter", [7.5, 18.0])
 def test_a_cell_is_drawn_as_large_as_it_is_whatever_the_picture_scale(diameter, scale):
     pixels, box = disc(diameter, scale)
-    picture = cell_picture(pixels, box, scale, 240)
+    picture = cell_image(pixels, box, scale, 240)
     assert picture.shape == (240, 240, 3)
     dark = (picture[..., 0] < 128).sum()
     assert 2 * np.sqrt(dark / np.pi) * 24 / 240 == pytest.approx(diameter, rel=0.06)
@@ -27,7 +27,7 @@ def test_a_cell_is_drawn_as_large_as_it_is_whatever_the_picture_scale(diameter, 
 
 def test_without_a_scale_a_cell_is_taken_for_an_ordinary_white_cell():
     pixels, box = disc(9.0, 0.12)
-    dark = (cell_picture(pixels, box, None, 240)[..., 0] < 128).sum()
+    dark = (cell_image(pixels, box, None, 240)[..., 0] < 128).sum()
     assert 2 * np.sqrt(dark / np.pi) * 24 / 240 == pytest.approx(13.5, rel=0.06)
 
 
@@ -53,12 +53,12 @@ def test_at_the_edge_the_frame_is_where_the_cell_is():
 def test_beyond_the_edge_there_is_nothing_to_mistake_for_a_cell():
     field = np.full((200, 200, 3), 230, np.uint8)
     field[:10, :10] = 60  # a cell that the corner cuts
-    picture = cell_picture(field, Box(-10, -10, 20, 20), 0.12, 240)
+    picture = cell_image(field, Box(-10, -10, 20, 20), 0.12, 240)
     assert (picture[:100, :100] == 230).all()
     assert (picture < 100).any()
 
 
 def test_made_cells_exist_of_common_types_only():
-    assert len(made_cells("neutrophil", 64)) > 3
-    assert all(picture.shape == (64, 64, 3) for picture in made_cells("lymphocyte", 64))
-    assert made_cells("suspected_blast", 64) == ()
+    assert len(synthetic_cells("neutrophil", 64)) > 3
+    assert all(picture.shape == (64, 64, 3) for picture in synthetic_cells("lymphocyte", 64))
+    assert synthetic_cells("suspected_blast", 64) == ()

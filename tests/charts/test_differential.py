@@ -9,7 +9,7 @@ from core.charts.differential import (
     probabilities_figure,
     stages_figure,
 )
-from core.charts.field import evidence_figure, field_figure
+from core.charts.field import cam_figure, field_figure
 from core.domain.boxes import Box
 from core.domain.differential import differential_of_counts
 from core.domain.results import Cell, FieldAnalysis, ImageProperties, StageResult
@@ -112,7 +112,7 @@ def test_stages_count_uncertain_fields_apart():
     figure = stages_figure({"A": [stage("Pre"), stage("Pre", 0.4, "uncertain")]})
     shares = {t.name: t.x[0] for t in figure.data}
     assert shares[STAGES["Pre"].name] == 50
-    assert shares["Uncertain or refused"] == 50
+    assert shares["Uncertain or rejected"] == 50
 
 
 def test_probabilities_are_percent():
@@ -122,11 +122,11 @@ def test_probabilities_are_percent():
 
 def test_evidence_covers_the_picture_and_can_be_hidden():
     result = stage("Pre", cam=np.eye(7, dtype=np.float32))
-    (heat,) = evidence_figure(JPEG, result, (224, 112), 0.6).data
+    (heat,) = cam_figure(JPEG, result, (224, 112), 0.6).data
     assert heat.x0 == heat.dx / 2 == 16
     assert heat.x0 + 6.5 * heat.dx == 224
     assert heat.y0 + 6.5 * heat.dy == 112
-    assert not [t for t in evidence_figure(JPEG, result, (224, 112), 0).data if t.type == "heatmap"]
+    assert not [t for t in cam_figure(JPEG, result, (224, 112), 0).data if t.type == "heatmap"]
 
 
 def test_every_figure_is_json(analysis):

@@ -5,7 +5,7 @@ from collections import Counter
 import streamlit as st
 
 from core.charts.differential import probabilities_figure, stages_figure
-from core.charts.field import evidence_figure
+from core.charts.field import cam_figure
 from core.domain.probability import probability_text
 from core.domain.results import StageResult
 from core.domain.taxonomy import STAGE_NOTE, STAGES
@@ -122,7 +122,7 @@ def field_view(
             opacity = percent / 100
         size = (image.width, image.height)
         shared.image_chart(
-            evidence_figure(image.jpeg, result, size, opacity, shared.shown_width(480)),
+            cam_figure(image.jpeg, result, size, opacity, shared.shown_width(480)),
             "stage_drawing",
             f"Field {result.title} with the class activation map of the most likely class",
         )

@@ -8,7 +8,7 @@ import streamlit as st
 from core.cases.database import get_database
 from core.cases.reviews import labelled_cells
 from core.cases.samples import load_image
-from core.charts.cell_images import cell_picture, made_cells, surroundings
+from core.charts.cell_images import cell_image, surroundings, synthetic_cells
 from core.domain.boxes import Box
 from core.domain.results import FieldImage
 from core.errors import PictureMissingError
@@ -42,7 +42,7 @@ def field_jpeg(field_id: int) -> bytes:
 def cell_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, size: int) -> bytes:
     """Return a cell at the scale that all cells share."""
     pixels = field_image(field_id).pixels
-    return preview_jpeg(cell_picture(pixels, box, micrometres_per_pixel, size))
+    return preview_jpeg(cell_image(pixels, box, micrometres_per_pixel, size))
 
 
 @st.cache_data(max_entries=_FIELDS, ttl=KEPT, show_spinner=False)
@@ -85,7 +85,7 @@ def reference_cells(cell_type: str, apart_from: int) -> tuple[Sequence[bytes], s
             continue
     if found:
         return found, "reviewed here"
-    synthetic = made_cells(cell_type, SMALL)[:REFERENCES]
+    synthetic = synthetic_cells(cell_type, SMALL)[:REFERENCES]
     return [preview_jpeg(cell) for cell in synthetic], "synthetic"
 
 

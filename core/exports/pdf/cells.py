@@ -1,4 +1,4 @@
-"""Pictures of a case's cells on its printed page."""
+"""Images of representative cells on the printed page."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -20,11 +20,11 @@ _LARGEST, _CAPTION, _GAP, _NAME = 15.5, 3.2, 1.4, 23.0
 """Millimetres: height of a line of cells with captions, the caption, between cells, for a name."""
 _ABNORMAL_FIRST = ("suspected_blast", "immature_granulocyte", "erythroblast")
 _UNCERTAIN = "uncertain"
-_TITLE = "Representative cells (field.cell, probability of the model or R for a reviewer's label)"
+_TITLE = "Representative cells (field.cell; probability of the model, or R for a reviewer's label)"
 
 
 class _Shown(NamedTuple):
-    """A cell with its place: field and cell counted from 1."""
+    """A cell with the numbers of its field and of itself, counted from 1."""
 
     field: int
     number: int
@@ -41,7 +41,7 @@ def representative_cells(
 ) -> None:
     """Show some cells of each type between two heights, two types beside each other.
 
-    Cells are drawn smaller where there is little room. Each field is read once, and only when a
+    Cells are drawn smaller where space is short. Each field is read once, and only when a
     cell of it is shown.
     """
     groups = _groups(case)
@@ -62,14 +62,14 @@ def representative_cells(
         for column, shown in enumerate(group):
             left = x + _NAME + column * (side + _GAP)
             pixels = crops[shown.field, shown.number]
-            sheet.picture((left, y, side, side), pixels, colour, f"Cell {shown.label}")
+            sheet.image((left, y, side, side), pixels, colour, f"Cell {shown.label}")
             caption = Style(4.5, colour=GREY, align="C")
             sheet.text(
-                (left - 1, y + side, side + 2), f"{shown.label} · {_sure(shown.cell)}", caption
+                (left - 1, y + side, side + 2), f"{shown.label} · {_caption(shown.cell)}", caption
             )
 
 
-def _sure(cell: Cell) -> str:
+def _caption(cell: Cell) -> str:
     if cell.reviewer is not None:
         return "R"
     return probability_text(cell.confidence, 0)
@@ -78,7 +78,7 @@ def _sure(cell: Cell) -> str:
 def _groups(case: Case) -> dict[str, list[_Shown]]:
     """Return the cells to show by type, abnormal types first.
 
-    Reviewed cells go before others, then the surest; of uncertain cells the least sure.
+    Reviewed cells first, then the most confident; of uncertain cells the least confident.
     """
     found: dict[str, list[_Shown]] = {}
     for field, stored in enumerate(case.fields, 1):

@@ -43,8 +43,8 @@ _CHART_COLUMN = 5
 def case_pdf(summary: CaseSummary, read_pixels: ReadPixels) -> bytes:
     """Return the report as PDF.
 
-    Representative cells are cut from the pixels that `read_pixels` gives; each field is asked for
-    once and only when a cell of it is shown. What it raises is raised.
+    Each field is read once with `read_pixels`, and only when one of its cells is shown; errors of
+    reading are raised.
     """
     sheet = Sheet("White cell differential")
     y = _head(sheet, summary)
@@ -114,7 +114,7 @@ def _side(column: int) -> Align:
 
 
 def _interval(sheet: Sheet, row: Row, chart: tuple[float, float], y: float) -> None:
-    """Draw a share with its limits over its range, on a scale of 0 to 100 %."""
+    """Draw a percentage with its interval over its reference range, on a scale of 0 to 100 %."""
     left, width = chart
     scale = width / 100
     middle = y + 1.8
@@ -134,7 +134,7 @@ def _axis(sheet: Sheet, chart: tuple[float, float], top: float, bottom: float) -
         sheet.line((x, top - 0.4), (x, bottom - 0.4), FAINT, 0.1)
         sheet.text((x - 5, bottom - 0.3, 10), str(percent), Style(5.5, colour=GREY, align="C"))
     sheet.text(
-        (left, bottom + 2.1, width), "share, %; grey: range", Style(5.5, colour=GREY, align="C")
+        (left, bottom + 2.1, width), "percent; grey: range", Style(5.5, colour=GREY, align="C")
     )
 
 
@@ -198,28 +198,28 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
     if used:
         sources = "; ".join(dict.fromkeys(limits.source for limits in used))
         notes.append(
-            f"Reference ranges: {summary.laboratory} ({sources}). They differ between laboratories "
-            "and populations."
+            f"Reference ranges: {summary.laboratory} ({sources}). "
+            "Ranges differ between laboratories and populations."
         )
     else:
-        notes.append("No reference ranges hold for this sample.")
+        notes.append("No reference ranges apply to this sample.")
     if summary.white_cell_count is None and summary.case.sample.material == "peripheral_blood":
         notes.append("Counts per volume need a white cell count, which was not entered.")
     notes.append(
-        "Limits are exact (Clopper-Pearson) and hold sampling error only. The model's own error "
-        f"comes on top: {_accuracy(summary)}"
+        "The 95 % limits (Clopper-Pearson) cover sampling error only. The model's own error is "
+        f"additional: {_accuracy(summary)}"
     )
     if sheet.has_missing:
-        notes.append(f"{MISSING} stands for a character that the font of this page lacks.")
+        notes.append(f"{MISSING} stands for a character that is not in the font.")
     return notes
 
 
 def _accuracy(summary: CaseSummary) -> str:
-    told = f"{accuracy_text(summary.accuracy)}."
+    text = f"{accuracy_text(summary.accuracy)}."
     if not summary.accuracy:
-        return told
+        return text
     home = summary.accuracy[0].name
-    return f"{told} The column Right is the share of right calls by type on {home}."
+    return f"{text} The column Right is the percentage of correct calls by type on {home}."
 
 
 def _percents(low: float, high: float) -> str:

@@ -1,4 +1,4 @@
-"""One printed A4 page: text that always fits its place, lines, bars and pictures.
+"""One printed A4 page: text that always fits its box, lines, bars and images.
 
 The font is DejaVu Sans (`assets/fonts`), which has Latin, Greek, Cyrillic, Arabic, Hebrew and more;
 HarfBuzz shapes it and sets right-to-left names in their order. A character that it lacks, such as a
@@ -26,7 +26,7 @@ _FAMILY = "dejavu"
 _FONTS = PROJECT_ROOT / "assets" / "fonts"
 _LINE_SPACING = 1.25
 _LONGEST = 1000
-"""Characters of a text that are looked at; no line holds as many."""
+"""Characters of a text that are printed at most; no line holds as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,10 @@ class Sheet:
         self._pdf.set_fill_color(colour)
         self._pdf.circle(*centre, radius, style="F")
 
-    def picture(
+    def image(
         self, box: tuple[float, float, float, float], pixels: Pixels, frame: str, alt: str
     ) -> None:
-        """Put a picture (H x W x 3) into a frame of a colour; `alt` describes it."""
+        """Put a image (H x W x 3) into a frame of a colour; `alt` describes it."""
         x, y, width, height = box
         image = Image.fromarray(pixels)
         self._pdf.image(image, x, y, width, height, alt_text=self._printable(alt))
