@@ -1,1 +1,1 @@
-"""What a source's few reviewed cells change in the classifier."""
+"""Site profiles: the classifier adapted to a few reviewed cells of a site."""

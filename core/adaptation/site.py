@@ -1,10 +1,11 @@
-"""`python -m core adapt`: learns a site's look from a few of its reviewed cells, in seconds.
+"""`python -m core adapt`: fits a site profile to a few reviewed cells, in seconds.
 
 The classifier's last layer moves as little as it can to name the site's cells right: logistic
-regression whose penalty pulls towards the shipped weights (L2-SP; Li et al. 2018, ICML), divided
-by the temperature that suits the site, for a model that is sure and wrong would have to be moved
-far. The trunk stays, nothing needs TensorFlow. What the profile gains is measured by leaving each
-cell out in turn; a profile that names fewer cells right than the shipped model is refused.
+regression whose penalty pulls towards the shipped weights (L2-SP; Li et al. 2018, ICML). Logits are
+divided by the temperature that suits the site first: a model that is confident and wrong would have
+to be moved far. The trunk stays, nothing needs TensorFlow. What the profile gains is measured by
+leaving each cell out in turn; a profile that names fewer cells right than the shipped model is
+rejected.
 """
 
 import argparse
@@ -183,7 +184,7 @@ def save_profile(profile: SiteProfile, path: Path) -> None:
 
 
 def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCells:
-    """Look at reviewed single-cell images; unreadable ones are named on standard error.
+    """Classify reviewed single-cell images; unreadable ones are named on standard error.
 
     Raises ProfileError when none can be read.
     """

@@ -74,7 +74,7 @@ def _detector(card: DetectorCard, settings: Settings) -> Source:
 
 
 def framed(pixels: Pixels, size: int) -> Pixels:
-    """Return a whole field in a size x size image, as the detector's first look scales it."""
+    """Return a whole field in a size x size image, as the detector's first pass scales it."""
     factor = size / max(pixels.shape[:2])
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)[:size, :size]
@@ -132,7 +132,7 @@ def _all_stage(card: ModelCard, settings: Settings) -> Source:
 
 
 def _gate_pictures(size: int, settings: Settings) -> list[Pixels]:
-    """Return images that the input gate has to tell apart, smears and others."""
+    """Return images that quality control has to separate, smears and others."""
     images = [negative_image(np.random.default_rng((5, seed))) for seed in range(50)]
     for name, splits in SMEARS.items():
         data = open_set(name, settings)

@@ -16,7 +16,7 @@ from core.model_card import MODEL_NAMES, load_card, model_path
 from core.settings import Settings, get_settings
 
 _LOG = logging.getLogger(__name__)
-_WBC_ONLY = ("minutes", "folds", "without", "start", "cells", "checkpoint")
+_WBC_ONLY = ("minutes", "folds", "without", "start", "cells", "size", "steps", "checkpoint")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wbc.add_argument("--without", nargs="*", metavar="SOURCE", help="sources to leave out")
     wbc.add_argument("--start", help="imagenet, shipped, or a folder with weights.npz")
     wbc.add_argument("--cells", type=Path, metavar="DIR", help="cut-out cells (runs/wbc_cells)")
+    wbc.add_argument("--size", type=int, metavar="PX", help="side of the input")
+    wbc.add_argument("--steps", type=int, metavar="N", help="batches an epoch")
     wbc.add_argument(
         "--checkpoint", type=Path, metavar="DIR", help="publish these weights, train nothing"
     )

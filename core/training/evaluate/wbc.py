@@ -63,8 +63,8 @@ def _predict(
         np.array([[own[key] for key in CELL_TYPES] for own in values]),
         tuple(CELL_TYPES),
     )
-    familiar = [answer.in_distribution for answer in answers if answer is not None]
-    return frame, proportion(familiar.count(False), len(familiar))
+    in_distribution = [answer.in_distribution for answer in answers if answer is not None]
+    return frame, proportion(in_distribution.count(False), len(in_distribution))
 
 
 def _scores(frame: pd.DataFrame, labels: Sequence[str]) -> ClassificationFigures:
