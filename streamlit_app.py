@@ -1,4 +1,4 @@
-"""The frame of the app: page settings, navigation and what stands in the sidebar."""
+"""The app shell: page settings, navigation and sidebar."""
 
 import streamlit as st
 
@@ -7,7 +7,7 @@ from ui.components.shared import FRAMED
 
 ASSETS = PROJECT_ROOT / "assets"
 
-# Before the navigation: the browser would otherwise ask another server for the icon of the page.
+# Before the navigation: otherwise the browser loads the page icon from a font server.
 st.set_page_config(page_icon=str(ASSETS / "logo_icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "logo_icon.svg"), size="large")
 
@@ -19,7 +19,7 @@ page = st.navigation(
                 title="Overview",
                 icon=":material/home:",
                 default=True,
-                help="What Leukoscope does, an example, and how its models were measured.",
+                help="What Leukoscope does, an example, and the accuracy of its models.",
             ),
         ],
         "Analyse": [
@@ -44,21 +44,21 @@ page = st.navigation(
                 title="Patients",
                 icon=":material/groups:",
                 url_path="patients",
-                help="Stored cases: a patient over time, reports, two samples compared.",
+                help="Stored cases: trends, reports, comparison of two samples.",
             ),
             st.Page(
                 "pages/review.py",
                 title="Review",
                 icon=":material/fact_check:",
                 url_path="review",
-                help="Name uncertain cells, correct the model, sign cases.",
+                help="Label uncertain cells, correct the model, sign cases.",
             ),
             st.Page(
                 "pages/settings.py",
                 title="Settings",
                 icon=":material/settings:",
                 url_path="settings",
-                help="People and roles, reference ranges, settings in force, audit trail.",
+                help="Users and roles, reference ranges, settings, audit trail.",
             ),
         ],
         "Trust": [
@@ -67,7 +67,7 @@ page = st.navigation(
                 title="Model metrics",
                 icon=":material/analytics:",
                 url_path="model_metrics",
-                help="How far the models can be trusted, set by set and class by class.",
+                help="Accuracy of the models by data set and class.",
             ),
             st.Page(
                 "pages/about.py",
@@ -80,7 +80,7 @@ page = st.navigation(
     }
 )
 st.set_page_config(page_title=f"{page.title} · Leukoscope")
-# The tool bar of tables saves CSV that spreadsheets run formulas from; pages offer files of theirs.
+# The tool bar of tables saves CSV with formulas that spreadsheets run; pages offer safe files.
 st.html("<style>button[aria-label^='Download as CSV'] {display: none}</style>")
 st.session_state[FRAMED] = True
 page.run()

@@ -1,4 +1,4 @@
-"""About: intended use, limits, privacy, model cards, sources of the pictures, how to cite."""
+"""About: intended use, limits, privacy, model cards, data sets, how to cite."""
 
 import streamlit as st
 
@@ -10,27 +10,27 @@ from ui.components import shared
 from ui.metrics.card import show_card
 
 LIMITS = """
-- A smear image alone does not establish leukaemia. The ALL classes are maturation subtypes that
-  flow cytometry confirmed in the training set; here they are called stages by custom.
-- The models were trained on few laboratories. Under another stain, camera or microscope they find
-  and name fewer cells right: see **Model metrics**, where other laboratories come first. Cells
-  whose colours or sharpness no training laboratory has are marked, and trusted less.
-- A suggested class is a suggestion. Cells below the confidence threshold are shown as uncertain
-  and held out of the percentages; a trained person has to look at them.
-- Blasts, atypical lymphocytes, bands and smudge cells are no types of their own.
-- Limits of a differential are sampling error only. The model's own error comes on top.
-- Counts per litre are not measured: a smear gives shares, not concentrations.
+- A smear image alone cannot diagnose leukaemia. The ALL classes are maturation subtypes that flow
+  cytometry confirmed in the training set; by custom this app calls them stages.
+- The models were trained on images of few laboratories. With another stain, camera or microscope
+  they find and type fewer cells correctly. See **Model metrics**, where other laboratories come
+  first. Cells unlike the training images are marked, and their confidence is lowered.
+- A suggested class is only a suggestion. Cells below the confidence threshold are shown as
+  uncertain and are not counted in the percentages; a trained person must review them.
+- Blasts, atypical lymphocytes, band forms and smudge cells are not separate types.
+- Confidence intervals of a differential cover sampling error only. The error of the model adds to
+  it.
+- A smear gives percentages, not concentrations: counts per litre are not measured.
 """
 PRIVACY = """
-- Uploaded files stay in the memory of this server for the session. Only what is saved to a patient
-  is stored: the pixels without the file's header, the results, and what was typed in.
-- Of a file's header only what is needed to show and measure the picture is read: format, size,
-  pixel mode, orientation and pixel scale (µm per pixel). Names, dates, places and serial numbers
-  are not read.
-- What you type as a patient appears in tables and exports: use pseudonyms. Exports hold file names
-  only when you ask for them; a setting has them forgotten on entry.
-- No usage statistics are collected. No picture leaves this server but for the store that its
-  administrator set up, and for links to a case that a reviewer makes.
+- Uploaded files stay in the memory of this server during the session. Saving to a patient stores
+  the pixels without the file's header, the results, and what you typed.
+- The app reads only what it needs from a file's header: format, size, pixel mode, orientation and
+  pixel scale (µm per pixel). It does not read names, dates, places or serial numbers.
+- Patient names that you type appear in tables and exports: use pseudonyms. Exports contain file
+  names only if you ask for them. A setting discards file names on upload.
+- The app collects no usage statistics. Images leave this server only for the store that its
+  administrator configured, and through case links that a reviewer creates.
 """
 
 
@@ -51,9 +51,12 @@ def show_models() -> dict[str, str]:
 
 
 def show_sources() -> None:
-    """Show where the pictures come from, with licences and citations."""
+    """Show the data sets with licences and citations."""
     st.subheader("Data sets")
-    st.caption("Public sets the models were trained and measured on. None is part of the software.")
+    st.caption(
+        "The models were trained and measured on these public data sets. The software contains "
+        "none of them."
+    )
     for source in SOURCES:
         with st.container(border=True):
             st.markdown(f"**[{source.name}]({source.url})**: {source.content}.")
@@ -62,9 +65,10 @@ def show_sources() -> None:
 
 shared.header(
     "About",
-    "Leukoscope finds, counts and names the cells of stained blood smears, gives the differential "
-    "with exact limits and grades fields of suspected acute lymphoblastic leukaemia (ALL). It is "
-    "made for haematology research, for teaching, and for comparing models across laboratories.",
+    "Leukoscope finds, counts and types the cells of stained blood smears. It gives the "
+    "differential with exact confidence intervals and grades fields of suspected acute "
+    "lymphoblastic leukaemia (ALL). It is for haematology research, teaching, "
+    "and comparing models across laboratories.",
     for_everyone=True,
 )
 left, right = st.columns(2, gap="large")
@@ -76,14 +80,14 @@ with right:
     st.markdown(PRIVACY)
     st.subheader("Licence")
     st.markdown(
-        "The software and the weights of its models are under the MIT licence: use, change and "
-        "pass them on, with the copyright notice and without warranty. The data sets below keep "
+        "The software and the model weights are under the MIT licence: you may use, change and "
+        "share them with the copyright notice and without warranty. The data sets below keep "
         "their own licences."
     )
 versions = show_models()
 show_sources()
 st.subheader("How to cite")
-st.caption("Cite the software with the versions of its models, and the data sets you rely on.")
+st.caption("Cite the software with its model versions, and the data sets you use.")
 listed = ", ".join(f"{name} {version}" for name, version in versions.items())
 st.code(
     "Leukoscope: white-cell counts, differentials and ALL classes from blood smears. "

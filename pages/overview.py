@@ -1,4 +1,4 @@
-"""Overview: what Leukoscope is, an example, the health of its models and how they were measured."""
+"""Overview: an example, the latest cases, and the state and accuracy of the models."""
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from core.inference.pipeline import get_analyzer
 from core.model_card import load_card, read_checked
 from core.synthetic.examples import synthetic_slides
 from ui.components import shared
+from ui.components.actions import kept_button
 from ui.components.cases import (
     errors_shown,
     patient_link,
@@ -28,7 +29,7 @@ from ui.upload.session import analyze_field, open_upload_session
 
 MODELS = {
     "detector": ("Detector", "Finds white cells, red cells and platelets in a field."),
-    "wbc": ("White cell types", "Names a white cell: 8 types with calibrated probabilities."),
+    "wbc": ("White cell types", "Types a white cell: 8 types with calibrated probabilities."),
     "all_stage": ("ALL stage", "Grades a field: 4 classes with calibrated probabilities."),
 }
 SHOWN_SLIDE = 1
@@ -37,7 +38,7 @@ LATEST_CASES = 5
 
 @st.cache_data(show_spinner=False)
 def example() -> tuple[FieldAnalysis, bytes]:
-    """Analyse one made slide."""
+    """Analyze one synthetic slide."""
     name, data = synthetic_slides()[SHOWN_SLIDE]
     (image,) = read_images(data, name)
     return get_analyzer().analyze(image), preview_jpeg(image.pixels)
@@ -45,7 +46,7 @@ def example() -> tuple[FieldAnalysis, bytes]:
 
 @st.cache_data(ttl="5m", show_spinner=False)
 def problem(name: str) -> str | None:
-    """Return what is wrong with a model's files, or None."""
+    """Return why a model cannot be used, or None."""
     try:
         read_checked(load_card(name))
     except ModelError as error:
@@ -54,7 +55,7 @@ def problem(name: str) -> str | None:
 
 
 def show_health() -> None:
-    """Say of every model whether its file is the one of its card."""
+    """Show for each model whether its file matches its card."""
     st.subheader("Models")
     with st.grid(3, min_column_width=260):
         for name, (title, task) in MODELS.items():
@@ -72,7 +73,7 @@ def show_health() -> None:
 
 
 def show_accuracy() -> None:
-    """Show what was measured in short, other laboratories first."""
+    """Show the main accuracy figures, other laboratories first."""
     figures = measured_figures()
     if not figures:
         return
@@ -83,20 +84,20 @@ def show_accuracy() -> None:
             "Measure": [f.measure for f in figures],
             "Images": [f"{f.images:,}" for f in figures],
             "%": [f"**{100 * f.share.value:.1f}**" for f in figures],
-            "95 % limits": [f"{100 * f.share.low:.1f}-{100 * f.share.high:.1f}" for f in figures],
+            "95 % interval": [f"{100 * f.share.low:.1f}-{100 * f.share.high:.1f}" for f in figures],
         },
         border="horizontal",
         hide_index=True,
         alt="Measured accuracy of the models, other laboratories first",
     )
     st.caption(
-        "Other laboratories first: a stain or camera the models were not trained on costs "
-        "accuracy. Expect that of your own slides too."
+        "Other laboratories come first, because accuracy falls with a stain or camera that the "
+        "models were not trained on. Expect this for your own slides."
     )
 
 
 def show_latest() -> None:
-    """Show the samples taken last, when there are any."""
+    """Show the latest samples, if any."""
     with errors_shown():
         database = get_database()
         user = current_user(database)
@@ -126,26 +127,31 @@ def show_example() -> None:
     shared.image_chart(
         field_figure(jpeg, analysis, shown_width=shared.shown_width(560)),
         "overview_drawing",
-        "A made slide with its white cells boxed and named",
+        "A synthetic slide with its white cells boxed and typed",
     )
     counts = analysis.counts.kinds
     st.caption(
-        f"A made slide, analysed in {analysis.seconds:.2f} s: {counts['wbc']} white cells named, "
-        f"{counts['rbc']} red cells and {counts['platelet']} platelets counted."
+        f"A synthetic slide, analysed in {analysis.seconds:.2f} s: {counts['wbc']} white cells "
+        f"typed, {counts['rbc']} red cells and {counts['platelet']} platelets counted."
     )
 
 
 shared.header(
     "Leukoscope",
-    "Leukoscope finds the cells of a stained blood smear, counts them and names the white ones. "
-    "It gives the differential with exact limits, grades fields of suspected acute lymphoblastic "
-    "leukaemia (ALL), and sets apart what it is not sure of. "
-    "How far its models can be trusted is shown below.",
+    "Leukoscope finds and counts the cells of a stained blood smear and types the white cells. It "
+    "gives the differential with exact confidence intervals, grades fields of suspected acute "
+    "lymphoblastic leukaemia (ALL), and sets uncertain cells aside for review.",
 )
 left, right = st.columns([1, 1.3], gap="large")
 with left:
     st.subheader("Start")
-    if st.button("Open example slides", type="primary", icon=":material/draw:", width="stretch"):
+    if kept_button(
+        "Open example slides",
+        "overview_examples",
+        type="primary",
+        icon=":material/draw:",
+        width="stretch",
+    ):
         open_upload_session("wbc", analyze_field).pending = example_slides()
         st.switch_page("pages/wbc_count.py")
     st.page_link(
@@ -158,12 +164,12 @@ with left:
     )
     st.page_link(
         "pages/model_metrics.py",
-        label="See how the models were measured",
+        label="See the accuracy of the models",
         icon=":material/analytics:",
     )
     st.caption(
-        f"Pictures: {READABLE_FORMATS}, at a magnification that shows single cells. "
-        "The example slides are drawn by a program and come with their answer key."
+        f"Images: {READABLE_FORMATS}, at a magnification that shows single cells. "
+        "The example slides are synthetic and come with an answer key."
     )
 with right:
     show_example()

@@ -1,4 +1,4 @@
-"""Patients: stored cases, a patient over time, one sample with its fields and reports."""
+"""Patients: stored cases, trends of a patient, one sample with its fields and reports."""
 
 from math import ceil
 
@@ -28,7 +28,7 @@ ANY = "any state"
 
 
 def show_list(database: Database, user: User) -> None:
-    """Show the patients page by page, those sampled last first."""
+    """Show the patients page by page, latest sample first."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Search",
@@ -54,7 +54,7 @@ def show_list(database: Database, user: User) -> None:
         if found.total:
             st.caption(shared.number_of(found.total, "patient"))
         elif text or wanted:
-            st.info("No patient fits. Change the search.", icon=":material/search_off:")
+            st.info("No patient matches. Change the search.", icon=":material/search_off:")
         else:
             no_cases()
         for line in found.items:
@@ -108,7 +108,7 @@ def show_case(database: Database, user: User, sample_id: int) -> None:
 
 shared.header(
     "Patients",
-    "Stored cases: what was counted, how it changes over time, and the reports of each sample.",
+    "Stored cases with their counts, trends and reports.",
 )
 database, user = open_cases()
 sample_id, patient_id = number_in_address("sample"), number_in_address("patient")

@@ -1,4 +1,4 @@
-"""Review: white cells that wait for a person, the least sure first; then the signature."""
+"""Review: label white cells, least confident first; then sign the case."""
 
 import streamlit as st
 
@@ -32,7 +32,7 @@ QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT = "Queue", "Gallery", "Fields", "Sign", 
 
 
 def choose_scope(session: ReviewSession) -> QueueFilter:
-    """Let the reader choose a patient and a sample, or none; both stand in the address."""
+    """Let the reader choose a patient and a sample, or none; the address keeps both."""
     database, sample_id = session.database, number_in_address("sample")
     patient_id = number_in_address("patient")
     with errors_shown(end_page=True):
@@ -63,7 +63,7 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
             ("sample", "Sample", sample_names, sample_id),
         ):
             ids: list[int | None] = list(options)
-            # A key for each choice: the address decides what is chosen, not an earlier visit.
+            # A new key for each choice, so that the address and not an earlier visit decides.
             key = f"review_{name}_{patient_id}_{sample_id}"
             st.selectbox(
                 label,
@@ -81,7 +81,7 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
 
 
 def show_strip(case: Case) -> None:
-    """Show the differential as it is now."""
+    """Show the current differential."""
     counted = differential(case.analyses)
     if counted.total:
         figure = patients_figure({case.patient.identifier: counted}, shared.shown_width(900))
@@ -89,15 +89,15 @@ def show_strip(case: Case) -> None:
             figure,
             key="review_strip",
             config={"displayModeBar": False},
-            alt="Share of each white cell type in this sample",
+            alt="Percentage of each white cell type in this sample",
         )
     if counted.uncertain:
-        st.caption(f"{shared.uncertain_text(counted.uncertain)} of the percentages.")
+        st.caption(f"{shared.uncertain_text(counted.uncertain)}.")
 
 
 @st.fragment
 def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
-    """Show a sample; what is changed here counts at once, without a new page."""
+    """Show a sample; changes count at once, without a rerun of the page."""
     show_review_error(session)
     with errors_shown(end_page=True):
         case = load_case(session.database, sample_id)
@@ -117,8 +117,8 @@ def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
 
 shared.header(
     "Review",
-    "White cells that the model is not sure of wait here for a person. What a reviewer names "
-    "counts before what the model says, everywhere.",
+    "Review the white cells that the model is uncertain about. A reviewer's label replaces that of "
+    "the model everywhere.",
     for_everyone="link" in st.query_params,  # which names one case
 )
 if "link" in st.query_params:

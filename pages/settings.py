@@ -16,44 +16,44 @@ from core.evaluation.report import MODEL_TITLES
 from core.model_card import MODEL_NAMES, ModelName, load_card
 from core.settings import Settings, get_settings
 from ui.components import shared
-from ui.components.actions import run_action, show_action_error
+from ui.components.actions import kept_button, run_action, show_action_error
 from ui.components.cases import errors_shown, open_cases, patient_link
 from ui.settings.ranges import show_ranges
 
 THRESHOLDS: dict[ModelName, dict[str, str]] = {
     "detector": {
-        "wbc": "Least score of a white cell",
-        "rbc": "Least score of a red cell",
-        "platelet": "Least score of a platelet",
+        "wbc": "Lowest score of a white cell",
+        "rbc": "Lowest score of a red cell",
+        "platelet": "Lowest score of a platelet",
     },
     "wbc": {
-        "uncertain": "Probability below which a cell is uncertain and held out",
-        "cellness": "Probability of one whole cell below which it is none",
+        "uncertain": "Probability below which a cell is uncertain and not counted",
+        "cellness": "Probability below which an object is not a white cell",
         "appearance_density": "Log density of a cell's appearance below which it is unlike the "
         "training images",
     },
     "all_stage": {
         "uncertain": "Probability below which a field gets no class",
-        "smear": "Score below which a picture is refused as no blood smear",
-        "all_field": "Score below which a field is refused as unlike those of the ALL set",
+        "smear": "Score below which an image is rejected as no blood smear",
+        "all_field": "Score below which a field is rejected as unlike the ALL data set",
     },
 }
 
 
 def show_users(database: Database, admin: User) -> None:
-    """Show who may do what; give roles and add people."""
-    st.subheader("People and roles")
+    """Show users and their roles; let the admin give roles and add users."""
+    st.subheader("Users and roles")
     with errors_shown():
         st.dataframe(
             [{"Name": user.name, "Role": user.role} for user in users(database)],
             hide_index=True,
             width=520,
-            alt="People and their roles",
+            alt="Users and their roles",
         )
     st.caption(
         "A viewer reads and comments. A reviewer also saves, labels and signs. An admin also "
-        "deletes patients, edits the reference ranges and gives roles. With single sign-on people "
-        "are their e-mail addresses; without it everybody is `local`."
+        "deletes patients, edits the reference ranges and gives roles. With single sign-on a "
+        "user's name is the e-mail address; without it everyone is `local`."
     )
 
     def give() -> None:
@@ -61,28 +61,28 @@ def show_users(database: Database, admin: User) -> None:
         st.session_state["role_given"] = set_role(database, admin, name, role)
 
     with st.form("role", width=520):
-        st.text_input("Name", key="role_name", help="Somebody new is added.")
+        st.text_input("Name", key="role_name", help="A new name adds a user.")
         st.segmented_control(
             "Role", get_args(Role), default="viewer", required=True, key="role_role"
         )
         st.form_submit_button("Give role", type="primary", on_click=run_action, args=("role", give))
         show_action_error("role")
     if given := st.session_state.pop("role_given", None):
-        st.success(f"{shared.plain(given.name)} is {given.role} now.", icon=":material/check:")
+        st.success(f"{shared.plain(given.name)} is now {given.role}.", icon=":material/check:")
 
 
 def show_alike(database: Database, admin: User) -> None:
-    """List patients whose identifiers look the same, each group with the means to merge it."""
+    """List patients whose identifiers look the same, and offer to merge them."""
     with errors_shown():
         groups = patients_alike(database)
         if not groups:
             return
         st.subheader("Patients that look alike")
         st.caption(
-            "Earlier versions kept identifiers as typed, so one patient may have two entries whose "
-            "identifiers look the same. Compare their samples before you merge: the samples move, "
-            "the second entry is removed, and this cannot be undone. If they are two people, open "
-            "one and change its identifier."
+            "Earlier versions stored identifiers as typed, so one patient may have two entries "
+            "with identifiers that look the same. Compare their samples before you merge. Merging "
+            "moves the samples and removes the second entry; it cannot be undone. If they are two "
+            "people, open one and change its identifier."
         )
         for kept, *others in groups:
             with st.container(border=True):
@@ -109,7 +109,7 @@ def show_alike(database: Database, admin: User) -> None:
 
 
 def offer_merge(database: Database, admin: User, kept: Patient, merged: Patient) -> None:
-    """Offer to merge one patient into another, once the admin has said that they are one."""
+    """Offer to merge one patient into another once the admin confirms that they are the same."""
     key = f"merge_{merged.id}"
 
     def merge() -> None:
@@ -156,12 +156,12 @@ def show_thresholds(settings: Settings) -> None:
         column_config={"Value": st.column_config.NumberColumn("Value", format="%.3f")},
         alt="Thresholds of the models",
     )
-    st.caption("Chosen on validation pictures when a model is made; its card keeps them.")
+    st.caption("Chosen on validation images during training; stored in the model card.")
 
 
 def show_settings(settings: Settings) -> None:
-    """Show every setting with its value; secrets stay hidden."""
-    st.subheader("Settings in force")
+    """Show every setting and its value; secrets stay hidden."""
+    st.subheader("Current settings")
     st.dataframe(
         [
             {
@@ -174,7 +174,7 @@ def show_settings(settings: Settings) -> None:
         hide_index=True,
         alt="Settings with their values and meaning",
     )
-    st.caption("Read from the environment or a file `.env` when the server starts.")
+    st.caption("Read from the environment or the file `.env` when the server starts.")
 
 
 def _shown(value: object) -> str:
@@ -188,21 +188,21 @@ def _shown(value: object) -> str:
 
 
 def show_audit(database: Database) -> None:
-    """Show what was done, last things first, and check the chain on request."""
+    """Show the audit trail, latest entries first, and verify it on request."""
     st.subheader("Audit trail")
-    if st.button("Verify the chain", icon=":material/verified_user:"):
+    if kept_button("Verify the audit trail", "audit_verify", icon=":material/verified_user:"):
         with errors_shown():
             checked = audit.verify(database)
             if checked.broken is None:
                 st.success(
-                    f"The audit trail is whole: {checked.entries:,} entries. Note their number and "
+                    f"The audit trail is intact: {checked.entries:,} entries. Note this number and "
                     f"the last hash elsewhere: `{checked.last_hash}`",
                     icon=":material/check:",
                 )
             else:
                 st.error(
-                    f"The audit trail is broken at entry {checked.broken:,}: it is not what was "
-                    "written. Compare with a backup.",
+                    f"The audit trail is broken at entry {checked.broken:,}: its content was "
+                    "changed. Compare with a backup.",
                     icon=":material/error:",
                 )
     with errors_shown():
@@ -228,15 +228,15 @@ def show_audit(database: Database) -> None:
             hide_index=True,
             placeholder="",
             column_config={"Details": st.column_config.TextColumn("Details", width="large")},
-            alt="Entries of the audit trail, last things first",
+            alt="Entries of the audit trail, latest first",
         )
         st.caption(
             f"{found.total:,} {'entry' if found.total == 1 else 'entries'}. Patients and samples "
-            "are named by number only, so that entries may stay when a patient is deleted."
+            "appear by number only, so that entries can stay when a patient is deleted."
         )
 
 
-shared.header("Settings", "Who may do what, what is in force, and what was done.")
+shared.header("Settings", "Users and roles, reference ranges, current settings, audit trail.")
 database, user = open_cases()
 with errors_shown(end_page=True):
     require(user, "admin")

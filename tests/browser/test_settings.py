@@ -39,5 +39,5 @@ def test_an_edited_range_counts_for_the_next_differential(page, bccd_files):
     expect(page.get_by_text("from table 1, edited here")).to_be_visible()
     open_page(page, "WBC count")
     upload(page, *bccd_files(3))
-    rows = table(page, "Differential with exact 95 % limits and reference ranges")
+    rows = table(page, "Differential with exact 95 % confidence intervals and reference ranges")
     assert {row[0]: row[-1] for row in rows}["Neutrophils"] == "12-60"

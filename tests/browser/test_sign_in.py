@@ -85,7 +85,7 @@ def test_a_newcomer_waits_for_an_admin_and_then_works(browser, address):
         admin.get_by_role("textbox", name="Name").fill(NEWCOMER)
         admin.get_by_role("radio", name="reviewer").click()
         admin.get_by_role("button", name="Give role").click()
-        expect(admin.get_by_text(f"{NEWCOMER} is reviewer now.")).to_be_visible()
+        expect(admin.get_by_text(f"{NEWCOMER} is now reviewer.")).to_be_visible()
 
         newcomer.reload()
         expect(newcomer.get_by_text(f"Signed in: {NEWCOMER}")).to_be_visible()

@@ -47,7 +47,7 @@ def test_an_untouched_page_says_its_limits_and_shows_no_error(app, page):
 
 
 def test_overview_analyses_an_example_and_vouches_for_every_model(app):
-    assert any("white cells named" in c.value for c in app.caption)
+    assert any("white cells typed" in c.value for c in app.caption)
     assert sum("file verified" in m.value for m in app.markdown) == len(MODEL_NAMES)
 
 

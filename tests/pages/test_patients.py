@@ -81,7 +81,7 @@ def test_patients_are_listed_with_their_last_sample_and_searched(database, user,
     assert "P\\-1" in links(app)
     assert "Q\\-7" not in links(app)
     app.selectbox(key="state").select("signed").run()
-    assert any("No patient fits" in i.value for i in app.info)
+    assert any("No patient matches" in i.value for i in app.info)
 
 
 def test_a_long_list_is_paged(database, user):
@@ -206,9 +206,9 @@ def test_a_patient_is_added_and_opened(database):
 
 def test_a_patient_is_deleted_only_after_the_identifier_was_typed(database, patient, samples):
     app = open_app(PAGE, patient=patient.id)
-    assert button(app, "Delete for good").disabled
+    assert button(app, "Delete permanently").disabled
     app.text_input(key=f"delete_{patient.id}").set_value("P-1").run()
-    checked(button(app, "Delete for good").click().run())
+    checked(button(app, "Delete permanently").click().run())
     assert not app.error
     assert search_patients(database).total == 0
     assert not list(database.images.root.glob("??/*"))
@@ -218,7 +218,7 @@ def test_a_viewer_reads_and_changes_nothing(database, patient, samples, monkeypa
     with database.writing() as session:
         session.execute(text("UPDATE people SET role = 'viewer'"))
     app = open_app(PAGE, patient=patient.id)
-    assert not {"Save", "Delete for good"} & {b.label for b in app.button}
+    assert not {"Save", "Delete permanently"} & {b.label for b in app.button}
     assert "Distribution" in texts(app)
 
 

@@ -162,7 +162,7 @@ def test_a_viewer_sees_why_nothing_can_be_changed(database, sample):
 
 def test_agreement_follows_the_decisions(database, sample):
     app = open_app(PAGE, sample=sample.id, view="Agreement")
-    assert any("No cell is reviewed yet" in i.value for i in app.info)
+    assert any("No reviewed cells yet" in i.value for i in app.info)
     neutrophil, monocyte, *_ = cells_of(database, sample)
     label_cells(
         database,

@@ -35,7 +35,7 @@ def test_an_admin_adds_people_but_cannot_be_the_last_to_leave():
         ("ana@lab", "reviewer"),
         ("local", "admin"),
     ]
-    assert any("is reviewer now" in s.value for s in app.success)
+    assert any("is now reviewer" in s.value for s in app.success)
     app = give_role(open_app("settings"), "local", "viewer")
     assert any("only admin" in e.value for e in app.error)
     assert user_of(get_database()).role == "admin"
@@ -117,10 +117,10 @@ def test_the_trail_is_shown_and_a_changed_entry_is_found():
     assert list(tables(app)["No."]["No."])[:2] == [61, 60]
     app.get("pagination")[0].set_value(2).run()
     assert list(tables(app)["No."]["No."])[-1] == 1
-    checked(button(app, "Verify the chain").click().run())
-    assert any("whole: 61 entries" in s.value for s in app.success)
+    checked(button(app, "Verify the audit trail").click().run())
+    assert any("intact: 61 entries" in s.value for s in app.success)
     with database.writing() as session:
         session.execute(text("DROP TRIGGER audit_no_update"))
         session.execute(text("UPDATE audit SET person = 'nobody' WHERE id = 7"))
-    checked(button(app, "Verify the chain").click().run())
+    checked(button(app, "Verify the audit trail").click().run())
     assert any("broken at entry 7" in e.value for e in app.error)

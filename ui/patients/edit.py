@@ -31,7 +31,7 @@ def add_patient(database: Database, user: User) -> None:
 
 
 def edit_patient(database: Database, user: User, patient: Patient) -> None:
-    """Offer to correct what is kept of a patient."""
+    """Offer to correct the details of a patient."""
     if user.role == "viewer":
         return
     key = f"patient_{patient.id}"
@@ -47,10 +47,10 @@ def edit_patient(database: Database, user: User, patient: Patient) -> None:
 
 
 def edit_sample(database: Database, user: User, sample: Sample) -> None:
-    """Offer to correct what was entered about a sample; a signed one is read-only."""
+    """Offer to correct the details of a sample; a signed one is read-only."""
     if user.role == "viewer" or sample.state == "signed":
         return
-    # The version is part of the keys: after another's change the form shows what holds now.
+    # A new version gets new keys, so the form shows the current details.
     key = f"sample_{sample.id}_{sample.version}"
 
     def save() -> None:
@@ -61,7 +61,7 @@ def edit_sample(database: Database, user: User, sample: Sample) -> None:
         with st.grid(3, min_column_width=200):
             sample_inputs(key, seen)
         if sample.state == "reviewed":
-            st.caption("The case is reviewed: a correction makes it a draft again.")
+            st.caption("This case is reviewed. A correction makes it a draft again.")
         problem = f"sample_{sample.id}"
         st.form_submit_button("Save", type="primary", on_click=run_action, args=(problem, save))
         show_action_error(problem)
@@ -74,7 +74,7 @@ def _patient_inputs(key: str, seen: PatientDetails) -> None:
             seen.identifier,
             max_chars=100,
             key=f"{key}_identifier",
-            help="The laboratory's own, unique here.",
+            help="As in your laboratory; unique here.",
         )
         st.text_input("Name (optional)", seen.name, max_chars=200, key=f"{key}_name")
         sexes: list[Sex | None] = [None, *get_args(Sex)]
@@ -101,27 +101,27 @@ def _entered_patient(key: str) -> PatientDetails:
 
 
 def offer_deletion(database: Database, user: User, patient: Patient, samples: int) -> None:
-    """Offer to erase a patient, which only admins can, once the identifier is typed."""
+    """Offer admins to delete a patient after typing the identifier."""
     if user.role != "admin":
         return
 
     def delete() -> None:
         delete_patient(database, user, patient.id)
-        st.cache_data.clear()  # they hold pictures of the patient
+        st.cache_data.clear()  # they contain images of the patient
         st.cache_resource.clear()
         st.query_params.pop("patient", None)
 
     with st.expander("Delete this patient", icon=":material/delete_forever:"):
         st.markdown(
-            f"**{plain(patient.identifier)}** with {number_of(samples, 'sample')}, all reviews, "
-            "comments and pictures is erased for good. The audit trail keeps that it was done, and "
-            "by whom."
+            f"This deletes **{plain(patient.identifier)}** with {number_of(samples, 'sample')}, "
+            "all reviews, comments and images. It cannot be undone. The audit trail records who "
+            "did it."
         )
         typed = st.text_input(
             "Type the patient's identifier to confirm", key=f"delete_{patient.id}", width=320
         )
         st.button(
-            "Delete for good",
+            "Delete permanently",
             icon=":material/delete_forever:",
             disabled=look(typed) != look(patient.identifier),
             on_click=run_action,

@@ -21,8 +21,8 @@ from core.exports.tables import comparison_table
 from ui.components import shared
 from ui.components.cases import sample_line, sample_link, sample_name
 
-SHARES, VOLUMES = "Shares, %", "Counts, 10⁹/L"
-_UNITS: dict[str, Unit] = {SHARES: "%", VOLUMES: "10^9/L"}
+PERCENT, VOLUMES = "Percentages, %", "Counts, 10⁹/L"
+_UNITS: dict[str, Unit] = {PERCENT: "%", VOLUMES: "10^9/L"}
 _DIRECTIONS = {"up": "▲ higher", "down": "▼ lower", "few": "too few cells", "": "within chance"}
 
 
@@ -33,7 +33,7 @@ def show_history(
     stages: Mapping[int, Sequence[StageResult]],
     user: User,
 ) -> None:
-    """Show everything that is known of a patient."""
+    """Show everything about a patient."""
     _show_who(patient)
     if not samples:
         st.info("This patient has no samples yet.", icon=":material/folder_open:")
@@ -54,7 +54,7 @@ def _show_downloads(
 ) -> None:
     st.subheader("Download")
     shared.download_buttons(history_files(database, patient, counts, user), "history")
-    st.caption("A row for each sample and type, of the material that is shown.")
+    st.caption("One row for each sample and type of the chosen material.")
 
 
 def _show_who(patient: Patient) -> None:
@@ -67,7 +67,7 @@ def _show_who(patient: Patient) -> None:
 
 
 def _show_samples(counts: Sequence[SampleCounts]) -> None:
-    st.markdown("**Samples**, the last first")
+    st.markdown("**Samples**, latest first")
     for one in reversed(counts):
         counted = one.counted
         facts = [shared.number_of(one.fields, "field"), f"{counted.total} classified"]
@@ -82,7 +82,7 @@ def _show_samples(counts: Sequence[SampleCounts]) -> None:
 
 
 def _choose_material(counts: Sequence[SampleCounts]) -> str:
-    """Let the reader choose a material when there are several: they are not to be compared."""
+    """Let the reader choose a material when there are several: they are not comparable."""
     materials = list(dict.fromkeys(one.sample.material for one in reversed(counts)))
     if len(materials) == 1:
         return materials[0]
@@ -106,14 +106,14 @@ def _show_distribution(counts: Sequence[SampleCounts]) -> None:
         patients_figure(counted, shared.shown_width(900)),
         key="history_distribution",
         config={"displayModeBar": False},
-        alt="Share of each white cell type by sample",
+        alt="Percentage of each white cell type by sample",
     )
 
 
 def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCounts]) -> None:
     st.subheader("Over time")
     has_volumes = any(one.absolute for one in counts)
-    shown = SHARES
+    shown = PERCENT
     if has_volumes:
         shown = st.segmented_control(
             "Unit", list(_UNITS), default=VOLUMES, required=True, key="history_unit"
@@ -134,15 +134,15 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
                     trend_figure(line),
                     key=f"history_{line.key}_{line.unit}",
                     config={"displayModeBar": False},
-                    alt=f"{line.name} by date with 95 % limits",
+                    alt=f"{line.name} by date with 95 % confidence intervals",
                 )
     st.caption(
-        "Points are samples, bars 95 % limits (Clopper-Pearson; of the ratio, both counts being "
-        "random): sampling error only. Triangle: a ratio without lymphocytes. "
+        "Points: samples. Bars: 95 % confidence intervals, sampling error only (Clopper-Pearson; "
+        "for the ratio both counts are random). Triangle: a ratio without lymphocytes. "
         "Grey: reference range"
         + (f" of {shared.plain(ranges.title)}" if ranges else "")
         + ", for the patient's sex and age at the last sample. "
-        + ("" if has_volumes else "Counts per volume need a white cell count.")
+        + ("" if has_volumes else "Enter a white cell count to see counts per volume.")
     )
 
 
@@ -167,7 +167,7 @@ def _show_stages(
         stages_figure(graded, shared.shown_width(900)),
         key="history_stages",
         config={"displayModeBar": False},
-        alt="Share of fields by ALL class for each sample",
+        alt="Percentage of fields by ALL class for each sample",
     )
     st.caption(STAGE_NOTE)
 
@@ -184,17 +184,17 @@ def _show_comparison(counts: Sequence[SampleCounts]) -> None:
             st.selectbox(
                 label,
                 ids,
-                index=place,
+                index=index,
                 format_func=lambda key: sample_name(by_id[key].sample),
                 key=f"history_{label}",
                 width=280,
             )
-            for label, place in (("Before", len(ids) - 2), ("After", len(ids) - 1))
+            for label, index in (("Before", len(ids) - 2), ("After", len(ids) - 1))
         )
-    # Before the table, whose tool bar would cover the choice on a phone.
+    # Above the table: on a phone its tool bar would cover the choice.
     st.caption(
-        "Change in percentage points with 95 % limits (Newcombe, method 10). Each type is judged "
-        "alone: of twenty unchanged ones, one seems to differ."
+        "Change in percentage points with 95 % confidence interval (Newcombe, method 10). There is "
+        "no correction for several types: of twenty unchanged types, one seems to differ."
     )
     table = comparison_table(by_id[before], by_id[after])
     table["type"] = [REVIEW_TYPES[key].plural for key in table["type"]]
@@ -209,9 +209,9 @@ def _show_comparison(counts: Sequence[SampleCounts]) -> None:
             "before": number("Before, %", format="%.1f"),
             "after": number("After, %", format="%.1f"),
             "change": number("Change, points", format="%+.1f"),
-            "low": number("Low", format="%+.1f", help="Lower 95 % limit of the change"),
-            "high": number("High", format="%+.1f", help="Upper 95 % limit of the change"),
+            "low": number("Low", format="%+.1f", help="Lower end of the 95 % interval"),
+            "high": number("High", format="%+.1f", help="Upper end of the 95 % interval"),
             "direction": "Beyond chance",
         },
-        alt="Share of each type in two samples and the change with 95 % limits",
+        alt="Percentage of each type in two samples and the change with 95 % interval",
     )

@@ -42,7 +42,7 @@ def show_sample(database: Database, case: Case, user: User) -> None:
 
 
 def show_flags(summary: CaseSummary) -> None:
-    """List what deserves a second look."""
+    """List the flags of a sample."""
     st.markdown("**Flags**")
     if not summary.flags:
         st.caption("None.")
@@ -50,17 +50,17 @@ def show_flags(summary: CaseSummary) -> None:
 
 
 def show_differential(summary: CaseSummary) -> None:
-    """Show shares and counts with limits beside their ranges."""
+    """Show percentages and counts with confidence intervals and reference ranges."""
     st.subheader("Differential")
     if summary.counted.total == 0:
         st.info("No white cells are classified yet.", icon=":material/search_off:")
         return
-    # Counts per volume take the room that the chart has beside shares alone.
+    # With counts per volume the table is wide, so the chart goes below.
     has_volumes = summary.white_cell_count is not None
     table, chart = (st.container(), st.container()) if has_volumes else st.columns([1.2, 1])
     frame = differential_frame(summary)
     rows = (*summary.rows, *summary.beside)
-    # Rounded once, by the table: of two roundings the second may differ from the printed report.
+    # Rounded once, by the table: rounding twice may differ from the printed report.
     for side in ("percent", "low", "high"):
         frame[side] = [getattr(row.share, side) for row in rows]
     frame["type"] = [row.name if row in summary.rows else f"{row.name}, per 100" for row in rows]
@@ -73,15 +73,15 @@ def show_differential(summary: CaseSummary) -> None:
         "type": text("Type", pinned=True),
         "count": number("Cells"),
         "percent": number("%", format="%.1f"),
-        "low": number("Low", format="%.1f", help="Lower exact 95 % limit, %"),
-        "high": number("High", format="%.1f", help="Upper exact 95 % limit, %"),
+        "low": number("Low", format="%.1f", help="Lower end of the 95 % interval, %"),
+        "high": number("High", format="%.1f", help="Upper end of the 95 % interval, %"),
         "range": text("Range, %"),
     }
     if has_volumes:
         columns |= {
             "absolute": number("10⁹/L", format="%.2f"),
-            "absolute_low": number("Low", format="%.2f", help="Lower 95 % limit, 10⁹/L"),
-            "absolute_high": number("High", format="%.2f", help="Upper 95 % limit, 10⁹/L"),
+            "absolute_low": number("Low", format="%.2f", help="Lower 95 % bound, 10⁹/L"),
+            "absolute_high": number("High", format="%.2f", help="Upper 95 % bound, 10⁹/L"),
             "absolute_range": text("Range, 10⁹/L"),
         }
     with table:
@@ -91,7 +91,7 @@ def show_differential(summary: CaseSummary) -> None:
             column_order=list(columns),
             column_config=columns,
             placeholder="",
-            alt="Differential with 95 % limits and reference ranges",
+            alt="Differential with 95 % confidence intervals and reference ranges",
         )
         whose = f"Ranges: {shared.plain(summary.laboratory)}. " if summary.laboratory else ""
         left_out = shared.uncertain_text(summary.counted.uncertain)
@@ -106,7 +106,7 @@ def show_differential(summary: CaseSummary) -> None:
             differential_figure(summary.counted, ranges),
             key="sample_differential",
             config={"displayModeBar": False},
-            alt="Share of each white cell type with 95 % limits over its reference range",
+            alt="Percentage of each type with 95 % confidence interval and reference range",
         )
 
 
@@ -146,7 +146,7 @@ def show_fields(case: Case) -> None:
             if analysis.qc_override:
                 st.warning(
                     analysis.qc_override,
-                    title="Analysed against the input gate",
+                    title="Analysed against quality control",
                     icon=":material/warning:",
                 )
             for sentence in analysis.warnings:
@@ -162,13 +162,13 @@ def show_fields(case: Case) -> None:
 def choose_field(case: Case) -> SampleField:
     """Let the reader choose a field of the sample."""
     by_id = {stored.id: stored for stored in case.fields}
-    places = {key: place for place, key in enumerate(by_id, 1)}
+    numbers = {key: number for number, key in enumerate(by_id, 1)}
     if len(by_id) == 1:
         return case.fields[0]
     chosen = st.selectbox(
         f"Field (of {len(by_id)})",
         list(by_id),
-        format_func=lambda key: f"{places[key]} · {by_id[key].analysis.title}",
+        format_func=lambda key: f"{numbers[key]} · {by_id[key].analysis.title}",
         key=f"sample_field_{case.sample.id}",
         width=420,
     )
@@ -192,7 +192,7 @@ def show_stage(stored: SampleField) -> None:
 
 
 def show_cells(stored: SampleField) -> None:
-    """Show the white cells of a field, each with its label and whose that is."""
+    """Show the white cells of a field with their labels."""
     cells = stored.analysis.white_cells()
     if not cells:
         st.caption("No white cells in this field.")
@@ -203,8 +203,8 @@ def show_cells(stored: SampleField) -> None:
     pictures = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL) for _, cell in cells]
     st.image(pictures, caption=captions, width=120, alt=captions)
     st.caption(
-        "Number as in the drawing; all cells at one scale. R: the reviewer's label; else the "
-        "model's type with its calibrated probability."
+        "Numbers as in the image; all cells at the same scale. R: label of a reviewer. Otherwise: "
+        "type and calibrated probability of the model."
     )
 
 
@@ -227,13 +227,13 @@ def show_downloads(database: Database, case: Case, user: User) -> None:
     file_names = st.toggle(
         "With file names",
         key="sample_file_names",
-        help="File names often hold identifiers of patients. Without them the files are called "
+        help="File names often contain patient identifiers. Without them the files are called "
         "field 1, field 2, in the order of this page.",
     )
     ranges = ranges_in_force(database)
     files = case_files(database, case, ranges, user, file_names=file_names)
     shared.download_buttons(files, "sample")
-    st.caption("All are made from the same numbers as this page.")
+    st.caption("The numbers are those of this page.")
 
 
 def show_record(database: Database, case: Case) -> None:
@@ -250,5 +250,5 @@ def show_record(database: Database, case: Case) -> None:
                     for e in history(database, case.sample.id)
                 ],
                 hide_index=True,
-                alt="What was done with this sample, first things first",
+                alt="Actions on this sample, oldest first",
             )

@@ -1,4 +1,4 @@
-"""The table of reference ranges, which admins edit in place."""
+"""The table of reference ranges, which admins can edit."""
 
 from typing import get_args
 
@@ -12,14 +12,13 @@ from core.domain.reference_ranges import ANALYTES, Unit, check_lines, choose_lab
 from core.domain.taxonomy import Sex
 from core.exports.registry import RANGE_FORMATS, export_files
 from core.settings import Settings
+from ui.components.actions import kept_button
 from ui.components.cases import errors_shown
 from ui.components.shared import download_buttons, plain
 
-PRESSED = "ranges_pressed"
-
 
 def show_ranges(database: Database, admin: User, settings: Settings) -> None:
-    """Show the table in force; an admin edits it, or goes back to the file."""
+    """Show the current table; an admin can edit it or restore the file."""
     st.subheader("Reference ranges")
     with errors_shown():
         table = ranges_table(database, settings)
@@ -31,13 +30,13 @@ def _show_origin(table: RangesTable, settings: Settings) -> None:
     origin = f"table {table.version}, edited here"
     if not table.edited:
         origin = f"the file {settings.ranges.name}"
-    with errors_shown():  # the table may lack the laboratory: here that can be mended
+    with errors_shown():  # the table may lack the laboratory: it can be added here
         used = choose_laboratory(table.lines, settings).laboratory
         st.markdown(f"In force: **{plain(used)}**, from {plain(origin)}.")
     st.caption(
-        "Ages are in years; the upper one is not included, and without it there is no limit. "
-        "Shares are in %, erythroblasts per 100 white cells. Ranges differ between laboratories "
-        "and populations. Reports name the laboratory and the table they used."
+        "Ages are in years; the upper age is excluded, and an empty one means no limit. "
+        "Percentages are in %, erythroblasts per 100 white cells. Ranges differ between "
+        "laboratories and populations. Reports name the laboratory and the table they used."
     )
 
 
@@ -51,7 +50,7 @@ def _edit(database: Database, admin: User, settings: Settings, table: RangesTabl
     ).astype({"age_to": float})
     edited = st.data_editor(
         shown,
-        # After a save the editor starts anew from what was saved.
+        # After a save the editor starts again from the saved table.
         key=f"ranges_{table.version}",
         num_rows="dynamic",
         hide_index=False,
@@ -67,37 +66,31 @@ def _edit(database: Database, admin: User, settings: Settings, table: RangesTabl
             "high": number("High", min_value=0, required=True),
             "source": text("Source", required=True, width="large"),
         },
-        alt="Reference ranges with their sources, to be edited",
+        alt="Editable reference ranges with their sources",
     )
     with st.container(horizontal=True):
-        st.button(
+        saved = kept_button(
             "Save the table",
-            key="ranges_save",
+            "ranges_save",
             icon=":material/save:",
             type="primary",
             disabled=edited.equals(shown),
-            on_click=st.session_state.update,
-            args=({PRESSED: "save"},),
-            help="It counts for every differential from then on.",
+            help="Applies to every differential from now on.",
         )
-        st.button(
-            f"Back to {settings.ranges.name}",
-            key="ranges_restore",
+        restored = kept_button(
+            f"Restore {settings.ranges.name}",
+            "ranges_restore",
             icon=":material/settings_backup_restore:",
             disabled=not table.edited,
-            on_click=st.session_state.update,
-            args=({PRESSED: "restore"},),
-            help="What was edited here stays on record.",
+            help="The edited tables stay on record.",
         )
     download_buttons(export_files(RANGE_FORMATS, shown, "leukoscope_reference_ranges"), "ranges")
-    # Kept in the session, for a run that another event cuts short forgets what was pressed.
-    pressed = st.session_state.pop(PRESSED, None)
     with errors_shown():
-        if pressed == "save":
+        if saved:
             rows = edited.astype(object).where(edited.notna(), None).to_dict("records")
             lines = check_lines(rows, edited.index)
             save_ranges(database, admin, table.version, lines, settings)
-        if pressed == "restore":
+        if restored:
             restore_ranges(database, admin, table.version)
-        if pressed:
+        if saved or restored:
             st.rerun()
