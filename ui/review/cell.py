@@ -28,10 +28,10 @@ from ui.review.session import ReviewSession, review_button
 
 LIKELIEST = 3
 KEYS: dict[str, str] = {
-    **{key: str((index + 1) % 10) for index, key in enumerate(REVIEW_TYPES)},
+    **dict(zip(REVIEW_TYPES, "1234567890", strict=False)),
     NOT_A_WHITE_CELL: "X",
 }
-"""Shortcut of each label; the same for every cell, so that reviewers can learn it."""
+"""Shortcut of each label, the same for every cell; types beyond the tenth have none."""
 COMMENT = "review_comment"
 
 
@@ -146,7 +146,7 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
             f"review_{'agree' if shortcut else label}",
             partial(name, label),
             type="primary" if shortcut else "secondary",
-            shortcut=shortcut or KEYS[label],
+            shortcut=shortcut or KEYS.get(label),
             disabled=barred is not None,
             width="stretch",
         )
