@@ -33,9 +33,9 @@ PARTS = ONE_SET, ROBUSTNESS, COMPARISONS, DATA, CARD = (
     "Model card",
 )
 _SHARES = (
-    "In brackets: 95 % limits. Macro F1: mean over the classes of F1, the harmonic mean of "
-    "precision and recall. ECE: expected calibration error, the mean gap between confidence and "
-    "accuracy."
+    "In brackets: 95 % confidence intervals. Macro F1: mean over the classes of F1, the harmonic "
+    "mean of precision and recall. ECE: expected calibration error, the mean gap between "
+    "confidence and accuracy."
 )
 MEASURES: dict[ModelName, str] = {
     "wbc": _SHARES,
@@ -79,7 +79,7 @@ def show_training(report: ModelReport) -> None:
     minutes = history["seconds"].sum() / 60
     duration = f" in {minutes:.0f} minutes" if minutes else ""
     st.caption(
-        f"{len(history)} epochs{duration}. Dotted lines part the phases. "
+        f"{len(history)} epochs{duration}. Dotted lines separate the stages. "
         f"{WATCHED.get(report.card.name, NOT_TESTED)}"
     )
     drawn = measures(history)[:3]

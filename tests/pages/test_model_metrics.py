@@ -108,7 +108,7 @@ def test_the_threshold_divides_the_images(folder):
     app.slider(key="metrics_threshold_wbc").set_value(0.0).run()
     assert any("**100** of 100 answered" in m.value for m in app.markdown)
     app.slider(key="metrics_threshold_wbc").set_value(100.0).run()
-    assert any("**100** go to a person" in m.value for m in app.markdown)
+    assert any("**100** go to a reviewer" in m.value for m in app.markdown)
     assert not app.exception
 
 

@@ -6,7 +6,7 @@ from core.model_card import ModelCard
 
 
 def show_card(card: ModelCard) -> None:
-    """Show what a model is, how it was made and what it is not for."""
+    """Show the card of a model: task, limits, training data, thresholds."""
     outputs = [*card.labels, *(f"{name} ({len(v)} values)" for name, v in card.attributes.items())]
     st.table(
         {
@@ -20,7 +20,9 @@ def show_card(card: ModelCard) -> None:
             "Preprocessing": card.preprocessing,
             "Temperature": f"{card.temperature:.3f}"
             + (
-                f", {card.ood_temperature:.3f} for unfamiliar looks" if card.ood_temperature else ""
+                f", {card.ood_temperature:.3f} for cells unlike the training images"
+                if card.ood_temperature
+                else ""
             ),
             "Thresholds": ", ".join(
                 f"{k.replace('_', ' ')} {v:.3f}" for k, v in card.thresholds.by_name().items()

@@ -40,7 +40,7 @@ def show_classifier(report: ClassifierReport, key: str) -> None:
     """Show everything measured of a classifier on one set."""
     figures = report.metrics.sets[key]
     values = {
-        "Accuracy": estimate(figures.accuracy, "Share of images named right."),
+        "Accuracy": estimate(figures.accuracy, "Images classified correctly."),
         "Balanced accuracy": estimate(
             figures.balanced_accuracy, "Mean recall: every class counts the same."
         ),
@@ -170,9 +170,12 @@ def show_classes(report: ClassifierReport, key: str) -> None:
             "ROC AUC": THREE_DIGITS,
             "Average precision": THREE_DIGITS,
         },
-        alt="Precision, recall and F1 of each class with 95 % limits",
+        alt="Precision, recall and F1 of each class with 95 % confidence intervals",
     )
-    st.caption("In brackets: 95 % limits. ROC AUC and average precision: the class against all.")
+    st.caption(
+        "In brackets: 95 % confidence intervals. ROC AUC and average precision: one class against "
+        "all others."
+    )
 
 
 @st.fragment
@@ -214,7 +217,7 @@ def show_curves(report: ClassifierReport, key: str) -> None:
 
 @st.fragment
 def show_trust(report: ClassifierReport, key: str) -> None:
-    """Show calibration, and what a confidence threshold leaves to a person."""
+    """Show calibration, and how many images a confidence threshold leaves to a reviewer."""
     # The app decides over all labels, also where a set has but some of them.
     called = report.scored(key, report.card.labels)
     left, right = st.columns(2, gap="large")
@@ -224,10 +227,10 @@ def show_trust(report: ClassifierReport, key: str) -> None:
         chart(
             reliability_figure(reliability_bins(report.scored(key))),
             "metrics_reliability",
-            "Accuracy at each confidence, with 95 % limits",
+            "Accuracy at each confidence, with 95 % confidence intervals",
         )
     with right:
-        st.subheader("What is left to a person")
+        st.subheader("Coverage and accuracy")
         usual = 100 * report.decision.confidence
         threshold = st.slider(
             "Confidence threshold",
@@ -243,7 +246,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
         st.markdown(
             f"**{cut.answered:,}** of {len(called):,} answered ({100 * cut.coverage:.1f} %), "
             f"of these **{percent(cut.accuracy)}** right; "
-            f"**{cut.to_reviewer:,}** go to a person."
+            f"**{cut.to_reviewer:,}** go to a reviewer."
         )
         chart(
             risk_coverage_figure(risk_coverage(called), threshold / 100),
@@ -254,7 +257,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
 
 @st.fragment
 def show_worst(report: ClassifierReport, key: str) -> None:
-    """Show the errors the model was surest of."""
+    """Show the most confident errors."""
     st.subheader("Worst errors")
     rows = worst_errors(report.scored(key), WORST)
     if rows.empty:

@@ -1,4 +1,4 @@
-"""The metrics page's part on the data sets behind a model."""
+"""Model metrics: the data sets of a model."""
 
 from collections.abc import Mapping
 

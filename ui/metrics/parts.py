@@ -1,4 +1,4 @@
-"""Parts that the metrics of classifiers and of the detector share."""
+"""Charts and galleries that the metrics of all models share."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -12,7 +12,7 @@ from core.evaluation.sets import evaluation_set, read_set_images
 from core.evaluation.tables import percent
 from ui.components import shared
 
-PAGE_OF_PICTURES = 12
+PAGE_OF_IMAGES = 12
 THREE_DIGITS = st.column_config.NumberColumn(format="%.3f")
 COUNT = st.column_config.NumberColumn(format="localized")
 
@@ -23,7 +23,7 @@ def chart(figure: go.Figure, key: str, alt: str) -> None:
 
 
 def show_head(key: str, images: int, values: Mapping[str, tuple[str, str | None, str]]) -> None:
-    """Show the head figures of a set: label to value, limits and what it means."""
+    """Show the main figures of a set: label to value, confidence interval and meaning."""
     with st.grid(len(values), min_column_width=150):
         for label, (value, limits, meaning) in values.items():
             st.metric(
@@ -37,11 +37,13 @@ def show_head(key: str, images: int, values: Mapping[str, tuple[str, str | None,
                 height="stretch",
             )
     described = evaluation_set(key)
-    st.caption(f"n = {images:,} images; below the shares their 95 % limits. {described.note}")
+    st.caption(
+        f"n = {images:,} images; below each value its 95 % confidence interval. {described.note}"
+    )
 
 
 def estimate(share: Estimate | None, meaning: str) -> tuple[str, str | None, str]:
-    """Split a share into its value and its limits."""
+    """Split an estimate into its value and its confidence interval."""
     if share is None:
         return "none", None, meaning
     value, _, limits = percent(share).partition(" (")
@@ -49,11 +51,11 @@ def estimate(share: Estimate | None, meaning: str) -> tuple[str, str | None, str
 
 
 def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state: str) -> None:
-    """Show pictures of a set page by page, or only their names where the set is not here."""
-    pages = -(-len(files) // PAGE_OF_PICTURES)
+    """Show images of a set page by page, or only their names where the set is missing."""
+    pages = -(-len(files) // PAGE_OF_IMAGES)
     page = st.pagination(pages, key=f"{state}_page") if pages > 1 else 1
-    first = (page - 1) * PAGE_OF_PICTURES
-    shown = slice(first, first + PAGE_OF_PICTURES)
+    first = (page - 1) * PAGE_OF_IMAGES
+    shown = slice(first, first + PAGE_OF_IMAGES)
     st.caption(f"{first + 1}-{first + len(files[shown])} of {len(files)} shown")
     pictures = read_set_images(key, files[shown])
     if not pictures:
@@ -62,7 +64,7 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
             hide_index=True,
             alt="Files with their answers",
         )
-        st.caption("The pictures of this set are not on this machine: only their names are shown.")
+        st.caption("The images of this set are not on this machine, so only their names are shown.")
         return
     with st.grid("auto", min_column_width=120):
         for file, caption in zip(files[shown], captions[shown], strict=True):

@@ -1,4 +1,4 @@
-"""The metrics page's tab on what was measured beside the sets."""
+"""Model metrics: robustness, measured in addition to the data sets."""
 
 import streamlit as st
 

@@ -81,7 +81,7 @@ def _uploader(session: UploadSession[R]) -> list[PendingUpload]:
         )
     files = st.file_uploader(
         ("Drop a folder of" if by_folder else "Drop one or more")
-        + f" fields: {READABLE_FORMATS}, camera raw",
+        + f" fields: {READABLE_FORMATS}, or camera raw",
         accept_multiple_files="directory" if by_folder else True,
         key=f"{name}_upload_{session.round}",
         help="Images stay in the memory of this server until you clear them or close the page. "
