@@ -106,7 +106,7 @@ def test_no_name_of_an_upload_is_a_link(browser, store, bccd_files, tmp_path):
     with serving(folder) as address, visiting(browser, address) as page:
         for place in ("wbc_count", "all_stage"):
             page.goto(f"/{place}")
-            page.get_by_label("Patient of these pictures").fill(NAME[:60])
+            page.get_by_label("Patient of these images").fill(NAME[:60])
             upload(page, field, broken)
             expect(page.get_by_text("Not read")).to_be_visible()
             expect(page.get_by_role("heading", name="Download")).to_be_visible()

@@ -54,7 +54,7 @@ def test_keys_name_cells_and_take_it_back(page: Page, database) -> None:
     count = page.get_by_text("least confident first")
     expect(count).to_have_text("1 of 3, least confident first")
     expect(page.get_by_role("button", name="Suspected blast")).to_be_enabled()
-    expect(page.get_by_label("Comment, kept with the next decision")).to_be_visible()
+    expect(page.get_by_label("Comment, saved with the next decision")).to_be_visible()
     page.keyboard.press("9")
     expect(count).to_have_text("1 of 2, least confident first")
     assert types(database) == ["neutrophil", "suspected_blast", "basophil"]
