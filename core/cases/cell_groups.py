@@ -41,7 +41,7 @@ def group_name(key: str) -> str:
     """Return the heading of a group."""
     if key in REVIEW_TYPES:
         return REVIEW_TYPES[key].plural
-    others = {UNCERTAIN: "Uncertain: held out", DUPLICATE: "Counted in another field"}
+    others = {UNCERTAIN: "Uncertain: not counted", DUPLICATE: "Counted in another field"}
     return others.get(key, "Not white cells")
 
 

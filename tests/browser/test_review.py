@@ -76,7 +76,7 @@ def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
     expect(groups.filter(has_text="Immature granulocytes")).to_contain_text("2 · 66.7 %")
     assert types(database).count("immature_granulocyte") == 2
     page.keyboard.press("u")
-    expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: held out1")
+    expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
 
 
 def test_a_missed_cell_is_marked_and_a_false_one_removed(page: Page, database) -> None:
