@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from core.cases.records import Patient, Review, Role, Sample, SampleSummary
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 from core.errors import NotAnImageError
 from core.exports.schema import AnalyzedField, StagedField, example
 from core.model_card import CellClassifierCard, DetectorCard, FieldClassifierCard
@@ -17,7 +17,7 @@ _PIXEL = (
 
 MOST_LABELS = 5_000
 """Of one request."""
-Label = Literal[(*REVIEW_TYPES, NOT_A_WHITE_CELL)]  # type: ignore[valid-type]
+Label = Literal[(*CELL_TYPES, NOT_A_WHITE_CELL)]  # type: ignore[valid-type]
 
 
 class InvalidValue(BaseModel):

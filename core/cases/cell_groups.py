@@ -6,8 +6,8 @@ from core.cases.records import Case, LabelledCell
 from core.domain.differential import differential
 from core.domain.results import Cell
 from core.domain.taxonomy import (
+    CELL_TYPES,
     NOT_A_WHITE_CELL,
-    REVIEW_TYPES,
     label_colour,
 )
 
@@ -15,10 +15,10 @@ UNCERTAIN = "uncertain"
 """Key of the group that needs review."""
 DUPLICATE = "duplicate"
 """Key of the group of unreviewed cells that an earlier field shows too."""
-_ABNORMAL = ("suspected_blast", "immature_granulocyte", "erythroblast", "smudge_cell")
+_ABNORMAL = ("blast", "immature_granulocyte", "erythroblast", "smudge_cell")
 GROUP_ORDER: tuple[str, ...] = (
     UNCERTAIN,
-    *dict.fromkeys((*_ABNORMAL, *REVIEW_TYPES)),
+    *dict.fromkeys((*_ABNORMAL, *CELL_TYPES)),
     NOT_A_WHITE_CELL,
     DUPLICATE,
 )
@@ -39,8 +39,8 @@ class CellGroup:
 
 def group_name(key: str) -> str:
     """Return the heading of a group."""
-    if key in REVIEW_TYPES:
-        return REVIEW_TYPES[key].plural
+    if key in CELL_TYPES:
+        return CELL_TYPES[key].plural
     others = {UNCERTAIN: "Uncertain: not counted", DUPLICATE: "Counted in another field"}
     return others.get(key, "Not white cells")
 
@@ -70,7 +70,7 @@ def group_of(cell: Cell) -> str:
         return DUPLICATE
     if cell.status == "uncertain" or (cell.type is None and cell.status == "classified"):
         return UNCERTAIN
-    return NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
+    return cell.counted_as or NOT_A_WHITE_CELL
 
 
 def cell_groups(case: Case) -> tuple[CellGroup, ...]:

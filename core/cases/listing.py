@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from core.cases.database import Database
@@ -126,9 +126,11 @@ def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None
 
     The rule is that of `core.domain.results.CellCounts`, in SQL: a history must not load its cells.
     """
+    is_smudge = and_(CellRow.status == "out_of_scope", CellRow.type == "smudge_cell")
     counted = case(
         (CellRow.label.is_not(None), CellRow.label),
         (CellRow.status == "classified", CellRow.type),
+        (is_smudge, CellRow.type),
     )
     rows = session.execute(
         select(FieldRow.sample_id, counted, func.count())
@@ -138,7 +140,7 @@ def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None
         .where(
             SampleRow.patient_id == patient_id,
             or_(CellRow.duplicate.is_(False), CellRow.label.is_not(None)),
-            or_(CellRow.label.is_not(None), CellRow.status != "out_of_scope"),
+            or_(CellRow.label.is_not(None), CellRow.status != "out_of_scope", is_smudge),
         )
         .group_by(FieldRow.sample_id, counted)
     )

@@ -29,7 +29,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from core.cases.records import CaseState, Origin, Role
-from core.domain.taxonomy import Material, Sex, Status
+from core.domain.taxonomy import FORMER_LABELS, Material, Sex, Status
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -45,6 +45,17 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Give the time back with its zone."""
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class ReviewLabel(TypeDecorator[str]):
+    """A label in a review, which is never changed: that of an earlier version is translated."""
+
+    impl = String(32)
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> str | None:
+        """Return the label as it is called now."""
+        return value and FORMER_LABELS.get(value, value)
 
 
 _AUTOINCREMENT = {"sqlite_autoincrement": True}
@@ -189,6 +200,7 @@ class CellRow(Base):
     width: Mapped[float]
     height: Mapped[float]
     type: Mapped[str | None] = mapped_column(String(32))
+    subtype: Mapped[str | None] = mapped_column(String(32))
     probabilities: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     status: Mapped[Status] = mapped_column(String(16))
     confidence: Mapped[float]
@@ -231,7 +243,7 @@ class ReviewRow(Base):
     cell_id: Mapped[int] = mapped_column(ForeignKey("cells.id"))
     reviewer: Mapped[str] = mapped_column(String(200))
     at: Mapped[datetime]
-    label: Mapped[str | None] = mapped_column(String(32))
+    label: Mapped[str | None] = mapped_column(ReviewLabel)
     comment: Mapped[str] = mapped_column(Text)
 
 

@@ -1,5 +1,6 @@
 """The review queue, the least confident cells first, and how well labels agree."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -82,7 +83,8 @@ def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
 
     The model's label is its type, or `NOT_A_WHITE_CELL` for cells that it ruled out.
     """
-    ruled_out = and_(CellRow.status == "out_of_scope", CellRow.type != "platelet")
+    named_all_the_same = ("platelet", "smudge_cell")
+    ruled_out = and_(CellRow.status == "out_of_scope", CellRow.type.not_in(named_all_the_same))
     said = case((ruled_out, NOT_A_WHITE_CELL), else_=CellRow.type).label("said")
     counted = (
         select(said, CellRow.label, func.count())
@@ -120,7 +122,11 @@ def reviewer_agreement(database: Database, first: str, second: str) -> Pairs:
 
 
 def _pairs(rows: Iterable[Row[str | None, str | None, int]]) -> Pairs:
-    return {(one, other): number for one, other, number in rows if one and other}
+    pairs: Counter[tuple[str, str]] = Counter()
+    for one, other, number in rows:
+        if one and other:
+            pairs[one, other] += number
+    return pairs
 
 
 def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:

@@ -134,7 +134,7 @@ class Review:
     at: datetime
     """UTC."""
     label: str | None
-    """One of `REVIEW_TYPES`, `NOT_A_WHITE_CELL`, or None: withdrawn, the model's type stands."""
+    """One of `CELL_TYPES`, `NOT_A_WHITE_CELL`, or None: withdrawn, the model's type stands."""
     comment: str = ""
 
 

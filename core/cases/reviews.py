@@ -18,7 +18,7 @@ from core.cases.records import LabelledCell, MissedCell, Review, Sample, User
 from core.cases.samples import record_edit, sample_to_edit
 from core.cases.users import require
 from core.domain.results import image_title
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError
 
 Done = tuple[Sample, tuple[Review, ...]]
@@ -32,7 +32,7 @@ def label_cells(
     labels: Mapping[int, str],
     comment: str = "",
 ) -> Done:
-    """Label cells of one sample: cell id to one of `REVIEW_TYPES` or `NOT_A_WHITE_CELL`.
+    """Label cells of one sample: cell id to one of `CELL_TYPES` or `NOT_A_WHITE_CELL`.
 
     `seen` is the sample as the user saw it. All cells get their labels, or none does. Raises
     NotAllowedError, NotFoundError, StaleCaseError, SignedCaseError, and ValueError for another
@@ -152,7 +152,7 @@ def label_counts(database: Database) -> Mapping[str, int]:
 
 
 def _check(label: str) -> None:
-    if label != NOT_A_WHITE_CELL and label not in REVIEW_TYPES:
+    if label != NOT_A_WHITE_CELL and label not in CELL_TYPES:
         raise ValueError(f"{label!r} is no cell type")
 
 

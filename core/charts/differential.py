@@ -11,7 +11,7 @@ from core.domain.intervals import proportion
 from core.domain.probability import probability_text
 from core.domain.reference_ranges import ReferenceRange
 from core.domain.results import StageResult
-from core.domain.taxonomy import REVIEW_TYPES, STAGES, UNDETERMINED_COLOUR
+from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, STAGES, UNDETERMINED_COLOUR
 
 _ROW_LABEL = 130
 """Width in CSS pixels of the names beside bars, about."""
@@ -29,7 +29,7 @@ def differential_figure(
     ranged = [ranges[key] for key in keys if key in ranges]
     figure = go.Figure()
     figure.add_bar(
-        y=[REVIEW_TYPES[limits.analyte].plural for limits in ranged],
+        y=[CELL_TYPES[limits.analyte].plural for limits in ranged],
         base=[limits.low for limits in ranged],
         x=[limits.high - limits.low for limits in ranged],
         orientation="h",
@@ -41,7 +41,7 @@ def differential_figure(
         "<extra></extra>",
     )
     for key in keys:
-        share, cell_type = differential.shares[key], REVIEW_TYPES[key]
+        share, cell_type = differential.shares[key], CELL_TYPES[key]
         limits = _limits(share, differential.total)
         figure.add_scatter(
             x=[share.percent],
@@ -102,20 +102,17 @@ def _stack(
 def patients_figure(differentials: Mapping[str, Differential], shown_width: int = 900) -> go.Figure:
     """Stack the percentages of leukocyte types for every patient; exact limits on hover."""
     bars = {name: f"{escape(name)} (n = {d.total})" for name, d in differentials.items()}
-    # A patient without suspected blasts has no share of them.
-    keys = dict.fromkeys(key for d in differentials.values() for key in d.shares)
     segments = [
         (
-            REVIEW_TYPES[key].plural,
-            REVIEW_TYPES[key].colour,
-            [d.shares[key].percent if key in d.shares else 0.0 for d in differentials.values()],
+            CELL_TYPES[key].plural,
+            CELL_TYPES[key].colour,
+            [d.shares[key].percent for d in differentials.values()],
             [
-                f"{REVIEW_TYPES[key].plural}: "
-                + (_limits(d.shares[key], d.total) if key in d.shares else "none")
+                f"{CELL_TYPES[key].plural}: {_limits(d.shares[key], d.total)}"
                 for d in differentials.values()
             ],
         )
-        for key in keys
+        for key in LEUKOCYTES
     ]
     return _stack(bars, segments, "Percent of classified white cells", shown_width)
 

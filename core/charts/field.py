@@ -15,17 +15,18 @@ from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import (
     CELL_TYPES,
     KIND_NAMES,
-    REVIEW_TYPES,
+    NOT_A_WHITE_CELL,
     STATUS_LINES,
     CellKind,
     Status,
+    label_name,
 )
 
 _LINE_WIDTHS: dict[Status, float] = {"classified": 2.5, "uncertain": 2.5, "out_of_scope": 1.5}
 _STATUS_NAMES: dict[Status, str] = {
     "classified": "",
     "uncertain": ", uncertain",
-    "out_of_scope": ", not a white cell",
+    "out_of_scope": "",
 }
 _PLATE = 0.06
 """Height of a number's plate as a proportion of the image's height, about."""
@@ -92,9 +93,11 @@ def _group_name(group: _Group) -> str:
     kind, cell_type, status = group
     if kind != "wbc":
         return KIND_NAMES[kind]
-    if cell_type is None or status == "out_of_scope":
-        return "Not a white cell" if status == "out_of_scope" else "Undetermined"
-    return REVIEW_TYPES[cell_type].name + _STATUS_NAMES[status]
+    if status == "out_of_scope":
+        return label_name("smudge_cell" if cell_type == "smudge_cell" else NOT_A_WHITE_CELL)
+    if cell_type is None:
+        return "Undetermined"
+    return CELL_TYPES[cell_type].name + _STATUS_NAMES[status]
 
 
 def _hover(number: int, cell: Cell) -> str:

@@ -9,11 +9,10 @@ import plotly.graph_objects as go
 from core.cases.counting import SampleCounts
 from core.cases.records import Sample
 from core.charts.style import NEUTRAL, RANGE_BAND, error_bars
-from core.domain.differential import SUSPECTED_BLAST
 from core.domain.flags import ratio_text
-from core.domain.intervals import Estimate, proportion
+from core.domain.intervals import Estimate
 from core.domain.reference_ranges import NLR, WHITE_CELLS, ReferenceRange, Unit
-from core.domain.taxonomy import LEUKOCYTES, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES
 
 _AXES: Mapping[Unit, str] = {"%": "%", "10^9/L": "10⁹/L", "ratio": ""}
 _ROOM = 1.15
@@ -42,10 +41,7 @@ def series(
     if unit == "ratio":
         wanted = {NLR: ("Neutrophil-lymphocyte ratio", NEUTRAL)}
     else:
-        keys = [*LEUKOCYTES]
-        if any(one.counted.suspected_blasts for one in counts):
-            keys.append(SUSPECTED_BLAST)
-        wanted = {key: (REVIEW_TYPES[key].plural, REVIEW_TYPES[key].colour) for key in keys}
+        wanted = {key: (CELL_TYPES[key].plural, CELL_TYPES[key].colour) for key in LEUKOCYTES}
         if unit == "10^9/L":
             wanted = {WHITE_CELLS: ("White cells", NEUTRAL)} | wanted
     made = []
@@ -66,11 +62,7 @@ def _value(one: SampleCounts, key: str, unit: Unit) -> Estimate | None:
             return None if entered is None else Estimate.exact(entered)
         return one.absolute.get(key)
     counted = one.counted
-    if counted.total == 0:
-        return None
-    if key not in counted.shares:  # suspected blasts, of which this sample has none
-        return proportion(0, counted.total, per=100)
-    return counted.shares[key]
+    return counted.shares[key] if counted.total else None
 
 
 def trend_figure(shown: Series) -> go.Figure:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from statsmodels.stats.inter_rater import cohens_kappa
 
 from core.domain.intervals import Estimate, proportion
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 
-LABELS: tuple[str, ...] = (*REVIEW_TYPES, NOT_A_WHITE_CELL)
+LABELS: tuple[str, ...] = (*CELL_TYPES, NOT_A_WHITE_CELL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """The differential: percentages of counted white cells with exact confidence intervals.
 
-The denominator is leukocytes (CLSI H20-A2), suspected blasts among them: erythroblasts and smudge
+The denominator is leukocytes (CLSI H20-A2), blasts among them: erythroblasts and smudge
 cells are given per 100 white cells and platelets are left out. Uncertain cells count in no type.
 Intervals are 95 % and cover sampling error only, not the error of the model
 (`core.evaluation.model_error`).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.domain.intervals import Estimate, proportion, ratio
 from core.domain.results import CellCounts, FieldAnalysis
@@ -19,10 +19,6 @@ RECOMMENDED_CELLS = 100
 """With fewer leukocytes a warning is shown."""
 FULL_COUNT = 200
 """Leukocytes that a manual differential counts (CLSI H20-A2)."""
-
-SUSPECTED_BLAST = "suspected_blast"
-"""The one leukocyte that only a reviewer can name. Blasts are counted with the leukocytes and
-named apart (Palmer et al. 2015, Int J Lab Hematol 37:287, for the ICSH)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +40,17 @@ class Differential:
     total: int
     """Leukocytes classified: the denominator."""
     shares: Mapping[str, Share]
-    """For every type of `LEUKOCYTES`, and for suspected blasts where a reviewer named any."""
+    """For every type of `LEUKOCYTES`."""
     erythroblasts: Share
     """Per 100 leukocytes."""
     smudge_cells: Share
-    """Per 100 leukocytes; named by reviewers only."""
+    """Per 100 leukocytes."""
     uncertain: int
     """White cells without a type, which need review."""
-
-    @property
-    def suspected_blasts(self) -> int:
-        """Cells that a reviewer named suspected blasts."""
-        return self.shares[SUSPECTED_BLAST].count if SUSPECTED_BLAST in self.shares else 0
+    possible_blasts: int = 0
+    """Blasts, and uncertain cells that are likeliest to be blasts."""
+    subtypes: Mapping[str, int] = field(default_factory=dict)
+    """Counted cells by subtype, where it is known."""
 
     @property
     def warning(self) -> str | None:
@@ -87,16 +82,26 @@ def _per_hundred(count: int, total: int) -> Share:
     return Share(per_hundred.value, per_hundred.low, per_hundred.high, count)
 
 
-def differential_of_counts(counts: Mapping[str, int], uncertain: int = 0) -> Differential:
-    """Make the differential of counts by cell type."""
-    keys = LEUKOCYTES if not counts.get(SUSPECTED_BLAST) else (*LEUKOCYTES, SUSPECTED_BLAST)
-    total = sum(counts.get(key, 0) for key in keys)
+def differential_of_counts(
+    counts: Mapping[str, int],
+    uncertain: int = 0,
+    *,
+    uncertain_blasts: int = 0,
+    subtypes: Mapping[str, int] | None = None,
+) -> Differential:
+    """Make the differential of counts by cell type.
+
+    `uncertain_blasts` are those of the uncertain cells that are likeliest to be blasts.
+    """
+    total = sum(counts.get(key, 0) for key in LEUKOCYTES)
     return Differential(
         total=total,
-        shares={key: _share(counts.get(key, 0), total) for key in keys},
+        shares={key: _share(counts.get(key, 0), total) for key in LEUKOCYTES},
         erythroblasts=_per_hundred(counts.get("erythroblast", 0), total),
         smudge_cells=_per_hundred(counts.get("smudge_cell", 0), total),
         uncertain=uncertain,
+        possible_blasts=counts.get("blast", 0) + uncertain_blasts,
+        subtypes=subtypes or {},
     )
 
 
@@ -105,7 +110,12 @@ def differential(analyses: Iterable[FieldAnalysis]) -> Differential:
     counts = CellCounts()
     for analysis in analyses:
         counts.add(analysis.cells)
-    return differential_of_counts(counts.types, counts.uncertain)
+    return differential_of_counts(
+        counts.types,
+        counts.uncertain,
+        uncertain_blasts=counts.possible_blasts - counts.types["blast"],
+        subtypes=counts.subtypes,
+    )
 
 
 def neutrophil_lymphocyte_ratio(counted: Differential) -> Estimate | None:

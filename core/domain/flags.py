@@ -15,10 +15,10 @@ from core.domain.differential import (
 )
 from core.domain.intervals import Estimate
 from core.domain.reference_ranges import WHITE_CELLS, ReferenceRange, Unit, judge
-from core.domain.taxonomy import REVIEW_TYPES, Material
+from core.domain.taxonomy import CELL_TYPES, Material
 
-Severity = Literal["review", "warning", "note"]
-"""`review` makes a second review of the sample mandatory, `warning` is a finding or a weak count,
+Severity = Literal["urgent", "warning", "note"]
+"""`urgent` makes a second review of the sample mandatory, `warning` is a finding or a weak count,
 `note` is information."""
 
 UNCERTAIN_PERCENT = 10
@@ -55,7 +55,7 @@ def flags(
     `white_cell_count` is in 10⁹/L, corrected for erythroblasts. With it a type that has an absolute
     range is judged by its absolute count and not by its percentage, which also depends on the other
     types. Below 50 cells no value is judged. In marrow and other
-    material immature cells are normal and no range applies: only the count itself and suspected
+    material immature cells are normal and no range applies: only the count itself and possible
     blasts are flagged.
     """
     found = [*_of_counting(counted)]
@@ -65,8 +65,8 @@ def flags(
 
 
 def by_severity(found: Iterable[Flag]) -> tuple[Flag, ...]:
-    """Return flags in the order review, warning, note."""
-    order: tuple[Severity, ...] = ("review", "warning", "note")
+    """Return flags in the order urgent, warning, note."""
+    order: tuple[Severity, ...] = ("urgent", "warning", "note")
     return tuple(sorted(found, key=lambda flag: order.index(flag.severity)))
 
 
@@ -105,13 +105,23 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
             f"{counted.uncertain} of {white} white cells ({share:.0f} %) are uncertain and not "
             "in the percentages. Review them first.",
         )
-    if blasts := counted.suspected_blasts:
-        yield Flag(
-            "suspected_blast",
-            "review",
-            f"{_cells(blasts, 'suspected_blast')} named by a reviewer: have a second person "
-            "review the smear.",
+    if counted.possible_blasts:
+        yield Flag("possible_blasts", "urgent", _blasts(counted))
+
+
+def _blasts(counted: Differential) -> str:
+    """Return the sentence on possible blasts, with their share where there are enough cells."""
+    share = counted.shares["blast"]
+    uncertain = counted.possible_blasts - share.count
+    text = f"{counted.possible_blasts} possible {_noun(counted.possible_blasts, 'blast')}"
+    if uncertain:
+        text += f", {uncertain} of them uncertain"
+    if share.count and counted.total >= MINIMUM_FOR_PERCENTAGES:
+        text += (
+            f". Blasts about {share.percent:.0f} % ({share.low:.0f}-{share.high:.0f}) of "
+            f"{counted.total} classified white cells"
         )
+    return f"{text}. Have a specialist look at these cells first."
 
 
 def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:
@@ -157,9 +167,9 @@ def _of_ranges(
     absolute: Mapping[str, Estimate],
 ) -> Iterator[Flag]:
     for key, share in counted.shares.items():
-        if key == "immature_granulocyte":
-            continue  # Flagged by its own rule.
-        name = REVIEW_TYPES[key].plural
+        if key in ("immature_granulocyte", "blast"):
+            continue  # Flagged by their own rules.
+        name = CELL_TYPES[key].plural
         if key in absolute and key in absolute_ranges:
             yield from _outside(key, name, absolute[key], absolute_ranges[key], counted.total)
         elif key in percent_ranges:
@@ -209,5 +219,9 @@ def ratio_text(ratio: Estimate) -> str:
 
 
 def _cells(number: int, key: str) -> str:
-    named = REVIEW_TYPES[key]
-    return f"{number} {(named.name if number == 1 else named.plural).lower()}"
+    return f"{number} {_noun(number, key)}"
+
+
+def _noun(number: int, key: str) -> str:
+    named = CELL_TYPES[key]
+    return (named.name if number == 1 else named.plural).lower()

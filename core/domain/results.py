@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from core.domain.boxes import Box
 from core.domain.taxonomy import (
     CELL_KINDS,
+    CELL_TYPES,
     NOT_A_WHITE_CELL,
-    REVIEW_TYPES,
     CellKind,
     Status,
     label_colour,
@@ -112,6 +112,9 @@ class Cell:
     in_distribution: bool | None = None
     """White cells: whether the crop resembles the training images. None on cells that a user added
     and in old cases."""
+    subtype: str | None = None
+    """Key of `SUBTYPES`, as the model suggests it; None where it is not sure, and on cells that a
+    reviewer gave another type."""
     duplicate: bool = False
     """An earlier field shows the same cell, and it is counted there."""
 
@@ -119,11 +122,27 @@ class Cell:
     def colour(self) -> str:
         """Hex colour of the cell in every drawing."""
         if self.kind == "wbc":
-            return label_colour(None if self.status == "out_of_scope" else self.type)
+            is_named = self.status != "out_of_scope" or self.counted_as is not None
+            return label_colour(self.type if is_named else None)
         return label_colour(self.kind)
 
+    @property
+    def counted_as(self) -> str | None:
+        """Type that a white cell counts as, duplicates too; None while it is uncertain.
+
+        A smudge cell is out of scope, and counted beside the differential.
+        """
+        if self.status == "out_of_scope" and self.type == "smudge_cell" and self.reviewer is None:
+            return self.type
+        return self.type if self.kind == "wbc" and self.status == "classified" else None
+
+    @property
+    def is_possible_blast(self) -> bool:
+        """Whether the likeliest type is a blast, certain or not; or a reviewer named it so."""
+        return self.type == "blast" and self.status != "out_of_scope"
+
     def reviewed(self, label: str, reviewer: str) -> "Cell":
-        """Return the cell as a reviewer named it: one of `REVIEW_TYPES`, or `NOT_A_WHITE_CELL`.
+        """Return the cell as a reviewer named it: one of `CELL_TYPES`, or `NOT_A_WHITE_CELL`.
 
         Reviewed cells are classified, or out of scope when they are no white cells. A duplicate
         that a reviewer names counts from then on. Raises ValueError for another label, or for a
@@ -131,7 +150,7 @@ class Cell:
         """
         if self.kind != "wbc":
             raise ValueError(f"only white cells are reviewed, not a {self.kind}")
-        if label != NOT_A_WHITE_CELL and label not in REVIEW_TYPES:
+        if label != NOT_A_WHITE_CELL and label not in CELL_TYPES:
             raise ValueError(f"{label!r} is no cell type")
         suggested = self.type if self.reviewer is None else self.suggested
         is_white = label != NOT_A_WHITE_CELL
@@ -139,6 +158,7 @@ class Cell:
             self,
             status="classified" if is_white else "out_of_scope",
             type=label if is_white else suggested,
+            subtype=self.subtype if label == suggested else None,
             suggested=suggested,
             reviewer=reviewer,
             duplicate=False,
@@ -188,14 +208,18 @@ class CellCounts:
     """Cells of one or several fields, each counted once.
 
     Only this class decides which cells count: a duplicate counts in the field that shows it first,
-    and what is out of scope counts nowhere.
+    and what is out of scope counts nowhere, but for smudge cells.
     """
 
     kinds: dict[CellKind, int] = field(default_factory=lambda: dict.fromkeys(CELL_KINDS, 0))
     types: Counter[str] = field(default_factory=Counter)
-    """White cells that were classified, by type."""
+    """White cells by the type that they count as."""
+    subtypes: Counter[str] = field(default_factory=Counter)
+    """Of these, those whose subtype is known."""
     uncertain: int = 0
     """White cells without a type."""
+    possible_blasts: int = 0
+    """Blasts, and uncertain cells that are likeliest to be blasts."""
     duplicates: Counter[CellKind] = field(default_factory=Counter)
     """Cells that an earlier field shows."""
     out_of_distribution: int = 0
@@ -207,12 +231,15 @@ class CellCounts:
             self.out_of_distribution += cell.kind == "wbc" and cell.in_distribution is False
             if cell.duplicate:
                 self.duplicates[cell.kind] += 1
-            elif cell.status != "out_of_scope":
+                continue
+            if cell.status != "out_of_scope":
                 self.kinds[cell.kind] += 1
-                if cell.kind == "wbc" and cell.status == "uncertain":
-                    self.uncertain += 1
-                elif cell.type is not None:
-                    self.types[cell.type] += 1
+            self.uncertain += cell.kind == "wbc" and cell.status == "uncertain"
+            self.possible_blasts += cell.is_possible_blast
+            if cell.counted_as is not None:
+                self.types[cell.counted_as] += 1
+                if cell.subtype is not None:
+                    self.subtypes[cell.subtype] += 1
         return self
 
 
@@ -277,6 +304,8 @@ class CropResult:
     confidence: float
     status: Status
     reject_reason: str | None = None
+    subtype: str | None = None
+    """As `Cell.subtype`."""
     in_distribution: bool | None = None
     """As `Cell.in_distribution`; None on a rejected image."""
     warnings: tuple[str, ...] = ()

@@ -45,6 +45,16 @@ class CellType:
 
 
 @dataclass(frozen=True, slots=True)
+class Subtype:
+    """A finer class of a cell type."""
+
+    key: str
+    name: str
+    type: str
+    """The cell type that it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One class of the ALL field model, a maturation subtype confirmed by flow cytometry."""
 
@@ -118,30 +128,44 @@ _TYPES = (
         "#56B4E9",
         "Fragment of megakaryocyte cytoplasm, 2-3 µm, purple granules, no nucleus. Counted apart.",
     ),
-)
-
-CELL_TYPES: dict[str, CellType] = {cell_type.key: cell_type for cell_type in _TYPES}
-
-_REVIEW_ONLY = (
     CellType(
-        "suspected_blast",
-        "Suspected blast",
-        "Suspected blasts",
+        "blast",
+        "Blast",
+        "Blasts",
         "#A50026",
-        "Large immature cell: fine chromatin, nucleoli, little cytoplasm. Named by a reviewer "
-        "only; counted with the leukocytes and always reviewed again.",
+        "Large immature cell: fine chromatin, often nucleoli, little basophilic cytoplasm. "
+        "Normally absent from blood. Counted with the leukocytes; always reviewed again.",
     ),
     CellType(
         "smudge_cell",
         "Smudge cell",
         "Smudge cells",
         "#5F6B6D",
-        "Ruptured white cell without a cell border. Named by a reviewer only; reported per 100 "
-        "white cells.",
+        "Ruptured white cell: a smear of chromatin without a cell border. Reported per 100 white "
+        "cells, outside the differential.",
     ),
 )
-REVIEW_TYPES: dict[str, CellType] = CELL_TYPES | {t.key: t for t in _REVIEW_ONLY}
-"""Labels for a white cell: the types of the model and those that only reviewers name."""
+
+CELL_TYPES: dict[str, CellType] = {cell_type.key: cell_type for cell_type in _TYPES}
+
+SUBTYPES: dict[str, Subtype] = {
+    subtype.key: subtype
+    for subtype in (
+        Subtype("band", "Band", "neutrophil"),
+        Subtype("segmented", "Segmented", "neutrophil"),
+        Subtype("metamyelocyte", "Metamyelocyte", "immature_granulocyte"),
+        Subtype("myelocyte", "Myelocyte", "immature_granulocyte"),
+        Subtype("promyelocyte", "Promyelocyte", "immature_granulocyte"),
+        Subtype("variant_lymphocyte", "Variant lymphocyte", "lymphocyte"),
+        Subtype("promonocyte", "Promonocyte", "monocyte"),
+        Subtype("plasma_cell", "Plasma cell", "lymphocyte"),
+        Subtype("giant_platelet", "Giant platelet", "platelet"),
+    )
+}
+"""Finer classes of some types, in the order of the model's outputs."""
+
+FORMER_LABELS: dict[str, str] = {"suspected_blast": "blast"}
+"""Labels of earlier versions, in reviews and in the audit trail, and what they are called now."""
 NOT_A_WHITE_CELL = "not_a_white_cell"
 """The label of a box that holds no white cell."""
 
@@ -152,11 +176,14 @@ LEUKOCYTES: tuple[str, ...] = (
     "eosinophil",
     "basophil",
     "immature_granulocyte",
+    "blast",
 )
-"""The types that make up the denominator of the differential (CLSI H20-A2)."""
+"""The types that make up the denominator of the differential (CLSI H20-A2). Blasts count with the
+leukocytes (Palmer et al. 2015, Int J Lab Hematol 37:287, for the ICSH)."""
 
 MATURE_FIVE: tuple[str, ...] = LEUKOCYTES[:5]
 KAGGLE_FOUR: tuple[str, ...] = LEUKOCYTES[:4]
+PBC_EIGHT: tuple[str, ...] = tuple(CELL_TYPES)[:8]
 
 KIND_NAMES: dict[CellKind, str] = {
     "wbc": "White cell",
@@ -208,20 +235,22 @@ UNANSWERED = "none"
 _LABEL_NAMES: dict[str, str] = {
     **{str(kind): name for kind, name in KIND_NAMES.items()},
     **{stage.key: stage.name for stage in STAGES.values()},
-    **{cell_type.key: cell_type.name for cell_type in REVIEW_TYPES.values()},
+    **{cell_type.key: cell_type.name for cell_type in CELL_TYPES.values()},
+    **{subtype.key: subtype.name for subtype in SUBTYPES.values()},
     NOT_A_WHITE_CELL: "Not a white cell",
     UNANSWERED: "No cell found",
 }
 _LABEL_COLOURS: dict[str, str] = {
     **{str(kind): colour for kind, colour in KIND_COLOURS.items()},
     **{stage.key: stage.colour for stage in STAGES.values()},
-    **{cell_type.key: cell_type.colour for cell_type in REVIEW_TYPES.values()},
+    **{cell_type.key: cell_type.colour for cell_type in CELL_TYPES.values()},
+    **{subtype.key: CELL_TYPES[subtype.type].colour for subtype in SUBTYPES.values()},
 }
 
 
 def label_name(label: str) -> str:
     """Return the name of a cell type, a stage, a kind of cell or a reviewer's label."""
-    return _LABEL_NAMES.get(label, label)
+    return _LABEL_NAMES.get(FORMER_LABELS.get(label, label), label)
 
 
 def label_colour(label: str | None) -> str:
@@ -259,12 +288,3 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "granule_colour": ("nil", "pink", "purple", "red"),
     "granularity": ("no", "yes"),
 }
-
-MATURATION: tuple[str, ...] = (
-    "band",
-    "segmented",
-    "metamyelocyte",
-    "myelocyte",
-    "promyelocyte",
-)
-"""Steps of neutrophil maturation that the PBC set names; learnt beside the eight types."""

@@ -12,7 +12,6 @@ import pandas as pd
 
 from core.domain.decision import decide
 from core.domain.intervals import Estimate
-from core.domain.taxonomy import CELL_TYPES
 from core.errors import ModelError
 from core.evaluation.metrics import proportion
 from core.evaluation.report import ClassifierReport, load_report
@@ -77,10 +76,11 @@ def call_accuracy(report: ClassifierReport, key: str) -> CallAccuracy:
 
     Raises ModelError when the set has no predictions.
     """
-    scored = report.scored(key, tuple(CELL_TYPES))
-    columns = [f"p_{label}" for label in CELL_TYPES]
+    labels = report.card.labels
+    scored = report.scored(key, labels)
+    columns = [f"p_{label}" for label in labels]
     counted = [
-        decide(dict(zip(CELL_TYPES, row, strict=True)), report.decision) == "classified"
+        decide(dict(zip(labels, row, strict=True)), report.decision) == "classified"
         for row in scored[columns].to_numpy()
     ]
     calls = scored[counted]
@@ -93,7 +93,7 @@ def call_accuracy(report: ClassifierReport, key: str) -> CallAccuracy:
         name=evaluation_set(key).name,
         calls=len(calls),
         overall=_right(calls),
-        by_type={label: by_type[label] for label in CELL_TYPES if label in by_type},
+        by_type={label: by_type[label] for label in labels if label in by_type},
     )
 
 

@@ -12,14 +12,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from core.domain.results import Cell, FieldAnalysis
-from core.domain.taxonomy import REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES
 from core.exports.schema import box_numbers, number
 
 UNCERTAIN = "white_cell_uncertain"
 """White cells that are not forced into a type."""
 _DRIVE = re.compile("[A-Za-z]:")
 CATEGORIES: dict[str, int] = {
-    name: number for number, name in enumerate((*REVIEW_TYPES, "rbc", UNCERTAIN), 1)
+    name: number for number, name in enumerate((*CELL_TYPES, "rbc", UNCERTAIN), 1)
 }
 """Category ids by name, in the order of the taxonomy."""
 

@@ -25,7 +25,7 @@ PER_HUNDRED: dict[str, Code] = {
     "eosinophil": Code("26450-7", "Eosinophils/100 leukocytes in Blood"),
     "basophil": Code("30180-4", "Basophils/100 leukocytes in Blood"),
     "immature_granulocyte": Code("38518-7", "Immature granulocytes/100 leukocytes in Blood"),
-    "suspected_blast": Code("26446-5", "Blasts/100 leukocytes in Blood"),
+    "blast": Code("26446-5", "Blasts/100 leukocytes in Blood"),
     "erythroblast": Code("19048-8", "Nucleated erythrocytes/100 leukocytes [Ratio] in Blood"),
     "smudge_cell": Code("34992-8", "Smudge cells/100 leukocytes in Blood"),
 }
@@ -38,7 +38,7 @@ ABSOLUTE: dict[str, Code] = {
     "eosinophil": Code("26449-9", "Eosinophils [#/volume] in Blood"),
     "basophil": Code("26444-0", "Basophils [#/volume] in Blood"),
     "immature_granulocyte": Code("51584-1", "Immature granulocytes [#/volume] in Blood"),
-    "suspected_blast": Code("30376-8", "Blasts [#/volume] in Blood"),
+    "blast": Code("30376-8", "Blasts [#/volume] in Blood"),
 }
 """By cell type: per volume."""
 

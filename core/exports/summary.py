@@ -20,7 +20,7 @@ from core.domain.reference_ranges import (
     Verdict,
     judge,
 )
-from core.domain.taxonomy import RESEARCH_NOTICE, REVIEW_TYPES, STAGES, Material
+from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE, STAGES, Material
 from core.errors import ModelError, NoEstimateError
 from core.evaluation.model_error import CallAccuracy, accuracy_of
 from core.exports.tables import PERCENT_COLUMNS, cells_table, estimate_columns, files_table
@@ -108,7 +108,7 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         absolute_range = per_litre.get(key)
         return Row(
             key=key,
-            name=REVIEW_TYPES[key].plural,
+            name=CELL_TYPES[key].plural,
             share=share,
             absolute=in_blood,
             percent_range=percent_range,

@@ -19,7 +19,7 @@ from core.domain.differential import (
 )
 from core.domain.intervals import Estimate
 from core.domain.results import Cell, FieldAnalysis, StageResult
-from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, REVIEW_TYPES, STAGES
+from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, STAGES
 from core.exports.schema import box_numbers, number
 
 _CELL_COLUMNS = [
@@ -232,7 +232,7 @@ def patients_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
             "patient": patient,
             "white cells": counted.total,
             "uncertain": counted.uncertain,
-            **{REVIEW_TYPES[key].plural: share.text(" %") for key, share in counted.shares.items()},
+            **{CELL_TYPES[key].plural: share.text(" %") for key, share in counted.shares.items()},
         }
         for patient, counted in differentials.items()
     ]

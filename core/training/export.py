@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from core.domain.results import Pixels
-from core.domain.taxonomy import ATTRIBUTES, MATURATION
+from core.domain.taxonomy import ATTRIBUTES
 from core.errors import ModelError
 from core.inference.detector import STRIDE
 from core.inference.runtime import LiteRTEngine
@@ -30,7 +30,7 @@ from core.training.networks.mobilenet import (
 WEIGHTS_FILE = "weights.npz"
 _EIGHT_TYPE_HEADS = {
     **{name: len(values) for name, values in ATTRIBUTES.items()},
-    "maturation": len(MATURATION),
+    "maturation": 5,
     "white": 2,
 }
 """Of the network before blasts and smudge cells."""

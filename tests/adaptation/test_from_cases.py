@@ -71,7 +71,7 @@ def test_a_name_that_could_be_a_path_is_refused(reviewed, settings, analyzer, na
 def test_two_types_with_enough_cells_are_needed():
     assert types_to_learn({}) == ()
     assert types_to_learn({"neutrophil": 50, "lymphocyte": 4}) == ()
-    assert types_to_learn({"neutrophil": 5, "lymphocyte": 5, "smudge_cell": 9}) == (
+    assert types_to_learn({"neutrophil": 5, "lymphocyte": 5, "not_a_white_cell": 9}) == (
         "neutrophil",
         "lymphocyte",
     )

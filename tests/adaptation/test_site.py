@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from core.adaptation.site import SiteCells, adapt, fit_head, leave_one_out, save_profile
 from core.cli import main
 from core.datasets.readers import open_set
+from core.domain.decision import DecisionThresholds
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ProfileError
 from core.inference.site_profile import load_profile
 
 TYPES = len(CELL_TYPES)
 SHA = "a" * 64
-SHIPPED = SimpleNamespace(model_sha256=SHA, uncertain=0.6, temperature=1.3)
+SHIPPED = SimpleNamespace(model_sha256=SHA, thresholds=DecisionThresholds(0.6), temperature=1.3)
 
 
 def made_site(seed: int, *, shift: float, per_type: int = 6, types: int = 3) -> SiteCells:

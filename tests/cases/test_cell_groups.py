@@ -1,5 +1,5 @@
 from core.cases.cell_groups import DUPLICATE, GROUP_ORDER, UNCERTAIN, cell_groups
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 from tests.exports.cases import COUNTS, make_case
 
 
@@ -11,7 +11,7 @@ def test_every_white_cell_lies_in_one_group_and_shares_are_of_the_leukocytes():
     expected = [i for field in case.fields for i in field.cell_ids if i is not None]
     assert sorted(ids) == sorted(expected)
     assert len(groups[UNCERTAIN].cells) == 12
-    assert len(groups["suspected_blast"].cells) == 3
+    assert len(groups["blast"].cells) == 3
     leukocytes = 118 + 40 + 14 + 6 + 1 + 9 + 3
     assert groups["neutrophil"].share == f"{100 * COUNTS['neutrophil'] / leukocytes:.1f} %"
     assert (
@@ -21,7 +21,7 @@ def test_every_white_cell_lies_in_one_group_and_shares_are_of_the_leukocytes():
 
 
 def test_groups_cover_every_label_and_the_least_sure_cell_comes_first():
-    assert set(GROUP_ORDER) == {UNCERTAIN, *REVIEW_TYPES, NOT_A_WHITE_CELL, DUPLICATE}
+    assert set(GROUP_ORDER) == {UNCERTAIN, *CELL_TYPES, NOT_A_WHITE_CELL, DUPLICATE}
     for group in cell_groups(make_case()):
         confidences = [cell.cell.confidence for cell in group.cells]
         assert confidences == sorted(confidences)

@@ -19,7 +19,7 @@ from core.cases.samples import load_case, save_sample
 from core.domain.boxes import Box
 from core.domain.differential import differential, differential_of_counts
 from core.domain.results import CellCounts, StageResult
-from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES, Status
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, Status
 from core.errors import NotFoundError
 from tests.cases.made import REVIEWER, SECOND, new_field, red, white
 
@@ -72,7 +72,7 @@ def test_counts_of_a_sample_are_those_of_its_cells(database, patient, sample, im
     sample, _ = label_cells(database, REVIEWER, sample, {cells["neutrophil"]: NOT_A_WHITE_CELL})
     sample, (review,) = label_cells(database, SECOND, sample, {cells["lymphocyte"]: "monocyte"})
     field = load_case(database, sample.id).fields[0]
-    for label in ("suspected_blast", "platelet"):
+    for label in ("blast", "platelet"):
         missed = MissedCell(field.id, Box(1, 1, 9, 9), label)
         sample, _ = add_cell(database, REVIEWER, sample, missed)
     cells = [white(), red(), white("platelet", 0.9, "out_of_scope"), white("basophil", 0.9)]
@@ -91,11 +91,11 @@ def test_counts_of_a_sample_are_those_of_its_cells(database, patient, sample, im
         analyses = load_case(database, summary.sample.id).analyses
         counted = differential_of_counts(summary.type_counts, summary.uncertain)
         assert counted == differential(analyses)
-    assert later.type_counts == {"monocyte": 1, "suspected_blast": 1, "platelet": 1}
+    assert later.type_counts == {"monocyte": 1, "blast": 1, "platelet": 1}
     assert later.uncertain == 1
     undo(database, REVIEWER, sample, [review.id])
     _, (_, later) = patient_history(database, patient.id)
-    assert later.type_counts == {"lymphocyte": 1, "suspected_blast": 1, "platelet": 1}
+    assert later.type_counts == {"lymphocyte": 1, "blast": 1, "platelet": 1}
 
 
 def test_the_database_counts_cells_as_the_domain_does(database, patient, images):
@@ -109,7 +109,7 @@ def test_the_database_counts_cells_as_the_domain_does(database, patient, images)
     ]
     fields = [new_field(images[0], *cells[:100]), new_field(images[1], *cells[100:])]
     sample = save_sample(database, REVIEWER, patient.id, SampleDetails(date(2026, 1, 1)), fields)
-    labels = [*REVIEW_TYPES, NOT_A_WHITE_CELL]
+    labels = [*CELL_TYPES, NOT_A_WHITE_CELL]
     ids = [i for field in load_case(database, sample.id).fields for i in field.cell_ids]
     chosen = {i: str(rng.choice(labels)) for i in ids if rng.random() < 0.4}
     label_cells(database, REVIEWER, sample, chosen)

@@ -10,8 +10,10 @@ from core.cases import database as module
 from core.cases.audit import latest, verify
 from core.cases.database import migrate, open_database
 from core.cases.listing import search_patients
+from core.cases.mappers import cell_of
 from core.cases.orm import CellRow, FieldRow
 from core.cases.patients import find_patient, patients_alike
+from core.cases.reviews import reviews_of
 from core.errors import ChangeRefusedError
 
 TYPED = {
@@ -126,3 +128,36 @@ def test_fields_and_their_cells_stay_when_pages_come(settings, monkeypatch):
         with pytest.raises(ChangeRefusedError), database.writing() as session:
             session.execute(change)
     database.engine.dispose()
+
+
+OLD_CASE = """
+INSERT INTO patients (id, identifier, name, search, changed_by, changed_at)
+VALUES (1, 'P-1', NULL, 'p-1', 'ana', '2026-01-01 00:00:00');
+INSERT INTO samples (id, patient_id, taken, material, state, version, changed_by, changed_at)
+VALUES (1, 1, '2026-01-01', 'peripheral_blood', 'draft', 1, 'ana', '2026-01-01 00:00:00');
+INSERT INTO fields (id, sample_id, picture, sha256, page, file, width, height, properties, warnings,
+  seconds, models, other_cells)
+VALUES (1, 1, 'p', 's', 1, 'f', 9, 9, '{}', '[]', 0, '{}', '[]');
+INSERT INTO cells (id, field_id, number, origin, x, y, width, height, type, status, confidence,
+  detection_score, duplicate, label, reviewer, closed)
+VALUES (1, 1, 1, 'model', 0, 0, 9, 9, 'monocyte', 'uncertain', 0.5, 1, false, 'suspected_blast', 'ana', false);
+INSERT INTO reviews (id, cell_id, reviewer, at, label, comment)
+VALUES (1, 1, 'ana', '2026-01-01 00:00:00', 'suspected_blast', '')
+"""  # noqa: E501
+
+
+def test_suspected_blasts_become_blasts_and_reviews_stay(settings, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "migrate", lambda connection: migrate(connection, "0010"))
+        old = open_database(settings)
+    with old.writing() as session:
+        for statement in OLD_CASE.split(";"):
+            session.execute(text(statement))
+    old.engine.dispose()
+
+    database = open_database(settings)
+    assert [review.label for review in reviews_of(database, 1)] == ["blast"]
+    with database.reading() as session:
+        assert session.scalars(text("SELECT label FROM reviews")).all() == ["suspected_blast"]
+        cell = cell_of(session.get(CellRow, 1))
+    assert (cell.type, cell.status, cell.subtype) == ("blast", "classified", None)

@@ -123,19 +123,17 @@ def test_agreement_counts_pairs_of_last_labels(database, sample, other):
         ("monocyte", "monocyte"): 1,
         ("lymphocyte", "lymphocyte"): 1,
     }
-    sample, _ = label_cells(
-        database, SECOND, sample, {least: "monocyte", lymphocyte: "suspected_blast"}
-    )
+    sample, _ = label_cells(database, SECOND, sample, {least: "monocyte", lymphocyte: "blast"})
     label_cells(database, SECOND, other, {sixty: "lymphocyte"})
     assert reviewer_agreement(database, REVIEWER.name, SECOND.name) == {
         ("monocyte", "monocyte"): 1,
-        ("lymphocyte", "suspected_blast"): 1,
+        ("lymphocyte", "blast"): 1,
     }
     assert model_agreement(database, other.id) == {("monocyte", "lymphocyte"): 1}
     sample, reviews = label_cells(database, SECOND, sample, {lymphocyte: "basophil"})
     undo(database, SECOND, sample, [reviews[0].id])
     pairs = reviewer_agreement(database, REVIEWER.name, SECOND.name)
-    assert pairs["lymphocyte", "suspected_blast"] == 1
+    assert pairs["lymphocyte", "blast"] == 1
 
 
 @pytest.mark.parametrize(

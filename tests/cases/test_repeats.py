@@ -102,11 +102,11 @@ def test_a_duplicate_that_a_reviewer_names_counts_here(database, patient, whole)
     groups = {group.key: group.cells for group in cell_groups(case)}
     assert len(groups[DUPLICATE]) == case.analyses[1].counts.duplicates["wbc"] >= 1
     cell = groups[DUPLICATE][0]
-    sample, reviews = label_cells(database, REVIEWER, sample, {cell.id: "suspected_blast"})
+    sample, reviews = label_cells(database, REVIEWER, sample, {cell.id: "blast"})
     case = load_case(database, sample.id)
-    assert case.analyses[1].counts.types["suspected_blast"] == 1
+    assert case.analyses[1].counts.types["blast"] == 1
     assert len(groups[DUPLICATE]) - case.analyses[1].counts.duplicates["wbc"] == 1
     (summary,) = patient_history(database, patient.id)[1]
-    assert summary.type_counts["suspected_blast"] == 1
+    assert summary.type_counts["blast"] == 1
     undo(database, REVIEWER, sample, [review.id for review in reviews])
     assert load_case(database, sample.id).analyses == tuple(field.analysis for field in new)

@@ -80,7 +80,7 @@ def test_undo_goes_back_step_by_step(database, sample):
 
 def test_a_missed_cell_is_added_last_and_removed_by_undo(database, sample):
     field = load_case(database, sample.id).fields[0]
-    missed = MissedCell(field.id, Box(200, 210, 40, 41), "suspected_blast")
+    missed = MissedCell(field.id, Box(200, 210, 40, 41), "blast")
     sample, (review,) = add_cell(database, REVIEWER, sample, missed)
     sample, _ = add_cell(
         database, REVIEWER, sample, MissedCell(field.id, Box(1, 1, 9, 9), "monocyte")
@@ -90,7 +90,7 @@ def test_a_missed_cell_is_added_last_and_removed_by_undo(database, sample):
     assert first.analysis.cells[:3] == field.analysis.cells
     added = first.analysis.cells[3]
     assert (added.type, added.status, added.reviewer) == (
-        "suspected_blast",
+        "blast",
         "classified",
         REVIEWER.name,
     )

@@ -61,4 +61,4 @@ def test_beyond_the_edge_there_is_nothing_to_mistake_for_a_cell():
 def test_made_cells_exist_of_common_types_only():
     assert len(synthetic_cells("neutrophil", 64)) > 3
     assert all(picture.shape == (64, 64, 3) for picture in synthetic_cells("lymphocyte", 64))
-    assert synthetic_cells("suspected_blast", 64) == ()
+    assert synthetic_cells("blast", 64) == ()

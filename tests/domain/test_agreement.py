@@ -59,5 +59,5 @@ def test_without_two_labels_in_each_reading_there_is_no_kappa(pairs):
 
 
 def test_what_is_no_label_is_refused():
-    with pytest.raises(ValueError, match="blast"):
-        agreement([("blast", "monocyte")])
+    with pytest.raises(ValueError, match="neutrophile"):
+        agreement([("neutrophile", "monocyte")])

@@ -1,6 +1,7 @@
 """The denominator of the differential is leukocytes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -68,13 +69,13 @@ def test_uncertain_and_out_of_scope_cells_are_in_no_share():
 
 
 @given(COUNTS, st.integers(1, 50))
-def test_suspected_blasts_are_leukocytes_named_apart(counts, blasts):
-    result = differential_of_counts(counts | {"suspected_blast": blasts})
-    assert tuple(result.shares) == (*LEUKOCYTES, "suspected_blast")
-    assert result.suspected_blasts == blasts
-    assert result.total == differential_of_counts(counts).total + blasts
+def test_blasts_are_leukocytes_named_apart(counts, blasts):
+    result = differential_of_counts(counts | {"blast": blasts})
+    assert tuple(result.shares) == LEUKOCYTES
+    assert result.shares["blast"].count == result.possible_blasts == blasts
+    without = {key: n for key, n in counts.items() if key != "blast"}
+    assert result.total == differential_of_counts(without).total + blasts
     assert sum(share.percent for share in result.shares.values()) == pytest.approx(100)
-    assert differential_of_counts(counts).suspected_blasts == 0
 
 
 @given(COUNTS, st.integers(0, 300))
@@ -92,17 +93,21 @@ def test_a_reviewers_label_is_what_counts():
 
     cells = (
         cell(),
-        cell("uncertain").reviewed("suspected_blast", "Ada"),
+        cell("uncertain").reviewed("blast", "Ada"),
         cell().reviewed("smudge_cell", "Ada"),
         cell().reviewed("not_a_white_cell", "Ada"),
+        replace(cell("out_of_scope"), type="smudge_cell"),
+        replace(cell("out_of_scope"), type="smudge_cell").reviewed("not_a_white_cell", "Ada"),
+        replace(cell("uncertain"), type="blast"),
     )
     analysis = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
     result = differential([analysis])
     assert {key: s.count for key, s in result.shares.items() if s.count} == {
         "monocyte": 1,
-        "suspected_blast": 1,
+        "blast": 1,
     }
-    assert (result.smudge_cells.count, result.uncertain) == (1, 0)
+    assert (result.smudge_cells.count, result.uncertain) == (2, 1)
+    assert result.possible_blasts == 2
 
 
 @given(st.integers(1, 300), st.integers(1, 300))
@@ -147,6 +152,6 @@ def test_differences_have_newcombes_limits(example):
 
 def test_a_type_that_only_one_sample_has_is_compared_with_none():
     before = differential_of_counts({"neutrophil": 50})
-    after = differential_of_counts({"neutrophil": 40, "suspected_blast": 10})
-    assert share_difference(before, after, "suspected_blast").value == pytest.approx(20)
+    after = differential_of_counts({"neutrophil": 40, "blast": 10})
+    assert share_difference(before, after, "blast").value == pytest.approx(20)
     assert share_difference(before, differential_of_counts({}), "neutrophil") is None

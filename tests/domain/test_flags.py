@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.domain.differential import differential_of_counts
 from core.domain.flags import flags
-from core.domain.taxonomy import REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES
 from tests.shipped_ranges import file_ranges
 
 RANGES = file_ranges()
@@ -52,10 +52,17 @@ def test_below_fifty_cells_no_percentage_is_written():
     assert found["erythroblasts"].sentence.startswith("3 erythroblasts beside 11 white cells")
 
 
-def test_one_suspected_blast_forces_a_review_and_comes_first():
-    found = flagged(NORMAL | {"suspected_blast": 1})
-    assert next(iter(found.values())).severity == "review"
-    assert found["suspected_blast"].sentence.startswith("1 suspected blast named")
+def test_one_blast_is_urgent_and_comes_first():
+    found = flagged(NORMAL | {"blast": 1})
+    first = next(iter(found.values()))
+    assert (first.key, first.severity) == ("possible_blasts", "urgent")
+    assert first.sentence.startswith("1 possible blast. Blasts about ")
+
+
+def test_an_uncertain_blast_is_flagged_too():
+    counted = differential_of_counts(NORMAL, 3, uncertain_blasts=2)
+    (found,) = flags(counted, percent_ranges={}, absolute_ranges={})
+    assert found.sentence.startswith("2 possible blasts, 2 of them uncertain. Have")
 
 
 def test_immature_granulocytes_are_named_and_shift_left_when_surely_raised():
@@ -111,8 +118,8 @@ def test_the_ratio_is_judged_by_zahorec(neutrophils, lymphocytes, key):
 
 
 def test_blood_rules_do_not_judge_marrow():
-    counts = {"immature_granulocyte": 90, "erythroblast": 60, "neutrophil": 9, "suspected_blast": 1}
-    assert set(flagged(counts, 30, 2.0, "bone_marrow")) == {"suspected_blast", "uncertain_high"}
+    counts = {"immature_granulocyte": 90, "erythroblast": 60, "neutrophil": 9, "blast": 1}
+    assert set(flagged(counts, 30, 2.0, "bone_marrow")) == {"possible_blasts", "uncertain_high"}
 
 
 def test_infinity_is_never_written():
@@ -120,7 +127,7 @@ def test_infinity_is_never_written():
         assert all("inf" not in flag.sentence for flag in flagged(counts).values())
 
 
-COUNTS = st.dictionaries(st.sampled_from(list(REVIEW_TYPES)), st.integers(0, 300))
+COUNTS = st.dictionaries(st.sampled_from(list(CELL_TYPES)), st.integers(0, 300))
 
 
 @given(COUNTS, st.integers(0, 50), st.none() | st.floats(0.1, 200))

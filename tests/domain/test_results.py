@@ -21,9 +21,9 @@ def _white() -> Cell:
 def test_a_reviewers_label_counts_and_the_suggestion_is_kept() -> None:
     first = _white().reviewed("lymphocyte", "ana")
     assert (first.type, first.status, first.suggested) == ("lymphocyte", "classified", "monocyte")
-    second = first.reviewed("suspected_blast", "ben")
+    second = first.reviewed("blast", "ben")
     assert (second.type, second.suggested, second.reviewer) == (
-        "suspected_blast",
+        "blast",
         "monocyte",
         "ben",
     )

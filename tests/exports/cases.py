@@ -33,7 +33,7 @@ def make_cells(counts, uncertain=12, blasts=3, smudges=4):
     """Return white cells of given counts, and those that a reviewer named or that wait for one."""
     types = [key for key, number in counts.items() for _ in range(number)]
     cells = [white_cell(i, key, confidence=0.9 + i % 10 / 100) for i, key in enumerate(types)]
-    for number, label in ((blasts, "suspected_blast"), (smudges, "smudge_cell")):
+    for number, label in ((blasts, "blast"), (smudges, "smudge_cell")):
         cells += [
             white_cell(i + 7, "lymphocyte", "uncertain", 0.5).reviewed(label, "Ada")
             for i in range(number)

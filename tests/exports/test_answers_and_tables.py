@@ -120,20 +120,18 @@ def test_a_downloaded_table_holds_the_boxes_of_the_answer(analyses):
         assert frame[name].astype(object).where(frame[name].notna(), None).tolist() == told
 
 
-def test_suspected_blasts_add_a_key_to_the_answer():
+def test_blasts_add_a_key_to_the_answer():
     cells = (
-        Cell("wbc", Box(1, 1, 9, 9), 0.5, "uncertain", "lymphocyte", {}).reviewed(
-            "suspected_blast", "Ada"
-        ),
+        Cell("wbc", Box(1, 1, 9, 9), 0.5, "uncertain", "lymphocyte", {}).reviewed("blast", "Ada"),
         Cell("wbc", Box(1, 1, 9, 9), 0.9, "classified", "lymphocyte", {}).reviewed(
             "smudge_cell", "Ada"
         ),
     )
     field = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
     image = strict(AnalyzeAnswer.of([field], models=MODELS).dump())["images"][0]
-    assert set(image["differential"]) == {*LEUKOCYTES, "erythroblast", "suspected_blast"}
-    assert image["differential"]["suspected_blast"]["count"] == 1
-    assert image["cells"][0]["type"] == "suspected_blast"
+    assert set(image["differential"]) == {*LEUKOCYTES, "erythroblast", "blast"}
+    assert image["differential"]["blast"]["count"] == 1
+    assert image["cells"][0]["type"] == "blast"
 
 
 def test_limits_without_cells_are_null_where_nothing_is_known():

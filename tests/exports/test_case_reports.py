@@ -60,7 +60,7 @@ def test_a_case_is_counted_as_its_fields_are(summary):
     assert summary.counted == differential(summary.case.analyses)
     shares = {row.key: row.share.count for row in summary.rows}
     expected = {key: n for key, n in COUNTS.items() if key in LEUKOCYTES}
-    assert shares == expected | {"suspected_blast": 3}
+    assert shares == expected | {"blast": 3}
     assert {row.key: row.share.count for row in summary.beside} == {
         "erythroblast": 22,
         "smudge_cell": 4,
@@ -89,7 +89,7 @@ def test_marrow_has_no_ranges_and_no_cells_per_volume(models):
     assert marrow.white_cell_count is None
     assert marrow.nlr is None
     assert all(row.percent_range is None and row.absolute is None for row in marrow.rows)
-    assert {flag.key for flag in marrow.flags} == {"suspected_blast"}
+    assert {flag.key for flag in marrow.flags} == {"possible_blasts"}
     for observation in resources(marrow, "Observation"):
         assert observation.code.coding is None
         assert observation.referenceRange is None
@@ -180,7 +180,7 @@ def test_a_row_a_cell_in_csv(summary):
     ids = [row["cell_id"] for row in rows]
     assert ids == [str(place) if cell.kind == "wbc" else "" for place, cell in enumerate(cells, 1)]
     assert sum(row["reviewer"] == "Ada" for row in rows) == 7
-    blasts = [row for row in rows if row["type"] == "suspected_blast"]
+    blasts = [row for row in rows if row["type"] == "blast"]
     assert {(row["suggested"], row["status"]) for row in blasts} == {("lymphocyte", "classified")}
 
 
@@ -199,7 +199,7 @@ def test_the_case_as_json_holds_the_answer_of_analyze(summary):
         ]
         assert key == "smudge_cell" or sum(parts) == counted["count"]
     assert case["neutrophil_lymphocyte_ratio"]["value"] == pytest.approx(118 / 40)
-    assert case["flags"][0]["key"] == "suspected_blast"
+    assert case["flags"][0]["key"] == "possible_blasts"
     for field, image in zip(case["fields"], answer["images"], strict=True):
         told = {cell["number"]: cell for cell in field["white_cells"]}
         kinds = [cell["kind"] for cell in image["cells"]]
@@ -228,7 +228,7 @@ def test_coco_loads_and_counts_by_category(summary):
         if loaded.getAnnIds(catIds=[key])
     }
     assert found == COUNTS | {
-        "suspected_blast": 3, "smudge_cell": 4, UNCERTAIN: 12, "rbc": 1, "platelet": 1,
+        "blast": 3, "smudge_cell": 4, UNCERTAIN: 12, "rbc": 1, "platelet": 1,
     }  # fmt: skip
     table = case_cells_table(summary.case)
     table = table[table["status"] != "out_of_scope"]
@@ -387,7 +387,7 @@ def test_every_type_of_a_differential_has_one_code():
     codes = [code.code for code in (*PER_HUNDRED.values(), *ABSOLUTE.values())]
     assert len(set(codes)) == len(codes)
     assert set(PER_HUNDRED) == {*ABSOLUTE, "erythroblast", "smudge_cell"}
-    assert set(ABSOLUTE) == {*LEUKOCYTES, "suspected_blast"}
+    assert set(ABSOLUTE) == set(LEUKOCYTES)
     for code in codes:
         # The last digit is LOINC's Luhn check digit (mod 10).
         digits, check = code.split("-")

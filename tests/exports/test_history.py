@@ -15,7 +15,7 @@ from core.exports.tables import comparison_table, history_table
 from tests.cases.counted import counted
 
 counts = st.dictionaries(
-    st.sampled_from([*LEUKOCYTES, "erythroblast", "suspected_blast"]), st.integers(0, 200)
+    st.sampled_from([*LEUKOCYTES, "erythroblast", "blast"]), st.integers(0, 200)
 )
 
 

@@ -57,7 +57,7 @@ def test_the_reports_of_a_stored_case(tmp_path):
     sample = save_sample(database, user, patient.id, details, [new_field(i) for i in images])
     case = load_case(database, sample.id)
     labels = {
-        case.fields[0].cell_ids[0]: "suspected_blast",
+        case.fields[0].cell_ids[0]: "blast",
         case.fields[1].cell_ids[0]: "not_a_white_cell",
     }
     sample, _ = label_cells(database, user, sample, labels)
@@ -69,9 +69,9 @@ def test_the_reports_of_a_stored_case(tmp_path):
     summary = summarise(case, ranges_in_force(database))
     pdf = case_pdf(summary, lambda field_id: load_image(database, field_id).pixels)
     counts = {row.key: row.share.count for row in summary.rows if row.share.count}
-    assert counts == {"lymphocyte": 6, "monocyte": 1, "suspected_blast": 1}
+    assert counts == {"lymphocyte": 6, "monocyte": 1, "blast": 1}
     text = pypdfium2.PdfDocument(pdf)[0].get_textpage().get_text_bounded()
-    assert "Suspected blasts 1 12.5" in text
+    assert "Blasts 1 12.5" in text
     answer = case_answer(summary).dump()["case"]
     assert answer["sample"]["state"] == "signed"
     book = openpyxl.load_workbook(io.BytesIO(workbook(case_sheets(summary))))

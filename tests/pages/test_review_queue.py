@@ -76,11 +76,11 @@ def test_unsure_cells_come_alone_until_none_is_left(database, sample):
 
 
 def test_any_type_can_be_named_and_every_decision_undone(database, sample):
-    app = press(open_app(PAGE), "review_suspected_blast")
+    app = press(open_app(PAGE), "review_blast")
     press(app, f"review_{NOT_A_WHITE_CELL}")
     assert [r and r.label for r in labels_of(database, sample)] == [
         None,
-        "suspected_blast",
+        "blast",
         NOT_A_WHITE_CELL,
         None,
     ]

@@ -21,7 +21,7 @@ FRAMED = "framed"
 _ATTRIBUTE_VALUES = {"densely": "densely packed", "loosely": "loosely packed", "nil": "none"}
 """Values of the data set that need words beside the attribute's name."""
 _FLAG_MARKS: dict[Severity, str] = {
-    "review": ":red-badge[:material/priority_high: review]",
+    "urgent": ":red-badge[:material/priority_high: urgent]",
     "warning": ":orange-badge[:material/warning: warning]",
     "note": ":gray-badge[:material/info: note]",
 }

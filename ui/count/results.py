@@ -9,7 +9,7 @@ from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS, differential
 from core.domain.flags import flags
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis
-from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, KIND_NAMES
 from core.errors import CaseError, RangesError
 from core.evaluation.model_error import CallAccuracy, accuracy_of, accuracy_text
 from core.exports.tables import differential_table
@@ -82,7 +82,7 @@ def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -
     named = {*CELL_TYPES, DUPLICATE}
     captions = [
         f"{label} · {probability_text(cell.confidence, 0)}"
-        + (f" {REVIEW_TYPES[cell.type].name}?" if group not in named and cell.type else "")
+        + (f" {CELL_TYPES[cell.type].name}?" if group not in named and cell.type else "")
         for label, cell, _ in cells
     ]
     st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
@@ -125,7 +125,7 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
             rows[side] = [getattr(share, side) for share in shares]
         rows["reference"] = [ranges[key].text if key in ranges else "" for key in rows["type"]]
         rows["type"] = [
-            "Erythroblasts, per 100" if key == "erythroblast" else REVIEW_TYPES[key].plural
+            "Erythroblasts, per 100" if key == "erythroblast" else CELL_TYPES[key].plural
             for key in rows["type"]
         ]
         number = st.column_config.NumberColumn

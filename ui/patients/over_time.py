@@ -13,7 +13,7 @@ from core.charts.trends import series, trend_figure
 from core.domain.flags import ratio_text
 from core.domain.reference_ranges import ReferenceRanges, Unit
 from core.domain.results import StageResult
-from core.domain.taxonomy import REVIEW_TYPES, STAGE_NOTE
+from core.domain.taxonomy import CELL_TYPES, STAGE_NOTE
 from core.errors import RangesError
 from core.exports.registry import history_files
 from core.exports.summary import MATERIAL_NAMES
@@ -197,7 +197,7 @@ def _show_comparison(counts: Sequence[SampleCounts]) -> None:
         "no correction for several types: of twenty unchanged types, one seems to differ."
     )
     table = comparison_table(by_id[before], by_id[after])
-    table["type"] = [REVIEW_TYPES[key].plural for key in table["type"]]
+    table["type"] = [CELL_TYPES[key].plural for key in table["type"]]
     table["direction"] = [_DIRECTIONS[way] for way in table["direction"]]
     number = st.column_config.NumberColumn
     st.dataframe(

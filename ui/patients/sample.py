@@ -10,7 +10,7 @@ from core.charts.differential import differential_figure
 from core.charts.field import field_figure
 from core.domain.probability import probability_text
 from core.domain.results import Cell
-from core.domain.taxonomy import KIND_NAMES, REVIEW_TYPES, STAGES, CellKind
+from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, STAGES, CellKind
 from core.evaluation.model_error import accuracy_text
 from core.exports.registry import case_files
 from core.exports.summary import CaseSummary, differential_frame, facts, summarise
@@ -213,7 +213,7 @@ def _label(cell: Cell) -> str:
         return "counted in another field"
     if cell.status == "out_of_scope":
         return "not a white cell" + (" (R)" if cell.reviewer else "")
-    name = REVIEW_TYPES[cell.type].name if cell.type else "undetermined"
+    name = CELL_TYPES[cell.type].name if cell.type else "undetermined"
     if cell.reviewer:
         return f"{name} (R)"
     doubt = "?" if cell.status == "uncertain" else ""

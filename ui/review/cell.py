@@ -10,7 +10,7 @@ from core.cases.reviews import reviews_of
 from core.charts.cell_images import SIDE_MICROMETRES
 from core.domain.probability import probability_text
 from core.domain.results import Cell
-from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, REVIEW_TYPES, label_name
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
 from core.errors import LeukoscopeError
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components.cases import errors_shown, sample_link, sample_name, state_badge
@@ -28,7 +28,7 @@ from ui.review.session import ReviewSession, review_button
 
 LIKELIEST = 3
 KEYS: dict[str, str] = {
-    **dict(zip(REVIEW_TYPES, "1234567890", strict=False)),
+    **dict(zip(CELL_TYPES, "1234567890", strict=False)),
     NOT_A_WHITE_CELL: "X",
 }
 """Shortcut of each label, the same for every cell; types beyond the tenth have none."""
@@ -162,7 +162,7 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
     st.caption("Other types" if likely else "Types")
     shown = {key for key, _ in likely}
     with st.grid(2, min_column_width=170, gap="xsmall"):
-        for key in (*REVIEW_TYPES, NOT_A_WHITE_CELL):
+        for key in (*CELL_TYPES, NOT_A_WHITE_CELL):
             if key not in shown:
                 button(key, label_name(key))
     st.text_input(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from core.cases.records import Case, MissedCell, SampleField
 from core.domain.boxes import Box
 from core.domain.results import Cell
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, STATUS_LINES, label_name
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, STATUS_LINES, label_name
 from core.errors import LeukoscopeError
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components.shared import plain
@@ -64,7 +64,7 @@ def show_fields(session: ReviewSession, case: Case) -> None:
     if mode == "add":
         label = st.selectbox(
             "Type of the added cell",
-            list(REVIEW_TYPES),
+            list(CELL_TYPES),
             format_func=label_name,
             key="review_added_type",
             persist_state="session",
@@ -228,7 +228,7 @@ def _show_picked(
         return
     label = st.selectbox(
         "Label",
-        (*REVIEW_TYPES, NOT_A_WHITE_CELL),
+        (*CELL_TYPES, NOT_A_WHITE_CELL),
         index=None,
         format_func=label_name,
         placeholder="Choose a type",

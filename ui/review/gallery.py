@@ -15,7 +15,7 @@ from core.cases.cell_groups import (
 )
 from core.cases.records import Case, LabelledCell
 from core.domain.probability import probability_text
-from core.domain.taxonomy import NOT_A_WHITE_CELL, REVIEW_TYPES, label_name
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
 from core.errors import PictureMissingError
 from ui.components.shared import number_of, on_phone, plain
 from ui.review.browser import Moved, gallery_component
@@ -28,7 +28,7 @@ WAYS = {
     "drag": ":material/drag_indicator: Drag",
     "table": ":material/checklist: Select in a table",
 }
-TARGETS = (*REVIEW_TYPES, NOT_A_WHITE_CELL)
+TARGETS = (*CELL_TYPES, NOT_A_WHITE_CELL)
 
 
 def show_gallery(session: ReviewSession, case: Case) -> None:
@@ -87,7 +87,7 @@ def _offer_agreement(
     waiting = {
         group.key: ids
         for group, cells in shown
-        if group.key in REVIEW_TYPES
+        if group.key in CELL_TYPES
         if (ids := [cell.id for cell in cells if cell.cell.reviewer is None])
     }
     with st.popover(

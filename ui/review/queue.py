@@ -8,7 +8,7 @@ from core.cases.listing import search_patients
 from core.cases.queue import pending_counts, queue
 from core.cases.records import QueueFilter
 from core.cases.users import users
-from core.domain.taxonomy import REVIEW_TYPES, label_name
+from core.domain.taxonomy import CELL_TYPES, label_name
 from ui.components.cases import errors_shown, no_cases
 from ui.components.shared import plain
 from ui.review.cell import show_cell
@@ -34,7 +34,7 @@ def choose_filter(session: ReviewSession, within: QueueFilter) -> QueueFilter:
         with st.popover("Filter", icon=":material/filter_list:"):
             cell_type = st.selectbox(
                 "Type",
-                list(REVIEW_TYPES),
+                list(CELL_TYPES),
                 index=None,
                 format_func=label_name,
                 placeholder="All types",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from core.cases.records import Case
 from core.domain.probability import probability_text
 from core.domain.results import Cell, Pixels
-from core.domain.taxonomy import REVIEW_TYPES, UNDETERMINED_COLOUR
+from core.domain.taxonomy import CELL_TYPES, UNDETERMINED_COLOUR
 from core.exports.pdf.sheet import GREY, MARGIN, WIDTH, Sheet, Style
 from core.imaging.crop import crop_cell
 
@@ -18,7 +18,7 @@ _CROP_PIXELS = 128
 _HALF = WIDTH / 2 - MARGIN
 _LARGEST, _CAPTION, _GAP, _NAME = 15.5, 3.2, 1.4, 23.0
 """Millimetres: height of a line of cells with captions, the caption, between cells, for a name."""
-_ABNORMAL_FIRST = ("suspected_blast", "immature_granulocyte", "erythroblast")
+_ABNORMAL_FIRST = ("blast", "immature_granulocyte", "erythroblast")
 _UNCERTAIN = "uncertain"
 _TITLE = "Representative cells (field.cell; probability of the model, or R for a reviewer's label)"
 
@@ -55,7 +55,7 @@ def representative_cells(
     side = height - _CAPTION
     for place, (key, group) in enumerate(groups.items()):
         x, y = MARGIN + place % 2 * _HALF, top + place // 2 * height
-        named = REVIEW_TYPES.get(key)
+        named = CELL_TYPES.get(key)
         colour = named.colour if named else UNDETERMINED_COLOUR
         sheet.bar((x, y, 1, side), colour)
         sheet.paragraph((x + 1.5, y, 21), named.name if named else "Uncertain", Style(6.5), most=2)
@@ -95,7 +95,7 @@ def _groups(case: Case) -> dict[str, list[_Shown]]:
             group.sort(key=lambda shown: shown.cell.confidence)
         else:
             group.sort(key=lambda shown: (shown.cell.reviewer is None, -shown.cell.confidence))
-    order = dict.fromkeys((*_ABNORMAL_FIRST, *REVIEW_TYPES, _UNCERTAIN))
+    order = dict.fromkeys((*_ABNORMAL_FIRST, *CELL_TYPES, _UNCERTAIN))
     return {key: found[key][:CELLS_PER_TYPE] for key in order if key in found}
 
 

@@ -1,7 +1,7 @@
 """The report of a case on one printed A4 page."""
 
 from core.domain.reference_ranges import ReferenceRange
-from core.domain.taxonomy import RESEARCH_NOTICE, REVIEW_TYPES
+from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE
 from core.evaluation.model_error import accuracy_text
 from core.exports.pdf.cells import ReadPixels, representative_cells
 from core.exports.pdf.sheet import (
@@ -22,7 +22,7 @@ _INNER = WIDTH - 2 * MARGIN
 _FLAG_LINES = 10
 _FOOTER, _SIGNATURES = 36.0, 20.0
 """Heights kept free at the bottom of the page."""
-_SEVERITY_COLOURS = {"review": "#A50026", "warning": "#B35806", "note": GREY}
+_SEVERITY_COLOURS = {"urgent": "#A50026", "warning": "#B35806", "note": GREY}
 
 # Heading and width of each column of the differential; the chart stands between range and counts.
 _COLUMNS = (
@@ -121,7 +121,7 @@ def _interval(sheet: Sheet, row: Row, chart: tuple[float, float], y: float) -> N
     if row.percent_range and row.percent_range.high:
         low, high = row.percent_range.low, row.percent_range.high
         sheet.bar((left + low * scale, y - 0.1, (high - low) * scale, 3.8), "#DADADA")
-    colour = REVIEW_TYPES[row.key].colour
+    colour = CELL_TYPES[row.key].colour
     start, end = left + row.share.low * scale, left + row.share.high * scale
     sheet.line((start, middle), (end, middle), colour, 0.5)
     sheet.dot((left + row.share.percent * scale, middle), 0.9, colour)

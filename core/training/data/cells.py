@@ -8,24 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from core.domain import taxonomy
 from core.domain.results import Pixels
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES
 from core.imaging.crop import crop_square
 from core.inference.cell_classifier import CellRegion
 
-TYPES: tuple[str, ...] = tuple(dict.fromkeys((*CELL_TYPES, "blast", "smudge_cell")))
-"""Outputs of the type head, in order. The last two join the taxonomy with the next model."""
-SUBTYPES: tuple[str, ...] = (
-    "band",
-    "segmented",
-    "metamyelocyte",
-    "myelocyte",
-    "promyelocyte",
-    "variant_lymphocyte",
-    "promonocyte",
-    "plasma_cell",
-    "giant_platelet",
-)
+TYPES: tuple[str, ...] = tuple(CELL_TYPES)
+"""Outputs of the type head, in order."""
+SUBTYPES: tuple[str, ...] = tuple(taxonomy.SUBTYPES)
 """Outputs of the subtype head, in order. The first five are those of the eight-type network."""
 DETAILS: dict[str, tuple[str, ...]] = ATTRIBUTES | {"subtype": SUBTYPES}
 """What is learnt beside the type, where a set names it: the values in order."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from core.domain.intervals import Estimate
-from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, MATURE_FIVE
+from core.domain.taxonomy import LEUKOCYTES, MATURE_FIVE, PBC_EIGHT
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
 from core.evaluation.metrics import (
     calibration_error,
@@ -101,7 +101,7 @@ def measure(
     figures: dict[str, Any] = {
         "temperature": temperature,
         "threshold": threshold,
-        "pbc_test": _scores(pbc, probabilities["pbc_test"], tuple(CELL_TYPES)),
+        "pbc_test": _scores(pbc, probabilities["pbc_test"], PBC_EIGHT),
         "wbcatt_test": _scores(pbc.chosen(mature), probabilities["pbc_test"][mature], MATURE_FIVE),
         "deepapl_fold": _scores(deepapl, probabilities[f"deepapl_{fold}"], DEEPAPL_SEVEN),
         "lisc": _scores(known["lisc"], probabilities["lisc"], MATURE_FIVE),

@@ -12,7 +12,7 @@ from tqdm.contrib.concurrent import thread_map
 from core.datasets.readers import DataSet, Example, open_set
 from core.domain.intervals import Estimate
 from core.domain.results import Pixels
-from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
+from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, PBC_EIGHT
 from core.evaluation.metrics import classification_metrics, prediction_frame, proportion
 from core.evaluation.schema import (
     AttributeFigures,
@@ -36,7 +36,7 @@ _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "cellavision": ("cellavision", "test", MATURE_FIVE),
     "kaggle_test_simple": ("kaggle", "test_simple", KAGGLE_FOUR),
     "kaggle_test": ("kaggle", "test", KAGGLE_FOUR),
-    "pbc_test": ("pbc", "test", tuple(CELL_TYPES)),
+    "pbc_test": ("pbc", "test", PBC_EIGHT),
 }
 CORRUPTED_EVERY = 12
 """Of the PBC test cells every twelfth is measured under every corruption."""
@@ -54,26 +54,27 @@ def _predict(
 
     answers = thread_map(one, examples, max_workers=2, desc=name)
     # No white cell found: no type has any probability, which counts as an error.
-    nothing = dict.fromkeys(CELL_TYPES, 0.0)
+    labels = analyzer.classifier.labels
+    nothing = dict.fromkeys(labels, 0.0)
     values = [nothing if answer is None else answer.probabilities for answer in answers]
     frame = prediction_frame(
         name,
         [e.member for e in examples],
         [str(e.label) for e in examples],
-        np.array([[own[key] for key in CELL_TYPES] for own in values]),
-        tuple(CELL_TYPES),
+        np.array([[own[key] for key in labels] for own in values]),
+        labels,
     )
     in_distribution = [answer.in_distribution for answer in answers if answer is not None]
     return frame, proportion(in_distribution.count(False), len(in_distribution))
 
 
 def _scores(frame: pd.DataFrame, labels: Sequence[str]) -> ClassificationFigures:
-    columns = [f"p_{key}" for key in CELL_TYPES]
+    columns = [column for column in frame if column.startswith("p_")]
     return classification_metrics(
         frame["truth"].tolist(),
         frame[columns].to_numpy(float),
         labels,
-        all_labels=list(CELL_TYPES),
+        all_labels=[column.removeprefix("p_") for column in columns],
     )
 
 

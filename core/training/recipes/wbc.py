@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import gmean
 
 from core.datasets.readers import open_set
-from core.domain.taxonomy import ATTRIBUTES, MATURATION
+from core.domain.taxonomy import ATTRIBUTES
 from core.evaluation.calibration import (
     cellness_threshold,
     fit_temperature,
@@ -186,7 +186,7 @@ def _take_shipped(network: Any, settings: Settings) -> None:
     heads = {layer.name for layer in shipped.layers}
     known = [("type", "type", load_card("wbc", settings).labels, TYPES)]
     if "maturation" in heads:  # the network of eight types
-        known.append(("subtype", "maturation", list(MATURATION), SUBTYPES))
+        known.append(("subtype", "maturation", list(SUBTYPES[:5]), SUBTYPES))
     for own, other, names, order in known:
         kernel, bias = network.get_layer(own).get_weights()
         shipped_kernel, shipped_bias = shipped.get_layer(other).get_weights()
