@@ -11,7 +11,7 @@ help: ## Show the targets
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# pip checks every file against its hash; the files come from `make lock`.
+# pip checks every package against its hash; `make lock` writes the hashes.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 $(VENV)/.run-ready: locks/run.txt | $(BIN)/python
@@ -35,20 +35,20 @@ lint: $(VENV)/.dev-ready ## Check style, format, types and which package imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-format: $(VENV)/.dev-ready ## Put the code into the project's format
+format: $(VENV)/.dev-ready ## Format the code and repair what a tool can repair
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 evaluate: $(VENV)/.run-ready ## Measure every model again on its test sets
 	for what in detector wbc attributes all_stage; do $(BIN)/python -m core evaluate $$what --out /dev/null || exit 1; done
 
-bench: $(VENV)/.run-ready ## Time the models and the whole way of a field
+bench: $(VENV)/.run-ready ## Time the models and the analysis of a field
 	$(BIN)/python -m core bench
 
-train: $(VENV)/.run-ready ## Train all models (about two hours on two cores)
+train: $(VENV)/.run-ready ## Train all models (hours)
 	for model in detector wbc all_stage; do $(BIN)/python -m core train $$model || exit 1; done
 
-quantize: $(VENV)/.run-ready ## Ship the detector and the cell classifier in 8-bit integers, measured beside the floats
+quantize: $(VENV)/.run-ready ## Ship the detector and the cell classifier in 8 bits
 	for model in detector wbc; do $(BIN)/python -m core quantize $$model || exit 1; done
 
 compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and precisions on small protocols
@@ -67,7 +67,7 @@ docs: $(VENV)/.run-ready ## Copy the measured numbers into the documentation
 screenshots: $(VENV)/.dev-ready ## Take the README's screenshots, of synthetic slides, in Chromium
 	$(BIN)/python -m benchmarks.screenshots
 
-lock: ## Write locks/ anew from requirements*.txt and constraints.txt
+lock: ## Write locks/ from requirements*.txt and constraints.txt
 	$(PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	for name in serve:-serve run: dev:-dev; do \
@@ -77,7 +77,7 @@ lock: ## Write locks/ anew from requirements*.txt and constraints.txt
 	done
 	rm -rf $(VENV)-lock
 
-sbom: $(VENV)/.dev-ready ## Write the bill of materials of what the image serves (CycloneDX)
+sbom: $(VENV)/.dev-ready ## Write the packages of the container image as an SBOM (CycloneDX)
 	$(BIN)/cyclonedx-py requirements locks/serve.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json
 
 clean: ## Remove the virtual environment and caches
