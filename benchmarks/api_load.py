@@ -83,8 +83,8 @@ def images() -> list[tuple[str, bytes]]:
         "square.jpg": make_field(3, 320, 320, white_cells=1, red_cell_pixels=60).pixels,
         "cell.jpg": make_cell(4, "monocyte"),
     }
-    made = [(name, jpeg(pixels)) for name, pixels in fields.items()]
-    return [*slides, *made, (f"damaged_{name}", slide[: len(slide) // 2])]
+    drawn = [(name, jpeg(pixels)) for name, pixels in fields.items()]
+    return [*slides, *drawn, (f"damaged_{name}", slide[: len(slide) // 2])]
 
 
 def jpeg(pixels: Pixels) -> bytes:

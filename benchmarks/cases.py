@@ -36,7 +36,7 @@ THRESHOLD = 0.7
 """Confidence below which a cell is uncertain."""
 
 
-def made_field(rng: np.random.Generator, number: int) -> NewField:
+def random_field(rng: np.random.Generator, number: int) -> NewField:
     """Make a field of white and red cells with random types."""
     keys = list(CELL_TYPES)
     cells = []
@@ -57,15 +57,15 @@ def made_field(rng: np.random.Generator, number: int) -> NewField:
         cells.append(Cell("rbc", Box(600 * x, 600 * y, 20, 20), score, detection_score=score))
     properties = ImageProperties("PNG", "RGB", 8, 1)
     sha256 = f"{number:064x}"
-    image = FieldImage("made.png", np.zeros((1, 1, 3), np.uint8), sha256, properties)
-    found = FieldAnalysis("made.png", sha256, 640, 640, properties, tuple(cells))
+    image = FieldImage("field.png", np.zeros((1, 1, 3), np.uint8), sha256, properties)
+    found = FieldAnalysis("field.png", sha256, 640, 640, properties, tuple(cells))
     return NewField(image, found, {"detector": "1", "wbc": "1"})
 
 
 def fill(database: Database) -> None:
     """Insert all rows in bulk; every second sample is signed, a tenth of the cells reviewed."""
     rng = np.random.default_rng(1)
-    made = [made_field(rng, number) for number in range(50)]
+    fields = [random_field(rng, number) for number in range(50)]
     changed = {"changed_by": "bench", "changed_at": datetime.now(UTC)}
     for number in range(1, PATIENTS + 1):
         with database.writing() as session:
@@ -86,7 +86,7 @@ def fill(database: Database) -> None:
                 )
                 session.add(sample)
                 session.flush()
-                new = made[int(rng.integers(len(made)))]
+                new = fields[int(rng.integers(len(fields)))]
                 field = field_row(sample.id, new, new.image.sha256)
                 session.add(field)
                 session.flush()

@@ -20,10 +20,10 @@ from tests.browser.conftest import CHROMIUM, serving, visiting
 from tests.browser.visits import settled
 
 FOLDER = PROJECT_ROOT / "assets" / "screenshots"
-WINDOW = {"width": 1280, "height": 1200}
+WINDOW = {"width": 1280, "height": 1000}
 FIELD = 6
 """Number of the example slide that is shown: one of its white cells is uncertain."""
-TOOLBAR, GAP = 60, 16
+TOOLBAR, GAP = 60, 12
 """Height of the page's toolbar, and the space below and above what is shown, in pixels."""
 SCROLL = """(top, margin) => {
     const main = document.querySelector("[data-testid=stMain]")
