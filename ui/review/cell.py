@@ -184,7 +184,7 @@ def _show_references(queued: QueuedCell) -> None:
     for key, _ in likely:
         images, what = reference_cells(key, queued.id)
         name = CELL_TYPES[key].name
-        shown = f"this cell, then cells {what}" if images else "no reference cell available"
+        shown = f"this cell, then {what}" if images else "no reference cell available"
         st.caption(f"**{name}**: {shown}. {CELL_TYPES[key].description}")
         if images:
             with st.container(horizontal=True, gap="xsmall"):

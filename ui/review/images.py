@@ -84,9 +84,9 @@ def reference_cells(cell_type: str, apart_from: int) -> tuple[Sequence[bytes], s
         except PictureMissingError:  # one lost image must not prevent the review of others
             continue
     if found:
-        return found, "reviewed here"
+        return found, "cells reviewed here"
     synthetic = synthetic_cells(cell_type, SMALL)[:REFERENCES]
-    return [preview_jpeg(cell) for cell in synthetic], "synthetic"
+    return [preview_jpeg(cell) for cell in synthetic], "synthetic cells"
 
 
 def data_uri(jpeg: bytes) -> str:
