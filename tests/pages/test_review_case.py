@@ -165,7 +165,7 @@ def test_a_cell_is_added_and_removed_on_the_field(database, sample):
 def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample):
     app = open_app(PAGE, sample=sample.id, view="Sign")
     assert app.button(key="review_mark").disabled
-    assert "2 uncertain cells wait" in texts(app)
+    assert "2 uncertain white cells left to review" in texts(app)
     _, monocyte, basophil, _ = cells_of(database, sample)
     label_cells(database, user_of(database), sample, {monocyte: "monocyte", basophil: "basophil"})
     press(checked(app.run()), "review_mark")

@@ -80,7 +80,7 @@ def _blocked(session: ReviewSession, case: Case, waiting: int) -> str | None:
         return barred
     if waiting:
         cells = number_of(waiting, "uncertain white cell")
-        return f"{cells} not reviewed. Label them in the queue or the gallery first."
+        return f"{cells} left to review. Label them in the queue or the gallery first."
     if session.user.name in [signature.reviewer for signature in case.signatures]:
         return "You have signed this case. Another user must give the second signature."
     return None
