@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     )
     neutral_names: bool = Field(
         default=False,
-        description="Pages and API forget the names of files as they come in and call them "
-        "`field 1`, `field 2`. File names often hold identifiers of patients.",
+        description="Pages and API drop file names on arrival and call the files `field 1`, "
+        "`field 2`. File names often hold identifiers of patients.",
     )
     admins: frozenset[str] = Field(
         default=frozenset({"local"}),
@@ -74,17 +74,15 @@ class Settings(BaseSettings):
     )
     hosts: frozenset[str] = Field(
         default=frozenset(),
-        description="Names under which browsers reach the server, as a JSON list, besides this "
-        "machine's own and the one of single sign-on. Requests for other names are rejected.",
+        description="Host names of the server, as a JSON list, in addition to this machine's own "
+        "and that of single sign-on. Requests for other names are rejected.",
     )
     https: bool = Field(
         default=False,
-        description="Browsers reach the server over HTTPS: cookies are sent over nothing else. "
-        "Known by itself from an address of single sign-on.",
+        description="Browsers reach the server over HTTPS; cookies are sent over HTTPS only. "
+        "Set automatically when the address of single sign-on uses HTTPS.",
     )
-    session_hours: int = Field(
-        default=12, ge=1, le=720, description="Hours that a sign-in to the pages holds."
-    )
+    session_hours: int = Field(default=12, ge=1, le=720, description="Hours that a sign-in lasts.")
     signatures: int = Field(
         default=1, ge=1, le=2, description="Signatures of different people that close a case."
     )
@@ -93,21 +91,22 @@ class Settings(BaseSettings):
         description="Table of reference ranges by laboratory, sex and age.",
     )
     laboratory: str = Field(
-        default="", description="Whose reference ranges; without it the first of the table."
+        default="",
+        description="Whose reference ranges are used; without it the first in the table.",
     )
     white_cell_factor: float | None = Field(
         default=None,
         gt=0,
-        description="White cells per µL for one white cell a 40x field, calibrated on this "
-        "microscope; without it no count is estimated from smears.",
+        description="White cells per µL that correspond to one white cell per 40x field, "
+        "calibrated on this microscope; without it no count is estimated from smears.",
     )
     max_file_megabytes: int = Field(default=200, ge=1, description="Largest file that is read.")
     max_megapixels: int = Field(default=50, ge=1, description="Largest image that is decoded.")
     max_file_images: int = Field(
-        default=500, ge=1, description="Images that are read of one file, such as pages of a TIFF."
+        default=500, ge=1, description="Most images of one file, such as pages of a TIFF."
     )
     max_file_megapixels: int = Field(
-        default=200, ge=1, description="Pixels that are decoded of all images of one file."
+        default=200, ge=1, description="Most megapixels that are decoded from one file."
     )
     min_side_pixels: int = Field(default=48, ge=16, description="Shortest side of an image.")
     decoder_seconds: float = Field(
@@ -140,7 +139,7 @@ class Settings(BaseSettings):
     )
     api_tokens: bool | None = Field(
         default=None,
-        description="API requests need a token; without it they do where people sign in.",
+        description="API requests need a token; unset, they do when users sign in.",
     )
     api_queue: int = Field(
         default=32,

@@ -22,7 +22,7 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
     "cellavision": EvaluationSet(
         "CellaVision cells, another laboratory",
         "100 single cells from a teaching collection, many of them atypical. Its labels were not "
-        "checked and a few are debatable. Nothing of it was trained on.",
+        "checked and a few are debatable. It was not used for training.",
         "cellavision_cells.zip",
     ),
     "kaggle_test_simple": EvaluationSet(
@@ -54,20 +54,21 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
     ),
     "taleqani_folds_stain_jitter": EvaluationSet(
         "Taleqani folds, stain changed",
-        "Every fourth field with stain colours shifted at random: tone differs by class in this "
-        "set, and this score shows how much the model leans on it. Folds as below.",
+        "Every fourth field with stain colours shifted at random: the stain differs by class "
+        "in this set, and this score shows how much the model relies on it. Folds as below.",
         "taleqani_all.zip",
     ),
     "taleqani_folds_tone_swapped": EvaluationSet(
-        "Taleqani folds, tones swapped",
-        "Every fourth field with the mean tone of another class (mean and spread in CIELAB), the "
-        "classes in turn: what is left when tone points to the wrong class. Folds as below.",
+        "Taleqani folds, colours swapped",
+        "Every fourth field with the colour statistics of another class (mean and deviation in "
+        "CIELAB), each class in turn: the accuracy when colour points to the wrong class. Folds as "
+        "below.",
         "taleqani_all.zip",
     ),
     "taleqani_folds_closer": EvaluationSet(
         "Taleqani folds, magnified",
         "The middle of every fourth field, 70 % to a side. Each class was taken at a scale of its "
-        "own, and this score shows how much the model leans on it. Folds as below.",
+        "own, and this score shows how much the model relies on it. Folds as below.",
         "taleqani_all.zip",
     ),
     "taleqani_folds_farther": EvaluationSet(
@@ -80,7 +81,7 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "Taleqani folds",
         "Each field is graded by the model that was not trained on its fold. Patients are not "
         "named; folds are grouped by near-duplicates and neighbouring file numbers in their place. "
-        "Stain tone differs by class. One laboratory only.",
+        "The stain differs by class. One laboratory only.",
         "taleqani_all.zip",
     ),
     "bccd_test": EvaluationSet(
