@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from core.datasets.readers import open_set, yolo_boxes
-from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
+from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, PBC_EIGHT, STAGES
 from core.errors import DataError, DataNotFoundError
 from core.settings import get_settings
 
@@ -20,11 +20,11 @@ COUNTS = {
     "pig_fields": 459,
 }
 LABELS = {
-    "pbc": set(CELL_TYPES),
+    "pbc": set(PBC_EIGHT),
     "kaggle": set(KAGGLE_FOUR),
     "taleqani": set(STAGES),
     "cellavision": set(MATURE_FIVE),
-    "deepapl": {*CELL_TYPES, "blast", "smudge_cell"},
+    "deepapl": set(CELL_TYPES),
     "lisc": set(MATURE_FIVE),
 }
 
