@@ -1,4 +1,4 @@
-"""Review: label white cells, least confident first; then sign the case."""
+"""Review: label white cells, possible blasts and the least confident first; then sign the case."""
 
 import streamlit as st
 
@@ -20,15 +20,16 @@ from ui.components.cases import (
     sample_name,
 )
 from ui.review.agreement import show_agreement, show_site_profile
-from ui.review.field import show_fields
+from ui.review.field import FIELDS, show_fields
 from ui.review.gallery import show_gallery
 from ui.review.link import show_linked_case
+from ui.review.possible_blasts import show_possible_blasts
 from ui.review.queue import show_queue
 from ui.review.session import ReviewSession, open_review_session, show_review_error, undo_button
 from ui.review.sign import show_signing
 
 LISTED_PATIENTS = 200
-QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT = "Queue", "Gallery", "Fields", "Sign", "Agreement"
+QUEUE, GALLERY, SIGN, AGREEMENT = "Queue", "Gallery", "Sign", "Agreement"
 
 
 def choose_scope(session: ReviewSession) -> QueueFilter:
@@ -108,6 +109,7 @@ def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
         st.markdown(sample_line(case.sample))
         if view in (GALLERY, FIELDS):
             undo_button(session)
+    show_possible_blasts(case)
     if view == SIGN:
         show_signing(session, case)
         return

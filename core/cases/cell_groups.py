@@ -16,12 +16,15 @@ UNCERTAIN = "uncertain"
 DUPLICATE = "duplicate"
 """Key of the group of unreviewed cells that an earlier field shows too."""
 _ABNORMAL = ("blast", "immature_granulocyte", "erythroblast", "smudge_cell")
+_TYPE_ORDER: tuple[str, ...] = tuple(dict.fromkeys((*_ABNORMAL, *CELL_TYPES)))
 GROUP_ORDER: tuple[str, ...] = (
+    "blast",
     UNCERTAIN,
-    *dict.fromkeys((*_ABNORMAL, *CELL_TYPES)),
+    *(key for key in _TYPE_ORDER if key != "blast"),
     NOT_A_WHITE_CELL,
     DUPLICATE,
 )
+"""Blasts, then the uncertain cells, of which the possible blasts come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,17 @@ def group_of(cell: Cell) -> str:
     return cell.counted_as or NOT_A_WHITE_CELL
 
 
+def order_in_group(cell: Cell) -> tuple[int, float]:
+    """Return the key to sort a group by: the least confident cell first.
+
+    Uncertain cells are sorted by their likeliest type before, blasts first.
+    """
+    is_typed = group_of(cell) == UNCERTAIN and cell.type is not None
+    return _TYPE_ORDER.index(str(cell.type)) if is_typed else len(_TYPE_ORDER), cell.confidence
+
+
 def cell_groups(case: Case) -> tuple[CellGroup, ...]:
-    """Group the white cells of a case by `GROUP_ORDER`, the least confident first in each."""
+    """Group the white cells of a case by `GROUP_ORDER`, each group sorted by `order_in_group`."""
     sorted_cells: dict[str, list[LabelledCell]] = {key: [] for key in GROUP_ORDER}
     for cell in case_cells(case):
         sorted_cells[group_of(cell.cell)].append(cell)
@@ -88,7 +100,7 @@ def cell_groups(case: Case) -> tuple[CellGroup, ...]:
             name=group_name(key),
             colour=label_colour(key),
             share=shares.get(key, ""),
-            cells=tuple(sorted(cells, key=lambda c: (c.cell.confidence, c.id))),
+            cells=tuple(sorted(cells, key=lambda c: (*order_in_group(c.cell), c.id))),
         )
         for key, cells in sorted_cells.items()
     )

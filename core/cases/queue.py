@@ -1,4 +1,4 @@
-"""The review queue, the least confident cells first, and how well labels agree."""
+"""The review queue, possible blasts and the least confident cells first, and how labels agree."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,9 +30,11 @@ Pairs = Mapping[tuple[str, str], int]
 def queue(
     database: Database, wanted: QueueFilter | None = None, *, offset: int = 0, limit: int = PAGE
 ) -> Page[QueuedCell]:
-    """Return a page of white cells, the least confident first."""
+    """Return a page of white cells: possible blasts, then others, the least confident first."""
+    is_blast = and_(CellRow.type == "blast", CellRow.status != "out_of_scope")
+    order = case((is_blast, 0), else_=1), CellRow.confidence, CellRow.id
     found = select(CellRow.id).where(*_conditions(wanted or QueueFilter()))
-    page = found.order_by(CellRow.confidence, CellRow.id).offset(offset).limit(limit).subquery()
+    page = found.order_by(*order).offset(offset).limit(limit).subquery()
     with database.reading() as session:
         total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
         rows = session.execute(
@@ -48,7 +50,7 @@ def queue(
             .join(FieldRow, FieldRow.id == CellRow.field_id)
             .join(SampleRow, SampleRow.id == FieldRow.sample_id)
             .join(PatientRow, PatientRow.id == SampleRow.patient_id)
-            .order_by(CellRow.confidence, CellRow.id)
+            .order_by(*order)
         )
         items = tuple(
             QueuedCell(

@@ -105,12 +105,14 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
             f"{counted.uncertain} of {white} white cells ({share:.0f} %) are uncertain and not "
             "in the percentages. Review them first.",
         )
-    if counted.possible_blasts:
-        yield Flag("possible_blasts", "urgent", _blasts(counted))
+    if blasts := blast_flag(counted):
+        yield blasts
 
 
-def _blasts(counted: Differential) -> str:
-    """Return the sentence on possible blasts, with their share where there are enough cells."""
+def blast_flag(counted: Differential) -> Flag | None:
+    """Return the flag of possible blasts, with their share where there are enough cells."""
+    if not counted.possible_blasts:
+        return None
     share = counted.shares["blast"]
     uncertain = counted.possible_blasts - share.count
     text = f"{counted.possible_blasts} possible {_noun(counted.possible_blasts, 'blast')}"
@@ -121,7 +123,8 @@ def _blasts(counted: Differential) -> str:
             f". Blasts about {share.percent:.0f} % ({share.low:.0f}-{share.high:.0f}) of "
             f"{counted.total} classified white cells"
         )
-    return f"{text}. Have a specialist look at these cells first."
+    sentence = f"{text}. Have a specialist look at these cells first."
+    return Flag("possible_blasts", "urgent", sentence)
 
 
 def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:

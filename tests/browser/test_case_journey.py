@@ -60,10 +60,10 @@ def save(page: Page, files: list[Path], taken: date) -> None:
 def name_cells(page: Page, number: int) -> None:
     """Correct the two cells that are least sure, agree to the others, sure ones too."""
     choose(page, "Cells", "Unreviewed")
-    waiting = page.get_by_text("least confident first")
+    waiting = page.get_by_text("then least confident")
     decisions = [BLAST, SMUDGE, *["Agree: "] * (number - 2)]
     for left, decision in zip(range(number, 0, -1), decisions, strict=True):
-        expect(waiting).to_have_text(f"1 of {left}, least confident first")
+        expect(waiting).to_have_text(f"1 of {left}, possible blasts first, then least confident")
         page.get_by_role("button", name=decision).click()
     expect(page.get_by_text("No white cell to review here.")).to_be_visible()
 

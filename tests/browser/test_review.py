@@ -51,18 +51,18 @@ def types(database) -> list[str | None]:
 
 def test_keys_name_cells_and_take_it_back(page: Page, database) -> None:
     page.goto("/review?sample=1&cells=Unreviewed")
-    count = page.get_by_text("least confident first")
-    expect(count).to_have_text("1 of 3, least confident first")
+    count = page.get_by_text("then least confident")
+    expect(count).to_have_text("1 of 3, possible blasts first, then least confident")
     expect(page.get_by_role("button", name="Suspected blast")).to_be_enabled()
     expect(page.get_by_label("Comment, saved with the next decision")).to_be_visible()
     page.keyboard.press("9")
-    expect(count).to_have_text("1 of 2, least confident first")
+    expect(count).to_have_text("1 of 2, possible blasts first, then least confident")
     assert types(database) == ["neutrophil", "blast", "basophil"]
     page.keyboard.press("u")
-    expect(count).to_have_text("1 of 3, least confident first")
+    expect(count).to_have_text("1 of 3, possible blasts first, then least confident")
     assert types(database) == ["neutrophil", None, "basophil"]
     page.keyboard.press("ArrowRight")
-    expect(count).to_have_text("2 of 3, least confident first")
+    expect(count).to_have_text("2 of 3, possible blasts first, then least confident")
 
 
 def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:

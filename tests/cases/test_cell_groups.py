@@ -1,5 +1,6 @@
-from core.cases.cell_groups import DUPLICATE, GROUP_ORDER, UNCERTAIN, cell_groups
+from core.cases.cell_groups import DUPLICATE, GROUP_ORDER, UNCERTAIN, cell_groups, order_in_group
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
+from tests.cases.made import white
 from tests.exports.cases import COUNTS, make_case
 
 
@@ -20,9 +21,28 @@ def test_every_white_cell_lies_in_one_group_and_shares_are_of_the_leukocytes():
     assert groups["platelet"].share == ""
 
 
+def test_blasts_come_first_and_of_uncertain_cells_those_that_may_be_blasts():
+    assert GROUP_ORDER[:2] == ("blast", UNCERTAIN)
+    cells = [
+        white("monocyte", 0.3, "uncertain"),
+        white("blast", 0.6, "uncertain"),
+        white("immature_granulocyte", 0.2, "uncertain"),
+        white("blast", 0.4, "uncertain"),
+    ]
+    ordered = sorted(cells, key=order_in_group)
+    assert [(cell.type, cell.confidence) for cell in ordered] == [
+        ("blast", 0.4),
+        ("blast", 0.6),
+        ("immature_granulocyte", 0.2),
+        ("monocyte", 0.3),
+    ]
+
+
 def test_groups_cover_every_label_and_the_least_sure_cell_comes_first():
     assert set(GROUP_ORDER) == {UNCERTAIN, *CELL_TYPES, NOT_A_WHITE_CELL, DUPLICATE}
     for group in cell_groups(make_case()):
+        if group.key == UNCERTAIN:
+            continue
         confidences = [cell.cell.confidence for cell in group.cells]
         assert confidences == sorted(confidences)
 

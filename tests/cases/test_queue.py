@@ -39,6 +39,18 @@ def test_the_least_sure_cells_come_first(database, patient, sample, other):
     assert first.cell == field.analysis.cells[2]
 
 
+def test_possible_blasts_come_before_less_sure_cells(database, patient, images):
+    cells = [
+        white("monocyte", 0.4, "uncertain", x=10),
+        white("blast", 0.5, "out_of_scope", x=60),
+        white("blast", 0.9, x=110),
+        white("blast", 0.6, "uncertain", x=160),
+    ]
+    save_cells(database, patient, images[0], *cells)
+    found = [(i.cell.type, i.cell.confidence) for i in queue(database).items]
+    assert found == [("blast", 0.6), ("blast", 0.9), ("monocyte", 0.4), ("blast", 0.5)]
+
+
 def test_pages_cover_the_queue_once(database, sample, other):
     pages = [queue(database, offset=offset, limit=3) for offset in (0, 3)]
     assert [len(page.items) for page in pages] == [3, 1]

@@ -365,3 +365,54 @@ def test_a_site_profile_is_used_only_when_chosen(app, pack, tmp_path, monkeypatc
     app.selectbox(key="wbc_profile").select("ward-7").run()
     upload(app, ("adapted.jpg", pack.jpeg(pack.bccd(10))))
     assert any("site profile ward\\-7 v1" in m.value for m in app.markdown)
+
+
+def counted_page(*statuses):
+    """Show the count of two fields: a neutrophil in the first, cells named blasts in the second."""
+    from dataclasses import replace
+
+    from core.synthetic.examples import synthetic_slides
+    from tests.cases.made import analysis_of, white
+    from tests.images import read_image
+    from ui.count.results import show_results
+    from ui.upload.session import _session_image, analyze_field, open_upload_session
+
+    session = open_upload_session("wbc", analyze_field)
+    if not session.images:
+        images = [read_image(data, name) for name, data in synthetic_slides()[:2]]
+        blasts = [
+            white("blast", 0.5 + place / 10, status, x=100.0 * place)
+            for place, status in enumerate(statuses, 1)
+        ]
+        monocyte = white("monocyte", 0.3, "uncertain", x=600.0)
+        found = [(white("neutrophil"),), (white("neutrophil"), monocyte, *blasts)]
+        for image, cells in zip(images, found, strict=True):
+            result = analysis_of(replace(image), *cells)
+            kept = _session_image("P-1", image, result, None)
+            session.images[image.identity] = kept
+    show_results(session)
+
+
+def test_possible_blasts_come_first_and_one_press_opens_the_first(database):
+    app = AppTest.from_function(
+        counted_page, args=("uncertain", "classified", "uncertain"), default_timeout=SECONDS
+    ).run()
+    assert not app.exception
+    urgent = next(e for e in app.error if "possible blasts" in e.value)
+    assert "3 possible blasts, 2 of them uncertain" in urgent.value
+    groups = [m.value for m in app.markdown if m.value.startswith("**") and "(" in m.value]
+    assert groups[:2] == ["**Blasts** (1)", "**Uncertain: not counted** (3)"]
+    galleries = [i for i in app.get("image") if len(i.proto.imgs) == 3]
+    captions = [i.caption for i in galleries[0].proto.imgs]
+    assert [caption.endswith("Blast?") for caption in captions] == [True, True, False]
+    app.button(key="wbc_first_blast").click().run()
+    assert not app.exception
+    assert app.selectbox(key="wbc_field").value == 1
+    assert app.selectbox(key="wbc_cell").value == 4  # the classified one
+
+
+def test_without_possible_blasts_nothing_urgent_is_said(database):
+    app = AppTest.from_function(counted_page, default_timeout=SECONDS).run()
+    assert not app.exception
+    assert not app.error
+    assert not any(b.key == "wbc_first_blast" for b in app.button)

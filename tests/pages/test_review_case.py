@@ -223,3 +223,19 @@ def test_a_wrong_link_shows_nothing(database, sample):
     app = open_app(PAGE, link="guessed")
     assert "link is wrong" in app.error[0].value
     assert not app.table
+
+
+def test_possible_blasts_stand_above_every_view_and_one_press_opens_the_first(
+    database, user, sample
+):
+    app = open_app("review", sample=sample.id, view="Gallery")
+    assert not any("possible blast" in error.value for error in app.error)
+    stored = load_case(database, sample.id)
+    field, cell = stored.fields[1], stored.fields[1].cell_ids[0]
+    label_cells(database, user, stored.sample, {cell: "blast"})
+    app = open_app("review", sample=sample.id, view="Sign")
+    assert any("1 possible blast" in error.value for error in app.error)
+    press(app, "review_first_blast")
+    assert app.selectbox(key=f"review_field_{sample.id}").value == 1
+    assert app.selectbox(key="review_picked").value == cell
+    assert field.analysis.title in app.selectbox(key=f"review_field_{sample.id}").options[1]

@@ -38,7 +38,7 @@ def test_agreeing_means_what_the_model_said_of_a_cell_it_ruled_out(database, sam
 
 def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample):
     app = open_app(PAGE)
-    assert "**1** of 2, least confident first" in texts(app)
+    assert "**1** of 2, possible blasts first, then least confident" in texts(app)
     assert app.button(key="review_agree").label == "Agree: Monocyte"
     app.text_input(key="review_comment").set_value("vacuoles").run()
     press(app, "review_agree")
@@ -50,7 +50,7 @@ def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample
     )
     assert app.button(key="review_agree").label == "Agree: Basophil"
     assert app.text_input(key="review_comment").value == ""
-    assert "**1** of 1, least confident first" in texts(app)
+    assert "**1** of 1, possible blasts first, then least confident" in texts(app)
 
 
 def test_unsure_cells_come_alone_until_none_is_left(database, sample):

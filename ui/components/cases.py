@@ -144,11 +144,11 @@ def sample_link(sample_id: int, label: str) -> None:
     )
 
 
-def review_link(sample_id: int, label: str = "Review") -> None:
-    """Link to a sample on the page Review."""
+def review_link(sample_id: int, label: str = "Review", view: str | None = None) -> None:
+    """Link to a sample on the page Review, and there to one of its views."""
     st.page_link(
         "pages/review.py",
         label=plain(label),
         icon=":material/fact_check:",
-        query_params={"sample": str(sample_id)},
+        query_params={"sample": str(sample_id)} | ({"view": view} if view else {}),
     )

@@ -173,6 +173,12 @@ def number_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def show_urgent(found: Iterable[Flag]) -> None:
+    """Show the urgent flags in a red box, which stands above a result."""
+    if urgent := [plain(flag.sentence) for flag in found if flag.severity == "urgent"]:
+        st.error("\n\n".join(urgent), title="Urgent", icon=":material/priority_high:")
+
+
 def list_flags(found: Iterable[Flag]) -> None:
     """List flags, each with its severity as a word and a colour."""
     for flag in found:

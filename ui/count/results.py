@@ -1,12 +1,22 @@
 """Results of the WBC count: counts, differential, gallery, answer key."""
 
+from dataclasses import replace
+
 import streamlit as st
 
+from core.cases.cell_groups import (
+    DUPLICATE,
+    GROUP_ORDER,
+    UNCERTAIN,
+    group_name,
+    group_of,
+    order_in_group,
+)
 from core.cases.database import get_database
 from core.cases.range_tables import ranges_in_force
 from core.charts.differential import differential_figure
 from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS, differential
-from core.domain.flags import flags
+from core.domain.flags import Flag, blast_flag, flags
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES, KIND_NAMES
@@ -17,14 +27,13 @@ from core.settings import get_settings
 from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
 from ui.components import shared
-from ui.count.field import field_view, status_line
+from ui.count.field import CELL, field_view, status_line
 from ui.count.files import downloads, show_files
-from ui.upload.controls import choose_patient
+from ui.upload.controls import choose_patient, field_key
 from ui.upload.saving import save_section
 from ui.upload.session import SessionImage, UploadSession
 
 GALLERY_LIMIT = 48
-DUPLICATE = "duplicate"
 INTERVAL = "end of the exact 95 % confidence interval, %"
 
 
@@ -37,44 +46,70 @@ def count_metrics(analyses: list[FieldAnalysis]) -> None:
         st.metric("Fields", len(analyses), border=True)
 
 
+def show_possible_blasts(
+    session: UploadSession[FieldAnalysis], images: list[SessionImage[FieldAnalysis]]
+) -> None:
+    """Say first of all which patients may have blasts; one press opens the first such cell."""
+    found: list[Flag] = []
+    patients = dict.fromkeys(image.patient for image in images)
+    for patient in patients:
+        flag = blast_flag(differential(i.result for i in images if i.patient == patient))
+        if flag and len(patients) > 1:
+            flag = replace(flag, sentence=f"{patient}: {flag.sentence}")
+        found += [flag] if flag else []
+    if not found:
+        return
+    shared.show_urgent(found)
+    cells = [
+        (cell.status != "classified", -cell.confidence, index, number)
+        for index, image in enumerate(images)
+        for number, cell in image.result.white_cells()
+        if cell.is_possible_blast and not cell.duplicate
+    ]
+    *_, index, number = min(cells)
+
+    def open_first() -> None:
+        st.session_state[field_key(session)] = index
+        st.session_state[CELL] = number
+
+    st.button(
+        "Show the first possible blast",
+        key="wbc_first_blast",
+        icon=":material/center_focus_strong:",
+        type="primary",
+        on_click=open_first,
+    )
+
+
 @st.fragment
 def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
-    """Show the white cells by type, uncertain ones first."""
+    """Show the white cells by type: blasts, uncertain cells, then the others."""
     several = len(images) > 1
     groups: dict[str, list[tuple[str, Cell, bytes]]] = {}
     for index, image in enumerate(images, 1):
         for number, cell in image.result.white_cells():
-            group = cell.type if cell.status == "classified" else cell.status
-            if cell.duplicate:
-                group = DUPLICATE
             label = f"{index}.{number}" if several else str(number)
-            groups.setdefault(group or "uncertain", []).append((label, cell, image.crops[number]))
+            groups.setdefault(group_of(cell), []).append((label, cell, image.crops[number]))
     st.subheader("White cells")
     if not groups:
         st.info("No white cells were found.", icon=":material/search_off:")
         return
     numbers = "field.cell, as in the image of that field" if several else "as in the image"
     st.caption(f"Number ({numbers}) · calibrated probability of the type.")
-    names = {
-        "uncertain": "Uncertain: not counted in the percentages",
-        **{key: cell_type.plural for key, cell_type in CELL_TYPES.items()},
-        "out_of_scope": "Not white cells",
-        DUPLICATE: "Counted in another field",
-    }
     grid = st.grid(3, min_column_width=330)
-    for group, name in names.items():
+    for group in GROUP_ORDER:
         cells = groups.get(group, [])
-        if group == "uncertain":
-            cells.sort(key=lambda item: item[1].confidence)
+        if group == UNCERTAIN:
+            cells.sort(key=lambda item: order_in_group(item[1]))
         if cells:
-            wide = len(cells) > 9 or group == "uncertain"
+            wide = len(cells) > 9 or group in ("blast", UNCERTAIN)
             with grid.cell(column_span="all" if wide else 1):
-                gallery_group(group, name, cells)
+                gallery_group(group, cells)
 
 
-def gallery_group(group: str, name: str, cells: list[tuple[str, Cell, bytes]]) -> None:
+def gallery_group(group: str, cells: list[tuple[str, Cell, bytes]]) -> None:
     """Show the cells of one type with number and confidence."""
-    st.markdown(f"**{name}** ({len(cells)})")
+    st.markdown(f"**{group_name(group)}** ({len(cells)})")
     if len(cells) > GALLERY_LIMIT and not st.toggle(
         f"Show all {len(cells)}", key=f"wbc_all_{group}"
     ):
@@ -115,7 +150,9 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
         ranges, whose = {}, ""
     if flagged:
         found = flags(counted, percent_ranges=ranges, absolute_ranges={})
-        shared.list_flags(flag for flag in found if flag.sentence != counted.warning)
+        shared.list_flags(
+            flag for flag in found if flag.severity != "urgent" and flag.sentence != counted.warning
+        )
     table, chart = st.columns([1, 1.15])
     with table:
         rows = differential_table(counted)
@@ -218,6 +255,7 @@ def show_results(session: UploadSession[FieldAnalysis]) -> None:
     analyses = [image.result for image in images]
     if any(a.sha256 in synthetic_truth() for a in analyses):
         st.info("These slides are synthetic: a program drew them.", icon=":material/draw:")
+    show_possible_blasts(session, images)
     status_line(analyses)
     warn_out_of_distribution(analyses)
     analysed = [a for a in analyses if a.reject_reason is None]

@@ -29,6 +29,9 @@ def show_sample(database: Database, case: Case, user: User) -> None:
         st.subheader(sample_name(sample), width="content")
         st.markdown(state_badge(sample.state), width="content")
         review_link(sample.id, "Review and sign")
+    shared.show_urgent(summary.flags)
+    if summary.counted.possible_blasts:
+        review_link(sample.id, "Show the possible blasts", view="Gallery")
     left, right = st.columns([1, 1.2], gap="large")
     with left:
         known = {name: shared.plain(value) for name, value in facts(summary).items()}
@@ -42,11 +45,12 @@ def show_sample(database: Database, case: Case, user: User) -> None:
 
 
 def show_flags(summary: CaseSummary) -> None:
-    """List the flags of a sample."""
+    """List the flags of a sample; the urgent ones stand above."""
     st.markdown("**Flags**")
-    if not summary.flags:
-        st.caption("None.")
-    shared.list_flags(summary.flags)
+    others = [flag for flag in summary.flags if flag.severity != "urgent"]
+    if not others:
+        st.caption("No others." if summary.flags else "None.")
+    shared.list_flags(others)
 
 
 def show_differential(summary: CaseSummary) -> None:

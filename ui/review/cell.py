@@ -121,6 +121,8 @@ def _show_state(queued: QueuedCell) -> None:
         "out_of_scope": ":gray-badge[:material/block: not a white cell]",
     }
     line = f"{badges[cell.status]} {state_badge(queued.sample.state)}"
+    if cell.is_possible_blast:
+        line = f":red-badge[:material/priority_high: possible blast] {line}"
     if cell.in_distribution is False:
         line += " :orange-badge[:material/palette: unlike the training images]"
     if cell.reviewer:

@@ -28,7 +28,14 @@ HINTS: dict[Mode, str] = {
     "add": "Click the centre of a missed white cell, or draw a box around it.",
     "remove": "Click a box that is not a white cell. It stays as a dotted box and is not counted.",
 }
+FIELDS = "Fields"
+"""The view of the page that shows fields."""
 PICKED = "review_picked"
+
+
+def field_key(sample_id: int) -> str:
+    """Return the key of the chosen field of a sample, which is counted from 0."""
+    return f"review_field_{sample_id}"
 
 
 def show_fields(session: ReviewSession, case: Case) -> None:
@@ -42,7 +49,7 @@ def show_fields(session: ReviewSession, case: Case) -> None:
             f"Field (of {len(case.fields)})",
             range(len(case.fields)),
             format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.title}",
-            key=f"review_field_{case.sample.id}",
+            key=field_key(case.sample.id),
             persist_state="session",
             width=320,
         )

@@ -33,6 +33,7 @@ def show_linked_case(database: Database, token: str) -> None:
         "You opened this case by a link. You can comment on it, but not change it.",
         icon=":material/link:",
     )
+    shared.show_urgent(summary.flags)
     left, right = st.columns([1, 1.2], gap="large")
     with left:
         known = {key: shared.plain(text) for key, text in facts(summary).items() if key != "Name"}

@@ -89,7 +89,7 @@ def show_state(wanted: QueueFilter, uncertain: int, confident: int) -> None:
 
 @st.fragment
 def show_queue(session: ReviewSession, within: QueueFilter) -> None:
-    """Show the least confident cell that passes the filters; after a decision the next one."""
+    """Show the first cell that passes the filters; after a decision the next one."""
     show_review_error(session)
     with errors_shown(end_page=True):
         wanted = choose_filter(session, within)
@@ -133,7 +133,9 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
             disabled=index + 1 >= found.total,
         )
         undo_button(session)
-        st.markdown(f"**{index + 1}** of {found.total:,}, least confident first")
+        st.markdown(
+            f"**{index + 1}** of {found.total:,}, possible blasts first, then least confident"
+        )
     show_cell(session, found.items[0], decided)
 
 

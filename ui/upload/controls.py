@@ -258,11 +258,16 @@ def choose_patient(session: UploadSession[R]) -> str | None:
     return None if chosen == everyone else chosen
 
 
+def field_key(session: UploadSession[R]) -> str:
+    """Return the key of the shown field, which is counted from 0."""
+    return f"{session.name}_field"
+
+
 def choose_field(session: UploadSession[R], images: Sequence[SessionImage[R]]) -> SessionImage[R]:
     """Let the reader step through fields; return the chosen one."""
     if len(images) == 1:
         return images[0]
-    key = f"{session.name}_field"
+    key = field_key(session)
     last = len(images) - 1
     index = min(st.session_state.get(key) or 0, last)
     st.session_state[key] = index

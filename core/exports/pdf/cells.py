@@ -78,7 +78,8 @@ def _caption(cell: Cell) -> str:
 def _groups(case: Case) -> dict[str, list[_Shown]]:
     """Return the cells to show by type, abnormal types first.
 
-    Reviewed cells first, then the most confident; of uncertain cells the least confident.
+    Reviewed cells first, then the most confident; of uncertain cells the possible blasts, then the
+    least confident.
     """
     found: dict[str, list[_Shown]] = {}
     for field, stored in enumerate(case.fields, 1):
@@ -92,7 +93,7 @@ def _groups(case: Case) -> dict[str, list[_Shown]]:
                 found.setdefault(cell.type, []).append(shown)
     for key, group in found.items():
         if key == _UNCERTAIN:
-            group.sort(key=lambda shown: shown.cell.confidence)
+            group.sort(key=lambda shown: (not shown.cell.is_possible_blast, shown.cell.confidence))
         else:
             group.sort(key=lambda shown: (shown.cell.reviewer is None, -shown.cell.confidence))
     order = dict.fromkeys((*_ABNORMAL_FIRST, *CELL_TYPES, _UNCERTAIN))
