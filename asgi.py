@@ -60,9 +60,9 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 def sweep_store() -> None:
-    """Check the store, and remove pictures that a save left behind when it was cut off.
+    """Check the store, and remove images without a case, left by interrupted saves.
 
-    Raises CaseError, and OSError when pictures cannot be removed.
+    Raises CaseError, and OSError when images cannot be removed.
     """
     database = get_database()
     database.check(whole=True)
@@ -70,7 +70,7 @@ def sweep_store() -> None:
         return
     removed = sweep(database)
     if removed:
-        logger.warning("%d pictures without a case were removed from the store", removed)
+        logger.warning("%d images without a case were removed from the store", removed)
 
 
 def warn_without_admins() -> None:

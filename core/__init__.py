@@ -1,7 +1,7 @@
-"""The computing half of Leukoscope: imaging, inference, statistics, reports, learning.
+"""Everything that computes in Leukoscope: imaging, inference, statistics, reports, training.
 
-Pages, the API and the command line enter by few doors: `core.imaging.read.read_images` makes a
-picture of bytes, `core.inference.pipeline.get_analyzer` answers for it, `core.charts` and
-`core.exports` draw and write what was answered. This module imports nothing, so that
-`python -m core --help` is quick.
+Pages, the API and the command line share few entry points: `core.imaging.read.read_images` reads
+images from bytes, `core.inference.pipeline.get_analyzer` returns the analyzer, `core.charts` and
+`core.exports` draw and write its results. This module imports nothing, so `python -m core --help`
+starts fast.
 """

@@ -81,7 +81,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     """Describe all commands; of `_MODULES` only the chosen one is imported."""
     parser = argparse.ArgumentParser(
         prog="python -m core",
-        description="Leukoscope: find, count and type blood cells in smear pictures. "
+        description="Leukoscope: find, count and type blood cells in smear images. "
         "For research and teaching use. Not for diagnosis.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -125,7 +125,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 def _add_file_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="picture, slide, or folder of them"
+        "paths", nargs="+", type=Path, metavar="PATH", help="image, slide, or folder of them"
     )
     parser.add_argument(
         "--out",
@@ -227,7 +227,7 @@ def _serve(options: argparse.Namespace) -> NoReturn:
 
 
 def _check_out(options: argparse.Namespace) -> None:
-    """See that what `--out` names can be written, and is no picture, before the work."""
+    """Check before the work that `--out` can be written and is not an image file."""
     out: Path | None = getattr(options, "out", None)
     if out is None:
         return
@@ -237,7 +237,7 @@ def _check_out(options: argparse.Namespace) -> None:
     from core.imaging.wsi import SLIDE_SUFFIXES
 
     if out.suffix.lower() in SUFFIXES | SLIDE_SUFFIXES or out in getattr(options, "paths", ()):
-        raise LeukoscopeError(f"{out} would take the place of a picture. Name a .json file.")
+        raise LeukoscopeError(f"{out} is the name of an image file. Name a .json file.")
     if out.suffix in BATCH_FORMATS.keys() - {".json"} and options.run is not _analyze:
         raise LeukoscopeError(f"Only `analyze` writes {out.suffix}. Name a .json file.")
     try:

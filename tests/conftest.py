@@ -58,8 +58,8 @@ class Pack:
     def encoded(self, webp: bytes, form: str = "JPEG", **options: object) -> bytes:
         """Re-encode as the file a user would upload."""
         stream = io.BytesIO()
-        with Image.open(io.BytesIO(webp)) as picture:
-            picture.convert("RGB").save(stream, form, **options)
+        with Image.open(io.BytesIO(webp)) as image:
+            image.convert("RGB").save(stream, form, **options)
         return stream.getvalue()
 
     def jpeg(self, webp: bytes) -> bytes:

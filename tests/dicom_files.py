@@ -9,7 +9,7 @@ from pydicom.encaps import encapsulate
 
 
 def header(kind=uid.VLPhotographicImageStorage, syntax=uid.ExplicitVRLittleEndian):
-    """A file without a picture."""
+    """A file without an image."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
@@ -62,15 +62,15 @@ def jpeg(pixels, **options):
 
 def with_palette(pixels, colours=64):
     """PALETTE COLOR with 16-bit entries, and the pixels it means."""
-    picture = Image.fromarray(pixels).quantize(colours)
-    dataset = native(np.asarray(picture))
+    image = Image.fromarray(pixels).quantize(colours)
+    dataset = native(np.asarray(image))
     dataset.PhotometricInterpretation = "PALETTE COLOR"
-    palette = np.array(picture.getpalette(), np.uint16).reshape(-1, 3)
+    palette = np.array(image.getpalette(), np.uint16).reshape(-1, 3)
     for name, channel in zip(("Red", "Green", "Blue"), palette.T, strict=True):
         descriptor = [len(palette), 0, 16]
         setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", descriptor)
         setattr(dataset, f"{name}PaletteColorLookupTableData", (channel * 257).tobytes())
-    return dataset, np.asarray(picture.convert("RGB"))
+    return dataset, np.asarray(image.convert("RGB"))
 
 
 def written(dataset):

@@ -54,12 +54,12 @@ def test_a_start_sweeps_what_a_cut_off_save_left(store, caplog):
     save_sample(database, user, patient.id, SampleDetails(date(2026, 3, 1)), [field])
     stray = database.images.path(64 * "a")
     stray.parent.mkdir(parents=True, exist_ok=True)
-    stray.write_bytes(b"half a picture")
+    stray.write_bytes(b"half an image")
     with caplog.at_level(logging.WARNING):
         start()
     assert not stray.exists()
     assert len(list(database.images.root.glob("??/*"))) == 1
-    assert "1 pictures without a case" in caplog.text
+    assert "1 images without a case" in caplog.text
 
 
 def test_a_store_that_cannot_be_opened_is_logged_and_the_server_starts(store, caplog):
@@ -172,8 +172,8 @@ def test_no_start_with_a_sign_in_that_nobody_can_use_or_anybody_forge(store, tmp
 
 @pytest.mark.parametrize("command", [["asgi:app"], ["--factory", "core.api.app:create_server"]])
 def test_a_setting_that_cannot_be_used_is_a_sentence(store, command):
-    told = refused_to_start(["-m", "uvicorn", *command, "--port"], LEUKOSCOPE_HOSTS="odd")
-    assert "LEUKOSCOPE_HOSTS cannot be used" in told
+    shown = refused_to_start(["-m", "uvicorn", *command, "--port"], LEUKOSCOPE_HOSTS="odd")
+    assert "LEUKOSCOPE_HOSTS cannot be used" in shown
 
 
 def refused_to_start(command: list[str], **environment: str) -> str:

@@ -56,7 +56,7 @@ def folder(tmp_path, pack):
     (slides / "a.PNG").write_bytes(pack.png(pack.bccd(2)))
     (slides / "patient 2" / "c.tif").write_bytes(pack.encoded(pack.bccd(3), "TIFF"))
     (slides / "empty.png").write_bytes(b"")
-    (slides / "text.jpg").write_text("not a picture")
+    (slides / "text.jpg").write_text("not an image")
     (slides / "cut.jpg").write_bytes(pack.jpeg(pack.bccd(1))[:20_000])
     (slides / "notes.txt").write_text("left alone")
     (slides / ".hidden.png").write_bytes(b"")
@@ -201,14 +201,14 @@ def test_figures_have_a_place_before_they_are_measured(command, tmp_path, capfdb
 
 
 @pytest.mark.parametrize("command", ["analyze", "classify", "stage"])
-def test_no_answer_takes_the_place_of_a_picture(stub, folder, capfdbinary, command):
+def test_no_answer_overwrites_an_image(stub, folder, capfdbinary, command):
     stub.analyze = stub.classify = stub.stage = None
     bare = (folder / "a.PNG").rename(folder / "scan")
     before = {path: path.read_bytes() for path in (folder / "b.jpg", bare)}
     for path in before:
         status, printed, messages = run(capfdbinary, command, path, "--out", path)
         assert (status, printed) == (2, None)
-        assert "take the place of a picture" in messages
+        assert "is the name of an image file" in messages
     assert {path: path.read_bytes() for path in before} == before
 
 

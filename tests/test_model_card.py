@@ -30,7 +30,7 @@ def test_labels_are_those_of_the_taxonomy():
     assert load_card("detector").labels == list(CELL_KINDS)
 
 
-def test_a_changed_file_is_refused_by_name(copied):
+def test_a_changed_file_is_rejected_by_name(copied):
     path = model_path("wbc", copied)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -45,7 +45,7 @@ def test_a_missing_file_is_named(copied):
         read_checked(load_card("wbc", copied), copied)
 
 
-def test_looks_that_are_damaged_or_missing_are_refused(copied):
+def test_damaged_or_missing_appearance_features_are_rejected(copied):
     card = load_card("wbc", copied)
     assert load_appearance(card.model_copy(update={"appearance_sha256": None}), copied) is None
     path = model_path("wbc", copied).with_name(APPEARANCE_FILE)

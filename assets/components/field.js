@@ -1,13 +1,14 @@
-// A field with its white cells boxed. Inspect and remove tell Python which cell was clicked, add
-// tells where a cell was missed: a click gives a box of the usual size, a drag gives its own.
+// A field with a box around each white cell. The modes "inspect" and "remove" send the id of the
+// clicked cell to Python. The mode "add" sends a new box: a click adds one of the usual size, a drag
+// one of any size.
 const SVG = "http://www.w3.org/2000/svg";
 const views = new WeakMap();
 const SMALLEST_DRAG = 6; // CSS pixels; less is a click
 
 function element(tag, attributes = {}) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
 }
 
 export default function (component) {
@@ -16,12 +17,12 @@ export default function (component) {
   const svg = element("svg", { class: data.mode, role: "group", "aria-label": data.title });
   parentElement.appendChild(svg);
 
-  const kept = views.get(parentElement);
+  const previous = views.get(parentElement);
   let view =
-    kept && kept.field === data.field
-      ? kept
+    previous?.field === data.field
+      ? previous
       : { field: data.field, x: 0, y: 0, width: data.width, height: data.height };
-  function look(next) {
+  function showView(next) {
     const width = Math.min(Math.max(next.width, data.width / 12), data.width);
     const height = (width * data.height) / data.width;
     view = {
@@ -34,12 +35,12 @@ export default function (component) {
     views.set(parentElement, view);
     svg.setAttribute("viewBox", `${view.x} ${view.y} ${width} ${height}`);
   }
-  look(view);
+  showView(view);
 
   svg.appendChild(
     element("image", { href: data.src, x: 0, y: 0, width: data.width, height: data.height }),
   );
-  const figure = Math.max(data.width, data.height) / 45;
+  const fontSize = Math.max(data.width, data.height) / 45;
   for (const cell of data.cells) {
     const [x, y, width, height] = cell.box;
     const group = element("g", { class: cell.id === data.chosen ? "cell chosen" : "cell" });
@@ -47,10 +48,10 @@ export default function (component) {
     if (cell.dashes) box.setAttribute("stroke-dasharray", cell.dashes);
     const number = element("text", {
       x: x + 2,
-      y: y > figure ? y - figure / 4 : y + figure,
-      "font-size": figure,
+      y: y > fontSize ? y - fontSize / 4 : y + fontSize,
+      "font-size": fontSize,
       fill: cell.colour,
-      "stroke-width": figure / 7,
+      "stroke-width": fontSize / 7,
     });
     number.textContent = cell.number;
     const title = element("title");
@@ -60,17 +61,17 @@ export default function (component) {
       group.setAttribute("tabindex", "0");
       group.setAttribute("role", "button");
       group.setAttribute("aria-label", cell.title);
-      const tell = () => {
+      const pick = () => {
         const { sample, version, mode } = data;
         setTriggerValue("picked", { sample, version, mode, id: cell.id });
       };
       group.addEventListener("click", () => {
-        if (!moved) tell();
+        if (!moved) pick();
       });
       group.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") {
           event.preventDefault();
-          tell();
+          pick();
         }
       });
     }
@@ -78,11 +79,11 @@ export default function (component) {
   }
 
   function point(event) {
-    const place = new DOMPoint(event.clientX, event.clientY);
-    return place.matrixTransform(svg.getScreenCTM().inverse());
+    const screen = new DOMPoint(event.clientX, event.clientY);
+    return screen.matrixTransform(svg.getScreenCTM().inverse());
   }
 
-  let start = null; // where the pointer went down, in the picture and on the screen
+  let start = null; // where the pointer went down, in image and in screen coordinates
   let moved = false;
   let drawn = null;
   function dragged(event) {
@@ -111,7 +112,7 @@ export default function (component) {
       for (const [name, value] of Object.entries(dragged(event))) drawn.setAttribute(name, value);
     } else {
       const here = point(event);
-      look({ ...view, x: view.x + start.x - here.x, y: view.y + start.y - here.y });
+      showView({ ...view, x: view.x + start.x - here.x, y: view.y + start.y - here.y });
     }
   });
   svg.addEventListener("pointerup", (event) => {
@@ -140,7 +141,7 @@ export default function (component) {
       event.preventDefault();
       const here = point(event);
       const factor = Math.exp(event.deltaY / 500);
-      look({
+      showView({
         width: view.width * factor,
         x: here.x - (here.x - view.x) * factor,
         y: here.y - (here.y - view.y) * factor,
@@ -148,5 +149,5 @@ export default function (component) {
     },
     { passive: false },
   );
-  svg.addEventListener("dblclick", () => look({ x: 0, y: 0, width: data.width }));
+  svg.addEventListener("dblclick", () => showView({ x: 0, y: 0, width: data.width }));
 }

@@ -1,20 +1,20 @@
-// White cells grouped by type. Choosing and dragging happen here; Python hears of a drop only:
-// one message with the ids of the cells, their new type and the version of the sample.
-const chosenBy = new WeakMap();
+// White cells grouped by type. The browser handles selection and dragging. Each drop sends one
+// message to Python: the ids of the cells, their new type and the version of the sample.
+const selections = new WeakMap();
 
 function element(tag, className, text) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
-  return made;
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text !== undefined) node.textContent = text;
+  return node;
 }
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
-  const chosen = chosenBy.get(parentElement) ?? new Set();
-  chosenBy.set(parentElement, chosen);
+  const selected = selections.get(parentElement) ?? new Set();
+  selections.set(parentElement, selected);
   const known = new Set(data.groups.flatMap((group) => group.cells.map((cell) => cell.id)));
-  for (const id of chosen) if (!known.has(id)) chosen.delete(id);
+  for (const id of selected) if (!known.has(id)) selected.delete(id);
 
   let root = parentElement.querySelector(".gallery");
   if (!root) {
@@ -32,27 +32,27 @@ export default function (component) {
 
   function show() {
     for (const button of buttons) {
-      button.setAttribute("aria-pressed", String(chosen.has(button.cellId)));
+      button.setAttribute("aria-pressed", String(selected.has(button.cellId)));
     }
     if (data.readonly) status.textContent = "";
-    else if (chosen.size) status.textContent = `${chosen.size} chosen: drag them to a type.`;
-    else status.textContent = "Click a cell to choose it; Ctrl adds one, Shift a row. Drag to a type.";
+    else if (selected.size) status.textContent = `${selected.size} selected. Drag to a type.`;
+    else status.textContent = "Click a cell to select it. Ctrl adds a cell, Shift a range. Drag to a type.";
   }
 
-  function choose(button, event) {
+  function select(button, event) {
     if (data.readonly) return;
-    const place = buttons.indexOf(button);
+    const index = buttons.indexOf(button);
     if (event.shiftKey && last !== null) {
-      const [from, to] = [Math.min(place, last), Math.max(place, last)];
-      for (const between of buttons.slice(from, to + 1)) chosen.add(between.cellId);
+      const [from, to] = [Math.min(index, last), Math.max(index, last)];
+      for (const between of buttons.slice(from, to + 1)) selected.add(between.cellId);
     } else if (event.ctrlKey || event.metaKey) {
-      if (!chosen.delete(button.cellId)) chosen.add(button.cellId);
-      last = place;
+      if (!selected.delete(button.cellId)) selected.add(button.cellId);
+      last = index;
     } else {
-      const alone = chosen.size === 1 && chosen.has(button.cellId);
-      chosen.clear();
-      if (!alone) chosen.add(button.cellId);
-      last = place;
+      const onlyThis = selected.size === 1 && selected.has(button.cellId);
+      selected.clear();
+      if (!onlyThis) selected.add(button.cellId);
+      last = index;
     }
     show();
   }
@@ -67,7 +67,7 @@ export default function (component) {
     root.appendChild(box);
 
     if (group.target && !data.readonly) {
-      let depth = 0; // dragenter and dragleave come for every child too
+      let depth = 0; // dragenter and dragleave also fire for every child
       box.addEventListener("dragenter", (event) => {
         event.preventDefault();
         depth += 1;
@@ -83,8 +83,8 @@ export default function (component) {
         depth = 0;
         box.classList.remove("over");
         const own = new Set(group.cells.map((cell) => cell.id));
-        const ids = [...chosen].filter((id) => !own.has(id));
-        chosen.clear();
+        const ids = [...selected].filter((id) => !own.has(id));
+        selected.clear();
         show();
         if (ids.length) {
           setTriggerValue("moved", {
@@ -98,7 +98,7 @@ export default function (component) {
     }
 
     for (const cell of group.cells) {
-      // Not a <button>: Firefox drags none.
+      // Not a <button>: Firefox cannot drag buttons.
       const button = element("div", cell.uncertain ? "cell uncertain" : "cell");
       button.setAttribute("role", "button");
       button.tabIndex = 0;
@@ -109,21 +109,21 @@ export default function (component) {
       image.src = cell.src;
       image.alt = cell.title;
       button.append(image, element("div", "", cell.caption));
-      button.addEventListener("click", (event) => choose(button, event));
+      button.addEventListener("click", (event) => select(button, event));
       button.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") {
           event.preventDefault();
-          choose(button, event);
+          select(button, event);
         }
       });
       button.addEventListener("dragstart", (event) => {
-        if (!chosen.has(cell.id)) {
-          chosen.clear();
-          chosen.add(cell.id);
+        if (!selected.has(cell.id)) {
+          selected.clear();
+          selected.add(cell.id);
           show();
         }
         event.dataTransfer.effectAllowed = "move";
-        event.dataTransfer.setData("text/plain", String(chosen.size));
+        event.dataTransfer.setData("text/plain", String(selected.size));
       });
       buttons.push(button);
       cells.appendChild(button);

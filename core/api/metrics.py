@@ -31,7 +31,7 @@ class Metrics:
             gauge.set_function(value)
         self._images = Counter(
             "leukoscope_pictures",
-            "Pictures by what became of them: answered, rejected by quality control, failed.",
+            "Images by outcome: answered, rejected by quality control, failed.",
             ("task", "outcome"),
             registry=registry,
         )

@@ -48,7 +48,7 @@ MAX_JSON_BYTES = 32_000_000
 MAX_CASE_BYTES = 100_000
 """JSON about patients, samples and reviews: some five thousand labels."""
 MOST_STREAMED = 100_000
-"""Pictures of one request at most: their names are held in memory."""
+"""Images per request, at most; their names are held in memory."""
 _OTHER_PARTS = 100
 """Multipart parts of a request that are no images, at most."""
 _MARKS_PER_IMAGE = 64

@@ -140,7 +140,7 @@ class DataSet:
         return digest.hexdigest()
 
 
-def _pictures(archive: zipfile.ZipFile) -> list[str]:
+def _image_names(archive: zipfile.ZipFile) -> list[str]:
     return sorted(n for n in archive.namelist() if n.endswith(".webp"))
 
 
@@ -167,7 +167,7 @@ def _pbc(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
 def _kaggle(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     splits = {"TRAIN": "train", "TEST": "test", "TEST_SIMPLE": "test_simple"}
     examples = []
-    for name in _pictures(archive):
+    for name in _image_names(archive):
         top, label, file = PurePosixPath(name).parts[-3:]
         # `_17_2339.webp`: the first number is the field the copy was made from.
         source = file.split("_")[1]
@@ -208,7 +208,7 @@ def yolo_boxes(text: str, width: int, height: int) -> tuple[KindBox, ...]:
 
 def _txl(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     examples = []
-    for name in _pictures(archive):
+    for name in _image_names(archive):
         width, height = _size(archive, name)
         lines = archive.read(name.replace("images/", "labels/").replace(".webp", ".txt"))
         boxes = yolo_boxes(lines.decode(), width, height)
@@ -223,7 +223,7 @@ def _bccd(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
         for stem in archive.read(f"ImageSets/{split}.txt").decode().split()
     }
     examples = []
-    for name in _pictures(archive):
+    for name in _image_names(archive):
         stem = PurePosixPath(name).stem
         tree = ET.fromstring(archive.read(f"Annotations/{stem}.xml"))  # noqa: S314
         boxes = []
@@ -242,7 +242,9 @@ def _bccd(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
 def _cellavision(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     with archive.open("labels.csv") as stream:
         labels = pd.read_csv(stream).set_index("image ID")["class"].to_dict()
-    names = {int(PurePosixPath(n).stem): n for n in _pictures(archive) if n.startswith("images/")}
+    names = {
+        int(PurePosixPath(n).stem): n for n in _image_names(archive) if n.startswith("images/")
+    }
     return [
         Example(names[number], "test", CELLAVISION_LABELS[label], group=names[number])
         for number, label in sorted(labels.items())
@@ -269,13 +271,13 @@ def _deepapl(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
 def _lisc(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     return [
         Example(name, "test", label=PurePosixPath(name).parts[0], group=name)
-        for name in _pictures(archive)
+        for name in _image_names(archive)
     ]
 
 
 def _pig_fields(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     examples = []
-    for name in _pictures(archive):
+    for name in _image_names(archive):
         width, height = _size(archive, name)
         lines = archive.read(name.replace("images/", "labels/").replace(".webp", ".txt"))
         boxes = yolo_boxes(lines.decode(), width, height)

@@ -24,7 +24,7 @@ Packer = Callable[[Mapping[str, Path], zipfile.ZipFile, Path], None]
 
 _WEBP_QUALITY = 90
 _PBC_SIDE = 192
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
+_IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 _RUN_LENGTH = 25
 """Neighbouring file numbers that are kept together: they may show one patient."""
 _NEAR_DUPLICATE_BITS = 3
@@ -62,8 +62,8 @@ def _webp(content: bytes, side: int | None = None) -> bytes:
     return stream.getvalue()
 
 
-def _is_picture(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in _PICTURES and not path.name.startswith(".")
+def _is_image(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in _IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def pbc_split(names: Iterable[str], official: Mapping[str, str]) -> list[Row]:
@@ -123,7 +123,7 @@ def _pbc(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     """Write PBC with WBCAtt's attributes, and the split beside the zip."""
     names = []
     for path, read in files_of(parts["images"]):
-        if _is_picture(path):
+        if _is_image(path):
             name = f"{path.parent.name}/{path.stem}.webp"
             out.writestr(name, _webp(read(), _PBC_SIDE))
             names.append(name)
@@ -147,7 +147,7 @@ def _kaggle(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> N
     """Write the TRAIN, TEST and TEST_SIMPLE fields; the archive holds some of them twice."""
     written = set()
     for path, read in files_of(parts["images"]):
-        if _is_picture(path) and path.parts[-3] in {"TRAIN", "TEST", "TEST_SIMPLE"}:
+        if _is_image(path) and path.parts[-3] in {"TRAIN", "TEST", "TEST_SIMPLE"}:
             name = "/".join((*path.parts[-3:-1], f"{path.stem}.webp"))
             if name not in written:
                 out.writestr(name, _webp(read()))
@@ -158,7 +158,7 @@ def _taleqani(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> 
     """Write the original fields, and the folds beside the zip."""
     hashes = {}
     for path, read in files_of(parts["images"]):
-        if _is_picture(path) and "Original" in path.parts:
+        if _is_image(path) and "Original" in path.parts:
             name = f"{path.parent.name}/{path.stem}.webp"
             content = _webp(read())
             out.writestr(name, content)
@@ -180,7 +180,7 @@ def _txl(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None
     """Write images and YOLO labels of the three splits."""
     for path, read in files_of(parts["images"]):
         inner = "/".join(path.parts[-3:])
-        if _is_picture(path) and inner.startswith("images/"):
+        if _is_image(path) and inner.startswith("images/"):
             out.writestr(str(PurePosixPath(inner).with_suffix(".webp")), _webp(read()))
         elif path.suffix == ".txt" and inner.startswith("labels/"):
             out.writestr(inner, read())
@@ -189,7 +189,7 @@ def _txl(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None
 def _bccd(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
     """Write fields, Pascal VOC annotations and the lists of the splits."""
     for path, read in files_of(parts["images"]):
-        if _is_picture(path) and path.parent.name == "JPEGImages":
+        if _is_image(path) and path.parent.name == "JPEGImages":
             out.writestr(f"JPEGImages/{path.stem}.webp", _webp(read()))
         elif path.suffix == ".xml" and path.parent.name == "Annotations":
             out.writestr(f"Annotations/{path.name}", read())

@@ -209,7 +209,7 @@ COUNT_FORMATS: tuple[ExportFormat[CountExport], ...] = (
     ExportFormat(
         "annotated",
         "Annotated images, ZIP",
-        "_pictures.zip",
+        "_images.zip",
         "application/zip",
         lambda count: annotated_zip(count.images()),
     ),

@@ -20,7 +20,7 @@ Answer = dict[str, Any]
 
 _TYPED = dict.fromkeys(CELL_TYPES, 0.0) | {"neutrophil": 0.9713, "immature_granulocyte": 0.0287}
 _STAGED = dict.fromkeys(STAGES, 0.0) | {"Early": 0.9121, "Benign": 0.0879}
-_BAD_FILE = {"file": "notes.txt", "error": "This is not a picture. Send a JPEG, PNG … file."}
+_BAD_FILE = {"file": "notes.txt", "error": "This is not an image. Send a JPEG, PNG … file."}
 
 
 def number(value: float, decimals: int) -> float | None:

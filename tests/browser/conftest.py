@@ -1,4 +1,4 @@
-"""A served app and Chromium to visit it."""
+"""The served app, and Chromium to visit it."""
 
 import os
 import socket
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(store: Path, *, port: int | None = None, **environment: str) -> Iterator[str]:
-    """Serve the app on a store, SQLite unless told otherwise; give its address."""
+    """Serve the app on a store, on SQLite by default; yield its address."""
     port = port or free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "core", "serve", "--port", str(port)],
@@ -71,7 +71,7 @@ def _wait_for(address: str, process: subprocess.Popen) -> None:
 
 @contextmanager
 def visiting(browser: Browser, address: str, **device: object) -> Iterator[Page]:
-    """Give a page of a visitor who shares nothing with others."""
+    """Yield a page in a browser context of its own."""
     context = browser.new_context(base_url=address, **(device or DESKTOP))
     context.set_default_timeout(SECONDS * 1000)
     yield context.new_page()
@@ -80,7 +80,7 @@ def visiting(browser: Browser, address: str, **device: object) -> Iterator[Page]
 
 @pytest.fixture(scope="module")
 def browser():
-    """Give Chromium. Not for the session: while it runs, tests with an event loop cannot."""
+    """Yield Chromium. Module scope: while it runs, tests that need an event loop fail."""
     options = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
     expect.set_options(timeout=SECONDS * 1000)
     with sync_playwright() as playwright:
@@ -91,10 +91,10 @@ def browser():
 
 @pytest.fixture(scope="session")
 def bccd_files(pack, tmp_path_factory):
-    """Give a function that writes BCCD fields as the JPEG files a user would upload."""
+    """Return a function that writes BCCD fields as JPEG files, ready to upload."""
     folder = tmp_path_factory.mktemp("fields")
 
-    def written(*numbers: int) -> list[Path]:
+    def write(*numbers: int) -> list[Path]:
         files = []
         for number in numbers:
             path = folder / f"BloodImage_{number:05}.jpg"
@@ -102,4 +102,4 @@ def bccd_files(pack, tmp_path_factory):
             files.append(path)
         return files
 
-    return written
+    return write

@@ -1,4 +1,4 @@
-"""One case from upload to signed report and trend, in Chromium, on both databases."""
+"""One case from upload to signed report and trend, in Chromium, on SQLite and PostgreSQL."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 PATIENT = "P-2026-017"
 BLAST, SMUDGE, ADDED = "Suspected blast", "Smudge cell", "Monocyte"
-"""Two types that no model suggests, so naming a cell so corrects it; and one for a missed cell."""
+"""Two types that no model suggests, so each is a correction; and the type of a missed cell."""
 
 
 @pytest.fixture(params=KINDS)
@@ -32,7 +32,7 @@ def page(request, browser, tmp_path) -> Iterator[Page]:
 
 
 def count(page: Page, files: list[Path]) -> int:
-    """Count white cells in new pictures; return how many the page says it found."""
+    """Count the white cells of new images; return the number on the page."""
     open_page(page, "WBC count")
     upload(page, *files)
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
@@ -40,30 +40,30 @@ def count(page: Page, files: list[Path]) -> int:
     return metric(page, "White cells")
 
 
-def save(page: Page, files: list[Path], taken: date) -> None:
-    """Save what was counted to the patient as a new sample."""
+def save(page: Page, files: list[Path], day: date) -> None:
+    """Save the counted fields to the patient as a new sample."""
     page.get_by_text("Save to a patient").click()
-    typed = page.get_by_role("textbox", name="Patient identifier")
-    typed.fill(PATIENT)
-    typed.press("Enter")
+    identifier = page.get_by_role("textbox", name="Patient identifier")
+    identifier.fill(PATIENT)
+    identifier.press("Enter")
     fields = "1 field" if len(files) == 1 else f"{len(files)} fields"
     button = page.get_by_role("button", name=f"Save {fields}")
     expect(button).to_be_enabled()
-    entered = page.get_by_test_id("stDateInput").locator("input").first
-    entered.fill(taken.isoformat())
-    entered.press("Enter")
+    day_input = page.get_by_test_id("stDateInput").locator("input").first
+    day_input.fill(day.isoformat())
+    day_input.press("Enter")
     settled(page)
     button.click()
     expect(page.get_by_text(f"{len(files)} of {len(files)} saved")).to_be_visible()
 
 
 def name_cells(page: Page, number: int) -> None:
-    """Correct the two cells that are least sure, agree to the others, sure ones too."""
+    """Correct the two least confident cells; agree with the model on all others."""
     choose(page, "Cells", "Unreviewed")
-    waiting = page.get_by_text("then least confident")
+    position = page.get_by_text("then least confident")
     decisions = [BLAST, SMUDGE, *["Agree: "] * (number - 2)]
     for left, decision in zip(range(number, 0, -1), decisions, strict=True):
-        expect(waiting).to_have_text(f"1 of {left}, possible blasts first, then least confident")
+        expect(position).to_have_text(f"1 of {left}, possible blasts first, then least confident")
         page.get_by_role("button", name=decision).click()
     expect(page.get_by_text("No white cell to review here.")).to_be_visible()
 
@@ -76,11 +76,11 @@ def add_missed_cell(page: Page) -> None:
     page.get_by_text("Add a missed cell").click()
     page.get_by_role("combobox", name="Type of the added cell").click()
     page.get_by_role("option", name=ADDED).click()
-    picture = page.locator("svg.add")
+    image = page.locator("svg.add")
     expect(page.get_by_role("button", name=f"Add {ADDED.lower()}")).to_be_visible()
-    size = picture.bounding_box()
+    size = image.bounding_box()
     assert size is not None
-    picture.click(position={"x": size["width"] / 2, "y": 20})
+    image.click(position={"x": size["width"] / 2, "y": 20})
     expect(page.locator("svg.add .cell")).to_have_count(before + 1)
 
 
@@ -105,7 +105,7 @@ def reopen(page: Page, reason: str) -> None:
 
 
 def check_pdf(data: bytes, shown: list[tuple[str, str, str]]) -> None:
-    """Every line of the report is the line of the screen, and the page can be drawn."""
+    """The report shows the same rows as the page, and it renders."""
     document = pypdfium2.PdfDocument(data)
     assert len(document) == 1
     text = document[0].get_textpage().get_text_bounded()
@@ -113,25 +113,25 @@ def check_pdf(data: bytes, shown: list[tuple[str, str, str]]) -> None:
     assert "Signed in Leukoscope" in text
     for name, cells, percent in shown:
         assert re.search(rf"^{re.escape(name)} {cells} {percent} ", text, re.MULTILINE), name
-    picture = document[0].render(scale=1).to_pil()
-    assert len(picture.getcolors(maxcolors=picture.width * picture.height) or ()) > 100
+    image = document[0].render(scale=1).to_pil()
+    assert len(image.getcolors(maxcolors=image.width * image.height) or ()) > 100
 
 
 def check_fhir(data: bytes, shown: list[tuple[str, str, str]]) -> None:
-    """The bundle is valid FHIR, final, and holds the counts and shares of the screen."""
+    """The bundle is valid, final FHIR with the counts and percentages of the page."""
     bundle = Bundle.model_validate_json(data)
     resources = [entry.resource for entry in bundle.entry]
     (report,) = (r for r in resources if r.get_resource_type() == "DiagnosticReport")
     assert report.status == "final"
-    told = {}
+    values_by_name = {}
     for observation in resources:
         if observation.get_resource_type() == "Observation":
             parts = {c.code.text: c.valueQuantity.value for c in observation.component or []}
             name = re.sub(r", share of white cells| per 100 white cells", "", observation.code.text)
             if "Cells counted" in parts:
-                share = float(observation.valueQuantity.value)
-                told[name] = [str(int(parts["Cells counted"])), f"{share:.1f}"]
-    assert told == {name.removesuffix(", per 100"): values for name, *values in shown}
+                percent = float(observation.valueQuantity.value)
+                values_by_name[name] = [str(int(parts["Cells counted"])), f"{percent:.1f}"]
+    assert values_by_name == {name.removesuffix(", per 100"): values for name, *values in shown}
 
 
 def test_a_case_from_upload_to_signed_report_and_trend(page, bccd_files):
@@ -145,7 +145,7 @@ def test_a_case_from_upload_to_signed_report_and_trend(page, bccd_files):
     add_missed_cell(page)
     choose(page, "View", "Sign")
     sign(page)
-    reopen(page, "A cell was named by mistake.")
+    reopen(page, "One cell has the wrong type.")
     sign(page)
 
     open_page(page, "Patients")
@@ -165,7 +165,7 @@ def test_a_case_from_upload_to_signed_report_and_trend(page, bccd_files):
     assert sum(counts.values()) == number + 1
     check_pdf(download(page, "Report, PDF"), shown)
     check_fhir(download(page, "FHIR, JSON"), shown)
-    expect(page.get_by_text("A cell was named by mistake.")).to_be_visible()
+    expect(page.get_by_text("One cell has the wrong type.")).to_be_visible()
 
     page.goto("/")
     later = bccd_files(25)

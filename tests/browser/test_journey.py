@@ -1,4 +1,4 @@
-"""One visitor's way through the served app, in Chromium, on real fields."""
+"""A visitor uses the served app in Chromium, with real fields."""
 
 import csv
 import io
@@ -37,7 +37,7 @@ def field(bccd_files):
     return bccd_files(3)[0]
 
 
-def test_the_first_visitor_may_come_by_the_address_of_a_page(page):
+def test_the_first_request_may_be_any_page(page):
     page.goto("/all_stage")
     expect(page).to_have_title("ALL stage · Leukoscope")
     expect(page.get_by_role("heading", level=1)).to_have_text("ALL stage")
@@ -65,11 +65,11 @@ def test_upload_count_and_download_agree_with_the_command_line(page, field):
         check=True,
         env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
     )
-    told = json.loads(answer.stdout)
-    told["images"][0]["file"] = "field 1"  # names hold identifiers: only who asks gets them
-    assert json.loads(download(page, "All, JSON")) == told
+    expected = json.loads(answer.stdout)
+    expected["images"][0]["file"] = "field 1"  # a file name may identify a patient
+    assert json.loads(download(page, "All, JSON")) == expected
 
-    (image,) = told["images"]
+    (image,) = expected["images"]
     assert metric(page, "White cells") == image["counts"]["wbc"] >= 1
     assert metric(page, "Red cells") == image["counts"]["rbc"]
     assert metric(page, "Platelets") == image["counts"]["platelet"]
@@ -118,7 +118,7 @@ def test_a_click_on_a_boxed_cell_shows_its_details(page, field):
     expect(page.get_by_text("Nuclear cytoplasmic ratio")).to_be_visible()
 
 
-def test_a_bad_file_is_named_and_the_good_one_is_answered(page, field, tmp_path):
+def test_a_bad_file_is_reported_and_the_good_one_is_counted(page, field, tmp_path):
     bad = tmp_path / "letter.jpg"
     bad.write_text("Dear colleague")
     page.goto("/wbc_count")
@@ -129,7 +129,7 @@ def test_a_bad_file_is_named_and_the_good_one_is_answered(page, field, tmp_path)
     assert metric(page, "Fields") == 1
 
 
-def test_back_button_brings_the_results_again(page, field):
+def test_the_back_button_shows_the_results_again(page, field):
     page.goto("/wbc_count")
     upload(page, field)
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
@@ -141,12 +141,12 @@ def test_back_button_brings_the_results_again(page, field):
     assert metric(page, "White cells") == white
 
 
-def test_leaving_while_files_are_read_breaks_nothing(page, bccd_files):
+def test_leaving_the_page_during_analysis_breaks_nothing(page, bccd_files):
     files = bccd_files(*range(12))
     page.goto("/wbc_count")
     expect(page.get_by_role("heading", name="WBC count")).to_be_visible()
     upload(page, *files)
-    expect(page.get_by_text(re.compile("^Analysing picture|^Differential$")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("^Analysing file|^Differential$")).first).to_be_visible()
     open_page(page, "Overview")
     open_page(page, "WBC count")
     expect(page.get_by_test_id("stException")).to_have_count(0)
@@ -155,7 +155,7 @@ def test_leaving_while_files_are_read_breaks_nothing(page, bccd_files):
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
 
 
-def test_a_picture_is_as_high_as_it_needs_at_any_width(page):
+def test_the_field_drawing_has_no_margins_at_any_width(page):
     page.goto("/")
     drawing = page.locator(".st-key-overview_drawing .js-plotly-plot")
     expect(drawing).to_be_visible()
@@ -172,7 +172,7 @@ def test_a_picture_is_as_high_as_it_needs_at_any_width(page):
         )
 
 
-def test_a_phone_sees_every_page_without_scrolling_sideways(browser, server, field):
+def test_no_page_scrolls_sideways_on_a_phone(browser, server, field):
     with visiting(browser, server, **PHONE) as page:
         page.goto("/wbc_count")
         upload(page, field)

@@ -1,4 +1,4 @@
-"""Names of strangers are text on every page: no link, no icon, no markup, no arrow."""
+"""Names that users type are shown as text on every page: no link, icon or markup."""
 
 from dataclasses import replace
 from datetime import date
@@ -45,7 +45,7 @@ def field(image):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Fill a store with names that would be links; give it, a sample and a link's token."""
+    """Return a store full of names that look like links, the id of a sample and a share token."""
     folder = tmp_path_factory.mktemp("store")
     database = open_database(Settings(_env_file=None, store=folder, database_url=None))
     user = user_of(database)
@@ -65,7 +65,7 @@ def store(tmp_path_factory):
 
 
 def foreign(page) -> list[str]:
-    """Return the links of a page that lead where a name says, and icons that a name drew."""
+    """Return links and icons of a page that come from a name."""
     return page.evaluate(
         """() => [...document.querySelectorAll('a')]
             .map(link => link.href.baseVal ?? link.href).filter(href => href.includes('evil'))
@@ -78,7 +78,7 @@ def foreign(page) -> list[str]:
 def test_no_name_is_a_link_on_any_page(browser, store):
     folder, sample, token = store
     with serving(folder) as address, visiting(browser, address) as page:
-        for place in (
+        for path in (
             "patients",
             "patients?patient=1",
             f"patients?sample={sample}",
@@ -88,11 +88,11 @@ def test_no_name_is_a_link_on_any_page(browser, store):
             "settings",
             "",
         ):
-            page.goto(f"/{place}")
+            page.goto(f"/{path}")
             expect(page.get_by_role("heading", level=1)).to_be_visible()
             settled(page)
             page.wait_for_timeout(1000)
-            assert foreign(page) == [], place
+            assert foreign(page) == [], path
         page.goto("/patients?patient=1")
         for shown in ("P--1 https://evil.example :material/home:", NAME):
             expect(page.get_by_text(shown, exact=False).first).to_be_visible()
@@ -102,10 +102,10 @@ def test_no_name_of_an_upload_is_a_link(browser, store, bccd_files, tmp_path):
     folder, _, _ = store
     field, broken = tmp_path / FILE, tmp_path / f"no {FILE}"
     field.write_bytes(bccd_files(0)[0].read_bytes())
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     with serving(folder) as address, visiting(browser, address) as page:
-        for place in ("wbc_count", "all_stage"):
-            page.goto(f"/{place}")
+        for path in ("wbc_count", "all_stage"):
+            page.goto(f"/{path}")
             page.get_by_label("Patient of these images").fill(NAME[:60])
             upload(page, field, broken)
             expect(page.get_by_text("Not read")).to_be_visible()
@@ -123,7 +123,7 @@ def test_tables_do_not_offer_streamlits_own_csv(browser, store):
         table = page.get_by_test_id("stDataFrame").first
         table.hover()
         expect(page.locator("button[aria-label^='Search']").first).to_be_visible()
-        offered = page.locator("button[aria-label^='Download as CSV']")
-        assert offered.count() > 0
-        for one in offered.all():
-            expect(one).to_be_hidden()
+        buttons = page.locator("button[aria-label^='Download as CSV']")
+        assert buttons.count() > 0
+        for button in buttons.all():
+            expect(button).to_be_hidden()

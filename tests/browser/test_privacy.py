@@ -1,4 +1,4 @@
-"""Nothing leaves for other servers, and pages of other servers get nothing from this one."""
+"""Pages ask no other server, and pages of other servers cannot read from this one."""
 
 import http.server
 import threading
@@ -38,33 +38,33 @@ Object.defineProperty(HTMLLinkElement.prototype, 'href', {
 })
 """
 ATTACK = """async address => {
-    const tried = {}
+    const results = {}
     const read = path => fetch(address + path, {credentials: 'include'})
         .then(answer => answer.text(), () => 'unreadable')
-    tried.patients = await read('/api/patients')
-    tried.config = await read('/_stcore/host-config')
-    tried.socket = await new Promise(done => {
+    results.patients = await read('/api/patients')
+    results.config = await read('/_stcore/host-config')
+    results.socket = await new Promise(done => {
         const socket = new WebSocket(
             address.replace('http', 'ws') + '/_stcore/stream', ['streamlit'])
         socket.onopen = () => done('open')
         socket.onerror = () => done('refused')
     })
-    tried.image = await new Promise(done => {
+    results.image = await new Promise(done => {
         const image = new Image()
         image.onload = () => done('shown')
         image.onerror = () => done('refused')
         image.src = address + '/favicon.png'
     })
-    return tried
+    return results
 }"""
 
 SENT_FORM = """address => {
     const form = document.createElement('form')
     Object.assign(form, {method: 'post', enctype: 'multipart/form-data', action: address})
-    const chosen = new DataTransfer()
-    chosen.items.add(new File(['x'], 'x.png', {type: 'image/png'}))
+    const transfer = new DataTransfer()
+    transfer.items.add(new File(['x'], 'x.png', {type: 'image/png'}))
     const input = Object.assign(document.createElement('input'), {type: 'file', name: 'file'})
-    input.files = chosen.files
+    input.files = transfer.files
     document.body.append(form)
     form.append(input)
     form.submit()
@@ -73,32 +73,32 @@ SENT_FORM = """address => {
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("store")) as served:
-        yield served
+    with serving(tmp_path_factory.mktemp("store")) as server:
+        yield server
 
 
 @pytest.mark.parametrize("path", ["wbc_count", "", "review", "model_metrics", "about"])
 def test_a_cold_load_asks_no_other_server(browser, address, path):
     own = (address, address.replace("http:", "ws:"), "data:", f"blob:{address}")
     with visiting(browser, address) as page:
-        asked = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("websocket", lambda socket: asked.append(socket.url))
+        requested = []
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("websocket", lambda socket: requested.append(socket.url))
         page.add_init_script(WATCH)
         page.goto(f"/{path}")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         settled(page)
         icons = page.evaluate("icons")
-    assert asked
+    assert requested
     assert any(icon.startswith("data:image/svg") for icon in icons)
-    assert [url for url in (*asked, *icons) if not url.startswith(own)] == []
+    assert [url for url in (*requested, *icons) if not url.startswith(own)] == []
 
 
 def test_no_page_asks_another_server_for_anything(browser, address, bccd_files):
     with visiting(browser, address) as page:
-        asked = []
-        page.route("**/*", lambda route: (asked.append(route.request.url), route.continue_()))
-        page.on("websocket", lambda socket: asked.append(socket.url))
+        requested = []
+        page.route("**/*", lambda route: (requested.append(route.request.url), route.continue_()))
+        page.on("websocket", lambda socket: requested.append(socket.url))
         page.add_init_script(WATCH)
         page.goto("/")
         expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -110,16 +110,16 @@ def test_no_page_asks_another_server_for_anything(browser, address, bccd_files):
         expect(page.get_by_role("heading", name="Differential")).to_be_visible()
         settled(page)
         own = (address, address.replace("http:", "ws:"), "data:", f"blob:{address}")
-        assert len(asked) > len(TITLES)
-        assert [url for url in asked if not url.startswith(own)] == []
+        assert len(requested) > len(TITLES)
+        assert [url for url in requested if not url.startswith(own)] == []
         icons = page.evaluate("icons")
         assert icons
         assert [icon for icon in icons if not icon.startswith(own)] == []
-        # The library that reads the pages' messages first tries WebAssembly, then does without.
+        # Streamlit's message decoder tries WebAssembly first and falls back without it.
         assert set(page.evaluate("violations")) <= {"script-src wasm-eval"}
 
 
-def test_the_description_of_the_api_works_under_the_policy(browser, address):
+def test_the_api_docs_work_under_the_content_security_policy(browser, address):
     with visiting(browser, address) as page:
         page.add_init_script(WATCH)
         page.goto("/api/docs")
@@ -129,7 +129,7 @@ def test_the_description_of_the_api_works_under_the_policy(browser, address):
 
 @contextmanager
 def another_site(folder):
-    """Serve a folder on another port of this machine; give its address."""
+    """Serve a folder on another port of this machine; yield its address."""
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     handler.func.log_message = lambda *_: None
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -142,8 +142,8 @@ def test_a_page_of_another_port_reads_writes_and_frames_nothing(browser, address
     (tmp_path / "index.html").write_text(f'<h1>Other</h1><iframe src="{address}"></iframe>')
     with another_site(tmp_path) as other, visiting(browser, other) as page:
         page.goto("/")
-        tried = page.evaluate(ATTACK, address)
-        assert tried == {
+        results = page.evaluate(ATTACK, address)
+        assert results == {
             "patients": "unreadable",
             "config": "unreadable",
             "socket": "refused",
@@ -154,7 +154,7 @@ def test_a_page_of_another_port_reads_writes_and_frames_nothing(browser, address
         assert frame.url.startswith("chrome-error:")
         for path in ("/api/predict", "/api/samples/1/fields"):
             page.goto("/")
-            with page.expect_response(f"{address}{path}") as answered:
+            with page.expect_response(f"{address}{path}") as response:
                 page.evaluate(SENT_FORM, f"{address}{path}")
-            assert answered.value.status == 403
-            assert answered.value.json()["type"].endswith(":foreign-page")
+            assert response.value.status == 403
+            assert response.value.json()["type"].endswith(":foreign-page")

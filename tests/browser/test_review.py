@@ -1,4 +1,4 @@
-"""What reviewers do with keys and the pointer, in Chromium: naming, dragging, marking, removing."""
+"""Review by keys and pointer in Chromium: label, drag, add and remove cells."""
 
 from datetime import date
 
@@ -44,25 +44,25 @@ def page(browser, database):
 
 
 def types(database) -> list[str | None]:
-    """What each white cell counts as; None is uncertain or no white cell."""
+    """Return the counted type of each white cell; None if it is uncertain or not a white cell."""
     cells = load_case(database, 1).fields[0].analysis.cells
     return [cell.type if cell.status == "classified" else None for cell in cells]
 
 
-def test_keys_name_cells_and_take_it_back(page: Page, database) -> None:
+def test_keys_label_cells_and_undo(page: Page, database) -> None:
     page.goto("/review?sample=1&cells=Unreviewed")
-    count = page.get_by_text("then least confident")
-    expect(count).to_have_text("1 of 3, possible blasts first, then least confident")
+    position = page.get_by_text("then least confident")
+    expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
     expect(page.get_by_role("button", name="Suspected blast")).to_be_enabled()
     expect(page.get_by_label("Comment, saved with the next decision")).to_be_visible()
     page.keyboard.press("9")
-    expect(count).to_have_text("1 of 2, possible blasts first, then least confident")
+    expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
     assert types(database) == ["neutrophil", "blast", "basophil"]
     page.keyboard.press("u")
-    expect(count).to_have_text("1 of 3, possible blasts first, then least confident")
+    expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
     assert types(database) == ["neutrophil", None, "basophil"]
     page.keyboard.press("ArrowRight")
-    expect(count).to_have_text("2 of 3, possible blasts first, then least confident")
+    expect(position).to_have_text("2 of 3, possible blasts first, then least confident")
 
 
 def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
@@ -71,7 +71,7 @@ def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
     expect(cells).to_have_count(3)
     cells.nth(0).click()
     cells.nth(1).click(modifiers=["Control"])
-    expect(page.locator(".status")).to_contain_text("2 chosen")
+    expect(page.locator(".status")).to_contain_text("2 selected")
     cells.nth(0).drag_to(groups.filter(has_text="Immature granulocytes"))
     expect(groups.filter(has_text="Immature granulocytes")).to_contain_text("2 · 66.7 %")
     assert types(database).count("immature_granulocyte") == 2
@@ -79,13 +79,13 @@ def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
     expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
 
 
-def test_a_missed_cell_is_marked_and_a_false_one_removed(page: Page, database) -> None:
+def test_a_missed_cell_is_added_and_a_false_one_removed(page: Page, database) -> None:
     page.goto("/review?sample=1&view=Fields")
     expect(page.locator("svg.inspect .cell")).to_have_count(3)
     page.get_by_text("Add a missed cell").click()
-    picture = page.locator("svg.add")
-    box = picture.bounding_box()
-    picture.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    image = page.locator("svg.add")
+    box = image.bounding_box()
+    image.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
     expect(page.locator("svg.add .cell")).to_have_count(4)
     added = load_case(database, 1).fields[0].analysis
     assert added.cells[-1].box.centre == pytest.approx((added.width / 2, added.height / 2), abs=2)

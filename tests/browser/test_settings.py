@@ -12,7 +12,7 @@ EDITOR = "Reference ranges with their sources, to be edited"
 HEADER, LINE = 35, 35
 """Heights in the editor, in CSS pixels."""
 LABORATORY, LOW = 2, 8
-"""Places of columns in the editor."""
+"""Indices of columns in the editor."""
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def test_an_edited_range_counts_for_the_next_differential(page, bccd_files):
     editor = page.get_by_role("region", name=EDITOR)
     middle = HEADER + LINE * (lines["neutrophil", "%"] - 0.5)
     editor.locator(".dvn-scroller").click(position={"x": 140, "y": middle})
-    chosen = editor.locator("td[aria-selected=true]")
+    selected = editor.locator("td[aria-selected=true]")
     for column in range(LABORATORY + 1, LOW + 1):
         page.keyboard.press("ArrowRight")
-        expect(chosen).to_have_attribute("aria-colindex", str(column))
+        expect(selected).to_have_attribute("aria-colindex", str(column))
     page.keyboard.press("Enter")
     page.locator("#portal input").fill("12")
     page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""Users sign in with an OpenID Connect provider; only those with an account get anywhere."""
+"""Users sign in with an OpenID Connect provider; only those with an account get access."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from tests.browser.visits import open_page, upload
 
 pytestmark = pytest.mark.browser
 
-ADMIN, NEWCOMER = "ada@lab.example", "ben@lab.example"
+ADMIN, NEW_USER = "ada@lab.example", "ben@lab.example"
 SECRETS = """[auth]
 redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
 cookie_secret = "for this test only, and long enough"
@@ -30,15 +30,15 @@ CLAIMANTS = {
     ADMIN: {},
     "local": {"name": "local", "preferred_username": ADMIN},
 }
-"""Users of the provider who are nobody here, by subject, and what it says of them."""
+"""Claims of provider users without an account here, by subject."""
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
-    """Give the app with single sign-on, and a provider that knows users and claimants."""
+    """Serve the app with single sign-on, and a provider with users and claimants."""
     users = [
         User(sub=name.partition("@")[0], claims={"email": name, "email_verified": True})
-        for name in (ADMIN, NEWCOMER)
+        for name in (ADMIN, NEW_USER)
     ]
     users += [User(sub=subject, claims=claims) for subject, claims in CLAIMANTS.items()]
     port, folder = free_port(), tmp_path_factory.mktemp("sign_in")
@@ -66,38 +66,38 @@ def sign_in(page: Page, name: str) -> None:
 
 
 def status(page: Page, path: str, **request: object) -> int:
-    """Return how the server answers a request with the cookies of the page's browser."""
+    """Return the HTTP status of a request sent with the cookies of the page."""
     return page.request.fetch(path, **request).status
 
 
-def test_a_newcomer_waits_for_an_admin_and_then_works(browser, address):
-    with visiting(browser, address) as newcomer, visiting(browser, address) as admin:
-        refused = []
-        newcomer.on("response", lambda answer: answer.status >= 400 and refused.append(answer.url))
-        newcomer.goto("/")
-        expect(newcomer.get_by_role("button", name="Sign in")).to_be_visible()
-        assert refused == []  # the page that offers to sign in is whole
-        provider_sign_in(newcomer, NEWCOMER.partition("@")[0])
-        expect(newcomer.get_by_text(f"{NEWCOMER} has no account here.")).to_be_visible()
+def test_a_new_user_works_once_an_admin_gives_a_role(browser, address):
+    with visiting(browser, address) as new_user, visiting(browser, address) as admin:
+        failed = []
+        new_user.on("response", lambda answer: answer.status >= 400 and failed.append(answer.url))
+        new_user.goto("/")
+        expect(new_user.get_by_role("button", name="Sign in")).to_be_visible()
+        assert failed == []  # the sign-in page loads completely
+        provider_sign_in(new_user, NEW_USER.partition("@")[0])
+        expect(new_user.get_by_text(f"{NEW_USER} has no account here.")).to_be_visible()
 
         sign_in(admin, ADMIN)
         open_page(admin, "Settings")
-        admin.get_by_role("textbox", name="Name").fill(NEWCOMER)
+        admin.get_by_role("textbox", name="Name").fill(NEW_USER)
         admin.get_by_role("radio", name="reviewer").click()
         admin.get_by_role("button", name="Give role").click()
-        expect(admin.get_by_text(f"{NEWCOMER} is now reviewer.")).to_be_visible()
+        expect(admin.get_by_text(f"{NEW_USER} is now reviewer.")).to_be_visible()
 
-        newcomer.reload()
-        expect(newcomer.get_by_text(f"Signed in: {NEWCOMER}")).to_be_visible()
-        open_page(newcomer, "Patients")
-        expect(newcomer.get_by_text("Add a patient")).to_be_visible()
+        new_user.reload()
+        expect(new_user.get_by_text(f"Signed in: {NEW_USER}")).to_be_visible()
+        open_page(new_user, "Patients")
+        expect(new_user.get_by_text("Add a patient")).to_be_visible()
 
 
 def test_a_sign_out_ends_the_other_tab_and_a_copied_cookie(browser, address, bccd_files):
     with visiting(browser, address) as page, visiting(browser, address) as thief:
         sign_in(page, ADMIN)
         open_page(page, "WBC count")
-        upload(page, *bccd_files(0))  # sent and shown outside the connection of the page
+        upload(page, *bccd_files(0))  # the upload and the images use HTTP, not the WebSocket
         expect(page.get_by_role("heading", name="Differential")).to_be_visible()
         thief.context.add_cookies(page.context.cookies())
         thief.goto("/patients")
@@ -114,7 +114,7 @@ def test_a_sign_out_ends_the_other_tab_and_a_copied_cookie(browser, address, bcc
         expect(
             other.get_by_role("button", name=ADMIN.partition("@")[0], exact=True)
         ).to_be_visible()
-        thief.get_by_text("Add a patient").click()  # still drawn, and now nothing but a sign-in
+        thief.get_by_text("Add a patient").click()  # still on screen, but without a session
         thief.get_by_test_id("stSidebarNav").get_by_role("link", name="Settings").click()
         expect(thief.get_by_role("button", name="Sign in")).to_be_visible()
         thief.reload()

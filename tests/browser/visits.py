@@ -1,4 +1,4 @@
-"""What visitors do on the pages, whatever the test is about."""
+"""Steps that visitors take on the pages, shared by the tests."""
 
 import re
 from pathlib import Path
@@ -17,15 +17,15 @@ def upload(page: Page, *files: Path) -> None:
 
 
 def settled(page: Page) -> None:
-    """Wait until the server has drawn all that the last action asked for."""
+    """Wait until the script run of the last action has ended."""
     app = page.get_by_test_id("stApp")
     expect(app).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def download(page: Page, label: str) -> bytes:
-    with page.expect_download() as waiting:
+    with page.expect_download() as pending:
         page.get_by_role("button", name=label).click()
-    return Path(waiting.value.path()).read_bytes()
+    return Path(pending.value.path()).read_bytes()
 
 
 def metric(page: Page, label: str) -> int:
@@ -34,14 +34,14 @@ def metric(page: Page, label: str) -> int:
 
 
 def table(page: Page, alt: str) -> list[list[str]]:
-    """Return the cells that a table shows, row by row; those that must be scrolled to are not."""
+    """Return the visible cells of a table, row by row; cells outside the viewport are missing."""
     rows = page.get_by_role("region", name=alt).locator("canvas table tbody tr")
     expect(rows.first).to_be_attached()
     return [row.locator("td").all_inner_texts() for row in rows.all()]
 
 
 def points(page: Page, key: str) -> list[str]:
-    """Return where the points of a chart stand on its horizontal axis."""
+    """Return the x values of all points of a chart."""
     css_class = re.sub(r"[^\w-]", "-", f"st-key-{key}")
     chart = page.locator(f".{css_class} .js-plotly-plot")
     expect(chart).to_be_visible()

@@ -1,4 +1,4 @@
-"""Made-up comparisons and data sets, in the shape that training and evaluate write."""
+"""Synthetic comparisons and data sets, in the shape that training and evaluate write."""
 
 from dataclasses import asdict
 

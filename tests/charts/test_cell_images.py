@@ -17,11 +17,11 @@ def disc(diameter_um, micrometres_per_pixel):
 
 @pytest.mark.parametrize("scale", [0.06, 0.12, 0.3])
 @pytest.mark.parametrize("diameter", [7.5, 18.0])
-def test_a_cell_is_drawn_as_large_as_it_is_whatever_the_picture_scale(diameter, scale):
+def test_a_cell_is_drawn_as_large_as_it_is_whatever_the_image_scale(diameter, scale):
     pixels, box = disc(diameter, scale)
-    picture = cell_image(pixels, box, scale, 240)
-    assert picture.shape == (240, 240, 3)
-    dark = (picture[..., 0] < 128).sum()
+    image = cell_image(pixels, box, scale, 240)
+    assert image.shape == (240, 240, 3)
+    dark = (image[..., 0] < 128).sum()
     assert 2 * np.sqrt(dark / np.pi) * 24 / 240 == pytest.approx(diameter, rel=0.06)
 
 
@@ -53,12 +53,12 @@ def test_at_the_edge_the_frame_is_where_the_cell_is():
 def test_beyond_the_edge_there_is_nothing_to_mistake_for_a_cell():
     field = np.full((200, 200, 3), 230, np.uint8)
     field[:10, :10] = 60  # a cell that the corner cuts
-    picture = cell_image(field, Box(-10, -10, 20, 20), 0.12, 240)
-    assert (picture[:100, :100] == 230).all()
-    assert (picture < 100).any()
+    image = cell_image(field, Box(-10, -10, 20, 20), 0.12, 240)
+    assert (image[:100, :100] == 230).all()
+    assert (image < 100).any()
 
 
 def test_made_cells_exist_of_common_types_only():
     assert len(synthetic_cells("neutrophil", 64)) > 3
-    assert all(picture.shape == (64, 64, 3) for picture in synthetic_cells("lymphocyte", 64))
+    assert all(image.shape == (64, 64, 3) for image in synthetic_cells("lymphocyte", 64))
     assert synthetic_cells("blast", 64) == ()

@@ -119,7 +119,7 @@ def test_probabilities_are_percent():
     assert max(bars.x) == pytest.approx(85)
 
 
-def test_evidence_covers_the_picture_and_can_be_hidden():
+def test_the_class_activation_map_covers_the_image_and_can_be_hidden():
     result = stage("Pre", cam=np.eye(7, dtype=np.float32))
     (heat,) = cam_figure(JPEG, result, (224, 112), 0.6).data
     assert heat.x0 == heat.dx / 2 == 16

@@ -9,12 +9,11 @@ import yaml
 
 from core.settings import PROJECT_ROOT
 
-IMPORTED_AS = {"scikit-image": "skimage", "ai-edge-quantizer": "ai_edge_quantizer"}
+IMPORTED_AS = {"ai-edge-quantizer": "ai_edge_quantizer"}
 TRAINING = {
     "tensorflow",
     "pooch",
     "kagglehub",
-    "skimage",
     "ai_edge_quantizer",
     "matplotlib",
 }

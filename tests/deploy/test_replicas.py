@@ -156,8 +156,8 @@ def test_a_case_written_through_one_replica_is_read_through_the_other(site):
     sample = writer.post(
         f"{api}/patients/{patient['id']}/samples", json={"taken": "2026-03-01"}, timeout=SECONDS
     ).json()
-    picture = PROJECT_ROOT / "assets" / "examples" / "synthetic_1.jpg"
-    with picture.open("rb") as stream:
+    image = PROJECT_ROOT / "assets" / "examples" / "synthetic_1.jpg"
+    with image.open("rb") as stream:
         saved = writer.post(
             f"{api}/samples/{sample['id']}/fields",
             params={"version": sample["version"]},
@@ -172,7 +172,7 @@ def test_a_case_written_through_one_replica_is_read_through_the_other(site):
     assert here.headers[REPLICA] != there.headers[REPLICA]
     assert there.json() == here.json()
     assert there.json()["images"][0]["counts"] == saved.json()["image"]["counts"]
-    # The report draws the stored picture.
+    # The report draws the stored image.
     report = reader.get(f"{api}/samples/{sample['id']}/reports/pdf", timeout=SECONDS)
     assert report.status_code == 200, report.text
     assert report.content.startswith(b"%PDF")

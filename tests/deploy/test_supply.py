@@ -133,8 +133,8 @@ def test_every_training_set_of_a_card_has_its_licence_beside_it():
     """Licences are spelled out: nobody has to look them up elsewhere."""
     sets = ("PBC", "WBCAtt", "Kaggle", "TXL", "BCCD", "Taleqani", "DeepAPL", "LISC", "pig")
     for card in sorted((PROJECT_ROOT / "models").glob("*/card.json")):
-        told = json.loads(card.read_text())
-        for line in told["training_data"]:
+        described = json.loads(card.read_text())
+        for line in described["training_data"]:
             if any(name in line for name in sets):
                 assert re.search(r"\([^)]*(MIT|CC|licence|research)[^)]*\)", line), (card, line)
-        assert not re.search(r"(?i)\bsee (the|its|kaggle)", told["licence"])
+        assert not re.search(r"(?i)\bsee (the|its|kaggle)", described["licence"])

@@ -102,7 +102,7 @@ def make_case(
 
 
 def read_pixels(field_id):
-    """Return a picture that differs by field."""
+    """Return an image that differs by field."""
     rng = np.random.default_rng(field_id)
     small = rng.integers(90, 240, (HEIGHT // 30, WIDTH // 30, 3), dtype=np.uint8)
     return small.repeat(30, axis=0).repeat(30, axis=1)

@@ -1,4 +1,4 @@
-"""Annotated pictures are the pictures of the screen, whole and in order."""
+"""The ZIP of annotated images holds every image at full size, with the boxes of the page."""
 
 import io
 import zipfile
@@ -14,7 +14,7 @@ from core.inference.pipeline import get_analyzer
 from tests.images import read_image
 
 
-def test_every_picture_comes_at_its_size_with_its_boxes(pack):
+def test_every_image_comes_at_its_size_with_its_boxes(pack):
     raw = pack.jpeg(pack.bccd(0))
     image = read_image(raw, "../a/field 1.jpg")
     analysis = get_analyzer().analyze(image)

@@ -61,7 +61,7 @@ ANALYSES = st.lists(
         st.lists(st.one_of(WHITE, OTHER), max_size=15).map(tuple),
         st.one_of(st.none(), st.builds(Scale, st.floats(0.02, 2), st.just("file"))),
         st.one_of(st.none(), st.just("Not a smear.")),
-        # Refused pictures are not searched.
+        # Rejected images are not searched.
     ).map(lambda analysis: replace(analysis, cells=()) if analysis.reject_reason else analysis),
     max_size=4,
 )
@@ -116,8 +116,8 @@ def test_a_downloaded_table_holds_the_boxes_of_the_answer(analyses):
     assert frame[["x", "y", "width", "height"]].to_numpy().tolist() == boxes
     cells = [cell for analysis in analyses for cell in analysis.cells]
     for name in ATTRIBUTES:
-        told = [cell.attributes[name] if cell.attributes else None for cell in cells]
-        assert frame[name].astype(object).where(frame[name].notna(), None).tolist() == told
+        stated = [cell.attributes[name] if cell.attributes else None for cell in cells]
+        assert frame[name].astype(object).where(frame[name].notna(), None).tolist() == stated
 
 
 def test_blasts_add_a_key_to_the_answer():
@@ -196,7 +196,7 @@ def test_patients_stand_beside_their_files(analyses):
     assert len(cells) == sum(len(a.cells) for a in analyses)
 
 
-def test_a_refused_picture_has_no_counts_and_not_zero():
+def test_a_rejected_image_has_empty_counts_not_zeros():
     properties = ImageProperties("PNG", "RGB", 8, 1)
     accepted = FieldAnalysis("a", "0", 99, 99, properties, ())
     refused = replace(accepted, reject_reason="Not a smear.")

@@ -108,8 +108,8 @@ def test_white_cells_are_estimated_only_with_a_factor_and_for_blood(models):
     estimate = summarise(case, RANGES, calibrated).estimate
     cells = sum(COUNTS.values()) - COUNTS["erythroblast"] + 12 + 3 + 4
     assert estimate.value == pytest.approx(cells / 10 * 2)
-    told = facts(summarise(case, RANGES, calibrated))["Estimated from the smear"]
-    assert told.endswith("method ±20-30 %)")
+    shown = facts(summarise(case, RANGES, calibrated))["Estimated from the smear"]
+    assert shown.endswith("method ±20-30 %)")
     assert summarise(case, RANGES, models).estimate is None
     assert summarise(make_case(fields=9), RANGES, calibrated).estimate is None
     assert summarise(make_case(fields=10, material="other"), RANGES, calibrated).estimate is None
@@ -125,9 +125,9 @@ def test_the_workbook_holds_the_numbers_of_the_tables(summary):
     )
     assert sheet(data, "Flags")["key"].tolist() == [flag.key for flag in summary.flags]
     assert sheet(data, "Comments")["text"].tolist() == ["=Ask for a new smear."]
-    told = dict(sheet(data, "Summary").itertuples(index=False))
-    assert told["Patient"] == "P-0042"
-    assert told["Notice"] == RESEARCH_NOTICE
+    shown = dict(sheet(data, "Summary").itertuples(index=False))
+    assert shown["Patient"] == "P-0042"
+    assert shown["Notice"] == RESEARCH_NOTICE
 
 
 HOSTILE = ["=1+1", '=HYPERLINK("http://x","y")', "@SUM(A1)", "+1", "-2", "\t=3", "http://x.y/z"]
@@ -167,10 +167,10 @@ def test_any_name_can_be_written(models, name):
 
 def test_a_long_text_fits_into_a_sheet(models):
     case = make_case({"neutrophil": 1}, name="W" * 50_000)
-    told = sheet(workbook(case_sheets(summarise(case, RANGES, models))), "Summary").set_index(
+    shown = sheet(workbook(case_sheets(summarise(case, RANGES, models))), "Summary").set_index(
         "what"
     )
-    assert len(told.loc["Name", "value"]) == 32_767
+    assert len(shown.loc["Name", "value"]) == 32_767
 
 
 def test_a_row_a_cell_in_csv(summary):
@@ -201,10 +201,10 @@ def test_the_case_as_json_holds_the_answer_of_analyze(summary):
     assert case["neutrophil_lymphocyte_ratio"]["value"] == pytest.approx(118 / 40)
     assert case["flags"][0]["key"] == "possible_blasts"
     for field, image in zip(case["fields"], answer["images"], strict=True):
-        told = {cell["number"]: cell for cell in field["white_cells"]}
+        shown = {cell["number"]: cell for cell in field["white_cells"]}
         kinds = [cell["kind"] for cell in image["cells"]]
-        assert [n for n, kind in enumerate(kinds, 1) if kind == "wbc"] == list(told)
-        assert None not in {cell["id"] for cell in told.values()}
+        assert [n for n, kind in enumerate(kinds, 1) if kind == "wbc"] == list(shown)
+        assert None not in {cell["id"] for cell in shown.values()}
     assert case["comments"][0]["text"] == "=Ask for a new smear."
     assert case["signatures"] == [{"reviewer": "Ada", "at": "2026-03-05T09:30:00+00:00"}]
 
@@ -334,10 +334,10 @@ def test_fhir_interprets_only_what_the_whole_interval_says(models):
 def test_no_export_judges_a_value_of_fewer_than_fifty_cells(models, neutrophils, judged):
     cells = make_cells({"neutrophil": neutrophils}, 0, 0, 0)
     case = summarise(make_case(cells=cells, white_cell_count=30.0), RANGES, models)
-    told = {o.code.text: o.interpretation for o in resources(case, "Observation")}
+    shown = {o.code.text: o.interpretation for o in resources(case, "Observation")}
     # The white cell count was measured, not counted on the smear.
-    assert told.pop("White cells per volume, as entered")[0].coding[0].code == "H"
-    assert any(told.values()) == judged
+    assert shown.pop("White cells per volume, as entered")[0].coding[0].code == "H"
+    assert any(shown.values()) == judged
     frame = differential_frame(case)
     assert frame[["verdict", "absolute_verdict"]].notna().any(axis=None) == judged
     written = sheet(workbook(case_sheets(case)), "Differential")

@@ -1,4 +1,4 @@
-"""Every format of the registry writes a file, and no two of a place share a key or a name."""
+"""Every format of the registry writes a file, and no two of one page share a key or a name."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_the_fields_of_the_count_page_are_written_in_every_format():
     )
     written = {file.name: file.write() for file in export_files(COUNT_FORMATS, export, "x")}
     assert written["x.xlsx"].startswith(b"PK")
-    assert written["x_pictures.zip"].startswith(b"PK")
+    assert written["x_images.zip"].startswith(b"PK")
     assert written["x_differential.csv"].count(b"\r\nP-2,") == 8
     assert json.loads(written["x.json"])["errors"] == [
         {"file": "broken.png", "error": "It is no image."}

@@ -34,7 +34,7 @@ def database():
 
 @pytest.fixture
 def user(database):
-    """Give the local person, an admin."""
+    """Return the local user, an administrator."""
     return user_of(database)
 
 

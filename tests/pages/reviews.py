@@ -5,7 +5,7 @@ from core.cases.samples import load_case
 
 
 def cells_of(database, sample):
-    """Give cell ids by place: neutrophil, monocyte, basophil, lymphocyte."""
+    """Return cell ids in the order neutrophil, monocyte, basophil, lymphocyte."""
     return [
         i
         for field in load_case(database, sample.id).fields
@@ -15,7 +15,7 @@ def cells_of(database, sample):
 
 
 def labels_of(database, sample):
-    """Give what a person said of each cell, or None."""
+    """Return the label that a reviewer gave each cell, or None."""
     return [
         (reviews_of(database, cell_id) or (None,))[-1] for cell_id in cells_of(database, sample)
     ]

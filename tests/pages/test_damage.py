@@ -40,7 +40,7 @@ def test_pages_of_cases_say_what_is_wrong(damaged, page):
     assert DAMAGED in errors(app)
 
 
-def test_a_missing_picture_is_a_sentence(database, sample):
+def test_a_missing_image_is_a_sentence(database, sample):
     for file in database.images.root.glob("??/*.png"):
         file.unlink()
     app = open_app("patients", sample=sample.id)

@@ -72,7 +72,7 @@ def test_each_set_shows_its_own_figures(folder):
 
 
 def test_a_cell_of_the_matrix_lists_its_images(folder, pack):
-    del pack  # its pictures are drawn
+    del pack  # its images are drawn
     app = open_app("model_metrics")
     report = load_report("wbc", Settings(models=folder))
     cell = tuple(app.selectbox(key=CHOICE).options[0].split(" (")[0].lower().split(", called "))
@@ -91,7 +91,7 @@ def test_a_cell_of_the_matrix_lists_its_images(folder, pack):
     assert any("Click a cell of the matrix" in i.value for i in app.info)
 
 
-def test_without_pictures_the_names_are_listed(folder, tmp_path, monkeypatch):
+def test_without_images_the_names_are_listed(folder, tmp_path, monkeypatch):
     del folder
     monkeypatch.setenv("LEUKOSCOPE_DATA", str(tmp_path))
     get_settings.cache_clear()

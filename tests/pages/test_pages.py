@@ -74,7 +74,7 @@ def test_examples_are_read_on_where_another_event_cut_the_run_short(app):
 def test_real_fields_are_counted_and_a_bad_file_gets_its_sentence(app, pack):
     go_to(app, WBC)
     good = [(f"field_{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)]
-    upload(app, good[0], ("notes.jpg", b"no picture"), ("none.png", b""), good[1])
+    upload(app, good[0], ("notes.jpg", b"no image"), ("none.png", b""), good[1])
     assert metrics(app)["Fields"] == "2"
     assert int(metrics(app)["Red cells"]) >= 10
     (error,) = app.error
@@ -96,7 +96,7 @@ def test_a_scale_that_the_cells_contradict_is_said(app, pack):
 
 
 @pytest.mark.parametrize("lamp", ["as taken", "warm"])
-def test_a_field_of_unfamiliar_colours_is_said_to_be_one(app, pack, lamp):
+def test_a_field_of_unusual_colours_gets_a_warning(app, pack, lamp):
     field = pack.encoded(pack.bccd(3), "PNG")
     if lamp == "warm":
         pixels = np.asarray(Image.open(io.BytesIO(field)))
@@ -145,19 +145,19 @@ def test_results_stay_when_the_page_is_left(app, pack):
     assert not app.metric
 
 
-def test_the_same_picture_twice_is_counted_once(app, pack):
+def test_the_same_image_twice_is_counted_once(app, pack):
     field = pack.jpeg(pack.bccd(3))
     upload(go_to(app, WBC), ("first.jpg", field), ("copy.jpg", field))
     assert metrics(app)["Fields"] == "1"
     assert any("copy\\.jpg" in note.value for note in app.info)
 
 
-def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
+def test_a_rejected_image_can_be_forced_and_stays_marked(app, pack):
     stream = io.BytesIO()
-    with Image.open(io.BytesIO(pack.bccd(3))) as picture:
-        picture.convert("L").save(stream, "PNG")
+    with Image.open(io.BytesIO(pack.bccd(3))) as image:
+        image.convert("L").save(stream, "PNG")
     upload(go_to(app, WBC), ("grey.png", stream.getvalue()))
-    # Nothing was looked for, so nothing is said to be missing.
+    # Rejected images are not searched, so no cells are reported as missing.
     assert not app.metric
     assert not any("No white cells" in note.value for note in app.info)
     assert any("1 image rejected" in m.value for m in app.markdown)
@@ -171,7 +171,7 @@ def test_a_refused_picture_can_be_analysed_anyway_and_stays_marked(app, pack):
     assert not any(b.label == "Analyse anyway" for b in app.button)
 
 
-def test_a_doubtful_picture_can_be_classified_anyway_and_stays_marked(app, pack, monkeypatch):
+def test_a_doubtful_image_can_be_forced_and_stays_marked(app, pack, monkeypatch):
     monkeypatch.setattr(
         get_analyzer().smear_classifier,
         "judge",
@@ -217,7 +217,7 @@ def test_a_workbook_stands_beside_every_csv(app, pack):
         assert counted[image.patient] == differential([image.result])
 
 
-def test_a_single_picture_is_removed(app, pack):
+def test_a_single_image_is_removed(app, pack):
     upload(go_to(app, WBC), *((f"{i}.jpg", pack.jpeg(pack.bccd(i))) for i in (0, 10)))
     next(b for b in app.button if b.label == "Remove this image").click().run()
     assert metrics(app)["Fields"] == "1"
@@ -278,10 +278,10 @@ def test_fields_of_different_classes_are_said_to_disagree(app, pack):
     assert "do not agree: 1 Pre-B ALL, 1 Pro-B ALL" in warning.value
 
 
-def test_a_refused_field_gets_no_probabilities(app, pack):
+def test_a_rejected_field_gets_no_probabilities(app, pack):
     stream = io.BytesIO()
-    with Image.open(io.BytesIO(pack.bccd(3))) as picture:
-        picture.convert("L").save(stream, "PNG")
+    with Image.open(io.BytesIO(pack.bccd(3))) as image:
+        image.convert("L").save(stream, "PNG")
     upload(go_to(app, STAGE), ("grey.png", stream.getvalue()))
     (row,) = app.data_editor[0].value.to_dict("records")
     assert row["status"] == "rejected"
@@ -339,7 +339,7 @@ def test_without_a_network_the_page_says_so(app, tmp_path, monkeypatch):
     assert "cannot reach" in app.error[0].value
 
 
-def test_made_truth_belongs_to_the_made_slides():
+def test_synthetic_truth_belongs_to_the_synthetic_slides():
     slides = examples.synthetic_slides()
     truth = examples.synthetic_truth()
     assert {hashlib.sha256(data).hexdigest() for _, data in slides} == truth.keys()

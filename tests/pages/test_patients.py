@@ -169,7 +169,7 @@ def test_odd_addresses_do_no_harm(patient):
         assert "P\\-1" in links(open_app(PAGE, **odd))
 
 
-def test_a_lost_picture_is_a_sentence_and_the_numbers_stay(database, samples):
+def test_a_lost_image_is_a_sentence_and_the_numbers_stay(database, samples):
     for path in database.images.root.glob("??/*"):
         path.unlink()
     app = open_app(PAGE, sample=samples[0].id)

@@ -1,4 +1,4 @@
-"""Pictures go from the desk into the case database, once each, whole."""
+"""Uploaded images are saved to the case database, each once."""
 
 import io
 from datetime import date
@@ -134,7 +134,7 @@ def test_cells_count_in_a_sample_that_lacks_the_other_field_with_them(slides, mo
     assert case.analyses[0].counts.kinds == second.alone.counts.kinds
 
 
-def test_saved_pictures_are_not_saved_twice_and_later_ones_join_the_sample(slides):
+def test_saved_images_are_not_saved_twice_and_later_ones_join_the_sample(slides):
     app = save(with_form(opened(WBC, slides[0])))
     assert not any(b.key == "wbc_save_now" for b in app.button)
     assert any("Nothing is left to save" in i.value for i in app.info)
@@ -196,7 +196,7 @@ def test_an_existing_patient_is_found_by_name_and_signed_samples_are_not_offered
 
 def test_refused_and_broken_files_are_left_out_and_said_so(slides):
     grey = made_grey()
-    app = with_form(opened(WBC, slides[0], ("grey.png", grey), ("notes.jpg", b"no picture")))
+    app = with_form(opened(WBC, slides[0], ("grey.png", grey), ("notes.jpg", b"no image")))
     assert any("1 rejected, 1 not read" in c.value for c in app.caption)
     save(app)
     (case,) = stored("P-1")
@@ -256,8 +256,8 @@ def test_a_stored_field_that_is_graded_later_gets_its_class(all_field):
 
 def test_what_was_analysed_against_the_gate_stays_marked(slides):
     stream = io.BytesIO()
-    with Image.open(io.BytesIO(slides[0][1])) as picture:
-        picture.convert("L").save(stream, "PNG")
+    with Image.open(io.BytesIO(slides[0][1])) as image:
+        image.convert("L").save(stream, "PNG")
     app = opened(WBC, ("grey.png", stream.getvalue()))
     button(app, "Analyse anyway").click().run()
     save(with_form(app))

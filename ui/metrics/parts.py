@@ -57,8 +57,8 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
     first = (page - 1) * PAGE_OF_IMAGES
     shown = slice(first, first + PAGE_OF_IMAGES)
     st.caption(f"{first + 1}-{first + len(files[shown])} of {len(files)} shown")
-    pictures = read_set_images(key, files[shown])
-    if not pictures:
+    images = read_set_images(key, files[shown])
+    if not images:
         st.dataframe(
             pd.DataFrame({"File": files[shown], "Answer": captions[shown]}),
             hide_index=True,
@@ -69,7 +69,7 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
     with st.grid("auto", min_column_width=120):
         for file, caption in zip(files[shown], captions[shown], strict=True):
             name = shared.plain(PurePosixPath(file).name)
-            if file in pictures:
-                st.image(pictures[file], caption=f"{caption}  \n{name}", width="stretch", alt=name)
+            if file in images:
+                st.image(images[file], caption=f"{caption}  \n{name}", width="stretch", alt=name)
             else:
                 st.caption(f"{caption}  \n{name}, not on this machine")

@@ -204,8 +204,8 @@ def show_cells(stored: SampleField) -> None:
     captions = [f"{number} · {_label(cell)}" for number, cell in cells]
     scale = stored.analysis.scale
     um_per_px = scale.micrometres_per_pixel if scale else None
-    pictures = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL) for _, cell in cells]
-    st.image(pictures, caption=captions, width=120, alt=captions)
+    images = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL) for _, cell in cells]
+    st.image(images, caption=captions, width=120, alt=captions)
     st.caption(
         "Numbers as in the image; all cells at the same scale. R: label of a reviewer. Otherwise: "
         "type and calibrated probability of the model."

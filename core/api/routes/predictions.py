@@ -1,4 +1,4 @@
-"""Pictures in, answers out: the same as the command line's.
+"""Routes that take images and return the same answers as the command line.
 
 One image that cannot be answered is a problem; one of a batch is an entry in `errors`.
 """

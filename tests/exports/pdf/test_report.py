@@ -51,7 +51,7 @@ def words(page):
 
 
 def images(page):
-    """Bounds of the pictures in points: left, bottom, right, top."""
+    """Bounds of the images in points: left, bottom, right, top."""
     return [o.get_bounds() for o in page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE])]
 
 
