@@ -25,7 +25,10 @@ def test_shipped_file_is_the_one_its_card_describes(name):
 
 
 def test_labels_are_those_of_the_taxonomy():
-    assert load_card("wbc").labels == list(CELL_TYPES)
+    """A model may lack the last types: they were added after its training."""
+    labels = load_card("wbc").labels
+    assert labels == list(CELL_TYPES)[: len(labels)]
+    assert {"neutrophil", "lymphocyte"} <= set(labels)
     assert load_card("all_stage").labels == list(STAGES)
     assert load_card("detector").labels == list(CELL_KINDS)
 

@@ -125,13 +125,13 @@ def _all_stage(card: ModelCard, settings: Settings) -> Source:
 
     return Source(
         classifier_for_export(network, "stage", size, gates),
-        np.stack([*views[:150], *_gate_pictures(size, settings)]),
+        np.stack([*views[:150], *_quality_control_images(size, settings)]),
         np.stack(views[150:]),
         calibration,
     )
 
 
-def _gate_pictures(size: int, settings: Settings) -> list[Pixels]:
+def _quality_control_images(size: int, settings: Settings) -> list[Pixels]:
     """Return images that quality control has to separate, smears and others."""
     images = [negative_image(np.random.default_rng((5, seed))) for seed in range(50)]
     for name, splits in SMEARS.items():

@@ -56,8 +56,8 @@ def fit_smear_gate(network: Any, settings: Settings, size: int) -> Gate:
     """Fit smears against other images on an ALL network's trunk; views are size x size."""
     seed = 3
     rng = np.random.default_rng(seed)
-    smears = [_view(pixels, rng) for pixels in _pictures(settings, SMEARS, VIEWS, rng)]
-    smears += _made_views(VIEWS // 3, rng)
+    smears = [_view(pixels, rng) for pixels in _images(settings, SMEARS, VIEWS, rng)]
+    smears += _synthetic_views(VIEWS // 3, rng)
     with ThreadPoolExecutor(2) as pool:
         seeds = range(len(smears))
         others = list(pool.map(lambda s: negative_image(np.random.default_rng((seed, s))), seeds))
@@ -75,10 +75,10 @@ def fit_field_gate(network: Any, settings: Settings, size: int) -> Gate:
     """Fit fields of suspected ALL against other smears; views are as the grader sees them."""
     rng = np.random.default_rng(4)
     every_fold = {"taleqani": ("0", "1", "2", "3", "4")}
-    fields = [_view(pixels, rng) for pixels in _pictures(settings, every_fold, 3 * VIEWS, rng)]
+    fields = [_view(pixels, rng) for pixels in _images(settings, every_fold, 3 * VIEWS, rng)]
     other_sets = {name: splits for name, splits in SMEARS.items() if name != "taleqani"}
-    others = [_view(pixels, rng) for pixels in _pictures(settings, other_sets, VIEWS // 2, rng)]
-    others += _made_views(VIEWS // 2, rng)
+    others = [_view(pixels, rng) for pixels in _images(settings, other_sets, VIEWS // 2, rng)]
+    others += _synthetic_views(VIEWS // 2, rng)
     return _fit(
         network,
         [stage_input(p, size) for p in fields],
@@ -109,11 +109,11 @@ def _fit(network: Any, inside: Sequence[Pixels], outside: Sequence[Pixels], name
     return Gate(weights.astype(np.float32), bias)
 
 
-def _made_views(count: int, rng: Generator) -> list[Pixels]:
+def _synthetic_views(count: int, rng: Generator) -> list[Pixels]:
     return [_view(make_field(_SYNTHETIC_SEED + number).pixels, rng) for number in range(count)]
 
 
-def _pictures(
+def _images(
     settings: Settings, sets: Mapping[str, tuple[str, ...]], count: int, rng: Generator
 ) -> Iterator[Pixels]:
     """Yield `count` random images of the named splits of each set."""
