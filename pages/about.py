@@ -17,7 +17,13 @@ LIMITS = """
   first. Cells unlike the training images are marked, and their confidence is lowered.
 - A suggested class is only a suggestion. Cells below the confidence threshold are shown as
   uncertain and are not counted in the percentages; a trained person must review them.
-- Blasts, atypical lymphocytes, band forms and smudge cells are not separate types.
+- Blasts and smudge cells are types of their own. They were learnt from the smears of leukaemia
+  patients of one hospital; a possible blast always needs a specialist's look, and no blast found
+  does not exclude leukaemia.
+- Band forms, variant lymphocytes, plasma cells, promonocytes and the stages of granulocytes are
+  subtypes: suggestions beside a type, shown only where one is likely, and not counted apart.
+- Outlines of nucleus and cell come from colour thresholds. Two methods are offered; where they
+  disagree, do not rely on the measures.
 - Confidence intervals of a differential cover sampling error only. The error of the model adds to
   it.
 - A smear gives percentages, not concentrations: counts per litre are not measured.

@@ -40,6 +40,9 @@ export default function (component) {
   svg.appendChild(
     element("image", { href: data.src, x: 0, y: 0, width: data.width, height: data.height }),
   );
+  for (const { points, colour } of data.outlines) {
+    svg.appendChild(element("polygon", { class: "outline", points, stroke: colour }));
+  }
   const fontSize = Math.max(data.width, data.height) / 45;
   for (const cell of data.cells) {
     const [x, y, width, height] = cell.box;

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from core.charts.style import top_legend
 from core.domain.probability import probability_text
@@ -21,6 +22,8 @@ from core.domain.taxonomy import (
     Status,
     label_name,
 )
+from core.imaging.overlay import CELL_COLOUR, NUCLEUS_COLOUR
+from core.imaging.segmentation import CellSegmentation
 
 _LINE_WIDTHS: dict[Status, float] = {"classified": 2.5, "uncertain": 2.5, "out_of_scope": 1.5}
 _STATUS_NAMES: dict[Status, str] = {
@@ -30,6 +33,8 @@ _STATUS_NAMES: dict[Status, str] = {
 }
 _PLATE = 0.06
 """Height of a number's plate as a proportion of the image's height, about."""
+_EVERY = 3
+"""Of the points of an outline one in so many is drawn."""
 _CAM_SIDE = 64
 """Points per side to which the class activation map is thinned; the browser smooths it."""
 # Viridis with an opacity that grows with the activation, as `overlay.cam_overlay` draws it.
@@ -102,6 +107,8 @@ def _group_name(group: _Group) -> str:
 
 def _hover(number: int, cell: Cell) -> str:
     lines = [f"<b>{number}</b> {_group_name((cell.kind, cell.type, cell.status))}"]
+    if cell.likely_subtype:
+        lines.append(f"Likely {label_name(cell.likely_subtype).lower()}")
     if cell.probabilities:
         likeliest = sorted(cell.probabilities.items(), key=lambda item: -item[1])[:3]
         lines += [
@@ -139,16 +146,31 @@ def _outlines(cells: Sequence[tuple[int, Cell]]) -> tuple[list[float | None], li
     return x, y
 
 
+def _polyline(
+    contours: Iterable[NDArray[np.float64]],
+) -> tuple[list[float | None], list[float | None]]:
+    """Return one polyline along closed contours, n x 2 (x, y) each, broken between them."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for contour in contours:
+        thinned = np.round(np.vstack([contour[::_EVERY], contour[:1]]), 1)
+        x += [*thinned[:, 0].tolist(), None]
+        y += [*thinned[:, 1].tolist(), None]
+    return x, y
+
+
 def field_figure(
     jpeg: bytes,
     analysis: FieldAnalysis,
     kinds: Iterable[CellKind] = ("wbc",),
     shown_width: int = 720,
+    segmented: Sequence[CellSegmentation] = (),
 ) -> go.Figure:
     """Draw the image with its cells: colour by type, line style by status, number beside.
 
     `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn. Points of a
-    selection carry the number of their cell as `customdata`.
+    selection carry the number of their cell as `customdata`. Of `segmented` cells nucleus and cell
+    are outlined.
     """
     figure = _image_figure(jpeg, (analysis.width, analysis.height), shown_width)
     shown = set(kinds)
@@ -189,6 +211,14 @@ def field_figure(
             legendgroup=name,
             showlegend=False,
         )
+    for name, colour, contours in (
+        ("Cell outline", CELL_COLOUR, [line for s in segmented for line in s.outlines(s.cell)]),
+        ("Nucleus", NUCLEUS_COLOUR, [line for s in segmented for line in s.outlines(s.nucleus)]),
+    ):
+        if contours:
+            x, y = _polyline(contours)
+            line = {"color": colour, "width": 1.5}
+            figure.add_scatter(x=x, y=y, mode="lines", line=line, name=name, hoverinfo="skip")
     for number, cell in analysis.white_cells():
         if "wbc" in shown:
             _number_plate(figure, number, cell, analysis.height)

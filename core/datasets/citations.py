@@ -53,6 +53,29 @@ SOURCES: tuple[Source, ...] = (
         "https://www.kaggle.com/datasets/mehradaria/leukemia",
     ),
     Source(
+        "DeepAPL",
+        "12,101 single cells of 82 patients with acute leukaemia (AML and APL, one hospital, "
+        "CellaVision DM), labelled by its staff; its rare classes are noisy, and no patient is "
+        "healthy",
+        "Training and test of blasts, smudge cells, other types and subtypes, split by patient",
+        "No explicit licence; the authors publish the images to replicate their paper: research "
+        "use only",
+        "Sidhom JW, Siddarthan IJ, Lai BS, et al. Deep learning for diagnosis of acute "
+        "promyelocytic leukemia via recognition of genomically imprinted morphologic features. "
+        "npj Precision Oncology 2021;5:38.",
+        "https://github.com/sidhomj/DeepAPL",
+    ),
+    Source(
+        "LISC",
+        "268 single cells of 224 × 224 px of healthy donors, five types, Axioskop 40 with a Sony "
+        "camera; the donor of a cell is not known",
+        "Training and test of white-cell types in another laboratory",
+        "Free for research, by its authors",
+        "Rezatofighi SH, Soltanian-Zadeh H. Automatic recognition of five types of white blood "
+        "cells in peripheral blood. Comput Med Imaging Graph 2011;35:333-343.",
+        "http://users.cecs.anu.edu.au/~hrezatofighi/Data/Leukocyte%20Data.htm",
+    ),
+    Source(
         "TXL-PBC",
         "1,440 fields and crops with boxes of white cells, red cells and platelets",
         "Training and test of the detector",

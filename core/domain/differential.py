@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from core.domain.intervals import Estimate, proportion, ratio
 from core.domain.results import CellCounts, FieldAnalysis
-from core.domain.taxonomy import LEUKOCYTES
+from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, SUBTYPES
 
 MINIMUM_FOR_PERCENTAGES = 50
 """With fewer leukocytes only counts are reported."""
@@ -116,6 +116,25 @@ def differential(analyses: Iterable[FieldAnalysis]) -> Differential:
         uncertain_blasts=counts.possible_blasts - counts.types["blast"],
         subtypes=counts.subtypes,
     )
+
+
+def subtypes_text(counted: Differential) -> str:
+    """Return the subtypes that the model suggests, such as `of 40 neutrophils, 3 bands`.
+
+    Types are separated by semicolons. Empty without any subtype.
+    """
+    parts = []
+    for key, share in counted.shares.items():
+        own = [
+            f"{number} {(subtype.name if number == 1 else subtype.plural).lower()}"
+            for subtype in SUBTYPES.values()
+            if subtype.type == key and (number := counted.subtypes.get(subtype.key, 0))
+        ]
+        if own:
+            cell_type = CELL_TYPES[key]
+            noun = (cell_type.name if share.count == 1 else cell_type.plural).lower()
+            parts.append(f"of {share.count} {noun}, {' and '.join(own)}")
+    return "; ".join(parts)
 
 
 def neutrophil_lymphocyte_ratio(counted: Differential) -> Estimate | None:

@@ -21,6 +21,7 @@ from core.domain.taxonomy import (
     CellKind,
     Status,
     label_colour,
+    label_name,
 )
 
 Pixels = NDArray[np.uint8]
@@ -135,6 +136,19 @@ class Cell:
         if self.status == "out_of_scope" and self.type == "smudge_cell" and self.reviewer is None:
             return self.type
         return self.type if self.kind == "wbc" and self.status == "classified" else None
+
+    @property
+    def likely_subtype(self) -> str | None:
+        """The model's subtype where the cell counts as its type; an uncertain cell has none."""
+        return self.subtype if self.counted_as is not None else None
+
+    @property
+    def type_name(self) -> str:
+        """The type in words, with the subtype that is likely."""
+        if self.type is None:
+            return "Undetermined"
+        name, subtype = label_name(self.type), self.likely_subtype
+        return f"{name}, likely {label_name(subtype).lower()}" if subtype else name
 
     @property
     def is_possible_blast(self) -> bool:

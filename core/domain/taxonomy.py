@@ -50,6 +50,7 @@ class Subtype:
 
     key: str
     name: str
+    plural: str
     type: str
     """The cell type that it belongs to."""
 
@@ -151,15 +152,15 @@ CELL_TYPES: dict[str, CellType] = {cell_type.key: cell_type for cell_type in _TY
 SUBTYPES: dict[str, Subtype] = {
     subtype.key: subtype
     for subtype in (
-        Subtype("band", "Band", "neutrophil"),
-        Subtype("segmented", "Segmented", "neutrophil"),
-        Subtype("metamyelocyte", "Metamyelocyte", "immature_granulocyte"),
-        Subtype("myelocyte", "Myelocyte", "immature_granulocyte"),
-        Subtype("promyelocyte", "Promyelocyte", "immature_granulocyte"),
-        Subtype("variant_lymphocyte", "Variant lymphocyte", "lymphocyte"),
-        Subtype("promonocyte", "Promonocyte", "monocyte"),
-        Subtype("plasma_cell", "Plasma cell", "lymphocyte"),
-        Subtype("giant_platelet", "Giant platelet", "platelet"),
+        Subtype("band", "Band", "Bands", "neutrophil"),
+        Subtype("segmented", "Segmented", "Segmented", "neutrophil"),
+        Subtype("metamyelocyte", "Metamyelocyte", "Metamyelocytes", "immature_granulocyte"),
+        Subtype("myelocyte", "Myelocyte", "Myelocytes", "immature_granulocyte"),
+        Subtype("promyelocyte", "Promyelocyte", "Promyelocytes", "immature_granulocyte"),
+        Subtype("variant_lymphocyte", "Variant lymphocyte", "Variant lymphocytes", "lymphocyte"),
+        Subtype("promonocyte", "Promonocyte", "Promonocytes", "monocyte"),
+        Subtype("plasma_cell", "Plasma cell", "Plasma cells", "lymphocyte"),
+        Subtype("giant_platelet", "Giant platelet", "Giant platelets", "platelet"),
     )
 }
 """Finer classes of some types, in the order of the model's outputs."""

@@ -41,9 +41,12 @@ from core.exports.tables import (
     differentials_table,
     files_table,
     history_table,
+    measures_table,
     stages_table,
 )
 from core.exports.xlsx import workbook
+from core.imaging.illumination import flatten
+from core.imaging.segmentation import SegmentationMethod, segment_field
 from core.settings import Settings
 
 T = TypeVar("T")
@@ -93,14 +96,24 @@ class CountExport:
     failures: Sequence[FailedFile]
     models: Mapping[str, str]
     images: Callable[[], Iterable[tuple[Pixels, FieldAnalysis]]]
+    segmentation: SegmentationMethod | None = None
+    """How nucleus and cell are segmented for the table of cells; None: they are not."""
 
     def differentials(self) -> pd.DataFrame:
         """Return the differential of each patient."""
         return differentials_table(differentials_by_patient(self.analyses, self.patients))
 
     def cells(self) -> pd.DataFrame:
-        """Return a row for each cell."""
-        return cells_table(self.analyses, self.patients)
+        """Return a row for each cell, with its measures if `segmentation` asks for them."""
+        table = cells_table(self.analyses, self.patients)
+        if self.segmentation is None:
+            return table
+        segmented = {
+            analysis.identity: segment_field(flatten(pixels), analysis, self.segmentation)
+            for pixels, analysis in self.images()
+        }
+        measured = measures_table(self.analyses, segmented)
+        return pd.concat([table, measured.assign(segmentation=self.segmentation)], axis=1)
 
     def files(self) -> pd.DataFrame:
         """Return a row for each image."""

@@ -9,7 +9,7 @@ import pandas as pd
 from core.cases.counting import count_sample, ranges_of
 from core.cases.records import Case
 from core.domain.blood_counts import needs_correction, smear_estimate
-from core.domain.differential import Differential, Share, differential
+from core.domain.differential import Differential, Share, differential, subtypes_text
 from core.domain.flags import Flag, by_severity, flags, ratio_text
 from core.domain.intervals import Estimate
 from core.domain.reference_ranges import (
@@ -241,6 +241,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         + (f", {overruled} analysed despite quality control" if overruled else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain"
         + (f", {again} counted in another field" if again else ""),
+        "Subtypes, suggested": subtypes_text(counted),
         "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
         "ALL class, suggested": _stages(case),
     }

@@ -5,6 +5,7 @@ Numbers are those of the JSON answers, digit for digit.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import repeat
+from math import isfinite
 from typing import Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from core.domain.intervals import Estimate
 from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, STAGES
 from core.exports.schema import box_numbers, number
+from core.imaging.segmentation import CellSegmentation, measure_cell
 
 _CELL_COLUMNS = [
     "file",
@@ -39,6 +41,15 @@ _CELL_COLUMNS = [
     "diameter_um",
     *(f"p_{key}" for key in CELL_TYPES),
     *ATTRIBUTES,
+    "subtype",
+]
+_MEASURE_COLUMNS = [
+    "nucleus_area",
+    "cell_area",
+    "area_unit",
+    "nucleus_cytoplasm_ratio",
+    "nucleus_roundness",
+    "lobes",
 ]
 _FILE_COLUMNS = [
     "file",
@@ -72,8 +83,8 @@ def cells_table(
 ) -> pd.DataFrame:
     """Return a row for each cell; boxes in px, `diameter_um` empty without a scale.
 
-    White cells have their calibrated probabilities (`p_` and the type) and the morphological
-    attributes as the model sees them, one column each.
+    White cells have their calibrated probabilities (`p_` and the type), the morphological
+    attributes as the model sees them, one column each, and the subtype that it suggests.
 
     `patients` names the patient of each analysis, in the same order; without it the column is
     left out.
@@ -90,6 +101,39 @@ def cells_table(
         for i, cell in enumerate(analysis.cells, 1)
     ]
     return _frame(rows, _CELL_COLUMNS, patients)
+
+
+def measures_table(
+    analyses: Sequence[FieldAnalysis],
+    segmented: Mapping[tuple[str, int], Mapping[int, CellSegmentation]],
+) -> pd.DataFrame:
+    """Return a row for each cell, as `cells_table`, with what its segmentation measures.
+
+    `segmented` has the cells by the identity of their image and by number; the columns of others
+    are empty. Areas are in `area_unit`: µm², or px² without a scale.
+    """
+    rows = [
+        _measures_row(segmented.get(analysis.identity, {}).get(i), analysis)
+        for analysis in analyses
+        for i in range(1, len(analysis.cells) + 1)
+    ]
+    return pd.DataFrame(rows, columns=_MEASURE_COLUMNS)
+
+
+def _measures_row(segmentation: CellSegmentation | None, analysis: FieldAnalysis) -> dict[str, Any]:
+    if segmentation is None:
+        return {}
+    scale = analysis.scale
+    measures = measure_cell(segmentation, scale.micrometres_per_pixel if scale else None)
+    ratio = measures.nucleus_cytoplasm_ratio
+    return {
+        "nucleus_area": number(measures.nucleus_area, 2),
+        "cell_area": number(measures.cell_area, 2),
+        "area_unit": "µm²" if scale else "px²",
+        "nucleus_cytoplasm_ratio": number(ratio, 3) if isfinite(ratio) else None,
+        "nucleus_roundness": number(measures.nucleus_roundness, 3),
+        "lobes": measures.lobes,
+    }
 
 
 def files_table(
@@ -222,6 +266,7 @@ def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
         "diameter_um": scale and number(cell.box.diameter * scale.micrometres_per_pixel, 2),
         **{f"p_{key}": number(p, 4) for key, p in (cell.probabilities or {}).items()},
         **{name: (cell.attributes or {}).get(name) for name in ATTRIBUTES},
+        "subtype": cell.likely_subtype,
     }
 
 

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, Pixels
 from core.domain.taxonomy import STATUS_LINES
+from core.imaging.crop import crop_square
+from core.imaging.segmentation import CellSegmentation
 
 RGB = tuple[int, int, int]
 
+NUCLEUS_COLOUR, CELL_COLOUR = "#FFD400", "#00C853"
+"""Of outlines: both stand apart from stained nuclei and from red cells."""
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -47,6 +51,25 @@ def cam_overlay(pixels: Pixels, cam: NDArray[np.float32], strength: float = 0.5)
     opacity = weights[..., None] * strength
     mixed = pixels * (1 - opacity) + coloured[..., ::-1] * opacity
     return np.asarray(np.rint(mixed).clip(0, 255), dtype=np.uint8)
+
+
+def segmentation_overlay(
+    pixels: Pixels, box: Box, segmentation: CellSegmentation, size: int
+) -> Pixels:
+    """Return the square around a segmented cell with outlines, size x size x 3."""
+    side = segmentation.side
+    drawn = crop_square(pixels, box, side, size).copy()
+    corner = np.array([segmentation.x, segmentation.y])
+    for mask, colour in (
+        (segmentation.cell, CELL_COLOUR),
+        (segmentation.nucleus, NUCLEUS_COLOUR),
+    ):
+        lines = [
+            np.rint((line - corner) * size / side).astype(np.int32)
+            for line in segmentation.outlines(mask)
+        ]
+        cv2.polylines(drawn, lines, True, _rgb(colour), max(1, size // 160), cv2.LINE_AA)
+    return drawn
 
 
 def _rgb(colour: str) -> RGB:

@@ -88,8 +88,8 @@ def field_scale(
     it serves where there is no header, and replaces a header that it contradicts. Fewer red cells
     and the median white cell can contradict a header, but not replace it.
     """
-    red = [box.diameter for box in red_cells if _is_whole(box, *size)]
-    white = [box.diameter for box in white_cells if _is_whole(box, *size)]
+    red = [box.diameter for box in red_cells if is_whole(box, *size)]
+    white = [box.diameter for box in white_cells if is_whole(box, *size)]
     ruled = _ruled(red, MINIMUM_RED_CELLS)
     if header is None:
         return FieldScale(None if ruled is None else Scale(ruled, "red cells"))
@@ -151,7 +151,7 @@ def red_cell_scale(
     Their median diameter is taken as 7.5 µm. The median tolerates overlapping cells and a few
     wrong boxes.
     """
-    return _ruled([box.diameter for box in red_cells if _is_whole(box, width, height)], at_least)
+    return _ruled([box.diameter for box in red_cells if is_whole(box, width, height)], at_least)
 
 
 def _ruled(diameters: Sequence[float], at_least: int) -> float | None:
@@ -228,5 +228,6 @@ def microscope_scale(micrometres: tuple[float, float] | None) -> float | None:
     return across if low <= across <= high and abs(across - down) <= 0.02 * across else None
 
 
-def _is_whole(box: Box, width: int, height: int) -> bool:
+def is_whole(box: Box, width: int, height: int) -> bool:
+    """Return whether a box keeps off the edges of the image, so that its cell is not truncated."""
     return box.margin_within(image_box(width, height)) >= BORDER_PIXELS

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.boxes import Box
-from core.domain.results import Pixels
+from core.domain.results import FieldAnalysis, Pixels
 from core.imaging.crop import crop_square
 from core.imaging.illumination import GLASS
+from core.imaging.scale import is_whole
 
 SegmentationMethod = Literal["deconvolution", "hsv"]
 METHODS: dict[SegmentationMethod, str] = {
@@ -61,6 +62,11 @@ class CellSegmentation:
     """Top left corner of the square in pixels of the image."""
     pixels_per_cell_pixel: float
     """Image pixels per pixel of the masks."""
+
+    @property
+    def side(self) -> float:
+        """Side of the square in pixels of the image."""
+        return self.pixels_per_cell_pixel * _SIDE
 
     def outlines(self, mask: Mask) -> list[NDArray[np.float64]]:
         """Return the outer contours of a mask as n x 2 (x, y) in pixels of the image."""
@@ -123,6 +129,22 @@ def segment_cell(
     cut = max(2, round(side))
     x, y = (round(middle - cut / 2) for middle in box.centre)
     return CellSegmentation(nucleus, cell, x, y, cut / _SIDE)
+
+
+def segment_field(
+    pixels: Pixels, analysis: FieldAnalysis, method: SegmentationMethod
+) -> dict[int, CellSegmentation]:
+    """Return the segmentation of the white cells of a light-corrected image, by their number.
+
+    Objects that are out of scope, cells that the edge of the image truncates, and cells without a
+    nucleus have none.
+    """
+    found = {
+        number: segment_cell(pixels, cell.box, method)
+        for number, cell in analysis.white_cells()
+        if cell.status != "out_of_scope" and is_whole(cell.box, analysis.width, analysis.height)
+    }
+    return {number: one for number, one in found.items() if one is not None}
 
 
 def measure_cell(

@@ -14,10 +14,12 @@ from core.domain.differential import (
     differential_of_counts,
     neutrophil_lymphocyte_ratio,
     share_difference,
+    subtypes_text,
 )
 from core.domain.intervals import clopper_pearson
 from core.domain.results import Cell, FieldAnalysis, ImageProperties
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES
+from tests.cases.made import white
 
 COUNTS = st.dictionaries(st.sampled_from(list(CELL_TYPES)), st.integers(0, 500))
 
@@ -155,3 +157,18 @@ def test_a_type_that_only_one_sample_has_is_compared_with_none():
     after = differential_of_counts({"neutrophil": 40, "blast": 10})
     assert share_difference(before, after, "blast").value == pytest.approx(20)
     assert share_difference(before, differential_of_counts({}), "neutrophil") is None
+
+
+def test_subtypes_are_said_by_type_and_never_of_uncertain_cells():
+    counted = differential_of_counts(
+        {"neutrophil": 40, "immature_granulocyte": 1},
+        subtypes={"band": 3, "segmented": 30, "myelocyte": 1},
+    )
+    assert subtypes_text(counted) == (
+        "of 40 neutrophils, 3 bands and 30 segmented; of 1 immature granulocyte, 1 myelocyte"
+    )
+    assert subtypes_text(differential_of_counts({"neutrophil": 40})) == ""
+    band = replace(white("neutrophil"), subtype="band")
+    assert band.type_name == "Neutrophil, likely band"
+    assert replace(band, status="uncertain").type_name == "Neutrophil"
+    assert band.reviewed("monocyte", "ana").type_name == "Monocyte"

@@ -1,9 +1,11 @@
 """Every format of the registry writes a file, and no two of one page share a key or a name."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from core.domain.boxes import Box
 from core.domain.results import FailedFile, StageResult
 from core.domain.taxonomy import STAGES
 from core.exports.registry import (
@@ -16,7 +18,11 @@ from core.exports.registry import (
     StageExport,
     export_files,
 )
+from core.imaging.segmentation import METHODS
+from core.synthetic.examples import synthetic_slides, synthetic_truth
+from tests.cases.made import analysis_of, red, white
 from tests.exports.cases import make_case, read_pixels
+from tests.images import read_image
 
 PLACES = (CASE_FORMATS, HISTORY_FORMATS, COUNT_FORMATS, STAGE_FORMATS, RANGE_FORMATS)
 FAILED = FailedFile("broken.png", "It is no image.")
@@ -49,6 +55,25 @@ def test_the_fields_of_the_count_page_are_written_in_every_format():
     assert json.loads(written["x.json"])["errors"] == [
         {"file": "broken.png", "error": "It is no image."}
     ]
+
+
+def test_cells_are_measured_only_when_asked():
+    name, data = synthetic_slides()[0]
+    image = read_image(data, name)
+    truth = synthetic_truth()[image.sha256]["cells"]
+    cells = [replace(white(), box=Box(*cell["box"])) for cell in truth if cell["type"]][:3]
+    cut_off = replace(white(), box=Box(0, 100, 60, 60))
+    found = analysis_of(image, *cells, red(), cut_off)
+    export = CountExport([found], ["P-1"], [], {}, lambda: [(image.pixels, found)])
+    assert "nucleus_area" not in export.cells()
+    for method in METHODS:
+        table = replace(export, segmentation=method).cells()
+        assert len(table) == len(found.cells)
+        measured = table.head(len(cells))
+        assert (measured["nucleus_area"] <= measured["cell_area"]).all()
+        assert (measured["area_unit"] == "µm²").all()
+        assert table.tail(2)[["nucleus_area", "lobes"]].isna().all(axis=None)
+        assert (table["segmentation"] == method).all()
 
 
 @pytest.mark.parametrize(("patients", "has_pooled"), [(["P-1", "P-1"], True), (["P-1", "P-2"], 0)])

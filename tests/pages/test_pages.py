@@ -1,5 +1,6 @@
 """The pages as a user meets them: empty, with examples, with real fields, with bad files."""
 
+import base64
 import hashlib
 import io
 import json
@@ -16,6 +17,7 @@ from core.domain.taxonomy import RESEARCH_NOTICE, STAGES
 from core.errors import DataError
 from core.evaluation.corruptions import white_balance
 from core.exports.tables import differentials_by_patient
+from core.imaging.scale import is_whole
 from core.inference.pipeline import get_analyzer
 from core.inference.quality_control import SmearVerdict
 from core.model_card import MODEL_NAMES
@@ -416,3 +418,39 @@ def test_without_possible_blasts_nothing_urgent_is_said(database):
     assert not app.exception
     assert not app.error
     assert not any(b.key == "wbc_first_blast" for b in app.button)
+
+
+def test_the_image_is_shown_light_corrected_and_as_taken_one_press_away(app, pack):
+    upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
+    image = next(iter(app.session_state["wbc_uploads"].images.values()))
+    assert image.original.cells.keys() == image.corrected.cells.keys()
+
+    def drawn(views) -> bool:
+        (chart,) = (c for c in app.get("plotly_chart") if c.proto.id.endswith("wbc_drawing"))
+        (shown,) = json.loads(chart.proto.spec)["layout"]["images"]
+        return shown["source"].endswith(base64.b64encode(views.image).decode())
+
+    assert drawn(image.corrected)
+    assert not drawn(image.original)
+    app.toggle(key="light_corrected").set_value(False).run()
+    assert not app.exception
+    assert drawn(image.original)
+
+
+def test_nucleus_and_cell_are_outlined_and_measured_on_request(app, pack):
+    upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
+    session = app.session_state["wbc_uploads"]
+    analysis = next(iter(session.images.values())).result
+    whole = next(
+        number
+        for number, cell in analysis.white_cells()
+        if cell.status != "out_of_scope" and is_whole(cell.box, analysis.width, analysis.height)
+    )
+    app.selectbox(key="wbc_cell").set_value(whole).run()
+    assert not any("Nuclear area" in t.value.index for t in app.table)
+    for method in ("deconvolution", "hsv"):
+        app.button_group(key="segmentation_method").set_value(method).run()
+        assert not app.exception
+        (measures,) = (t.value.iloc[:, 0] for t in app.table if "Nuclear area" in t.value.index)
+        assert measures["Nuclear area"].endswith(" µm²" if analysis.scale else " px²")
+        assert 0 < float(measures["Nuclear roundness"].split()[0]) <= 1

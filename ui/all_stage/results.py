@@ -122,7 +122,7 @@ def field_view(
             opacity = percent / 100
         size = (image.width, image.height)
         shared.image_chart(
-            cam_figure(image.jpeg, result, size, opacity, shared.shown_width(480)),
+            cam_figure(image.original.image, result, size, opacity, shared.shown_width(480)),
             "stage_drawing",
             f"Field {result.title} with the class activation map of the most likely class",
         )

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.domain.differential import Differential, subtypes_text
 from core.domain.flags import Flag, Severity
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import ModelError
@@ -183,6 +184,13 @@ def list_flags(found: Iterable[Flag]) -> None:
     """List flags, each with its severity as a word and a colour."""
     for flag in found:
         st.markdown(f"{_FLAG_MARKS[flag.severity]} {plain(flag.sentence)}")
+
+
+def list_subtypes(counted: Differential) -> None:
+    """Show the subtypes below a differential, if there are any."""
+    if text := subtypes_text(counted):
+        st.markdown(f"{text[0].upper()}{text[1:]}.")
+        st.caption("Subtypes as the model suggests them. Cells without a clear one are left out.")
 
 
 def attributes_table(attributes: Mapping[str, str]) -> None:

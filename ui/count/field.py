@@ -1,14 +1,26 @@
 """One field of the WBC count: its cells, the clicked cell, the properties of the file."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from core.charts.field import field_figure
 from core.domain.probability import probability_text
 from core.domain.results import FieldAnalysis
-from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, CellKind
+from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, CellKind, label_name
+from core.imaging.segmentation import SegmentationMethod
 from ui.components import shared
+from ui.components.light import is_light_corrected
+from ui.components.segmentation import (
+    SegmentedCell,
+    boxes_of,
+    choose_method,
+    measures_table,
+    outlines,
+    segmented_cells,
+)
 from ui.upload.controls import choose_field, properties_table, remove_button
-from ui.upload.session import SessionImage, UploadSession
+from ui.upload.session import SessionImage, UploadSession, decode_again
 
 CELL = "wbc_cell"
 LEAST_SHOWN = 0.001
@@ -60,19 +72,42 @@ def field_view(
         st.markdown(f"**{shared.plain(analysis.title)}**")
         status_line([analysis])
         kinds: list[CellKind] = ["wbc"]
+        cells_shown = bool(analysis.white_cells())
         if analysis.reject_reason is None:
             for kind in ("rbc", "platelet"):
                 label = f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts.kinds[kind]})"
                 if st.checkbox(label, key=f"wbc_{kind}", persist_state="session"):
                     kinds.append(kind)
-        show_cell(image)
+        method = choose_method() if cells_shown else None
+        segmented = _segmented(image, method, is_light_corrected()) if method else {}
+        if method and image.raw is None:
+            st.caption("The page did not keep this image, so nothing can be outlined.")
+        show_cell(image, segmented if method else None)
         show_properties(image)
         remove_button(session, image)
     with drawing:
-        show_drawing(image, kinds)
+        show_drawing(image, kinds, segmented)
 
 
-def show_drawing(image: SessionImage[FieldAnalysis], kinds: list[CellKind]) -> None:
+@st.cache_resource(
+    max_entries=8,
+    ttl="1h",
+    show_spinner="Outlining the cells",
+    hash_funcs={SessionImage: lambda image: boxes_of(image.own_result)},
+)
+def _segmented(
+    image: SessionImage[FieldAnalysis], method: SegmentationMethod, corrected: bool
+) -> dict[int, SegmentedCell]:
+    for kept, decoded in decode_again([image]):
+        return segmented_cells(decoded.pixels, kept.own_result, method, corrected=corrected)
+    return {}
+
+
+def show_drawing(
+    image: SessionImage[FieldAnalysis],
+    kinds: list[CellKind],
+    segmented: Mapping[int, SegmentedCell],
+) -> None:
     """Draw the field; a click on a white cell chooses it."""
     analysis = image.result
     numbers = [number for number, _ in analysis.white_cells()]
@@ -92,7 +127,9 @@ def show_drawing(image: SessionImage[FieldAnalysis], kinds: list[CellKind]) -> N
     for sentence in analysis.warnings:
         st.warning(shared.plain(sentence), icon=":material/straighten:")
     shared.image_chart(
-        field_figure(image.jpeg, analysis, kinds, shared.shown_width(720)),
+        field_figure(
+            image.shown.image, analysis, kinds, shared.shown_width(720), outlines(segmented)
+        ),
         "wbc_drawing",
         f"Field {analysis.title} with {len(numbers)} white cells boxed and numbered",
         clicked,
@@ -106,8 +143,13 @@ def show_drawing(image: SessionImage[FieldAnalysis], kinds: list[CellKind]) -> N
     )
 
 
-def show_cell(image: SessionImage[FieldAnalysis]) -> None:
-    """Let the reader choose a white cell by click or number; show its results."""
+def show_cell(
+    image: SessionImage[FieldAnalysis], segmented: Mapping[int, SegmentedCell] | None
+) -> None:
+    """Let the reader choose a white cell by click or number; show its results.
+
+    `segmented` has the cells that were outlined; None where outlines are not wanted.
+    """
     cells = dict(image.result.white_cells())
     if not cells:
         return
@@ -123,7 +165,13 @@ def show_cell(image: SessionImage[FieldAnalysis]) -> None:
     if chosen is None:
         return
     cell, scale = cells[chosen], image.result.scale
-    st.image(image.crops[chosen], width=120, alt=f"White cell {chosen}")
+    outlined = segmented.get(chosen) if segmented else None
+    if outlined is None:
+        st.image(image.shown.cells[chosen], width=120, alt=f"White cell {chosen}")
+    else:
+        st.image(outlined.jpeg, width=200, alt=f"White cell {chosen}, outlined")
+    if segmented is not None and image.raw is not None:
+        measures_table(outlined.measures if outlined else None, has_scale=scale is not None)
     diameter = (
         {"Diameter": f"{cell.box.diameter * scale.micrometres_per_pixel:.1f} µm"} if scale else {}
     )
@@ -136,6 +184,11 @@ def show_cell(image: SessionImage[FieldAnalysis]) -> None:
     st.table(
         {
             "Status": cell.status.replace("_", " "),
+            **(
+                {"Subtype": f"likely {label_name(cell.likely_subtype).lower()}"}
+                if cell.likely_subtype
+                else {}
+            ),
             **({"Counted": "in another field that shows the same cell"} if cell.duplicate else {}),
             **types,
             **diameter,

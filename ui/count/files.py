@@ -6,6 +6,7 @@ from core.charts.differential import patients_figure
 from core.domain.results import FieldAnalysis
 from core.exports.registry import COUNT_FORMATS, CountExport, export_files
 from core.exports.tables import differentials_by_patient, files_table, patients_table
+from core.imaging.segmentation import METHODS, SegmentationMethod
 from ui.components import shared
 from ui.upload.controls import exported, patient_editor
 from ui.upload.session import SessionImage, UploadSession, decode_again
@@ -62,12 +63,25 @@ def downloads(
     """Offer what is on screen as files."""
     st.subheader("Download")
     images, failed = exported(session, images)
+    method: SegmentationMethod | None = st.selectbox(
+        "Measures of nucleus and cell in the table of cells",
+        list(METHODS),
+        index=None,
+        format_func=METHODS.__getitem__,
+        placeholder="None",
+        key="wbc_measures",
+        persist_state="session",
+        width=320,
+        help="Adds nuclear and cell area, nucleus-cytoplasm ratio, roundness and lobes to Workbook "
+        "and Cells. They are computed when you download.",
+    )
     export = CountExport(
         [image.result for image in images],
         [image.patient for image in images],
         failed,
         shared.open_analyzer().versions,
         lambda: ((decoded.pixels, image.result) for image, decoded in decode_again(images)),
+        method,
     )
     files = export_files(COUNT_FORMATS, export, "leukoscope")
     shared.download_buttons(files, session.name)

@@ -19,7 +19,7 @@ from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS, differential
 from core.domain.flags import Flag, blast_flag, flags
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis
-from core.domain.taxonomy import CELL_TYPES, KIND_NAMES
+from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, label_name
 from core.errors import CaseError, RangesError
 from core.evaluation.model_error import CallAccuracy, accuracy_of, accuracy_text
 from core.exports.tables import differential_table
@@ -27,6 +27,7 @@ from core.settings import get_settings
 from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
 from ui.components import shared
+from ui.components.light import light_toggle
 from ui.count.field import CELL, field_view, status_line
 from ui.count.files import downloads, show_files
 from ui.upload.controls import choose_patient, field_key
@@ -89,7 +90,7 @@ def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
     for index, image in enumerate(images, 1):
         for number, cell in image.result.white_cells():
             label = f"{index}.{number}" if several else str(number)
-            groups.setdefault(group_of(cell), []).append((label, cell, image.crops[number]))
+            groups.setdefault(group_of(cell), []).append((label, cell, image.shown.cells[number]))
     st.subheader("White cells")
     if not groups:
         st.info("No white cells were found.", icon=":material/search_off:")
@@ -118,6 +119,7 @@ def gallery_group(group: str, cells: list[tuple[str, Cell, bytes]]) -> None:
     captions = [
         f"{label} · {probability_text(cell.confidence, 0)}"
         + (f" {CELL_TYPES[cell.type].name}?" if group not in named and cell.type else "")
+        + (f" {label_name(cell.likely_subtype).lower()}?" if cell.likely_subtype else "")
         for label, cell, _ in cells
     ]
     st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
@@ -179,6 +181,7 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
             },
             alt="Differential with exact 95 % confidence intervals and reference ranges",
         )
+        shared.list_subtypes(counted)
         st.caption(
             f"{whose}Confidence intervals: Clopper-Pearson, sampling error only. The error of the "
             f"classifier adds to it: {shared.plain(accuracy_text(measured_accuracy(analyses)))}."
@@ -261,6 +264,7 @@ def show_results(session: UploadSession[FieldAnalysis]) -> None:
     analysed = [a for a in analyses if a.reject_reason is None]
     if analysed:
         count_metrics(analysed)
+    light_toggle()
     field_view(session, images)
     if analysed:
         show_differential(analysed, flagged=len({image.patient for image in images}) == 1)

@@ -10,13 +10,15 @@ from core.charts.differential import differential_figure
 from core.charts.field import field_figure
 from core.domain.probability import probability_text
 from core.domain.results import Cell
-from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, STAGES, CellKind
+from core.domain.taxonomy import KIND_NAMES, STAGES, CellKind
 from core.evaluation.model_error import accuracy_text
 from core.exports.registry import case_files
 from core.exports.summary import CaseSummary, differential_frame, facts, summarise
 from ui.components import shared
 from ui.components.cases import errors_shown, review_link, sample_name, state_badge
-from ui.review.images import SMALL, cell_jpeg, field_jpeg
+from ui.components.light import light_toggle
+from ui.components.segmentation import choose_method, outlines
+from ui.review.images import SMALL, cell_jpeg, field_jpeg, outlined_field
 from ui.review.sign import show_comments
 
 
@@ -97,6 +99,7 @@ def show_differential(summary: CaseSummary) -> None:
             placeholder="",
             alt="Differential with 95 % confidence intervals and reference ranges",
         )
+        shared.list_subtypes(summary.counted)
         whose = f"Ranges: {shared.plain(summary.laboratory)}. " if summary.laboratory else ""
         left_out = shared.uncertain_text(summary.counted.uncertain)
         st.caption(
@@ -123,6 +126,7 @@ def show_fields(case: Case) -> None:
         return
     stored = choose_field(case)
     analysis = stored.analysis
+    corrected = light_toggle()
     with errors_shown():
         drawing, about = st.columns([2.4, 1])
         with about:
@@ -132,6 +136,8 @@ def show_fields(case: Case) -> None:
                 if st.checkbox(label, key=f"sample_{kind}"):
                     kinds.append(kind)
             scale = analysis.scale
+            method = choose_method()
+            outlined = outlined_field(stored.id, analysis, method) if method else {}
             st.table(
                 {
                     "Size": f"{analysis.width} × {analysis.height} px",
@@ -156,11 +162,17 @@ def show_fields(case: Case) -> None:
             for sentence in analysis.warnings:
                 st.warning(shared.plain(sentence), icon=":material/straighten:")
             shared.image_chart(
-                field_figure(field_jpeg(stored.id), analysis, kinds, shared.shown_width(640)),
+                field_figure(
+                    field_jpeg(stored.id, corrected),
+                    analysis,
+                    kinds,
+                    shared.shown_width(640),
+                    outlines(outlined),
+                ),
                 "sample_drawing",
                 f"Field {analysis.title} with {len(analysis.white_cells())} white cells boxed",
             )
-        show_cells(stored)
+        show_cells(stored, corrected)
 
 
 def choose_field(case: Case) -> SampleField:
@@ -195,7 +207,7 @@ def show_stage(stored: SampleField) -> None:
     )
 
 
-def show_cells(stored: SampleField) -> None:
+def show_cells(stored: SampleField, corrected: bool) -> None:
     """Show the white cells of a field with their labels."""
     cells = stored.analysis.white_cells()
     if not cells:
@@ -204,7 +216,7 @@ def show_cells(stored: SampleField) -> None:
     captions = [f"{number} · {_label(cell)}" for number, cell in cells]
     scale = stored.analysis.scale
     um_per_px = scale.micrometres_per_pixel if scale else None
-    images = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL) for _, cell in cells]
+    images = [cell_jpeg(stored.id, cell.box, um_per_px, SMALL, corrected) for _, cell in cells]
     st.image(images, caption=captions, width=120, alt=captions)
     st.caption(
         "Numbers as in the image; all cells at the same scale. R: label of a reviewer. Otherwise: "
@@ -217,7 +229,7 @@ def _label(cell: Cell) -> str:
         return "counted in another field"
     if cell.status == "out_of_scope":
         return "not a white cell" + (" (R)" if cell.reviewer else "")
-    name = CELL_TYPES[cell.type].name if cell.type else "undetermined"
+    name = cell.type_name
     if cell.reviewer:
         return f"{name} (R)"
     doubt = "?" if cell.status == "uncertain" else ""

@@ -14,6 +14,8 @@ from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
 from core.errors import LeukoscopeError
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components.cases import errors_shown, sample_link, sample_name, state_badge
+from ui.components.light import is_light_corrected
+from ui.components.segmentation import choose_method, measures_table
 from ui.components.shared import attributes_table, on_phone, plain
 from ui.review.images import (
     LARGE,
@@ -21,6 +23,7 @@ from ui.review.images import (
     cam_jpeg,
     cell_attributes,
     cell_jpeg,
+    outlined_cell,
     reference_cells,
     surroundings_jpeg,
 )
@@ -68,6 +71,9 @@ def _show_images(queued: QueuedCell) -> None:
         "the morphology that defines the type.",
     )
     name = f"Cell {queued.name}"
+    corrected = is_light_corrected()
+    method = None if show_cam else choose_method()
+    outlined = method and outlined_cell(queued.field_id, box, scale, method, corrected)
     pair = st.grid(2, min_column_width=140)
     with pair.cell():
         if show_cam and suggested:
@@ -77,21 +83,27 @@ def _show_images(queued: QueuedCell) -> None:
                 caption="Input of the model",
                 alt=f"{name} with the class activation map",
             )
+        elif outlined:
+            st.image(
+                outlined.jpeg, width="stretch", caption="Nucleus and cell", alt=f"{name}, outlined"
+            )
         else:
             st.image(
-                cell_jpeg(queued.field_id, box, scale, LARGE),
+                cell_jpeg(queued.field_id, box, scale, LARGE, corrected),
                 width="stretch",
                 caption=_sides(SIDE_MICROMETRES, scale),
                 alt=name,
             )
     with pair.cell():
-        neighbours, side = surroundings_jpeg(queued.field_id, box, scale)
+        neighbours, side = surroundings_jpeg(queued.field_id, box, scale, corrected)
         st.image(
             neighbours,
             width="stretch",
             caption=_sides(side, scale),
             alt=f"{name} among its neighbours",
         )
+    if method:
+        measures_table(outlined.measures if outlined else None, has_scale=scale is not None)
 
 
 def _sides(micrometres: float, scale: float | None) -> str:
@@ -125,6 +137,8 @@ def _show_state(queued: QueuedCell) -> None:
         line = f":red-badge[:material/priority_high: possible blast] {line}"
     if cell.in_distribution is False:
         line += " :orange-badge[:material/palette: unlike the training images]"
+    if cell.likely_subtype:
+        line += f"  \nThe model suggests: {cell.type_name.lower()}"
     if cell.reviewer:
         label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
         line += f"  \nLabelled **{label_name(label).lower()}** by {plain(cell.reviewer)}"
@@ -181,10 +195,11 @@ def _show_references(queued: QueuedCell) -> None:
     if not likely:
         return
     box, scale = queued.cell.box, queued.micrometres_per_pixel
-    own = cell_jpeg(queued.field_id, box, scale, SMALL)
+    corrected = is_light_corrected()
+    own = cell_jpeg(queued.field_id, box, scale, SMALL, corrected)
     st.markdown("**Compare**, all at the same scale")
     for key, _ in likely:
-        images, what = reference_cells(key, queued.id)
+        images, what = reference_cells(key, queued.id, corrected)
         name = CELL_TYPES[key].name
         shown = f"this cell, then {what}" if images else "no reference cell available"
         st.caption(f"**{name}**: {shown}. {CELL_TYPES[key].description}")

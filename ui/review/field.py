@@ -12,10 +12,21 @@ from core.domain.boxes import Box
 from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, STATUS_LINES, label_name
 from core.errors import LeukoscopeError
+from core.imaging.overlay import CELL_COLOUR, NUCLEUS_COLOUR
+from core.imaging.segmentation import SegmentationMethod
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
+from ui.components.light import is_light_corrected, light_toggle
+from ui.components.segmentation import choose_method, chosen_method, measures_table
 from ui.components.shared import plain
 from ui.review.browser import Mode, Picked, Placed, field_component
-from ui.review.images import LARGE, cell_jpeg, data_uri, field_jpeg
+from ui.review.images import (
+    LARGE,
+    cell_jpeg,
+    data_uri,
+    field_jpeg,
+    outlined_cell,
+    outlined_field,
+)
 from ui.review.session import ReviewSession, review_button, run_review
 
 MODES: dict[Mode, str] = {
@@ -92,8 +103,24 @@ def show_fields(session: ReviewSession, case: Case) -> None:
             _show_picked(session, case, stored, mode, barred)
 
 
+def _outlines(stored: SampleField, method: SegmentationMethod) -> list[dict[str, str]]:
+    """Return the outlines of cells and nuclei as the component draws them."""
+    found = outlined_field(stored.id, stored.analysis, method)
+    return [
+        {"colour": colour, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in line[::2])}
+        for cell in found.values()
+        for colour, mask in (
+            (CELL_COLOUR, cell.segmentation.cell),
+            (NUCLEUS_COLOUR, cell.segmentation.nucleus),
+        )
+        for line in cell.segmentation.outlines(mask)
+    ]
+
+
 def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, label: str) -> None:
     analysis = stored.analysis
+    light_toggle()
+    method = choose_method()
     cells = []
     for number, cell in analysis.white_cells():
         box, cell_id = cell.box, stored.cell_ids[number - 1]
@@ -117,7 +144,8 @@ def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, l
             "field": stored.id,
             "mode": mode,
             "title": f"Field {analysis.title} with {len(cells)} boxed white cells",
-            "src": data_uri(field_jpeg(stored.id)),
+            "src": data_uri(field_jpeg(stored.id, is_light_corrected())),
+            "outlines": _outlines(stored, method) if method else [],
             "width": analysis.width,
             "height": analysis.height,
             "diameter": usual_diameter(stored),
@@ -217,11 +245,15 @@ def _show_picked(
         return
     cell = stored.analysis.cells[numbers[chosen] - 1]
     scale = stored.analysis.scale.micrometres_per_pixel if stored.analysis.scale else None
+    corrected, method = is_light_corrected(), chosen_method()
+    outlined = method and outlined_cell(stored.id, cell.box, scale, method, corrected)
     st.image(
-        cell_jpeg(stored.id, cell.box, scale, LARGE),
+        outlined.jpeg if outlined else cell_jpeg(stored.id, cell.box, scale, LARGE, corrected),
         width="stretch",
         alt=f"Cell {numbers[chosen]}",
     )
+    if method:
+        measures_table(outlined.measures if outlined else None, has_scale=scale is not None)
     named = f", labelled by {plain(cell.reviewer)}" if cell.reviewer else ""
     st.markdown(f"**{_counts_as(cell).capitalize()}**{named}")
     if mode == "remove":
@@ -257,5 +289,5 @@ def _counts_as(cell: Cell) -> str:
         return "counted in another field that shows the same cell"
     if cell.status == "out_of_scope":
         return "not a white cell"
-    name = label_name(cell.type).lower() if cell.type else "undetermined"
+    name = cell.type_name.lower()
     return f"uncertain, perhaps {name}" if cell.status == "uncertain" else name

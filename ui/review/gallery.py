@@ -17,6 +17,7 @@ from core.cases.records import Case, LabelledCell
 from core.domain.probability import probability_text
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
 from core.errors import PictureMissingError
+from ui.components.light import is_light_corrected, light_toggle
 from ui.components.shared import number_of, on_phone, plain
 from ui.review.browser import Moved, gallery_component
 from ui.review.images import SMALL, cell_jpeg, data_uri
@@ -38,6 +39,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
     if not total:
         st.info("No white cell was found in this case.", icon=":material/search_off:")
         return
+    light_toggle()
     shown = _first(groups)
     if total > MAX_CELLS:
         st.caption(f"The first {MAX_CELLS} of {total:,} cells, abnormal types first.")
@@ -144,7 +146,8 @@ def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[Labelle
 
 
 def _image(cell: LabelledCell) -> bytes:
-    return cell_jpeg(cell.field_id, cell.cell.box, cell.micrometres_per_pixel, SMALL)
+    scale = cell.micrometres_per_pixel
+    return cell_jpeg(cell.field_id, cell.cell.box, scale, SMALL, is_light_corrected())
 
 
 def _title(cell: LabelledCell) -> str:
@@ -152,9 +155,8 @@ def _title(cell: LabelledCell) -> str:
     suggested = found.suggested if found.reviewer else found.type
     parts = [cell.name]
     if suggested:
-        parts.append(
-            f"model: {label_name(suggested).lower()} {probability_text(found.confidence, 0)}"
-        )
+        named = found.type_name if suggested == found.type else label_name(suggested)
+        parts.append(f"model: {named.lower()} {probability_text(found.confidence, 0)}")
     if found.reviewer:
         parts.append(f"labelled by {found.reviewer}")
     return ", ".join(parts)
@@ -197,6 +199,7 @@ def _show_table(
             "cell": cell.name,
             "counts as": group.name,
             "model": label_name(suggested) if suggested else "",
+            "subtype": label_name(subtype) if subtype else "",
             "confidence": 100 * cell.cell.confidence,
             "reviewer": cell.cell.reviewer or "",
             "id": cell.id,
@@ -204,6 +207,7 @@ def _show_table(
         for group, cells in shown
         for cell in cells
         for suggested in (cell.cell.suggested if cell.cell.reviewer else cell.cell.type,)
+        for subtype in (cell.cell.likely_subtype,)
     ]
     frame = pd.DataFrame(rows)
     # A new version of the sample may have other rows, so it gets a new key.
@@ -216,12 +220,13 @@ def _show_table(
         height=420,
         on_select="rerun",
         selection_mode="multi-row",
-        column_order=["image", "cell", "counts as", "model", "confidence", "reviewer"],
+        column_order=["image", "cell", "counts as", "model", "subtype", "confidence", "reviewer"],
         column_config={
             "image": st.column_config.ImageColumn("Image", width="small"),
             "cell": st.column_config.TextColumn("Cell", help="Field and number"),
             "counts as": "Counts as",
             "model": "Model",
+            "subtype": st.column_config.TextColumn("Likely subtype", help="As the model suggests"),
             "confidence": st.column_config.NumberColumn("Confidence, %", format="%.1f"),
             "reviewer": "Reviewer",
         },

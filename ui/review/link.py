@@ -14,6 +14,7 @@ from core.exports.summary import facts, summarise
 from ui.components import shared
 from ui.components.actions import run_action, show_action_error
 from ui.components.cases import errors_shown
+from ui.components.light import is_light_corrected, light_toggle
 from ui.components.visitor import admit_by_link
 from ui.patients.sample import show_differential, show_flags
 from ui.review.images import SMALL, cell_jpeg, field_jpeg
@@ -68,10 +69,13 @@ def _show_fields(case: Case) -> None:
         width=420,
     )
     stored = case.fields[index]
+    corrected = light_toggle()
     with errors_shown():
         shared.image_chart(
             field_figure(
-                field_jpeg(stored.id), stored.analysis, shown_width=shared.shown_width(900)
+                field_jpeg(stored.id, corrected),
+                stored.analysis,
+                shown_width=shared.shown_width(900),
             ),
             "link_drawing",
             f"Field {stored.analysis.title} with its white cells boxed and numbered",
@@ -80,6 +84,7 @@ def _show_fields(case: Case) -> None:
 
 def _show_cells(case: Case) -> None:
     st.subheader("White cells")
+    corrected = is_light_corrected()
     for group in cell_groups(case):
         if not group.cells:
             continue
@@ -89,7 +94,10 @@ def _show_cells(case: Case) -> None:
         st.markdown(f"**{group.name}** ({len(group.cells)}{share}{more})")
         with errors_shown():
             st.image(
-                [cell_jpeg(c.field_id, c.cell.box, c.micrometres_per_pixel, SMALL) for c in shown],
+                [
+                    cell_jpeg(c.field_id, c.cell.box, c.micrometres_per_pixel, SMALL, corrected)
+                    for c in shown
+                ],
                 caption=[c.name for c in shown],
                 width=92,
                 alt=[f"Cell {c.name}" for c in shown],

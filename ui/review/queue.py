@@ -10,6 +10,7 @@ from core.cases.records import QueueFilter
 from core.cases.users import users
 from core.domain.taxonomy import CELL_TYPES, label_name
 from ui.components.cases import errors_shown, no_cases
+from ui.components.light import light_toggle
 from ui.components.shared import plain
 from ui.review.cell import show_cell
 from ui.review.session import ReviewSession, show_review_error, undo_button
@@ -136,6 +137,7 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
         st.markdown(
             f"**{index + 1}** of {found.total:,}, possible blasts first, then least confident"
         )
+    light_toggle()
     show_cell(session, found.items[0], decided)
 
 

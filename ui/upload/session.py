@@ -21,6 +21,7 @@ from core.domain.results import (
     FieldAnalysis,
     FieldImage,
     ImageProperties,
+    Pixels,
     StageResult,
     neutral_name,
 )
@@ -28,12 +29,14 @@ from core.errors import UploadsFullError
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
 from core.imaging.duplicates import Finder, Known, marked, pixels_sha256
+from core.imaging.illumination import flatten
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name
 from core.inference.pipeline import get_analyzer
 from core.inference.site_profile import SiteProfile
 from core.inference.tasks import or_failure
 from core.settings import get_settings
+from ui.components.light import is_light_corrected
 from ui.components.shared import number_of, plain
 
 R = TypeVar("R", FieldAnalysis, StageResult)
@@ -72,6 +75,14 @@ class PendingUpload:
     read: Callable[[], bytes]
 
 
+@dataclass(frozen=True)
+class Views:
+    """JPEG copies of an image, and of each white cell by its number in the image."""
+
+    image: bytes
+    cells: dict[int, bytes]
+
+
 @dataclass
 class SessionImage(Generic[R]):
     """An analyzed image."""
@@ -84,9 +95,10 @@ class SessionImage(Generic[R]):
     properties: ImageProperties
     pixels_sha256: str
     """Hash of the decoded pixels: the same whatever the file format."""
-    jpeg: bytes
-    crops: dict[int, bytes]
-    """JPEG of each white cell, by its number in the image."""
+    original: Views
+    """As taken."""
+    corrected: Views
+    """Light-corrected; as taken on the page ALL stage."""
     own_result: R
     """Result of this image alone."""
     result: R
@@ -95,6 +107,11 @@ class SessionImage(Generic[R]):
     """The file as uploaded; None when the session has no room for it."""
     sample_id: int | None = None
     """The stored sample that the image was saved to."""
+
+    @property
+    def shown(self) -> Views:
+        """The copies that the visitor wants to see."""
+        return self.corrected if is_light_corrected() else self.original
 
 
 _all_sessions: "WeakSet[UploadSession[Any]]" = WeakSet()
@@ -289,12 +306,8 @@ def _session_image(
 ) -> SessionImage[R]:
     # The cache may know the same bytes under another name.
     result = replace(result, file=image.name)
-    crops: dict[int, bytes] = {}
-    if isinstance(result, FieldAnalysis):
-        crops = {
-            number: preview_jpeg(crop_cell(image.pixels, cell.box, size=_CROP_SIDE))
-            for number, cell in result.white_cells()
-        }
+    original = _views(image.pixels, result)
+    is_count = isinstance(result, FieldAnalysis)
     return SessionImage(
         patient=patient,
         identity=image.identity,
@@ -302,11 +315,19 @@ def _session_image(
         height=image.height,
         properties=image.properties,
         pixels_sha256=pixels_sha256(image.pixels),
-        jpeg=preview_jpeg(image.pixels),
-        crops=crops,
+        original=original,
+        corrected=_views(flatten(image.pixels), result) if is_count else original,
         own_result=result,
         result=result,
         raw=raw,
+    )
+
+
+def _views(pixels: Pixels, result: FieldAnalysis | StageResult) -> Views:
+    cells = result.white_cells() if isinstance(result, FieldAnalysis) else ()
+    return Views(
+        preview_jpeg(pixels),
+        {n: preview_jpeg(crop_cell(pixels, cell.box, size=_CROP_SIDE)) for n, cell in cells},
     )
 
 
