@@ -83,7 +83,7 @@ def test_a_missing_picture_is_a_404_with_its_sentence(client, database, sample):
     load_case(database, sample["id"])
     with database.reading() as session:
         for field in session.query(FieldRow):
-            database.images.path(field.picture).unlink()
+            database.images.path(field.image).unlink()
     answer = client.get(f"/samples/{sample['id']}/reports/pdf")
     assert answer.status_code == 404
     assert "Restore the store folder from its backup" in answer.json()["detail"]

@@ -23,7 +23,7 @@ def test_the_id_is_in_every_record_of_its_request(client, slides, caplog):
         headers={"x-request-id": "the-id"},
     )
     failed, answered = caplog.records[-2:]
-    assert "classify of a picture failed" in failed.message
+    assert "a file failed" in failed.message
     assert answered.message.startswith("POST /predict_batch 200 ")
     assert failed.request_id == answered.request_id == "the-id"
     assert not hasattr(logging.makeLogRecord({}), "request_id")

@@ -60,7 +60,7 @@ def test_health_says_that_a_store_can_only_be_read(settings, fake, database):
     assert client.get("/patients").status_code == 200
     refused = client.post("/patients", json={"identifier": "P-1"})
     assert refused.status_code == 503
-    assert "only be read" in refused.json()["detail"]
+    assert "read-only" in refused.json()["detail"]
 
 
 def test_without_models_the_sentence_of_the_error_is_answered(settings, database, slides):
