@@ -88,7 +88,8 @@ with right:
     st.markdown(
         "The software and the model weights are under the MIT licence: you may use, change and "
         "share them with the copyright notice and without warranty. The data sets below keep "
-        "their own licences."
+        "their own licences. The authors of DeepAPL grant none explicitly: use a model that was "
+        "trained on it for research only."
     )
 versions = show_models()
 show_sources()

@@ -241,7 +241,6 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         + (f", {overruled} analysed despite quality control" if overruled else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain"
         + (f", {again} counted in another field" if again else ""),
-        "Subtypes, suggested": subtypes_text(counted),
         "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
         "ALL class, suggested": _stages(case),
     }
@@ -310,6 +309,8 @@ def case_sheets(summary: CaseSummary) -> dict[str, pd.DataFrame]:
     known = facts(summary)
     if summary.laboratory:
         known["Reference ranges"] = summary.laboratory
+    if subtypes := subtypes_text(summary.counted):
+        known["Subtypes, suggested"] = subtypes
     known |= {f"Model {number}": text for number, text in enumerate(summary.models, 1)}
     known |= {
         f"Signature {number}": f"{signature.reviewer}, {signature.at:%Y-%m-%d %H:%M} UTC"

@@ -23,6 +23,7 @@ from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, label_name
 from core.errors import CaseError, RangesError
 from core.evaluation.model_error import CallAccuracy, accuracy_of, accuracy_text
 from core.exports.tables import differential_table
+from core.imaging.scale import is_whole
 from core.settings import get_settings
 from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
@@ -62,7 +63,13 @@ def show_possible_blasts(
         return
     shared.show_urgent(found)
     cells = [
-        (cell.status != "classified", -cell.confidence, index, number)
+        (
+            cell.status != "classified",
+            not is_whole(cell.box, image.width, image.height),
+            -cell.confidence,
+            index,
+            number,
+        )
         for index, image in enumerate(images)
         for number, cell in image.result.white_cells()
         if cell.is_possible_blast and not cell.duplicate

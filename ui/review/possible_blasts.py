@@ -6,6 +6,7 @@ from core.cases.cell_groups import case_cells
 from core.cases.records import Case, LabelledCell
 from core.domain.differential import differential
 from core.domain.flags import blast_flag
+from core.imaging.scale import is_whole
 from ui.components.shared import show_urgent
 from ui.review.field import FIELDS, PICKED, field_key
 
@@ -13,16 +14,18 @@ _OPENED = "review_blast_opened"
 
 
 def first_possible_blast(case: Case) -> LabelledCell | None:
-    """Return the possible blast to look at first: not reviewed yet if there is one, the likeliest.
+    """Return the possible blast to look at first: not reviewed yet, certain, whole, the likeliest.
 
     None when the case has none.
     """
     cells = [c for c in case_cells(case) if c.cell.is_possible_blast and not c.cell.duplicate]
+    sizes = {f.id: (f.analysis.width, f.analysis.height) for f in case.fields}
     return min(
         cells,
         key=lambda c: (
             c.cell.reviewer is not None,
             c.cell.status != "classified",
+            not is_whole(c.cell.box, *sizes[c.field_id]),
             -c.cell.confidence,
         ),
         default=None,

@@ -9,6 +9,7 @@ from core.domain.results import Cell, Pixels
 from core.domain.taxonomy import CELL_TYPES, UNDETERMINED_COLOUR
 from core.exports.pdf.sheet import GREY, MARGIN, WIDTH, Sheet, Style
 from core.imaging.crop import crop_cell
+from core.imaging.illumination import flatten
 
 ReadPixels = Callable[[int], Pixels]
 """Returns the pixels (H x W x 3) of a stored field by its id."""
@@ -20,7 +21,10 @@ _LARGEST, _CAPTION, _GAP, _NAME = 15.5, 3.2, 1.4, 23.0
 """Millimetres: height of a line of cells with captions, the caption, between cells, for a name."""
 _ABNORMAL_FIRST = ("blast", "immature_granulocyte", "erythroblast")
 _UNCERTAIN = "uncertain"
-_TITLE = "Representative cells (field.cell; probability of the model, or R for a reviewer's label)"
+_TITLE = (
+    "Representative cells, light-corrected (field.cell; probability of the model, or R for a "
+    "reviewer's label)"
+)
 
 
 class _Shown(NamedTuple):
@@ -107,7 +111,7 @@ def _crops(chosen: Iterable[_Shown], read_pixels: ReadPixels) -> dict[tuple[int,
         by_field.setdefault(shown.field_id, []).append(shown)
     crops = {}
     for field_id, cells in by_field.items():
-        pixels = read_pixels(field_id)
+        pixels = flatten(read_pixels(field_id))
         for shown in cells:
             crop = crop_cell(pixels, shown.cell.box, size=_CROP_PIXELS)
             crops[shown.field, shown.number] = crop

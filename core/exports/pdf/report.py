@@ -1,5 +1,6 @@
 """The report of a case on one printed A4 page."""
 
+from core.domain.differential import subtypes_text
 from core.domain.reference_ranges import ReferenceRange
 from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE
 from core.evaluation.model_error import accuracy_text
@@ -105,6 +106,9 @@ def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
             _interval(sheet, row, chart, y)
         y += 4.4
     _axis(sheet, chart, first, y - 4.4 * len(summary.beside))
+    if subtypes := subtypes_text(summary.counted):
+        text = f"Subtypes as the model suggests them: {subtypes}."
+        y = sheet.paragraph((MARGIN, y + 0.5, _INNER), text, Style(7), most=2)
     sheet.line((MARGIN, y + 0.5), (WIDTH - MARGIN, y + 0.5), FAINT)
     return y + 1
 
