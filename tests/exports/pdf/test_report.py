@@ -176,3 +176,14 @@ def test_any_text_gives_one_page(models, name):
     case = make_case(cells=[], name=name, identifier=name or "x", models={"wbc": name})
     document = pypdfium2.PdfDocument(case_pdf(summarise(case, RANGES, models), read_pixels))
     assert len(document) == 1
+
+
+def test_possible_blasts_and_subtypes_are_printed(printed):
+    cells = make_cells(COUNTS)
+    cells[0] = replace(cells[0], subtype="band")
+    text = words(printed(make_case(cells=cells)))
+    assert "urgent 3 possible blasts. Blasts about 2 % (0-5) of 191 classified white cells" in text
+    assert (
+        f"Subtypes as the model suggests them: of {COUNTS['neutrophil']} neutrophils, 1 band."
+        in text
+    )
