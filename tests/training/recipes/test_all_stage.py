@@ -5,7 +5,7 @@ import pytest
 
 from core.datasets.readers import open_set
 from core.domain.taxonomy import STAGES
-from core.inference.field_classifier import stage_input, turned, without_corner
+from core.inference.field_classifier import stage_input, tta_views, without_corner
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from core.settings import get_settings
@@ -46,7 +46,7 @@ def test_a_published_network_grades_fields_out_of_its_file(fields, tmp_path, mon
     card = load_card("all_stage", settings)
     assert (card.version, card.input_width) == ("9.9.9", SIZE)
     engine = LiteRTEngine(read_checked(card, settings))
-    view = turned(stage_input(fields.pixels[0], SIZE))[0]
+    view = tta_views(stage_input(fields.pixels[0], SIZE))[0]
     outputs = engine.run(view[None].astype(np.float32))
     assert outputs["stage"].shape == (1, len(STAGES))
     assert {"smear", "all_field", "evidence"} <= outputs.keys()
