@@ -1,5 +1,6 @@
 """Review by keys and pointer in Chromium: label, drag, add and remove cells."""
 
+import re
 from datetime import date
 
 import pytest
@@ -53,7 +54,7 @@ def test_keys_label_cells_and_undo(page: Page, database) -> None:
     page.goto("/review?sample=1&cells=Unreviewed")
     position = page.get_by_text("then least confident")
     expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
-    expect(page.get_by_role("button", name="Suspected blast")).to_be_enabled()
+    expect(page.get_by_role("button", name=re.compile("^Blast"))).to_be_enabled()
     expect(page.get_by_label("Comment, saved with the next decision")).to_be_visible()
     page.keyboard.press("9")
     expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
