@@ -56,11 +56,13 @@ class CellThresholds(ClassifierThresholds):
     """Probability of one whole cell below which a crop is out of scope."""
     appearance_density: float | None = None
     """Log density of a crop's appearance below which it is out of distribution."""
+    rivals: dict[str, dict[str, float]] = {}
+    """As `DecisionThresholds.rivals`."""
 
     @property
     def decision(self) -> DecisionThresholds:
         """What `decide` needs of them."""
-        return DecisionThresholds(self.uncertain, self.cellness)
+        return DecisionThresholds(self.uncertain, self.cellness, self.rivals)
 
 
 class FieldThresholds(ClassifierThresholds):
@@ -83,6 +85,8 @@ class ModelCard(_Frozen):
     """In the order of the model's outputs."""
     attributes: dict[str, list[str]] = {}
     """Further outputs and their values in order."""
+    subtypes: list[str] = []
+    """Values of the subtype output in order, the last one for cells of no subtype."""
     input_width: int
     input_height: int
     """For the detector: the usual size; any multiple of 32 is accepted."""

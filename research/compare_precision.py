@@ -21,6 +21,7 @@ from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
 from core.evaluation.comparisons import FoundCells, PrecisionRow, StagedFields, TypedCells
 from core.evaluation.metrics import classification_metrics, proportion, wilson_estimate
+from core.imaging.illumination import set_white_point
 from core.inference.cell_classifier import CellClassifier, CellPrediction
 from core.inference.detector import Detector
 from core.inference.field_classifier import FieldClassifier
@@ -132,7 +133,7 @@ def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, dic
     examples = data.of_split("test")
 
     def answers(example: Example) -> list[CellPrediction]:
-        pixels = data.read(example)
+        pixels = set_white_point(data.read(example))
         region = region_of_crop(pixels, detector)
         return [classifier.predict(pixels, region) for classifier in classifiers]
 

@@ -13,6 +13,7 @@ from core.cases.reviews import labelled_cells
 from core.cases.samples import load_image
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import ProfileError
+from core.imaging.illumination import flatten
 from core.inference.cell_classifier import CellClassifier, CellRegion
 from core.inference.site_profile import SiteProfile, profile_path
 from core.settings import Settings
@@ -39,7 +40,7 @@ def site_cells(
         by_field[cell.field_id].append(cell)
     answers, types = [], []
     for field_id, of_field in by_field.items():
-        pixels = load_image(database, field_id).pixels
+        pixels = flatten(load_image(database, field_id).pixels)
         for cell in of_field:
             answers.append(
                 classifier.predict(pixels, CellRegion(cell.cell.box, cell.micrometres_per_pixel))

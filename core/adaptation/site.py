@@ -29,9 +29,10 @@ from core.domain.taxonomy import CELL_TYPES
 from core.errors import InputError, ProfileError
 from core.evaluation.calibration import fit_temperature, softmax
 from core.files import write_atomically
+from core.imaging.illumination import set_white_point
 from core.imaging.read import read_images_from
 from core.inference.cell_classifier import CellClassifier, CellPrediction
-from core.inference.pipeline import Analyzer, get_analyzer, region_of_crop
+from core.inference.pipeline import Analyzer, get_analyzer
 from core.inference.site_profile import SiteProfile, profile_path
 from core.settings import get_settings
 
@@ -196,8 +197,7 @@ def site_cells(files: Sequence[tuple[Path, str]], analyzer: Analyzer) -> SiteCel
             _say(f"{path.name}: {error}")
             continue
         for image in images:
-            region = region_of_crop(image.pixels, analyzer.detector)
-            answers.append(analyzer.classifier.predict(image.pixels, region))
+            answers.append(analyzer.predict_cell(set_white_point(image.pixels)))
             types.append(_LABELS.index(label))
     if not answers:
         raise ProfileError("None of the files is an image of a cell that can be read.")

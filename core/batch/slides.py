@@ -113,6 +113,7 @@ def analyze_tiles(
         factor = slide.downsamples[level]
         scale = slide.micrometres_per_pixel
         overlap_margin = slide.pixels(OVERLAP_MICROMETRES)
+        light = slide.light()
         for tile in tiles:
             if slide.is_glass(tile):
                 results.append(TileResult(tile, is_glass=True))
@@ -123,6 +124,7 @@ def analyze_tiles(
                 sha256=slide.fingerprint,
                 properties=_properties(slide, source),
                 micrometres_per_pixel=None if scale is None else scale * factor,
+                light=light,
             )
             found = analyze(image)
             cells = (_on_slide(cell, tile, factor) for cell in found.cells)

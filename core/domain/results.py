@@ -62,6 +62,9 @@ class FieldImage:
     """Number of the image in a file that holds several, from 1."""
     notes: tuple[str, ...] = ()
     """Warnings from decoding, in sentences, such as doubtful colours."""
+    light: NDArray[np.float32] | None = field(default=None, repr=False)
+    """Background that the light is corrected by, h x w x 3 in 0..255, covering the whole image;
+    None: the image's own. The tiles of a slide share one."""
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype

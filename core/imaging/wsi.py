@@ -12,6 +12,7 @@ from typing import Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from openslide import OpenSlide, OpenSlideError
 from PIL import Image
 
@@ -30,6 +31,8 @@ _ASSUMED_SCALE = 0.1
 comes out too narrow."""
 _OVERVIEW_SCALE = 4.0
 """Micrometres per pixel at which glass is distinguished from cells: half a red cell."""
+_SAMPLE_SIDE, _SAMPLES_ACROSS, _GLASS_PERCENTILE = 128, 5, 95
+"""The glass is the brightest twentieth of a grid of samples, 128 overview pixels a side."""
 _GLASS_DEVIATION = 3.0
 """Grey levels: what varies less is empty glass. A quarter of one white cell makes 4 and more."""
 _BLOCK = 2048
@@ -138,6 +141,22 @@ class Slide:
                 region = self.read(x, y, w, h, level)
                 part[:] = cv2.resize(region, (across, down), interpolation=cv2.INTER_AREA)
         return whole
+
+    def light(self) -> NDArray[np.float32]:
+        """Return the colour of the slide's glass as a background for `flatten`, 1 x 1 x 3.
+
+        It is the same for all tiles, so that a cell on a seam looks alike in both. Raises
+        DamagedSlideError.
+        """
+        level = self.level_for(_OVERVIEW_SCALE)
+        side = min(round(_SAMPLE_SIDE * self.downsamples[level]), self.width, self.height)
+        rows, columns = (
+            np.linspace(0, length - side, _SAMPLES_ACROSS).astype(int).tolist()
+            for length in (self.height, self.width)
+        )
+        samples = [self.read(x, y, side, side, level).reshape(-1, 3) for y in rows for x in columns]
+        glass = np.percentile(np.concatenate(samples), _GLASS_PERCENTILE, axis=0)
+        return glass.astype(np.float32).reshape(1, 1, 3)
 
     def is_glass(self, tile: Tile) -> bool:
         """Return on a coarse level whether a tile is empty glass. Raises DamagedSlideError."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from core.domain.boxes import Box
 from core.domain.decision import decide
 from core.domain.results import Pixels
-from core.domain.taxonomy import Status
+from core.domain.taxonomy import SUBTYPES, Status
 from core.evaluation.calibration import softmax
 from core.imaging.crop import crop_square
 from core.inference.ood import AppearanceDensity, appearance_features
@@ -23,6 +23,8 @@ ASSUMED_CELL_MICROMETRES = 13.5
 """Longer side of a white cell, assumed where the scale is unknown."""
 _SIDE_LIMITS = (1.15, 3.5)
 """Least and largest side of the crop in longer sides of the cell, whatever the scale."""
+_LEAST_SUBTYPE = 0.6
+"""Probability from which on a subtype is told; people agree little on bands and variants."""
 CENTRAL_PROPORTION = 0.6
 """Side of the cell in a single-cell image in which the detector finds none, in sides of it."""
 
@@ -67,6 +69,8 @@ class CellPrediction:
     """Calibrated, over all types."""
     cellness: float
     """Probability that the crop shows one whole nucleated cell or platelet."""
+    subtype: str | None
+    """Key of `SUBTYPES`, where one of the type's is likely; else None."""
     attributes: Mapping[str, str]
     """The most probable value of each morphological attribute (WBCAtt)."""
     logits: NDArray[np.float32]
@@ -93,6 +97,7 @@ class CellClassifier:
         self.thresholds = card.thresholds.decision
         self.model_sha256 = card.sha256
         self._attributes = card.attributes
+        self._subtypes = card.subtypes
         self.labels = tuple(card.labels)
 
     def predict(
@@ -127,6 +132,7 @@ class CellClassifier:
             status=decide(probabilities, thresholds, cellness=cellness, excluded=excluded),
             probabilities=probabilities,
             cellness=cellness,
+            subtype=self._subtype(self.labels[best], outputs),
             attributes={
                 name: names[int(outputs[name].argmax())] for name, names in self._attributes.items()
             },
@@ -134,6 +140,19 @@ class CellClassifier:
             features=outputs["features"],
             in_distribution=in_distribution,
         )
+
+    def _subtype(self, cell_type: str, outputs: Mapping[str, NDArray[np.float32]]) -> str | None:
+        """Return the subtype of a cell among those of its type."""
+        own = [
+            index
+            for index, key in enumerate(self._subtypes)
+            if key not in SUBTYPES or SUBTYPES[key].type == cell_type
+        ]
+        if len(own) < 2:  # none but "no subtype"
+            return None
+        values = softmax(outputs["subtype"][own], 1.0)
+        key = self._subtypes[own[int(values.argmax())]]
+        return key if key in SUBTYPES and values.max() >= _LEAST_SUBTYPE else None
 
     def _is_in_distribution(self, crop: Pixels) -> bool:
         if self._appearance is None or self._least_density is None:

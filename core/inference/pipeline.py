@@ -9,6 +9,7 @@ from core.domain.boxes import Box
 from core.domain.decision import without_certainty
 from core.domain.results import Cell, CropResult, FieldAnalysis, FieldImage, Pixels, StageResult
 from core.imaging.duplicates import fingerprint, pixels_sha256
+from core.imaging.illumination import flatten, set_white_point
 from core.imaging.scale import (
     CONFIDENT_SCORE,
     FEW_RED_CELLS,
@@ -18,7 +19,7 @@ from core.imaging.scale import (
     is_possible,
     red_cell_scale,
 )
-from core.inference.cell_classifier import CellClassifier, CellRegion, central_box
+from core.inference.cell_classifier import CellClassifier, CellPrediction, CellRegion, central_box
 from core.inference.detector import Detection, Detector
 from core.inference.field_classifier import FieldClassifier
 from core.inference.ood import load_appearance
@@ -172,16 +173,17 @@ class Analyzer:
         the result.
         """
         started = time.perf_counter()
-        examined = self._examine(image.pixels, force=force)
+        pixels = flatten(image.pixels, image.light)
+        examined = self._examine(image.pixels, pixels, force=force)
         detections, reject_reason = examined.detections, examined.reject_reason
         checked = checked_scale(image, detections)
         crop_scale = (
             checked.scale.micrometres_per_pixel
             if checked.scale
-            else _crop_scale(image.pixels, detections)
+            else _crop_scale(pixels, detections)
         )
         cells, warnings = judge_sizes(
-            (self._cell(image.pixels, d, crop_scale, profile) for d in detections), checked
+            (self._cell(pixels, d, crop_scale, profile) for d in detections), checked
         )
         if examined.doubt:
             cells = without_certain_cells(cells)
@@ -202,9 +204,14 @@ class Analyzer:
             fingerprint=None if reject_reason and not force else fingerprint(image.pixels, cells),
         )
 
-    def _examine(self, pixels: Pixels, *, force: bool = False, tta: bool = True) -> _Examined:
-        """Return the detections of a field and the verdict of quality control."""
-        reject_reason = reject_blank(pixels) or reject_blurred(pixels)
+    def _examine(
+        self, original: Pixels, pixels: Pixels, *, force: bool = False, tta: bool = True
+    ) -> _Examined:
+        """Return the detections of a field and the verdict of quality control.
+
+        `pixels` are the light-corrected `original`, in which the noise of a blank image is strong.
+        """
+        reject_reason = reject_blank(original) or reject_blurred(pixels)
         verdict = (
             SmearVerdict(reject_reason) if reject_reason else self.smear_classifier.judge(pixels)
         )
@@ -253,16 +260,20 @@ class Analyzer:
             detection_score=detection.score,
             attributes=answer.attributes,
             in_distribution=answer.in_distribution,
+            subtype=answer.subtype,
         )
+
+    def predict_cell(self, pixels: Pixels, profile: SiteProfile | None = None) -> CellPrediction:
+        """Return the prediction for a light-corrected image that shows one cell."""
+        return self.classifier.predict(pixels, region_of_crop(pixels, self.detector), profile)
 
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
         """Type the cell of an image that shows one cell."""
         # Sharpness is not tested here: an enlarged cell would pass for a blurred field.
+        pixels = set_white_point(image.pixels)
         reject_reason = reject_blank(image.pixels)
         verdict = (
-            SmearVerdict(reject_reason)
-            if reject_reason
-            else self.smear_classifier.judge(image.pixels)
+            SmearVerdict(reject_reason) if reject_reason else self.smear_classifier.judge(pixels)
         )
         if verdict.reject_reason:
             return CropResult(
@@ -275,15 +286,14 @@ class Analyzer:
                 page=image.page,
                 warnings=image.notes,
             )
-        answer = self.classifier.predict(
-            image.pixels, region_of_crop(image.pixels, self.detector), profile
-        )
+        answer = self.predict_cell(pixels, profile)
         return CropResult(
             image.name,
             answer.type,
             answer.probabilities,
             answer.confidence,
             without_certainty(answer.status) if verdict.doubt else answer.status,
+            subtype=answer.subtype,
             in_distribution=answer.in_distribution,
             warnings=(*image.notes, *((verdict.doubt,) if verdict.doubt else ())),
             page=image.page,
@@ -292,7 +302,8 @@ class Analyzer:
     def stage(self, image: FieldImage, *, force: bool = False) -> StageResult:
         """Grade a field of suspected ALL, with `force` also one that quality control rejects."""
         # One forward pass shows whether there are cells at all.
-        examined = self._examine(image.pixels, force=force, tta=False)
+        pixels = flatten(image.pixels, image.light)
+        examined = self._examine(image.pixels, pixels, force=force, tta=False)
         reject_reason = examined.reject_reason
         if reject_reason and not force:
             return StageResult(

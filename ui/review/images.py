@@ -112,7 +112,7 @@ def cam_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, cell_
     Raises ModelError.
     """
     region = CellRegion(box, micrometres_per_pixel)
-    crop, cam = explain_cell(field_image(field_id).pixels, region, cell_type)
+    crop, cam = explain_cell(flatten(field_image(field_id).pixels), region, cell_type)
     return preview_jpeg(cam_overlay(crop, cam))
 
 
@@ -120,7 +120,7 @@ def cam_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, cell_
 def cell_attributes(field_id: int, box: Box, micrometres_per_pixel: float | None) -> dict[str, str]:
     """Return the morphological attributes that the model predicts. Raises ModelError."""
     region = CellRegion(box, micrometres_per_pixel)
-    prediction = get_analyzer().classifier.predict(field_image(field_id).pixels, region)
+    prediction = get_analyzer().classifier.predict(flatten(field_image(field_id).pixels), region)
     return dict(prediction.attributes)
 
 

@@ -29,6 +29,7 @@ from core.model_card import load_card, read_checked
 from core.settings import Settings
 from core.training.data.cells import (
     DETAILS,
+    NO_SUBTYPE,
     NO_TYPE,
     TYPES,
     CellCrop,
@@ -62,6 +63,9 @@ _CONFIDENT = 0.95
 """Confidence from which on the shipped classifier's prediction counts as the type of a cell."""
 _NOISY_TYPES = ("eosinophil", "basophil")
 """Types of DeepAPL of which about half look wrong: not learnt until they are corrected."""
+_NAMES_VARIANTS = ("pbc", "deepapl")
+_WITH_VARIANTS = ("lymphocyte", "monocyte", "platelet")
+"""In these sources a cell of these types without a subtype is an ordinary one."""
 _TYPE_WEIGHTS = {"band": 0.4, "plasma_cell": 0.5, "promonocyte": 0.0}
 """Weight of the type of a DeepAPL cell by subtype. About a third of the bands look wrong; a
 promonocyte is a monocyte by lineage and counts as a blast, so its type is left open."""
@@ -178,7 +182,7 @@ def cells_at(
     return TrainingCells(
         crops=np.stack([c.pixels for c, _ in found]),
         types=np.array([TYPES.index(str(e.label)) for e in known]),
-        details=np.array([_details_of(e) for e in known]),
+        details=np.array([_details_of(data.name, e) for e in known]),
         weights=np.array([_weight(data.name, e) for e in known], np.float32),
         unscaled=np.array([c.unscaled for c, _ in found], np.float32),
         members=np.array([e.member for e in known]),
@@ -186,8 +190,11 @@ def cells_at(
     )
 
 
-def _details_of(example: Example) -> list[int]:
-    known = {**example.attributes, "subtype": example.subtype}
+def _details_of(source: str, example: Example) -> list[int]:
+    subtype = example.subtype
+    if subtype is None and source in _NAMES_VARIANTS and example.label in _WITH_VARIANTS:
+        subtype = NO_SUBTYPE
+    known = {**example.attributes, "subtype": subtype}
     return [
         values.index(value) if (value := known.get(name)) in values else -1
         for name, values in DETAILS.items()

@@ -16,8 +16,9 @@ from core.inference.cell_classifier import CellRegion
 
 TYPES: tuple[str, ...] = tuple(CELL_TYPES)
 """Outputs of the type head, in order."""
-SUBTYPES: tuple[str, ...] = tuple(taxonomy.SUBTYPES)
-"""Outputs of the subtype head, in order. The first five are those of the eight-type network."""
+NO_SUBTYPE = "none"
+SUBTYPES: tuple[str, ...] = (*taxonomy.SUBTYPES, NO_SUBTYPE)
+"""Outputs of the subtype head, in order; the last is for ordinary cells of types with variants."""
 DETAILS: dict[str, tuple[str, ...]] = ATTRIBUTES | {"subtype": SUBTYPES}
 """What is learnt beside the type, where a set names it: the values in order."""
 HEADS = {name: len(values) for name, values in DETAILS.items()} | {"white": 2}

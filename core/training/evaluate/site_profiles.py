@@ -10,7 +10,8 @@ from core.errors import ProfileError
 from core.evaluation.calibration import softmax
 from core.evaluation.metrics import calibration_error, wilson_estimate
 from core.evaluation.schema import AdaptationFigures, BeforeAfter
-from core.inference.pipeline import Analyzer, region_of_crop
+from core.imaging.illumination import set_white_point
+from core.inference.pipeline import Analyzer
 from core.settings import Settings
 
 DRAWS = 20
@@ -27,7 +28,7 @@ def measure_adaptation(analyzer: Analyzer, settings: Settings) -> AdaptationFigu
     data = open_set("cellavision", settings)
     labels = list(CELL_TYPES)
     answers = [
-        analyzer.classifier.predict(pixels, region_of_crop(pixels, analyzer.detector))
+        analyzer.predict_cell(set_white_point(pixels))
         for pixels, _ in tqdm(data, total=len(data), desc="adaptation")
     ]
     cells = SiteCells.of(answers, [labels.index(str(e.label)) for e in data.examples])

@@ -1,7 +1,6 @@
 """Measures the single-cell classifier, on crops and on fields through the detector."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +20,14 @@ from core.evaluation.schema import (
     ClassifierFigures,
     CorruptionFigures,
 )
-from core.inference.cell_classifier import CellPrediction, CellRegion
-from core.inference.pipeline import Analyzer, region_of_crop, region_of_field
+from core.imaging.illumination import flatten, set_white_point
+from core.inference.cell_classifier import CellPrediction
+from core.inference.pipeline import Analyzer, region_of_field
 from core.settings import Settings
 from core.training.evaluate.corruptions import Prediction, measure_corruptions
 from core.training.evaluate.data import describe_sets
 from core.training.evaluate.folder import measure_folder
 from core.training.evaluate.site_profiles import measure_adaptation
-
-Chooser = Callable[[Pixels], CellRegion | None]
 
 # Set, split and the types it is scored over.
 _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -43,13 +41,24 @@ CORRUPTED_EVERY = 12
 
 
 def _predict(
-    analyzer: Analyzer, data: DataSet, examples: Sequence[Example], choose: Chooser, name: str
+    analyzer: Analyzer,
+    data: DataSet,
+    examples: Sequence[Example],
+    name: str,
+    *,
+    in_field: bool = False,
 ) -> tuple[pd.DataFrame, Estimate | None]:
-    """Return the predictions, and the proportion of the cells that is out of distribution."""
+    """Return the predictions, and the proportion of the cells that is out of distribution.
+
+    With `in_field` an image is a field and its label that of its largest white cell.
+    """
 
     def one(example: Example) -> CellPrediction | None:
         pixels = data.read(example)
-        region = choose(pixels)
+        if not in_field:
+            return analyzer.predict_cell(set_white_point(pixels))
+        pixels = flatten(pixels)
+        region = region_of_field(pixels, analyzer.detector)
         return None if region is None else analyzer.classifier.predict(pixels, region)
 
     answers = thread_map(one, examples, max_workers=2, desc=name)
@@ -86,9 +95,9 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
     outside: dict[str, Estimate | None] = {}
     for name, (set_name, split, labels) in _SETS.items():
         data = open_set(set_name, settings)
-        find = region_of_field if set_name == "kaggle" else region_of_crop
-        choose = partial(find, detector=analyzer.detector)
-        frames[name], outside[name] = _predict(analyzer, data, data.of_split(split), choose, name)
+        frames[name], outside[name] = _predict(
+            analyzer, data, data.of_split(split), name, in_field=set_name == "kaggle"
+        )
         scores[name] = _scores(frames[name], labels)
     # WBCAtt's test split is the mature part of PBC's: the same predictions.
     mature = frames["pbc_test"]["truth"].isin(MATURE_FIVE)
@@ -110,8 +119,7 @@ def corrupted(analyzer: Analyzer, settings: Settings) -> CorruptionFigures:
     examples = data.of_split("test")[::CORRUPTED_EVERY]
 
     def predict(pixels: Pixels, _number: int) -> Prediction:
-        region = region_of_crop(pixels, analyzer.detector)
-        cell = analyzer.classifier.predict(pixels, region)
+        cell = analyzer.predict_cell(set_white_point(pixels))
         return Prediction(cell.type, cell.status == "classified", cell.in_distribution)
 
     truth = [str(example.label) for example in examples]
@@ -125,9 +133,7 @@ def attributes(settings: Settings) -> tuple[ClassifierFigures, None]:
     examples = [e for e in data.of_split("test") if e.attributes]
 
     def one(example: Example) -> Mapping[str, str]:
-        pixels = data.read(example)
-        region = region_of_crop(pixels, analyzer.detector)
-        return analyzer.classifier.predict(pixels, region).attributes
+        return analyzer.predict_cell(set_white_point(data.read(example))).attributes
 
     predictions = thread_map(one, examples, max_workers=2, desc="attributes")
     scores = {}

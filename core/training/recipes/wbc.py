@@ -235,6 +235,7 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
         architecture="MobileNetV2 (alpha 1, folded batch norm), shared trunk, linear heads",
         labels=list(TYPES),
         attributes={k: list(v) for k, v in ATTRIBUTES.items()},
+        subtypes=list(SUBTYPES),
         input_width=options.size,
         input_height=options.size,
         preprocessing=(
