@@ -184,6 +184,16 @@ leukocytes (Palmer et al. 2015, Int J Lab Hematol 37:287, for the ICSH)."""
 
 MATURE_FIVE: tuple[str, ...] = LEUKOCYTES[:5]
 KAGGLE_FOUR: tuple[str, ...] = LEUKOCYTES[:4]
+DEEPAPL_SEVEN: tuple[str, ...] = (
+    "neutrophil",
+    "lymphocyte",
+    "monocyte",
+    "immature_granulocyte",
+    "erythroblast",
+    "blast",
+    "smudge_cell",
+)
+"""Types of DeepAPL with enough trusted labels to measure."""
 PBC_EIGHT: tuple[str, ...] = tuple(CELL_TYPES)[:8]
 
 KIND_NAMES: dict[CellKind, str] = {

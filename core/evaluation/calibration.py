@@ -1,5 +1,7 @@
 """From logits to probabilities that can be trusted: temperature and thresholds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,6 +52,54 @@ def uncertainty_threshold(
     if len(enough) == 0:
         return 0.99
     return max(0.5, float(confidence[order][enough[-1]]))
+
+
+def rival_limits(  # noqa: PLR0913 - all of it describes the one trade-off
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    *,
+    rival: int,
+    hosts: Sequence[int],
+    confidence: float,
+    max_missed: float,
+    largest: float,
+) -> dict[int, float]:
+    """Return for each host class the probability of a rival from which it is uncertain.
+
+    `probabilities` is n x labels, `truth` n label indices; `rival` and `hosts` are labels. At most
+    `max_missed` of the rival's cells may be called a host with certainty, at `confidence`; among
+    the limits that keep to it, those that make the fewest cells of the hosts uncertain are taken
+    (Lagrange multiplier: one price of a missed rival cell for all hosts). No limit exceeds
+    `largest`: a host that no rival cell was mistaken for here may be one elsewhere.
+    """
+    best, certain = probabilities.argmax(1), probabilities.max(1) >= confidence
+    suspected = probabilities[:, rival]
+    missed_of, lost_of = (
+        {
+            host: np.sort(suspected[certain & (best == host) & (truth == label)])
+            for host, label in ((h, rival if of_rival else h) for h in hosts)
+        }
+        for of_rival in (True, False)
+    )
+
+    def limits(price: float) -> tuple[dict[int, float], int]:
+        found, missed = {}, 0
+        for host in hosts:
+            # Below a candidate lie as many missed cells as stand before it.
+            candidates = np.unique(np.append(missed_of[host], largest))
+            candidates = candidates[candidates <= largest]
+            below = np.searchsorted(missed_of[host], candidates, side="left")
+            lost = len(lost_of[host]) - np.searchsorted(lost_of[host], candidates, side="left")
+            chosen = int(np.argmin(lost + price * below))
+            found[host] = float(candidates[chosen])
+            missed += int(below[chosen])
+        return found, missed
+
+    allowed = max_missed * int((truth == rival).sum())
+    price = 1e-3
+    while (found := limits(price))[1] > allowed and price < 1e6:
+        price *= 1.2
+    return found[0]
 
 
 def cellness_threshold(

@@ -145,6 +145,40 @@ class AdaptationFigures(Figures):
     ece: BeforeAfter | None = None
 
 
+class PatientShare(Figures):
+    """One patient's blasts as a fraction of the white cells."""
+
+    patient: str
+    cells: int
+    uncertain: int
+    true: float
+    predicted: float
+    """Of the classified white cells."""
+
+
+class BlastFigures(Figures):
+    """How well blasts are told from other white cells, on patients that were left out."""
+
+    n: int
+    """White cells."""
+    blasts: int
+    auroc: float
+    """Of the probability of a blast, against all other white cells."""
+    possible: Proportion
+    """Blasts that raise the flag: named blasts, certain or not."""
+    certain_healthy: Proportion
+    """Blasts that are called a healthy type with certainty."""
+    others_possible: Proportion
+    """Other white cells that are called blasts, certain or not."""
+    others_uncertain: Proportion
+    smudge_excluded: Proportion
+    """Smudge cells that are not counted as any other type."""
+    patients: list[PatientShare]
+    """Those with twenty white cells or more."""
+    median_share_error: float | None
+    """Absolute, as a fraction of the white cells."""
+
+
 class CamFigures(Figures):
     """How much of the class activation maps lies inside white cells."""
 
@@ -284,6 +318,8 @@ class ClassifierFigures(ModelFigures):
     out_of_distribution: dict[str, Proportion] = Field({}, alias="unfamiliar")
     """Proportion of each set's cells."""
     adaptation: AdaptationFigures | None = None
+    blasts: dict[str, BlastFigures] = {}
+    """By set."""
     attributes: AttributesFigures | None = None
     cam: CamFigures | None = Field(None, alias="evidence")
     quality_control: QualityControlFigures | None = Field(None, alias="gate")

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from core.domain.differential import Differential, Share, differential, differential_of_counts
+from core.domain.flags import Flag, Severity, flags
 from core.domain.results import Cell, CellCounts, CropResult, FailedFile, FieldAnalysis, StageResult
 from core.domain.taxonomy import CELL_TYPES, STAGES, CellKind, Status
 
@@ -93,6 +94,7 @@ class ClassifiedCrop(Part):
         file="cell.png",
         page=1,
         type="neutrophil",
+        subtype="segmented",
         probabilities=_TYPED,
         confidence=0.9713,
         status="classified",
@@ -103,6 +105,7 @@ class ClassifiedCrop(Part):
     file: str
     page: PageNumber
     type: str | None
+    subtype: str | None
     probabilities: dict[str, Probability]
     confidence: Probability
     status: Status
@@ -116,6 +119,7 @@ class ClassifiedCrop(Part):
             file=result.file,
             page=result.page,
             type=result.type,
+            subtype=result.subtype,
             probabilities=dict(result.probabilities),
             confidence=result.confidence,
             status=result.status,
@@ -210,12 +214,13 @@ class StageAnswer(Part):
 
 
 class FoundCell(Part):
-    """A cell of a field; `type` and `probabilities` on white cells only."""
+    """A cell of a field; `type`, `subtype` and `probabilities` on white cells only."""
 
     model_config = example(
         kind="wbc",
         box=[103.5, 80.0, 71.2, 68.9],
         type="neutrophil",
+        subtype="segmented",
         probabilities=_TYPED,
         confidence=0.9713,
         status="classified",
@@ -227,6 +232,7 @@ class FoundCell(Part):
         Field(description="x, y, width, height in pixels of the image as uploaded"),
     ]
     type: str | None = None
+    subtype: str | None = None
     probabilities: dict[str, Probability] | None = None
     confidence: Probability
     status: Status
@@ -236,7 +242,11 @@ class FoundCell(Part):
         """Return one cell."""
         values: Answer = {}
         if cell.kind == "wbc":
-            values = {"type": cell.type, "probabilities": dict(cell.probabilities or {})}
+            values = {
+                "type": cell.type,
+                "subtype": cell.subtype,
+                "probabilities": dict(cell.probabilities or {}),
+            }
         return cls(
             kind=cell.kind,
             box=box_numbers(cell),
@@ -244,6 +254,19 @@ class FoundCell(Part):
             status=cell.status,
             **values,
         )
+
+
+class FieldFlag(Part):
+    """A finding that deserves a look; a possible blast is urgent."""
+
+    code: str
+    severity: Severity
+    sentence: str
+
+    @classmethod
+    def of(cls, flag: Flag) -> Self:
+        """Return one flag."""
+        return cls(code=flag.key, severity=flag.severity, sentence=flag.sentence)
 
 
 class DifferentialShare(Part):
@@ -292,6 +315,7 @@ class AnalyzedField(Part):
     ] = []
     counts: KindCounts
     differential: dict[str, DifferentialShare]
+    flags: list[FieldFlag]
     warnings: Warnings
     refused: Refused
 
@@ -299,6 +323,8 @@ class AnalyzedField(Part):
     def of(cls, analysis: FieldAnalysis, **values: Any) -> Self:
         """Return the answer for one field, with its cells and counts alone."""
         alone = analysis.alone
+        counted = differential([alone])
+        found = flags(counted, percent_ranges={}, absolute_ranges={}) if alone.cells else ()
         duplicates = [i for i, cell in enumerate(analysis.cells, 1) if cell.duplicate]
         if duplicates:
             values["duplicates"] = duplicates
@@ -310,7 +336,8 @@ class AnalyzedField(Part):
             micrometres_per_pixel=analysis.scale and analysis.scale.micrometres_per_pixel,
             cells=[FoundCell.of(cell) for cell in analysis.cells],
             counts=KindCounts(**alone.counts.kinds),
-            differential=_differential(differential([alone])),
+            differential=_differential(counted),
+            flags=[FieldFlag.of(flag) for flag in found],
             warnings=list(analysis.warnings),
             refused=analysis.reject_reason,
             **values,
@@ -375,7 +402,11 @@ class AnalyzeAnswer(Part):
 
 
 def _differential(counted: Differential) -> dict[str, DifferentialShare]:
-    shares = {**counted.shares, "erythroblast": counted.erythroblasts}
+    shares = {
+        **counted.shares,
+        "erythroblast": counted.erythroblasts,
+        "smudge_cell": counted.smudge_cells,
+    }
     return {key: DifferentialShare.of(share) for key, share in shares.items()}
 
 

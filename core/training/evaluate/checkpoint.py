@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from core.domain.intervals import Estimate
-from core.domain.taxonomy import LEUKOCYTES, MATURE_FIVE, PBC_EIGHT
+from core.domain.taxonomy import DEEPAPL_SEVEN, LEUKOCYTES, MATURE_FIVE, PBC_EIGHT
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
 from core.evaluation.metrics import (
     calibration_error,
@@ -44,16 +44,6 @@ from core.training.recipes.wbc import HELD_OUT_FOLD, SIZE
 
 Logits = NDArray[np.float32]
 
-DEEPAPL_SEVEN = (
-    "neutrophil",
-    "lymphocyte",
-    "monocyte",
-    "immature_granulocyte",
-    "erythroblast",
-    "blast",
-    "smudge_cell",
-)
-"""Types of DeepAPL with enough trusted labels to measure."""
 LEAST_BLAST = 0.05
 """Probability of a blast from which on a cell is never confidently called a healthy type."""
 HEALTHY = tuple(name for name in LEUKOCYTES if name != "immature_granulocyte")

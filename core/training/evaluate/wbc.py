@@ -11,11 +11,20 @@ from tqdm.contrib.concurrent import thread_map
 from core.datasets.readers import DataSet, Example, open_set
 from core.domain.intervals import Estimate
 from core.domain.results import Pixels
-from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, PBC_EIGHT
+from core.domain.taxonomy import (
+    ATTRIBUTES,
+    CELL_TYPES,
+    DEEPAPL_SEVEN,
+    KAGGLE_FOUR,
+    MATURE_FIVE,
+    PBC_EIGHT,
+)
+from core.evaluation.blasts import blast_figures
 from core.evaluation.metrics import classification_metrics, prediction_frame, proportion
 from core.evaluation.schema import (
     AttributeFigures,
     AttributesFigures,
+    BlastFigures,
     ClassificationFigures,
     ClassifierFigures,
     CorruptionFigures,
@@ -29,9 +38,14 @@ from core.training.evaluate.data import describe_sets
 from core.training.evaluate.folder import measure_folder
 from core.training.evaluate.site_profiles import measure_adaptation
 
+HELD_OUT_FOLD = "4"
+"""Fold of DeepAPL, by patient, that the shipped classifier is not trained on."""
+
 # Set, split and the types it is scored over.
 _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "cellavision": ("cellavision", "test", MATURE_FIVE),
+    "lisc": ("lisc", "test", MATURE_FIVE),
+    "deepapl_fold": ("deepapl", HELD_OUT_FOLD, DEEPAPL_SEVEN),
     "kaggle_test_simple": ("kaggle", "test_simple", KAGGLE_FOUR),
     "kaggle_test": ("kaggle", "test", KAGGLE_FOUR),
     "pbc_test": ("pbc", "test", PBC_EIGHT),
@@ -47,8 +61,8 @@ def _predict(
     name: str,
     *,
     in_field: bool = False,
-) -> tuple[pd.DataFrame, Estimate | None]:
-    """Return the predictions, and the proportion of the cells that is out of distribution.
+) -> tuple[pd.DataFrame, list[CellPrediction | None]]:
+    """Return the table of predictions and the predictions themselves.
 
     With `in_field` an image is a field and its label that of its largest white cell.
     """
@@ -73,8 +87,7 @@ def _predict(
         np.array([[own[key] for key in labels] for own in values]),
         labels,
     )
-    in_distribution = [answer.in_distribution for answer in answers if answer is not None]
-    return frame, proportion(in_distribution.count(False), len(in_distribution))
+    return frame, answers
 
 
 def _scores(frame: pd.DataFrame, labels: Sequence[str]) -> ClassificationFigures:
@@ -93,11 +106,18 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
     frames: dict[str, pd.DataFrame] = {}
     scores: dict[str, ClassificationFigures] = {}
     outside: dict[str, Estimate | None] = {}
+    blasts: dict[str, BlastFigures] = {}
     for name, (set_name, split, labels) in _SETS.items():
         data = open_set(set_name, settings)
-        frames[name], outside[name] = _predict(
-            analyzer, data, data.of_split(split), name, in_field=set_name == "kaggle"
+        # Types that a set labels too badly to be measured are left out.
+        examples = [e for e in data.of_split(split) if e.label in labels]
+        frames[name], found = _predict(
+            analyzer, data, examples, name, in_field=set_name == "kaggle"
         )
+        known = [cell.in_distribution for cell in found if cell is not None]
+        outside[name] = proportion(known.count(False), len(known))
+        if "blast" in labels:
+            blasts[name] = _blasts(found, examples)
         scores[name] = _scores(frames[name], labels)
     # WBCAtt's test split is the mature part of PBC's: the same predictions.
     mature = frames["pbc_test"]["truth"].isin(MATURE_FIVE)
@@ -106,11 +126,23 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
     measured = ClassifierFigures(
         sets=scores,
         out_of_distribution=outside,
+        blasts=blasts,
         corruptions=corrupted(analyzer, settings),
         adaptation=measure_adaptation(analyzer, settings),
         data=describe_sets("wbc", settings),
     )
     return measured, pd.concat(frames.values(), ignore_index=True)
+
+
+def _blasts(found: Sequence[CellPrediction | None], examples: Sequence[Example]) -> BlastFigures:
+    rows = [(cell, e) for cell, e in zip(found, examples, strict=True) if cell is not None]
+    return blast_figures(
+        [str(e.label) for _, e in rows],
+        [cell.type for cell, _ in rows],
+        [cell.status for cell, _ in rows],
+        np.array([cell.probabilities["blast"] for cell, _ in rows]),
+        [str(e.group) for _, e in rows],
+    )
 
 
 def corrupted(analyzer: Analyzer, settings: Settings) -> CorruptionFigures:

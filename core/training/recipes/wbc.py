@@ -15,10 +15,11 @@ import numpy as np
 from scipy.stats import gmean
 
 from core.datasets.readers import open_set
-from core.domain.taxonomy import ATTRIBUTES
+from core.domain.taxonomy import ATTRIBUTES, MATURE_FIVE
 from core.evaluation.calibration import (
     cellness_threshold,
     fit_temperature,
+    rival_limits,
     softmax,
     uncertainty_threshold,
 )
@@ -68,6 +69,26 @@ HELD_OUT_FOLD = "4"
 TRAINING_FOLDS = tuple(fold for fold in DEEPAPL_FOLDS if fold != HELD_OUT_FOLD)
 LEFT_OUT = ("pbc", "kaggle", "lisc")
 """Sources that are left out in turn for the OOD temperature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A type that must not be mistaken for others with certainty."""
+
+    hosts: tuple[str, ...]
+    """The types that it is mistaken for."""
+    max_missed: float
+    """Proportion of its cells that may be named as one of them with certainty, on patients left
+    out. For blasts half of what is wanted: those of other patients look different."""
+    largest: float
+    """Largest limit of the rival's probability, for hosts that it was not mistaken for here."""
+
+
+_HEALTHY = (*MATURE_FIVE, "erythroblast", "platelet")
+RIVALS = {
+    "blast": Rival((*_HEALTHY, "smudge_cell"), 0.01, 0.03),
+    "smudge_cell": Rival((*_HEALTHY, "immature_granulocyte", "blast"), 0.04, 0.30),
+}
 LEFT_OUT_LENGTH = 0.2
 """Length of these trainings, as a fraction of the whole one."""
 _LOSS_WEIGHTS = dict.fromkeys(DETAILS, 0.06) | {"type": 1.0, "subtype": 0.15, "white": 0.2}
@@ -223,7 +244,9 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
         [part for part in validation if (part.types != NO_TYPE).any()],
         options.size,
     )
-    ood_temperature = fit_ood_temperature(settings, trained.run / "left_out", options)
+    ood_temperature = fit_ood_temperature(trained, settings)
+    temperature, thresholds = calibration["temperature"], calibration["thresholds"]
+    rivals = fit_rivals(engine, temperature, thresholds["uncertain"], settings, options)
 
     used = [name for name in SHARES if name not in options.without]
     sets = [name for name in ("pbc", "kaggle", "deepapl", "lisc") if name in used]
@@ -244,9 +267,9 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
             "0..255 as float32; mean logits of the crop and its two mirror images"
         ),
         appearance_sha256=write_density(density, folder),
-        ood_temperature=max(ood_temperature, calibration["temperature"]),
-        temperature=calibration["temperature"],
-        thresholds=calibration["thresholds"] | {"appearance_density": ood_threshold},
+        ood_temperature=max(ood_temperature, temperature),
+        temperature=temperature,
+        thresholds=thresholds | {"appearance_density": ood_threshold, "rivals": rivals},
         training_data=[_LICENCES[name].format(folds=", ".join(options.folds)) for name in used],
         data_fingerprint=", ".join(
             f"{name} {open_set(name, settings).fingerprint()[:16]}" for name in sets
@@ -298,32 +321,71 @@ def calibrated(engine: Engine, validation: TrainingCells, size: int = SIZE) -> d
     }
 
 
-def fit_ood_temperature(settings: Settings, run: Path, options: Options) -> float:
+def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
     """Return the temperature for cells of a source that the classifier was not trained on.
 
-    For each of `LEFT_OUT` a network is trained from ImageNet without it, shorter than the shipped
-    one; the temperature that suits the source's cells is found, and the geometric mean is taken.
+    The geometric mean of the temperatures that suit the cells of sources left out: those that this
+    training left out; where it left out none, each of `LEFT_OUT` by a network that is trained
+    without it from ImageNet, shorter than the shipped one.
     """
+    options = trained.options
     cells = options.cells_folder(settings)
+    left_out = [source for source in LEFT_OUT if source in options.without]
+    networks: dict[str, Any] = dict.fromkeys(left_out, trained.network)
+    if not left_out:
+        for source in LEFT_OUT:
+            shorter = replace(
+                options,
+                start="imagenet",
+                without=(source,),
+                epochs=options.epochs * LEFT_OUT_LENGTH,
+                minutes=options.minutes and options.minutes * LEFT_OUT_LENGTH,
+            )
+            networks[source] = train(settings, trained.run / "left_out" / source, shorter).network
     temperatures = []
-    for source in LEFT_OUT:
-        if source in options.without:
-            continue
-        shorter = replace(
-            options,
-            start="imagenet",
-            without=(*options.without, source),
-            epochs=options.epochs * LEFT_OUT_LENGTH,
-            minutes=options.minutes and options.minutes * LEFT_OUT_LENGTH,
-        )
-        network = train(settings, run / source, shorter).network
+    for source, network in networks.items():
         name = {"pbc": "pbc_val", "kaggle": "kaggle_val"}.get(source, source)
-        trained_on = training_sources(settings, cells, folds=shorter.folds, without=shorter.without)
-        known = np.unique(np.concatenate([part.types[part.weights > 0] for part, _ in trained_on]))
-        left_out = sources(settings, cells, [name])[name]
-        left_out = left_out.chosen(np.isin(left_out.types, known[known != NO_TYPE]))
-        views = central_crops(left_out, options.size).astype(np.float32)
+        unseen = sources(settings, cells, [name])[name]
+        unseen = unseen.chosen(unseen.types != NO_TYPE)
+        views = central_crops(unseen, options.size).astype(np.float32)
         logits = network.predict(views, batch_size=64, verbose=0)["type"]
-        temperatures.append(fit_temperature(logits, left_out.types))
+        temperatures.append(fit_temperature(logits, unseen.types))
         _LOG.info("temperature of cells from %s, left out: %.3f", source, temperatures[-1])
     return float(gmean(temperatures))
+
+
+def fit_rivals(
+    engine: Engine,
+    temperature: float,
+    confidence: float,
+    settings: Settings,
+    options: Options,
+) -> dict[str, dict[str, float]]:
+    """Return by type the probabilities of blast and smudge cell from which it is uncertain.
+
+    They are chosen on the patients of DeepAPL that were left out. Without any the largest limits
+    hold.
+    """
+    names = [f"deepapl_{fold}" for fold in DEEPAPL_FOLDS if fold not in options.folds]
+    limits: dict[str, dict[str, float]] = {
+        host: {rival: rule.largest for rival, rule in RIVALS.items() if host in rule.hosts}
+        for host in TYPES
+    }
+    if names and "deepapl" not in options.without:
+        known = joined(list(sources(settings, options.cells_folder(settings), names).values()))
+        known = known.chosen(known.weights > 0)
+        crops = central_crops(known, options.size)
+        logits = np.stack([tta_outputs(engine, crop)["type"] for crop in crops])
+        for rival, rule in RIVALS.items():
+            found = rival_limits(
+                softmax(logits, temperature),
+                known.types,
+                rival=TYPES.index(rival),
+                hosts=[TYPES.index(host) for host in rule.hosts],
+                confidence=confidence,
+                max_missed=rule.max_missed,
+                largest=rule.largest,
+            )
+            for host, limit in found.items():
+                limits[TYPES[host]][rival] = limit
+    return {host: own for host, own in limits.items() if own}

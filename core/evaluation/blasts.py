@@ -1,0 +1,69 @@
+"""How well blasts are told from other white cells: cell by cell, and as a patient's share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
+
+from core.domain.taxonomy import LEUKOCYTES, Status
+from core.evaluation.metrics import proportion
+from core.evaluation.schema import BlastFigures, PatientShare
+
+HEALTHY = tuple(key for key in LEUKOCYTES if key not in ("immature_granulocyte", "blast"))
+"""Types whose name, given with certainty, hides a blast."""
+LEAST_CELLS = 20
+"""White cells of a patient whose share of blasts is compared."""
+
+
+def blast_figures(
+    truth: Sequence[str],
+    predicted: Sequence[str],
+    statuses: Sequence[Status],
+    blast_probabilities: NDArray[np.float64],
+    patients: Sequence[str],
+) -> BlastFigures:
+    """Return the figures over n cells; the last three arguments are n long like the first two.
+
+    White cells are the leukocytes of the truth; smudge cells are counted apart.
+    """
+    true, named, status = np.array(truth), np.array(predicted), np.array(statuses)
+    patient = np.array(patients)
+    white, blast = np.isin(true, LEUKOCYTES), true == "blast"
+    certain, possible = status == "classified", (named == "blast") & (status != "out_of_scope")
+    smudge = true == "smudge_cell"
+
+    def share(rows: NDArray[np.bool_], of: NDArray[np.bool_]) -> int:
+        return int((rows & of).sum())
+
+    shares = []
+    for key in np.unique(patient):
+        own = white & (patient == key)
+        counted = own & certain & np.isin(named, LEUKOCYTES)
+        if own.sum() >= LEAST_CELLS and counted.any():
+            shares.append(
+                PatientShare(
+                    patient=str(key),
+                    cells=int(own.sum()),
+                    uncertain=int((own & (status == "uncertain")).sum()),
+                    true=float(blast[own].mean()),
+                    predicted=float((named[counted] == "blast").mean()),
+                )
+            )
+    errors = [abs(own.predicted - own.true) for own in shares]
+    hidden = certain & np.isin(named, HEALTHY)
+    others = white & ~blast
+    return BlastFigures(
+        n=int(white.sum()),
+        blasts=int(blast.sum()),
+        auroc=float(roc_auc_score(blast[white], blast_probabilities[white])),
+        possible=proportion(share(possible, blast), int(blast.sum())),
+        certain_healthy=proportion(share(hidden, blast), int(blast.sum())),
+        others_possible=proportion(share(possible, others), int(others.sum())),
+        others_uncertain=proportion(share(status == "uncertain", others), int(others.sum())),
+        smudge_excluded=proportion(
+            share(~certain | (named == "smudge_cell"), smudge), int(smudge.sum())
+        ),
+        patients=shares,
+        median_share_error=float(np.median(errors)) if errors else None,
+    )
