@@ -67,6 +67,7 @@ def headline() -> str:
     detection = _report("detector").metrics.sets["txl_test_corrected"]
     rows = (
         ("Cell types, images of another laboratory", cells["cellavision"].accuracy),
+        ("Cell types, patients with leukaemia who were left out", cells["deepapl_fold"].accuracy),
         ("Cell types, test images of a training laboratory", cells["pbc_test"].accuracy),
         ("ALL classes, grouped folds of one laboratory", fields["taleqani_folds"].accuracy),
         ("Fields with the exact white cell count", detection.wbc_count_exact),
@@ -94,6 +95,28 @@ def classification() -> str:
                 )
             )
     return _table(("test set", "classes", "images", "accuracy", "macro-F1", "ECE"), rows)
+
+
+def blasts() -> str:
+    """Return how blasts and smudge cells are told from other cells, by test set."""
+    rows = []
+    for name, measured in _report("wbc").metrics.blasts.items():
+        balanced = _report("wbc").metrics.sets[name].balanced_accuracy
+        error = measured.median_share_error
+        rows += [
+            ("Balanced accuracy over its types", _percent(balanced)),
+            (f"Blasts ({measured.blasts}) that raise the flag", _percent(measured.possible)),
+            ("Blasts called a healthy type with certainty", _percent(measured.certain_healthy)),
+            ("Blast against all other white cells, AUROC", f"{measured.auroc:.3f}"),
+            ("Other white cells called blasts", _percent(measured.others_possible)),
+            ("Other white cells that are uncertain", _percent(measured.others_uncertain)),
+            ("Smudge cells excluded", _percent(measured.smudge_excluded)),
+            (
+                f"Blast share of {len(measured.patients)} patients, median error",
+                "not measured" if error is None else f"{100 * error:.1f} points",
+            ),
+        ]
+    return _table(("DeepAPL, patients left out", "measured (95 % interval)"), rows)
 
 
 def notes() -> str:
@@ -217,9 +240,30 @@ def goals() -> str:
         for name, report in (("cell types", wbc), ("ALL classes", stage))
     }
     three = partial(Goal, decimals=3)
+    blast = wbc.metrics.blasts["deepapl_fold"]
+    balanced = {
+        name: 100 * cells[name].balanced_accuracy.value
+        for name in ("deepapl_fold", "lisc", "cellavision")
+    }
     chosen = (
-        Goal("Cell types, CellaVision, %", 80, 100 * cells["cellavision"].accuracy.value),
-        three("ECE, CellaVision", 0.05, cells["cellavision"].ece, at_most=True),
+        Goal("DeepAPL, patients left out, balanced, %", 88, balanced["deepapl_fold"]),
+        Goal(
+            "Blasts called healthy with certainty, %",
+            2,
+            100 * blast.certain_healthy.value,
+            at_most=True,
+        ),
+        three("Blast against other white cells, AUROC", 0.97, blast.auroc),
+        Goal("Smudge cells excluded, %", 95, 100 * blast.smudge_excluded.value),
+        Goal(
+            "A patient's share of blasts, median error, points",
+            3,
+            100 * blast.median_share_error,
+            at_most=True,
+        ),
+        Goal("LISC, left out, balanced, %", 92, balanced["lisc"]),
+        Goal("CellaVision, balanced, %", 85, balanced["cellavision"]),
+        three("ECE, CellaVision", 0.08, cells["cellavision"].ece, at_most=True),
         Goal("Correct among classified cells, CellaVision, %", 95, 100 * away.accuracy.value),
         *(
             Goal(f"Worst corruption, {name}, points lost", 2, 100 * drop, at_most=True)
@@ -230,17 +274,17 @@ def goals() -> str:
         Goal("White cells on unseen fields, precision, %", 95, 100 * unseen.precision.value),
         three("Quality control, AUROC", 0.995, qc.auroc),
         Goal("Smears rejected, %", 1, 100 * qc.smears.rejected.value, at_most=True),
-        Goal("Cell types, WBCAtt test, %", 99.7, 100 * cells["wbcatt_test"].accuracy.value, 2),
-        Goal("Cell types, PBC test, %", 99.4, 100 * cells["pbc_test"].accuracy.value, 2),
+        Goal("Cell types, WBCAtt test, %", 99.4, 100 * cells["wbcatt_test"].accuracy.value, 2),
+        Goal("Cell types, PBC test, %", 98.7, 100 * cells["pbc_test"].accuracy.value, 2),
         Goal("Attributes, macro-F1, %", 92.5, 100 * wbc.metrics.attributes.mean.macro_f1),
-        Goal("Cell types, Kaggle TEST, %", 95, 100 * cells["kaggle_test"].accuracy.value),
-        Goal("ALL classes, folds, %", 99.7, 100 * fields["taleqani_folds"].accuracy.value, 2),
+        Goal("Cell types, Kaggle TEST, %", 92, 100 * cells["kaggle_test"].accuracy.value),
+        Goal("ALL classes, folds, %", 99.2, 100 * fields["taleqani_folds"].accuracy.value, 2),
         Goal(
             "ALL classes, folds, stain changed, %",
             99,
             100 * fields["taleqani_folds_stain_jitter"].accuracy.value,
         ),
-        three("Detection, TXL-PBC, labels corrected, mAP50", 0.98, corrected.map50),
+        three("Detection, TXL-PBC, labels corrected, mAP50", 0.97, corrected.map50),
         three("Detection, TXL-PBC, labels corrected, mAP50-95", 0.84, corrected.map50_95),
         three("Detection, TXL-PBC, as published, mAP50", 0.96, published.map50),
         three("Detection, TXL-PBC, as published, mAP50-95", 0.82, published.map50_95),
@@ -249,7 +293,7 @@ def goals() -> str:
             98,
             100 * corrected.wbc_count_exact.value,
         ),
-        three("Detection, BCCD test, mAP50", 0.95, boxes["bccd_test"].map50),
+        three("Detection, BCCD test, mAP50", 0.87, boxes["bccd_test"].map50),
         three("ECE, PBC test", 0.01, cells["pbc_test"].ece, at_most=True),
         Goal("Correct among classified cells, PBC test, %", 99.5, 100 * home.accuracy.value, 2),
         Goal("Cells classified, PBC test, %", 97, 100 * home.coverage),
@@ -367,6 +411,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"headline": headline},
     "docs/accuracy.md": {
         "classification": classification,
+        "blasts": blasts,
         "notes": notes,
         "attributes": attributes,
         "detection": detection,
