@@ -3,7 +3,7 @@
 Each takes what `evaluate` measured and computes nothing but percentages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from core.charts.style import (
 )
 from core.domain.taxonomy import CELL_KINDS, label_colour, label_name
 from core.evaluation.report import label_phrase
-from core.evaluation.schema import DataSetFigures, DetectionFigures
+from core.evaluation.schema import DataSetFigures, DetectionFigures, PatientShare
 from core.evaluation.tables import three_digits
 
 ZOOM = 10
@@ -99,6 +99,59 @@ def precision_recall_figure(
     if zoomed:
         figure.update_xaxes(range=[100 - ZOOM, 100.1])
         figure.update_yaxes(range=[100 - ZOOM, 100.1])
+    return figure
+
+
+def patient_shares_figure(patients: Sequence[PatientShare]) -> go.Figure:
+    """Draw each patient's predicted share of blasts over the true one, in percent."""
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 100], y=[0, 100], mode="lines", line=HELPER_LINE, hoverinfo="skip", showlegend=False
+    )
+    figure.add_scatter(
+        x=[100 * one.true for one in patients],
+        y=[100 * one.predicted for one in patients],
+        mode="markers",
+        marker={"color": MAIN, "size": [5 + one.cells**0.5 / 2 for one in patients]},
+        customdata=[(one.patient, one.cells, one.uncertain) for one in patients],
+        hovertemplate="Patient %{customdata[0]}: true %{x:.0f} %, predicted %{y:.0f} %<br>"
+        "%{customdata[1]} white cells, %{customdata[2]} uncertain<extra></extra>",
+        showlegend=False,
+    )
+    return _unit_square(figure, "True share of blasts, %", "Predicted share of blasts, %")
+
+
+def bland_altman_figure(patients: Sequence[PatientShare]) -> go.Figure:
+    """Draw the error of each patient's share of blasts over the mean of both shares.
+
+    Lines: the mean error and the 95 % limits of agreement, 1.96 standard deviations to either side
+    (Bland and Altman 1986, Lancet 1:307). Points in percentage points.
+    """
+    true, predicted = (
+        100 * np.array([getattr(one, key) for one in patients]) for key in ("true", "predicted")
+    )
+    error = predicted - true
+    bias, reach = float(error.mean()), 1.96 * float(error.std(ddof=1))
+    figure = go.Figure()
+    figure.add_scatter(
+        x=(true + predicted) / 2,
+        y=error,
+        mode="markers",
+        marker={"color": MAIN, "size": 9},
+        customdata=[one.patient for one in patients],
+        hovertemplate="Patient %{customdata}: %{y:+.0f} points<extra></extra>",
+        showlegend=False,
+    )
+    for height, text in ((bias, "mean"), (bias - reach, "lower"), (bias + reach, "upper")):
+        figure.add_hline(
+            y=height,
+            line=HELPER_LINE,
+            annotation_text=f"{text} {height:+.1f}",
+            annotation_position="top right",
+        )
+    _unit_square(figure, "Mean of true and predicted share, %", "Predicted minus true, points")
+    span = max(float(np.abs(error).max()), abs(bias) + reach) * 1.15
+    figure.update_yaxes(range=[-span, span], zeroline=True)
     return figure
 
 

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from core.evaluation.calibration import (
     cellness_threshold,
     fit_temperature,
+    rival_limits,
     softmax,
     uncertainty_threshold,
 )
@@ -54,3 +55,28 @@ def test_no_more_real_cells_are_turned_away_than_may_be(scores, refused):
     threshold = cellness_threshold(white, refused)
     assert threshold <= 0.5
     assert (white < threshold).sum() <= np.ceil(refused * (len(white) - 1))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), max_missed=st.floats(0.0, 0.2), largest=st.floats(0.02, 0.5))
+def test_no_more_rivals_are_missed_than_allowed_and_no_limit_is_too_large(
+    seed, max_missed, largest
+):
+    logits, truth = sample(seed, 1.0)
+    probabilities = softmax(logits, 1.0)
+    found = rival_limits(
+        probabilities,
+        truth,
+        rival=4,
+        hosts=(0, 1, 2),
+        confidence=0.6,
+        max_missed=max_missed,
+        largest=largest,
+    )
+    assert set(found) == {0, 1, 2}
+    assert max(found.values()) <= largest
+    best = probabilities.argmax(1)
+    limits = np.array([found.get(k, 2.0) for k in range(5)])
+    certain = (probabilities.max(1) >= 0.6) & (probabilities[:, 4] < limits[best])
+    missed = certain & np.isin(best, (0, 1, 2)) & (truth == 4)
+    assert missed.sum() <= max_missed * (truth == 4).sum()

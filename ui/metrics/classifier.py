@@ -8,6 +8,8 @@ import streamlit as st
 from core.charts.confusion import confusion_figure
 from core.charts.metrics import (
     ZOOM,
+    bland_altman_figure,
+    patient_shares_figure,
     precision_recall_figure,
     reliability_figure,
     risk_coverage_figure,
@@ -28,11 +30,14 @@ from core.evaluation.report import (
     label_phrase,
     worst_errors,
 )
+from core.evaluation.schema import BlastFigures
 from core.evaluation.tables import class_table, percent
 from ui.components import shared
 from ui.metrics.parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
 
 WORST = 24
+LEAST_PATIENTS = 3
+"""Fewer have no distribution worth a chart."""
 CELL_STATE = "metrics_cell"
 
 
@@ -66,11 +71,50 @@ def show_classifier(report: ClassifierReport, key: str) -> None:
     if missed := sum(figures.unanswered):
         values["No cell found"] = (f"{missed}", None, "Images without an answer: errors.")
     show_head(key, figures.n, values)
+    if key in report.metrics.blasts:
+        show_blasts(report.metrics.blasts[key])
     show_confusion(report, key)
     show_classes(report, key)
     show_curves(report, key)
     show_trust(report, key)
     show_worst(report, key)
+
+
+def show_blasts(figures: BlastFigures) -> None:
+    """Show how blasts are told from other cells, cell by cell and by patient."""
+    st.subheader("Blasts and smudge cells")
+    rows = (
+        (f"Blasts ({figures.blasts}) that raise the flag", percent(figures.possible)),
+        ("Blasts called a healthy type with certainty", percent(figures.certain_healthy)),
+        ("Blast against all other white cells, AUROC", f"{figures.auroc:.3f}"),
+        ("Other white cells called blasts, certain or not", percent(figures.others_possible)),
+        ("Other white cells that are uncertain", percent(figures.others_uncertain)),
+        ("Smudge cells excluded", percent(figures.smudge_excluded)),
+    )
+    st.table(
+        pd.DataFrame(rows, columns=["Figure", "Measured (95 % interval)"]),
+        border="horizontal",
+        hide_index=True,
+        alt="Figures of blasts and smudge cells",
+    )
+    if len(figures.patients) < LEAST_PATIENTS or figures.median_share_error is None:
+        return
+    st.caption(
+        f"Share of blasts of {len(figures.patients)} patients with 20 white cells or more: median "
+        f"error {100 * figures.median_share_error:.1f} percentage points. The predicted share is "
+        "that of the classified cells; uncertain cells are left out."
+    )
+    with st.grid(2, min_column_width=320, gap="large"):
+        chart(
+            patient_shares_figure(figures.patients),
+            "metrics_patient_shares",
+            "Predicted over true share of blasts, one point a patient",
+        )
+        chart(
+            bland_altman_figure(figures.patients),
+            "metrics_bland_altman",
+            "Error of the share of blasts over its size, with 95 % limits of agreement",
+        )
 
 
 def answers(rows: pd.DataFrame) -> list[str]:

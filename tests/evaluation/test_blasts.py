@@ -1,0 +1,43 @@
+"""Blasts told from other cells, counted by hand."""
+
+import numpy as np
+import pytest
+
+from core.evaluation.blasts import LEAST_CELLS, blast_figures
+
+
+def test_figures_of_a_few_cells():
+    rows = [
+        ("blast", "blast", "classified", 0.9),
+        ("blast", "blast", "uncertain", 0.5),
+        ("blast", "monocyte", "classified", 0.02),
+        ("blast", "monocyte", "uncertain", 0.3),
+        ("monocyte", "monocyte", "classified", 0.01),
+        ("lymphocyte", "blast", "classified", 0.8),
+        ("smudge_cell", "smudge_cell", "out_of_scope", 0.0),
+        ("smudge_cell", "lymphocyte", "classified", 0.0),
+    ]
+    truth, named, statuses, blast = zip(*rows, strict=True)
+    found = blast_figures(truth, named, statuses, np.array(blast), ["p"] * len(rows))
+    assert (found.n, found.blasts) == (6, 4)
+    assert found.possible.value == 0.5
+    assert found.certain_healthy.value == 0.25
+    assert found.others_possible.value == 0.5
+    assert found.smudge_excluded.value == 0.5
+    assert found.auroc == pytest.approx(5 / 8)
+    assert found.patients == []
+    assert found.median_share_error is None
+
+
+def test_a_patients_share_is_that_of_the_classified_white_cells():
+    count = 2 * LEAST_CELLS
+    truth = ["blast"] * 10 + ["neutrophil"] * (count - 10) + ["smudge_cell"] * 5
+    named = ["blast"] * 5 + ["neutrophil"] * (count - 5) + ["smudge_cell"] * 5
+    statuses = ["classified"] * 5 + ["uncertain"] * 5 + ["classified"] * (count - 10)
+    statuses += ["out_of_scope"] * 5
+    found = blast_figures(truth, named, statuses, np.zeros(count + 5), ["a"] * (count + 5))
+    (patient,) = found.patients
+    assert (patient.cells, patient.uncertain) == (count, 5)
+    assert patient.true == 10 / count
+    assert patient.predicted == 5 / (count - 5)
+    assert found.median_share_error == pytest.approx(abs(patient.predicted - patient.true))
