@@ -24,7 +24,7 @@ from core.training.data.negatives import negative_image
 from core.training.data.quality_control import SMEARS, squeezed
 from core.training.export import classifier_for_export, keras_reference, shipped_network
 
-_CALIBRATION_CELLS = {"pbc_train": 200, "kaggle_train": 100, "negatives": 50}
+_CALIBRATION_CELLS = {"pbc_train": 150, "deepapl_0": 100, "kaggle_train": 100, "negatives": 50}
 """Cells of each source that give the activations of the classifier their ranges."""
 
 
