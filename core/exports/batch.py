@@ -76,6 +76,7 @@ def write_parquet(batch: BatchExport, stream: BinaryIO) -> None:
             "number": whole,
             "kind": text,
             "type": text,
+            "subtype": text,
             "status": text,
             "duplicate": pa.bool_(),
             "confidence": real,
@@ -120,6 +121,7 @@ def _cell_columns(cell: Answer) -> Row:
     return {
         "kind": cell["kind"],
         "type": cell.get("type"),
+        "subtype": cell.get("subtype"),
         "status": cell["status"],
         "confidence": cell["confidence"],
         "x": x,
