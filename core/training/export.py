@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from core.domain.results import Pixels
-from core.domain.taxonomy import ATTRIBUTES
 from core.errors import ModelError
 from core.inference.detector import STRIDE
 from core.inference.runtime import LiteRTEngine
 from core.model_card import CARDS, MODEL_FILE, ModelCard, ModelName, load_card, model_path
 from core.settings import PROJECT_ROOT, Settings
-from core.training.data.cells import HEADS, TYPES
+from core.training.data.cells import HEADS
 from core.training.data.quality_control import Gate
 from core.training.networks.mobilenet import (
     DISTANCE_BINS,
@@ -28,12 +27,6 @@ from core.training.networks.mobilenet import (
 )
 
 WEIGHTS_FILE = "weights.npz"
-_EIGHT_TYPE_HEADS = {
-    **{name: len(values) for name, values in ATTRIBUTES.items()},
-    "maturation": 5,
-    "white": 2,
-}
-"""Of the network before blasts and smudge cells."""
 _TOLERANCE = 2e-3
 """Largest difference of an output between file and network, as a share of the largest value."""
 
@@ -159,7 +152,7 @@ def shipped_network(name: ModelName, settings: Settings | None = None) -> Any:
     if name == "detector":
         network = detector_network(labels)
     elif name == "wbc":
-        network = wbc_network(labels, HEADS if labels == len(TYPES) else _EIGHT_TYPE_HEADS)
+        network = wbc_network(labels, HEADS)
     else:
         network = all_stage_network(labels)
     load_weights(network, model_path(name, settings).parent)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
+from core.domain.taxonomy import MATURE_FIVE
 from core.inference.cell_classifier import tta_outputs
 from core.inference.ood import load_appearance
 from core.inference.runtime import LiteRTEngine
@@ -71,22 +71,6 @@ def test_the_checkpoint_is_measured_on_every_left_out_source(trained, cut_cells)
     assert set(figures["lisc"]["recalls"]) == set(MATURE_FIVE)
     assert 0 <= figures["blasts"]["auroc"] <= 1
     assert figures["subtypes"]["deepapl_fold"]["promonocyte"]["value"] is not None
-
-
-def test_the_start_names_cells_as_the_shipped_network_does():
-    from core.training.export import shipped_network
-    from core.training.recipes.wbc import started_network
-
-    settings = get_settings()
-    views = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
-    own = started_network("shipped", settings).predict(views, verbose=0)
-    shipped = shipped_network("wbc", settings).predict(views, verbose=0)
-    known = shipped["type"].shape[1]
-    assert known >= len(CELL_TYPES)
-    np.testing.assert_allclose(own["type"][:, :known], shipped["type"], atol=1e-4)
-    np.testing.assert_allclose(own["granule_type"], shipped["granule_type"], atol=1e-4)
-    if "maturation" in shipped:
-        np.testing.assert_allclose(own["subtype"][:, :5], shipped["maturation"], atol=1e-4)
 
 
 def test_a_network_that_errs_under_another_appearance_gets_a_higher_temperature(cut_cells):
