@@ -31,7 +31,6 @@ _CELL_COLUMNS = [
     "number",
     "kind",
     "type",
-    "subtype",
     "status",
     "duplicate",
     "confidence",
@@ -257,7 +256,6 @@ def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
     return {
         "kind": cell.kind,
         "type": cell.type,
-        "subtype": cell.subtype,
         "status": cell.status,
         "duplicate": cell.duplicate,
         "confidence": number(cell.confidence, 4),

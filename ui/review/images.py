@@ -12,7 +12,6 @@ from core.charts.cell_images import cell_image, surroundings, synthetic_cells
 from core.domain.boxes import Box
 from core.domain.results import FieldAnalysis, FieldImage, Pixels
 from core.errors import PictureMissingError
-from core.imaging.illumination import flatten
 from core.imaging.overlay import cam_overlay
 from core.imaging.preview import preview_jpeg
 from core.imaging.scale import is_whole
@@ -112,7 +111,7 @@ def cam_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, cell_
     Raises ModelError.
     """
     region = CellRegion(box, micrometres_per_pixel)
-    crop, cam = explain_cell(flatten(field_image(field_id).pixels), region, cell_type)
+    crop, cam = explain_cell(field_pixels(field_id, True), region, cell_type)
     return preview_jpeg(cam_overlay(crop, cam))
 
 
@@ -120,7 +119,7 @@ def cam_jpeg(field_id: int, box: Box, micrometres_per_pixel: float | None, cell_
 def cell_attributes(field_id: int, box: Box, micrometres_per_pixel: float | None) -> dict[str, str]:
     """Return the morphological attributes that the model predicts. Raises ModelError."""
     region = CellRegion(box, micrometres_per_pixel)
-    prediction = get_analyzer().classifier.predict(flatten(field_image(field_id).pixels), region)
+    prediction = get_analyzer().classifier.predict(field_pixels(field_id, True), region)
     return dict(prediction.attributes)
 
 
