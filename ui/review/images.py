@@ -12,6 +12,7 @@ from core.charts.cell_images import cell_image, surroundings, synthetic_cells
 from core.domain.boxes import Box
 from core.domain.results import FieldAnalysis, FieldImage, Pixels
 from core.errors import PictureMissingError
+from core.imaging.illumination import flatten
 from core.imaging.overlay import cam_overlay
 from core.imaging.preview import preview_jpeg
 from core.imaging.scale import is_whole
