@@ -19,7 +19,13 @@ from core.imaging.scale import (
     is_possible,
     red_cell_scale,
 )
-from core.inference.cell_classifier import CellClassifier, CellPrediction, CellRegion, central_box
+from core.inference.cell_classifier import (
+    LEAST_TYPED_SIDE,
+    CellClassifier,
+    CellPrediction,
+    CellRegion,
+    central_box,
+)
 from core.inference.detector import Detection, Detector
 from core.inference.field_classifier import FieldClassifier
 from core.inference.ood import load_appearance
@@ -82,6 +88,21 @@ def judge_sizes(
             "not counted. Check the scale and the magnification."
         )
     return judged, tuple(warnings)
+
+
+def small_cells_warning(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Return the warning on white cells with too few pixels to be typed, when there are any."""
+    small = sum(
+        c.kind == "wbc" and c.status == "uncertain" and CellRegion(c.box).is_small for c in cells
+    )
+    if not small:
+        return ()
+    which = "1 white cell is" if small == 1 else f"{small} white cells are"
+    sentence = (
+        f"{which} smaller than {LEAST_TYPED_SIDE} pixels: too small to be typed with certainty. "
+        "Take the field at a higher magnification."
+    )
+    return (sentence,)
 
 
 def without_certain_cells(cells: Iterable[Cell]) -> tuple[Cell, ...]:
@@ -187,6 +208,7 @@ class Analyzer:
         )
         if examined.doubt:
             cells = without_certain_cells(cells)
+        warnings = (*warnings, *small_cells_warning(cells))
         return FieldAnalysis(
             file=image.name,
             sha256=image.sha256,

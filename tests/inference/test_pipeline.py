@@ -6,6 +6,7 @@ from PIL import Image
 
 from core.datasets.readers import open_set
 from core.domain.boxes import iou
+from core.inference.cell_classifier import LEAST_TYPED_SIDE
 from core.synthetic.fields import example_fields, make_field
 from tests.images import read_image
 
@@ -85,3 +86,17 @@ def test_a_drawing_is_refused(analyzer):
     assert analysis.reject_reason is not None
     assert "no stain colours" in analysis.reject_reason
     assert analysis.counts.kinds == {"wbc": 0, "rbc": 0, "platelet": 0}
+
+
+def test_cells_of_few_pixels_are_never_typed_with_certainty(analyzer, pack):
+    names = [n for n in pack.names("taleqani_all.zip") if "/Pro/" in n or n.startswith("Pro/")]
+    small = 0
+    for name in names[::150]:
+        image = read_image(pack.png(pack.read("taleqani_all.zip", name)), "field.png")
+        analysis = analyzer.analyze(image)
+        cells = [c for _, c in analysis.white_cells() if c.box.longer_side < LEAST_TYPED_SIDE]
+        assert not [cell for cell in cells if cell.status == "classified"]
+        uncertain = any(cell.status == "uncertain" for cell in cells)
+        assert any("too small to be typed" in w for w in analysis.warnings) == uncertain
+        small += len(cells)
+    assert small >= 10
