@@ -25,8 +25,8 @@ class Thresholds(_Frozen):
     """The thresholds of a model."""
 
     def by_name(self) -> dict[str, float]:
-        """Return the thresholds that are set."""
-        return dict(self.model_dump(exclude_none=True))
+        """Return the thresholds that are one number and are set."""
+        return {name: value for name, value in self if isinstance(value, float)}
 
 
 class DetectorThresholds(Thresholds):

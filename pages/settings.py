@@ -11,9 +11,10 @@ from core.cases.names import spelt_out
 from core.cases.patients import merge_patients, patients_alike
 from core.cases.records import Patient, Role, User
 from core.cases.users import require, set_role, users
+from core.domain.taxonomy import label_name
 from core.errors import ModelError
 from core.evaluation.report import MODEL_TITLES
-from core.model_card import MODEL_NAMES, ModelName, load_card
+from core.model_card import MODEL_NAMES, CellThresholds, ModelName, load_card
 from core.settings import Settings, get_settings
 from ui.components import shared
 from ui.components.actions import kept_button, run_action, show_action_error
@@ -150,6 +151,19 @@ def show_thresholds(settings: Settings) -> None:
             }
             for key, value in card.thresholds.by_name().items()
         ]
+        if isinstance(card.thresholds, CellThresholds):
+            rows += [
+                {
+                    "Model": MODEL_TITLES[name],
+                    "Version": card.version,
+                    "Threshold": f"rival of {label_name(cell_type).lower()}",
+                    "Value": limit,
+                    "Meaning": f"Probability of {label_name(rival).lower()} from which such a cell "
+                    "is uncertain",
+                }
+                for cell_type, rivals in card.thresholds.rivals.items()
+                for rival, limit in rivals.items()
+            ]
     st.dataframe(
         rows,
         hide_index=True,

@@ -45,7 +45,7 @@ class Source:
     def calibration(self, content: bytes, card: ModelCard) -> dict[str, Any]:
         """Return what a file changes in its card; thresholds that nothing chooses stay."""
         changes = self.calibrated(LiteRTEngine(content), card.input_width)
-        return changes | {"thresholds": card.thresholds.by_name() | changes["thresholds"]}
+        return changes | {"thresholds": card.thresholds.model_dump() | changes["thresholds"]}
 
 
 def source_of(card: ModelCard, settings: Settings, cells: Path | None = None) -> Source:

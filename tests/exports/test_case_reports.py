@@ -28,6 +28,7 @@ from core.exports.schema import AnalyzeAnswer
 from core.exports.summary import case_cells_table, case_sheets, differential_frame, facts, summarise
 from core.exports.tables import csv_bytes
 from core.exports.xlsx import workbook
+from core.model_card import MODEL_NAMES, load_card
 from core.settings import Settings
 from tests.exports.cases import COUNTS, HEIGHT, WIDTH, make_case, make_cells
 from tests.fake_models import write_models
@@ -82,6 +83,13 @@ def test_thresholds_are_told_only_of_the_version_that_looked(summary, models):
     other = summarise(make_case(models={"wbc": "0.9"}), RANGES, models)
     assert other.models == ("wbc 0.9 (thresholds not on record)",)
     assert other.accuracy == ()
+
+
+def test_the_shipped_models_are_told_with_thresholds():
+    versions = {name: load_card(name).version for name in MODEL_NAMES}
+    told = summarise(make_case(models=versions), RANGES).models
+    assert len(told) == len(versions)
+    assert all("(thresholds: " in model for model in told)
 
 
 def test_marrow_has_no_ranges_and_no_cells_per_volume(models):

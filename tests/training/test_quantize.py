@@ -97,7 +97,7 @@ def test_a_file_is_shipped_with_its_own_calibration_and_back(floats, tmp_path, m
     card = load_card("wbc", settings)
     small = read_checked(card, settings)
     assert (card.precision, card.temperature) == ("int8", before.input_width)
-    assert card.thresholds.by_name() == before.thresholds.by_name() | {"uncertain": 0.7}
+    assert card.thresholds == before.thresholds.model_copy(update={"uncertain": 0.7})
     for kept in ("version", "trained_on", "git_revision", "labels", "limits"):
         assert getattr(card, kept) == getattr(before, kept)
     ship("wbc", "float32", settings, tmp_path)
