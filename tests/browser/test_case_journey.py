@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 PATIENT = "P-2026-017"
 BLAST, SMUDGE, ADDED = re.compile("^Blast"), "Smudge cell", "Monocyte"
-"""Two types that no model suggests, so each is a correction; and the type of a missed cell."""
+"""Two types that no cell here has, so each is a correction; and the type of a missed cell."""
 
 
 @pytest.fixture(params=KINDS)
@@ -74,7 +74,9 @@ def add_missed_cell(page: Page) -> None:
     expect(boxes.first).to_be_visible()
     before = boxes.count()
     page.get_by_text("Add a missed cell").click()
-    page.get_by_role("combobox", name="Type of the added cell").click()
+    types = page.get_by_role("combobox", name="Type of the added cell")
+    types.scroll_into_view_if_needed()  # a list that opens while the page scrolls closes at once
+    types.click()
     page.get_by_role("option", name=ADDED).click()
     image = page.locator("svg.add")
     expect(page.get_by_role("button", name=f"Add {ADDED.lower()}")).to_be_visible()
