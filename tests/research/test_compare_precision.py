@@ -16,7 +16,7 @@ def answer(name, confidence, status):
     others = (1 - confidence) / (len(CELL_TYPES) - 1)
     probabilities = dict.fromkeys(CELL_TYPES, others) | {name: confidence}
     none = np.zeros(1, np.float32)
-    return CellPrediction(name, confidence, status, probabilities, 1.0, {}, none, none)
+    return CellPrediction(name, confidence, status, probabilities, 1.0, None, {}, none, none)
 
 
 def test_what_is_right_is_counted_among_the_classified_alone():

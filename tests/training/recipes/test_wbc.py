@@ -1,6 +1,7 @@
 """Two steps, publish, load, predict; and what the recipe starts from."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from core.inference.ood import load_appearance
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from core.settings import get_settings
-from core.training.data.cells import DETAILS, TYPES, TrainingCells, central_crops
+from core.training.data.cells import DETAILS, SUBTYPES, TYPES, TrainingCells, central_crops
 
 pytestmark = pytest.mark.training
 
@@ -35,7 +36,7 @@ def test_two_steps_leave_a_network_with_all_heads_and_its_checkpoints(trained, o
 
     outputs = trained.network.predict(np.zeros((1, 64, 64, 3), np.float32), verbose=0)
     assert outputs["type"].shape == (1, 10)
-    assert outputs["subtype"].shape == (1, 9)
+    assert outputs["subtype"].shape == (1, len(SUBTYPES))
     assert set(outputs) == {"type", "white", *DETAILS}
     again = load_checkpoint(trained.run / "epoch_01", options).network
     for own, kept in zip(trained.network.get_weights(), again.get_weights(), strict=True):
@@ -47,6 +48,7 @@ def test_a_published_network_names_cells_out_of_its_file(trained, cut_cells, tmp
 
     monkeypatch.setattr(wbc, "LEFT_OUT", ("kaggle",))
     settings = get_settings().model_copy(update={"models": tmp_path})
+    shutil.copytree(get_settings().models / "detector", tmp_path / "detector")
     wbc.publish(trained, settings, "9.9.9")
     card = load_card("wbc", settings)
     assert (card.version, card.labels) == ("9.9.9", list(TYPES))
