@@ -30,6 +30,7 @@ from core.inference.detector import Detection, Detector
 from core.inference.field_classifier import FieldClassifier
 from core.inference.ood import load_appearance
 from core.inference.quality_control import (
+    DOUBTFUL,
     HARDLY_A_SMEAR,
     SmearClassifier,
     SmearVerdict,
@@ -235,7 +236,7 @@ class Analyzer:
         """
         reject_reason = reject_blank(original) or reject_blurred(pixels)
         verdict = (
-            SmearVerdict(reject_reason) if reject_reason else self.smear_classifier.judge(pixels)
+            SmearVerdict(reject_reason) if reject_reason else self._judge_smear(original, pixels)
         )
         if verdict.reject_reason and not force:
             return _Examined((), verdict.reject_reason)
@@ -244,6 +245,9 @@ class Analyzer:
         if reject_reason or verdict.doubt is None:
             return _Examined(detections, reject_reason)
         settled = settle_doubt(detections)
+        if settled == SmearVerdict() and self.smear_classifier.judge(original).reject_reason:
+            # Red cells dispel no doubt about an image that only corrected light makes a smear.
+            settled = SmearVerdict(doubt=DOUBTFUL)
         if force:
             return _Examined(
                 detections, settled.reject_reason or (settled.doubt and HARDLY_A_SMEAR)
@@ -251,6 +255,18 @@ class Analyzer:
         if settled.reject_reason:
             return _Examined((), settled.reject_reason)
         return _Examined(detections, None, settled.doubt)
+
+    def _judge_smear(self, original: Pixels, pixels: Pixels) -> SmearVerdict:
+        """Return whether a light-corrected image shows a smear; `original` is as it was taken.
+
+        Corrected light can make other images look like a smear: what is rejected as it was taken
+        stays doubtful.
+        """
+        verdict = self.smear_classifier.judge(pixels)
+        passes = verdict.reject_reason is None and verdict.doubt is None
+        if passes and self.smear_classifier.judge(original).reject_reason:
+            return SmearVerdict(doubt=DOUBTFUL)
+        return verdict
 
     def _cell(
         self,
@@ -295,7 +311,9 @@ class Analyzer:
         pixels = set_white_point(image.pixels)
         reject_reason = reject_blank(image.pixels)
         verdict = (
-            SmearVerdict(reject_reason) if reject_reason else self.smear_classifier.judge(pixels)
+            SmearVerdict(reject_reason)
+            if reject_reason
+            else self._judge_smear(image.pixels, pixels)
         )
         if verdict.reject_reason:
             return CropResult(

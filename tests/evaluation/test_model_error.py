@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from core.domain.decision import decide
 from core.domain.intervals import wilson
 from core.evaluation.model_error import (
     HOME_SET,
@@ -26,7 +27,12 @@ def test_right_calls_are_counted_from_the_predictions(models, key):
     report = load_report("wbc", models)
     rows = report.predictions[report.predictions["set"] == key]
     columns = [column for column in rows if column.startswith("p_")]
-    called = rows[rows[columns].max(axis=1) >= report.decision.confidence]
+    labels = [column.removeprefix("p_") for column in columns]
+    counts = [
+        decide(dict(zip(labels, values, strict=True)), report.decision) == "classified"
+        for values in rows[columns].to_numpy()
+    ]
+    called = rows[counts]
     calls = called[columns].idxmax(axis=1).str.removeprefix("p_")
     found = call_accuracy(report, key)
     assert found.calls == len(called) < len(rows)

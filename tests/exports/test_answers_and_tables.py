@@ -81,12 +81,12 @@ def test_the_answer_has_the_keys_of_the_contract_in_order(analyses):
     for image in answer["images"]:
         assert list(image) == [
             "file", "page", "width", "height", "micrometres_per_pixel", "cells", "counts",
-            "differential", "warnings", "refused",
+            "differential", "flags", "warnings", "refused",
         ]  # fmt: skip
         assert list(image["counts"]) == ["wbc", "rbc", "platelet"]
-        assert list(image["differential"]) == [*LEUKOCYTES, "erythroblast"]
+        assert list(image["differential"]) == [*LEUKOCYTES, "erythroblast", "smudge_cell"]
         for cell in image["cells"]:
-            white = ["type", "probabilities"] if cell["kind"] == "wbc" else []
+            white = ["type", "subtype", "probabilities"] if cell["kind"] == "wbc" else []
             assert list(cell) == ["kind", "box", *white, "confidence", "status"]
 
 
@@ -120,7 +120,7 @@ def test_a_downloaded_table_holds_the_boxes_of_the_answer(analyses):
         assert frame[name].astype(object).where(frame[name].notna(), None).tolist() == stated
 
 
-def test_blasts_add_a_key_to_the_answer():
+def test_blasts_and_smudge_cells_are_in_the_answer():
     cells = (
         Cell("wbc", Box(1, 1, 9, 9), 0.5, "uncertain", "lymphocyte", {}).reviewed("blast", "Ada"),
         Cell("wbc", Box(1, 1, 9, 9), 0.9, "classified", "lymphocyte", {}).reviewed(
@@ -129,8 +129,11 @@ def test_blasts_add_a_key_to_the_answer():
     )
     field = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
     image = strict(AnalyzeAnswer.of([field], models=MODELS).dump())["images"][0]
-    assert set(image["differential"]) == {*LEUKOCYTES, "erythroblast", "blast"}
+    assert set(image["differential"]) == {*LEUKOCYTES, "erythroblast", "smudge_cell"}
     assert image["differential"]["blast"]["count"] == 1
+    assert image["differential"]["smudge_cell"]["count"] == 1
+    assert image["flags"][0]["code"] == "possible_blasts"
+    assert image["flags"][0]["severity"] == "urgent"
     assert image["cells"][0]["type"] == "blast"
 
 
@@ -152,6 +155,7 @@ def test_classify_and_stage_answer_as_in_the_contract():
                 "file": "a",
                 "page": 1,
                 "type": "basophil",
+                "subtype": None,
                 "probabilities": {"basophil": 0.9877},
                 "confidence": 0.9877,
                 "status": "classified",

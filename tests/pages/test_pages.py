@@ -13,9 +13,9 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.domain.differential import differential
-from core.domain.taxonomy import RESEARCH_NOTICE, STAGES
+from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE, STAGES
 from core.errors import DataError
-from core.evaluation.corruptions import white_balance
+from core.evaluation.corruptions import stain_strength, white_balance
 from core.exports.tables import differentials_by_patient
 from core.imaging.scale import is_whole
 from core.inference.pipeline import get_analyzer
@@ -97,17 +97,24 @@ def test_a_scale_that_the_cells_contradict_is_said(app, pack):
     assert any("scale in the file, 1\\.5 µm per pixel" in w.value for w in app.warning)
 
 
-@pytest.mark.parametrize("lamp", ["as taken", "warm"])
-def test_a_field_of_unusual_colours_gets_a_warning(app, pack, lamp):
-    field = pack.encoded(pack.bccd(3), "PNG")
-    if lamp == "warm":
-        pixels = np.asarray(Image.open(io.BytesIO(field)))
-        stream = io.BytesIO()
-        Image.fromarray(white_balance(pixels, 1.25, 0.75)).save(stream, "PNG")
-        field = stream.getvalue()
+@pytest.mark.parametrize(
+    ("change", "is_unusual"),
+    [
+        (lambda pixels: pixels, False),
+        # The light of a warm lamp is corrected; a much stronger stain is not.
+        (lambda pixels: white_balance(pixels, 1.25, 0.75), False),
+        (lambda pixels: stain_strength(pixels, 2.2), True),
+    ],
+    ids=["as taken", "warm lamp", "strong stain"],
+)
+def test_a_field_of_unusual_colours_gets_a_warning(app, pack, change, is_unusual):
+    pixels = np.asarray(Image.open(io.BytesIO(pack.encoded(pack.bccd(3), "PNG"))))
+    stream = io.BytesIO()
+    Image.fromarray(change(pixels)).save(stream, "PNG")
+    field = stream.getvalue()
     upload(go_to(app, WBC), ("field.png", field))
-    assert any("differ in colour or sharpness" in w.value for w in app.warning) == (lamp == "warm")
-    assert ("unlike the training images" in texts(app)) == (lamp == "warm")
+    assert any("differ in colour or sharpness" in w.value for w in app.warning) == is_unusual
+    assert ("unlike the training images" in texts(app)) == is_unusual
 
 
 def test_the_differential_comes_before_the_gallery_and_names_the_models_own_error(app, pack):
@@ -357,7 +364,7 @@ def test_a_site_profile_is_used_only_when_chosen(app, pack, tmp_path, monkeypatc
     monkeypatch.setattr(get_settings(), "store", tmp_path)
     rng = np.random.default_rng(0)
     truth = np.repeat([0, 1], 6)
-    cells = SiteCells(rng.normal(0, 1, (12, 8)), rng.normal(0, 1, (12, 1280)), truth)
+    cells = SiteCells(rng.normal(0, 1, (12, len(CELL_TYPES))), rng.normal(0, 1, (12, 1280)), truth)
     cells.features[np.arange(12), truth] += 30
     profile = adapt(cells, "ward-7", get_analyzer().classifier)
     save_profile(profile, tmp_path / "profiles" / "ward-7.profile.json")

@@ -14,7 +14,7 @@ def test_unknown_types_and_details_weigh_nothing(cut_cells):
     wanted, weights = targets(cells, np.arange(len(cells)))
     assert (weights["type"][folders == "promonocyte"] == 0).all()
     assert (weights["type"][folders == "blast"] == 1).all()
-    assert (weights["subtype"] == 1).sum() == 4 * 9
+    assert (weights["subtype"] == 1).sum() == 4 * 11  # nine subtypes, and two types without
     assert (weights["granularity"] == 0).all()
     np.testing.assert_allclose(wanted["type"].sum(1), 1, rtol=1e-5)
     assert (wanted["type"][folders == "blast"].argmax(1) == TYPES.index("blast")).all()

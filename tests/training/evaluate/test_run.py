@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from core.datasets.readers import open_set
-from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE, STAGES
+from core.domain.taxonomy import DEEPAPL_SEVEN, KAGGLE_FOUR, MATURE_FIVE, PBC_EIGHT, STAGES
 from core.errors import DataError
 from core.evaluation.metrics import classification_metrics
 from core.evaluation.report import load_report
@@ -21,7 +21,9 @@ LABELS = {
     "cellavision": MATURE_FIVE,
     "kaggle_test_simple": KAGGLE_FOUR,
     "kaggle_test": KAGGLE_FOUR,
-    "pbc_test": tuple(CELL_TYPES),
+    "lisc": MATURE_FIVE,
+    "deepapl_fold": DEEPAPL_SEVEN,
+    "pbc_test": PBC_EIGHT,
     "wbcatt_test": MATURE_FIVE,
     "taleqani_folds": tuple(STAGES),
     "taleqani_folds_stain_jitter": tuple(STAGES),
@@ -65,6 +67,8 @@ def test_shipped_predictions_cover_the_test_splits(pack):
         "wbcatt_test": 3_099,
         "kaggle_test": 2_487,
         "cellavision": 100,
+        "lisc": 268,
+        "deepapl_fold": 2_399,
         "kaggle_test_simple": 71,
     }
     tested = set(predictions.loc[predictions["set"] == "pbc_test", "file"])
