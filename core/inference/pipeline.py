@@ -259,12 +259,11 @@ class Analyzer:
     def _judge_smear(self, original: Pixels, pixels: Pixels) -> SmearVerdict:
         """Return whether a light-corrected image shows a smear; `original` is as it was taken.
 
-        Corrected light can make other images look like a smear: what is rejected as it was taken
-        stays doubtful.
+        Corrected light can make other images look like a smear: what is rejected or doubtful as it
+        was taken is doubtful.
         """
         verdict = self.smear_classifier.judge(pixels)
-        passes = verdict.reject_reason is None and verdict.doubt is None
-        if passes and self.smear_classifier.judge(original).reject_reason:
+        if verdict == SmearVerdict() and self.smear_classifier.judge(original) != SmearVerdict():
             return SmearVerdict(doubt=DOUBTFUL)
         return verdict
 

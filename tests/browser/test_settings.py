@@ -8,7 +8,7 @@ from tests.browser.visits import open_page, table, upload
 
 pytestmark = pytest.mark.browser
 
-EDITOR = "Reference ranges with their sources, to be edited"
+EDITOR = "Editable reference ranges with their sources"
 HEADER, LINE = 35, 35
 """Heights in the editor, in CSS pixels."""
 LABORATORY, LOW = 2, 8

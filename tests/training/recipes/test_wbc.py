@@ -1,7 +1,6 @@
 """Two steps, publish, load, predict; and what the recipe starts from."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -46,14 +45,14 @@ def test_two_steps_leave_a_network_with_all_heads_and_its_checkpoints(trained, o
 def test_a_published_network_names_cells_out_of_its_file(trained, cut_cells, tmp_path, monkeypatch):
     from core.training.recipes import wbc
 
-    monkeypatch.setattr(wbc, "LEFT_OUT", ("kaggle",))
+    monkeypatch.setattr(wbc, "DEEPAPL_FOLDS", ("0", "4"))  # those that are cut out here
     settings = get_settings().model_copy(update={"models": tmp_path})
-    shutil.copytree(get_settings().models / "detector", tmp_path / "detector")
     wbc.publish(trained, settings, "9.9.9")
     card = load_card("wbc", settings)
     assert (card.version, card.labels) == ("9.9.9", list(TYPES))
     assert card.ood_temperature >= card.temperature > 0
     assert set(card.thresholds.by_name()) == {"uncertain", "cellness", "appearance_density"}
+    assert card.thresholds.rivals["monocyte"]["blast"] <= wbc.RIVALS["blast"].largest
     assert not any("LISC" in line for line in card.training_data)
     assert load_appearance(card, settings) is not None
     engine = LiteRTEngine(read_checked(card, settings))
