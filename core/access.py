@@ -112,7 +112,7 @@ def check_sign_in(auth: Mapping[str, Any] | None) -> None:
     """Raise SignInSettingsError for a section `[auth]` that is incomplete or unsafe.
 
     Streamlit reads it only at the first sign-in and logs no error. Its cookies name the user, so
-    whoever guesses the secret can forge them.
+    anybody who guesses the secret can forge them.
     """
     if auth is None:
         return

@@ -133,7 +133,7 @@ async def received(
 ) -> AsyncIterator[Sequence[Upload]]:
     """Give the images of a request, while the block runs; at least one and `most` at most.
 
-    `instead` tells whoever sends more what to do. Raises the subclasses of RequestError, and
+    `instead` says what to do with more. Raises the subclasses of RequestError, and
     RequestValidationError for JSON of another shape.
     """
     form, options = parse_options_header(request.headers.get("content-type"))

@@ -148,7 +148,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Add, list or revoke; whoever may run commands on the server is an admin here."""
+    """Add, list or revoke; who can run commands on the server is an administrator here."""
     database = get_database()
     operator = User(LOCAL_USER, "admin")
     if options.action == "add":

@@ -82,7 +82,7 @@ class Identity:
     email: str | None
     """Only when the provider verified it."""
     session: str
-    """Tells this sign-in from all others."""
+    """Identifies this sign-in."""
     expires: datetime
 
     @property
@@ -302,7 +302,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Do what was asked; whoever may run commands on the server is an administrator here."""
+    """Do what was asked; who can run commands on the server is an administrator here."""
     database = get_database()
     operator = User(LOCAL_USER, "admin")
     if options.action == "bind":

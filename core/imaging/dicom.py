@@ -1,7 +1,7 @@
 """DICOM images in visible light: what their header says of the pixels, and every frame.
 
 pydicom (https://pydicom.github.io) parses and unpacks run lengths, imagecodecs decodes JPEG and
-JPEG 2000. Of the header only what tells the pixels and their scale is read: the rest holds
+JPEG 2000. Of the header only what describes the pixels and their scale is read: the rest holds
 identifiers.
 """
 

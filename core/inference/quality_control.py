@@ -111,7 +111,7 @@ class SmearVerdict:
 
 
 class SmearClassifier:
-    """Tells stained smears from other images: one linear output on the ALL model's backbone.
+    """Separates stained smears from other images: one linear output on the ALL model's backbone.
 
     That backbone is ImageNet's, so it separates photographs, tissue and textures.
     """

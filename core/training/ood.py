@@ -1,4 +1,4 @@
-"""Fits the appearance density of training cells, by which the classifier tells what is OOD."""
+"""Fits the appearance density of training cells, by which the classifier finds what is OOD."""
 
 import hashlib
 from collections.abc import Sequence

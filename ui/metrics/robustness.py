@@ -88,7 +88,7 @@ def show_corruptions(measured: CorruptionFigures) -> None:
 
 
 def show_out_of_distribution(report: ClassifierReport, ood_temperature: float) -> None:
-    """Show how often the classifier tells that a cell is unlike its training images."""
+    """Show how often the classifier finds a cell unlike its training images."""
     measured = report.metrics.out_of_distribution
     st.subheader("Does it notice another source?")
     st.caption(

@@ -62,7 +62,7 @@ class TrainingCells:
     weights: NDArray[np.float32]
     """How much the type of a cell is trusted, 0..1."""
     unscaled: NDArray[np.float32]
-    """Side of the crop that the classifier gets when no red cell tells the scale, as a fraction of
+    """Side of the crop that the classifier gets when no red cell gives the scale, as a fraction of
     the cached crop's side."""
     members: NDArray[np.str_]
     """Identity of the image inside its set."""

@@ -118,6 +118,6 @@ def measure_quality_control(analyzer: Analyzer, settings: Settings) -> QualityCo
 
 
 def _auroc(smears: Floats, others: Floats) -> float:
-    """Return how well the margin tells smears from other images."""
+    """Return how well the margin separates smears from other images."""
     truth = np.repeat([1, 0], [len(smears), len(others)])
     return float(roc_auc_score(truth, np.concatenate([smears, others])))
