@@ -11,6 +11,7 @@ import streamlit as st
 
 from core.domain.differential import Differential, subtypes_text
 from core.domain.flags import Flag, Severity
+from core.domain.results import FieldAnalysis
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import ModelError
 from core.exports.registry import XLSX, ExportFile
@@ -86,6 +87,18 @@ def shown_width(desktop: int) -> int:
 def on_phone() -> bool:
     """Return whether the browser runs on a phone."""
     return "Mobi" in st.context.headers.get("User-Agent", "")
+
+
+def show_field_warnings(analysis: FieldAnalysis) -> None:
+    """Show what a user must know of a field: overridden quality control, doubtful scale."""
+    if analysis.qc_override:
+        st.warning(
+            analysis.qc_override,
+            title="Analysed against quality control",
+            icon=":material/warning:",
+        )
+    for sentence in analysis.warnings:
+        st.warning(plain(sentence), icon=":material/straighten:")
 
 
 def image_chart(

@@ -118,14 +118,7 @@ def show_drawing(
 
     if analysis.reject_reason:
         st.warning(analysis.reject_reason, title="Rejected", icon=":material/block:")
-    if analysis.qc_override:
-        st.warning(
-            analysis.qc_override,
-            title="Analysed against quality control",
-            icon=":material/warning:",
-        )
-    for sentence in analysis.warnings:
-        st.warning(shared.plain(sentence), icon=":material/straighten:")
+    shared.show_field_warnings(analysis)
     shared.image_chart(
         field_figure(
             image.shown.image, analysis, kinds, shared.shown_width(720), outlines(segmented)

@@ -153,14 +153,7 @@ def show_fields(case: Case) -> None:
             if stored.stage is not None:
                 show_stage(stored)
         with drawing:
-            if analysis.qc_override:
-                st.warning(
-                    analysis.qc_override,
-                    title="Analysed against quality control",
-                    icon=":material/warning:",
-                )
-            for sentence in analysis.warnings:
-                st.warning(shared.plain(sentence), icon=":material/straighten:")
+            shared.show_field_warnings(analysis)
             shared.image_chart(
                 field_figure(
                     field_jpeg(stored.id, corrected),
