@@ -103,7 +103,7 @@ def _wbc(
     recipe: Any, settings: Settings, folder: Path, args: argparse.Namespace, chosen: dict[str, Any]
 ) -> Any:
     """Train the cell classifier, or load the checkpoint to publish."""
-    _known(chosen.get("folds", ()), recipe.DEEPAPL_FOLDS, "fold")
+    _known(chosen.get("folds", ()), recipe.FOLDS, "fold")
     _known(chosen.get("without", ()), tuple(recipe.SHARES), "source")
     checkpoint = chosen.pop("checkpoint", None)
     for name in ("folds", "without"):

@@ -97,7 +97,11 @@ def blur(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
     if rng.random() < 0.5:
         sigma = rng.uniform(0.2, 0.2 + 0.01 * side * strength)
         return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma))
-    factor = rng.uniform(1 - 0.55 * strength, 1)
+    return reduce_resolution(pixels, rng.uniform(1 - 0.55 * strength, 1))
+
+
+def reduce_resolution(pixels: Pixels, factor: float) -> Pixels:
+    """Shrink by a factor below 1 and enlarge again: finer detail is lost."""
     small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, pixels.shape[1::-1], interpolation=cv2.INTER_LINEAR))
 

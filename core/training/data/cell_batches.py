@@ -48,6 +48,8 @@ class Augmentation:
     """Of the views in colour, those with a strongly changed appearance."""
     cheap_camera: float = 0.3
     """As a cheap camera takes them."""
+    low_resolution: float = 0.15
+    """With few pixels a cell, as a field of low magnification shows it."""
     appearance: bool = True
     """False: colour, light and sharpness stay as they are."""
 
@@ -67,7 +69,9 @@ class Augmentation:
             strength = appearance.STRONG if strong else appearance.MILD
             pixels = appearance.augment_appearance(pixels, rng, strength)
         if rng.random() < self.cheap_camera:
-            return appearance.cheap_camera(pixels, rng)
+            pixels = appearance.cheap_camera(pixels, rng)
+        if rng.random() < self.low_resolution:
+            pixels = appearance.reduce_resolution(pixels, rng.uniform(0.3, 0.6))
         return pixels
 
 

@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
 
 from core.datasets.readers import DataSet, Example, open_set
@@ -43,13 +44,15 @@ _LOG = logging.getLogger(__name__)
 SHARES = {
     "pbc": 0.36,
     "deepapl": 0.34,
+    "taleqani": 0.06,
     "kaggle": 0.13,
     "lisc": 0.06,
     "fields": 0.08,
     "negatives": 0.09,
 }
 """Sources of a training, with the share of the views that each gets."""
-DEEPAPL_FOLDS = ("0", "1", "2", "3", "4")
+FOLDS = ("0", "1", "2", "3", "4")
+"""Folds by patient of DeepAPL, by likely patient of Taleqani."""
 VALIDATION = ("pbc_val", "kaggle_val", "negatives_val")
 """Sources that temperature and thresholds are chosen on."""
 AUGMENTATIONS_PER_FIELD = 12
@@ -59,10 +62,15 @@ Negative = Literal["red cell", "anywhere", "rim"]
 NEGATIVES: tuple[Negative, ...] = get_args(Negative)
 MAX_COVERED: dict[Negative, float] = {"red cell": 0.1, "anywhere": 0.1, "rim": 0.5}
 """Largest fraction of the box that a white cell may cover."""
-_CONFIDENT = 0.95
-"""Confidence from which on the shipped classifier's prediction counts as the type of a cell."""
+_CONFIDENT, _LIKELY = 0.95, 0.6
+"""Confidence from which on the shipped classifier's prediction counts as the type of a cell; the
+lower one where the field's label speaks for it too."""
 _NOISY_TYPES = ("eosinophil", "basophil")
 """Types of DeepAPL of which about half look wrong: not learnt until they are corrected."""
+_OTHER_THAN_BLASTS = ("neutrophil", "eosinophil", "basophil", "erythroblast", "smudge_cell")
+"""Types that the shipped classifier tells from blasts on fields of leukaemia."""
+_WEAK_LABEL = 0.7
+"""Weight of a type that was taken from the field's label."""
 _NAMES_VARIANTS = ("pbc", "deepapl")
 _WITH_VARIANTS = ("lymphocyte", "monocyte", "platelet")
 """In these sources a cell of these types without a subtype is an ordinary one."""
@@ -82,11 +90,12 @@ def training_sources(
 ) -> list[tuple[TrainingCells, float]]:
     """Return the sources of a training with their shares.
 
-    `folds` are those of DeepAPL, `without` the sources to leave out whole; their shares go to the
-    others. Parts of one source share by the square root of their numbers of cells.
+    `folds` are those of DeepAPL and Taleqani, `without` the sources to leave out whole; their
+    shares go to the others. Parts of one source share by the square root of their numbers of cells.
     """
     names = {"pbc": ["pbc_train"], "kaggle": ["kaggle_train"]}
-    names["deepapl"] = [f"deepapl_{fold}" for fold in folds]
+    for source in ("deepapl", "taleqani"):
+        names[source] = [f"{source}_{fold}" for fold in folds]
     found = []
     for source, share in SHARES.items():
         if source in without:
@@ -103,8 +112,9 @@ def sources(settings: Settings, folder: Path, names: Sequence[str]) -> dict[str,
     """Return the cells of the named sources, cut out once and kept in a folder.
 
     Names: `pbc_train`, `pbc_val`, `pbc_test`, `kaggle_train`, `kaggle_val`, `deepapl_0` to
-    `deepapl_4` (the folds), `lisc`, `cellavision`, `fields` (white cells of TXL-PBC and BCCD,
-    typed by the shipped classifier), `negatives`, `negatives_val` (no white cells).
+    `deepapl_4` (the folds), `taleqani_0` to `taleqani_4` (weak labels), `lisc`, `cellavision`,
+    `fields` (white cells of TXL-PBC and BCCD, typed by the shipped classifier), `negatives`,
+    `negatives_val` (no white cells).
     Raises DataNotFoundError when a set is not on this machine.
     """
 
@@ -128,9 +138,14 @@ def sources(settings: Settings, folder: Path, names: Sequence[str]) -> dict[str,
         data = open_set("kaggle", settings)
         return cells_of(data, kaggle_examples(data, part), detector())
 
+    def leukaemic(fold: str) -> TrainingCells:
+        data = open_set("taleqani", settings)
+        return cells_of_all_fields(data, data.of_split(fold), detector(), settings)
+
     makers: dict[str, Callable[[], TrainingCells]] = {
         **{f"pbc_{s}": partial(single, "pbc", s) for s in ("train", "val", "test")},
-        **{f"deepapl_{k}": partial(single, "deepapl", k) for k in DEEPAPL_FOLDS},
+        **{f"deepapl_{k}": partial(single, "deepapl", k) for k in FOLDS},
+        **{f"taleqani_{k}": partial(leukaemic, k) for k in FOLDS},
         "lisc": partial(single, "lisc", "test"),
         "cellavision": partial(single, "cellavision", "test"),
         "kaggle_train": partial(kaggle, "train"),
@@ -190,6 +205,44 @@ def cells_at(
     )
 
 
+def cells_of_all_fields(
+    data: DataSet, examples: Sequence[Example], detector: Detector, settings: Settings
+) -> TrainingCells:
+    """Return the white cells of Taleqani fields under weak labels.
+
+    On a field of leukaemia they are blasts but for those that the shipped classifier calls a type
+    that it tells from blasts. On a benign field they are what it calls them with confidence, except
+    blasts: haematogones resemble them.
+    """
+
+    def cut(example: Example) -> list[CellCrop]:
+        pixels = flatten(data.read(example))
+        found = detector.detect(pixels)
+        scale = _micrometres_per_pixel([d.box for d in found if d.kind == "rbc"])
+        white = [CellRegion(d.box, scale) for d in found if d.kind == "wbc"]
+        return [cut_out(pixels, region) for region in white]
+
+    crops = thread_map(cut, examples, max_workers=2, desc=data.name, mininterval=30)
+    found = [(crop, e) for own, e in zip(crops, examples, strict=True) for crop in own]
+    cells = replace(
+        TrainingCells.of_crops([crop for crop, _ in found], [NO_TYPE] * len(found)),
+        weights=np.full(len(found), _WEAK_LABEL, np.float32),
+        members=np.array([e.member for _, e in found]),
+        groups=np.array([str(e.group) for _, e in found]),
+    )
+    probabilities = shipped_probabilities(cells, settings)
+    called = probabilities.argmax(1)
+    blast = TYPES.index("blast")
+    others = [TYPES.index(name) for name in _OTHER_THAN_BLASTS]
+    benign = np.array([e.label == "Benign" for _, e in found])
+    kept = np.where(
+        benign,
+        (called != blast) & (probabilities.max(1) >= _LIKELY),
+        ~np.isin(called, others),
+    )
+    return replace(cells, types=np.where(benign, called, blast)).chosen(kept)
+
+
 def _details_of(source: str, example: Example) -> list[int]:
     subtype = example.subtype
     if subtype is None and source in _NAMES_VARIANTS and example.label in _WITH_VARIANTS:
@@ -240,14 +293,19 @@ def typed_by_shipped(cells: TrainingCells, settings: Settings) -> TrainingCells:
 
     Pseudo-labels: Lee 2013, ICML Workshop on Challenges in Representation Learning.
     """
+    probabilities = shipped_probabilities(cells, settings)
+    confident = probabilities.max(1) >= _CONFIDENT
+    return replace(cells, types=probabilities.argmax(1)).chosen(confident)
+
+
+def shipped_probabilities(cells: TrainingCells, settings: Settings) -> NDArray[np.float64]:
+    """Return the probabilities of the shipped classifier, n x len(TYPES)."""
     card = load_card("wbc", settings)
     engine = LiteRTEngine(read_checked(card, settings))
     crops = central_crops(cells, card.input_width)
     logits = np.stack([tta_outputs(engine, crop)["type"] for crop in crops])
-    probabilities = softmax(logits, card.temperature)
-    confident = probabilities.max(1) >= _CONFIDENT
-    types = np.array([TYPES.index(label) for label in card.labels])[probabilities.argmax(1)]
-    return replace(cells, types=types).chosen(confident)
+    columns = [card.labels.index(label) for label in TYPES]
+    return softmax(logits[:, columns], card.temperature)
 
 
 def negative_cells(fields: Sequence[Labelled], count: int) -> TrainingCells:

@@ -29,7 +29,7 @@ from core.evaluation.metrics import (
 )
 from core.model_card import load_card
 from core.settings import Settings, get_settings
-from core.training.data.cell_sources import DEEPAPL_FOLDS, sources
+from core.training.data.cell_sources import FOLDS, sources
 from core.training.data.cells import (
     DETAILS,
     HEADS,
@@ -211,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folders", nargs="*", type=Path, help="folders with weights.npz")
     parser.add_argument("--cells", type=Path, default=settings.runs / "wbc_cells")
     parser.add_argument("--size", type=int, default=SIZE)
-    parser.add_argument("--fold", choices=DEEPAPL_FOLDS, default=HELD_OUT_FOLD)
+    parser.add_argument("--fold", choices=FOLDS, default=HELD_OUT_FOLD)
     parser.add_argument("--shipped", type=Path, help="file for the shipped classifier's figures")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO)

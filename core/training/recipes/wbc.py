@@ -30,7 +30,7 @@ from core.settings import Settings
 from core.training.augmentation import appearance
 from core.training.data.cell_batches import CellBatches, ValidationBatches
 from core.training.data.cell_sources import (
-    DEEPAPL_FOLDS,
+    FOLDS,
     SHARES,
     VALIDATION,
     sources,
@@ -65,8 +65,8 @@ HEADS_STAGE = Stage("heads", 1, 2e-3, None, SIZE)
 """From ImageNet the heads come first: untrained, they would spoil the trunk."""
 TRUNK_STAGE = Stage("heads and trunk", 40, 5e-4, "block_3_expand", SIZE)
 HELD_OUT_FOLD = "4"
-"""Fold of DeepAPL that is not trained on unless it is asked for."""
-TRAINING_FOLDS = tuple(fold for fold in DEEPAPL_FOLDS if fold != HELD_OUT_FOLD)
+"""Fold of DeepAPL and Taleqani that is not trained on unless it is asked for."""
+TRAINING_FOLDS = tuple(fold for fold in FOLDS if fold != HELD_OUT_FOLD)
 TARGET_ACCURACY = 0.985
 """Of the classified validation cells. Labels of the Kaggle cells are disputed: a higher target
 would leave a quarter of the cells of leukaemia patients uncertain."""
@@ -102,6 +102,7 @@ _FAR = appearance.Strength(stain=1.4, camera=1.4, blur=1.4, noise=1.4)
 _LICENCES = {
     "pbc": "PBC train split (CC BY 4.0), attributes of WBCAtt (MIT)",
     "deepapl": "DeepAPL, folds {folds} (no licence named, research use)",
+    "taleqani": "cells of Taleqani ALL fields, folds {folds} (no licence named, research use)",
     "kaggle": "Kaggle blood cells TRAIN, cells found by the detector (MIT)",
     "lisc": "LISC (research use)",
     "fields": "white cells of TXL-PBC and BCCD train, typed by the version before (MIT)",
@@ -120,7 +121,7 @@ class Options:
     """Length by the clock instead."""
     seed: int = 1
     folds: tuple[str, ...] = TRAINING_FOLDS
-    """Folds of DeepAPL to train on."""
+    """Folds of DeepAPL and Taleqani to train on."""
     without: tuple[str, ...] = ()
     """Sources to leave out."""
     start: str = "shipped"
@@ -233,7 +234,7 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
     rivals = fit_rivals(engine, temperature, thresholds["uncertain"], settings, options)
 
     used = [name for name in SHARES if name not in options.without]
-    sets = [name for name in ("pbc", "kaggle", "deepapl", "lisc") if name in used]
+    sets = [name for name in ("pbc", "kaggle", "deepapl", "taleqani", "lisc") if name in used]
     write_card(
         folder,
         name="wbc",
@@ -350,7 +351,7 @@ def fit_rivals(
     They are chosen on the patients of DeepAPL that were left out. Without any the largest limits
     hold.
     """
-    names = [f"deepapl_{fold}" for fold in DEEPAPL_FOLDS if fold not in options.folds]
+    names = [f"deepapl_{fold}" for fold in FOLDS if fold not in options.folds]
     limits: dict[str, dict[str, float]] = {
         host: {rival: rule.largest for rival, rule in RIVALS.items() if host in rule.hosts}
         for host in TYPES

@@ -45,7 +45,7 @@ def test_two_steps_leave_a_network_with_all_heads_and_its_checkpoints(trained, o
 def test_a_published_network_names_cells_out_of_its_file(trained, cut_cells, tmp_path, monkeypatch):
     from core.training.recipes import wbc
 
-    monkeypatch.setattr(wbc, "DEEPAPL_FOLDS", ("0", "4"))  # those that are cut out here
+    monkeypatch.setattr(wbc, "FOLDS", ("0", "4"))  # those that are cut out here
     settings = get_settings().model_copy(update={"models": tmp_path})
     wbc.publish(trained, settings, "9.9.9")
     card = load_card("wbc", settings)
