@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.domain.results import Pixels
 from core.errors import ModelError
 from core.inference.detector import STRIDE
 from core.inference.runtime import LiteRTEngine
-from core.model_card import CARDS, MODEL_FILE, ModelCard, ModelName, load_card, model_path
+from core.model_card import CARDS, MODEL_FILE, ModelCard, ModelName, load_card, read_checked
 from core.settings import PROJECT_ROOT, Settings
 from core.training.data.cells import HEADS
 from core.training.data.quality_control import Gate
@@ -27,6 +29,13 @@ from core.training.networks.mobilenet import (
 )
 
 WEIGHTS_FILE = "weights.npz"
+_KERNEL_AXES = {
+    "CONV_2D": (1, 2, 3, 0),
+    "DEPTHWISE_CONV_2D": (1, 2, 3, 0),
+    "FULLY_CONNECTED": (1, 0),
+}
+"""Axes of the kernels in a LiteRT file in the order of Keras."""
+_KERNEL_NAME = re.compile(r"/(\w+)_\d+/(convolution|depthwise|MatMul)")
 _TOLERANCE = 2e-3
 """Largest difference of an output between file and network, as a share of the largest value."""
 
@@ -131,7 +140,7 @@ def write_litert(model: Any, folder: Path, examples: Sequence[Pixels]) -> None:
 
 
 def save_weights(network: Any, folder: Path) -> None:
-    """Keep a network's weights beside its card as 16-bit floats, to go on training from."""
+    """Keep a network's weights in a folder as 16-bit floats, to go on training from."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"{k:03d}": w.numpy().astype(np.float16) for k, w in enumerate(network.weights)}
     np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
@@ -147,16 +156,74 @@ def load_weights(network: Any, folder: Path) -> None:
 
 
 def shipped_network(name: ModelName, settings: Settings | None = None) -> Any:
-    """Return a shipped model as it was trained, with the weights that were kept of it."""
-    labels = len(load_card(name, settings).labels)
+    """Return a shipped model as it was trained, with the weights of its LiteRT file.
+
+    Those of an 8-bit file are rounded: within half a step of their channel's scale. Batch norms,
+    which the file holds folded into the convolutions before them, come back as the identity.
+    """
+    card = load_card(name, settings)
+    labels = len(card.labels)
     if name == "detector":
         network = detector_network(labels)
     elif name == "wbc":
         network = wbc_network(labels, HEADS)
     else:
         network = all_stage_network(labels)
-    load_weights(network, model_path(name, settings).parent)
+    file = _litert_weights(read_checked(card, settings))
+    for layer in network.layers:
+        if layer.weights:
+            layer.set_weights(_of_layer(layer, file))
     return network
+
+
+def _of_layer(layer: Any, file: Mapping[str, list[NDArray[np.float32]]]) -> list[Any]:
+    """Return the weights of one layer: kernel and bias, or a norm that adds the folded bias."""
+    import keras
+
+    is_norm = isinstance(layer, keras.layers.BatchNormalization)
+    name = layer.input._keras_history.operation.name if is_norm else layer.name  # noqa: SLF001
+    if name not in file:
+        raise ModelError(f"The model file has no weights for {name}.")
+    kernel, bias = file[name]
+    if not is_norm:
+        return [kernel, bias][: len(layer.weights)]
+    ones = np.ones_like(bias)
+    return [ones, bias, 0 * ones, ones - layer.epsilon]
+
+
+def _litert_weights(content: bytes) -> dict[str, list[NDArray[np.float32]]]:
+    """Return kernel and bias of the layers in a LiteRT file, laid out as in Keras.
+
+    The converter names a kernel after the operation of its layer: the kernel of `Conv1` is
+    `wbc_export_1/Conv1_1/convolution`.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    tensors = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+
+    def values(index: int) -> NDArray[np.float32]:
+        scales = tensors[index]["quantization_parameters"]["scales"]
+        constant = interpreter.get_tensor(index).astype(np.float32)
+        if not len(scales):
+            return constant
+        axis = tensors[index]["quantization_parameters"]["quantized_dimension"]
+        shape = [-1 if k == axis else 1 for k in range(constant.ndim)]
+        return constant * scales.reshape(shape)
+
+    found = {}
+    for operation in interpreter._get_ops_details():  # noqa: SLF001 - no public name
+        order = _KERNEL_AXES.get(operation["op_name"])
+        if order is None:
+            continue
+        kernel, bias = operation["inputs"][1:3]
+        if named := _KERNEL_NAME.search(tensors[kernel]["name"]):
+            found[named[1]] = [values(kernel).transpose(order), values(bias)]
+    return found
 
 
 def keras_reference(

@@ -1,9 +1,9 @@
 """`python -m core quantize`: ships a model's file in 8-bit integers, or in floats again.
 
-The file is made from the kept weights, nothing is trained. In 8 bits every weight has its
-channel's scale, every activation the range that training images give it; the first layers and
-the heads stay 32-bit floats. Temperature and thresholds are chosen again on what the new file
-says of the validation images, as they are after a training.
+The file is made from the weights in it, nothing is trained; floats made of 8 bits stay rounded.
+In 8 bits every weight has its channel's scale, every activation the range that training images
+give it; the first layers and the heads stay 32-bit floats. Temperature and thresholds are chosen
+again on what the new file says of the validation images, as they are after a training.
 """
 
 import argparse

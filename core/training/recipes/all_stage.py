@@ -37,7 +37,7 @@ from core.training.data.all_fields import (
 )
 from core.training.data.field_augmentations import AUGMENTATIONS
 from core.training.data.quality_control import THRESHOLD, Gate, fit_field_gate, fit_smear_gate
-from core.training.export import classifier_for_export, save_weights, write_card, write_litert
+from core.training.export import classifier_for_export, write_card, write_litert
 from core.training.loop import HISTORY_FIRST, HISTORY_LAST
 from core.training.networks.mobilenet import all_stage_network, load_imagenet
 
@@ -184,7 +184,6 @@ def publish(trained: tuple[Any, NDArray[np.float32]], settings: Settings, versio
     gates = fit_gates(network, settings)
     examples = [stage_input(p, SIZE) for p in fields.pixels[:: len(fields) // 3][:3]]
     write_litert(classifier_for_export(network, "stage", SIZE, gates), folder, examples)
-    save_weights(network, folder)
     calibration = calibrated(logits, fields.stages)
     write_card(
         folder,

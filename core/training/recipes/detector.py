@@ -20,7 +20,7 @@ from core.settings import Settings
 from core.training.augmentation import appearance
 from core.training.data.detection_batches import TrainingFields, whole_fields
 from core.training.data.detection_fields import Labelled, real_fields, synthetic_fields
-from core.training.export import detector_for_export, save_weights, write_card, write_litert
+from core.training.export import detector_for_export, write_card, write_litert
 from core.training.loop import Plan, Stage, fit, scaled
 from core.training.networks.detection_loss import DetectionLoss
 from core.training.networks.mobilenet import detector_network, load_imagenet
@@ -107,7 +107,6 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
         np.asarray(cv2.resize(v.pixels, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
         for v in validation[:3]
     ]
-    save_weights(network, folder)
     write_litert(detector_for_export(network, len(CELL_KINDS), size), folder, examples)
     txl, bccd = open_set("txl", settings), open_set("bccd", settings)
     card = {

@@ -271,11 +271,10 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
 def export(
     network: Any, validation: Sequence[TrainingCells], folder: Path, size: int
 ) -> LiteRTEngine:
-    """Write `weights.npz` and `model.tflite`, and return the file's engine.
+    """Write `model.tflite` and return its engine.
 
     Raises ModelError when the file does not answer as the network does.
     """
-    save_weights(network, folder)
     examples = list(central_crops(validation[0].chosen(np.arange(4)), size))
     write_litert(classifier_for_export(network, "type", size), folder, examples)
     return LiteRTEngine((folder / MODEL_FILE).read_bytes())
