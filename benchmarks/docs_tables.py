@@ -403,7 +403,9 @@ def settings() -> str:
         elif isinstance(default, bool):
             default = str(default).lower()
         shown = "" if default in {None, ""} else f"`{default}`"
-        rows.append((f"`LEUKOSCOPE_{name.upper()}`", shown, field.description or ""))
+        rows.append(
+            (f"`LEUKOSCOPE_{name.upper()}`", shown, " ".join((field.description or "").split()))
+        )
     return _table(("setting", "default", "meaning"), rows)
 
 
