@@ -19,15 +19,6 @@ Floats = NDArray[np.float32]
 HAEMOGLOBIN, CHROMATIN, CYTOPLASM, EOSIN = range(4)
 DYES = 4
 
-DIAMETERS: dict[str, tuple[float, float]] = {
-    "neutrophil": (12.0, 15.0),
-    "lymphocyte": (8.0, 12.0),
-    "monocyte": (15.0, 19.5),
-    "eosinophil": (12.0, 16.0),
-    "basophil": (10.5, 14.0),
-}
-"""Range of the diameter in micrometres of the cell types that can be drawn."""
-
 
 @dataclass(frozen=True, eq=False)
 class Stamp:
@@ -80,17 +71,12 @@ class _Pen:
         reach = np.arange(-1, 1 + pitch, pitch)
         a, b = (grid.ravel() for grid in np.meshgrid(reach, reach))
         chosen = self.rng.random(a.size) < share
-        a, b = a[chosen], b[chosen]
-        a, b = (
-            a + self.rng.normal(0, 0.25 * pitch, a.size),
-            b + self.rng.normal(0, 0.25 * pitch, a.size),
-        )
+        a, b = (c[chosen] + self.rng.normal(0, 0.25 * pitch, chosen.sum()) for c in (a, b))
         turn = self.rng.uniform(0, 2 * np.pi)  # so that the lattice never follows the pixels
         x, y = a * np.cos(turn) - b * np.sin(turn), a * np.sin(turn) + b * np.cos(turn)
-        column = np.rint((side - 1) / 2 + x * self.radius).astype(int).clip(0, side - 1)
-        row = np.rint((side - 1) / 2 + y * self.radius).astype(int).clip(0, side - 1)
+        places = np.rint((side - 1) / 2 + self.radius * np.stack([y, x])).astype(int)
         marks = np.zeros((side, side), np.float32)
-        np.add.at(marks, (row, column), self.rng.uniform(0.6, 1.3, a.size))
+        np.add.at(marks, tuple(places.clip(0, side - 1)), self.rng.uniform(0.6, 1.3, a.size))
         sigma = max(0.45, size * self.radius * 0.55)
         peak = 1 / (1 + 2 * np.pi * sigma**2)
         blurred = np.asarray(cv2.GaussianBlur(marks, (0, 0), sigma), np.float32)
@@ -130,6 +116,18 @@ class _Pen:
         total = sum(np.exp(np.clip(-sharpness * part, -30, 30)) for part in parts)
         return np.asarray(-np.log(total) / sharpness, np.float32)
 
+    def dyes(
+        self,
+        *,
+        haemoglobin: Floats | float = 0,
+        chromatin: Floats | float = 0,
+        cytoplasm: Floats | float = 0,
+        eosin: Floats | float = 0,
+    ) -> Floats:
+        """Return a map of these amounts of dye, h x w x 4."""
+        amounts = np.broadcast_arrays(haemoglobin, chromatin, cytoplasm, eosin, self.x)[:DYES]
+        return np.stack(amounts, axis=-1).astype(np.float32)
+
     def arc(self, count: int, bend: float, span: float) -> NDArray[np.float64]:
         """Return `count` points (count x 2) on an arc of radius `bend` over `span` radians."""
         start = self.rng.uniform(0, 2 * np.pi)
@@ -142,8 +140,7 @@ def draw_red_cell(rng: np.random.Generator, pixels: float, habit: RedCellHabit) 
     """Draw a red cell; `pixels` is the mean diameter of red cells in the field."""
     size = float(np.clip(rng.normal(1, habit.size_spread), 0.72, 1.3))
     pen = _Pen(rng, pixels / 2 * size)
-    waves = [(2, rng.normal(0, habit.bend)), (3, rng.normal(0, habit.bend / 2))]
-    waves.append((4, rng.normal(0, habit.bend / 4)))
+    waves = [(order, rng.normal(0, habit.bend / part)) for order, part in ((2, 1), (3, 2), (4, 4))]
     if rng.random() < habit.crenated:
         waves.append((int(rng.integers(9, 15)), 0.05))
     edge = pen.outline(0.98, waves)
@@ -157,8 +154,7 @@ def draw_red_cell(rng: np.random.Generator, pixels: float, habit: RedCellHabit) 
     # The disc thins out at the very edge and carries slightly more haemoglobin in its ring.
     rounded = np.clip(-edge / 0.16, 0, 1) ** 0.5
     thickness = disc * (0.55 + 0.45 * rounded) * rng.normal(1, 0.08)
-    dyes = np.zeros((*cover.shape, DYES), np.float32)
-    dyes[..., HAEMOGLOBIN] = cover * thickness * (1 + 0.02 * pen.noise(0.25))
+    dyes = pen.dyes(haemoglobin=cover * thickness * (1 + 0.02 * pen.noise(0.25)))
     if rng.random() < 0.02:  # polychromatic: a young red cell still holds RNA
         dyes[..., CYTOPLASM] = 0.18 * cover
     if rng.random() < habit.bubbles:
@@ -175,11 +171,10 @@ def draw_platelet(rng: np.random.Generator, pixels_per_micrometre: float) -> Sta
     edge = pen.outline(0.95, [(2, 0.14), (3, 0.08), (5, 0.05)])
     cover = pen.inside(edge)
     core = pen.inside(edge + 0.25, 0.3 * pen.radius)
-    dyes = np.zeros((*cover.shape, DYES), np.float32)
-    dyes[..., CYTOPLASM] = cover * rng.uniform(0.3, 0.7)
+    cytoplasm = cover * rng.uniform(0.3, 0.7)
     granules = pen.spots(rng.uniform(0.3, 0.8), 0.15)
-    dyes[..., CHROMATIN] = cover * (0.12 + core * (rng.uniform(0.1, 0.3) + 0.5 * granules))
-    return Stamp(dyes, cover)
+    chromatin = cover * (0.12 + core * (rng.uniform(0.1, 0.3) + 0.5 * granules))
+    return Stamp(pen.dyes(cytoplasm=cytoplasm, chromatin=chromatin), cover)
 
 
 def _neutrophil(pen: _Pen) -> tuple[Floats, Floats]:
@@ -193,11 +188,10 @@ def _neutrophil(pen: _Pen) -> tuple[Floats, Floats]:
         points = pen.arc(count, rng.uniform(0.36, 0.48), 1.15 * count * rng.uniform(0.8, 1.1))
         sizes = rng.uniform(0.24, 0.34, count) * (1.12 - 0.05 * count)
         nucleus = pen.lobes(points, list(sizes), rng.uniform(0.03, 0.08))
-    body = np.zeros((*pen.x.shape, DYES), np.float32)
-    body[..., HAEMOGLOBIN] = rng.uniform(0.15, 0.5)
+    haemoglobin = rng.uniform(0.15, 0.5)
     grain = np.clip(pen.noise(0.035), 0, 2) + 0.6 * np.clip(pen.noise(0.07), 0, 2)
-    body[..., CHROMATIN] = rng.uniform(0.04, 0.1) + rng.uniform(0.04, 0.13) * grain
-    return nucleus, body
+    chromatin = rng.uniform(0.04, 0.1) + rng.uniform(0.04, 0.13) * grain
+    return nucleus, pen.dyes(haemoglobin=haemoglobin, chromatin=chromatin)
 
 
 def _lymphocyte(pen: _Pen) -> tuple[Floats, Floats]:
@@ -207,10 +201,8 @@ def _lymphocyte(pen: _Pen) -> tuple[Floats, Floats]:
     angle = rng.uniform(0, 2 * np.pi)
     centre = (offset * np.cos(angle), offset * np.sin(angle))
     nucleus = pen.outline(size, [(2, 0.04), (3, 0.03), (5, 0.01)], centre)
-    body = np.zeros((*pen.x.shape, DYES), np.float32)
-    body[..., CYTOPLASM] = rng.uniform(0.8, 1.8) * (1 + 0.12 * pen.noise(0.12))
-    body[..., CHROMATIN] = rng.uniform(0.02, 0.12)
-    return nucleus, body
+    cytoplasm = rng.uniform(0.8, 1.8) * (1 + 0.12 * pen.noise(0.12))
+    return nucleus, pen.dyes(cytoplasm=cytoplasm, chromatin=rng.uniform(0.02, 0.12))
 
 
 def _monocyte(pen: _Pen) -> tuple[Floats, Floats]:
@@ -219,12 +211,11 @@ def _monocyte(pen: _Pen) -> tuple[Floats, Floats]:
     points = pen.arc(count, rng.uniform(0.4, 0.52), rng.uniform(2.4, 4.4))
     points += rng.normal(0, 0.05, 2)
     nucleus = pen.lobes(points, list(rng.uniform(0.25, 0.36, count)), 0.24)
-    body = np.zeros((*pen.x.shape, DYES), np.float32)
     frosted = 1 + 0.16 * pen.noise(0.06) + 0.12 * pen.noise(0.2)
     holes = pen.spots(rng.uniform(0, 0.06), rng.uniform(0.05, 0.09))
-    body[..., CYTOPLASM] = rng.uniform(0.7, 1.2) * frosted * (1 - 0.85 * holes)
-    body[..., CHROMATIN] = rng.uniform(0.03, 0.12) * (1 - holes)
-    return nucleus, body
+    cytoplasm = rng.uniform(0.7, 1.2) * frosted * (1 - 0.85 * holes)
+    chromatin = rng.uniform(0.03, 0.12) * (1 - holes)
+    return nucleus, pen.dyes(cytoplasm=cytoplasm, chromatin=chromatin)
 
 
 def _eosinophil(pen: _Pen) -> tuple[Floats, Floats]:
@@ -232,62 +223,69 @@ def _eosinophil(pen: _Pen) -> tuple[Floats, Floats]:
     count = 2 if rng.random() < 0.8 else 3
     points = pen.arc(count, rng.uniform(0.42, 0.55), rng.uniform(1.5, 2.6) * (count - 1) ** 0.5)
     nucleus = pen.lobes(points, list(rng.uniform(0.3, 0.38, count)), rng.uniform(0.05, 0.12))
-    body = np.zeros((*pen.x.shape, DYES), np.float32)
     granules = pen.spots(0.95, rng.uniform(0.04, 0.055))
-    body[..., EOSIN] = rng.uniform(0.55, 0.8) + rng.uniform(0.35, 0.6) * granules
-    body[..., CYTOPLASM] = rng.uniform(0, 0.15)
-    body[..., CHROMATIN] = rng.uniform(0.02, 0.08)
-    return nucleus, body
+    return nucleus, pen.dyes(
+        eosin=rng.uniform(0.55, 0.8) + rng.uniform(0.35, 0.6) * granules,
+        cytoplasm=rng.uniform(0, 0.15),
+        chromatin=rng.uniform(0.02, 0.08),
+    )
 
 
 def _basophil(pen: _Pen) -> tuple[Floats, Floats]:
     rng = pen.rng
     points = pen.arc(3, rng.uniform(0.15, 0.35), rng.uniform(2, 4))
     nucleus = pen.lobes(points, list(rng.uniform(0.28, 0.42, 3)), 0.2)
-    body = np.zeros((*pen.x.shape, DYES), np.float32)
-    body[..., CYTOPLASM] = rng.uniform(0.2, 0.6)
-    body[..., HAEMOGLOBIN] = rng.uniform(0.1, 0.5)
-    body[..., CHROMATIN] = rng.uniform(0.05, 0.15)
-    return nucleus, body
+    return nucleus, pen.dyes(
+        cytoplasm=rng.uniform(0.2, 0.6),
+        haemoglobin=rng.uniform(0.1, 0.5),
+        chromatin=rng.uniform(0.05, 0.15),
+    )
 
 
-_DRAWERS: dict[str, Callable[[_Pen], tuple[Floats, Floats]]] = {
-    "neutrophil": _neutrophil,
-    "lymphocyte": _lymphocyte,
-    "monocyte": _monocyte,
-    "eosinophil": _eosinophil,
-    "basophil": _basophil,
+@dataclass(frozen=True)
+class _CellType:
+    """How the cells of one type are drawn."""
+
+    diameters: tuple[float, float]
+    """Range in micrometres."""
+    draw: Callable[[_Pen], tuple[Floats, Floats]]
+    """Returns the signed distance to the nucleus in radii, and the dyes of the body around it."""
+    density: float
+    """Of the nucleus; clumps of about 1 µm and grain of 0.4 µm modulate it."""
+    clumps: float
+    grain: float
+
+
+_TYPES: dict[str, _CellType] = {
+    "neutrophil": _CellType((12.0, 15.0), _neutrophil, 0.98, 0.17, 0.1),
+    "lymphocyte": _CellType((8.0, 12.0), _lymphocyte, 1.0, 0.13, 0.09),
+    "monocyte": _CellType((15.0, 19.5), _monocyte, 0.76, 0.12, 0.14),
+    "eosinophil": _CellType((12.0, 16.0), _eosinophil, 0.92, 0.15, 0.09),
+    "basophil": _CellType((10.5, 14.0), _basophil, 0.68, 0.1, 0.08),
 }
-
-# Density of the nucleus, and how strongly clumps (about 1 µm) and grain (0.4 µm) modulate it.
-_CHROMATIN: dict[str, tuple[float, float, float]] = {
-    "neutrophil": (0.98, 0.17, 0.1),
-    "lymphocyte": (1.0, 0.13, 0.09),
-    "monocyte": (0.76, 0.12, 0.14),
-    "eosinophil": (0.92, 0.15, 0.09),
-    "basophil": (0.68, 0.1, 0.08),
-}
+DRAWN_TYPES = frozenset(_TYPES)
+"""The types of white cells that can be drawn."""
 
 
 def draw_white_cell(
     rng: np.random.Generator, cell_type: str, pixels_per_micrometre: float
 ) -> Stamp:
-    """Draw a white cell of one of the types in `DIAMETERS`; KeyError for another."""
-    diameter = rng.uniform(*DIAMETERS[cell_type])
+    """Draw a white cell of one of `DRAWN_TYPES`; KeyError for another."""
+    kind = _TYPES[cell_type]
+    diameter = rng.uniform(*kind.diameters)
     pen = _Pen(rng, diameter / 2 * pixels_per_micrometre)
     micrometre = 2 / diameter  # in cell radii
     wobble = 0.035 if cell_type == "monocyte" else 0.015
     waves = [(2, rng.normal(0, 0.045)), (3, rng.normal(0, wobble)), (5, rng.normal(0, wobble))]
     edge = pen.outline(0.97, waves) + np.float32(0.008) * pen.noise(0.12)
     cover = pen.inside(edge)
-    distance, dyes = _DRAWERS[cell_type](pen)
+    distance, dyes = kind.draw(pen)
     # The nucleus keeps clear of the cell's edge.
     nucleus = pen.inside(np.maximum(distance, edge + 0.05), 1.6)
-    density, clumps, grain = _CHROMATIN[cell_type]
-    texture = 1 + clumps * pen.noise(micrometre) + grain * pen.noise(0.4 * micrometre)
+    texture = 1 + kind.clumps * pen.noise(micrometre) + kind.grain * pen.noise(0.4 * micrometre)
     rim = 1 + 0.12 * np.exp(-((distance * 12) ** 2))
     dyes *= (1 - nucleus)[..., None]
-    dyes[..., CHROMATIN] += nucleus * density * rng.normal(1, 0.06) * texture * rim
+    dyes[..., CHROMATIN] += nucleus * kind.density * rng.normal(1, 0.06) * texture * rim
     if cell_type == "basophil":  # its granules lie over the nucleus too
         granules = pen.spots(rng.uniform(0.5, 1), rng.uniform(0.36, 0.55) * micrometre)
         dyes[..., CHROMATIN] += granules * rng.uniform(0.65, 0.95) * (1 - 0.3 * nucleus)

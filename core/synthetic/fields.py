@@ -23,7 +23,7 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import MATURE_FIVE, CellKind
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.synthetic.cells import (
-    DIAMETERS,
+    DRAWN_TYPES,
     DYES,
     RedCellHabit,
     Stamp,
@@ -192,7 +192,7 @@ def make_field(
         types = [str(name) for name in rng.choice(MATURE_FIVE, count)]
     else:
         types = list(white_cells)
-    if unknown := set(types) - DIAMETERS.keys():
+    if unknown := set(types) - DRAWN_TYPES:
         raise ValueError(f"no drawing of {', '.join(sorted(unknown))}")
 
     scale = pixels / RED_CELL_MICROMETRES
@@ -210,7 +210,7 @@ def make_cell(seed: int, cell_type: str, size: int = 192) -> Pixels:
 
     Raises ValueError for a type that cannot be drawn.
     """
-    if cell_type not in DIAMETERS:
+    if cell_type not in DRAWN_TYPES:
         raise ValueError(f"no drawing of {cell_type}")
     rng = np.random.default_rng(seed)
     pixels = size * rng.uniform(0.18, 0.24)  # a crop is then 31 to 42 µm wide
