@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.datasets.citations import SOURCES
+from core.datasets.sources import SOURCES
 from core.errors import ModelError
 from core.evaluation.report import MODEL_TITLES
 from core.model_card import load_card
@@ -63,7 +63,7 @@ def show_sources() -> None:
         "The models were trained and measured on these public data sets. The software contains "
         "none of them."
     )
-    for source in SOURCES:
+    for source in SOURCES.values():
         with st.container(border=True):
             st.markdown(f"**[{source.name}]({source.url})**: {source.content}.")
             st.caption(f"{source.use}. Licence: {source.licence}.  \n{source.citation}")

@@ -10,101 +10,14 @@ import json
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from core.datasets.sources import PUBLIC_SETS, how_to_get
 from core.errors import DataError
 from core.files import open_atomically, write_atomically
 from core.settings import Settings, get_settings
 
-# Commits where they are known, so that the files cannot change under their address.
-_GITHUB = "https://github.com/{}/archive/{}.zip"
-_WBCATT = (
-    "https://raw.githubusercontent.com/apple2373/wbcatt/3121eea24a0977184bbedcb61b90f7a528f7b4e9/"
-    "submission/pbc_attr_v1_{}.csv"
-)
-_PBC = (
-    "https://data.mendeley.com/public-files/datasets/snkd93bnjr/files/"
-    "2fc38728-2ae7-4a62-a857-032af82334c3/file_downloaded"
-)
 _KAGGLE = "kaggle:"
-
-
-@dataclass(frozen=True, slots=True)
-class PublicSet:
-    """Where a data set comes from and what it holds."""
-
-    what: str
-    images: int
-    licence: str
-    page: str
-    parts: Mapping[str, str]
-    """Address of each file by its part in the set; `kaggle:owner/name` for Kaggle."""
-    archive: str
-    """File name in the data folder."""
-
-
-PUBLIC_SETS: dict[str, PublicSet] = {
-    "pbc": PublicSet(
-        "single cells of healthy donors, 8 types, with the WBCAtt attributes",
-        17_092,
-        "CC BY 4.0",
-        "https://data.mendeley.com/datasets/snkd93bnjr/1",
-        {
-            "images": _PBC,
-            **{split: _WBCATT.format(split) for split in ("train", "val", "test")},
-        },
-        "pbc.zip",
-    ),
-    "kaggle": PublicSet(
-        "fields with one white cell of 4 types, many augmented copies",
-        12_515,
-        "MIT",
-        "https://www.kaggle.com/datasets/paultimothymooney/blood-cells",
-        {"images": f"{_KAGGLE}paultimothymooney/blood-cells"},
-        "kaggle_blood_cells.zip",
-    ),
-    "taleqani": PublicSet(
-        "fields of suspected ALL, 4 classes",
-        3_256,
-        "none named, research use",
-        "https://www.kaggle.com/datasets/mehradaria/leukemia",
-        {"images": f"{_KAGGLE}mehradaria/leukemia"},
-        "taleqani_all.zip",
-    ),
-    "txl": PublicSet(
-        "fields with boxes of white cells, red cells, platelets",
-        1_440,
-        "MIT",
-        "https://github.com/lugan113/TXL-PBC_Dataset",
-        {
-            "images": _GITHUB.format(
-                "lugan113/TXL-PBC_Dataset", "bcafb7af67467b02b3bac19a95d0e43ebcc5b983"
-            )
-        },
-        "txl_pbc.zip",
-    ),
-    "bccd": PublicSet(
-        "fields with boxes of white cells, red cells, platelets",
-        364,
-        "MIT",
-        "https://github.com/Shenggan/BCCD_Dataset",
-        {
-            "images": _GITHUB.format(
-                "Shenggan/BCCD_Dataset", "d272fb14cdff6e473fafeeeba32aba5f560e9e43"
-            )
-        },
-        "bccd.zip",
-    ),
-    "cellavision": PublicSet(
-        "single cells of a teaching collection, 5 types, with masks",
-        100,
-        "none named, research use; acknowledge the CellaVision blog",
-        "https://github.com/zxaoyou/segmentation_WBC",
-        {"images": _GITHUB.format("zxaoyou/segmentation_WBC", "refs/heads/master")},
-        "cellavision_cells.zip",
-    ),
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +49,7 @@ def listing(settings: Settings) -> str:
         state = _megabytes(path) if path.is_file() else "not here"
         lines.append(
             f"{name:12} {public.images:>6,} images  {state:>9}  {public.licence}: "
-            f"{public.what}. {public.page}\n"
+            f"{public.content}. {public.url}\n"
         )
     return "".join(lines)
 
@@ -158,6 +71,8 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
     target = settings.data / public.archive
     if target.is_file():
         return target
+    if not public.parts:
+        raise DataError(f"The data set {name} is not fetched yet. {how_to_get(name)}.")
     settings.data.mkdir(parents=True, exist_ok=True)
     sources = {
         part: _fetch(address, settings.data) for part, address in (parts or public.parts).items()
@@ -168,7 +83,7 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
                 PACKERS[name](sources, out, settings.data)
                 images = sum(n.endswith(".webp") for n in out.namelist())
             if images == 0:
-                raise DataError(f"The download of {name} holds no images. See {public.page}.")
+                raise DataError(f"The download of {name} holds no images. See {public.url}.")
         if images != public.images:
             sys.stderr.write(
                 f"{name} has {images:,} images, {public.images:,} were expected: its source "

@@ -13,13 +13,16 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from core.datasets.sources import PUBLIC_SETS, how_to_get
+from core.domain.boxes import Box
 from core.domain.results import Pixels
-from core.domain.taxonomy import ATTRIBUTES, CellKind
+from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, MATURE_FIVE, CellKind
 from core.errors import DataError, DataNotFoundError
 from core.settings import Settings, get_settings
 
@@ -31,58 +34,36 @@ PBC_SUBTYPES = {
     "MY": "myelocyte",
     "PMY": "promyelocyte",
 }
-CELLAVISION_LABELS = {
-    1: "neutrophil",
-    2: "lymphocyte",
-    3: "monocyte",
-    4: "eosinophil",
-    5: "basophil",
+DEEPAPL_CLASSES: dict[str, tuple[str, str | None]] = {
+    "blast": ("blast", None),
+    "smudge_cell": ("smudge_cell", None),
+    "lymphocyte": ("lymphocyte", None),
+    "lymphocyte_variant": ("lymphocyte", "variant_lymphocyte"),
+    "plasma_cell": ("lymphocyte", "plasma_cell"),
+    "monocyte": ("monocyte", None),
+    "promonocyte": ("monocyte", "promonocyte"),
+    "neutrophil_segmented": ("neutrophil", "segmented"),
+    "neutrophil_band": ("neutrophil", "band"),
+    "promyelocyte": ("immature_granulocyte", "promyelocyte"),
+    "myelocyte": ("immature_granulocyte", "myelocyte"),
+    "metamyelocyte": ("immature_granulocyte", "metamyelocyte"),
+    "erythroblast": ("erythroblast", None),
+    "eosinophil": ("eosinophil", None),
+    "basophil": ("basophil", None),
+    "giant_platelet": ("platelet", "giant_platelet"),
 }
-DEEPAPL_LABELS = {
-    "blast": "blast",
-    "smudge_cell": "smudge_cell",
-    "lymphocyte": "lymphocyte",
-    "lymphocyte_variant": "lymphocyte",
-    "plasma_cell": "lymphocyte",
-    "monocyte": "monocyte",
-    "promonocyte": "monocyte",
-    "neutrophil_segmented": "neutrophil",
-    "neutrophil_band": "neutrophil",
-    "promyelocyte": "immature_granulocyte",
-    "myelocyte": "immature_granulocyte",
-    "metamyelocyte": "immature_granulocyte",
-    "erythroblast": "erythroblast",
-    "eosinophil": "eosinophil",
-    "basophil": "basophil",
-    "giant_platelet": "platelet",
-}
-"""Type of each class of the set. A platelet clump and the single prolymphocyte have none."""
-DEEPAPL_SUBTYPES = {
-    "neutrophil_segmented": "segmented",
-    "neutrophil_band": "band",
-    "promyelocyte": "promyelocyte",
-    "myelocyte": "myelocyte",
-    "metamyelocyte": "metamyelocyte",
-    "lymphocyte_variant": "variant_lymphocyte",
-    "promonocyte": "promonocyte",
-    "plasma_cell": "plasma_cell",
-    "giant_platelet": "giant_platelet",
-}
+"""Type and subtype of each class of the set. A platelet clump and the single prolymphocyte have
+none."""
 _PIG_RUN, _PIG_VALIDATION_EVERY = 40, 5
 """Field numbers in a run; one run in five validates."""
 BCCD_KINDS: dict[str, CellKind] = {"WBC": "wbc", "RBC": "rbc", "Platelets": "platelet"}
-YOLO_KINDS: tuple[CellKind, ...] = ("wbc", "rbc", "platelet")
 
 
 @dataclass(frozen=True, slots=True)
-class KindBox:
+class KindBox(Box):
     """A labelled box in pixels of its image."""
 
     kind: CellKind
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +117,13 @@ class DataSet:
         with zipfile.ZipFile(self._path) as archive:
             for e in sorted(self.examples, key=lambda e: e.member):
                 crc = archive.getinfo(e.member).CRC
-                digest.update(f"{e.member}|{e.label}|{e.split}|{e.boxes}|{crc}\n".encode())
+                # The cards of the models have this text of the boxes.
+                boxes = ", ".join(
+                    "KindBox(kind={!r}, x={}, y={}, width={}, height={})".format(b.kind, *b.xywh)
+                    for b in e.boxes
+                )
+                boxes = f"({boxes}{',' if len(e.boxes) == 1 else ''})"
+                digest.update(f"{e.member}|{e.label}|{e.split}|{boxes}|{crc}\n".encode())
         return digest.hexdigest()
 
 
@@ -144,12 +131,16 @@ def _image_names(archive: zipfile.ZipFile) -> list[str]:
     return sorted(n for n in archive.namelist() if n.endswith(".webp"))
 
 
+def _listed(rows: Path, archive: zipfile.ZipFile) -> Iterator[Any]:
+    """Yield the rows of a list of splits whose `path` is in the archive."""
+    present = set(archive.namelist())
+    return (row for row in pd.read_csv(rows).itertuples() if row.path in present)
+
+
 def _pbc(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
-    split = pd.read_csv(folder / "pbc_split.csv")
     with archive.open("wbcatt.csv") as stream:
         rows = pd.read_csv(stream, keep_default_na=False).set_index("path")
     described = rows[list(ATTRIBUTES)].to_dict("index")
-    present = set(archive.namelist())
     return [
         Example(
             member=row.path,
@@ -159,8 +150,7 @@ def _pbc(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
             attributes=described.get(row.path, {}),
             subtype=PBC_SUBTYPES.get(row.fine_label),
         )
-        for row in split.itertuples()
-        if row.path in present
+        for row in _listed(folder / "pbc_split.csv", archive)
     ]
 
 
@@ -176,44 +166,40 @@ def _kaggle(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
 
 
 def _taleqani(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
-    folds = pd.read_csv(folder / "taleqani_folds.csv")
-    present = set(archive.namelist())
-    return [
-        Example(row.path, split=str(row.fold), label=row.label, group=row.group)
-        for row in folds.itertuples()
-        if row.path in present
-    ]
-
-
-def _size(archive: zipfile.ZipFile, member: str) -> tuple[int, int]:
-    with Image.open(io.BytesIO(archive.read(member))) as image:
-        return image.size
+    rows = _listed(folder / "taleqani_folds.csv", archive)
+    return [Example(row.path, str(row.fold), row.label, row.group) for row in rows]
 
 
 def yolo_boxes(text: str, width: int, height: int) -> tuple[KindBox, ...]:
     """Read a YOLO label file: a line a box of class, centre x, y, width, height in shares.
 
     Raises ValueError for a line that is not five numbers, or of a class that is none of
-    `YOLO_KINDS`.
+    `CELL_KINDS`.
     """
     boxes = []
     for line in filter(str.strip, text.splitlines()):
         kind, x, y, w, h = map(float, line.split()[:5])
-        if kind not in range(len(YOLO_KINDS)):
+        if kind not in range(len(CELL_KINDS)):
             raise ValueError(f"{kind:g} is no class")
-        corner_x, corner_y = (x - w / 2) * width, (y - h / 2) * height
-        boxes.append(KindBox(YOLO_KINDS[int(kind)], corner_x, corner_y, w * width, h * height))
+        corner = (x - w / 2) * width, (y - h / 2) * height
+        boxes.append(KindBox(*corner, w * width, h * height, CELL_KINDS[int(kind)]))
     return tuple(boxes)
 
 
-def _txl(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
-    examples = []
+def _yolo(archive: zipfile.ZipFile) -> Iterator[tuple[PurePosixPath, tuple[KindBox, ...]]]:
+    """Yield every image with the boxes that its label file has."""
     for name in _image_names(archive):
-        width, height = _size(archive, name)
+        with Image.open(io.BytesIO(archive.read(name))) as image:
+            size = image.size
         lines = archive.read(name.replace("images/", "labels/").replace(".webp", ".txt"))
-        boxes = yolo_boxes(lines.decode(), width, height)
-        examples.append(Example(name, PurePosixPath(name).parts[1], group=name, boxes=boxes))
-    return examples
+        yield PurePosixPath(name), yolo_boxes(lines.decode(), *size)
+
+
+def _txl(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
+    return [
+        Example(str(path), path.parts[1], group=str(path), boxes=boxes)
+        for path, boxes in _yolo(archive)
+    ]
 
 
 def _bccd(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
@@ -234,7 +220,7 @@ def _bccd(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
             )
             if x1 > x0 and y1 > y0:
                 kind = BCCD_KINDS[item.findtext("name", "")]
-                boxes.append(KindBox(kind, x0, y0, x1 - x0, y1 - y0))
+                boxes.append(KindBox(x0, y0, x1 - x0, y1 - y0, kind))
         examples.append(Example(name, split_of.get(stem, "train"), group=stem, boxes=tuple(boxes)))
     return examples
 
@@ -245,27 +231,21 @@ def _cellavision(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     names = {
         int(PurePosixPath(n).stem): n for n in _image_names(archive) if n.startswith("images/")
     }
+    # Class 1 is the neutrophil, 5 the basophil.
     return [
-        Example(names[number], "test", CELLAVISION_LABELS[label], group=names[number])
+        Example(names[number], "test", MATURE_FIVE[label - 1], group=names[number])
         for number, label in sorted(labels.items())
         if number in names
     ]
 
 
 def _deepapl(folder: Path, archive: zipfile.ZipFile) -> list[Example]:
-    folds = pd.read_csv(folder / "deepapl_folds.csv")
-    present = set(archive.namelist())
-    return [
-        Example(
-            row.path,
-            split=str(row.fold),
-            label=DEEPAPL_LABELS[row.label],
-            group=row.patient,
-            subtype=DEEPAPL_SUBTYPES.get(row.label),
-        )
-        for row in folds.itertuples()
-        if row.path in present and row.label in DEEPAPL_LABELS
-    ]
+    examples = []
+    for row in _listed(folder / "deepapl_folds.csv", archive):
+        if row.label in DEEPAPL_CLASSES:
+            label, subtype = DEEPAPL_CLASSES[row.label]
+            examples.append(Example(row.path, str(row.fold), label, row.patient, subtype=subtype))
+    return examples
 
 
 def _lisc(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
@@ -277,64 +257,48 @@ def _lisc(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
 
 def _pig_fields(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     examples = []
-    for name in _image_names(archive):
-        width, height = _size(archive, name)
-        lines = archive.read(name.replace("images/", "labels/").replace(".webp", ".txt"))
-        boxes = yolo_boxes(lines.decode(), width, height)
+    for path, boxes in _yolo(archive):
         # `103_002.webp`: the first number is the field's. Neighbours may show one slide, so whole
         # runs of them are kept for validation.
-        run = int(PurePosixPath(name).stem.split("_")[0]) // _PIG_RUN
+        run = int(path.stem.split("_")[0]) // _PIG_RUN
         split = "val" if run % _PIG_VALIDATION_EVERY == 0 else "train"
-        examples.append(Example(name, split, group=f"run {run}", boxes=boxes))
+        examples.append(Example(str(path), split, group=f"run {run}", boxes=boxes))
     return examples
 
 
-_READERS: dict[str, tuple[str, Callable[[Path, zipfile.ZipFile], list[Example]]]] = {
-    "pbc": ("pbc.zip", _pbc),
-    "kaggle": ("kaggle_blood_cells.zip", _kaggle),
-    "taleqani": ("taleqani_all.zip", _taleqani),
-    "txl": ("txl_pbc.zip", _txl),
-    "bccd": ("bccd.zip", _bccd),
-    "cellavision": ("cellavision_cells.zip", _cellavision),
-    "deepapl": ("deepapl.zip", _deepapl),
-    "lisc": ("lisc.zip", _lisc),
-    "pig_fields": ("pig_fields.zip", _pig_fields),
+_READERS: dict[str, Callable[[Path, zipfile.ZipFile], list[Example]]] = {
+    "pbc": _pbc,
+    "kaggle": _kaggle,
+    "taleqani": _taleqani,
+    "txl": _txl,
+    "bccd": _bccd,
+    "cellavision": _cellavision,
+    "deepapl": _deepapl,
+    "lisc": _lisc,
+    "pig_fields": _pig_fields,
 }
-
-
-_PACKED_BY_HAND = {
-    "deepapl": "https://github.com/sidhomj/DeepAPL",
-    "lisc": "http://users.cecs.anu.edu.au/~hrezatofighi/Data/Leukocyte%20Data.htm",
-    "pig_fields": "https://github.com/FrancescaIE/WBC-detection-dataset",
-}
-"""Pages of the sets that `python -m core data get` does not fetch yet."""
 
 
 def open_set(name: str, settings: Settings | None = None) -> DataSet:
-    """Open a data set by name.
+    """Open one of `PUBLIC_SETS` by its name.
 
-    Names: pbc, kaggle, taleqani, txl, bccd, cellavision, deepapl, lisc, pig_fields.
     Raises DataNotFoundError when it is not in `settings.data`, DataError when it is damaged.
     """
     if name not in _READERS:
         raise DataError(f"There is no data set called {name}. Known: {', '.join(_READERS)}.")
     folder = (settings or get_settings()).data
-    file_name, reader = _READERS[name]
-    path = folder / file_name
+    path = folder / PUBLIC_SETS[name].archive
     if not path.is_file():
-        fetch = f"Fetch it with `python -m core data get {name}`"
-        if name in _PACKED_BY_HAND:
-            fetch = f"Get it from {_PACKED_BY_HAND[name]}, pack it as {file_name}"
         raise DataNotFoundError(
-            f"The data set {name} is not on this machine. {fetch} or set LEUKOSCOPE_DATA to its "
-            "folder."
+            f"The data set {name} is not on this machine. {how_to_get(name)} or set "
+            "LEUKOSCOPE_DATA to its folder."
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            examples = tuple(reader(folder, archive))
+            examples = tuple(_READERS[name](folder, archive))
     except FileNotFoundError as error:
         raise DataNotFoundError(
-            f"The list of splits of the data set {name} is missing beside {file_name}. Delete the "
+            f"The list of splits of the data set {name} is missing beside {path.name}. Delete the "
             f"zip and fetch the set again with `python -m core data get {name}`."
         ) from error
     except (zipfile.BadZipFile, KeyError, ValueError) as error:

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from core.cli import main
-from core.datasets.download import PUBLIC_SETS, get, listing
+from core.datasets.download import get, listing
 from core.datasets.readers import open_set
 from core.datasets.repack import pbc_split, picture_hash, taleqani_folds
+from core.datasets.sources import PUBLIC_SETS
 from core.errors import DataError
 from core.settings import get_settings
 

@@ -1,6 +1,6 @@
 import pytest
 
-from core.datasets.citations import SOURCES
+from core.datasets.sources import SOURCES
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.evaluation.report import MODEL_TITLES
 from core.settings import get_settings
@@ -29,7 +29,7 @@ def test_cards_of_all_models_are_shown_and_cited(about, tmp_path):
 def test_every_source_has_licence_and_citation(about):
     app = about()
     shown = "\n".join(c.value for c in app.caption)
-    for source in SOURCES:
+    for source in SOURCES.values():
         assert f"Licence: {source.licence}" in shown
         assert source.citation in shown
 

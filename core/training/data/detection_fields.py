@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.datasets.readers import DataSet, Example, KindBox, open_set
+from core.datasets.readers import DataSet, Example, open_set
 from core.domain.boxes import Box
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
@@ -40,7 +40,7 @@ class Labelled:
         return [Box.from_xyxy(*row[1:5].tolist()) for row in rows]
 
 
-def corner_rows(cells: Iterable[tuple[CellKind, Box | KindBox]]) -> NDArray[np.float32]:
+def corner_rows(cells: Iterable[tuple[CellKind, Box]]) -> NDArray[np.float32]:
     """Return cells as rows of `Labelled.boxes`."""
     rows = [
         (CELL_KINDS.index(kind), box.x, box.y, box.x + box.width, box.y + box.height)
