@@ -71,9 +71,8 @@ def group_of(cell: Cell) -> str:
     """Return the key of the group a white cell belongs to."""
     if cell.duplicate:
         return DUPLICATE
-    if cell.status == "uncertain" or (cell.type is None and cell.status == "classified"):
-        return UNCERTAIN
-    return cell.counted_as or NOT_A_WHITE_CELL
+    uncounted = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else UNCERTAIN
+    return cell.counted_as or uncounted
 
 
 def order_in_group(cell: Cell) -> tuple[int, float]:

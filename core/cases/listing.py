@@ -6,16 +6,16 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from core.cases.database import Database
+from core.cases.database import Database, count, existing
 from core.cases.mappers import patient_of, sample_of, stage_of
 from core.cases.names import searchable
 from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
 from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSummary
 from core.domain.results import StageResult
 from core.domain.taxonomy import NOT_A_WHITE_CELL
-from core.errors import NotFoundError
 
 PAGE = 25
+_UNCERTAIN = "uncertain"
 
 
 def search_patients(
@@ -46,7 +46,7 @@ def search_patients(
         wanted.append(SampleRow.state == state)
     listed = select(PatientRow, SampleRow).outerjoin(SampleRow, SampleRow.id == last).where(*wanted)
     with database.reading() as session:
-        total = session.scalar(select(func.count()).select_from(listed.subquery())) or 0
+        total = count(session, listed)
         rows = session.execute(
             listed.order_by(SampleRow.taken.desc().nulls_last(), PatientRow.id.desc())
             .offset(offset)
@@ -64,9 +64,7 @@ def patient_history(
 ) -> tuple[Patient, tuple[SampleSummary, ...]]:
     """Return a patient and all samples, the first taken first. Raises NotFoundError."""
     with database.reading() as session:
-        patient = session.get(PatientRow, patient_id)
-        if patient is None:
-            raise NotFoundError("patient")
+        patient = existing(session, PatientRow, patient_id, "patient")
         samples = session.execute(
             select(SampleRow, func.count(FieldRow.id))
             .outerjoin(FieldRow, FieldRow.sample_id == SampleRow.id)
@@ -79,8 +77,8 @@ def patient_history(
             SampleSummary(
                 sample=sample_of(row),
                 fields=fields,
-                type_counts={key: n for key, n in counts[row.id].items() if key is not None},
-                uncertain=counts[row.id].get(None, 0),
+                uncertain=counts[row.id].pop(_UNCERTAIN, 0),
+                type_counts=counts[row.id],
             )
             for row, fields in samples
         )
@@ -121,16 +119,16 @@ def samples_holding(
         return dict(rows.all())
 
 
-def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None, int]]:
-    """Count white cells by sample and type, those without a type under None.
+def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str, int]]:
+    """Count white cells by sample and type, the uncertain ones under `_UNCERTAIN`.
 
     The rule is that of `core.domain.results.CellCounts`, in SQL: a history must not load its cells.
     """
     is_smudge = and_(CellRow.status == "out_of_scope", CellRow.type == "smudge_cell")
     counted = case(
         (CellRow.label.is_not(None), CellRow.label),
-        (CellRow.status == "classified", CellRow.type),
-        (is_smudge, CellRow.type),
+        (or_(CellRow.status == "classified", is_smudge), CellRow.type),
+        (CellRow.status == "uncertain", _UNCERTAIN),
     )
     rows = session.execute(
         select(FieldRow.sample_id, counted, func.count())
@@ -140,12 +138,11 @@ def _type_counts(session: Session, patient_id: int) -> dict[int, dict[str | None
         .where(
             SampleRow.patient_id == patient_id,
             or_(CellRow.duplicate.is_(False), CellRow.label.is_not(None)),
-            or_(CellRow.label.is_not(None), CellRow.status != "out_of_scope", is_smudge),
+            counted != NOT_A_WHITE_CELL,
         )
         .group_by(FieldRow.sample_id, counted)
     )
-    counts: defaultdict[int, dict[str | None, int]] = defaultdict(dict)
+    counts: defaultdict[int, dict[str, int]] = defaultdict(dict)
     for sample_id, key, number in rows:
-        if key != NOT_A_WHITE_CELL:
-            counts[sample_id][key] = number
+        counts[sample_id][key] = number
     return counts
