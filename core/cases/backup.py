@@ -12,8 +12,7 @@ import hashlib
 import json
 import sys
 import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -32,50 +31,28 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 TABLES, IMAGES, PROFILES = "tables", "images", "profiles"
 _ROWS_AT_ONCE = 1000
+_TABLES = Base.metadata.sorted_tables
 
 
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """What a backup holds."""
+def make_backup(
+    database: Database, file: Path, settings: Settings | None = None
+) -> Mapping[str, Any]:
+    """Write a backup whole or not at all, and return its manifest.
 
-    patients: int
-    samples: int
-    images: int
-    audit_entries: int
-    broken: int | None
-    """Number of the first audit entry that is not what was written; None when all are."""
-    size: int
-    """In bytes."""
-    missing: tuple[str, ...]
-    """SHA-256 of images that rows refer to and the store does not have."""
-
-
-def make_backup(database: Database, file: Path, settings: Settings | None = None) -> Backup:
-    """Write a backup whole or not at all; what is in it is one state of the database.
-
-    Raises BackupError when the file exists or cannot be written, or when a patient was erased
-    meanwhile, and the errors of `Database.reading`.
+    What is in it is one state of the database; `missing` are the SHA-256 of images that rows refer
+    to and the store does not have. Raises BackupError when the file exists or cannot be written, or
+    when a patient was erased meanwhile, and the errors of `Database.reading`.
     """
     settings = settings or get_settings()
     if file.exists():
         raise BackupError(f"{file} exists already. Name a new file.")
     try:
         with open_atomically(file, 0o600) as stream, zipfile.ZipFile(stream, "w") as archive:
-            made = _Writer(archive).write(database, settings)
+            return _Writer(archive).write(database, settings)
     except OSError as error:
         raise BackupError(
             f"{file} cannot be written ({error.strerror}). Make room or name another file."
         ) from error
-    rows = made["rows"]
-    return Backup(
-        patients=rows["patients"],
-        samples=rows["samples"],
-        images=sum(name.startswith(f"{IMAGES}/") for name in made["files"]),
-        audit_entries=made["audit"]["entries"],
-        broken=made["audit"]["broken"],
-        size=file.stat().st_size,
-        missing=tuple(made["missing"]),
-    )
 
 
 class _Writer:
@@ -91,13 +68,13 @@ class _Writer:
             revision = revision_of(session.connection())
             trail = verify_in(session, {})
             last = session.scalar(select(func.max(AuditRow.id))) or 0
-            rows = {table.name: self._table(session, table) for table in _tables()}
+            rows = {table.name: self._table(session, table) for table in _TABLES}
             last_ids = _last_ids(session)
             images = session.scalars(select(FieldRow.image).distinct()).all()
         missing = [sha256 for sha256 in sorted(images) if not self._image(database, sha256)]
         for profile in sorted((settings.store / PROFILES).glob("*")):
             if profile.is_file():
-                self._add(f"{PROFILES}/{profile.name}", iter([profile.read_bytes()]))
+                self._add(f"{PROFILES}/{profile.name}", [profile.read_bytes()])
         with database.reading() as session:
             erased = exists().where(AuditRow.id > last, AuditRow.action == "delete patient")
             if session.scalar(select(erased)):
@@ -109,11 +86,7 @@ class _Writer:
             "format": FORMAT,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "schema": revision,
-            "audit": {
-                "entries": trail.entries,
-                "hash": trail.last_hash,
-                "broken": trail.broken,
-            },
+            "audit": {"entries": trail.entries, "hash": trail.last_hash, "broken": trail.broken},
             "rows": rows,
             "last_ids": last_ids,
             "missing": missing,
@@ -127,10 +100,8 @@ class _Writer:
 
         def lines() -> Iterator[bytes]:
             nonlocal count
-            order = table.primary_key.columns
-            found = session.execute(
-                select(table).order_by(*order), execution_options={"yield_per": _ROWS_AT_ONCE}
-            )
+            ordered = select(table).order_by(*table.primary_key.columns)
+            found = session.execute(ordered, execution_options={"yield_per": _ROWS_AT_ONCE})
             for row in found.mappings():
                 count += 1
                 yield json.dumps(dict(row), default=_iso).encode() + b"\n"
@@ -143,11 +114,11 @@ class _Writer:
             png = database.images.load(sha256)
         except PictureMissingError:
             return False
-        self._add(f"{IMAGES}/{sha256}.png", iter([png]))
+        self._add(f"{IMAGES}/{sha256}.png", [png])
         return True
 
     def _add(
-        self, name: str, content: Iterator[bytes], compression: int = zipfile.ZIP_STORED
+        self, name: str, content: Iterable[bytes], compression: int = zipfile.ZIP_STORED
     ) -> None:
         entry = zipfile.ZipInfo(name, datetime.now(UTC).timetuple()[:6])
         entry.compress_type = compression
@@ -158,10 +129,6 @@ class _Writer:
                 size += len(block)
                 stream.write(block)
         self._files[name] = {"sha256": digest.hexdigest(), "bytes": size}
-
-
-def _tables() -> list[Table]:
-    return list(Base.metadata.sorted_tables)
 
 
 def _iso(value: object) -> str:
@@ -176,11 +143,9 @@ def _last_ids(session: Session) -> dict[str, int]:
         found = session.execute(text("SELECT name, seq FROM sqlite_sequence"))
         return {name: last for name, last in found if name in Base.metadata.tables}
     last_ids = {}
-    for table in _tables():
+    for table in _TABLES:
         if table.kwargs.get("sqlite_autoincrement"):
-            sequence = session.scalar(
-                text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": table.name}
-            )
+            sequence = session.scalar(select(func.pg_get_serial_sequence(table.name, "id")))
             last, called = session.execute(
                 text(f"SELECT last_value, is_called FROM {sequence}")  # noqa: S608 - of our schema
             ).one()
@@ -197,15 +162,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write the backup and say what is in it; return 1 when it is not whole, else 0."""
     made = make_backup(get_database(), options.file)
+    rows, broken, missing = made["rows"], made["audit"]["broken"], len(made["missing"])
+    images = sum(name.startswith(f"{IMAGES}/") for name in made["files"])
     sys.stderr.write(
-        f"Backed up {made.patients:,} patients, {made.samples:,} samples, {made.images:,} images "
-        f"and {made.audit_entries:,} audit entries: {options.file}, {made.size / 1e6:,.1f} MB.\n"
+        f"Backed up {rows['patients']:,} patients, {rows['samples']:,} samples, {images:,} images "
+        f"and {made['audit']['entries']:,} audit entries: {options.file}, "
+        f"{options.file.stat().st_size / 1e6:,.1f} MB.\n"
     )
-    if made.broken:
-        sys.stderr.write(f"The audit trail is broken at entry {made.broken:,}.\n")
-    if made.missing:
+    if broken:
+        sys.stderr.write(f"The audit trail is broken at entry {broken:,}.\n")
+    if missing:
         sys.stderr.write(
-            f"{len(made.missing):,} images are missing or damaged in the store and so in the "
+            f"{missing:,} images are missing or damaged in the store and so in the "
             "backup. Restore them from an older one.\n"
         )
-    return 1 if made.missing or made.broken else 0
+    return 1 if missing or broken else 0

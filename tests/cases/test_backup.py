@@ -323,7 +323,7 @@ def test_missing_pictures_and_a_broken_trail_are_told(database, settings, filled
     lost = next(database.images.root.glob("??/*.png"))
     lost.unlink()
     made = make_backup(database, tmp_path / "b.zip", settings)
-    assert made.missing == (lost.stem,)
+    assert made["missing"] == [lost.stem]
     restore_backup(tmp_path / "b.zip", place)
 
 
