@@ -166,13 +166,13 @@ def load_card(name: str, settings: Settings | None = None) -> ModelCard:
     try:
         return CARDS.get(name, ModelCard).model_validate_json(path.read_text())
     except OSError as error:
-        raise ModelError(
-            f"The card of the model {name} is missing. Restore models/{name} from the repository."
-        ) from error
+        raise _unusable(f"The card of the model {name} is missing", name) from error
     except ValidationError as error:
-        raise ModelError(
-            f"The card of the model {name} is damaged. Restore models/{name} from the repository."
-        ) from error
+        raise _unusable(f"The card of the model {name} is damaged", name) from error
+
+
+def _unusable(why: str, name: str) -> ModelError:
+    return ModelError(f"{why}. Restore models/{name} from the repository.")
 
 
 def read_checked(
@@ -185,14 +185,11 @@ def read_checked(
     try:
         content = model_path(card.name, settings).with_name(file).read_bytes()
     except OSError as error:
-        raise ModelError(
-            f"The file {file} of the model {card.name} is missing. "
-            f"Restore models/{card.name} from the repository."
+        raise _unusable(
+            f"The file {file} of the model {card.name} is missing", card.name
         ) from error
     expected = {MODEL_FILE: card.sha256, APPEARANCE_FILE: card.appearance_sha256}[file]
     if hashlib.sha256(content).hexdigest() != expected:
-        raise ModelError(
-            f"The file {file} of the model {card.name} does not match its card. "
-            f"Restore models/{card.name} from the repository."
-        )
+        why = f"The file {file} of the model {card.name} does not match its card"
+        raise _unusable(why, card.name)
     return content

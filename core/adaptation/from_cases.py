@@ -42,9 +42,8 @@ def site_cells(
     for field_id, of_field in by_field.items():
         pixels = flatten(load_image(database, field_id).pixels)
         for cell in of_field:
-            answers.append(
-                classifier.predict(pixels, CellRegion(cell.cell.box, cell.micrometres_per_pixel))
-            )
+            region = CellRegion(cell.cell.box, cell.micrometres_per_pixel)
+            answers.append(classifier.predict(pixels, region))
             types.append(classifier.labels.index(str(cell.cell.type)))
     return SiteCells.of(answers, types)
 
@@ -63,12 +62,8 @@ def learn_profile(
     """
     path = named_profile_path(name, settings)
     cells = [cell for key in types for cell in labelled_cells(database, key, MOST_CELLS)]
-    return adapt(
-        site_cells(database, classifier, cells),
-        name,
-        classifier,
-        version=next_version(path),
-    )
+    seen = site_cells(database, classifier, cells)
+    return adapt(seen, name, classifier, version=next_version(path))
 
 
 def keep_profile(profile: SiteProfile, settings: Settings | None = None) -> Path:

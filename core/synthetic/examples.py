@@ -6,7 +6,6 @@ The real fields are from BCCD (Shenggan, BCCD_Dataset, MIT licence), 640 x 480 p
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
@@ -42,9 +41,7 @@ def synthetic_truth() -> dict[str, Any]:
     return {hashlib.sha256(data).hexdigest(): truth[name] for name, data in synthetic_slides()}
 
 
-def bccd_fields(
-    names: Sequence[str] = BCCD_FIELDS, settings: Settings | None = None
-) -> list[tuple[str, bytes]]:
+def bccd_fields(settings: Settings | None = None) -> list[tuple[str, bytes]]:
     """Return twelve real fields as file name and JPEG bytes; they are downloaded once.
 
     Raises DataError when the address cannot be reached.
@@ -52,9 +49,8 @@ def bccd_fields(
     folder = (settings or get_settings()).data / "bccd_fields"
     try:
         with requests.Session() as session, ThreadPoolExecutor(4) as pool:
-            return list(
-                zip(names, pool.map(partial(_bccd_field, session, folder), names), strict=True)
-            )
+            fields = pool.map(partial(_bccd_field, session, folder), BCCD_FIELDS)
+            return list(zip(BCCD_FIELDS, fields, strict=True))
     except requests.RequestException as error:
         _LOG.warning("BCCD fields: %s", error)
         raise DataError(
