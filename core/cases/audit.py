@@ -13,14 +13,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.cases.database import AUDIT_HEAD, Database, get_database
+from core.cases.database import AUDIT_HEAD, Database, count, get_database
 from core.cases.heads import HeadsError, read_heads, read_public_key
+from core.cases.mappers import record_of
 from core.cases.orm import AuditRow
 from core.cases.records import Page
 from core.errors import StoreReadOnlyError
@@ -116,26 +118,19 @@ def record_view(
         AuditRow.at > datetime.now(UTC) - VIEW_LASTS,
     )
     with database.reading() as session:
-        if session.scalars(select(AuditRow.id).where(*same_view).limit(1)).first():
+        if session.scalar(select(AuditRow.id).where(*same_view).limit(1)):
             return
     record_access(database, user, action, patient_id=patient_id, sample_id=sample_id)
 
 
-def record_access(
-    database: Database,
-    user: str,
-    action: str,
-    *,
-    patient_id: int | None,
-    sample_id: int | None = None,
-    **details: Any,
-) -> None:
+def record_access(database: Database, user: str, action: str, **details: Any) -> None:
     """Record that a user took something out of the database, such as a report.
 
-    A store that can only be read keeps no such record. Raises StoreUnavailableError.
+    `details` as those of `record`, with `patient_id` and `sample_id`. A store that can only be read
+    keeps no such record. Raises StoreUnavailableError.
     """
     with suppress(StoreReadOnlyError), database.writing() as session:
-        record(session, user, action, patient_id=patient_id, sample_id=sample_id, **details)
+        record(session, user, action, **details)
 
 
 def history(database: Database, sample_id: int) -> tuple[Entry, ...]:
@@ -150,7 +145,7 @@ def history(database: Database, sample_id: int) -> tuple[Entry, ...]:
 def latest(database: Database, *, offset: int = 0, limit: int = PAGE) -> Page[Entry]:
     """Return a page of the whole trail, the newest first."""
     with database.reading() as session:
-        total = session.scalar(select(func.count()).select_from(AuditRow)) or 0
+        total = count(session, select(AuditRow.id))
         rows = session.scalars(
             select(AuditRow).order_by(AuditRow.id.desc()).offset(offset).limit(limit)
         )
@@ -182,29 +177,12 @@ def verify_in(session: Session, heads: Mapping[int, str]) -> Verification:
     return Verification(number, previous, broken=None, cut_off=last if last > number else None)
 
 
-def _entry(row: AuditRow) -> Entry:
-    return Entry(
-        number=row.id,
-        at=row.at,
-        user=row.user,
-        action=row.action,
-        patient_id=row.patient_id,
-        sample_id=row.sample_id,
-        details=row.details,
-    )
+_entry = partial(record_of, Entry)
 
 
 def _hash(entry: AuditRow) -> str:
-    content = (
-        entry.id,
-        entry.at.isoformat(),
-        entry.user,
-        entry.action,
-        entry.patient_id,
-        entry.sample_id,
-        entry.details,
-        entry.previous,
-    )
+    about = entry.user, entry.action, entry.patient_id, entry.sample_id, entry.details
+    content = (entry.id, entry.at.isoformat(), *about, entry.previous)
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -213,12 +191,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe `python -m core audit`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     check = actions.add_parser("verify", help="check the chain of entries")
-    check.add_argument(
-        "--heads", type=Path, metavar="FILE", help="heads to check against (the setting's)"
-    )
-    check.add_argument(
-        "--key", type=Path, metavar="PUBLIC.pem", help="public key of the heads' signatures"
-    )
+    add = partial(check.add_argument, type=Path)
+    add("--heads", metavar="FILE", help="heads to check against (the setting's)")
+    add("--key", metavar="PUBLIC.pem", help="public key of the heads' signatures")
     actions.add_parser("head", help="print number and hash of the last entry, signed with the key")
 
 

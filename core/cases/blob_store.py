@@ -57,6 +57,7 @@ class ImageStore(Protocol):
 
     def read(self, sha256: str) -> Pixels:
         """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
+        return decode(self.load(sha256))
 
     def load(self, sha256: str) -> bytes:
         """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""
@@ -72,8 +73,8 @@ class ImageStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFolder:
-    """A `ImageStore` in a folder, which several machines may share."""
+class ImageFolder(ImageStore):
+    """Images in a folder, which several machines may share."""
 
     root: Path
 
@@ -97,10 +98,6 @@ class ImageFolder:
                 write_atomically(path, image.png)
         except OSError as error:
             raise PictureNotStoredError from error
-
-    def read(self, sha256: str) -> Pixels:
-        """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
-        return decode(self.load(sha256))
 
     def load(self, sha256: str) -> bytes:
         """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""

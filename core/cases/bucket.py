@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
-from core.cases.blob_store import EncodedImage, checked, decode
-from core.domain.results import Pixels
+from core.cases.blob_store import EncodedImage, ImageStore, checked
 from core.errors import PictureMissingError, PictureNotStoredError
 
 
 @dataclass(frozen=True, slots=True)
-class ImageBucket:
-    """A `ImageStore` in a bucket.
+class ImageBucket(ImageStore):
+    """Images in a bucket.
 
     An object appears whole when its upload is completed and lasts from then on: what the folder
     gets by syncing and renaming, the object store promises.
@@ -42,10 +41,6 @@ class ImageBucket:
     def _size(self, path: str) -> int | None:
         size: int | None = self.files.get_file_info(path).size
         return size
-
-    def read(self, sha256: str) -> Pixels:
-        """Return the RGB pixels. Raises PictureMissingError when they are gone or changed."""
-        return decode(self.load(sha256))
 
     def load(self, sha256: str) -> bytes:
         """Return the PNG as stored. Raises PictureMissingError when it is gone or changed."""

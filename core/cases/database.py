@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fcntl import LOCK_EX, flock
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import (
@@ -25,8 +25,10 @@ from sqlalchemy import (
     Connection,
     Engine,
     QueuePool,
+    Select,
     create_engine,
     event,
+    func,
     inspect,
     make_url,
     select,
@@ -44,6 +46,7 @@ from core.errors import (
     CaseError,
     ChangeRefusedError,
     InvalidEntryError,
+    NotFoundError,
     StoreDamagedError,
     StoreReadOnlyError,
     StoreTooNewError,
@@ -65,6 +68,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 _WRITERS_LOCK = 0x1E0C05C09E  # PostgreSQL needs a number that no other program uses here
 
 logger = logging.getLogger(__name__)
+Row = TypeVar("Row", bound=Base)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,19 @@ class Database:
             raise StoreDamagedError from error
 
 
+def existing(session: Session, table: type[Row], key: int | str, called: str) -> Row:
+    """Return a row by its key. Raises NotFoundError, which calls the row so."""
+    row = session.get(table, key)
+    if row is None:
+        raise NotFoundError(called)
+    return row
+
+
+def count(session: Session, found: Select[Any]) -> int:
+    """Return how many rows a selection has."""
+    return session.scalar(select(func.count()).select_from(found.subquery())) or 0
+
+
 def open_database(settings: Settings | None = None) -> Database:
     """Open the database, creating or migrating it first; several processes may do so at once.
 
@@ -184,7 +201,9 @@ def open_database(settings: Settings | None = None) -> Database:
     settings = settings or get_settings()
     heads = open_heads(settings)
     file = settings.store / "leukoscope.sqlite"
-    if settings.database_url is None and file.exists() and not _may_write(file):
+    # SQLite writes to the file, and makes its log beside it.
+    may_write = all(os.access(path, os.W_OK) for path in (file, file.parent))
+    if settings.database_url is None and file.exists() and not may_write:
         return _open_to_read(settings, file)
     database = replace(_connect(settings, file), heads=heads)
     try:
@@ -257,11 +276,6 @@ def _image_folder(settings: Settings) -> Path:
     return settings.store / "images"
 
 
-def _may_write(file: Path) -> bool:
-    """Return whether SQLite may write to a file and make its log beside it."""
-    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
-
-
 def _sqlite(path: Path) -> Engine:
     address = URL.create("sqlite", database=str(path))
     engine = create_engine(address, connect_args={"timeout": SECONDS_TO_WAIT}, hide_parameters=True)
@@ -293,16 +307,9 @@ def _sqlite_to_read(path: Path) -> Engine:
     live = index.exists() or (log.exists() and log.stat().st_size > 0)
     address = f"file:{quote(str(path.absolute()))}?{'mode=ro' if live else 'immutable=1'}"
 
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(
-            address,
-            uri=True,
-            timeout=SECONDS_TO_WAIT,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True)
+    connect = partial(sqlite3.connect, address, uri=True, timeout=SECONDS_TO_WAIT)
+    creator = partial(connect, isolation_level=None, check_same_thread=False)
+    engine = create_engine("sqlite://", creator=creator, poolclass=QueuePool, hide_parameters=True)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
 

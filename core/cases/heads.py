@@ -18,10 +18,7 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from core.errors import CaseError, SettingsError
 from core.settings import Settings
@@ -47,8 +44,8 @@ class Heads:
 
     def line(self, number: int, entry_hash: str) -> str:
         """Return a head as a line of the file, signed when there is a key."""
-        head: dict[str, object] = {"entry": number, "hash": entry_hash}
-        head["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        head: dict[str, object] = {"entry": number, "hash": entry_hash, "at": now}
         if self.key is not None:
             signature = self.key.sign(_message(number, entry_hash))
             head["signature"] = base64.b64encode(signature).decode()

@@ -1,52 +1,73 @@
 """From results to rows and back: what is loaded equals what was saved."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from functools import partial
+from typing import Any, TypeVar
 
-from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
+from core.cases.orm import Base, CellRow, FieldRow
 from core.cases.records import NewField, Patient, Sample, SampleField
 from core.domain.boxes import Box
-from core.domain.results import Cell, FieldAnalysis, ImageProperties, Scale, StageResult
+from core.domain.results import (
+    Cell,
+    FieldAnalysis,
+    ImageProperties,
+    Scale,
+    StageResult,
+    image_title,
+)
 from core.imaging.duplicates import stored_form
 
-
-def patient_of(row: PatientRow) -> Patient:
-    """Detach a patient."""
-    return Patient(row.id, row.identifier, row.name, row.sex, row.birth_year)
+R = TypeVar("R")
 
 
-def sample_of(row: SampleRow) -> Sample:
-    """Detach a sample."""
-    return Sample(
-        id=row.id,
-        patient_id=row.patient_id,
-        taken=row.taken,
-        material=row.material,
-        white_cell_count=row.white_cell_count,
-        state=row.state,
-        version=row.version,
-    )
+def record_of(record: type[R], row: Base) -> R:
+    """Detach a row: return a record of the columns that are named as its fields."""
+    return record(**{field.name: getattr(row, field.name) for field in fields(record)})
+
+
+patient_of = partial(record_of, Patient)
+sample_of = partial(record_of, Sample)
+
+
+def set_values(row: Base, values: Mapping[str, Any]) -> list[str]:
+    """Set columns of a row and return the names of those that changed."""
+    changed = [name for name, value in values.items() if getattr(row, name) != value]
+    for name in changed:
+        setattr(row, name, values[name])
+    return changed
+
+
+def _values(found: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in names}
+
+
+_OF_FIELD = ("file", "sha256", "width", "height", "reject_reason", "qc_override", "seconds", "page")
+"""Columns of a field, and of a white cell, that are named as in its result."""
+_OF_CELL = (
+    "type",
+    "subtype",
+    "probabilities",
+    "status",
+    "confidence",
+    "detection_score",
+    "attributes",
+    "in_distribution",
+    "duplicate",
+)
 
 
 def field_row(sample_id: int, new: NewField, image: str) -> FieldRow:
     """Make the row of a field; its white cells go to `cell_rows`."""
     found = new.analysis
     return FieldRow(
+        **_values(found, _OF_FIELD),
         sample_id=sample_id,
         image=image,
-        sha256=found.sha256,
-        page=found.page,
-        file=found.file,
-        width=found.width,
-        height=found.height,
         properties=asdict(found.properties),
         micrometres_per_pixel=found.scale.micrometres_per_pixel if found.scale else None,
         scale_source=found.scale.source if found.scale else None,
-        reject_reason=found.reject_reason,
-        qc_override=found.qc_override,
         warnings=list(found.warnings),
-        seconds=found.seconds,
         pixels=found.fingerprint.pixels_sha256 if found.fingerprint else None,
         fingerprint=stored_form(found.fingerprint) if found.fingerprint else None,
         models=dict(new.models),
@@ -57,79 +78,50 @@ def field_row(sample_id: int, new: NewField, image: str) -> FieldRow:
 
 def cell_rows(field_id: int, new: NewField) -> list[dict[str, Any]]:
     """Make the rows of a field's white cells, for one bulk insert."""
+    same = {"field_id": field_id, "origin": "model"}
     return [
-        {
-            "field_id": field_id,
-            "number": number,
-            "origin": "model",
-            "x": cell.box.x,
-            "y": cell.box.y,
-            "width": cell.box.width,
-            "height": cell.box.height,
-            "type": cell.type,
-            "subtype": cell.subtype,
-            "probabilities": None if cell.probabilities is None else dict(cell.probabilities),
-            "status": cell.status,
-            "confidence": cell.confidence,
-            "detection_score": cell.detection_score,
-            "attributes": None if cell.attributes is None else dict(cell.attributes),
-            "in_distribution": cell.in_distribution,
-            "duplicate": cell.duplicate,
-        }
+        {"number": number, **same, **asdict(cell.box), **_values(cell, _OF_CELL)}
         for number, cell in new.analysis.white_cells()
     ]
 
 
 def cell_of(row: CellRow) -> Cell:
     """Rebuild a white cell as it counts now."""
-    cell = Cell(
-        kind="wbc",
-        box=Box(row.x, row.y, row.width, row.height),
-        confidence=row.confidence,
-        status=row.status,
-        type=row.type,
-        subtype=row.subtype,
-        probabilities=row.probabilities,
-        detection_score=row.detection_score,
-        attributes=row.attributes,
-        in_distribution=row.in_distribution,
-        duplicate=row.duplicate,
-    )
+    cell = Cell(kind="wbc", box=row.box, **_values(row, _OF_CELL))
     if row.label is None or row.reviewer is None:
         return cell
     return cell.reviewed(row.label, row.reviewer)
 
 
+def labelled_values(row: CellRow, file: str, page: int, scale: float | None) -> dict[str, Any]:
+    """Return the fields of a `LabelledCell`, named by its number and file."""
+    name = f"{row.number} of {image_title(file, page)}"
+    return {
+        "id": row.id,
+        "field_id": row.field_id,
+        "name": name,
+        "cell": cell_of(row),
+        "micrometres_per_pixel": scale,
+    }
+
+
 def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
     """Rebuild a field from its row and those of its white cells, in the order of their numbers."""
-    others = iter(row.other_cells)
-    cells: list[Cell] = []
-    ids: list[int | None] = []
-    for cell_row in white:
-        while len(cells) + 1 < cell_row.number:  # what stands before it
-            cells.append(_other_of(next(others)))
-            ids.append(None)
-        cells.append(cell_of(cell_row))
-        ids.append(cell_row.id)
-    rest = [_other_of(values) for values in others]
+    by_number = {cell.number: cell for cell in white}
+    others = map(_other_of, row.other_cells)
+    places = range(1, len(by_number) + len(row.other_cells) + 1)
+    white_or_none = [by_number.get(number) for number in places]
     return SampleField(
         id=row.id,
         analysis=FieldAnalysis(
-            file=row.file,
-            sha256=row.sha256,
-            width=row.width,
-            height=row.height,
+            **_values(row, _OF_FIELD),
             properties=ImageProperties(**row.properties),
-            cells=(*cells, *rest),
+            cells=tuple(cell_of(cell) if cell else next(others) for cell in white_or_none),
             scale=_scale_of(row),
-            reject_reason=row.reject_reason,
-            qc_override=row.qc_override,
             warnings=tuple(row.warnings),
             profile=row.models.get("profile"),
-            seconds=row.seconds,
-            page=row.page,
         ),
-        cell_ids=(*ids, *(None for _ in rest)),
+        cell_ids=tuple(cell and cell.id for cell in white_or_none),
         models=row.models,
         stage=stage_of(row.stage) if row.stage else None,
     )
@@ -147,44 +139,31 @@ def _scale_of(row: FieldRow) -> Scale | None:
 
 
 def _other_values(cell: Cell) -> list[Any]:
-    box = cell.box
-    place = list(box.xywh)
-    values = [cell.kind, *place, cell.confidence, cell.status, cell.detection_score]
+    values = [cell.kind, *cell.box.xywh, cell.confidence, cell.status, cell.detection_score]
     return [*values, True] if cell.duplicate else values
 
 
 def _other_of(values: list[Any]) -> Cell:
-    kind, x, y, width, height, confidence, status, detection_score, *duplicate = values
-    return Cell(
-        kind,
-        Box(x, y, width, height),
-        confidence,
-        status,
-        detection_score=detection_score,
-        duplicate=bool(duplicate),
-    )
+    kind, x, y, width, height, confidence, status, score, *duplicate = values
+    box = Box(x, y, width, height)
+    return Cell(kind, box, confidence, status, detection_score=score, duplicate=bool(duplicate))
 
 
-_STAGE_KEYS = {"refused": "reject_reason", "overruled": "qc_override"}
-"""Fields of `StageResult` by the keys of the stored JSON, where they differ."""
+_OF_STAGE = {
+    **{key: key for key in ("file", "stage", "probabilities", "confidence", "status")},
+    **{key: key for key in ("warnings", "page")},
+    "refused": "reject_reason",
+    "overruled": "qc_override",
+}
+"""Fields of `StageResult` by their keys in the stored JSON."""
 
 
 def stage_of(values: Mapping[str, Any]) -> StageResult:
     """Rebuild an ALL class from what its column keeps; rows stored before have no warnings."""
-    kept = {_STAGE_KEYS.get(key, key): value for key, value in values.items()}
+    kept = {_OF_STAGE[key]: value for key, value in values.items()}
     return StageResult(**{**kept, "warnings": tuple(kept.get("warnings", ()))})
 
 
 def stage_values(stage: StageResult) -> dict[str, Any]:
-    """Give an ALL class as its column keeps it, without the evidence map."""
-    return {
-        "file": stage.file,
-        "stage": stage.stage,
-        "probabilities": dict(stage.probabilities),
-        "confidence": stage.confidence,
-        "status": stage.status,
-        "refused": stage.reject_reason,
-        "overruled": stage.qc_override,
-        "warnings": list(stage.warnings),
-        "page": stage.page,
-    }
+    """Give an ALL class as its column keeps it, without the class activation map."""
+    return {key: getattr(stage, name) for key, name in _OF_STAGE.items()}

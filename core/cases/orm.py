@@ -25,10 +25,17 @@ from sqlalchemy import (
     and_,
     false,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    composite,
+    mapped_column,
+    synonym,
+)
 from sqlalchemy.types import TypeDecorator
 
 from core.cases.records import CaseState, Origin, Role
+from core.domain.boxes import Box
 from core.domain.taxonomy import FORMER_LABELS, Material, Sex, Status
 
 
@@ -199,6 +206,7 @@ class CellRow(Base):
     y: Mapped[float]
     width: Mapped[float]
     height: Mapped[float]
+    box: Mapped[Box] = composite("x", "y", "width", "height")
     type: Mapped[str | None] = mapped_column(String(32))
     subtype: Mapped[str | None] = mapped_column(String(32))
     probabilities: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
@@ -319,6 +327,7 @@ class AuditRow(Base):
     __table_args__ = (Index(None, "patient_id", "id"), Index(None, "sample_id", "id"))
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = synonym("id")
     at: Mapped[datetime]
     user: Mapped[str] = mapped_column("person", String(200))
     action: Mapped[str] = mapped_column(String(64))

@@ -11,8 +11,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.cases import audit
-from core.cases.database import Database
-from core.cases.mappers import patient_of
+from core.cases.database import Database, existing
+from core.cases.mappers import patient_of, set_values
 from core.cases.names import checked_identifier, checked_name, look, normalised, searchable
 from core.cases.orm import (
     CellRow,
@@ -26,7 +26,7 @@ from core.cases.orm import (
 )
 from core.cases.records import Patient, PatientDetails, User
 from core.cases.users import require
-from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
+from core.errors import InvalidEntryError, StaleCaseError
 
 LONGEST_IDENTIFIER, LONGEST_NAME = 100, 200
 EARLIEST_BIRTH_YEAR = 1880
@@ -70,10 +70,7 @@ def update_patient(
         if is_same and _owner(session, entered.identifier) not in (None, row.id):
             # An entry that looks like another keeps its spelling until both are merged.
             entered = replace(entered, identifier=seen.identifier)
-        changed = [
-            field for field, value in asdict(entered).items() if getattr(seen, field) != value
-        ]
-        _enter(session, row, entered, user)
+        changed = _enter(session, row, entered, user)
         audit.record(session, user.name, "update patient", patient_id=row.id, changed=changed)
         return patient_of(row)
 
@@ -86,9 +83,7 @@ def delete_patient(database: Database, admin: User, patient_id: int) -> None:
     """
     require(admin, "admin")
     with database.writing() as session:
-        row = session.get(PatientRow, patient_id)
-        if row is None:
-            raise NotFoundError("patient")
+        row = existing(session, PatientRow, patient_id, "patient")
         # This entry comes first: without it the database refuses to let the reviews go.
         audit.record(session, admin.name, "delete patient", patient_id=patient_id)
         samples = select(SampleRow.id).where(SampleRow.patient_id == patient_id)
@@ -177,9 +172,7 @@ def merge_patients(database: Database, admin: User, kept: Patient, merged: Patie
 
 def _as_seen(session: Session, seen: Patient) -> PatientRow:
     """Return the row of a patient. Raises NotFoundError, and StaleCaseError if it changed since."""
-    row = session.get(PatientRow, seen.id)
-    if row is None:
-        raise NotFoundError("patient")
+    row = existing(session, PatientRow, seen.id, "patient")
     if patient_of(row) != seen:
         raise StaleCaseError(row.changed_by, row.changed_at)
     return row
@@ -203,15 +196,15 @@ def _checked(entered: PatientDetails) -> PatientDetails:
     return replace(entered, identifier=identifier, name=name)
 
 
-def _enter(session: Session, row: PatientRow, entered: PatientDetails, user: User) -> None:
+def _enter(session: Session, row: PatientRow, entered: PatientDetails, user: User) -> list[str]:
+    """Set what was entered, and return the names of the columns that changed."""
     if _owner(session, entered.identifier) not in (None, row.id):
         raise InvalidEntryError(
             f"There is a patient {entered.identifier} already. Open it, or choose another."
         )
-    for field, value in asdict(entered).items():
-        setattr(row, field, value)
     row.changed_by, row.changed_at = user.name, datetime.now(UTC)
     row.search = search_text(entered.identifier, entered.name)
+    return set_values(row, asdict(entered))
 
 
 def _owner(session: Session, identifier: str) -> int | None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, Row, and_, case, func, select
 from sqlalchemy.orm import aliased
 
-from core.cases.database import Database
-from core.cases.mappers import cell_of, patient_of, sample_of
+from core.cases.database import Database, count
+from core.cases.mappers import labelled_values, patient_of, sample_of
 from core.cases.orm import (
     PENDING,
     REVIEWED,
@@ -19,7 +19,6 @@ from core.cases.orm import (
     SampleRow,
 )
 from core.cases.records import Page, QueuedCell, QueueFilter
-from core.domain.results import image_title
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
@@ -36,7 +35,7 @@ def queue(
     found = select(CellRow.id).where(*_conditions(wanted or QueueFilter()))
     page = found.order_by(*order).offset(offset).limit(limit).subquery()
     with database.reading() as session:
-        total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+        total = count(session, found)
         rows = session.execute(
             select(
                 CellRow,
@@ -54,11 +53,7 @@ def queue(
         )
         items = tuple(
             QueuedCell(
-                id=cell.id,
-                field_id=cell.field_id,
-                name=f"{cell.number} of {image_title(file, number)}",
-                cell=cell_of(cell),
-                micrometres_per_pixel=scale,
+                **labelled_values(cell, file, number, scale),
                 sample=sample_of(sample),
                 patient=patient_of(patient),
             )
@@ -75,9 +70,9 @@ def pending_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
         .group_by(CellRow.status)
     )
     with database.reading() as session:
-        numbers = [(status, number) for status, number in session.execute(counted)]
-    classified = sum(number for status, number in numbers if status == "classified")
-    return sum(number for _, number in numbers) - classified, classified
+        numbers = dict(session.execute(counted).tuples().all())
+    classified = numbers.pop("classified", 0)
+    return sum(numbers.values()), classified
 
 
 def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
@@ -113,10 +108,7 @@ def reviewer_agreement(database: Database, first: str, second: str) -> Pairs:
     counted = (
         select(one.label, other.label, func.count())
         .join(other, other.cell_id == one.cell_id)
-        .where(
-            one.id.in_(last_of[first]),
-            other.id.in_(last_of[second]),
-        )
+        .where(one.id.in_(last_of[first]), other.id.in_(last_of[second]))
         .group_by(one.label, other.label)
     )
     with database.reading() as session:
@@ -147,11 +139,8 @@ def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
         conditions.append(CellRow.confidence >= wanted.lowest)
     if wanted.highest < 1:
         conditions.append(CellRow.confidence <= wanted.highest)
-    if wanted.sample_id is not None or wanted.patient_id is not None:
+    within = ((SampleRow.id, wanted.sample_id), (SampleRow.patient_id, wanted.patient_id))
+    if named := [column == value for column, value in within if value is not None]:
         fields = select(FieldRow.id).join(SampleRow, SampleRow.id == FieldRow.sample_id)
-        if wanted.sample_id is not None:
-            fields = fields.where(SampleRow.id == wanted.sample_id)
-        if wanted.patient_id is not None:
-            fields = fields.where(SampleRow.patient_id == wanted.patient_id)
-        conditions.append(CellRow.field_id.in_(fields))
+        conditions.append(CellRow.field_id.in_(fields.where(*named)))
     return conditions

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
 from core.cases.database import Database
-from core.cases.mappers import sample_field_of
-from core.cases.orm import CellRow, FieldRow, SampleRow
+from core.cases.orm import FieldRow, SampleRow
 from core.cases.records import NewField
-from core.domain.results import FieldAnalysis, image_title
+from core.cases.samples import load_fields
+from core.domain.results import FieldAnalysis
 from core.imaging.duplicates import Finder, from_stored, marked
 
 
@@ -30,9 +30,13 @@ def compared_with_stored(
     finder = finder or Finder()
     with database.reading() as session:
         if sample_id is not None:
-            for title, analysis in _stored_fields(session, sample_id):
-                if analysis.fingerprint is not None:
-                    finder.add(title, analysis.fingerprint)
+            stored = {field.id: field.analysis for field in load_fields(session, sample_id)}
+            fingerprints = select(FieldRow.id, FieldRow.fingerprint).order_by(FieldRow.id)
+            for field_id, kept in session.execute(
+                fingerprints.where(FieldRow.id.in_(stored), FieldRow.fingerprint.is_not(None))
+            ):
+                field = stored[field_id]
+                finder.add(field.title, from_stored(kept, field.cells, field.width))
         compared = []
         for new in fields:
             found = marked(new.analysis, finder)
@@ -40,27 +44,6 @@ def compared_with_stored(
             warnings = (*found.warnings, *elsewhere)
             compared.append(replace(new, analysis=replace(found, warnings=warnings)))
     return compared
-
-
-def _stored_fields(session: Session, sample_id: int) -> list[tuple[str, FieldAnalysis]]:
-    """Return the fields of a sample that have fingerprints, with the names users see."""
-    rows = session.scalars(
-        select(FieldRow)
-        .where(FieldRow.sample_id == sample_id, FieldRow.fingerprint.is_not(None))
-        .options(undefer(FieldRow.fingerprint))
-        .order_by(FieldRow.id)
-    )
-    stored = []
-    for row in rows:
-        white = session.scalars(
-            select(CellRow).where(CellRow.field_id == row.id).order_by(CellRow.number)
-        )
-        analysis = sample_field_of(row, white).analysis
-        if row.fingerprint is not None:
-            known = from_stored(row.fingerprint, analysis.cells, analysis.width)
-            analysis = replace(analysis, fingerprint=known)
-        stored.append((image_title(row.file, row.page), analysis))
-    return stored
 
 
 def _elsewhere(

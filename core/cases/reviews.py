@@ -6,18 +6,18 @@ None there restores the model's type.
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.cases.database import Database
-from core.cases.mappers import cell_of
+from core.cases.database import Database, count, existing
+from core.cases.mappers import labelled_values, record_of
 from core.cases.names import checked_comment
 from core.cases.orm import REVIEWED, CellRow, FieldRow, ReviewRow
 from core.cases.records import LabelledCell, MissedCell, Review, Sample, User
 from core.cases.samples import record_edit, sample_to_edit
 from core.cases.users import require
-from core.domain.results import image_title
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError
 
@@ -59,7 +59,9 @@ def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -
     wanted = tuple(reviews)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
-        undone = session.scalars(select(ReviewRow).where(ReviewRow.id.in_(wanted))).all()
+        undone = session.scalars(
+            select(ReviewRow).where(ReviewRow.id.in_(wanted)).order_by(ReviewRow.id)
+        ).all()
         if len(undone) != len(wanted):
             raise NotFoundError("review")
         before = _labels_before(session, undone)
@@ -76,26 +78,20 @@ def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -
     """
     require(user, "reviewer")
     _check(missed.label)
-    box = missed.box
     with database.writing() as session:
         row = sample_to_edit(session, seen)
-        field = session.get(FieldRow, missed.field_id)
-        if field is None or field.sample_id != row.id:
+        field = existing(session, FieldRow, missed.field_id, "field")
+        if field.sample_id != row.id:
             raise NotFoundError("field")
-        x, y = box.centre
+        x, y = missed.box.centre
         if not (0 <= x <= field.width and 0 <= y <= field.height):
             raise InvalidEntryError("The cell lies outside the image. Draw its box on the field.")
-        white = session.scalar(
-            select(func.count()).select_from(CellRow).where(CellRow.field_id == field.id)
-        )
+        white = count(session, select(CellRow.id).where(CellRow.field_id == field.id))
         cell = CellRow(
             field_id=field.id,
-            number=len(field.other_cells) + (white or 0) + 1,
+            number=len(field.other_cells) + white + 1,
             origin="person",
-            x=box.x,
-            y=box.y,
-            width=box.width,
-            height=box.height,
+            box=missed.box,
             status="uncertain",
             confidence=1.0,
             detection_score=1.0,
@@ -132,16 +128,7 @@ def labelled_cells(
     if apart_from is not None:
         labelled = labelled.where(CellRow.id != apart_from)
     with database.reading() as session:
-        return tuple(
-            LabelledCell(
-                id=row.id,
-                field_id=row.field_id,
-                name=f"{row.number} of {image_title(file, page)}",
-                cell=cell_of(row),
-                micrometres_per_pixel=scale,
-            )
-            for row, file, page, scale in session.execute(labelled)
-        )
+        return tuple(LabelledCell(**labelled_values(*row)) for row in session.execute(labelled))
 
 
 def label_counts(database: Database) -> Mapping[str, int]:
@@ -170,18 +157,17 @@ def _cells(session: Session, sample_id: int, wanted: Mapping[int, str | None]) -
 
 
 def _labels_before(session: Session, undone: Iterable[ReviewRow]) -> dict[int, str | None]:
-    """Return the labels that stood before each cell's first review of these."""
+    """Return the labels that stood before each cell's first review of these, which are in order."""
     first: dict[int, int] = {}
     for review in undone:
-        first[review.cell_id] = min(review.id, first.get(review.cell_id, review.id))
-    before: dict[int, str | None] = dict.fromkeys(first)
-    earlier = session.scalars(
+        first.setdefault(review.cell_id, review.id)
+    reviews = session.scalars(
         select(ReviewRow).where(ReviewRow.cell_id.in_(first)).order_by(ReviewRow.id)
     )
-    for review in earlier:
-        if review.id < first[review.cell_id]:
-            before[review.cell_id] = review.label
-    return before
+    before = {
+        review.cell_id: review.label for review in reviews if review.id < first[review.cell_id]
+    }
+    return {cell_id: before.get(cell_id) for cell_id in first}
 
 
 def _append(
@@ -210,5 +196,4 @@ def _audit_details(reviews: Iterable[Review]) -> dict[str, list[tuple[int, int, 
     return {"reviews": [(review.id, review.cell_id, review.label) for review in reviews]}
 
 
-def _review(row: ReviewRow) -> Review:
-    return Review(row.id, row.cell_id, row.reviewer, row.at, row.label, row.comment)
+_review = partial(record_of, Review)

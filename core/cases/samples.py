@@ -6,7 +6,6 @@ stops the program leaves the old state or the new one. At worst an image without
 nobody overwrites what they have not seen.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,24 +17,19 @@ from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.blob_store import EncodedImage, encode
-from core.cases.database import Database
+from core.cases.database import Database, existing
 from core.cases.mappers import (
     cell_rows,
     field_row,
     header_scale,
     patient_of,
+    record_of,
     sample_field_of,
     sample_of,
+    set_values,
     stage_values,
 )
-from core.cases.orm import (
-    CellRow,
-    CommentRow,
-    FieldRow,
-    PatientRow,
-    SampleRow,
-    SignatureRow,
-)
+from core.cases.orm import CellRow, CommentRow, FieldRow, PatientRow, SampleRow, SignatureRow
 from core.cases.records import (
     Case,
     Comment,
@@ -70,8 +64,7 @@ def save_sample(
     _check(details)
     images = _encode_all(fields)
     with database.writing() as session:
-        if session.get(PatientRow, patient_id) is None:
-            raise NotFoundError("patient")
+        existing(session, PatientRow, patient_id, "patient")
         row = SampleRow(
             patient_id=patient_id,
             changed_by=user.name,
@@ -81,14 +74,8 @@ def save_sample(
         session.add(row)
         session.flush()
         added = _insert_fields(database, session, row.id, list(zip(fields, images, strict=True)))
-        audit.record(
-            session,
-            user.name,
-            "create sample",
-            patient_id=patient_id,
-            sample_id=row.id,
-            fields=added,
-        )
+        about = {"patient_id": patient_id, "sample_id": row.id}
+        audit.record(session, user.name, "create sample", **about, fields=added)
         return sample_of(row)
 
 
@@ -121,11 +108,7 @@ def update_sample(database: Database, user: User, seen: Sample, details: SampleD
     _check(details)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
-        changed = [
-            field for field, value in asdict(details).items() if getattr(row, field) != value
-        ]
-        row.taken, row.material = details.taken, details.material
-        row.white_cell_count = details.white_cell_count
+        changed = set_values(row, asdict(details))
         return record_edit(session, user, row, "update sample", changed=changed)
 
 
@@ -152,18 +135,16 @@ def load_case(database: Database, sample_id: int) -> Case:
         return Case(
             patient=patient_of(patient),
             sample=sample_of(sample),
-            fields=_load_fields(session, sample_id),
-            signatures=tuple(Signature(s.reviewer, s.at) for s in signatures(session, sample_id)),
-            comments=tuple(Comment(c.id, c.author, c.at, c.text) for c in comments),
+            fields=load_fields(session, sample_id),
+            signatures=tuple(record_of(Signature, row) for row in signatures(session, sample_id)),
+            comments=tuple(record_of(Comment, row) for row in comments),
         )
 
 
 def load_image(database: Database, field_id: int) -> FieldImage:
     """Return the image of a stored field. Raises NotFoundError, PictureMissingError."""
     with database.reading() as session:
-        row = session.get(FieldRow, field_id)
-        if row is None:
-            raise NotFoundError("field")
+        row = existing(session, FieldRow, field_id, "field")
     return FieldImage(
         name=row.file,
         pixels=database.images.read(row.image),
@@ -187,10 +168,7 @@ def sweep(database: Database) -> int:
 
 def sample_row(session: Session, sample_id: int) -> SampleRow:
     """Return the row of a sample. Raises NotFoundError."""
-    row = session.get(SampleRow, sample_id)
-    if row is None:
-        raise NotFoundError("case")
-    return row
+    return existing(session, SampleRow, sample_id, "case")
 
 
 def sample_as_seen(session: Session, seen: Sample) -> SampleRow:
@@ -252,13 +230,10 @@ def void_signatures(session: Session, sample_id: int) -> None:
 
 def _check(details: SampleDetails) -> None:
     white_cell_count = details.white_cell_count
-    if details.taken > datetime.now(UTC).date() + timedelta(
-        days=1
-    ):  # east of UTC it may be tomorrow
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    if details.taken > tomorrow:  # east of UTC it is tomorrow already
         raise InvalidEntryError("The sample cannot have been taken in the future.")
-    if white_cell_count is not None and not (
-        math.isfinite(white_cell_count) and 0 < white_cell_count <= HIGHEST_WHITE_CELL_COUNT
-    ):
+    if white_cell_count is not None and not 0 < white_cell_count <= HIGHEST_WHITE_CELL_COUNT:
         raise InvalidEntryError(
             f"The white cell count lies between 0 and {HIGHEST_WHITE_CELL_COUNT:,.0f} × 10⁹/L."
         )
@@ -310,19 +285,19 @@ def _insert_fields(
             FieldRow.sample_id == sample_id
         )
     ).all()
-    known = {(sha256, page) for sha256, page, _ in stored}
-    known_pixels = {pixels for *_, pixels in stored} - {None}
+    known: set[object] = {(sha256, page) for sha256, page, _ in stored}
+    known |= {pixels for *_, pixels in stored} - {None}
     cells, added = [], []
     for new, image in fields:
-        field = new.analysis.fingerprint
-        pixels = None if field is None else field.pixels_sha256
-        if new.analysis.identity in known or pixels in known_pixels:
+        found = new.analysis
+        keys = {found.identity} | (
+            {found.fingerprint.pixels_sha256} if found.fingerprint else set()
+        )
+        if not known.isdisjoint(keys):
             raise InvalidEntryError(
-                f"{new.analysis.title} is in this case already; its cells would count twice."
+                f"{found.title} is in this case already; its cells would count twice."
             )
-        known.add(new.analysis.identity)
-        if pixels is not None:
-            known_pixels.add(pixels)
+        known |= keys
         database.images.write(image)
         row = field_row(sample_id, new, image.sha256)
         session.add(row)
@@ -334,7 +309,8 @@ def _insert_fields(
     return added
 
 
-def _load_fields(session: Session, sample_id: int) -> tuple[SampleField, ...]:
+def load_fields(session: Session, sample_id: int) -> tuple[SampleField, ...]:
+    """Return the fields of a sample in the order they were added."""
     rows = session.scalars(
         select(FieldRow).where(FieldRow.sample_id == sample_id).order_by(FieldRow.id)
     ).all()
@@ -343,7 +319,6 @@ def _load_fields(session: Session, sample_id: int) -> tuple[SampleField, ...]:
         select(CellRow)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
         .where(FieldRow.sample_id == sample_id)
-        .order_by(CellRow.field_id, CellRow.number)
     ):
         white[cell.field_id].append(cell)
     return tuple(sample_field_of(row, white[row.id]) for row in rows)

@@ -8,17 +8,18 @@ import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.cases import audit
-from core.cases.database import Database
+from core.cases.database import Database, count, existing
+from core.cases.mappers import record_of
 from core.cases.names import checked_comment, checked_name
 from core.cases.orm import AuditRow, CommentRow, LinkRow, SampleRow
 from core.cases.records import Comment, Link, User
 from core.cases.samples import sample_row
 from core.cases.users import require
-from core.errors import InvalidEntryError, LinkError, NotFoundError
+from core.errors import InvalidEntryError, LinkError
 
 LINK_DAYS = 30
 _TOKEN_BYTES = 32
@@ -58,16 +59,14 @@ def share(
         session.add(row)
         session.flush()
         _record(session, user.name, "share", sample, link=row.id)
-        return _link(row), token
+        return record_of(Link, row), token
 
 
 def revoke(database: Database, user: User, link_id: int) -> None:
     """Revoke a link. Raises NotAllowedError, NotFoundError."""
     require(user, "reviewer")
     with database.writing() as session:
-        row = session.get(LinkRow, link_id)
-        if row is None:
-            raise NotFoundError("link")
+        row = existing(session, LinkRow, link_id, "link")
         row.revoked = row.revoked or datetime.now(UTC)
         _record(session, user.name, "revoke link", sample_row(session, row.sample_id), link=link_id)
 
@@ -78,7 +77,7 @@ def links(database: Database, sample_id: int) -> tuple[Link, ...]:
         rows = session.scalars(
             select(LinkRow).where(LinkRow.sample_id == sample_id).order_by(LinkRow.id)
         )
-        return tuple(map(_link, rows))
+        return tuple(record_of(Link, row) for row in rows)
 
 
 def follow(database: Database, token: str) -> int:
@@ -95,14 +94,8 @@ def visit(database: Database, token: str) -> int:
     with database.reading() as session:
         link = _open(session, token)
         sample = sample_row(session, link.sample_id)
-    audit.record_access(
-        database,
-        f"link {link.id}",
-        "visit link",
-        patient_id=sample.patient_id,
-        sample_id=sample.id,
-        link=link.id,
-    )
+    about = {"patient_id": sample.patient_id, "sample_id": sample.id}
+    audit.record_access(database, f"link {link.id}", "visit link", **about, link=link.id)
     return sample.id
 
 
@@ -116,12 +109,12 @@ def comment_by_link(database: Database, token: str, author: str, text: str) -> C
         raise InvalidEntryError(f"Give your name, in up to {_LONGEST_AUTHOR} characters.")
     with database.writing() as session:
         link = _open(session, token)
-        by_link = select(func.count()).where(
+        by_link = select(AuditRow.id).where(
             AuditRow.sample_id == link.sample_id,
             AuditRow.user == f"link {link.id}",
             AuditRow.action == "comment",
         )
-        if (session.scalar(by_link) or 0) >= MOST_BY_LINK:
+        if count(session, by_link) >= MOST_BY_LINK:
             raise InvalidEntryError(
                 f"This link has taken {MOST_BY_LINK} comments, its limit. Ask for a new one."
             )
@@ -144,15 +137,11 @@ def _add_comment(session: Session, sample_id: int, author: str, text: str, who: 
     session.add(row)
     session.flush()
     _record(session, who, "comment", sample, comment=row.id)
-    return Comment(row.id, row.author, row.at, row.text)
+    return record_of(Comment, row)
 
 
 def _record(session: Session, who: str, action: str, sample: SampleRow, **details: int) -> None:
     audit.record(session, who, action, patient_id=sample.patient_id, sample_id=sample.id, **details)
-
-
-def _link(row: LinkRow) -> Link:
-    return Link(row.id, row.sample_id, row.author, row.expires, row.revoked)
 
 
 def _hash(token: str) -> str:

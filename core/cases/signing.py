@@ -5,10 +5,10 @@ A signature needs a reviewer's label on every uncertain white cell. A signed cas
 
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from core.cases.database import Database
+from core.cases.database import Database, count
 from core.cases.names import checked_comment
 from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow
 from core.cases.records import Sample, User
@@ -89,18 +89,14 @@ def reopen(database: Database, user: User, seen: Sample, reason: str) -> Sample:
 
 
 def _refuse_unreviewed(session: Session, sample_id: int) -> None:
-    pending = session.scalar(
-        select(func.count())
-        .select_from(CellRow)
-        .join(FieldRow, FieldRow.id == CellRow.field_id)
-        .where(
-            FieldRow.sample_id == sample_id,
-            CellRow.status == "uncertain",
-            CellRow.duplicate.is_(False),
-            CellRow.label.is_(None),
-        )
+    of_sample = select(CellRow.id).join(FieldRow, FieldRow.id == CellRow.field_id)
+    is_pending = (
+        FieldRow.sample_id == sample_id,
+        CellRow.status == "uncertain",
+        CellRow.duplicate.is_(False),
+        CellRow.label.is_(None),
     )
-    if pending:
+    if pending := count(session, of_sample.where(*is_pending)):
         raise UnreviewedCellsError(pending)
 
 

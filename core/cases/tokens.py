@@ -15,12 +15,13 @@ from typing import get_args
 from sqlalchemy import select
 
 from core.cases import audit
-from core.cases.database import Database, get_database
+from core.cases.database import Database, existing, get_database
+from core.cases.mappers import record_of
 from core.cases.names import checked_name
 from core.cases.orm import TokenRow
 from core.cases.records import Role, User
 from core.cases.users import LOCAL_USER, lower_role, require, user_of
-from core.errors import InvalidEntryError, NotFoundError, TokenError
+from core.errors import InvalidEntryError, TokenError
 from core.settings import Settings
 
 TOKEN_DAYS = 365
@@ -77,16 +78,14 @@ def add_token(
         audit.record(
             session, admin.name, "add token", token=row.id, owner=owner.name, role=row.role
         )
-        return _token(row), text
+        return record_of(Token, row), text
 
 
 def revoke_token(database: Database, admin: User, token_id: int) -> None:
     """Revoke a token. Raises NotAllowedError, NotFoundError."""
     require(admin, "admin")
     with database.writing() as session:
-        row = session.get(TokenRow, token_id)
-        if row is None:
-            raise NotFoundError("token")
+        row = existing(session, TokenRow, token_id, "token")
         row.revoked = row.revoked or datetime.now(UTC)
         audit.record(session, admin.name, "revoke token", token=token_id)
 
@@ -94,7 +93,8 @@ def revoke_token(database: Database, admin: User, token_id: int) -> None:
 def tokens(database: Database) -> tuple[Token, ...]:
     """Return all tokens, expired and revoked ones too."""
     with database.reading() as session:
-        return tuple(map(_token, session.scalars(select(TokenRow).order_by(TokenRow.id))))
+        rows = session.scalars(select(TokenRow).order_by(TokenRow.id))
+        return tuple(record_of(Token, row) for row in rows)
 
 
 def user_of_token(database: Database, text: str, settings: Settings | None = None) -> User:
@@ -113,19 +113,6 @@ def user_of_token(database: Database, text: str, settings: Settings | None = Non
             session.get_one(TokenRow, row.id).last_used = now
     user = user_of(database, row.user, settings)
     return User(user.name, lower_role(user.role, row.role))
-
-
-def _token(row: TokenRow) -> Token:
-    return Token(
-        id=row.id,
-        user=row.user,
-        label=row.label,
-        role=row.role,
-        made=row.made,
-        expires=row.expires,
-        last_used=row.last_used,
-        revoked=row.revoked,
-    )
 
 
 def _hash(text: str) -> str:
@@ -167,9 +154,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _line(token: Token) -> str:
+    state = f"expires {token.expires:%Y-%m-%d}"
     if token.revoked:
         state = f"revoked {token.revoked:%Y-%m-%d}"
-    else:
-        state = f"expires {token.expires:%Y-%m-%d}"
     used = f"last used {token.last_used:%Y-%m-%d}" if token.last_used else "never used"
     return "\t".join((str(token.id), token.user, token.role, token.label, state, used))

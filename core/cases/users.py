@@ -17,13 +17,15 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, get_args
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.cases import audit
-from core.cases.database import Database, get_database
+from core.cases.database import Database, count, existing, get_database
+from core.cases.mappers import record_of
 from core.cases.names import checked_name
 from core.cases.orm import EndedSessionRow, TokenRow, UserRow
 from core.cases.records import Role, User
@@ -173,8 +175,8 @@ def bind(database: Database, admin: User, name: str, key: str) -> None:
     if not (issuer and subject):
         raise InvalidEntryError("Name the sign-in as issuer#subject, such as https://id.example#7.")
     with database.writing() as session:
-        row = session.get(UserRow, name)
-        if row is None or name == LOCAL_USER:
+        row = existing(session, UserRow, name, "user")
+        if name == LOCAL_USER:
             raise NotFoundError("user")
         holder = _bound(session, issuer, subject)
         if holder is not None and holder.name != name:
@@ -189,9 +191,7 @@ def release(database: Database, admin: User, name: str) -> None:
     """
     require(admin, "admin")
     with database.writing() as session:
-        row = session.get(UserRow, name)
-        if row is None:
-            raise NotFoundError("user")
+        row = existing(session, UserRow, name, "user")
         row.issuer = row.subject = None
         audit.record(session, admin.name, "release user", name=name)
 
@@ -205,18 +205,15 @@ def remove(database: Database, admin: User, name: str, settings: Settings | None
     require(admin, "admin")
     settings = settings or get_settings()
     with database.writing() as session:
-        row = session.get(UserRow, name)
-        if row is None:
-            raise NotFoundError("user")
+        row = existing(session, UserRow, name, "user")
         if not settings.admins.isdisjoint({name, f"{row.issuer}#{row.subject}"}):
             raise InvalidEntryError(
                 f"LEUKOSCOPE_ADMINS names {name}, so the next sign-in would add them again. Take "
                 "the name out of the setting, start the server again, then remove them."
             )
-        if row.role == "admin" and _admins(session) == 1:
-            raise InvalidEntryError(f"{name} is the only admin. Make somebody else admin first.")
+        _keep_an_admin(session, row)
         of_user = TokenRow.user == name
-        tokens = session.scalar(select(func.count()).select_from(TokenRow).where(of_user)) or 0
+        tokens = count(session, select(TokenRow.id).where(of_user))
         session.execute(delete(TokenRow).where(of_user))
         session.delete(row)
         audit.record(session, admin.name, "remove user", name=name, tokens=tokens)
@@ -236,8 +233,8 @@ def set_role(database: Database, admin: User, name: str, role: Role) -> User:
         row = session.get(UserRow, name)
         if row is None:
             return _user(_add(session, name, role, by=admin.name))
-        if row.role == "admin" and role != "admin" and _admins(session) == 1:
-            raise InvalidEntryError(f"{name} is the only admin. Make somebody else admin first.")
+        if role != "admin":
+            _keep_an_admin(session, row)
         row.role = role
         audit.record(session, admin.name, "set role", name=name, role=role)
         return _user(row)
@@ -277,28 +274,31 @@ def _add(session: Session, name: str, role: Role, by: str) -> UserRow:
     return row
 
 
-def _admins(session: Session) -> int:
-    return (
-        session.scalar(select(func.count()).select_from(UserRow).where(UserRow.role == "admin"))
-        or 0
-    )
+def _keep_an_admin(session: Session, row: UserRow) -> None:
+    """Raise InvalidEntryError when a user is the only admin."""
+    admins = select(UserRow.name).where(UserRow.role == "admin")
+    if row.role == "admin" and count(session, admins) == 1:
+        raise InvalidEntryError(f"{row.name} is the only admin. Make somebody else admin first.")
 
 
-def _user(row: UserRow) -> User:
-    return User(row.name, row.role)
+_user = partial(record_of, User)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe `python -m core users`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("list", help="list all users with their roles and sign-ins")
-    bind_user = actions.add_parser("bind", help="bind a user to a sign-in")
-    bind_user.add_argument("name", help="as the user is named here")
-    bind_user.add_argument("sign_in", metavar="ISSUER#SUBJECT", help="whom the provider names")
-    release_user = actions.add_parser("release", help="unbind a user from their sign-in")
-    release_user.add_argument("name", help="as the user is named here")
-    remove_user = actions.add_parser("remove", help="remove a user and their tokens")
-    remove_user.add_argument("name", help="as the user is named here")
+    for action, does in (
+        ("bind", "bind a user to a sign-in"),
+        ("release", "unbind a user from their sign-in"),
+        ("remove", "remove a user and their tokens"),
+    ):
+        command = actions.add_parser(action, help=does)
+        command.add_argument("name", help="as the user is named here")
+        if action == "bind":
+            command.add_argument(
+                "sign_in", metavar="ISSUER#SUBJECT", help="whom the provider names"
+            )
 
 
 def run(options: argparse.Namespace) -> int:
