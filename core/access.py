@@ -182,16 +182,15 @@ class Visitors:
             return
         now = datetime.now(UTC)
         with self._lock:
-            for left in [key for key, (end, _) in self._admitted.items() if end <= now]:
-                del self._admitted[left]
-            for use in uses:
-                self._admitted[visitor, use] = until, sign_in
+            left = {key: value for key, value in self._admitted.items() if value[0] > now}
+            self._admitted = left | {(visitor, use): (until, sign_in) for use in uses}
 
     def dismiss(self, sign_in: str) -> None:
         """Allow the browsers of a sign-in nothing more."""
         with self._lock:
-            for left in [key for key, (_, by) in self._admitted.items() if by == sign_in]:
-                del self._admitted[left]
+            self._admitted = {
+                k: value for k, value in self._admitted.items() if value[1] != sign_in
+            }
 
     def may(self, visitor: str | None, use: Use) -> bool:
         """Return whether a browser may fetch, or send, files."""

@@ -110,17 +110,12 @@ def record_view(
 
     A store that can only be read keeps no such record. Raises StoreUnavailableError.
     """
-    same_view = (
-        AuditRow.patient_id == patient_id,
-        AuditRow.sample_id == sample_id,
-        AuditRow.user == user,
-        AuditRow.action == action,
-        AuditRow.at > datetime.now(UTC) - VIEW_LASTS,
-    )
+    seen = {"patient_id": patient_id, "sample_id": sample_id}
+    recent = select(AuditRow.id).where(AuditRow.at > datetime.now(UTC) - VIEW_LASTS)
     with database.reading() as session:
-        if session.scalar(select(AuditRow.id).where(*same_view).limit(1)):
+        if session.scalar(recent.filter_by(user=user, action=action, **seen).limit(1)):
             return
-    record_access(database, user, action, patient_id=patient_id, sample_id=sample_id)
+    record_access(database, user, action, **seen)
 
 
 def record_access(database: Database, user: str, action: str, **details: Any) -> None:

@@ -93,6 +93,10 @@ def cell_of(row: CellRow) -> Cell:
     return cell.reviewed(row.label, row.reviewer)
 
 
+LABELLED = (CellRow, FieldRow.file, FieldRow.page, FieldRow.micrometres_per_pixel)
+"""What `labelled_values` needs of a query."""
+
+
 def labelled_values(row: CellRow, file: str, page: int, scale: float | None) -> dict[str, Any]:
     """Return the fields of a `LabelledCell`, named by its number and file."""
     name = f"{row.number} of {image_title(file, page)}"

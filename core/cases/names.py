@@ -42,12 +42,18 @@ def checked_identifier(text: str, what: str) -> str:
     Raises InvalidEntryError for characters that are not seen: control and format characters, line
     ends within the text, variation selectors.
     """
-    return _checked(text, what, _unseen(text.strip()))
+    return checked_name(text, what, joiners="")
 
 
-def checked_name(text: str, what: str) -> str:
+def checked_name(text: str, what: str, joiners: str = JOINERS) -> str:
     """Return a name as it is kept; as `checked_identifier`, but it may hold joiners."""
-    return _checked(text, what, _unseen(text.strip()) - {*JOINERS})
+    if unseen := sorted(c for c in {*text.strip()} if c not in joiners and _is_unseen(c)):
+        points = ", ".join(f"U+{ord(c):04X}" for c in unseen)
+        raise InvalidEntryError(
+            f"The {what} holds characters that cannot be seen ({points}). Type it anew, or remove "
+            "them."
+        )
+    return normalised(text)
 
 
 def checked_comment(text: str) -> str:
@@ -76,20 +82,6 @@ def spelt_out(text: str) -> str:
 def _glyph(character: str) -> str:
     is_seen = character.isprintable() and not _is_unseen(character)
     return character if is_seen and not unicodedata.combining(character) else ""
-
-
-def _checked(text: str, what: str, unseen: set[str]) -> str:
-    if unseen:
-        points = ", ".join(f"U+{ord(c):04X}" for c in sorted(unseen))
-        raise InvalidEntryError(
-            f"The {what} holds characters that cannot be seen ({points}). Type it anew, or remove "
-            "them."
-        )
-    return normalised(text)
-
-
-def _unseen(text: str) -> set[str]:
-    return {c for c in text if _is_unseen(c)}
 
 
 def _is_unseen(character: str) -> bool:

@@ -150,14 +150,8 @@ def merge_patients(database: Database, admin: User, kept: Patient, merged: Patie
         moved = select(SampleRow).where(SampleRow.patient_id == source.id).order_by(SampleRow.id)
         for sample in session.scalars(moved).all():
             sample.patient_id = target.id
-            audit.record(
-                session,
-                admin.name,
-                "move sample",
-                patient_id=target.id,
-                sample_id=sample.id,
-                moved_from=source.id,
-            )
+            ids = {"patient_id": target.id, "sample_id": sample.id, "moved_from": source.id}
+            audit.record(session, admin.name, "move sample", **ids)
         session.delete(source)
         session.flush()
         if _owner(session, identifier) is None:

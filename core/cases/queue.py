@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, select
 from sqlalchemy.orm import aliased
 
 from core.cases.database import Database, count
-from core.cases.mappers import labelled_values, patient_of, sample_of
+from core.cases.mappers import LABELLED, labelled_values, patient_of, sample_of
 from core.cases.orm import (
     PENDING,
     REVIEWED,
@@ -37,14 +37,7 @@ def queue(
     with database.reading() as session:
         total = count(session, found)
         rows = session.execute(
-            select(
-                CellRow,
-                FieldRow.file,
-                FieldRow.page,
-                FieldRow.micrometres_per_pixel,
-                SampleRow,
-                PatientRow,
-            )
+            select(*LABELLED, SampleRow, PatientRow)
             .join(page, page.c.id == CellRow.id)
             .join(FieldRow, FieldRow.id == CellRow.field_id)
             .join(SampleRow, SampleRow.id == FieldRow.sample_id)
@@ -53,11 +46,9 @@ def queue(
         )
         items = tuple(
             QueuedCell(
-                **labelled_values(cell, file, number, scale),
-                sample=sample_of(sample),
-                patient=patient_of(patient),
+                **labelled_values(*cell), sample=sample_of(sample), patient=patient_of(patient)
             )
-            for cell, file, number, scale, sample, patient in rows
+            for *cell, sample, patient in rows
         )
     return Page(items, total)
 

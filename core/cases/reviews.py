@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.cases.database import Database, count, existing
-from core.cases.mappers import labelled_values, record_of
+from core.cases.mappers import LABELLED, labelled_values, record_of
 from core.cases.names import checked_comment
 from core.cases.orm import REVIEWED, CellRow, FieldRow, ReviewRow
 from core.cases.records import LabelledCell, MissedCell, Review, Sample, User
@@ -119,7 +119,7 @@ def labelled_cells(
     `apart_from` is the id of a cell to leave out.
     """
     labelled = (
-        select(CellRow, FieldRow.file, FieldRow.page, FieldRow.micrometres_per_pixel)
+        select(*LABELLED)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
         .where(REVIEWED, CellRow.label == label)
         .order_by(CellRow.id.desc())

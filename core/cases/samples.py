@@ -65,12 +65,8 @@ def save_sample(
     images = _encode_all(fields)
     with database.writing() as session:
         existing(session, PatientRow, patient_id, "patient")
-        row = SampleRow(
-            patient_id=patient_id,
-            changed_by=user.name,
-            changed_at=datetime.now(UTC),
-            **asdict(details),
-        )
+        changed = {"changed_by": user.name, "changed_at": datetime.now(UTC)}
+        row = SampleRow(patient_id=patient_id, **asdict(details), **changed)
         session.add(row)
         session.flush()
         added = _insert_fields(database, session, row.id, list(zip(fields, images, strict=True)))

@@ -4,7 +4,6 @@ Images are re-encoded as WebP and stored without further compression, so that si
 read quickly. Labels keep their published form.
 """
 
-import csv
 import hashlib
 import io
 import zipfile
@@ -114,11 +113,6 @@ def taleqani_folds(hashes: Mapping[str, int]) -> list[Row]:
     ]
 
 
-def _write_rows(path: Path, columns: Row, rows: Iterable[Row]) -> None:
-    with path.open("w", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows([columns, *rows])
-
-
 def _pbc(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     """Write PBC with WBCAtt's attributes, and the split beside the zip."""
     names = []
@@ -136,11 +130,10 @@ def _pbc(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     rows["path"] = [by_stem.get(PurePosixPath(n).stem, "") for n in rows["img_name"]]
     out.writestr("wbcatt.csv", rows.to_csv(index=False))
     official = dict(zip(rows["path"], rows["split"], strict=True))
-    _write_rows(
-        folder / "pbc_split.csv",
-        ("path", "label", "fine_label", "split"),
-        pbc_split(names, official),
+    split_rows = pd.DataFrame(
+        pbc_split(names, official), columns=["path", "label", "fine_label", "split"]
     )
+    split_rows.to_csv(folder / "pbc_split.csv", index=False)
 
 
 def _kaggle(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None:
@@ -163,9 +156,8 @@ def _taleqani(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> 
             content = _webp(read())
             out.writestr(name, content)
             hashes[name] = picture_hash(content)
-    _write_rows(
-        folder / "taleqani_folds.csv", ("path", "label", "group", "fold"), taleqani_folds(hashes)
-    )
+    folds = pd.DataFrame(taleqani_folds(hashes), columns=["path", "label", "group", "fold"])
+    folds.to_csv(folder / "taleqani_folds.csv", index=False)
 
 
 def picture_hash(content: bytes) -> int:

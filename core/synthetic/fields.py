@@ -53,7 +53,6 @@ class SyntheticField:
     pixels: Pixels
     cells: tuple[SyntheticCell, ...]
     micrometres_per_pixel: float
-    seed: int
 
 
 class _Slide:
@@ -202,7 +201,7 @@ def make_field(
     red_cells = len(slide.cells) - slide.white
     slide.put_platelets(int(rng.poisson(2 + red_cells * rng.uniform(0, 0.12))), scale)
     image = expose(rng, slide.dyes, pixels)
-    return SyntheticField(image, tuple(slide.cells), 1 / scale, seed)
+    return SyntheticField(image, tuple(slide.cells), 1 / scale)
 
 
 def make_cell(seed: int, cell_type: str, size: int = 192) -> Pixels:
@@ -249,14 +248,16 @@ def example_truth() -> dict[str, Any]:
     """Return the cells of each example slide by file name, as JSON; boxes are x, y, w, h."""
     return {
         f"synthetic_{number}.jpg": {
-            "seed": field.seed,
+            "seed": seed,
             "micrometres_per_pixel": round(field.micrometres_per_pixel, 6),
             "cells": [
                 {"kind": cell.kind, "type": cell.type, "box": list(cell.box.xywh)}
                 for cell in field.cells
             ],
         }
-        for number, field in enumerate(example_fields(), 1)
+        for number, (field, (seed, *_)) in enumerate(
+            zip(example_fields(), _EXAMPLES, strict=True), 1
+        )
     }
 
 

@@ -4,14 +4,13 @@ Writing needs tifffile, which comes with requirements.txt.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from core.domain.boxes import Box
-from core.domain.results import Pixels
 from core.synthetic.fields import SyntheticCell, SyntheticField
 
 GLASS = (243, 244, 242)
@@ -20,18 +19,9 @@ _LEVELS = 3
 _FACTOR = 4
 
 
-@dataclass(frozen=True, eq=False)
-class SyntheticSlide:
-    """A synthetic slide, H x W x 3 RGB, and every cell on it."""
-
-    pixels: Pixels
-    cells: tuple[SyntheticCell, ...]
-    micrometres_per_pixel: float
-
-
 def make_slide(
     width: int, height: int, fields: Iterable[tuple[SyntheticField, int, int]]
-) -> SyntheticSlide:
+) -> SyntheticField:
     """Lay fields of one scale on glass, each with its left and top in pixels.
 
     Raises ValueError for fields of several scales, and for one that sticks out.
@@ -48,10 +38,10 @@ def make_slide(
             cells.append(replace(cell, box=box))
     if len(scales) != 1:
         raise ValueError(f"the fields of a slide have one scale, not {len(scales)}")
-    return SyntheticSlide(pixels, tuple(cells), scales.pop())
+    return SyntheticField(pixels, tuple(cells), scales.pop())
 
 
-def write_slide(slide: SyntheticSlide, path: Path) -> None:
+def write_slide(slide: SyntheticField, path: Path) -> None:
     """Write a slide as Aperio's scanners do (tiled TIFF, a page a level), without loss."""
     from tifffile import TiffWriter
 

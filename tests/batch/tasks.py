@@ -12,8 +12,8 @@ from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
 from core.exports.schema import AnalyzedField
-from core.synthetic.fields import SyntheticCell
-from core.synthetic.slides import GLASS, SyntheticSlide, write_slide
+from core.synthetic.fields import SyntheticCell, SyntheticField
+from core.synthetic.slides import GLASS, write_slide
 
 
 def write_fields(folder: Path, *names: str) -> list[Path]:
@@ -92,7 +92,7 @@ def write_spots(path: Path, size=(2400, 1800), scale=0.15, white=15.0) -> list[B
             boxes.append(Box(at[0] - radius, at[1] - radius, 2 * radius + 1, 2 * radius + 1))
     cells = tuple(SyntheticCell("rbc", box, None) for box in boxes)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_slide(SyntheticSlide(pixels, cells, scale), path)
+    write_slide(SyntheticField(pixels, cells, scale), path)
     return boxes
 
 

@@ -29,8 +29,8 @@ from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.imaging.wsi import tile_grid
 from core.settings import PROJECT_ROOT
-from core.synthetic.fields import make_field
-from core.synthetic.slides import GLASS, SyntheticSlide, make_slide, write_slide
+from core.synthetic.fields import SyntheticField, make_field
+from core.synthetic.slides import GLASS, make_slide, write_slide
 from tests.batch.tasks import (
     fails_over_spots,
     runner,
@@ -195,12 +195,12 @@ def test_the_red_cells_of_a_slide_replace_a_scale_that_they_contradict():
 def test_empty_and_refused_slides_say_why(tmp_path):
     path = tmp_path / "slide.svs"
     pixels = np.full((900, 1200, 3), GLASS, np.uint8)
-    write_slide(SyntheticSlide(pixels, (), 0.15), path)
+    write_slide(SyntheticField(pixels, (), 0.15), path)
     image = analyze(path, tmp_path / "out.json", runner())
     assert "empty glass" in image["refused"]
     assert image["tiles"] == {"analysed": 0, "with_cells": 0, "refused": 0, "glass": 12}
     pixels[100:800, 100:1100] = np.random.default_rng(1).integers(150, 255, (700, 1000, 1))
-    write_slide(SyntheticSlide(pixels, (), 0.15), path)
+    write_slide(SyntheticField(pixels, (), 0.15), path)
     image = analyze(path, tmp_path / "out.json", runner())
     assert image["refused"] == "No spots."
     assert image["tiles"]["refused"] > 0

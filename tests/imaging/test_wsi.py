@@ -15,8 +15,8 @@ from core.errors import DamagedSlideError, InputError
 from core.imaging.read import read_images_from
 from core.imaging.wsi import Slide, Tile, is_slide, tile_grid
 from core.settings import Settings
-from core.synthetic.fields import make_field
-from core.synthetic.slides import GLASS, SyntheticSlide, make_slide, write_slide
+from core.synthetic.fields import SyntheticField, make_field
+from core.synthetic.slides import GLASS, make_slide, write_slide
 
 SMALL = Settings(max_megapixels=1)
 
@@ -83,7 +83,7 @@ def test_glass_is_told_from_a_quarter_of_a_lymphocyte(tmp_path):
     pixels = np.full((1200, 1200, 3), GLASS, np.uint8)
     cv2.circle(pixels, (600, 600), 30, (120, 90, 160), -1)  # 9 µm across
     path = tmp_path / "cell.svs"
-    write_slide(SyntheticSlide(pixels, (), 0.15), path)
+    write_slide(SyntheticField(pixels, (), 0.15), path)
     with Slide(path) as slide:
         for left, top in product((200, 600), repeat=2):
             assert not slide.is_glass(Tile(0, 0, 900, 900, (left, top, left + 400, top + 400)))
