@@ -67,10 +67,6 @@ class SiteCells:
     def __len__(self) -> int:
         return len(self.types)
 
-    def softened(self, temperature: float) -> "SiteCells":
-        """Return the cells with logits of another temperature."""
-        return replace(self, logits=self.logits / temperature)
-
     def only(self, rows: NDArray[np.int64]) -> "SiteCells":
         """Return some of the cells."""
         return SiteCells(self.logits[rows], self.features[rows], self.types[rows])
@@ -140,7 +136,7 @@ def adapt(cells: SiteCells, name: str, shipped: CellClassifier, *, version: int 
         )
     # A site may take confidence from the shipped model, never add to it.
     softness = max(fit_temperature(cells.logits.astype(np.float32), cells.types), 1.0)
-    softened = cells.softened(softness)
+    softened = replace(cells, logits=cells.logits / softness)
     left_out = {penalty: leave_one_out(softened, penalty) for penalty in PENALTIES}
     best = min(PENALTIES, key=lambda p: _loss(left_out[p], cells.types))
     before, after = (

@@ -231,9 +231,9 @@ def _cellavision(_folder: Path, archive: zipfile.ZipFile) -> list[Example]:
     names = {
         int(PurePosixPath(n).stem): n for n in _image_names(archive) if n.startswith("images/")
     }
-    # Class 1 is the neutrophil, 5 the basophil.
+    types = dict(enumerate(MATURE_FIVE, 1))
     return [
-        Example(names[number], "test", MATURE_FIVE[label - 1], group=names[number])
+        Example(names[number], "test", types[label], group=names[number])
         for number, label in sorted(labels.items())
         if number in names
     ]

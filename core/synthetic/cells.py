@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
 
@@ -119,10 +119,10 @@ class _Pen:
     def dyes(
         self,
         *,
-        haemoglobin: Floats | float = 0,
-        chromatin: Floats | float = 0,
-        cytoplasm: Floats | float = 0,
-        eosin: Floats | float = 0,
+        haemoglobin: ArrayLike = 0,
+        chromatin: ArrayLike = 0,
+        cytoplasm: ArrayLike = 0,
+        eosin: ArrayLike = 0,
     ) -> Floats:
         """Return a map of these amounts of dye, h x w x 4."""
         amounts = np.broadcast_arrays(haemoglobin, chromatin, cytoplasm, eosin, self.x)[:DYES]
