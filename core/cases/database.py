@@ -25,7 +25,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     QueuePool,
-    Select,
+    SelectBase,
     create_engine,
     event,
     func,
@@ -186,7 +186,7 @@ def existing(session: Session, table: type[Row], key: int | str, called: str) ->
     return row
 
 
-def count(session: Session, found: Select[Any]) -> int:
+def count(session: Session, found: SelectBase) -> int:
     """Return how many rows a selection has."""
     return session.scalar(select(func.count()).select_from(found.subquery())) or 0
 

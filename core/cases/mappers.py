@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.cases.orm import Base, CellRow, FieldRow
 from core.cases.records import NewField, Patient, Sample, SampleField
@@ -18,7 +18,10 @@ from core.domain.results import (
 )
 from core.imaging.duplicates import stored_form
 
-R = TypeVar("R")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+R = TypeVar("R", bound="DataclassInstance")
 
 
 def record_of(record: type[R], row: Base) -> R:
