@@ -128,7 +128,7 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
             warnings=tuple(row.warnings),
             profile=row.models.get("profile"),
         ),
-        cell_ids=tuple(cell and cell.id for cell in white_or_none),
+        cell_ids=tuple(cell.id if cell else None for cell in white_or_none),
         models=row.models,
         stage=stage_of(row.stage) if row.stage else None,
     )

@@ -46,9 +46,11 @@ def queue(
         )
         items = tuple(
             QueuedCell(
-                **labelled_values(*cell), sample=sample_of(sample), patient=patient_of(patient)
+                **labelled_values(cell, file, number, scale),
+                sample=sample_of(sample),
+                patient=patient_of(patient),
             )
-            for *cell, sample, patient in rows
+            for cell, file, number, scale, sample, patient in rows
         )
     return Page(items, total)
 
