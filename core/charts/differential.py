@@ -167,5 +167,5 @@ def stages_figure(
 
     segments = [segment(stage.name, stage.colour, count(key)) for key, stage in STAGES.items()]
     undecided = [sum(r.status != "classified" for r in fields) for fields in results.values()]
-    segments.append(segment("Uncertain or rejected", UNDETERMINED_COLOUR, undecided))
+    segments.append(segment("Without a class", UNDETERMINED_COLOUR, undecided))
     return _stack(bars, segments, "Percent of fields", shown_width)

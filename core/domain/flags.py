@@ -15,6 +15,7 @@ from core.domain.differential import (
 )
 from core.domain.intervals import Estimate
 from core.domain.reference_ranges import WHITE_CELLS, ReferenceRange, Unit, judge
+from core.domain.results import PossibleBlasts
 from core.domain.taxonomy import CELL_TYPES, Material
 
 Severity = Literal["urgent", "warning", "note"]
@@ -125,6 +126,26 @@ def blast_flag(counted: Differential) -> Flag | None:
         )
     sentence = f"{text}. Have a specialist look at these cells first."
     return Flag("possible_blasts", "urgent", sentence)
+
+
+def field_blast_flag(blasts: PossibleBlasts) -> Flag | None:
+    """Return the flag of possible blasts in ALL fields, with their share of all white cells."""
+    if not blasts.count:
+        return None
+    sentence = f"{blasts_text(blasts)}. Have a specialist look at these cells first."
+    return Flag("possible_blasts", "urgent", sentence)
+
+
+def blasts_text(blasts: PossibleBlasts) -> str:
+    """Return the share of possible blasts, such as `3 possible blasts: 21 % (5-51) of 14 …`."""
+    if not blasts.white_cells:
+        return "No white cells were found"
+    uncertain = f", {blasts.uncertain} of them uncertain" if blasts.uncertain else ""
+    cells = "white cell" if blasts.white_cells == 1 else "white cells"
+    return (
+        f"{blasts.count or 'No'} possible {_noun(blasts.count, 'blast')}{uncertain}: "
+        f"{blasts.percent.text(' %', 0)} of {blasts.white_cells} {cells}"
+    )
 
 
 def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.boxes import Box
+from core.domain.intervals import Estimate, proportion
 from core.domain.taxonomy import (
     CELL_KINDS,
     CELL_TYPES,
@@ -220,6 +221,30 @@ class Fingerprint:
         return [i for i, kind in enumerate(self.kinds) if kind == "wbc"]
 
 
+@dataclass(frozen=True, slots=True)
+class PossibleBlasts:
+    """Possible blasts among the white cells of one or several fields."""
+
+    count: int
+    """Blasts, and uncertain cells that are likeliest to be blasts."""
+    uncertain: int
+    """Those of them that are uncertain."""
+    white_cells: int
+
+    def __add__(self, other: "PossibleBlasts") -> "PossibleBlasts":
+        """Return the blasts of two groups of fields."""
+        return PossibleBlasts(
+            self.count + other.count,
+            self.uncertain + other.uncertain,
+            self.white_cells + other.white_cells,
+        )
+
+    @property
+    def percent(self) -> Estimate:
+        """Their percentage of the white cells, with its exact 95 % interval."""
+        return proportion(self.count, self.white_cells, per=100)
+
+
 @dataclass(slots=True)
 class CellCounts:
     """Cells of one or several fields, each counted once.
@@ -241,6 +266,12 @@ class CellCounts:
     """Cells that an earlier field shows."""
     out_of_distribution: int = 0
     """White cells unlike the training images, whatever their status."""
+
+    @property
+    def blasts(self) -> PossibleBlasts:
+        """The possible blasts, of all white cells."""
+        uncertain = self.possible_blasts - self.types["blast"]
+        return PossibleBlasts(self.possible_blasts, uncertain, self.kinds["wbc"])
 
     def add(self, cells: Iterable[Cell]) -> Self:
         """Count the cells of another field too."""
@@ -341,6 +372,8 @@ class StageResult:
 
     file: str
     stage: str | None
+    """None where no class can be named: the field was rejected, or is unlike those of the training
+    set."""
     probabilities: Mapping[str, float]
     confidence: float
     status: Status
@@ -355,6 +388,10 @@ class StageResult:
     pixels_sha256: str | None = None
     """Of the decoded pixels, the same whatever file they came in; None on rejected, pooled and
     stored answers."""
+    blasts: PossibleBlasts | None = None
+    """Counted where no class is suggested; None on classified, rejected and stored answers."""
+    analysis: FieldAnalysis | None = field(default=None, repr=False)
+    """The cells behind `blasts`, for drawing."""
 
     @property
     def title(self) -> str:

@@ -12,8 +12,16 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from core.domain.differential import Differential, Share, differential, differential_of_counts
-from core.domain.flags import Flag, Severity, flags
-from core.domain.results import Cell, CellCounts, CropResult, FailedFile, FieldAnalysis, StageResult
+from core.domain.flags import Flag, Severity, field_blast_flag, flags
+from core.domain.results import (
+    Cell,
+    CellCounts,
+    CropResult,
+    FailedFile,
+    FieldAnalysis,
+    PossibleBlasts,
+    StageResult,
+)
 from core.domain.taxonomy import CELL_TYPES, STAGES, CellKind, Status
 
 Answer = dict[str, Any]
@@ -142,6 +150,42 @@ class ClassifyAnswer(Part):
         )
 
 
+class FieldFlag(Part):
+    """A finding that deserves a look; a possible blast is urgent."""
+
+    code: str
+    severity: Severity
+    sentence: str
+
+    @classmethod
+    def of(cls, flag: Flag) -> Self:
+        """Return one flag."""
+        return cls(code=flag.key, severity=flag.severity, sentence=flag.sentence)
+
+
+class BlastShare(Part):
+    """Possible blasts among the white cells, in percent with the exact 95 % interval."""
+
+    count: int
+    uncertain: Annotated[int, Field(description="Those of them that are uncertain")]
+    white_cells: int
+    percent: Percent
+    low: Percent
+    high: Percent
+
+    @classmethod
+    def of(cls, blasts: PossibleBlasts) -> Self:
+        """Return the share of possible blasts."""
+        return cls(
+            count=blasts.count,
+            uncertain=blasts.uncertain,
+            white_cells=blasts.white_cells,
+            percent=blasts.percent.value,
+            low=blasts.percent.low,
+            high=blasts.percent.high,
+        )
+
+
 class PooledStage(Part):
     """The ALL class over all fields of a request."""
 
@@ -151,10 +195,20 @@ class PooledStage(Part):
     status: Status
     warnings: Warnings
     refused: Refused
+    blasts: Annotated[
+        BlastShare | None, Field(description="Where no class is suggested; else absent")
+    ] = None
+    flags: Annotated[
+        list[FieldFlag], Field(description="`possible_blasts` where there are any; else absent")
+    ] = []
 
     @classmethod
     def of(cls, result: StageResult, **values: Any) -> Self:
         """Return what a result says, and further values."""
+        if result.blasts is not None:
+            values["blasts"] = BlastShare.of(result.blasts)
+            if flag := field_blast_flag(result.blasts):
+                values["flags"] = [FieldFlag.of(flag)]
         return cls(
             stage=result.stage,
             probabilities=dict(result.probabilities),
@@ -254,19 +308,6 @@ class FoundCell(Part):
             status=cell.status,
             **values,
         )
-
-
-class FieldFlag(Part):
-    """A finding that deserves a look; a possible blast is urgent."""
-
-    code: str
-    severity: Severity
-    sentence: str
-
-    @classmethod
-    def of(cls, flag: Flag) -> Self:
-        """Return one flag."""
-        return cls(code=flag.key, severity=flag.severity, sentence=flag.sentence)
 
 
 class DifferentialShare(Part):

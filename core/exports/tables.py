@@ -287,7 +287,10 @@ def patients_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
 def stages_table(
     results: Sequence[StageResult], patients: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return a row for each ALL field: status, class and calibrated probabilities."""
+    """Return a row for each ALL field: status, class, calibrated probabilities, possible blasts.
+
+    Blasts were counted where no class is suggested.
+    """
     names = repeat(None, len(results)) if patients is None else patients
     rows = [
         {
@@ -298,15 +301,17 @@ def stages_table(
             "stage": result.stage,
             "confidence": number(result.confidence, 4),
             **{f"p_{key}": number(result.probabilities.get(key, 0.0), 4) for key in STAGES},
+            "possible_blasts": result.blasts.count if result.blasts else None,
+            "white_cells": result.blasts.white_cells if result.blasts else None,
             "refused": result.reject_reason,
             "warnings": " ".join(result.warnings) or None,
         }
         for result, patient in zip(results, names, strict=True)
     ]
+    counted = ["possible_blasts", "white_cells"]
     columns = ["file", "page", "patient", "status", "stage", "confidence"]
-    return _frame(
-        rows, [*columns, *(f"p_{key}" for key in STAGES), "refused", "warnings"], patients
-    )
+    columns += [*(f"p_{key}" for key in STAGES), *counted, "refused", "warnings"]
+    return _frame(rows, columns, patients).astype(dict.fromkeys(counted, "Int64"))
 
 
 def history_table(patient: Patient, counts: Sequence[SampleCounts]) -> pd.DataFrame:

@@ -29,8 +29,9 @@ _MOST_TILES_A_SIDE = 8
 """Whatever scale a header claims; beyond, tiles are larger than the training fields."""
 _OTHER_FIELD = (
     "This smear does not look like the fields of suspected ALL that the model knows: crowded "
-    "lymphoid cells at low magnification. Count its cells on the page WBC count instead."
+    "lymphoid cells at low magnification, from one hospital."
 )
+_COUNTED = "No class is suggested; its possible blasts are counted instead."
 LEAST_SIDE = 128
 """Pixels. Of cells of other smears shrunk to 64 pixels a quarter look like a field of suspected
 ALL, at 128 one in forty."""
@@ -41,7 +42,7 @@ _TOO_SMALL = (
 )
 _TOO_CLOSE = (
     "The image shows a smaller part of the smear than the fields that the model knows, which are "
-    f"{FIELD_MICROMETRES:.0f} µm across. Send the whole field."
+    f"{FIELD_MICROMETRES:.0f} µm across. {_COUNTED} Send the whole field for a class."
 )
 
 
@@ -87,19 +88,18 @@ class FieldClassifier:
         """Return the most probable class of a field with its class activation map.
 
         With a `scale` in micrometres per pixel, a field larger than those of the training set is
-        graded in tiles of their size. A field of few pixels is uncertain. A field that does not
-        look like suspected ALL, or is much smaller than those, is rejected; with `force` it is
-        graded, and the reason stays with the result.
+        graded in tiles of their size, and one much smaller is uncertain, as is one of few pixels.
+        A field that does not look like suspected ALL has no class; with `force` it has an
+        uncertain one, and the reason stays with the result.
         """
         tiles = field_tiles(image.pixels, scale)
         views = [stage_input(tile, self._size) for row in tiles for tile in row]
         outputs = [self._forward(view) for view in views]
         known = [o for o in outputs if float(o["all_field"][0, 0]) >= self._least_field_logit]
-        reason = _OTHER_FIELD if len(known) < len(outputs) / 2 else None
-        if scale and max(image.width, image.height) * scale < LEAST_MICROMETRES:
-            reason = reason or _TOO_CLOSE
-        if reason and not force:
-            return StageResult(image.name, None, {}, 0.0, "out_of_scope", reason)
+        is_other = len(known) < len(outputs) / 2
+        if is_other and not force:
+            why = f"{_OTHER_FIELD} {_COUNTED}"
+            return StageResult(image.name, None, {}, 0.0, "out_of_scope", warnings=(why,))
         graded = known or outputs
         if len(views) == 1:
             graded = [*outputs, *map(self._forward, tta_views(views[0])[1:])]
@@ -110,20 +110,27 @@ class FieldClassifier:
         rows = [np.hstack(maps[at : at + columns]) for at in range(0, len(maps), columns)]
         best = int(values.argmax())
         probabilities = dict(zip(self.labels, map(float, values), strict=True))
-        is_small = min(image.width, image.height) < LEAST_SIDE
+        warnings = _size_warnings(image, scale)
         return StageResult(
             file=image.name,
             stage=self.labels[best],
             probabilities=probabilities,
             confidence=float(values[best]),
-            status=decide(probabilities, self.thresholds, doubtful=is_small),
-            qc_override=reason,
-            warnings=(_TOO_SMALL,) if is_small else (),
+            status=decide(probabilities, self.thresholds, doubtful=is_other or bool(warnings)),
+            qc_override=_OTHER_FIELD if is_other else None,
+            warnings=warnings,
             cam=activation_map(np.vstack(rows), best),
         )
 
     def _forward(self, view: Pixels) -> Mapping[str, NDArray[np.float32]]:
         return self._engine.run(np.ascontiguousarray(view)[None])
+
+
+def _size_warnings(image: FieldImage, scale: float | None) -> tuple[str, ...]:
+    """Return why the size of a field allows no class."""
+    small = (_TOO_SMALL,) if min(image.width, image.height) < LEAST_SIDE else ()
+    is_close = scale is not None and max(image.width, image.height) * scale < LEAST_MICROMETRES
+    return (*small, _TOO_CLOSE) if is_close else small
 
 
 def field_tiles(pixels: Pixels, scale: float | None) -> list[list[Pixels]]:
@@ -156,13 +163,17 @@ def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> Stag
 
     `thresholds` are the model's own, those of single fields.
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
-    Rejected fields do not count; with none left the result is out of scope. Fields that are
+    Fields without a class do not count; with none left the result is out of scope. Fields that are
     uncertain in spite of their confidence, because of a warning, are left out; with none left the
-    result is uncertain. Images of the same pixels are one field.
+    result is uncertain. Images of the same pixels are one field. Possible blasts are those of the
+    fields in which they were counted.
     """
-    graded = [r for r in results if r.reject_reason is None and r.status != "out_of_scope"]
+    analysed = [r for r in results if r.reject_reason is None]
+    graded = [r for r in analysed if r.stage is not None]
     settled = [r for r in graded if r.status == "classified" or not _is_confident(r, thresholds)]
     used = _once(settled or graded)
+    counted = [r.blasts for r in _once(analysed) if r.blasts is not None]
+    blasts = sum(counted[1:], counted[0]) if counted else None
     if not used:
         return StageResult(
             file="pooled",
@@ -170,7 +181,9 @@ def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> Stag
             probabilities={},
             confidence=0.0,
             status="out_of_scope",
-            reject_reason="No field could be graded.",
+            reject_reason=None if analysed else "No field could be graded.",
+            warnings=_without_class(len(analysed), 0),
+            blasts=blasts,
         )
     mean = {key: float(np.mean([r.probabilities[key] for r in used])) for key in STAGES}
     best = max(mean, key=mean.__getitem__)
@@ -181,9 +194,11 @@ def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> Stag
         confidence=mean[best],
         status=decide(mean, thresholds, doubtful=not settled),
         warnings=(
+            *_without_class(len(analysed) - len(graded), len(graded)),
             *_left_out(len(graded) - len(settled), len(graded)),
             *_repeated(len(settled or graded) - len(used)),
         ),
+        blasts=blasts,
     )
 
 
@@ -201,6 +216,16 @@ def _repeated(number: int) -> tuple[str, ...]:
         return ()
     which = "1 image is" if number == 1 else f"{number} images are"
     return (f"{which} the same as another and left out of the pooled answer.",)
+
+
+def _without_class(number: int, graded: int) -> tuple[str, ...]:
+    if not number:
+        return ()
+    if not graded:
+        sentence = "No class is suggested: no field looks like those that the model knows."
+        return (f"{sentence} The possible blasts are counted instead.",)
+    which = "1 field is" if number == 1 else f"{number} fields are"
+    return (f"{which} unlike those that the model knows: left out of the pooled answer.",)
 
 
 def _left_out(doubtful: int, graded: int) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from core.imaging.scale import (
     field_scale,
     is_possible,
     red_cell_scale,
+    white_cell_scale,
 )
 from core.inference.cell_classifier import (
     LEAST_TYPED_SIDE,
@@ -339,7 +340,10 @@ class Analyzer:
         )
 
     def stage(self, image: FieldImage, *, force: bool = False) -> StageResult:
-        """Grade a field of suspected ALL, with `force` also one that quality control rejects."""
+        """Grade a field of suspected ALL, with `force` also one that quality control rejects.
+
+        The white cells are counted too where no class is suggested.
+        """
         # One forward pass shows whether there are cells at all.
         pixels = flatten(image.pixels, image.light)
         examined = self._examine(image.pixels, pixels, force=force, tta=False)
@@ -356,13 +360,21 @@ class Analyzer:
                 warnings=image.notes,
             )
         checked = checked_scale(image, examined.detections)
-        scale = None if checked.scale is None else checked.scale.micrometres_per_pixel
+        white = [d.box for d in examined.detections if d.kind == "wbc"]
+        scale = (
+            checked.scale.micrometres_per_pixel
+            if checked.scale
+            else white_cell_scale(white, image.width, image.height)
+        )
         result = self.field_classifier.predict(image, scale, force=force)
         if examined.doubt is not None or not checked.is_settled:
             result = replace(result, status=without_certainty(result.status))
         warnings = [] if checked.warning is None else [checked.warning]
+        analysis = None if result.status == "classified" else self.analyze(image, force=force)
         return replace(
             result,
+            analysis=analysis,
+            blasts=None if analysis is None else analysis.counts.blasts,
             qc_override=reject_reason or result.qc_override,
             page=image.page,
             warnings=(*image.notes, *examined.warnings, *warnings, *result.warnings),

@@ -37,7 +37,8 @@ def _classify(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | None
 
 
 def _stage(analyzer: Analyzer, image: FieldImage, _profile: SiteProfile | None) -> StageResult:
-    return replace(analyzer.stage(image), cam=None)  # maps are drawn, not written
+    # Maps and cells are drawn, not written.
+    return replace(analyzer.stage(image), cam=None, analysis=None)
 
 
 ANALYZE = Task("analyze", _analyze)

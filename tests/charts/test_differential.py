@@ -111,7 +111,7 @@ def test_stages_count_uncertain_fields_apart():
     figure = stages_figure({"A": [stage("Pre"), stage("Pre", 0.4, "uncertain")]})
     shares = {t.name: t.x[0] for t in figure.data}
     assert shares[STAGES["Pre"].name] == 50
-    assert shares["Uncertain or rejected"] == 50
+    assert shares["Without a class"] == 50
 
 
 def test_probabilities_are_percent():

@@ -1,13 +1,16 @@
-"""Results of the ALL stage: pooled answer, field with class activation map, files."""
+"""Results of the ALL stage: pooled answer, field with activation map or cells, files."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import streamlit as st
 
 from core.charts.differential import probabilities_figure, stages_figure
-from core.charts.field import cam_figure
+from core.charts.field import cam_figure, field_figure
+from core.domain.flags import blasts_text, field_blast_flag
 from core.domain.probability import probability_text
-from core.domain.results import StageResult
+from core.domain.results import FieldAnalysis, PossibleBlasts, StageResult
 from core.domain.taxonomy import STAGE_NOTE, STAGES
 from core.exports.registry import STAGE_FORMATS, StageExport, export_files
 from core.exports.tables import stages_table
@@ -25,11 +28,16 @@ from ui.upload.controls import (
 from ui.upload.saving import save_section
 from ui.upload.session import SessionImage, UploadSession
 
+ACTIVATION, CELLS = "Activation map", "Cells"
+_BLASTS_SHOWN = 24
+
 
 def show_results(session: UploadSession[StageResult]) -> None:
     """Show all results of the uploaded fields."""
     images = session.of_patient(choose_patient(session))
-    show_pooled(images)
+    pooled = pooled_by_patient(images)
+    show_possible_blasts(pooled)
+    show_pooled(images, pooled)
     field_view(session, images)
     explain()
     show_files(session)
@@ -37,11 +45,33 @@ def show_results(session: UploadSession[StageResult]) -> None:
     downloads(session, images)
 
 
+def pooled_by_patient(images: Sequence[SessionImage[StageResult]]) -> dict[str, StageResult]:
+    """Return the pooled answer of each patient."""
+    thresholds = get_analyzer().field_classifier.thresholds
+    return {
+        patient: pool([i.result for i in images if i.patient == patient], thresholds)
+        for patient in dict.fromkeys(image.patient for image in images)
+    }
+
+
+def show_possible_blasts(pooled: Mapping[str, StageResult]) -> None:
+    """Say first of all which patients may have blasts."""
+    found = []
+    for patient, result in pooled.items():
+        flag = field_blast_flag(result.blasts) if result.blasts else None
+        if flag and len(pooled) > 1:
+            flag = replace(flag, sentence=f"{patient}: {flag.sentence}")
+        found += [flag] if flag else []
+    shared.show_urgent(found)
+
+
 def suggestion(result: StageResult) -> str:
     """Return the status and then the class in Markdown."""
     if result.reject_reason:
         return f":red-badge[:material/block: rejected] {result.reject_reason}"
-    name = STAGES[result.stage].name if result.stage else "no class"
+    if result.stage is None:
+        return ":orange-badge[:material/help: no class] No class is suggested."
+    name = STAGES[result.stage].name
     percent = probability_text(result.confidence)
     if result.status == "classified":
         return f":green-badge[:material/check: classified] Suggested class: **{name}**, {percent}"
@@ -51,22 +81,31 @@ def suggestion(result: StageResult) -> str:
     )
 
 
-def show_pooled(images: list[SessionImage[StageResult]]) -> None:
+def show_pooled(
+    images: Sequence[SessionImage[StageResult]], by_patient: Mapping[str, StageResult]
+) -> None:
     """Show one answer for all fields of a patient."""
-    results = [image.result for image in images]
-    graded = [r for r in results if r.reject_reason is None]
-    if len({image.patient for image in images}) > 1:
+    if len(by_patient) > 1:
         st.info("Choose one patient to see a pooled answer.", icon=":material/person:")
         return
+    results = [image.result for image in images]
+    graded = [r for r in results if r.stage is not None]
+    rejected = sum(r.reject_reason is not None for r in results)
     st.subheader("Pooled answer")
-    pooled = pool(results, get_analyzer().field_classifier.thresholds)
+    (pooled,) = by_patient.values()
     st.markdown(suggestion(pooled))
+    counted = [r for r in results if r.blasts]
+    if pooled.blasts:
+        st.markdown(_blasts(pooled.blasts, fields=len(counted)))
     for sentence in pooled.warnings:
         st.warning(sentence, icon=":material/straighten:")
-    st.caption(
-        f"Mean of the calibrated probabilities of {len(graded)} graded "
-        f"{'field' if len(graded) == 1 else 'fields'}; {len(results) - len(graded)} rejected."
-    )
+    parts = [f"Mean of the calibrated probabilities of {shared.number_of(len(graded), 'field')}"]
+    if unlike := len(results) - len(graded) - rejected:
+        parts.append(f"{unlike} without a class")
+    if rejected:
+        parts.append(f"{rejected} rejected")
+    if graded:
+        st.caption(f"{'; '.join(parts)}.")
     found = Counter(r.stage for r in graded if r.status == "classified")
     if len(found) > 1:
         named = ", ".join(f"{found[key]} {STAGES[key].name}" for key in STAGES if found[key])
@@ -75,7 +114,7 @@ def show_pooled(images: list[SessionImage[StageResult]]) -> None:
             "Then look at them one by one.",
             icon=":material/call_split:",
         )
-    if pooled.reject_reason is None and len(graded) > 1:
+    if len(graded) > 1:
         st.plotly_chart(
             probabilities_figure(pooled),
             key="stage_pooled",
@@ -84,20 +123,29 @@ def show_pooled(images: list[SessionImage[StageResult]]) -> None:
         )
 
 
+def _blasts(blasts: PossibleBlasts, *, fields: int = 1) -> str:
+    where = "" if fields == 1 else f" in {fields} fields without a suggested class"
+    return f"**{shared.plain(blasts_text(blasts))}**{where}."
+
+
 @st.fragment
 def field_view(
     session: UploadSession[StageResult], images: list[SessionImage[StageResult]]
 ) -> None:
-    """Show one field with its class activation map and probabilities."""
+    """Show one field with its class activation map or its cells, and what was found."""
     st.subheader("Field")
     image = choose_field(session, images)
     result = image.result
     drawing, facts = st.columns(2)
+    with drawing:
+        show_drawing(image)
     with facts:
         st.markdown(f"**{shared.plain(result.title)}**")
         st.markdown(suggestion(result))
         for sentence in result.warnings:
             st.warning(shared.plain(sentence), icon=":material/straighten:")
+        if result.blasts:
+            show_blasts(image, result.blasts)
         if result.probabilities:
             st.plotly_chart(
                 probabilities_figure(result),
@@ -107,31 +155,80 @@ def field_view(
             )
         properties_table(image, {})
         remove_button(session, image)
-    with drawing:
-        opacity = 0.0
-        if result.cam is not None:
-            percent = st.slider(
-                "Opacity of the class activation map, %",
-                0,
-                100,
-                60,
-                step=5,
-                key="stage_opacity",
-                persist_state="session",
-            )
-            opacity = percent / 100
-        size = (image.width, image.height)
-        shared.image_chart(
-            cam_figure(image.original.image, result, size, opacity, shared.shown_width(480)),
-            "stage_drawing",
-            f"Field {result.title} with the class activation map of the most likely class",
+
+
+def show_blasts(image: SessionImage[StageResult], blasts: PossibleBlasts) -> None:
+    """Show the share of possible blasts in a field and, the likeliest first, the cells."""
+    st.markdown(_blasts(blasts))
+    analysis = image.result.analysis
+    if not blasts.count or analysis is None:
+        st.page_link(
+            "pages/wbc_count.py",
+            label="Type all cells on the page WBC count",
+            icon=":material/counter_1:",
         )
-        if result.cam is not None:
-            st.caption(
-                "Yellow: regions that support the most likely class most. The map shows what the "
-                "model used, not where disease is. The bottom right corner is masked before "
-                "grading, because scale bars there revealed the classes."
-            )
+        return
+    cells = [(n, cell) for n, cell in analysis.white_cells() if cell.is_possible_blast]
+    cells.sort(key=lambda item: -item[1].confidence)
+    captions = [f"{n} · {probability_text(c.confidence, 0)}" for n, c in cells[:_BLASTS_SHOWN]]
+    st.image(
+        [image.original.cells[n] for n, _ in cells[:_BLASTS_SHOWN]],
+        caption=captions,
+        width=88,
+        alt=[f"Possible blast {caption}" for caption in captions],
+    )
+    st.caption("Number, as in the image · calibrated probability of a blast.")
+
+
+def show_drawing(image: SessionImage[StageResult]) -> None:
+    """Draw a field with its class activation map, or its cells where they were counted."""
+    result, analysis = image.result, image.result.analysis
+    views = [name for name, has in ((CELLS, analysis), (ACTIVATION, result.cam is not None)) if has]
+    view = views[0] if views else None
+    if len(views) > 1:
+        view = st.segmented_control(
+            "Show", views, default=views[0], required=True, key="stage_view"
+        )
+    if view == CELLS and analysis is not None:
+        show_cells(image, analysis)
+        return
+    opacity = 0.0
+    if result.cam is not None:
+        percent = st.slider(
+            "Opacity of the class activation map, %",
+            0,
+            100,
+            60,
+            step=5,
+            key="stage_opacity",
+            persist_state="session",
+        )
+        opacity = percent / 100
+    size = (image.width, image.height)
+    shared.image_chart(
+        cam_figure(image.original.image, result, size, opacity, shared.shown_width(480)),
+        "stage_drawing",
+        f"Field {result.title} with the class activation map of the most likely class",
+    )
+    if result.cam is not None:
+        st.caption(
+            "Yellow: regions that support the most likely class most. The map shows what the "
+            "model used, not where disease is. The bottom right corner is masked before "
+            "grading, because scale bars there revealed the classes."
+        )
+
+
+def show_cells(image: SessionImage[StageResult], analysis: FieldAnalysis) -> None:
+    """Draw a field with its white cells."""
+    shared.image_chart(
+        field_figure(image.original.image, analysis, shown_width=shared.shown_width(480)),
+        "stage_cells",
+        f"Field {analysis.title} with {len(analysis.white_cells())} white cells boxed",
+    )
+    st.caption(
+        "Colour shows the type. Solid line: classified. Dashed: uncertain. Dotted grey: not a "
+        "white cell."
+    )
 
 
 def explain() -> None:
@@ -156,21 +253,26 @@ def show_files(session: UploadSession[StageResult]) -> None:
     text = st.column_config.TextColumn
     table = stages_table([i.result for i in images], [i.patient for i in images])
     shares, refused = [f"p_{key}" for key in STAGES], table["refused"].notna()
-    table[shares] = (100 * table[shares]).mask(refused)
+    table[shares] = (100 * table[shares]).mask(table["stage"].isna())
+    table["status"] = table["status"].mask(table["stage"].isna(), "no class")
     table["status"] = table["status"].mask(refused, "rejected")
+    number = st.column_config.NumberColumn
+    counted = (
+        {"possible_blasts": number("Possible blasts"), "white_cells": number("White cells")}
+        if table["white_cells"].notna().any()
+        else {}
+    )
     patient_editor(
         session,
         table,
         {
             "file": text("File", pinned=True),
-            "page": st.column_config.NumberColumn("Page"),
+            "page": number("Page"),
             "patient": text("Patient (editable)", max_chars=60),
             "status": text("Status"),
             "stage": text("Most likely"),
-            **{
-                f"p_{key}": st.column_config.NumberColumn(f"{key}, %", format="%.1f")
-                for key in STAGES
-            },
+            **{f"p_{key}": number(f"{key}, %", format="%.1f") for key in STAGES},
+            **counted,
             "refused": text("Rejected"),
         },
     )
@@ -191,11 +293,6 @@ def downloads(session: UploadSession[StageResult], images: list[SessionImage[Sta
     st.subheader("Download")
     images, failed = exported(session, images)
     results, patients = [image.result for image in images], [image.patient for image in images]
-    thresholds = get_analyzer().field_classifier.thresholds
-    pooled = {
-        patient: pool([i.result for i in images if i.patient == patient], thresholds)
-        for patient in dict.fromkeys(patients)
-    }
-    export = StageExport(results, patients, pooled, failed)
+    export = StageExport(results, patients, pooled_by_patient(images), failed)
     files = export_files(STAGE_FORMATS, export, "leukoscope_all_stage")
     shared.download_buttons(files, session.name)

@@ -11,7 +11,13 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.cases.names import normalised
-from core.domain.results import FailedFile, FieldAnalysis, neutral_name, without_names
+from core.domain.results import (
+    FailedFile,
+    FieldAnalysis,
+    StageResult,
+    neutral_name,
+    without_names,
+)
 from core.errors import READABLE_FORMATS
 from core.imaging.formats import BEGINNING, is_offered
 from core.imaging.read import display_name
@@ -180,9 +186,10 @@ def show_problems(session: UploadSession[R]) -> None:
             title="Analysed against quality control: do not rely on it",
             icon=":material/warning:",
         )
-    if warned := [r for r in results if r.warnings]:
-        lines = [f"- **{plain(r.title)}**: {plain(' '.join(r.warnings))}" for r in warned]
-        st.warning("\n".join(lines), title="Check these images", icon=":material/straighten:")
+    if warned := _by_sentence({r.title: " ".join(r.warnings) for r in results if r.warnings}):
+        st.warning(warned, title="Check these images", icon=":material/straighten:")
+    if unlike := [i for i in images if _has_no_class(i.result) and i.sample_id is None]:
+        _offer_force(session, unlike, "Suggest a class anyway", "Grades all fields without one.")
     if doubtful := [i for i in images if DOUBTFUL in i.result.warnings and i.sample_id is None]:
         _offer_force(session, doubtful, "Classify anyway", "Classifies all doubtful images.")
     if session.skipped:
@@ -193,6 +200,24 @@ def show_problems(session: UploadSession[R]) -> None:
         ]
         st.info("\n".join(lines), title="Counted once", icon=":material/content_copy:")
     _offer_to_keep_duplicates(session)
+
+
+def _by_sentence(sentences: Mapping[str, str]) -> str:
+    """List sentences by the title of their image in Markdown, equal ones once."""
+    titles: dict[str, list[str]] = {}
+    for title, sentence in sentences.items():
+        titles.setdefault(sentence, []).append(plain(title))
+    lines = []
+    for sentence, own in titles.items():
+        rest = len(own) - _MAX_LISTED
+        named = own[:_MAX_LISTED] + ([number_of(rest, "more image")] if rest > 0 else [])
+        lines.append(f"- **{', '.join(named)}**: {plain(sentence)}")
+    return "\n".join(lines)
+
+
+def _has_no_class(result: FieldAnalysis | StageResult) -> bool:
+    is_graded = isinstance(result, StageResult) and result.reject_reason is None
+    return is_graded and result.stage is None
 
 
 def _show_skipped(names: Sequence[str]) -> None:

@@ -324,7 +324,8 @@ def _session_image(
 
 
 def _views(pixels: Pixels, result: FieldAnalysis | StageResult) -> Views:
-    cells = result.white_cells() if isinstance(result, FieldAnalysis) else ()
+    analysis = result if isinstance(result, FieldAnalysis) else result.analysis
+    cells = () if analysis is None else analysis.white_cells()
     return Views(
         preview_jpeg(pixels),
         {n: preview_jpeg(crop_cell(pixels, cell.box, size=_CROP_SIDE)) for n, cell in cells},
