@@ -179,6 +179,20 @@ class BlastFigures(Figures):
     """Absolute, as a fraction of the white cells."""
 
 
+class FieldFlagFigures(Figures):
+    """Fields of suspected ALL whose count raises the flag of possible blasts."""
+
+    set: str
+    fold: str
+    """The one that the fields are of."""
+    leukaemia: Proportion
+    """Fields of leukaemia that raise it."""
+    by_class: dict[str, Proportion]
+    """Fields that raise it, by class."""
+    cells: dict[str, Proportion]
+    """Possible blasts among the white cells, by class."""
+
+
 class CamFigures(Figures):
     """How much of the class activation maps lies inside white cells."""
 
@@ -320,6 +334,7 @@ class ClassifierFigures(ModelFigures):
     adaptation: AdaptationFigures | None = None
     blasts: dict[str, BlastFigures] = {}
     """By set."""
+    field_flags: FieldFlagFigures | None = None
     attributes: AttributesFigures | None = None
     cam: CamFigures | None = Field(None, alias="evidence")
     quality_control: QualityControlFigures | None = Field(None, alias="gate")

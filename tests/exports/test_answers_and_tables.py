@@ -18,6 +18,7 @@ from core.domain.results import (
     FailedFile,
     FieldAnalysis,
     ImageProperties,
+    PossibleBlasts,
     Scale,
     StageResult,
 )
@@ -188,6 +189,28 @@ def test_warnings_reach_answers_and_tables():
     stage = StageResult("a", "Pre", even, 0.25, "uncertain", warnings=sentences)
     assert StageAnswer.of([stage], None).dump()["images"][0]["warnings"] == list(sentences)
     assert stages_table([stage])["warnings"].tolist() == [" ".join(sentences)]
+
+
+def test_fields_without_an_all_class_answer_with_their_blasts():
+    blasts = PossibleBlasts(3, 2, 12)
+    unlike = StageResult("a", None, {}, 0.0, "out_of_scope", blasts=blasts)
+    known = StageResult("b", "Pre", {"Pre": 1.0}, 1.0, "classified")
+    answer = StageAnswer.of([unlike, known], replace(unlike, file="pooled")).dump()
+    first, second = answer["images"]
+    assert (first["stage"], first["refused"]) == (None, None)
+    assert first["blasts"] == answer["pooled"]["blasts"] == {
+        "count": 3, "uncertain": 2, "white_cells": 12, "percent": 25.0, "low": 5.49, "high": 57.19,
+    }  # fmt: skip
+    (flag,) = first["flags"]
+    assert (flag["code"], flag["severity"]) == ("possible_blasts", "urgent")
+    assert flag["sentence"].startswith(
+        "3 possible blasts, 2 of them uncertain: 25 % (5-57) of 12 white cells."
+    )
+    assert "blasts" not in second
+    assert "flags" not in second
+    table = stages_table([unlike, known])
+    assert table["possible_blasts"].tolist() == [3, pd.NA]
+    assert table["white_cells"].tolist() == [12, pd.NA]
 
 
 @given(ANALYSES.filter(len))

@@ -17,6 +17,7 @@ from core.imaging.scale import (
     ome_scale,
     red_cell_scale,
     tiff_scale,
+    white_cell_scale,
 )
 
 SIZE = (640, 480)
@@ -172,3 +173,10 @@ def test_real_red_cells_give_a_plausible_scale(pack):
         )
     ]
     assert red_cell_scale(cells, *SIZE) == pytest.approx(0.072, rel=0.1)
+
+
+def test_three_whole_white_cells_are_a_rough_ruler():
+    white = [Box(10 + 100 * i, 10, 40, 40) for i in range(3)]
+    assert white_cell_scale(white, 640, 480) == pytest.approx(12 / 40)
+    truncated = Box(0, 10, 40, 40)
+    assert white_cell_scale([*white[:2], truncated], 640, 480) is None

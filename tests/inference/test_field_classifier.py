@@ -9,7 +9,7 @@ from PIL import Image
 
 from core.datasets.readers import open_set
 from core.domain.decision import DecisionThresholds
-from core.domain.results import StageResult
+from core.domain.results import PossibleBlasts, StageResult
 from core.domain.taxonomy import STAGES
 from core.inference.field_classifier import (
     CORNER,
@@ -47,7 +47,7 @@ def test_fields_are_graded(analyzer, fields):
         assert result.cam.max() <= 1
 
 
-def test_fields_of_another_size_are_graded_in_parts_or_refused(analyzer, fields):
+def test_fields_of_another_size_are_graded_in_tiles_or_have_no_certain_class(analyzer, fields):
     """The class hangs on the size of the cells, which the size of the whole must not change."""
     of_label = {stage: [p for p, label in fields if label == stage] for stage in STAGES}
     for stage, (first, second, *_) in of_label.items():
@@ -56,8 +56,29 @@ def test_fields_of_another_size_are_graded_in_parts_or_refused(analyzer, fields)
         assert result.stage == stage
         assert result.cam is not None
     quarters = [analyzer.stage(read_image(png(p[:112, :112]), "quarter.png")) for p, _ in fields]
-    told = [q for q in quarters if "smaller part of the smear" in (q.reject_reason or "")]
-    assert len(told) >= len(quarters) / 4  # too few red cells in the others
+    told = [q for q in quarters if any("smaller part of the smear" in w for w in q.warnings)]
+    assert len(told) >= len(quarters) / 2  # too few whole cells in the others
+    assert all(q.status != "classified" and q.blasts is not None for q in told)
+
+
+def test_another_smear_gets_no_class_and_its_blasts_are_counted(analyzer, pack):
+    image = read_image(pack.jpeg(pack.bccd(3)), "blood.jpg")
+    result, count = analyzer.stage(image), analyzer.analyze(image)
+    assert (result.stage, result.status, result.reject_reason) == (None, "out_of_scope", None)
+    assert "does not look like the fields of suspected ALL" in result.warnings[0]
+    assert result.analysis.cells == count.cells
+    assert result.blasts == count.counts.blasts
+    assert result.blasts.white_cells == count.counts.kinds["wbc"] >= 1
+    forced = analyzer.stage(image, force=True)
+    assert (forced.status, forced.blasts) == ("uncertain", result.blasts)
+    assert "does not look like" in forced.qc_override
+
+
+def test_a_field_with_a_certain_class_has_no_count(analyzer, fields):
+    results = [analyzer.stage(read_image(png(p), "f.png")) for p, _ in fields[::5]]
+    certain = [r for r in results if r.status == "classified"]
+    assert certain
+    assert all(r.blasts is r.analysis is None for r in certain)
 
 
 @given(st.integers(16, 300), st.integers(16, 300), st.floats(0.02, 20))
@@ -152,6 +173,25 @@ def test_one_field_in_several_files_counts_once():
     assert pooled.warnings == (
         "2 images are the same as another and left out of the pooled answer.",
     )
+
+
+def unlike(count, white_cells, sha256):
+    blasts = PossibleBlasts(count, 0, white_cells)
+    return StageResult("u", None, {}, 0.0, "out_of_scope", blasts=blasts, pixels_sha256=sha256)
+
+
+def test_fields_without_a_class_give_their_blasts_to_the_pooled_answer():
+    good = result([0, 1, 0, 0])
+    pooled = pool([good, unlike(2, 5, "a"), unlike(1, 3, "b"), unlike(2, 5, "a")], THRESHOLDS)
+    assert pooled.probabilities == pool([good], THRESHOLDS).probabilities
+    assert pooled.blasts == PossibleBlasts(3, 0, 8)
+    assert pooled.warnings == (
+        "3 fields are unlike those that the model knows: left out of the pooled answer.",
+    )
+    alone = pool([unlike(2, 5, "a")], THRESHOLDS)
+    assert (alone.stage, alone.status, alone.reject_reason) == (None, "out_of_scope", None)
+    assert alone.blasts == PossibleBlasts(2, 0, 5)
+    assert "No class is suggested" in alone.warnings[0]
 
 
 def test_refused_fields_do_not_count():

@@ -22,11 +22,14 @@ from core.settings import Settings, get_settings
 if TYPE_CHECKING:
     import pandas as pd
 
+_PARTS = {"attributes": "attributes", "blast_flags": "field_flags"}
+"""Measures that share the file of `wbc`, with the figures that are theirs."""
 # Where a set is measured: a module with `folder` and the function for the standard sets.
 _MEASURES = {
     "detector": ("detector", "standard"),
     "wbc": ("wbc", "standard"),
     "attributes": ("wbc", "attributes"),
+    "blast_flags": ("blast_flags", "standard"),
     "all_stage": ("all_stage", "standard"),
 }
 
@@ -54,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
         metrics = _write(args.what, measured, predictions, settings)
     elif any(args.data.glob("*.zip")):
         metrics = standard(settings.model_copy(update={"data": args.data}))[0]
-    elif args.what == "attributes":
-        raise DataError("Attributes are measured on the WBCAtt test split only: leave out --data.")
+    elif args.what in _PARTS:
+        raise DataError(f"{args.what} is measured on its own data set only: leave out --data.")
     else:
         metrics = module.folder(args.data, settings)
     text = json.dumps(metrics.json_object(), indent=1, allow_nan=False) + "\n"
@@ -73,16 +76,19 @@ def _write(
     settings: Settings,
 ) -> ClassifierFigures | DetectorFigures:
     """Write the metrics and predictions of the standard sets beside the model."""
-    name = "wbc" if what == "attributes" else what
+    name = "wbc" if what in _PARTS else what
     folder = settings.models / name
     path = folder / "metrics.json"
     if isinstance(measured, ClassifierFigures) and path.exists():
         known = ClassifierFigures.model_validate_json(path.read_text())
-        # Two measures share the classifier's file: keep what the other one wrote.
-        if what == "attributes":
-            measured = known.model_copy(update={"attributes": measured.attributes})
-        elif known.attributes:
-            measured = measured.model_copy(update={"attributes": known.attributes})
+        # Several measures share the classifier's file: keep what the others wrote.
+        if what in _PARTS:
+            own = {_PARTS[what]: getattr(measured, _PARTS[what])}
+            measured = known.model_copy(update=own)
+        else:
+            kept = {part: getattr(known, part) for part in _PARTS.values()}
+            update = {part: figures for part, figures in kept.items() if figures is not None}
+            measured = measured.model_copy(update=update)
     written = measured.model_copy(
         update={
             "model": name,
