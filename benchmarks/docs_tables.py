@@ -119,6 +119,19 @@ def blasts() -> str:
     return _table(("DeepAPL, patients left out", "measured (95 % interval)"), rows)
 
 
+def field_flags() -> str:
+    """Return how often fields of suspected ALL raise the flag of possible blasts, by class."""
+    measured = _report("wbc").metrics.field_flags
+    if measured is None:
+        return "Not measured."
+    rows = [("Early, Pre and Pro", _percent(measured.leukaemia), "")]
+    rows += [
+        (label, _percent(share), _percent(measured.cells[label]))
+        for label, share in measured.by_class.items()
+    ]
+    return _table(("fields", "raise the flag", "possible blasts of the white cells"), rows)
+
+
 def notes() -> str:
     """Return what the numbers of each test set cannot say."""
     sets = [
@@ -414,6 +427,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "docs/accuracy.md": {
         "classification": classification,
         "blasts": blasts,
+        "field_flags": field_flags,
         "notes": notes,
         "attributes": attributes,
         "detection": detection,

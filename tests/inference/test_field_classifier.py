@@ -57,7 +57,7 @@ def test_fields_of_another_size_are_graded_in_tiles_or_have_no_certain_class(ana
         assert result.cam is not None
     quarters = [analyzer.stage(read_image(png(p[:112, :112]), "quarter.png")) for p, _ in fields]
     told = [q for q in quarters if any("smaller part of the smear" in w for w in q.warnings)]
-    assert len(told) >= len(quarters) / 2  # too few whole cells in the others
+    assert len(told) >= len(quarters) / 4  # too few whole cells in the others
     assert all(q.status != "classified" and q.blasts is not None for q in told)
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import streamlit as st
 
@@ -17,16 +18,24 @@ from core.exports.tables import stages_table
 from core.inference.field_classifier import pool
 from core.inference.pipeline import get_analyzer
 from ui.components import shared
+from ui.components.actions import kept_button
 from ui.upload.controls import (
     choose_field,
     choose_patient,
     exported,
+    field_key,
     patient_editor,
     properties_table,
     remove_button,
 )
 from ui.upload.saving import save_section
-from ui.upload.session import SessionImage, UploadSession
+from ui.upload.session import (
+    PendingUpload,
+    SessionImage,
+    UploadSession,
+    analyze_field,
+    open_upload_session,
+)
 
 ACTIVATION, CELLS = "Activation map", "Cells"
 _BLASTS_SHOWN = 24
@@ -36,8 +45,9 @@ def show_results(session: UploadSession[StageResult]) -> None:
     """Show all results of the uploaded fields."""
     images = session.of_patient(choose_patient(session))
     pooled = pooled_by_patient(images)
-    show_possible_blasts(pooled)
+    show_possible_blasts(session, images, pooled)
     show_pooled(images, pooled)
+    offer_count(images)
     field_view(session, images)
     explain()
     show_files(session)
@@ -54,8 +64,12 @@ def pooled_by_patient(images: Sequence[SessionImage[StageResult]]) -> dict[str, 
     }
 
 
-def show_possible_blasts(pooled: Mapping[str, StageResult]) -> None:
-    """Say first of all which patients may have blasts."""
+def show_possible_blasts(
+    session: UploadSession[StageResult],
+    images: Sequence[SessionImage[StageResult]],
+    pooled: Mapping[str, StageResult],
+) -> None:
+    """Say first of all which patients may have blasts; one press opens the field with the most."""
     found = []
     for patient, result in pooled.items():
         flag = field_blast_flag(result.blasts) if result.blasts else None
@@ -63,6 +77,20 @@ def show_possible_blasts(pooled: Mapping[str, StageResult]) -> None:
             flag = replace(flag, sentence=f"{patient}: {flag.sentence}")
         found += [flag] if flag else []
     shared.show_urgent(found)
+    if not found or len(images) < 2:
+        return
+    counts = [image.result.blasts.count if image.result.blasts else 0 for image in images]
+
+    def open_field() -> None:
+        st.session_state[field_key(session)] = counts.index(max(counts))
+
+    st.button(
+        "Show the field with the most possible blasts",
+        key="stage_most_blasts",
+        icon=":material/center_focus_strong:",
+        type="primary",
+        on_click=open_field,
+    )
 
 
 def suggestion(result: StageResult) -> str:
@@ -94,11 +122,11 @@ def show_pooled(
     st.subheader("Pooled answer")
     (pooled,) = by_patient.values()
     st.markdown(suggestion(pooled))
-    counted = [r for r in results if r.blasts]
     if pooled.blasts:
-        st.markdown(_blasts(pooled.blasts, fields=len(counted)))
-    for sentence in pooled.warnings:
-        st.warning(sentence, icon=":material/straighten:")
+        counted = shared.number_of(sum(r.blasts is not None for r in results), "field")
+        st.markdown(f"{_blasts(pooled.blasts)} Counted in {counted} without a suggested class.")
+    if pooled.warnings:
+        st.warning("\n\n".join(pooled.warnings), icon=":material/straighten:")
     parts = [f"Mean of the calibrated probabilities of {shared.number_of(len(graded), 'field')}"]
     if unlike := len(results) - len(graded) - rejected:
         parts.append(f"{unlike} without a class")
@@ -123,9 +151,28 @@ def show_pooled(
         )
 
 
-def _blasts(blasts: PossibleBlasts, *, fields: int = 1) -> str:
-    where = "" if fields == 1 else f" in {fields} fields without a suggested class"
-    return f"**{shared.plain(blasts_text(blasts))}**{where}."
+def offer_count(images: Sequence[SessionImage[StageResult]]) -> None:
+    """Offer to count all cells of the fields on the page WBC count."""
+    kept = {i.identity[0]: (i.patient, i.result.file, i.raw) for i in images if i.raw is not None}
+    if not kept or not kept_button(
+        "Count the cells of these fields",
+        "stage_count",
+        icon=":material/blur_circular:",
+        help="Opens them on the page WBC count: types of all white cells, differential, review.",
+    ):
+        return
+    session = open_upload_session("wbc", analyze_field)
+    known = {sha256 for sha256, _ in session.images}
+    session.pending += [
+        PendingUpload(key=sha256, name=name, patient=patient, read=partial(bytes, raw))
+        for sha256, (patient, name, raw) in kept.items()
+        if sha256 not in known
+    ]
+    st.switch_page("pages/wbc_count.py")
+
+
+def _blasts(blasts: PossibleBlasts) -> str:
+    return f"**{shared.plain(blasts_text(blasts))}.**"
 
 
 @st.fragment
@@ -161,23 +208,18 @@ def show_blasts(image: SessionImage[StageResult], blasts: PossibleBlasts) -> Non
     """Show the share of possible blasts in a field and, the likeliest first, the cells."""
     st.markdown(_blasts(blasts))
     analysis = image.result.analysis
-    if not blasts.count or analysis is None:
-        st.page_link(
-            "pages/wbc_count.py",
-            label="Type all cells on the page WBC count",
-            icon=":material/counter_1:",
+    cells = [] if analysis is None else list(analysis.white_cells())
+    cells = [(number, cell) for number, cell in cells if cell.is_possible_blast]
+    if cells:
+        cells.sort(key=lambda item: -item[1].confidence)
+        captions = [f"{n} · {probability_text(c.confidence, 0)}" for n, c in cells[:_BLASTS_SHOWN]]
+        st.image(
+            [image.original.cells[n] for n, _ in cells[:_BLASTS_SHOWN]],
+            caption=captions,
+            width=88,
+            alt=[f"Possible blast {caption}" for caption in captions],
         )
-        return
-    cells = [(n, cell) for n, cell in analysis.white_cells() if cell.is_possible_blast]
-    cells.sort(key=lambda item: -item[1].confidence)
-    captions = [f"{n} · {probability_text(c.confidence, 0)}" for n, c in cells[:_BLASTS_SHOWN]]
-    st.image(
-        [image.original.cells[n] for n, _ in cells[:_BLASTS_SHOWN]],
-        caption=captions,
-        width=88,
-        alt=[f"Possible blast {caption}" for caption in captions],
-    )
-    st.caption("Number, as in the image · calibrated probability of a blast.")
+        st.caption("Number, as in the image · calibrated probability of a blast.")
 
 
 def show_drawing(image: SessionImage[StageResult]) -> None:

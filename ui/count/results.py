@@ -104,7 +104,7 @@ def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
         return
     numbers = "field.cell, as in the image of that field" if several else "as in the image"
     st.caption(f"Number ({numbers}) · calibrated probability of the type.")
-    grid = st.grid(3, min_column_width=330)
+    grid = st.container(key="wbc_gallery").grid(3, min_column_width=330)
     for group in GROUP_ORDER:
         cells = groups.get(group, [])
         if group == UNCERTAIN:

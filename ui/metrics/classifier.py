@@ -30,7 +30,7 @@ from core.evaluation.report import (
     label_phrase,
     worst_errors,
 )
-from core.evaluation.schema import BlastFigures
+from core.evaluation.schema import BlastFigures, FieldFlagFigures
 from core.evaluation.tables import class_table, percent
 from ui.components import shared
 from ui.metrics.parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
@@ -73,6 +73,8 @@ def show_classifier(report: ClassifierReport, key: str) -> None:
     show_head(key, figures.n, values)
     if key in report.metrics.blasts:
         show_blasts(report.metrics.blasts[key])
+        if report.metrics.field_flags:
+            show_field_flags(report.metrics.field_flags)
     show_confusion(report, key)
     show_classes(report, key)
     show_curves(report, key)
@@ -115,6 +117,26 @@ def show_blasts(figures: BlastFigures) -> None:
             "metrics_bland_altman",
             "Error of the share of blasts over its size, with 95 % limits of agreement",
         )
+
+
+def show_field_flags(figures: FieldFlagFigures) -> None:
+    """Show how often fields of suspected ALL raise the flag of possible blasts."""
+    rows = [("All classes of leukaemia", percent(figures.leukaemia), "")]
+    rows += [
+        (label_name(label), percent(share), percent(figures.cells[label]))
+        for label, share in figures.by_class.items()
+    ]
+    st.markdown("**Fields of suspected ALL whose count raises the flag of possible blasts**")
+    st.table(
+        pd.DataFrame(rows, columns=["Fields", "Raise the flag", "Possible blasts of white cells"]),
+        border="horizontal",
+        hide_index=True,
+        alt="Fields of suspected ALL that raise the flag of possible blasts",
+    )
+    st.caption(
+        f"Fold {figures.fold} of the Taleqani set. Hematogones of benign fields resemble "
+        "lymphoblasts: a flag there is no error of the count."
+    )
 
 
 def answers(rows: pd.DataFrame) -> list[str]:
