@@ -58,6 +58,12 @@ def vignette(pixels: Pixels, loss: float) -> Pixels:
     return (pixels * (1 - loss * (x**2 + y**2) / 2)[..., None]).astype(np.uint8)
 
 
+def colour_gradient(pixels: Pixels, loss: float) -> Pixels:
+    """Darken from left to right, red most and blue not at all, by a share of the light."""
+    x = np.linspace(0, 1, pixels.shape[1])[None, :, None]
+    return (pixels * (1 - x * np.array([loss, loss / 2, 0]))).astype(np.uint8)
+
+
 CORRUPTIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
     "Hue +15°": partial(turn_hue, degrees=15),
     "Hue -15°": partial(turn_hue, degrees=-15),

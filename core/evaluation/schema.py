@@ -315,6 +315,23 @@ class AttributesFigures(Figures):
     per_attribute: dict[str, AttributeFigures]
 
 
+class LightRow(Figures):
+    """A classifier on fields as they were taken, and with their light corrected before."""
+
+    light: str
+    as_taken: Estimate
+    """Accuracy."""
+    corrected: Estimate
+
+
+class LightFigures(Figures):
+    """Whether light correction helps a classifier that was trained without it."""
+
+    set: str
+    n: int
+    rows: list[LightRow]
+
+
 class ModelFigures(Figures):
     """What every model has beside its sets."""
 
@@ -337,6 +354,7 @@ class ClassifierFigures(ModelFigures):
     field_flags: FieldFlagFigures | None = None
     attributes: AttributesFigures | None = None
     cam: CamFigures | None = Field(None, alias="evidence")
+    light: LightFigures | None = None
     quality_control: QualityControlFigures | None = Field(None, alias="gate")
 
 

@@ -52,20 +52,20 @@ def of_fold(fields: Fields, fold: str) -> NDArray[np.bool_]:
 
 
 def held_out_logits(
-    engine: Engine, size: int, settings: Settings
+    engine: Engine, size: int, settings: Settings, *, views: int = 8
 ) -> Callable[[Pixels, str], NDArray[np.float32]]:
     """Return what gives the logits of a field of a fold, by the head that did not see the fold.
 
-    The trunk behind the heads is the engine's, for size x size pixels.
+    The trunk behind the heads is the engine's, for size x size pixels; `views` of the eight views
+    are averaged.
     """
     with np.load(settings.models / "all_stage" / FOLD_HEADS) as arrays:
         heads = {fold: (arrays[f"{fold}/kernel"], arrays[f"{fold}/bias"]) for fold in FOLDS}
 
     def logits(pixels: Pixels, fold: str) -> NDArray[np.float32]:
         kernel, bias = heads[fold]
-        return (
-            mean_outputs(engine, tta_views(stage_input(pixels, size)))["features"] @ kernel + bias
-        )
+        shown = tta_views(stage_input(pixels, size))[:views]
+        return mean_outputs(engine, shown)["features"] @ kernel + bias
 
     return logits
 

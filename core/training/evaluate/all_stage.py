@@ -9,11 +9,19 @@ from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
 
 from core.domain.decision import decide
+from core.domain.intervals import Estimate
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
-from core.evaluation.metrics import classification_metrics, prediction_frame
-from core.evaluation.schema import ClassifierFigures, CorruptionFigures
+from core.evaluation.corruptions import colour_gradient, vignette
+from core.evaluation.metrics import classification_metrics, prediction_frame, wilson_estimate
+from core.evaluation.schema import (
+    ClassifierFigures,
+    CorruptionFigures,
+    LightFigures,
+    LightRow,
+)
+from core.imaging.illumination import flatten
 from core.inference.pipeline import Analyzer
 from core.inference.runtime import LiteRTEngine
 from core.model_card import FieldClassifierCard, load_card, read_checked
@@ -38,6 +46,8 @@ _CHANGED_EVERY = 4
 
 CORRUPTED_EVERY = 12
 """Of the fields every twelfth is measured under every corruption."""
+LIGHT_EVERY = 8
+"""Of the fields every eighth is measured with its light corrected, in one view."""
 CLOSER, FARTHER = 0.7, 1.25
 """What is seen to a side at another magnification, in shares of a field."""
 
@@ -98,6 +108,42 @@ def corrupted(
 
     truth = [str(example.label) for example in examples]
     return measure_corruptions("taleqani_folds", truth, lambda k: fields.pixels[rows[k]], predict)
+
+
+def light(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame | None]:
+    """Measure whether light correction in front of the model helps; writes no predictions.
+
+    The head that did not see a field's fold answers from one view of it: as it was taken, and with
+    its light corrected.
+    """
+    fields, card = all_fields(settings), load_card("all_stage", settings)
+    rows = np.arange(len(fields))[::LIGHT_EVERY]
+    engine = LiteRTEngine(read_checked(card, settings))
+    logits = held_out_logits(engine, card.input_width, settings, views=1)
+    jittered = dict(zip(rows, stain_jittered(fields, rows), strict=True))
+    lights: dict[str, Callable[[int], Pixels]] = {
+        "as taken": lambda row: fields.pixels[row],
+        "closer": lambda row: seen_at(fields.pixels[row], CLOSER),
+        "farther": lambda row: seen_at(fields.pixels[row], FARTHER),
+        "restained": lambda row: jittered[row],
+        "vignetting 60 %": lambda row: vignette(fields.pixels[row], 0.6),
+        "colour gradient 40 %": lambda row: colour_gradient(fields.pixels[row], 0.4),
+    }
+
+    def accuracy(name: str, correct: Callable[[Pixels], Pixels]) -> Estimate:
+        def is_right(row: int) -> bool:
+            values = logits(correct(lights[name](row)), fields.examples[row].split)
+            return int(values.argmax()) == fields.stages[row]
+
+        right = thread_map(is_right, rows, max_workers=2, desc=name)
+        return wilson_estimate(sum(right), len(rows))
+
+    measured = [
+        LightRow(light=name, as_taken=accuracy(name, np.asarray), corrected=accuracy(name, flatten))
+        for name in lights
+    ]
+    figures = LightFigures(set="taleqani_folds", n=len(rows), rows=measured)
+    return ClassifierFigures(light=figures), None
 
 
 def folder(path: Path, settings: Settings) -> ClassifierFigures:

@@ -22,8 +22,12 @@ from core.settings import Settings, get_settings
 if TYPE_CHECKING:
     import pandas as pd
 
-_PARTS = {"attributes": "attributes", "blast_flags": "field_flags"}
-"""Measures that share the file of `wbc`, with the figures that are theirs."""
+_PARTS = {
+    "attributes": ("wbc", "attributes"),
+    "blast_flags": ("wbc", "field_flags"),
+    "all_light": ("all_stage", "light"),
+}
+"""Measures that write into the file of a model: the model, and the figures that are theirs."""
 # Where a set is measured: a module with `folder` and the function for the standard sets.
 _MEASURES = {
     "detector": ("detector", "standard"),
@@ -31,6 +35,7 @@ _MEASURES = {
     "attributes": ("wbc", "attributes"),
     "blast_flags": ("blast_flags", "standard"),
     "all_stage": ("all_stage", "standard"),
+    "all_light": ("all_stage", "light"),
 }
 
 
@@ -76,18 +81,17 @@ def _write(
     settings: Settings,
 ) -> ClassifierFigures | DetectorFigures:
     """Write the metrics and predictions of the standard sets beside the model."""
-    name = "wbc" if what in _PARTS else what
+    name, part = _PARTS.get(what, (what, ""))
     folder = settings.models / name
     path = folder / "metrics.json"
     if isinstance(measured, ClassifierFigures) and path.exists():
         known = ClassifierFigures.model_validate_json(path.read_text())
-        # Several measures share the classifier's file: keep what the others wrote.
-        if what in _PARTS:
-            own = {_PARTS[what]: getattr(measured, _PARTS[what])}
-            measured = known.model_copy(update=own)
+        # Several measures share a file: keep what the others wrote.
+        if part:
+            measured = known.model_copy(update={part: getattr(measured, part)})
         else:
-            kept = {part: getattr(known, part) for part in _PARTS.values()}
-            update = {part: figures for part, figures in kept.items() if figures is not None}
+            kept = {key: getattr(known, key) for model, key in _PARTS.values() if model == name}
+            update = {key: figures for key, figures in kept.items() if figures is not None}
             measured = measured.model_copy(update=update)
     written = measured.model_copy(
         update={
