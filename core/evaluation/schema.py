@@ -316,12 +316,13 @@ class AttributesFigures(Figures):
 
 
 class LightRow(Figures):
-    """A classifier on fields as they were taken, and with their light corrected before."""
+    """Accuracy of a classifier on fields as they were taken, and with their light corrected."""
 
     light: str
     as_taken: Estimate
-    """Accuracy."""
     corrected: Estimate
+    corrected_where_uneven: Estimate
+    """What the classifier gets in use."""
 
 
 class LightFigures(Figures):

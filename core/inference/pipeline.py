@@ -9,7 +9,7 @@ from core.domain.boxes import Box
 from core.domain.decision import without_certainty
 from core.domain.results import Cell, CropResult, FieldAnalysis, FieldImage, Pixels, StageResult
 from core.imaging.duplicates import fingerprint, pixels_sha256
-from core.imaging.illumination import flatten, set_white_point
+from core.imaging.illumination import flatten, flatten_uneven, set_white_point
 from core.imaging.scale import (
     CONFIDENT_SCORE,
     FEW_RED_CELLS,
@@ -366,7 +366,9 @@ class Analyzer:
             if checked.scale
             else white_cell_scale(white, image.width, image.height)
         )
-        result = self.field_classifier.predict(image, scale, force=force)
+        # The model learnt fields as they were taken: even light is left as it is.
+        graded = replace(image, pixels=flatten_uneven(image.pixels, image.light))
+        result = self.field_classifier.predict(graded, scale, force=force)
         if examined.doubt is not None or not checked.is_settled:
             result = replace(result, status=without_certainty(result.status))
         warnings = [] if checked.warning is None else [checked.warning]

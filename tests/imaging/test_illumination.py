@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from core.datasets.readers import open_set
-from core.imaging.illumination import GLASS, background, flatten, set_white_point
+from core.imaging.illumination import (
+    GLASS,
+    background,
+    flatten,
+    flatten_uneven,
+    set_white_point,
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,15 @@ def test_a_cell_that_fills_half_the_image_keeps_its_cytoplasm(pack):
         return np.median(pixels[middle, middle, 1]) / np.percentile(pixels[..., 1], 90)
 
     assert contrast(flatten(close_up)) < 1.25 * contrast(set_white_point(close_up))
+
+
+def test_only_clearly_uneven_light_is_corrected_for_a_model_of_even_fields(field):
+    assert flatten_uneven(field) is field
+    tinted = _lit(field, "tint")
+    assert flatten_uneven(tinted) is tinted
+    for kind in ("vignette", "gradient"):
+        uneven = _lit(field, kind)
+        np.testing.assert_array_equal(flatten_uneven(uneven), flatten(uneven))
 
 
 def test_one_estimate_serves_all_tiles_of_a_slide(field):

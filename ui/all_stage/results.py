@@ -127,7 +127,8 @@ def show_pooled(
         st.markdown(f"{_blasts(pooled.blasts)} Counted in {counted} without a suggested class.")
     if pooled.warnings:
         st.warning("\n\n".join(pooled.warnings), icon=":material/straighten:")
-    parts = [f"Mean of the calibrated probabilities of {shared.number_of(len(graded), 'field')}"]
+    number = shared.number_of(len(graded), "graded field")
+    parts = [f"Mean of the calibrated probabilities of {number}"]
     if unlike := len(results) - len(graded) - rejected:
         parts.append(f"{unlike} without a class")
     if rejected:

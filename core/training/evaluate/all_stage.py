@@ -1,6 +1,7 @@
 """Measures the ALL classifier: held-out folds, other stains, activation maps, quality control."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
 
 from core.domain.decision import decide
-from core.domain.intervals import Estimate
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
@@ -21,7 +21,7 @@ from core.evaluation.schema import (
     LightFigures,
     LightRow,
 )
-from core.imaging.illumination import flatten
+from core.imaging.illumination import UNEVEN_FROM, background, flatten, unevenness
 from core.inference.pipeline import Analyzer
 from core.inference.runtime import LiteRTEngine
 from core.model_card import FieldClassifierCard, load_card, read_checked
@@ -46,8 +46,8 @@ _CHANGED_EVERY = 4
 
 CORRUPTED_EVERY = 12
 """Of the fields every twelfth is measured under every corruption."""
-LIGHT_EVERY = 8
-"""Of the fields every eighth is measured with its light corrected, in one view."""
+LIGHT_EVERY = 16
+"""Of the fields every sixteenth is measured with its light corrected, in one view."""
 CLOSER, FARTHER = 0.7, 1.25
 """What is seen to a side at another magnification, in shares of a field."""
 
@@ -113,12 +113,12 @@ def corrupted(
 def light(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame | None]:
     """Measure whether light correction in front of the model helps; writes no predictions.
 
-    The head that did not see a field's fold answers from one view of it: as it was taken, and with
-    its light corrected.
+    The head that did not see a field's fold answers from one view of it: as it was taken, with its
+    light corrected, and with its light corrected where it is clearly uneven.
     """
     fields, card = all_fields(settings), load_card("all_stage", settings)
     rows = np.arange(len(fields))[::LIGHT_EVERY]
-    engine = LiteRTEngine(read_checked(card, settings))
+    engine = LiteRTEngine(read_checked(card, settings), threads=1)
     logits = held_out_logits(engine, card.input_width, settings, views=1)
     jittered = dict(zip(rows, stain_jittered(fields, rows), strict=True))
     lights: dict[str, Callable[[int], Pixels]] = {
@@ -130,20 +130,25 @@ def light(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame | None]:
         "colour gradient 40 %": lambda row: colour_gradient(fields.pixels[row], 0.4),
     }
 
-    def accuracy(name: str, correct: Callable[[Pixels], Pixels]) -> Estimate:
-        def is_right(row: int) -> bool:
-            values = logits(correct(lights[name](row)), fields.examples[row].split)
-            return int(values.argmax()) == fields.stages[row]
+    def is_right(pixels: Pixels, row: int) -> bool:
+        return int(logits(pixels, fields.examples[row].split).argmax()) == fields.stages[row]
 
-        right = thread_map(is_right, rows, max_workers=2, desc=name)
-        return wilson_estimate(sum(right), len(rows))
+    def one(name: str, row: int) -> tuple[bool, bool, bool]:
+        pixels = lights[name](row)
+        taken, corrected = is_right(pixels, row), is_right(flatten(pixels), row)
+        is_uneven = unevenness(background(pixels)) > UNEVEN_FROM
+        return taken, corrected, corrected if is_uneven else taken
 
-    measured = [
-        LightRow(light=name, as_taken=accuracy(name, np.asarray), corrected=accuracy(name, flatten))
-        for name in lights
-    ]
-    figures = LightFigures(set="taleqani_folds", n=len(rows), rows=measured)
-    return ClassifierFigures(light=figures), None
+    measured = []
+    for name in lights:
+        right = thread_map(partial(one, name), rows, max_workers=2, desc=name)
+        figures = [wilson_estimate(sum(column), len(rows)) for column in zip(*right, strict=True)]
+        values = dict(
+            zip(("as_taken", "corrected", "corrected_where_uneven"), figures, strict=True)
+        )
+        measured.append(LightRow(light=name, **values))
+    light_figures = LightFigures(set="taleqani_folds", n=len(rows), rows=measured)
+    return ClassifierFigures(light=light_figures), None
 
 
 def folder(path: Path, settings: Settings) -> ClassifierFigures:
