@@ -132,6 +132,24 @@ def field_flags() -> str:
     return _table(("fields", "raise the flag", "possible blasts of the white cells"), rows)
 
 
+def light() -> str:
+    """Return the accuracy of the ALL model with and without light correction."""
+    measured = _report("all_stage").metrics.light
+    if measured is None:
+        return "Not measured."
+    rows = [
+        (
+            row.light,
+            _percent(row.as_taken),
+            _percent(row.corrected),
+            _percent(row.corrected_where_uneven),
+        )
+        for row in measured.rows
+    ]
+    head = (f"{measured.n} fields", "as taken", "corrected", "corrected where uneven")
+    return _table(head, rows)
+
+
 def notes() -> str:
     """Return what the numbers of each test set cannot say."""
     sets = [
@@ -428,6 +446,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "classification": classification,
         "blasts": blasts,
         "field_flags": field_flags,
+        "light": light,
         "notes": notes,
         "attributes": attributes,
         "detection": detection,
