@@ -63,7 +63,7 @@ def pending_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
         .group_by(CellRow.status)
     )
     with database.reading() as session:
-        numbers = dict(session.execute(counted).tuples().all())
+        numbers = dict(session.execute(counted).all())
     classified = numbers.pop("classified", 0)
     return sum(numbers.values()), classified
 
