@@ -16,28 +16,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
+from core.domain.decision import DecisionThresholds, decide
 from core.domain.intervals import Estimate
-from core.domain.taxonomy import DEEPAPL_SEVEN, LEUKOCYTES, MATURE_FIVE, PBC_EIGHT
+from core.domain.taxonomy import DEEPAPL_SEVEN, MATURE_FIVE, PBC_EIGHT
+from core.evaluation.blasts import HEALTHY, blast_figures
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
-from core.evaluation.metrics import (
-    calibration_error,
-    classification_metrics,
-    mean_of_known,
-    proportion,
-)
+from core.evaluation.metrics import classification_metrics, proportion
+from core.evaluation.schema import BlastFigures
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 from core.training.data.cell_sources import FOLDS, sources
-from core.training.data.cells import (
-    DETAILS,
-    HEADS,
-    SUBTYPES,
-    TYPES,
-    TrainingCells,
-    central_crops,
-)
+from core.training.data.cells import DETAILS, HEADS, SUBTYPES, TYPES, TrainingCells, central_crops
 from core.training.export import load_weights, shipped_network
 from core.training.networks.mobilenet import wbc_network
 from core.training.recipes.wbc import HELD_OUT_FOLD, SIZE
@@ -46,10 +36,7 @@ Logits = NDArray[np.float32]
 
 LEAST_BLAST = 0.05
 """Probability of a blast from which on a cell is never confidently called a healthy type."""
-HEALTHY = tuple(name for name in LEUKOCYTES if name != "immature_granulocyte")
 _BATCH = 64
-_IMPOSSIBLE = -30.0
-"""Logit of the types that a network does not know."""
 
 
 def outputs_of(network: Any, cells: TrainingCells, size: int) -> dict[str, Logits]:
@@ -62,12 +49,6 @@ def outputs_of(network: Any, cells: TrainingCells, size: int) -> dict[str, Logit
     return {name: np.mean([f[name] for f in found], axis=0) for name in found[0]}
 
 
-def _padded(logits: Logits) -> Logits:
-    """Return logits over `TYPES` of a network that knows the first of them."""
-    missing = len(TYPES) - logits.shape[1]
-    return np.pad(logits, ((0, 0), (0, missing)), constant_values=_IMPOSSIBLE)
-
-
 def measure(
     network: Any, settings: Settings, cells: Path, size: int, fold: str = HELD_OUT_FOLD
 ) -> dict[str, Any]:
@@ -77,104 +58,74 @@ def measure(
     the Kaggle fields; everything else is measured on sources, patients or test splits that the
     training left out.
     """
-    names = ("pbc_val", "kaggle_val", "pbc_test", f"deepapl_{fold}", "lisc", "cellavision")
-    known = sources(settings, cells, names)
-    found = {name: outputs_of(network, part, size) for name, part in known.items()}
-    logits = {name: _padded(outputs["type"]) for name, outputs in found.items()}
-    home = np.concatenate([logits["pbc_val"], logits["kaggle_val"]])
-    truth = np.concatenate([known["pbc_val"].types, known["kaggle_val"].types])
-    temperature = fit_temperature(home, truth)
-    threshold = uncertainty_threshold(softmax(home, temperature), truth)
-    probabilities = {name: softmax(values, temperature) for name, values in logits.items()}
-    pbc, deepapl = known["pbc_test"], known[f"deepapl_{fold}"]
-    mature = np.isin(pbc.types, [TYPES.index(name) for name in MATURE_FIVE])
-    figures: dict[str, Any] = {
-        "temperature": temperature,
-        "threshold": threshold,
-        "pbc_test": _scores(pbc, probabilities["pbc_test"], PBC_EIGHT),
-        "wbcatt_test": _scores(pbc.chosen(mature), probabilities["pbc_test"][mature], MATURE_FIVE),
-        "deepapl_fold": _scores(deepapl, probabilities[f"deepapl_{fold}"], DEEPAPL_SEVEN),
-        "lisc": _scores(known["lisc"], probabilities["lisc"], MATURE_FIVE),
-        "cellavision": _scores(known["cellavision"], probabilities["cellavision"], MATURE_FIVE),
-        "blasts": blast_figures(deepapl, probabilities[f"deepapl_{fold}"], threshold),
+    measured = {
+        "pbc_test": ("pbc_test", PBC_EIGHT),
+        "wbcatt_test": ("pbc_test", MATURE_FIVE),
+        "deepapl_fold": (f"deepapl_{fold}", DEEPAPL_SEVEN),
+        "lisc": ("lisc", MATURE_FIVE),
+        "cellavision": ("cellavision", MATURE_FIVE),
     }
-    if "subtype" in found["pbc_test"]:
-        figures["subtypes"] = {
-            "pbc_test": _subtype_recalls(pbc, found["pbc_test"]["subtype"]),
-            "deepapl_fold": _subtype_recalls(deepapl, found[f"deepapl_{fold}"]["subtype"]),
-        }
+    home = ("pbc_val", "kaggle_val")
+    names = dict.fromkeys([*home, *(source for source, _ in measured.values())])
+    known = sources(settings, cells, tuple(names))
+    outputs = {name: outputs_of(network, part, size) for name, part in known.items()}
+    logits = np.concatenate([outputs[name]["type"] for name in home])
+    truth = np.concatenate([known[name].types for name in home])
+    temperature = fit_temperature(logits, truth)
+    threshold = uncertainty_threshold(softmax(logits, temperature), truth)
+    probabilities = {name: softmax(own["type"], temperature) for name, own in outputs.items()}
+    left_out = measured["deepapl_fold"][0]
+    figures: dict[str, Any] = {"temperature": temperature, "threshold": threshold}
+    for name, (source, labels) in measured.items():
+        figures[name] = _scores(known[source], probabilities[source], labels)
+    blasts = _blasts(known[left_out], probabilities[left_out], threshold)
+    figures["blasts"] = blasts.json_object()
+    figures["subtypes"] = {
+        name: _subtype_recalls(known[source], outputs[source]["subtype"])
+        for name, source in (("pbc_test", "pbc_test"), ("deepapl_fold", left_out))
+    }
     return figures
 
 
 def _scores(
     cells: TrainingCells, probabilities: NDArray[np.float64], labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Return balanced accuracy over `labels`, with and without the other types as answers."""
-    columns = [TYPES.index(name) for name in labels]
-    rows = np.isin(cells.types, columns) & (cells.weights > 0)
-    truth, answers = cells.types[rows], probabilities[rows]
-    named = answers.argmax(1)
-    recalls = {
-        name: float((named[truth == k] == k).mean()) if (truth == k).any() else None
-        for name, k in zip(labels, columns, strict=True)
-    }
-    among = classification_metrics(
-        [TYPES[k] for k in truth], answers, labels, all_labels=list(TYPES)
-    )
+    """Return figures over cells of `labels`, with and without the other types as answers."""
+    rows = cells.weights * np.isin(cells.types, [TYPES.index(name) for name in labels]) > 0
+    truth, answers = [TYPES[k] for k in cells.types[rows]], probabilities[rows]
+    whole = classification_metrics(truth, answers, TYPES)
+    among = classification_metrics(truth, answers, labels, all_labels=TYPES)
     return {
-        "n": int(rows.sum()),
-        "accuracy": float((named == truth).mean()),
-        "balanced": mean_of_known(list(recalls.values())),
+        "n": whole.n,
+        "accuracy": whole.accuracy.value,
+        "balanced": whole.balanced_accuracy.value,
         "balanced_among_labels": among.balanced_accuracy.value,
         "accuracy_among_labels": among.accuracy.value,
-        "ece": calibration_error(answers, truth),
-        "recalls": recalls,
-        "confusion": [
-            np.bincount(named[truth == k], minlength=len(TYPES)).tolist() for k in columns
-        ],
+        "ece": whole.ece,
+        "recalls": {name: whole.per_class[name].recall for name in labels},
+        "confusion": whole.confusion,
     }
 
 
-def blast_figures(
+def _blasts(
     cells: TrainingCells, probabilities: NDArray[np.float64], threshold: float
-) -> dict[str, Any]:
+) -> BlastFigures:
     """Return how blasts are kept apart from other white cells, cell by cell and by patient.
 
-    A cell is named with confidence when the top probability reaches `threshold`, and as a healthy
+    A cell is named with certainty when the top probability reaches `threshold`, and as a healthy
     type only while a blast is less likely than `LEAST_BLAST`.
     """
-    blast = TYPES.index("blast")
-    white = np.isin(cells.types, [TYPES.index(name) for name in (*LEUKOCYTES, "blast")])
-    rows = white & (cells.weights > 0)
-    truth, answers = cells.types[rows] == blast, probabilities[rows]
-    named = answers.argmax(1)
-    healthy = np.isin(named, [TYPES.index(name) for name in HEALTHY])
-    confident = answers.max(1) >= threshold
-    guarded = confident & ~(healthy & (answers[:, blast] >= LEAST_BLAST))
-    smudges = probabilities[cells.types == TYPES.index("smudge_cell")]
-    smudge_named = smudges.argmax(1) == TYPES.index("smudge_cell")
-    errors = []
-    for patient in np.unique(cells.groups[rows]):
-        own = cells.groups[rows] == patient
-        if own.sum() >= 20:
-            errors.append(abs((named[own] == blast).mean() - truth[own].mean()))
-    return {
-        "auroc": float(roc_auc_score(truth, answers[:, blast])),
-        "named_blast": proportion(int((named[truth] == blast).sum()), int(truth.sum())),
-        "others_named_blast": proportion(int((named[~truth] == blast).sum()), int((~truth).sum())),
-        "confidently_healthy": proportion(
-            int((healthy & confident)[truth].sum()), int(truth.sum())
-        ),
-        "confidently_healthy_guarded": proportion(
-            int((healthy & guarded)[truth].sum()), int(truth.sum())
-        ),
-        "others_confident_guarded": proportion(int(guarded[~truth].sum()), int((~truth).sum())),
-        "smudge_cells_excluded": proportion(
-            int((smudge_named | (smudges.max(1) < threshold)).sum()), len(smudges)
-        ),
-        "patient_blast_share_median_error": float(np.median(errors)) if errors else None,
-        "patients": len(errors),
-    }
+    rows = cells.weights > 0
+    answers = probabilities[rows]
+    rivals = {name: {"blast": LEAST_BLAST} for name in HEALTHY}
+    thresholds = DecisionThresholds(threshold, rivals=rivals)
+    return blast_figures(
+        [TYPES[k] for k in cells.types[rows]],
+        [TYPES[k] for k in answers.argmax(1)],
+        [decide(dict(zip(TYPES, own, strict=True)), thresholds) for own in answers],
+        answers[:, TYPES.index("blast")],
+        cells.groups[rows].tolist(),
+    )
 
 
 def _subtype_recalls(cells: TrainingCells, logits: Logits) -> dict[str, Estimate | None]:
@@ -194,8 +145,7 @@ def summary(figures: dict[str, Any]) -> dict[str, float]:
         "wbcatt": figures["wbcatt_test"]["accuracy"],
         "deepapl": figures["deepapl_fold"]["balanced"],
         "auroc": blasts["auroc"],
-        "blast_healthy": blasts["confidently_healthy"].value,
-        "blast_healthy_guarded": blasts["confidently_healthy_guarded"].value,
+        "blast_healthy": blasts["certain_healthy"]["value"],
         "lisc": figures["lisc"]["balanced"],
         "lisc_five": figures["lisc"]["balanced_among_labels"],
         "cellavision": figures["cellavision"]["balanced"],
