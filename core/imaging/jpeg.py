@@ -190,23 +190,26 @@ class Jpeg2000Header:
 
     size: tuple[int, int]
     components: int
+    tiles: int
+    layers: int
+    """Of quality."""
     transformed: bool
     """Whether the decoder turns luminance and chroma into RGB."""
 
 
 def jpeg_2000_header(data: bytes) -> Jpeg2000Header:
     """Read the main header. Raises DamagedImageError."""
-    start = data.find(b"\xff\x4f\xff\x51")
     try:
-        right, down, left, top = struct.unpack(">4L", data[start + 8 : start + 24])
-        components = int.from_bytes(data[start + 40 : start + 42], "big")
+        start = data.index(b"\xff\x4f\xff\x51")
+        right, down, left, top, wide, high, tile_left, tile_top, components = struct.unpack_from(
+            ">8LH", data, start + 8
+        )
         style = data.index(b"\xff\x52", start + 42 + 3 * components)
-        transformed = bool(data[style + 8])
-    except (struct.error, ValueError, IndexError) as error:
+        layers, transformed = struct.unpack_from(">H?", data, style + 6)
+        tiles = -((tile_left - right) // wide) * -((tile_top - down) // high)
+    except (struct.error, ValueError, ZeroDivisionError) as error:
         raise DamagedImageError from error
-    if start < 0:
-        raise DamagedImageError
-    return Jpeg2000Header((right - left, down - top), components, transformed)
+    return Jpeg2000Header((right - left, down - top), components, tiles, layers, transformed)
 
 
 def is_luminance_and_chroma(samples: NDArray[np.integer]) -> bool:

@@ -7,10 +7,12 @@ some milliseconds, whatever the bytes. Broken structure is left to the decoders,
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from core.errors import TooComplexError
+from core.errors import DamagedImageError, TooComplexError
 from core.imaging.formats import is_dicom
-from core.imaging.jpeg import FRAMES, SCAN, segments
+from core.imaging.jpeg import FRAMES, SCAN, jpeg_2000_header, segments
+from core.imaging.png import chunk_heads
 
 MOST_SCANS = 64
 """Of a JPEG; encoders write 1 to 20."""
@@ -36,7 +38,8 @@ LIGHT_COST = 25_000_000
 _SCANS_OF_COST = 8
 _SLOW = 8
 """How much slower wavelets and raw sensor data are than JPEG, about."""
-_TIFF_TYPE_BYTES = {3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
+_TIFF_TYPES = {3: "H", 4: "L", 13: "L", 16: "Q", 18: "Q"}
+"""Of whole numbers, as `struct` calls them."""
 _WAVELETS = (33003, 33005, 33007, 34712)
 """TIFF compressions by JPEG 2000."""
 
@@ -104,17 +107,12 @@ def _jpeg(data: bytes) -> Extent:
 
 
 def _png(data: bytes) -> Extent:
-    width, height, _, _, _, _, interlaced = struct.unpack_from(">LLBBBBB", data, 16)
-    at, chunks, frames = 8, 0, 0
-    while at + 8 <= len(data):
-        length, kind = struct.unpack_from(">L4s", data, at)
-        chunks += 1
+    width, height, interlaced = struct.unpack_from(">LL4x?", data, 16)
+    frames = 0
+    for chunks, (kind, _, _) in enumerate(chunk_heads(data), 1):
         _limit(chunks, MOST_CHUNKS, "chunks")
         frames += kind == b"fcTL"
         _limit(frames, MOST_FRAMES, "frames")
-        at += 12 + length
-        if kind == b"IEND":
-            break
     pixels = width * height
     return Extent(pixels, pixels * (2 if interlaced else 1))
 
@@ -149,11 +147,8 @@ def _bmp(data: bytes) -> Extent:
 
 def _tiff(data: bytes) -> Extent:
     """Walk all directories (TIFF 6.0; BigTIFF), sub-images too; loops end where they close."""
-    order = "<" if data.startswith(b"II") else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    number, entry, link = ("Q", "HHQQ", "Q") if big else ("H", "HHLL", "L")
-    entry_bytes = struct.calcsize(order + entry)
-    ahead = list(struct.unpack_from(order + link, data, 8 if big else 4))
+    header = TiffHeader(data)
+    ahead = [header.first]
     seen: set[int] = set()
     tiles, pixels, cost = 0, 0, 0.0
     while ahead:
@@ -162,48 +157,71 @@ def _tiff(data: bytes) -> Extent:
             continue
         seen.add(start)
         _limit(len(seen), MOST_DIRECTORIES, "pages")
-        (tags,) = struct.unpack_from(order + number, data, start)
-        _limit(tags, MOST_TAGS, "tags in a page")
-        first = start + struct.calcsize(order + number)
-        end = first + tags * entry_bytes
-        # A cut entry ends the walk: what follows cannot be read either.
-        entries = {
-            tag: (kind, count, at)
-            for (tag, kind, count, _), at in zip(
-                struct.iter_unpack(order + entry, data[first:end]),
-                range(first, end, entry_bytes),
-                strict=True,
-            )
-        }
-
-        def values(tag: int, found: Mapping[int, tuple[int, int, int]] = entries) -> list[int]:
-            return _tiff_values(data, order, big, found[tag]) if tag in found else []
-
-        for tag in (273, 324):
-            tiles += entries[tag][1] if tag in entries else 0
+        entries, following = header.directory(start)
+        tiles += sum(entries[tag].count for tag in (273, 324) if tag in entries)
         _limit(tiles, MOST_TILES, "tiles or strips")
-        size = (values(256) or [0])[0] * (values(257) or [0])[0]
+        width, height, compression, inner = (
+            header.values(entries[tag]) if tag in entries else [] for tag in (256, 257, 259, 330)
+        )
+        size = width[0] * height[0] if width and height else 0
         pixels += size
-        wavelets = (values(259) or [1])[0] in _WAVELETS
+        wavelets = bool(compression) and compression[0] in _WAVELETS
         if wavelets:
             _codestream(data)
         cost += size * (_SLOW if wavelets else 1)
-        ahead += values(330)
-        ahead += struct.unpack_from(order + link, data, end) if end < len(data) else ()
+        ahead += [*inner, following or 0]
     return Extent(pixels, cost)
 
 
-def _tiff_values(data: bytes, order: str, big: bool, entry: tuple[int, int, int]) -> list[int]:
-    """Return the whole numbers of a tag, which lie in its entry when they fit there."""
-    kind, count, at = entry
-    if kind not in _TIFF_TYPE_BYTES:
-        return []
-    _limit(count, MOST_DIRECTORIES, "pages")
-    place, room = (at + 12, 8) if big else (at + 8, 4)
-    if count * _TIFF_TYPE_BYTES[kind] > room:
-        (place,) = struct.unpack_from(order + ("Q" if big else "L"), data, place)
-    letter = {2: "H", 4: "L", 8: "Q"}[_TIFF_TYPE_BYTES[kind]]
-    return list(struct.unpack_from(f"{order}{count}{letter}", data, place))
+class TiffEntry(NamedTuple):
+    """A tag in a directory of a TIFF."""
+
+    kind: int
+    count: int
+    at: int
+    """Where the entry begins."""
+
+
+class TiffHeader:
+    """The directories of a TIFF (TIFF 6.0, section 2) or BigTIFF. A cut one raises struct.error."""
+
+    def __init__(self, data: bytes) -> None:
+        order = "<" if data.startswith(b"II") else ">"
+        self._data, self._order, self._big = data, order, data[2:4] in (b"+\0", b"\0+")
+        self._number, self._entry, self._link = (
+            struct.Struct(order + form)
+            for form in (("Q", "HHQQ", "Q") if self._big else ("H", "HHLL", "L"))
+        )
+        self.first: int
+        """Offset of the first directory."""
+        (self.first,) = self._link.unpack_from(data, 8 if self._big else 4)
+
+    def directory(self, start: int) -> tuple[dict[int, TiffEntry], int | None]:
+        """Return the entries by tag, and the offset of the next directory; None where it is cut.
+
+        Raises TooComplexError.
+        """
+        (tags,) = self._number.unpack_from(self._data, start)
+        _limit(tags, MOST_TAGS, "tags in a page")
+        first = start + self._number.size
+        end = first + tags * self._entry.size
+        entries = {}
+        for at in range(first, end, self._entry.size):
+            tag, kind, count, _ = self._entry.unpack_from(self._data, at)
+            entries[tag] = TiffEntry(kind, count, at)
+        is_cut = end + self._link.size > len(self._data)
+        return entries, None if is_cut else self._link.unpack_from(self._data, end)[0]
+
+    def values(self, entry: TiffEntry) -> list[int]:
+        """Return the whole numbers of a tag, which lie in its entry when they fit there."""
+        if entry.kind not in _TIFF_TYPES:
+            return []
+        _limit(entry.count, MOST_DIRECTORIES, "pages")
+        place = entry.at + self._entry.size - self._link.size
+        numbers = struct.Struct(f"{self._order}{entry.count}{_TIFF_TYPES[entry.kind]}")
+        if numbers.size > self._link.size:
+            (place,) = self._link.unpack_from(self._data, place)
+        return list(numbers.unpack_from(self._data, place))
 
 
 def _dicom(data: bytes) -> Extent:
@@ -217,31 +235,19 @@ def _dicom(data: bytes) -> Extent:
 
 
 def _codestream(data: bytes) -> int:
-    """Return the pixels of the first JPEG 2000 codestream (ISO/IEC 15444-1 Annex A); 0 without."""
-    start = data.find(b"\xff\x4f\xff\x51")
-    if start < 0:
+    """Return the pixels of the first JPEG 2000 codestream; 0 when it is broken or missing."""
+    try:
+        header = jpeg_2000_header(data)
+    except DamagedImageError:
         return 0
-    right, down, left, top, tile_width, tile_height, tile_left, tile_top = struct.unpack_from(
-        ">8L", data, start + 8
-    )
-    width, height = int(right - left), int(down - top)
-    if min(width, height, tile_width, tile_height) <= 0:
-        return 0
-    across = -((tile_left - right) // tile_width)
-    _limit(across * -((tile_top - down) // tile_height), MOST_TILES, "tiles")
-    style = data.find(b"\xff\x52", start)
-    if style > 0:
-        (layers,) = struct.unpack_from(">H", data, style + 6)
-        _limit(layers, MOST_LAYERS, "layers")
-    return width * height
+    _limit(header.tiles, MOST_TILES, "tiles")
+    _limit(header.layers, MOST_LAYERS, "layers")
+    return header.size[0] * header.size[1]
 
 
 _BY_MAGIC: Mapping[bytes, Callable[[bytes], Extent]] = {
     b"\xff\xd8\xff": _jpeg,
     b"\x89PNG\r\n\x1a\n": _png,
     b"BM": _bmp,
-    b"II*\0": _tiff,
-    b"MM\0*": _tiff,
-    b"II+\0": _tiff,
-    b"MM\0+": _tiff,
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
 }

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from core.errors import DamagedImageError
@@ -41,21 +42,28 @@ class PngChunks:
     kinds: set[bytes] = field(default_factory=set)
 
 
+def chunk_heads(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, offset and length of each chunk, up to IEND or the end of the file."""
+    at = _SIGNATURE
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">L4s", data, at)
+        yield kind, at, length
+        if kind == b"IEND":
+            return
+        at += 12 + length
+
+
 def read_chunks(data: bytes) -> PngChunks:
     """Take a PNG apart. Raises DamagedImageError when a chunk that holds pixels was changed or cut.
 
     Pillow decodes damaged pixels to other ones without a word, and refuses texts and profiles
     over 1 MB; large and broken chunks beside the pixels are left out here.
     """
-    at, parts = _SIGNATURE, [data[:_SIGNATURE]]
     if len(data) < 33:
         raise DamagedImageError
+    parts = [data[:_SIGNATURE]]
     found = PngChunks(struct.unpack(">LL", data[16:24]), b"", data[24])
-    while b"IEND" not in found.kinds:
-        head = data[at : at + 8]
-        if len(head) < 8:
-            raise DamagedImageError
-        length, kind = struct.unpack(">L4s", head)
+    for kind, at, length in chunk_heads(data):
         end = at + 12 + length
         body = memoryview(data)[at + 8 : end - 4]
         sound = len(body) == length and data[end - 4 : end] == struct.pack(
@@ -63,14 +71,13 @@ def read_chunks(data: bytes) -> PngChunks:
         )
         if kind in _PIXELS and not sound:
             raise DamagedImageError
-        if end > len(data) + 4:  # a length that was changed leaves nothing to go on from
-            raise DamagedImageError
         if sound:
             if kind in _PIXELS or (kind in _KEPT and kind not in found.kinds and length < 2**16):
                 parts.append(data[at:end])
             _note_colours(found, kind, body)
             found.kinds.add(kind)
-        at = end
+    if b"IEND" not in found.kinds:
+        raise DamagedImageError
     found.data = b"".join(parts)
     found.animated = b"acTL" in found.kinds
     if found.kinds & {b"sRGB", b"iCCP"}:
@@ -90,14 +97,12 @@ def check_rows(chunks: PngChunks) -> None:
     for left, top, across, down in passes:
         columns, rows = -((left - width) // across), -((top - height) // down)
         missing += rows * (1 + (columns * bits + 7) // 8) if columns > 0 and rows > 0 else 0
-    stream, at = zlib.decompressobj(), _SIGNATURE
-    while at < len(chunks.data) and missing > 0:
-        length, kind = struct.unpack(">L4s", chunks.data[at : at + 8])
+    stream = zlib.decompressobj()
+    for kind, at, length in chunk_heads(chunks.data):
         packed = chunks.data[at + 8 : at + 8 + length] if kind == b"IDAT" else b""
         while packed and missing > 0:
             missing -= len(stream.decompress(packed, _STEP))
             packed = stream.unconsumed_tail
-        at += 12 + length
     if missing > 0:
         raise DamagedImageError
 

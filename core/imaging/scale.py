@@ -79,6 +79,11 @@ class FieldScale:
     is_settled: bool = True
     """False when the cells contradict the header and cannot replace it: classify nothing."""
 
+    @property
+    def micrometres_per_pixel(self) -> float | None:
+        """The scale as a number; None when it is unknown."""
+        return self.scale and self.scale.micrometres_per_pixel
+
 
 def field_scale(
     header: float | None,

@@ -27,6 +27,7 @@ from core.domain.results import Pixels
 from core.errors import DamagedImageError, UnsupportedFormatError
 from core.imaging.colour import on_white, palette_to_8_bits, profile_to_srgb, to_8_bits
 from core.imaging.jpeg import SEQUENTIAL_OR_PROGRESSIVE, decode_whole, jpeg_header
+from core.imaging.limits import TiffHeader
 from core.imaging.planes import Allowance, Plane, Reader, upright
 from core.imaging.scale import tiff_scale
 
@@ -137,7 +138,7 @@ class TiffImages:
         fields = [page for page in pages if page is None or not _is_secondary(page)]
         if not any(fields):
             fields = [max(filter(None, pages), key=lambda page: page.imagewidth)]
-        directories = [None if page is None else self._directory(page) for page in fields]
+        directories = [self._directory(page) for page in fields]
         grey = [d for d in directories if d is not None and d.is_grey]
         if len(grey) == len(directories) and len(grey) in (3, 4) and _one_size(grey):
             return [partial(self._channels, grey, None, None)]
@@ -145,8 +146,8 @@ class TiffImages:
             _damaged if d is None else partial(self._channels, [d], None, None) for d in directories
         ]
 
-    def _directory(self, page: TiffPage) -> _Directory:
-        return _Directory(page, partial(_samples, page, self._data))
+    def _directory(self, page: TiffPage | None) -> _Directory | None:
+        return page and _Directory(page, partial(_samples, page, self._data))
 
     def _imagej(self) -> list[Reader]:
         """Take apart a hyperstack; its planes may lie behind the first, without directories."""
@@ -168,7 +169,7 @@ class TiffImages:
     def _planes_of(self, number: int) -> list[_Directory | None] | None:
         """Return the planes of an ImageJ stack; None when the file holds another number."""
         if len(self._main) == number:
-            return [None if page is None else self._directory(page) for page in self._main]
+            return [self._directory(page) for page in self._main]
         first = self._main[0]
         if len(self._main) != 1 or first is None or not first.is_contiguous:
             return None
@@ -190,10 +191,8 @@ class TiffImages:
             self._allowance.check_number(number // sizes["C"])
             order = pixels.get("DimensionOrder", "XYCZT")[2:]
             places = _ome_places(pixels, sizes, order, len(self._main))
-            planes = [None if at is None else self._main[at] for at in places]
-            directories = [None if page is None else self._directory(page) for page in planes]
-            tables = _ome_colours(channels)
-            readers += self._hyperstack(directories, sizes, order, tables, image)
+            planes = [None if at is None else self._directory(self._main[at]) for at in places]
+            readers += self._hyperstack(planes, sizes, order, _ome_colours(channels), image)
         return readers or self._plain()
 
     def _hyperstack(
@@ -253,25 +252,17 @@ def _directories(data: bytes, limit: int) -> tuple[list[int], bool]:
 
     At most one more than `limit`; a chain that leads back ends there.
     """
-    order = "<" if data[:2] == b"II" else ">"
-    is_big = data[2:4] in (b"+\0", b"\0+")
-    word, count, entry = ("Q", "Q", 20) if is_big else ("L", "H", 12)
-
-    def number(kind: str, at: int) -> int:
-        return int(struct.unpack_from(order + kind, data, at)[0])
-
     found: list[int] = []
     try:
-        offset = number(word, 8 if is_big else 4)
+        header = TiffHeader(data)
+        offset: int | None = header.first
         while offset and offset not in found and len(found) <= limit:
-            entries = number(count, offset)
-            if offset + struct.calcsize(order + count) + entries * entry > len(data):
-                return found, True
+            _, following = header.directory(offset)
             found.append(offset)
-            offset = number(word, offset + struct.calcsize(order + count) + entries * entry)
+            offset = following
     except struct.error:
         return found, True
-    return found, False
+    return found, offset is None
 
 
 def _damaged() -> Plane:
