@@ -7,7 +7,7 @@ Intervals are 95 % and cover sampling error only, not the error of the model
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from core.domain.intervals import Estimate, proportion, ratio
 from core.domain.results import CellCounts, FieldAnalysis
@@ -71,15 +71,13 @@ class Differential:
 
 
 def _share(count: int, total: int) -> Share:
-    share = proportion(count, total, per=100)
-    return Share(share.value, share.low, share.high, count)
+    return Share(*astuple(proportion(count, total, per=100)), count)
 
 
 def _per_hundred(count: int, total: int) -> Share:
     if total == 0:
         return Share(0.0, 0.0, float("inf"), count)
-    per_hundred = ratio(count, total, per=100)
-    return Share(per_hundred.value, per_hundred.low, per_hundred.high, count)
+    return Share(*astuple(ratio(count, total, per=100)), count)
 
 
 def differential_of_counts(
@@ -126,13 +124,12 @@ def subtypes_text(counted: Differential) -> str:
     parts = []
     for key, share in counted.shares.items():
         own = [
-            f"{number} {(subtype.name if number == 1 else subtype.plural).lower()}"
+            f"{number} {subtype.noun(number)}"
             for subtype in SUBTYPES.values()
             if subtype.type == key and (number := counted.subtypes.get(subtype.key, 0))
         ]
         if own:
-            cell_type = CELL_TYPES[key]
-            noun = (cell_type.name if share.count == 1 else cell_type.plural).lower()
+            noun = CELL_TYPES[key].noun(share.count)
             parts.append(f"of {share.count} {noun}, {' and '.join(own)}")
     return "; ".join(parts)
 

@@ -116,7 +116,7 @@ def blast_flag(counted: Differential) -> Flag | None:
         return None
     share = counted.shares["blast"]
     uncertain = counted.possible_blasts - share.count
-    text = f"{counted.possible_blasts} possible {_noun(counted.possible_blasts, 'blast')}"
+    text = f"{counted.possible_blasts} possible {CELL_TYPES['blast'].noun(counted.possible_blasts)}"
     if uncertain:
         text += f", {uncertain} of them uncertain"
     if share.count and counted.total >= MINIMUM_FOR_PERCENTAGES:
@@ -143,7 +143,7 @@ def blasts_text(blasts: PossibleBlasts) -> str:
     uncertain = f", {blasts.uncertain} of them uncertain" if blasts.uncertain else ""
     cells = "white cell" if blasts.white_cells == 1 else "white cells"
     return (
-        f"{blasts.count or 'No'} possible {_noun(blasts.count, 'blast')}{uncertain}: "
+        f"{blasts.count or 'No'} possible {CELL_TYPES['blast'].noun(blasts.count)}{uncertain}: "
         f"{blasts.percent.text(' %', 0)} of {blasts.white_cells} {cells}"
     )
 
@@ -154,7 +154,7 @@ def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:
     if not needs_correction(counted):
         return
     if counted.total < MINIMUM_FOR_PERCENTAGES:
-        number = _cells(red.count, "erythroblast")
+        number = f"{red.count} {CELL_TYPES['erythroblast'].noun(red.count)}"
         sentence = f"{number} beside {counted.total} white cells: {needs_correcting}"
         yield Flag("erythroblasts", "warning", sentence)
     else:
@@ -171,7 +171,7 @@ def _of_immature(counted: Differential) -> Iterator[Flag]:
     share = counted.shares["immature_granulocyte"]
     if share.count == 0:
         return
-    text = _cells(share.count, "immature_granulocyte")
+    text = f"{share.count} {CELL_TYPES['immature_granulocyte'].noun(share.count)}"
     if counted.total >= MINIMUM_FOR_PERCENTAGES:
         text += f", {share.text(' %')}"
     yield Flag("immature_granulocytes", "note", f"{text}: normally absent from adult blood.")
@@ -240,12 +240,3 @@ def ratio_text(ratio: Estimate) -> str:
         return f"without lymphocytes (at least {ratio.low:.2f})"
     high = "no upper limit" if ratio.high == float("inf") else f"{ratio.high:.2f}"
     return f"{ratio.value:.2f} ({ratio.low:.2f}-{high})"
-
-
-def _cells(number: int, key: str) -> str:
-    return f"{number} {_noun(number, key)}"
-
-
-def _noun(number: int, key: str) -> str:
-    named = CELL_TYPES[key]
-    return (named.name if number == 1 else named.plural).lower()

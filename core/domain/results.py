@@ -347,10 +347,10 @@ class CropResult:
     """The result for a file that is one cell crop."""
 
     file: str
-    type: str | None
-    probabilities: Mapping[str, float]
-    confidence: float
-    status: Status
+    type: str | None = None
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = 0.0
+    status: Status = "out_of_scope"
     reject_reason: str | None = None
     subtype: str | None = None
     """As `Cell.subtype`."""
@@ -371,12 +371,12 @@ class StageResult:
     """The result of the ALL model for one field, or pooled over several."""
 
     file: str
-    stage: str | None
+    stage: str | None = None
     """None where no class can be named: the field was rejected, or is unlike those of the training
     set."""
-    probabilities: Mapping[str, float]
-    confidence: float
-    status: Status
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+    confidence: float = 0.0
+    status: Status = "out_of_scope"
     reject_reason: str | None = None
     qc_override: str | None = None
     """As `FieldAnalysis.qc_override`."""

@@ -39,9 +39,17 @@ class CellType:
 
     key: str
     name: str
-    plural: str
     colour: str
     description: str
+
+    @property
+    def plural(self) -> str:
+        """The name of several cells."""
+        return f"{self.name}s"
+
+    def noun(self, number: int) -> str:
+        """Return the name of so many cells inside a sentence."""
+        return (self.name if number == 1 else self.plural).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,10 @@ class Subtype:
     plural: str
     type: str
     """The cell type that it belongs to."""
+
+    def noun(self, number: int) -> str:
+        """Return the name of so many cells inside a sentence."""
+        return (self.name if number == 1 else self.plural).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,6 @@ _TYPES = (
     CellType(
         "neutrophil",
         "Neutrophil",
-        "Neutrophils",
         "#E69F00",
         "Nucleus in two to five lobes joined by thin strands; pale pink cytoplasm with fine "
         "lilac granules. 12-15 µm. Bands are counted here.",
@@ -79,7 +90,6 @@ _TYPES = (
     CellType(
         "lymphocyte",
         "Lymphocyte",
-        "Lymphocytes",
         "#0072B2",
         "Round, dense nucleus that nearly fills the cell; a thin rim of clear blue cytoplasm. "
         "7-15 µm.",
@@ -87,7 +97,6 @@ _TYPES = (
     CellType(
         "monocyte",
         "Monocyte",
-        "Monocytes",
         "#009E73",
         "The largest white cell. Folded or kidney-shaped nucleus with lacy chromatin; grey-blue "
         "cytoplasm, often with vacuoles. 15-20 µm.",
@@ -95,21 +104,18 @@ _TYPES = (
     CellType(
         "eosinophil",
         "Eosinophil",
-        "Eosinophils",
         "#D55E00",
         "Two-lobed nucleus; cytoplasm packed with coarse, even, orange-red granules. 12-17 µm.",
     ),
     CellType(
         "basophil",
         "Basophil",
-        "Basophils",
         "#7B4FA3",
         "Coarse, dark violet granules that cover the nucleus. 10-14 µm.",
     ),
     CellType(
         "immature_granulocyte",
         "Immature granulocyte",
-        "Immature granulocytes",
         "#CC79A7",
         "Promyelocyte, myelocyte or metamyelocyte: round to indented nucleus, cytoplasm with "
         "primary or secondary granules. Normally absent from blood.",
@@ -117,7 +123,6 @@ _TYPES = (
     CellType(
         "erythroblast",
         "Erythroblast",
-        "Erythroblasts",
         "#8C564B",
         "Nucleated red cell: small, round, very dense nucleus in grey-blue to pink cytoplasm. "
         "Reported per 100 white cells, outside the differential.",
@@ -125,14 +130,12 @@ _TYPES = (
     CellType(
         "platelet",
         "Platelet",
-        "Platelets",
         "#56B4E9",
         "Fragment of megakaryocyte cytoplasm, 2-3 µm, purple granules, no nucleus. Counted apart.",
     ),
     CellType(
         "blast",
         "Blast",
-        "Blasts",
         "#A50026",
         "Large immature cell: fine chromatin, often nucleoli, little basophilic cytoplasm. "
         "Normally absent from blood. Counted with the leukocytes; always reviewed again.",
@@ -140,7 +143,6 @@ _TYPES = (
     CellType(
         "smudge_cell",
         "Smudge cell",
-        "Smudge cells",
         "#5F6B6D",
         "Ruptured white cell: a smear of chromatin without a cell border. Reported per 100 white "
         "cells, outside the differential.",

@@ -71,13 +71,12 @@ def judge_sizes(
     Where the cells contradict the scale, no white cell stays classified. An object of an impossible
     size is out of scope.
     """
-    warnings = [] if checked.warning is None else [checked.warning]
-    cells = tuple(cells)
+    cells, warnings = tuple(cells), list(filter(None, [checked.warning]))
+    scale = checked.micrometres_per_pixel
     if not checked.is_settled:
         return without_certain_cells(cells), tuple(warnings)
-    if checked.scale is None:
+    if scale is None:
         return cells, tuple(warnings)
-    scale = checked.scale.micrometres_per_pixel
     judged = tuple(
         c if is_possible(c.box, scale, white=c.kind == "wbc") else replace(c, status="out_of_scope")
         for c in cells
@@ -123,11 +122,6 @@ class _Examined:
     """Why the field is rejected, or would be, or doubted, had QC not been overridden."""
     doubt: str | None = None
     """Why nothing is classified in it; None after QC was overridden."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """Sentences for the user."""
-        return () if self.doubt is None else (self.doubt,)
 
 
 def _crop_scale(pixels: Pixels, detections: Iterable[Detection]) -> float | None:
@@ -200,17 +194,13 @@ class Analyzer:
         examined = self._examine(image.pixels, pixels, force=force)
         detections, reject_reason = examined.detections, examined.reject_reason
         checked = checked_scale(image, detections)
-        crop_scale = (
-            checked.scale.micrometres_per_pixel
-            if checked.scale
-            else _crop_scale(pixels, detections)
-        )
+        crop_scale = checked.micrometres_per_pixel or _crop_scale(pixels, detections)
         cells, warnings = judge_sizes(
             (self._cell(pixels, d, crop_scale, profile) for d in detections), checked
         )
         if examined.doubt:
             cells = without_certain_cells(cells)
-        warnings = (*warnings, *small_cells_warning(cells))
+            warnings = (examined.doubt, *warnings)
         return FieldAnalysis(
             file=image.name,
             sha256=image.sha256,
@@ -223,7 +213,7 @@ class Analyzer:
             qc_override=reject_reason if force else None,
             profile=None if profile is None else profile.title,
             seconds=time.perf_counter() - started,
-            warnings=(*image.notes, *examined.warnings, *warnings),
+            warnings=(*image.notes, *warnings, *small_cells_warning(cells)),
             page=image.page,
             fingerprint=None if reject_reason and not force else fingerprint(image.pixels, cells),
         )
@@ -235,10 +225,7 @@ class Analyzer:
 
         `pixels` are the light-corrected `original`, in which the noise of a blank image is strong.
         """
-        reject_reason = reject_blank(original) or reject_blurred(pixels)
-        verdict = (
-            SmearVerdict(reject_reason) if reject_reason else self._judge_smear(original, pixels)
-        )
+        verdict = self._judge(original, pixels, reject_blank(original) or reject_blurred(pixels))
         if verdict.reject_reason and not force:
             return _Examined((), verdict.reject_reason)
         detections = self.detector.detect(pixels, tta=tta)
@@ -250,19 +237,20 @@ class Analyzer:
             # Red cells dispel no doubt about an image that only corrected light makes a smear.
             settled = SmearVerdict(doubt=DOUBTFUL)
         if force:
-            return _Examined(
-                detections, settled.reject_reason or (settled.doubt and HARDLY_A_SMEAR)
-            )
-        if settled.reject_reason:
-            return _Examined((), settled.reject_reason)
-        return _Examined(detections, None, settled.doubt)
+            reject_reason = settled.reject_reason or (settled.doubt and HARDLY_A_SMEAR)
+            return _Examined(detections, reject_reason)
+        return _Examined(
+            () if settled.reject_reason else detections, settled.reject_reason, settled.doubt
+        )
 
-    def _judge_smear(self, original: Pixels, pixels: Pixels) -> SmearVerdict:
-        """Return whether a light-corrected image shows a smear; `original` is as it was taken.
+    def _judge(self, original: Pixels, pixels: Pixels, reject_reason: str | None) -> SmearVerdict:
+        """Return whether a light-corrected image shows a smear, unless there is a reject reason.
 
         Corrected light can make other images look like a smear: what is rejected or doubtful as it
-        was taken is doubtful.
+        was taken (`original`) is doubtful.
         """
+        if reject_reason:
+            return SmearVerdict(reject_reason)
         verdict = self.smear_classifier.judge(pixels)
         if verdict == SmearVerdict() and self.smear_classifier.judge(original) != SmearVerdict():
             return SmearVerdict(doubt=DOUBTFUL)
@@ -276,18 +264,11 @@ class Analyzer:
         profile: SiteProfile | None,
     ) -> Cell:
         if detection.kind != "wbc":
-            return Cell(
-                detection.kind,
-                detection.box,
-                confidence=detection.score,
-                detection_score=detection.score,
-            )
-        answer = self.classifier.predict(
-            pixels,
-            CellRegion(detection.box, scale),
-            profile,
-            excluded=("platelet",),  # the detector was mistaken
-        )
+            score = detection.score
+            return Cell(detection.kind, detection.box, score, detection_score=score)
+        # A platelet here is a mistake of the detector.
+        region = CellRegion(detection.box, scale)
+        answer = self.classifier.predict(pixels, region, profile, excluded=("platelet",))
         return Cell(
             kind="wbc",
             box=detection.box,
@@ -309,34 +290,24 @@ class Analyzer:
         """Type the cell of an image that shows one cell."""
         # Sharpness is not tested here: an enlarged cell would pass for a blurred field.
         pixels = set_white_point(image.pixels)
-        reject_reason = reject_blank(image.pixels)
-        verdict = (
-            SmearVerdict(reject_reason)
-            if reject_reason
-            else self._judge_smear(image.pixels, pixels)
+        verdict = self._judge(image.pixels, pixels, reject_blank(image.pixels))
+        rejected = CropResult(
+            image.name,
+            reject_reason=verdict.reject_reason,
+            warnings=(*image.notes, *filter(None, [verdict.doubt])),
+            page=image.page,
         )
         if verdict.reject_reason:
-            return CropResult(
-                image.name,
-                None,
-                {},
-                0.0,
-                "out_of_scope",
-                verdict.reject_reason,
-                page=image.page,
-                warnings=image.notes,
-            )
+            return rejected
         answer = self.predict_cell(pixels, profile)
-        return CropResult(
-            image.name,
-            answer.type,
-            answer.probabilities,
-            answer.confidence,
-            without_certainty(answer.status) if verdict.doubt else answer.status,
+        return replace(
+            rejected,
+            type=answer.type,
+            probabilities=answer.probabilities,
+            confidence=answer.confidence,
+            status=without_certainty(answer.status) if verdict.doubt else answer.status,
             subtype=answer.subtype,
             in_distribution=answer.in_distribution,
-            warnings=(*image.notes, *((verdict.doubt,) if verdict.doubt else ())),
-            page=image.page,
         )
 
     def stage(self, image: FieldImage, *, force: bool = False) -> StageResult:
@@ -350,28 +321,17 @@ class Analyzer:
         reject_reason = examined.reject_reason
         if reject_reason and not force:
             return StageResult(
-                image.name,
-                None,
-                {},
-                0.0,
-                "out_of_scope",
-                reject_reason,
-                page=image.page,
-                warnings=image.notes,
+                image.name, reject_reason=reject_reason, page=image.page, warnings=image.notes
             )
         checked = checked_scale(image, examined.detections)
         white = [d.box for d in examined.detections if d.kind == "wbc"]
-        scale = (
-            checked.scale.micrometres_per_pixel
-            if checked.scale
-            else white_cell_scale(white, image.width, image.height)
-        )
+        scale = checked.micrometres_per_pixel or white_cell_scale(white, image.width, image.height)
         # The model learnt fields as they were taken: even light is left as it is.
         graded = replace(image, pixels=flatten_uneven(image.pixels, image.light))
         result = self.field_classifier.predict(graded, scale, force=force)
         if examined.doubt is not None or not checked.is_settled:
             result = replace(result, status=without_certainty(result.status))
-        warnings = [] if checked.warning is None else [checked.warning]
+        doubts = filter(None, [examined.doubt, checked.warning])
         analysis = None if result.status == "classified" else self.analyze(image, force=force)
         return replace(
             result,
@@ -379,7 +339,7 @@ class Analyzer:
             blasts=None if analysis is None else analysis.counts.blasts,
             qc_override=reject_reason or result.qc_override,
             page=image.page,
-            warnings=(*image.notes, *examined.warnings, *warnings, *result.warnings),
+            warnings=(*image.notes, *doubts, *result.warnings),
             pixels_sha256=pixels_sha256(image.pixels),
         )
 
