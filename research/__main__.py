@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.errors import LeukoscopeError
 from core.evaluation.comparisons import ARCHITECTURES
@@ -87,8 +87,8 @@ def compare(
         protocol = cells.ARCHITECTURE_PROTOCOL.scaled(epochs)
         return cells.compare_architecture(name, settings, folder, protocol).json_object()
     protocol = cells.SOURCE_PROTOCOL.scaled(epochs)
-    left_out = cells.compare_sources if what == "source" else cells.compare_recipes
-    return left_out(name, settings, folder, protocol).json_object()
+    section: Literal["sources", "recipe"] = "sources" if what == "source" else "recipe"
+    return cells.compare_ablation(section, name, settings, folder, protocol).json_object()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -26,24 +26,18 @@ from core.training.data.cell_batches import Augmentation, CellBatches
 from core.training.data.cells import TYPES, TrainingCells, central_crops, joined
 from core.training.export import litert_file
 from core.training.loop import Plan, Stage, fit, seconds_of
-from research.architectures import (
-    compared_network,
-    start_from_imagenet,
-)
+from research.architectures import compared_network, start_from_imagenet
 from research.cells import SEED, source_cells
 from research.comparisons import write_row
 
 SOURCES = ("pbc", "kaggle", "cellavision")
 """What can be left out; the last one is never trained on."""
-FULL = Augmentation()
-COMPONENTS: dict[str, Augmentation] = {
+COMPONENTS = {
     "appearance": Augmentation(appearance=False),
     "stain_transfer": Augmentation(stain_transfer=0),
     "edge_truncation": Augmentation(truncated=0),
-    "imagenet": FULL,
-    "nothing": FULL,
 }
-"""What can be left out of the recipe, and how the crops are then augmented."""
+"""Augmentations that can be left out of the recipe, and how the crops are then augmented."""
 _BATCH = 32
 _TIMED_RUNS = 20
 
@@ -176,7 +170,8 @@ def compare_architecture(
     types, size = list(CELL_TYPES), protocol.size
     network = compared_network(name, len(types), size)
     start = "ImageNet" if start_from_imagenet(network, settings) else "random"
-    seconds = _train(network, [training], protocol, run / f"{name}_{protocol.length}", FULL)
+    own_run = run / f"{name}_{protocol.length}"
+    seconds = _train(network, [training], protocol, own_run, Augmentation())
     tests: Mapping[str, Sequence[str]] = {"pbc": types, "cellavision": MATURE_FIVE}
     cells = {key: source_cells(settings, run, key, "test", protocol.tested_a_type) for key in tests}
     file_bytes, milliseconds = _shipped_form(network, central_crops(cells["pbc"], size)[0])
@@ -196,79 +191,52 @@ def compare_architecture(
     return row
 
 
-def compare_sources(
-    without: str, settings: Settings, run: Path, protocol: Protocol = SOURCE_PROTOCOL
-) -> SourcesRow:
-    """Train MobileNetV2 without one source, measure it on all of them, and keep its row.
-
-    The row of a source that the shipped model is trained on also has the temperature that suits
-    its training cells when the network has not seen them.
-    """
-    trained_on = [name for name in SOURCES[:-1] if name != without]
-    row = _trained_on(trained_on, settings, run, protocol, f"without_{without}")
-    write_row(settings.models / "wbc", "sources", without, row)
-    return row
-
-
-def compare_recipes(
-    without: str, settings: Settings, run: Path, protocol: Protocol = SOURCE_PROTOCOL
-) -> SourcesRow:
-    """Train MobileNetV2 without one component of the recipe (or `nothing`), and keep its row."""
-    row = _trained_on(
-        SOURCES[:-1],
-        settings,
-        run,
-        protocol,
-        f"recipe_{without}",
-        COMPONENTS[without],
-        imagenet=without != "imagenet",
-    )
-    write_row(settings.models / "wbc", "recipe", without, row)
-    return row
-
-
-def _trained_on(  # noqa: PLR0913, PLR0917 - all of it describes one training
-    trained_on: Sequence[str],
+def compare_ablation(
+    section: Literal["sources", "recipe"],
+    without: str,
     settings: Settings,
     run: Path,
-    protocol: Protocol,
-    name: str,
-    augmentation: Augmentation = FULL,
-    *,
-    imagenet: bool = True,
+    protocol: Protocol = SOURCE_PROTOCOL,
 ) -> SourcesRow:
-    """Train MobileNetV2 on the mature types of some sources; return its row for all."""
+    """Train MobileNetV2 without a source or a component of the recipe, measure it, keep the row.
+
+    It learns the mature types. The row of a source that the shipped model is trained on also has
+    the temperature that suits its training cells when the network has not seen them.
+    """
     keras.utils.set_random_seed(SEED)
-    training = [
-        source_cells(settings, run, key, "train", protocol.cells_a_type).of_types(MATURE_FIVE)
-        for key in trained_on
-    ]
-    network = compared_network("mobilenetv2", len(MATURE_FIVE), protocol.size)
-    if imagenet:
+    size, trained_on = protocol.size, [name for name in SOURCES[:-1] if name != without]
+
+    def cells(source: str, split: str, each: int) -> TrainingCells:
+        return source_cells(settings, run, source, split, each).of_types(MATURE_FIVE)
+
+    training = {name: cells(name, "train", protocol.cells_a_type) for name in SOURCES[:-1]}
+    network = compared_network("mobilenetv2", len(MATURE_FIVE), size)
+    start = "random" if without == "imagenet" else "ImageNet"
+    if start == "ImageNet":
         start_from_imagenet(network, settings)
-    seconds = _train(network, training, protocol, run / f"{name}_{protocol.length}", augmentation)
-    temperature = None
-    for key in set(SOURCES[:-1]) - set(trained_on):
-        cells = source_cells(settings, run, key, "train", protocol.cells_a_type).of_types(
-            MATURE_FIVE
-        )
-        logits = _logits(network, cells, protocol.size)
-        temperature = fit_temperature(logits, cells.types)
-    return SourcesRow(
-        protocol=protocol.sentence("ImageNet" if imagenet else "random"),
-        trained_on=list(trained_on),
+    name = f"{'without' if section == 'sources' else section}_{without}_{protocol.length}"
+    augmentation = COMPONENTS.get(without, Augmentation())
+    seconds = _train(
+        network, [training[key] for key in trained_on], protocol, run / name, augmentation
+    )
+    unseen = training.get(without)
+    row = SourcesRow(
+        protocol=protocol.sentence(start),
+        trained_on=trained_on,
         training_seconds=seconds,
-        temperature=temperature,
+        temperature=None
+        if unseen is None
+        else fit_temperature(_logits(network, unseen, size), unseen.types),
         sets={
             key: _measured(
                 network,
-                source_cells(settings, run, key, "test", protocol.tested_a_type).of_types(
-                    MATURE_FIVE
-                ),
+                cells(key, "test", protocol.tested_a_type),
                 KAGGLE_FOUR if key == "kaggle" else MATURE_FIVE,
                 MATURE_FIVE,
-                protocol.size,
+                size,
             )
             for key in SOURCES
         },
     )
+    write_row(settings.models / "wbc", section, without, row)
+    return row

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from core.domain.intervals import Estimate
 from core.domain.taxonomy import LEUKOCYTES, Status
 from core.evaluation.metrics import proportion
 from core.evaluation.schema import BlastFigures, PatientShare
@@ -33,8 +34,8 @@ def blast_figures(
     certain, possible = status == "classified", (named == "blast") & (status != "out_of_scope")
     smudge = true == "smudge_cell"
 
-    def share(rows: NDArray[np.bool_], of: NDArray[np.bool_]) -> int:
-        return int((rows & of).sum())
+    def share(rows: NDArray[np.bool_], of: NDArray[np.bool_]) -> Estimate | None:
+        return proportion(int((rows & of).sum()), int(of.sum()))
 
     shares = []
     for key in np.unique(patient):
@@ -57,13 +58,11 @@ def blast_figures(
         n=int(white.sum()),
         blasts=int(blast.sum()),
         auroc=float(roc_auc_score(blast[white], blast_probabilities[white])),
-        possible=proportion(share(possible, blast), int(blast.sum())),
-        certain_healthy=proportion(share(hidden, blast), int(blast.sum())),
-        others_possible=proportion(share(possible, others), int(others.sum())),
-        others_uncertain=proportion(share(status == "uncertain", others), int(others.sum())),
-        smudge_excluded=proportion(
-            share(~certain | (named == "smudge_cell"), smudge), int(smudge.sum())
-        ),
+        possible=share(possible, blast),
+        certain_healthy=share(hidden, blast),
+        others_possible=share(possible, others),
+        others_uncertain=share(status == "uncertain", others),
+        smudge_excluded=share(~certain | (named == "smudge_cell"), smudge),
         patients=shares,
         median_share_error=float(np.median(errors)) if errors else None,
     )

@@ -7,36 +7,12 @@ import pandas as pd
 
 from core.domain.intervals import Estimate
 from core.domain.taxonomy import label_name
-from core.evaluation.comparisons import (
-    ARCHITECTURES,
-    Architecture,
-    ArchitectureRow,
-    Comparisons,
-    FieldsRow,
-    FoundCells,
-    PrecisionRow,
-    ScoredCells,
-    SourcesRow,
-    StagedFields,
-    TypedCells,
-)
+from core.evaluation import comparisons, schema
+from core.evaluation.comparisons import FoundCells, StagedFields, TypedCells
 from core.evaluation.report import ClassifierReport, DetectorReport
-from core.evaluation.schema import (
-    AdaptationFigures,
-    CamFigures,
-    ClassificationFigures,
-    CorruptedFigures,
-    CorruptionFigures,
-    DataSetFigures,
-    DetectionFigures,
-    MeanColour,
-    QualityControlFigures,
-    SyntheticFields,
-    UnseenFigures,
-)
 from core.evaluation.sets import DATA_SETS, evaluation_set
 
-TITLES: dict[Architecture, str] = {
+TITLES = {
     "convnet": "Plain convolutional network",
     "vgg19": "VGG19",
     "resnet50": "ResNet50",
@@ -59,11 +35,11 @@ _Row = TypeVar("_Row")
 
 
 def percent(share: Estimate | None, digits: int = 1) -> str:
-    """Write a proportion with its 95 % limits, such as `97.9 % (97.3-98.3)`."""
+    """Write a proportion with its 95 % limits, if it has any, such as `97.9 % (97.3-98.3)`."""
     if share is None:
         return "no images"
-    value, low, high = (f"{100 * part:.{digits}f}" for part in (share.value, share.low, share.high))
-    return f"{value} % ({low}-{high})"
+    limits = (100 * part for part in (share.value, share.low, share.high))
+    return Estimate(*limits).text(" %", digits)
 
 
 def percent_or_none(value: float | None) -> str:
@@ -76,9 +52,9 @@ def three_digits(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
 
 
-def class_table(figures: ClassificationFigures) -> pd.DataFrame:
+def class_table(figures: schema.ClassificationFigures) -> pd.DataFrame:
     """Return one row a class: its name, images, and figures with 95 % limits as text."""
-    rows = [
+    return pd.DataFrame(
         {
             "Class": label_name(label),
             "Images": own.support,
@@ -89,13 +65,12 @@ def class_table(figures: ClassificationFigures) -> pd.DataFrame:
             "Average precision": own.average_precision,
         }
         for label, own in figures.per_class.items()
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
-def kind_table(figures: DetectionFigures) -> pd.DataFrame:
+def kind_table(figures: schema.DetectionFigures) -> pd.DataFrame:
     """Return one row a kind of cell: boxes and figures of the detector, limits as text."""
-    rows = [
+    return pd.DataFrame(
         {
             "Cell": label_name(kind),
             "True boxes": own.truths,
@@ -107,53 +82,48 @@ def kind_table(figures: DetectionFigures) -> pd.DataFrame:
             "mAP50-95": own.map50_95,
         }
         for kind, own in figures.per_kind.items()
-    ]
-    return pd.DataFrame(rows)
+    )
 
 
 def sets_table(report: ClassifierReport) -> pd.DataFrame:
     """Return one row a set of a classifier, other sources first."""
-    rows = []
-    for key in report.sets:
-        own = report.metrics.sets[key]
-        rows.append(
-            {
-                "Set": evaluation_set(key).name,
-                "Images": f"{own.n:,}",
-                "Accuracy": percent(own.accuracy),
-                "Macro F1": percent(own.macro_f1),
-                "ECE": f"{100 * own.ece:.1f} %",
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "Set": evaluation_set(key).name,
+            "Images": f"{own.n:,}",
+            "Accuracy": percent(own.accuracy),
+            "Macro F1": percent(own.macro_f1),
+            "ECE": f"{100 * own.ece:.1f} %",
+        }
+        for key in report.sets
+        if (own := report.metrics.sets[key])
+    )
 
 
 def detector_sets_table(report: DetectorReport) -> pd.DataFrame:
     """Return one row a set of the detector."""
-    rows = []
-    for key in report.sets:
-        own = report.metrics.sets[key]
-        rows.append(
-            {
-                "Set": evaluation_set(key).name,
-                "Images": f"{own.images:,}",
-                "mAP50": three_digits(own.map50),
-                "mAP50-95": three_digits(own.map50_95),
-                "WBC count exact": percent(own.wbc_count_exact),
-                "RBC count error": percent_or_none(own.rbc_count_error),
-            }
-        )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        {
+            "Set": evaluation_set(key).name,
+            "Images": f"{own.images:,}",
+            "mAP50": three_digits(own.map50),
+            "mAP50-95": three_digits(own.map50_95),
+            "WBC count exact": percent(own.wbc_count_exact),
+            "RBC count error": percent_or_none(own.rbc_count_error),
+        }
+        for key in report.sets
+        if (own := report.metrics.sets[key])
+    )
 
 
-def corruptions_table(measured: CorruptionFigures) -> pd.DataFrame:
+def corruptions_table(measured: schema.CorruptionFigures) -> pd.DataFrame:
     """Return a row for each corruption: accuracy with 95 % limits, points lost, and percentages.
 
     Percentages: images that are classified, those of them that are right and, where the model
     tells, those out of distribution.
     """
 
-    def row(name: str, lost: float, own: CorruptedFigures) -> dict[str, Any]:
+    def row(name: str, lost: float, own: schema.CorruptedFigures) -> dict[str, Any]:
         shares = {
             "Classified": own.classified,
             "Of them right": own.classified_right,
@@ -188,7 +158,7 @@ def ood_table(
 
 
 def quality_control_table(
-    measured: QualityControlFigures, names: Mapping[str, str]
+    measured: schema.QualityControlFigures, names: Mapping[str, str]
 ) -> pd.DataFrame:
     """Return a row for each kind of image: how many, percent rejected, AUROC against smears.
 
@@ -216,7 +186,7 @@ def quality_control_table(
     )
 
 
-def adaptation_sentence(adaptation: AdaptationFigures) -> str:
+def adaptation_sentence(adaptation: schema.AdaptationFigures) -> str:
     """Say what a site profile gained."""
     types = ", ".join(key.replace("_", " ") for key in adaptation.types)
     calibration = ""
@@ -233,7 +203,7 @@ def adaptation_sentence(adaptation: AdaptationFigures) -> str:
     )
 
 
-def unseen_table(unseen: UnseenFigures) -> pd.DataFrame:
+def unseen_table(unseen: schema.UnseenFigures) -> pd.DataFrame:
     """Return a row for each kind of images that are unlike the detector's training."""
     fields, nuclei = unseen.kaggle_test_simple, unseen.taleqani
     rows = (
@@ -247,7 +217,7 @@ def unseen_table(unseen: UnseenFigures) -> pd.DataFrame:
     )
 
 
-def synthetic_fields_table(synthetic: SyntheticFields) -> pd.DataFrame:
+def synthetic_fields_table(synthetic: schema.SyntheticFields) -> pd.DataFrame:
     """Return a row for each corruption of synthetic fields."""
     return pd.DataFrame(
         {
@@ -260,7 +230,7 @@ def synthetic_fields_table(synthetic: SyntheticFields) -> pd.DataFrame:
     )
 
 
-def cam_sentence(cam: CamFigures) -> str:
+def cam_sentence(cam: schema.CamFigures) -> str:
     """Say how much of the ALL model's class activation maps lies on white cells."""
     return (
         f"In {cam.n:,} fields, {100 * cam.inside:.1f} % of the class activation map lies inside "
@@ -275,7 +245,7 @@ def data_set_title(name: str) -> str:
     return DATA_SETS[name].title if name in DATA_SETS else name
 
 
-def data_table(data: Mapping[str, DataSetFigures]) -> pd.DataFrame:
+def data_table(data: Mapping[str, schema.DataSetFigures]) -> pd.DataFrame:
     """Return a row a set: images, sizes and mean colour."""
     return pd.DataFrame(
         {
@@ -290,11 +260,11 @@ def data_table(data: Mapping[str, DataSetFigures]) -> pd.DataFrame:
     )
 
 
-def _with_deviation(colour: MeanColour, channel: int) -> str:
+def _with_deviation(colour: schema.MeanColour, channel: int) -> str:
     return f"{colour.mean[channel]:.0f} ± {colour.deviation[channel]:.0f}"
 
 
-def architectures_table(rows: Mapping[str, ArchitectureRow]) -> pd.DataFrame:
+def architectures_table(rows: Mapping[str, comparisons.ArchitectureRow]) -> pd.DataFrame:
     """Return a row a network: accuracy and macro F1 at home and elsewhere, size and speed."""
     return pd.DataFrame(
         {
@@ -308,12 +278,11 @@ def architectures_table(rows: Mapping[str, ArchitectureRow]) -> pd.DataFrame:
             "ms": row.milliseconds,
             "Training, min": row.training_seconds / 60,
         }
-        for name in ARCHITECTURES
-        if (row := rows.get(name))
+        for name, row in _in_order(rows, TITLES).items()
     )
 
 
-def sources_table(rows: Mapping[str, SourcesRow]) -> pd.DataFrame:
+def sources_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
     """Return a row a training: what it was trained on, its accuracy and ECE on each source.
 
     A star marks a source that the training did not see.
@@ -321,31 +290,29 @@ def sources_table(rows: Mapping[str, SourcesRow]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Trained on": " and ".join(SOURCES[key] for key in row.trained_on),
-            **{
-                SOURCES[key]: f"{percent(own.accuracy)}, ECE {100 * own.ece:.0f} %"
-                + ("" if key in row.trained_on else " *")
-                for key, own in row.sets.items()
-            },
+            **_by_source(row, {key: " *" for key in row.sets if key not in row.trained_on}),
         }
         for row in _in_order(rows, SOURCES).values()
     )
 
 
-def recipe_table(rows: Mapping[str, SourcesRow]) -> pd.DataFrame:
+def recipe_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
     """Return a row a training: the part of the recipe left out, accuracy and ECE on each set."""
     return pd.DataFrame(
-        {
-            "Recipe": RECIPES[without],
-            **{
-                SOURCES[key]: f"{percent(own.accuracy)}, ECE {100 * own.ece:.0f} %"
-                for key, own in row.sets.items()
-            },
-        }
+        {"Recipe": RECIPES[without], **_by_source(row, {})}
         for without, row in _in_order(rows, RECIPES).items()
     )
 
 
-def fields_table(rows: Mapping[str, FieldsRow]) -> pd.DataFrame:
+def _by_source(row: comparisons.SourcesRow, marks: Mapping[str, str]) -> dict[str, str]:
+    """Return accuracy and ECE on each source, with its mark."""
+    return {
+        SOURCES[key]: f"{percent(own.accuracy)}, ECE {100 * own.ece:.0f} %{marks.get(key, '')}"
+        for key, own in row.sets.items()
+    }
+
+
+def fields_table(rows: Mapping[str, comparisons.FieldsRow]) -> pd.DataFrame:
     """Return a row a kind of fields: mAP50 and white-cell recall of each training on it.
 
     A star marks the training that did not see these fields.
@@ -369,7 +336,7 @@ def fields_table(rows: Mapping[str, FieldsRow]) -> pd.DataFrame:
     )
 
 
-def precisions_table(rows: Mapping[str, PrecisionRow]) -> pd.DataFrame:
+def precisions_table(rows: Mapping[str, comparisons.PrecisionRow]) -> pd.DataFrame:
     """Return a row a file of one model: its figures on the test sets, time and size.
 
     `Time` is that of a forward pass, as a share of the one in floats at full size.
@@ -420,52 +387,39 @@ def _in_order(rows: Mapping[str, _Row], order: Mapping[str, str]) -> dict[str, _
     return {key: rows[key] for key in order if key in rows}
 
 
-def run_titles(comparisons: Comparisons) -> dict[tuple[str, str], str]:
+def run_titles(compared: comparisons.Comparisons) -> dict[tuple[str, str], str]:
     """Return the trainings of cell classifiers by section and key, as pages name them."""
-    titles: dict[tuple[str, str], str] = {
-        ("architectures", name): TITLES[name]
-        for name in ARCHITECTURES
-        if name in comparisons.architectures
-    }
-    for key, row in comparisons.sources.items():
+    titles = {("architectures", k): TITLES[k] for k in _in_order(compared.architectures, TITLES)}
+    for key, row in compared.sources.items():
         trained = " and ".join(SOURCES[name] for name in row.trained_on)
         titles["sources", key] = f"MobileNetV2, mature types of {trained}"
-    for key in _in_order(comparisons.recipe, RECIPES):
+    for key in _in_order(compared.recipe, RECIPES):
         titles["recipe", key] = f"MobileNetV2, recipe: {RECIPES[key].lower()}"
     return titles
 
 
 def difference_table(
-    first: Mapping[str, ScoredCells], second: Mapping[str, ScoredCells]
+    first: Mapping[str, comparisons.ScoredCells], second: Mapping[str, comparisons.ScoredCells]
 ) -> pd.DataFrame:
     """Return two trainings side by side on the sets that both were measured on.
 
     Columns: Figure, First, Second, Difference (second less first, in points).
     """
 
-    def shares(name: str, one: Estimate, other: Estimate) -> dict[str, str]:
-        return _difference(name, percent(one), percent(other), other.value - one.value)
+    def row(figure: str, one: Estimate, other: Estimate) -> dict[str, str]:
+        return {
+            "Figure": figure,
+            "First": percent(one),
+            "Second": percent(other),
+            "Difference": f"{100 * (other.value - one.value):+.1f}",
+        }
 
     rows = []
     for key in [key for key in first if key in second]:
         one, other, source = first[key], second[key], SOURCES[key]
         rows += [
-            shares(f"{source}, accuracy", one.accuracy, other.accuracy),
-            shares(f"{source}, macro F1", one.macro_f1, other.macro_f1),
-            _difference(
-                f"{source}, ECE",
-                percent_or_none(one.ece),
-                percent_or_none(other.ece),
-                other.ece - one.ece,
-            ),
+            row(f"{source}, accuracy", one.accuracy, other.accuracy),
+            row(f"{source}, macro F1", one.macro_f1, other.macro_f1),
+            row(f"{source}, ECE", Estimate.exact(one.ece), Estimate.exact(other.ece)),
         ]
     return pd.DataFrame(rows)
-
-
-def _difference(figure: str, first: str, second: str, gap: float) -> dict[str, str]:
-    return {
-        "Figure": figure,
-        "First": first,
-        "Second": second,
-        "Difference": f"{100 * gap:+.1f}",
-    }

@@ -226,14 +226,11 @@ class DicomImages:
         if header.SamplesPerPixel != (1 if self._colours in _GREY else 3) or self._frames < 1:
             raise DamagedImageError
         bits = int(header.BitsStored)
-        words = (8,) if self._mode_needs_bytes() else (8, 16)
+        words = (8,) if self._colours in _CHROMA else (8, 16)
         if header.BitsAllocated not in words or not 8 <= bits <= header.BitsAllocated:
             raise UnsupportedFormatError(f"A DICOM image of this kind with {bits} bits", _EXPORT)
         if header.SamplesPerPixel == 3 and header.get("PlanarConfiguration") is None:
             header.PlanarConfiguration = 0  # by far the usual one
-
-    def _mode_needs_bytes(self) -> bool:
-        return self._dataset.SamplesPerPixel == 3 and self._colours in _CHROMA
 
     def _through_palette(self, values: NDArray[np.integer]) -> NDArray[np.integer]:
         """Look colours up (PS3.3 C.7.6.3.1.5): lower values get the first, higher ones the last."""

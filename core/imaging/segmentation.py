@@ -102,6 +102,7 @@ def segment_cell(
     None when nothing in the box is stained as a nucleus is. Raises ValueError for a box wholly
     outside the image.
     """
+    from scipy.ndimage import binary_fill_holes
     from skimage.filters import sobel, threshold_multiotsu
     from skimage.segmentation import watershed
 
@@ -120,7 +121,8 @@ def segment_cell(
     nucleus = _lobes((stain > threshold) & (reach < _BOX_REACH), reach)
     if not nucleus.any():
         return None
-    body = _filled(_opened((content > _LEAST_CONTENT[method]) | nucleus, 5)) | nucleus
+    content_shown = _opened((content > _LEAST_CONTENT[method]) | nucleus, 5)
+    body = np.asarray(binary_fill_holes(content_shown)) | nucleus
     markers = np.zeros(body.shape, np.int32)
     markers[(reach > _OUTSIDE) & ~nucleus] = 2
     markers[(reach < _CORE_REACH) | nucleus] = 1
@@ -215,9 +217,3 @@ def _ellipse(diameter: int) -> NDArray[np.uint8]:
 def _opened(mask: Mask, diameter: int) -> Mask:
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _ellipse(diameter))
     return np.asarray(opened > 0)
-
-
-def _filled(mask: Mask) -> Mask:
-    from scipy.ndimage import binary_fill_holes
-
-    return np.asarray(binary_fill_holes(mask))
