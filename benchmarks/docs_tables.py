@@ -12,11 +12,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core.domain.intervals import Estimate
+import pandas as pd
+
 from core.evaluation.curves import at_threshold
 from core.evaluation.report import load_report
 from core.evaluation.schema import CorruptionFigures
 from core.evaluation.sets import evaluation_set
+from core.evaluation.tables import blast_table, percent, sets_table
 from core.settings import PROJECT_ROOT, Settings
 
 _RUNTIMES = {
@@ -56,9 +58,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _percent(estimate: Estimate) -> str:
-    value, low, high = (100 * x for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.2f} % ({low:.1f}–{high:.1f})"
+def _markdown(frame: pd.DataFrame) -> str:
+    return _table(list(frame), frame.to_numpy().astype(str).tolist())
 
 
 def headline() -> str:
@@ -73,28 +74,13 @@ def headline() -> str:
         ("Fields with the exact white cell count", detection.wbc_count_exact),
     )
     return _table(
-        ("accuracy", "measured (95 % interval)"), [(what, _percent(x)) for what, x in rows]
+        ("accuracy", "measured (95 % interval)"), [(what, percent(x)) for what, x in rows]
     )
 
 
 def classification() -> str:
     """Return the accuracy of cell types and ALL classes by test set."""
-    rows = []
-    for model, task in (("wbc", "types"), ("all_stage", "ALL classes")):
-        report = _report(model)
-        for name in report.sets:
-            measured = report.metrics.sets[name]
-            rows.append(
-                (
-                    evaluation_set(name).name,
-                    f"{len(measured.labels)} {task}",
-                    f"{measured.n:,}",
-                    _percent(measured.accuracy),
-                    f"{measured.macro_f1.value:.3f}",
-                    f"{measured.ece:.3f}",
-                )
-            )
-    return _table(("test set", "classes", "images", "accuracy", "macro-F1", "ECE"), rows)
+    return _markdown(pd.concat([sets_table(_report("wbc")), sets_table(_report("all_stage"))]))
 
 
 def blasts() -> str:
@@ -104,13 +90,8 @@ def blasts() -> str:
         balanced = _report("wbc").metrics.sets[name].balanced_accuracy
         error = measured.median_share_error
         rows += [
-            ("Balanced accuracy over its types", _percent(balanced)),
-            (f"Blasts ({measured.blasts}) that raise the flag", _percent(measured.possible)),
-            ("Blasts called a healthy type with certainty", _percent(measured.certain_healthy)),
-            ("Blast against all other white cells, AUROC", f"{measured.auroc:.3f}"),
-            ("Other white cells called blasts", _percent(measured.others_possible)),
-            ("Other white cells that are uncertain", _percent(measured.others_uncertain)),
-            ("Smudge cells excluded", _percent(measured.smudge_excluded)),
+            ("Balanced accuracy over its types", percent(balanced)),
+            *blast_table(measured).to_numpy().tolist(),
             (
                 f"Blast share of {len(measured.patients)} patients, median error",
                 "not measured" if error is None else f"{100 * error:.1f} points",
@@ -124,9 +105,9 @@ def field_flags() -> str:
     measured = _report("wbc").metrics.field_flags
     if measured is None:
         return "Not measured."
-    rows = [("Early, Pre and Pro", _percent(measured.leukaemia), "")]
+    rows = [("Early, Pre and Pro", percent(measured.leukaemia), "")]
     rows += [
-        (label, _percent(share), _percent(measured.cells[label]))
+        (label, percent(share), percent(measured.cells[label]))
         for label, share in measured.by_class.items()
     ]
     return _table(("fields", "raise the flag", "possible blasts of the white cells"), rows)
@@ -140,9 +121,9 @@ def light() -> str:
     rows = [
         (
             row.light,
-            _percent(row.as_taken),
-            _percent(row.corrected),
-            _percent(row.corrected_where_uneven),
+            percent(row.as_taken),
+            percent(row.corrected),
+            percent(row.corrected_where_uneven),
         )
         for row in measured.rows
     ]
@@ -171,20 +152,7 @@ def attributes() -> str:
 
 def detection() -> str:
     """Return average precision and count accuracy of the detector by test set."""
-    report = _report("detector")
-    rows = []
-    for name in report.sets:
-        measured = report.metrics.sets[name]
-        rows.append(
-            (
-                evaluation_set(name).name,
-                f"{measured.images:,}",
-                f"{measured.map50:.3f}",
-                f"{measured.map50_95:.3f}",
-                _percent(measured.wbc_count_exact),
-            )
-        )
-    return _table(("test set", "images", "mAP50", "mAP50-95", "white cell count exact"), rows)
+    return _markdown(sets_table(_report("detector")))
 
 
 def robustness() -> str:
@@ -198,7 +166,7 @@ def robustness() -> str:
         for key in ("recall", "precision")
     )
     out_of_distribution = "; ".join(
-        f"{evaluation_set(key).name} {_percent(estimate)}"
+        f"{evaluation_set(key).name} {percent(estimate)}"
         for key, estimate in wbc.out_of_distribution.items()
     )
     others = ", ".join(
@@ -215,13 +183,13 @@ def robustness() -> str:
         (
             f"**Site profile** from {adaptation.cells_a_type} CellaVision cells a type, measured "
             f"on the other cells, {adaptation.draws} draws: accuracy "
-            f"{_percent(adaptation.before)} before, {_percent(adaptation.after)} after."
+            f"{percent(adaptation.before)} before, {percent(adaptation.after)} after."
         ),
         (
-            f"**Detection on other images**: {_percent(kaggle.found)} of {kaggle.n} Kaggle "
+            f"**Detection on other images**: {percent(kaggle.found)} of {kaggle.n} Kaggle "
             f"TEST_SIMPLE fields have a detected white cell. Of {nuclei.nuclei:,} single nuclei "
-            f"in {nuclei.n} Taleqani fields, segmented by colour, {_percent(nuclei.recall)} "
-            f"are detected; {_percent(nuclei.precision)} of the boxes hold a nucleus. On "
+            f"in {nuclei.n} Taleqani fields, segmented by colour, {percent(nuclei.recall)} "
+            f"are detected; {percent(nuclei.precision)} of the boxes hold a nucleus. On "
             f"{synthetic.n} synthetic fields under every corruption, recall is at least "
             f"{recall:.1f} % and precision at least {precision:.1f} %."
         ),
@@ -231,7 +199,7 @@ def robustness() -> str:
             f"cover {100 * cam.area:.0f} % of the image."
         ),
         (
-            f"**Quality control** rejects {_percent(qc.smears.rejected)} of {qc.smears.n} smears, "
+            f"**Quality control** rejects {percent(qc.smears.rejected)} of {qc.smears.n} smears, "
             f"{others}; AUROC {qc.auroc:.4f}."
         ),
     )
@@ -247,7 +215,7 @@ def _corruptions(measured: CorruptionFigures, what: str, images: str) -> str:
         for key in ("classified_right", "classified")
     )
     return (
-        f"**Corruptions, {what}**, {measured.n} {images}, {_percent(measured.unchanged.accuracy)} "
+        f"**Corruptions, {what}**, {measured.n} {images}, {percent(measured.unchanged.accuracy)} "
         f"without corruption. Lost accuracy in percentage points: {drops}. Under each corruption "
         f"at least {coverage:.1f} % are classified, and at least {accuracy:.1f} % of these "
         "correctly."

@@ -12,7 +12,7 @@ from core.evaluation.report import (
     load_report,
 )
 from core.evaluation.sets import evaluation_set
-from core.evaluation.tables import detector_sets_table, sets_table
+from core.evaluation.tables import sets_table
 from core.model_card import ModelName
 from core.settings import get_settings
 from ui.components import shared
@@ -127,7 +127,7 @@ except ModelError as error:
 if len(report.sets) > 1:
     # No `st.dataframe`: on a phone its tool bar would cover the choice above.
     st.table(
-        detector_sets_table(report) if isinstance(report, DetectorReport) else sets_table(report),
+        sets_table(report),
         border="horizontal",
         hide_index=True,
         alt="The model's figures on every set",

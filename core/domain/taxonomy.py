@@ -198,17 +198,17 @@ DEEPAPL_SEVEN: tuple[str, ...] = (
 """Types of DeepAPL with enough trusted labels to measure."""
 PBC_EIGHT: tuple[str, ...] = tuple(CELL_TYPES)[:8]
 
-KIND_NAMES: dict[CellKind, str] = {
-    "wbc": "White cell",
-    "rbc": "Red cell",
-    "platelet": "Platelet",
-}
+KIND_NAMES: dict[CellKind, str] = {"wbc": "White cell", "rbc": "Red cell", "platelet": "Platelet"}
 KIND_COLOURS: dict[CellKind, str] = {"wbc": "#444444", "rbc": "#C44E52", "platelet": "#56B4E9"}
 UNDETERMINED_COLOUR = "#808080"
 
 # The classes of the training set, whose subtypes flow cytometry established (Ghaderzadeh et al.
 # 2021, Int J Intell Syst). The texts do not describe their morphology, because a smear does not
 # distinguish them.
+_LEUKAEMIA = (
+    "Acute lymphoblastic leukaemia of B-cell precursors. The smear shows lymphoblasts; flow "
+    "cytometry named them {}."
+)
 _STAGES = (
     Stage(
         "Benign",
@@ -217,27 +217,9 @@ _STAGES = (
         "Hematogones: normal precursors of B cells, not leukaemia. On a smear they can look like "
         "lymphoblasts.",
     ),
-    Stage(
-        "Early",
-        "Early pre-B ALL",
-        "#E69F00",
-        "Acute lymphoblastic leukaemia of B-cell precursors. The smear shows lymphoblasts; flow "
-        "cytometry named them early pre-B.",
-    ),
-    Stage(
-        "Pre",
-        "Pre-B ALL",
-        "#0072B2",
-        "Acute lymphoblastic leukaemia of B-cell precursors. The smear shows lymphoblasts; flow "
-        "cytometry named them pre-B.",
-    ),
-    Stage(
-        "Pro",
-        "Pro-B ALL",
-        "#CC79A7",
-        "Acute lymphoblastic leukaemia of B-cell precursors. The smear shows lymphoblasts; flow "
-        "cytometry named them pro-B.",
-    ),
+    Stage("Early", "Early pre-B ALL", "#E69F00", _LEUKAEMIA.format("early pre-B")),
+    Stage("Pre", "Pre-B ALL", "#0072B2", _LEUKAEMIA.format("pre-B")),
+    Stage("Pro", "Pro-B ALL", "#CC79A7", _LEUKAEMIA.format("pro-B")),
 )
 
 STAGES: dict[str, Stage] = {stage.key: stage for stage in _STAGES}
@@ -247,16 +229,13 @@ UNANSWERED = "none"
 
 _LABEL_NAMES: dict[str, str] = {
     **{str(kind): name for kind, name in KIND_NAMES.items()},
-    **{stage.key: stage.name for stage in STAGES.values()},
-    **{cell_type.key: cell_type.name for cell_type in CELL_TYPES.values()},
-    **{subtype.key: subtype.name for subtype in SUBTYPES.values()},
+    **{known.key: known.name for known in (*_STAGES, *_TYPES, *SUBTYPES.values())},
     NOT_A_WHITE_CELL: "Not a white cell",
     UNANSWERED: "No cell found",
 }
 _LABEL_COLOURS: dict[str, str] = {
     **{str(kind): colour for kind, colour in KIND_COLOURS.items()},
-    **{stage.key: stage.colour for stage in STAGES.values()},
-    **{cell_type.key: cell_type.colour for cell_type in CELL_TYPES.values()},
+    **{known.key: known.colour for known in (*_STAGES, *_TYPES)},
     **{subtype.key: CELL_TYPES[subtype.type].colour for subtype in SUBTYPES.values()},
 }
 

@@ -85,35 +85,43 @@ def kind_table(figures: schema.DetectionFigures) -> pd.DataFrame:
     )
 
 
-def sets_table(report: ClassifierReport) -> pd.DataFrame:
-    """Return one row a set of a classifier, other sources first."""
+def sets_table(report: ClassifierReport | DetectorReport) -> pd.DataFrame:
+    """Return one row a set of a model, other sources first."""
     return pd.DataFrame(
-        {
-            "Set": evaluation_set(key).name,
-            "Images": f"{own.n:,}",
-            "Accuracy": percent(own.accuracy),
-            "Macro F1": percent(own.macro_f1),
-            "ECE": f"{100 * own.ece:.1f} %",
-        }
+        {"Set": evaluation_set(key).name, **_set_figures(report.metrics.sets[key])}
         for key in report.sets
-        if (own := report.metrics.sets[key])
     )
 
 
-def detector_sets_table(report: DetectorReport) -> pd.DataFrame:
-    """Return one row a set of the detector."""
-    return pd.DataFrame(
-        {
-            "Set": evaluation_set(key).name,
+def _set_figures(own: schema.ClassificationFigures | schema.DetectionFigures) -> dict[str, str]:
+    if isinstance(own, schema.DetectionFigures):
+        return {
             "Images": f"{own.images:,}",
             "mAP50": three_digits(own.map50),
             "mAP50-95": three_digits(own.map50_95),
             "WBC count exact": percent(own.wbc_count_exact),
             "RBC count error": percent_or_none(own.rbc_count_error),
         }
-        for key in report.sets
-        if (own := report.metrics.sets[key])
+    return {
+        "Images": f"{own.n:,}",
+        "Classes": f"{len(own.labels)}",
+        "Accuracy": percent(own.accuracy),
+        "Macro F1": percent(own.macro_f1),
+        "ECE": f"{100 * own.ece:.1f} %",
+    }
+
+
+def blast_table(figures: schema.BlastFigures) -> pd.DataFrame:
+    """Return how blasts and smudge cells are told from other cells."""
+    rows = (
+        (f"Blasts ({figures.blasts}) that raise the flag", percent(figures.possible)),
+        ("Blasts called a healthy type with certainty", percent(figures.certain_healthy)),
+        ("Blast against all other white cells, AUROC", f"{figures.auroc:.3f}"),
+        ("Other white cells called blasts, certain or not", percent(figures.others_possible)),
+        ("Other white cells that are uncertain", percent(figures.others_uncertain)),
+        ("Smudge cells excluded", percent(figures.smudge_excluded)),
     )
+    return pd.DataFrame(rows, columns=["Figure", "Measured (95 % interval)"])
 
 
 def corruptions_table(measured: schema.CorruptionFigures) -> pd.DataFrame:

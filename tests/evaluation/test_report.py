@@ -17,7 +17,6 @@ from core.evaluation.report import (
 from core.evaluation.sets import EVALUATION_SETS, evaluation_set, read_set_images
 from core.evaluation.tables import (
     class_table,
-    detector_sets_table,
     kind_table,
     percent,
     sets_table,
@@ -94,7 +93,7 @@ def test_tables_carry_values_with_limits(wbc, detector):
         "Red cell",
         "Platelet",
     ]
-    assert detector_sets_table(detector)["Set"].tolist() == ["TXL-PBC test fields"]
+    assert sets_table(detector)["Set"].tolist() == ["TXL-PBC test fields"]
 
 
 def test_shares_as_text():

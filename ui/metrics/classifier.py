@@ -31,7 +31,7 @@ from core.evaluation.report import (
     worst_errors,
 )
 from core.evaluation.schema import BlastFigures, FieldFlagFigures
-from core.evaluation.tables import class_table, percent
+from core.evaluation.tables import blast_table, class_table, percent
 from ui.components import shared
 from ui.metrics.parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
 
@@ -85,16 +85,8 @@ def show_classifier(report: ClassifierReport, key: str) -> None:
 def show_blasts(figures: BlastFigures) -> None:
     """Show how blasts are told from other cells, cell by cell and by patient."""
     st.subheader("Blasts and smudge cells")
-    rows = (
-        (f"Blasts ({figures.blasts}) that raise the flag", percent(figures.possible)),
-        ("Blasts called a healthy type with certainty", percent(figures.certain_healthy)),
-        ("Blast against all other white cells, AUROC", f"{figures.auroc:.3f}"),
-        ("Other white cells called blasts, certain or not", percent(figures.others_possible)),
-        ("Other white cells that are uncertain", percent(figures.others_uncertain)),
-        ("Smudge cells excluded", percent(figures.smudge_excluded)),
-    )
     st.table(
-        pd.DataFrame(rows, columns=["Figure", "Measured (95 % interval)"]),
+        blast_table(figures),
         border="horizontal",
         hide_index=True,
         alt="Figures of blasts and smudge cells",
