@@ -10,14 +10,13 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 from sqlalchemy import func, insert, select
 
+from core.bench.timing import median_ms
 from core.cases.database import Database, open_database
 from core.cases.listing import patient_history, search_patients
 from core.cases.mappers import cell_rows, field_row
@@ -31,7 +30,6 @@ from core.domain.taxonomy import CELL_TYPES
 from core.settings import Settings
 
 PATIENTS, SAMPLES_EACH, WHITE_CELLS, RED_CELLS = 2_000, 5, 100, 100
-REPEATS = 11
 THRESHOLD = 0.7
 """Confidence below which a cell is uncertain."""
 
@@ -100,16 +98,6 @@ def fill(database: Database) -> None:
     sys.stderr.write("\n")
 
 
-def milliseconds(work: Callable[[], object]) -> float:
-    """Return the median time of a call."""
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return 1000 * median(times)
-
-
 def main() -> None:
     """Fill the database when it is empty, and print the times."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -141,7 +129,7 @@ def main() -> None:
             ("queue, page 400", lambda: queue(database, offset=10_000)),
             ("agreement with the model", lambda: model_agreement(database)),
         ):
-            print(f"{milliseconds(work):>9.1f} ms {name}")
+            print(f"{median_ms(work):>9.1f} ms {name}")
         database.engine.dispose()
 
 

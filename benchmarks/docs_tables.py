@@ -16,9 +16,20 @@ import pandas as pd
 
 from core.evaluation.curves import at_threshold
 from core.evaluation.report import load_report
-from core.evaluation.schema import CorruptionFigures
 from core.evaluation.sets import evaluation_set
-from core.evaluation.tables import blast_table, percent, sets_table
+from core.evaluation.tables import (
+    adaptation_sentence,
+    blast_table,
+    cam_sentence,
+    corruptions_table,
+    data_set_title,
+    ood_table,
+    percent,
+    quality_control_table,
+    sets_table,
+    synthetic_fields_table,
+    unseen_table,
+)
 from core.settings import PROJECT_ROOT, Settings
 
 _RUNTIMES = {
@@ -59,7 +70,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    return _table(list(frame), frame.to_numpy().astype(str).tolist())
+    return _table(list(frame), frame.round(1).to_numpy().astype(str).tolist())
 
 
 def headline() -> str:
@@ -158,68 +169,25 @@ def detection() -> str:
 def robustness() -> str:
     """Return what was measured beside the test sets."""
     wbc, stage = _report("wbc").metrics, _report("all_stage").metrics
-    unseen = _report("detector").metrics.unseen
-    adaptation, cam, qc = wbc.adaptation, stage.cam, stage.quality_control
-    nuclei, kaggle, synthetic = unseen.taleqani, unseen.kaggle_test_simple, unseen.synthetic
-    recall, precision = (
-        100 * min(getattr(row, key).value for row in synthetic.rows)
-        for key in ("recall", "precision")
-    )
-    out_of_distribution = "; ".join(
-        f"{evaluation_set(key).name} {percent(estimate)}"
-        for key, estimate in wbc.out_of_distribution.items()
-    )
-    others = ", ".join(
-        f"{100 * other.rejected.value:.0f} % of {other.n} {kind.lower()}"
-        for kind, other in qc.others.items()
-    )
-    lines = (
-        _corruptions(wbc.corruptions, "cell types", "PBC test cells"),
-        _corruptions(stage.corruptions, "ALL classes", "Taleqani fields (folds)"),
-        (
-            f"**Unlike the training images** (out of distribution): {out_of_distribution}. "
-            "The confidence of these cells is lowered."
+    unseen, qc = _report("detector").metrics.unseen, stage.quality_control
+    sets = {key: evaluation_set(key).name for key in wbc.out_of_distribution}
+    smears = {key: data_set_title(key) for key in qc.smears.by_set}
+    tables = {
+        f"Corruptions, cell types, {wbc.corruptions.n} PBC test cells": corruptions_table(
+            wbc.corruptions
         ),
-        (
-            f"**Site profile** from {adaptation.cells_a_type} CellaVision cells a type, measured "
-            f"on the other cells, {adaptation.draws} draws: accuracy "
-            f"{percent(adaptation.before)} before, {percent(adaptation.after)} after."
+        f"Corruptions, ALL classes, {stage.corruptions.n} Taleqani fields": corruptions_table(
+            stage.corruptions
         ),
-        (
-            f"**Detection on other images**: {percent(kaggle.found)} of {kaggle.n} Kaggle "
-            f"TEST_SIMPLE fields have a detected white cell. Of {nuclei.nuclei:,} single nuclei "
-            f"in {nuclei.n} Taleqani fields, segmented by colour, {percent(nuclei.recall)} "
-            f"are detected; {percent(nuclei.precision)} of the boxes hold a nucleus. On "
-            f"{synthetic.n} synthetic fields under every corruption, recall is at least "
-            f"{recall:.1f} % and precision at least {precision:.1f} %."
+        "Cells unlike the training images, whose confidence is lowered": ood_table(
+            wbc.out_of_distribution, sets
         ),
-        (
-            f"**Class activation map** of the ALL model, {cam.n} Taleqani fields: "
-            f"{100 * cam.inside:.0f} % of the activation lies in detected white cells, which "
-            f"cover {100 * cam.area:.0f} % of the image."
-        ),
-        (
-            f"**Quality control** rejects {percent(qc.smears.rejected)} of {qc.smears.n} smears, "
-            f"{others}; AUROC {qc.auroc:.4f}."
-        ),
-    )
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _corruptions(measured: CorruptionFigures, what: str, images: str) -> str:
-    """Return how much accuracy each corruption costs, the worst first."""
-    rows = sorted(measured.rows, key=lambda row: -row.drop)
-    drops = "; ".join(f"{row.corruption.lower()} {100 * row.drop:.1f}" for row in rows)
-    accuracy, coverage = (
-        100 * min(getattr(row, key).value for row in rows)
-        for key in ("classified_right", "classified")
-    )
-    return (
-        f"**Corruptions, {what}**, {measured.n} {images}, {percent(measured.unchanged.accuracy)} "
-        f"without corruption. Lost accuracy in percentage points: {drops}. Under each corruption "
-        f"at least {coverage:.1f} % are classified, and at least {accuracy:.1f} % of these "
-        "correctly."
-    )
+        "White cells in images unlike the detector's training": unseen_table(unseen),
+        f"{unseen.synthetic.n} synthetic fields": synthetic_fields_table(unseen.synthetic),
+        f"Quality control, AUROC {qc.auroc:.4f}": quality_control_table(qc, smears),
+    }
+    texts = [f"**{title}**\n\n{_markdown(table)}" for title, table in tables.items()]
+    return "\n\n".join([*texts, adaptation_sentence(wbc.adaptation), cam_sentence(stage.cam)])
 
 
 def goals() -> str:

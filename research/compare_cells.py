@@ -6,7 +6,6 @@ ever left out), `recipe NAME` on both sources without one component of the recip
 on the same test cells. None of these networks is shipped: the protocols are too short for that.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bench.timing import median_ms
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
 from core.evaluation.calibration import fit_temperature, softmax
 from core.evaluation.comparisons import Architecture, ArchitectureRow, ScoredCells, SourcesRow
@@ -39,7 +39,6 @@ COMPONENTS = {
 }
 """Augmentations that can be left out of the recipe, and how the crops are then augmented."""
 _BATCH = 32
-_TIMED_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +149,8 @@ def _shipped_form(network: Any, example: NDArray[np.uint8]) -> tuple[int, float]
     inputs = keras.Input((size, size, 3), batch_size=1, name="pixels")
     export = keras.Model(inputs, {"type": network(inputs)}, name=f"{network.name}_export")
     content = litert_file(export, [example])
-    engine, seconds = LiteRTEngine(content, interpreters=1), []
-    for _ in range(_TIMED_RUNS):
-        started = time.perf_counter()
-        engine.run(example[None])
-        seconds.append(time.perf_counter() - started)
-    return len(content), 1000 * float(np.median(seconds))
+    engine = LiteRTEngine(content, interpreters=1)
+    return len(content), median_ms(lambda: engine.run(example[None]))
 
 
 def compare_architecture(

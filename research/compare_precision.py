@@ -5,10 +5,10 @@ temperature and thresholds, and measures both. The cell classifier is also measu
 smaller crops, which is the other way to save time.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm.contrib.concurrent import thread_map
 
+from core.bench.timing import in_turns
 from core.datasets.readers import Example, open_set
 from core.domain.results import FieldImage, ImageProperties, Pixels
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
@@ -39,7 +40,6 @@ from research.comparisons import write_row
 
 SMALLER = 128
 """Side of the smaller crops in pixels."""
-_TIMED = 60
 _FIELDS_EVERY = 10
 """Of the ALL fields every tenth is graded with both files."""
 
@@ -69,7 +69,7 @@ def compare_precisions(
         "all_stage": _graded,
     }
     sets = measures[name](variants, settings)
-    milliseconds = forward_milliseconds(variants, list(source.holdout))
+    milliseconds = forward_milliseconds(variants, source.holdout[0])
     rows = {}
     for key, variant in variants.items():
         rows[key] = PrecisionRow(
@@ -104,25 +104,14 @@ def _variants(card: ModelCard, source: Source, settings: Settings) -> dict[str, 
     return variants
 
 
-def forward_milliseconds(
-    variants: Mapping[str, Variant], images: Sequence[Pixels]
-) -> dict[str, float]:
-    """Return the median processor time of one forward pass on one thread, by variant.
-
-    Processor time, so that other work on the machine does not count; in turns, so that its clock
-    is the same for all.
-    """
-    engines = {key: variant.engine(threads=1) for key, variant in variants.items()}
-    seconds: dict[str, list[float]] = {key: [] for key in variants}
-    for number in range(_TIMED):
-        pixels = images[number % len(images)][None].astype(np.float32)
-        for key, engine in engines.items():
-            side = variants[key].card.input_width
-            crop = np.ascontiguousarray(pixels[:, :side, :side])
-            started = time.thread_time()
-            engine.run(crop)
-            seconds[key].append(time.thread_time() - started)
-    return {key: 1000 * float(np.median(taken)) for key, taken in seconds.items()}
+def forward_milliseconds(variants: Mapping[str, Variant], image: Pixels) -> dict[str, float]:
+    """Return the median time of one forward pass on one thread, by variant."""
+    calls: dict[str, Callable[[], object]] = {}
+    for key, variant in variants.items():
+        crop = image[None, : variant.card.input_height, : variant.card.input_width]
+        run = variant.engine(threads=1).run
+        calls[key] = partial(run, np.ascontiguousarray(crop, np.float32))
+    return in_turns(calls)
 
 
 def _typed(variants: Mapping[str, Variant], settings: Settings) -> dict[str, dict[str, TypedCells]]:

@@ -227,15 +227,17 @@ STAGES: dict[str, Stage] = {stage.key: stage for stage in _STAGES}
 UNANSWERED = "none"
 """The prediction where the model gave no type any probability."""
 
+_NAMED: tuple[CellType | Subtype | Stage, ...] = (*_STAGES, *_TYPES, *SUBTYPES.values())
 _LABEL_NAMES: dict[str, str] = {
     **{str(kind): name for kind, name in KIND_NAMES.items()},
-    **{known.key: known.name for known in (*_STAGES, *_TYPES, *SUBTYPES.values())},
+    **{known.key: known.name for known in _NAMED},
     NOT_A_WHITE_CELL: "Not a white cell",
     UNANSWERED: "No cell found",
 }
 _LABEL_COLOURS: dict[str, str] = {
     **{str(kind): colour for kind, colour in KIND_COLOURS.items()},
-    **{known.key: known.colour for known in (*_STAGES, *_TYPES)},
+    **{stage.key: stage.colour for stage in _STAGES},
+    **{cell_type.key: cell_type.colour for cell_type in _TYPES},
     **{subtype.key: CELL_TYPES[subtype.type].colour for subtype in SUBTYPES.values()},
 }
 

@@ -70,15 +70,13 @@ def score(truth: Sequence[str], probabilities: Floats, labels: Sequence[str]) ->
         raise ValueError(f"{len(truth)} labels for {len(probabilities)} rows of probabilities")
     if unknown := set(truth) - set(labels):
         raise ValueError(f"labels of the set that are not scored: {sorted(unknown)}")
-    scored = pd.DataFrame(probabilities, columns=[f"p_{label}" for label in labels])
     confidence = probabilities.max(axis=1)
     prediction = np.asarray(labels, dtype=object)[probabilities.argmax(axis=1)]
     prediction[confidence == 0] = UNANSWERED
-    scored.insert(0, "truth", np.asarray(truth, dtype=object))
-    scored.insert(1, "prediction", prediction)
-    scored.insert(2, "confidence", confidence)
-    scored.insert(3, "correct", scored["truth"] == scored["prediction"])
-    return scored
+    known = np.asarray(truth, dtype=object)
+    scored = {"truth": known, "prediction": prediction, "confidence": confidence}
+    by_label = {f"p_{label}": probabilities[:, k] for k, label in enumerate(labels)}
+    return pd.DataFrame({**scored, "correct": known == prediction, **by_label})
 
 
 def prediction_frame(

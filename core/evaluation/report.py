@@ -11,10 +11,7 @@ from typing import Literal, overload
 import pandas as pd
 
 from core.domain.decision import DecisionThresholds
-from core.domain.taxonomy import (
-    UNANSWERED,
-    label_name,
-)
+from core.domain.taxonomy import UNANSWERED, label_name
 from core.errors import ModelError
 from core.evaluation.detection import above, count_pairs, detection_curves
 from core.evaluation.metrics import score_predictions

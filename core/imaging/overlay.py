@@ -7,14 +7,13 @@ that they have in the gallery and in every table.
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL.ImageColor import getrgb
 
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, Pixels
 from core.domain.taxonomy import STATUS_LINES
 from core.imaging.crop import crop_square
 from core.imaging.segmentation import CellSegmentation
-
-RGB = tuple[int, int, int]
 
 NUCLEUS_COLOUR, CELL_COLOUR = "#FFD400", "#00C853"
 """Of outlines: both stand apart from stained nuclei and from red cells."""
@@ -68,12 +67,8 @@ def segmentation_overlay(
             np.rint((line - corner) * size / side).astype(np.int32)
             for line in segmentation.outlines(mask)
         ]
-        cv2.polylines(drawn, lines, True, _rgb(colour), max(1, size // 160), cv2.LINE_AA)
+        cv2.polylines(drawn, lines, True, getrgb(colour), max(1, size // 160), cv2.LINE_AA)
     return drawn
-
-
-def _rgb(colour: str) -> RGB:
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def _corners(box: Box) -> NDArray[np.int32]:
@@ -84,7 +79,7 @@ def _corners(box: Box) -> NDArray[np.int32]:
 
 
 def _draw_box(drawn: Pixels, cell: Cell, line: int) -> None:
-    colour, corners = _rgb(cell.colour), _corners(cell.box)
+    colour, corners = getrgb(cell.colour), _corners(cell.box)
     dashes = STATUS_LINES[cell.status].dashes
     if not dashes:
         cv2.polylines(drawn, [corners], True, colour, line, cv2.LINE_AA)
@@ -103,7 +98,7 @@ def _draw_number(drawn: Pixels, cell: Cell, number: int) -> None:
     height, width = drawn.shape[:2]
     scale = max(0.4, max(height, width) / 1400)
     weight = max(1, round(scale * 1.6))
-    text, colour = str(number), _rgb(cell.colour)
+    text, colour = str(number), getrgb(cell.colour)
     (text_width, text_height), _ = cv2.getTextSize(text, _FONT, scale, weight)
     pad = max(2, round(text_height / 3))
     plate_width, plate_height = text_width + 2 * pad, text_height + 2 * pad

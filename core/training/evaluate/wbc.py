@@ -176,10 +176,7 @@ def attributes(settings: Settings) -> tuple[ClassifierFigures, None]:
             accuracy=float(accuracy_score(truth, predicted)),
             macro_f1=float(f1_score(truth, predicted, average="macro")),
         )
-    mean = AttributeFigures(
-        accuracy=float(np.mean([own.accuracy for own in scores.values()])),
-        macro_f1=float(np.mean([own.macro_f1 for own in scores.values()])),
-    )
+    mean = AttributeFigures(**pd.DataFrame(map(dict, scores.values())).mean())
     figures = AttributesFigures(n=len(examples), mean=mean, per_attribute=scores)
     return ClassifierFigures(attributes=figures), None
 
