@@ -14,7 +14,7 @@ from core.settings import Settings, get_settings
 ModelName = Literal["detector", "wbc", "all_stage"]
 MODEL_NAMES: tuple[ModelName, ...] = ("detector", "wbc", "all_stage")
 MODEL_FILE = "model.tflite"
-APPEARANCE_FILE = "looks.npz"
+APPEARANCE_FILE = "appearance.npz"
 
 
 class _Frozen(BaseModel):

@@ -53,10 +53,10 @@ def test_damaged_or_missing_appearance_features_are_rejected(copied):
     assert load_appearance(card.model_copy(update={"appearance_sha256": None}), copied) is None
     path = model_path("wbc", copied).with_name(APPEARANCE_FILE)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ModelError, match=r"looks.npz of the model wbc does not match its card"):
+    with pytest.raises(ModelError, match=r"appearance.npz of the model wbc does not match"):
         load_appearance(card, copied)
     path.unlink()
-    with pytest.raises(ModelError, match=r"looks.npz of the model wbc is missing"):
+    with pytest.raises(ModelError, match=r"appearance.npz of the model wbc is missing"):
         load_appearance(card, copied)
 
 

@@ -135,8 +135,8 @@ def adapt(cells: SiteCells, name: str, shipped: CellClassifier, *, version: int 
             + (f". Too few: {short}." if few else ".")
         )
     # A site may take confidence from the shipped model, never add to it.
-    softness = max(fit_temperature(cells.logits.astype(np.float32), cells.types), 1.0)
-    softened = replace(cells, logits=cells.logits / softness)
+    logit_temperature = max(fit_temperature(cells.logits.astype(np.float32), cells.types), 1.0)
+    softened = replace(cells, logits=cells.logits / logit_temperature)
     left_out = {penalty: leave_one_out(softened, penalty) for penalty in PENALTIES}
     best = min(PENALTIES, key=lambda p: _loss(left_out[p], cells.types))
     before, after = (
@@ -158,10 +158,10 @@ def adapt(cells: SiteCells, name: str, shipped: CellClassifier, *, version: int 
         accuracy_after=after,
         temperature=max(
             fit_temperature(left_out[best].astype(np.float32), cells.types),
-            shipped.temperature / softness,
+            shipped.temperature / logit_temperature,
         ),
         uncertain=shipped.thresholds.confidence,
-        softness=softness,
+        logit_temperature=logit_temperature,
         weights=weights.astype(np.float32).ravel(),
         bias=bias.astype(np.float32),
     )

@@ -59,7 +59,7 @@ def pending_counts(database: Database, within: QueueFilter) -> tuple[int, int]:
     """Count the cells pending review: uncertain or out of scope, and classified."""
     counted = (
         select(CellRow.status, func.count())
-        .where(*_conditions(replace(within, unreviewed=True, unsure=False)))
+        .where(*_conditions(replace(within, unreviewed=True, uncertain=False)))
         .group_by(CellRow.status)
     )
     with database.reading() as session:
@@ -124,7 +124,7 @@ def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
     elif wanted.unreviewed:
         conditions += [PENDING, CellRow.duplicate.is_(False)]
         type_ = CellRow.type.expression
-    if wanted.unsure:
+    if wanted.uncertain:
         conditions.append(CellRow.status != "classified")
     if wanted.type is not None:
         conditions.append(type_ == wanted.type)

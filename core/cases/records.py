@@ -227,7 +227,7 @@ class QueueFilter:
     """Who labelled the cell last; such cells are not unreviewed, so that is not asked then."""
     unreviewed: bool = True
     """Only cells nobody has reviewed, in cases that are not signed; else all cells."""
-    unsure: bool = False
+    uncertain: bool = False
     """Only cells that the model called uncertain or out of scope."""
 
 

@@ -45,10 +45,16 @@ _Array = Annotated[
 class SiteProfile(BaseModel):
     """A change of the classifier's last layer, fitted to one site's reviewed cells.
 
-    Logits become `logits / softness + features @ weights + bias`.
+    Logits become `logits / logit_temperature + features @ weights + bias`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        validate_by_name=True,
+        serialize_by_alias=True,
+    )
 
     name: str
     version: int
@@ -65,7 +71,7 @@ class SiteProfile(BaseModel):
     temperature: float = Field(gt=0)
     uncertain: float = Field(ge=0, le=1)
     """Confidence below which a cell is uncertain at this site."""
-    softness: float = Field(default=1.0, ge=1)
+    logit_temperature: float = Field(default=1.0, ge=1, alias="softness")
     """Temperature of the shipped logits at this site, before the change."""
     weights: _Array
     """Features x types, float32; flat in the file."""
@@ -87,7 +93,9 @@ class SiteProfile(BaseModel):
     def logits(self, logits: NDArray[Any], features: NDArray[Any]) -> NDArray[np.float32]:
         """Return the site's logits of one cell, or of n cells in rows."""
         weights = self.weights.reshape(features.shape[-1], -1)
-        return np.asarray(logits / self.softness + features @ weights + self.bias, np.float32)
+        return np.asarray(
+            logits / self.logit_temperature + features @ weights + self.bias, np.float32
+        )
 
 
 def profile_path(name_or_file: str, settings: Settings | None = None) -> Path:

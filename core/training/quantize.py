@@ -23,7 +23,7 @@ from core.settings import Settings, get_settings
 from core.training.export import litert_file, rewrite_card
 from core.training.quantize_sources import source_of
 
-Numbers = Literal["int8", "float32"]
+Precision = Literal["int8", "float32"]
 
 _LOG = logging.getLogger(__name__)
 _FLOAT = (
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `python -m core quantize`."""
     parser.add_argument("model", choices=MODEL_NAMES, help="whose file to make again")
     parser.add_argument(
-        "--numbers",
+        "--precision",
         choices=("int8", "float32"),
         default="int8",
         help="what the file computes with (%(default)s)",
@@ -60,14 +60,14 @@ def run(args: argparse.Namespace) -> int:
     """Make the file and return the exit status."""
     logging.getLogger("core.training").setLevel(logging.INFO)
     settings = get_settings()
-    ship(args.model, args.numbers, settings, args.cells)
+    ship(args.model, args.precision, settings, args.cells)
     return 0
 
 
 def ship(
-    name: ModelName, numbers: Numbers, settings: Settings, cells: Path | None = None
+    name: ModelName, precision: Precision, settings: Settings, cells: Path | None = None
 ) -> ModelCard:
-    """Write a shipped model's file again in the numbers asked for, with its card.
+    """Write a shipped model's file again in a precision, with its card.
 
     `cells` is the folder of cut-out cells. Raises ModelError when the file does not answer as the
     Keras network does.
@@ -75,12 +75,12 @@ def ship(
     card = load_card(name, settings)
     source = source_of(card, settings, cells)
     content = litert_file(source.network, list(source.calibration_set[:3]))
-    if numbers == "int8":
+    if precision == "int8":
         content = quantized(content, source.calibration_set, list(source.holdout), name)
     changes = source.calibration(content, card)
     folder = settings.models / name
     (folder / MODEL_FILE).write_bytes(content)
-    written = rewrite_card(folder, card, precision=numbers, **changes)
+    written = rewrite_card(folder, card, precision=precision, **changes)
     _LOG.info("%s: %d bytes, %s", name, len(content), changes)
     return written
 

@@ -63,7 +63,7 @@ def test_a_profile_is_learnt_from_the_last_cells_and_kept_only_when_asked(
 
 
 @pytest.mark.parametrize("name", ["", "../x", "x.json", "/etc/x", "a b", "ä", "x" * 61])
-def test_a_name_that_could_be_a_path_is_refused(reviewed, settings, analyzer, name):
+def test_a_name_that_could_be_a_path_is_rejected(reviewed, settings, analyzer, name):
     with pytest.raises(ProfileError, match="letters, digits"):
         learn_profile(reviewed, analyzer.classifier, ("neutrophil", "lymphocyte"), name, settings)
 

@@ -80,20 +80,20 @@ def test_a_profile_survives_its_file(tmp_path):
 def test_a_site_where_the_model_is_sure_and_wrong_softens_it_first():
     right, wrong = made_site(4, shift=0), made_site(4, shift=4)
     sure = SiteCells(3 * wrong.logits, wrong.features, wrong.types)
-    softness = [adapt(c, "s", SHIPPED).softness for c in (right, wrong, sure)]
-    assert softness[0] == 1  # and where it is right it does not get surer
+    temperatures = [adapt(c, "s", SHIPPED).logit_temperature for c in (right, wrong, sure)]
+    assert temperatures[0] == 1  # and where it is right it does not get more confident
     assert adapt(right, "s", SHIPPED).temperature >= 1.3
-    assert softness[1] < softness[2]
+    assert temperatures[1] < temperatures[2]
 
 
-def test_too_few_cells_are_refused():
+def test_too_few_cells_are_rejected():
     with pytest.raises(ProfileError, match="Too few: neutrophils, lymphocytes, monocytes"):
         adapt(made_site(1, shift=4, per_type=4), "site", SHIPPED)
     with pytest.raises(ProfileError, match="two types"):
         adapt(made_site(1, shift=0, types=1), "site", SHIPPED)
 
 
-def test_a_profile_that_does_harm_is_refused(monkeypatch):
+def test_a_profile_that_does_harm_is_rejected(monkeypatch):
     monkeypatch.setattr("core.adaptation.site.PENALTIES", (1e-5,))
     right = made_site(2, shift=0)
     noise = np.random.default_rng(3).normal(0, 1, right.features.shape)

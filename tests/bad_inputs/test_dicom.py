@@ -55,13 +55,13 @@ def refused(dataset, error, sentence, **options):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.3, 0.7, 0.95])
-def test_a_picture_cut_short_is_damaged(form, kept):
+def test_an_image_cut_short_is_damaged(form, kept):
     data = sound(form)
     refused(data[: max(132, int(kept * len(data)))], DamagedImageError, "cut short")
 
 
 @pytest.mark.parametrize("make", [native, jpeg])
-def test_pixel_bombs_are_refused_by_their_header(make):
+def test_pixel_bombs_are_rejected_by_their_header(make):
     dataset = make(PLAIN)
     dataset.Rows = dataset.Columns = 60_000
     refused(dataset, TooLargeError, "60,000 × 60,000 px; the limit is 50 megapixels")
@@ -110,7 +110,7 @@ def refuse_within(data, error, megabytes):
         tracemalloc.stop()
 
 
-def test_a_picture_without_pixels_is_damaged():
+def test_an_image_without_pixels_is_damaged():
     dataset = native(PLAIN)
     del dataset.PixelData
     refused(dataset, DamagedImageError, "Copy it again")
@@ -202,7 +202,7 @@ def test_random_bytes_after_a_true_beginning(tail):
 
 
 @given(st.data(), st.sampled_from(FORMS))
-def test_mutated_pictures(data, form):
+def test_mutated_images(data, form):
     """Bytes are changed and cut anywhere, but most often in the header."""
     picture = bytearray(sound(form))
     last = len(picture) - 1

@@ -67,7 +67,7 @@ def test_an_empty_file_is_named_so():
     "data",
     [b"patient,count\n1,2\n", b"BMW is a car, not a bitmap.", b"RIFF", b"\0" * 5000, b"\xff"],
 )
-def test_what_is_no_picture_is_named_so_in_spite_of_its_name(data):
+def test_what_is_no_image_is_named_so_in_spite_of_its_name(data):
     with pytest.raises(NotAnImageError, match="not an image"):
         read_image(data, "field.png")
 
@@ -92,7 +92,7 @@ def test_known_formats_that_are_not_read_are_named(data, what):
 
 @pytest.mark.parametrize("form", MAGIC)
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.3, 0.7, 0.95])
-def test_a_picture_cut_short_is_damaged(field, form, kept):
+def test_an_image_cut_short_is_damaged(field, form, kept):
     data = field[form]
     cut = data[: max(len(MAGIC[form]), int(kept * len(data)))]
     with pytest.raises(DamagedImageError, match="cut short"):
@@ -109,13 +109,13 @@ def test_a_png_with_a_changed_byte_in_its_pixels_is_damaged(field, data):
 
 
 @pytest.mark.parametrize("size", [(60_000, 60_000), (10_001, 10_000), (2**31 - 1, 2**31 - 1)])
-def test_pixel_bombs_are_refused_by_their_header(size):
+def test_pixel_bombs_are_rejected_by_their_header(size):
     sides = "{:,} × {:,} px".format(*size)
     with pytest.raises(TooLargeError, match=f"{sides}; the limit is 50 megapixels"):
         read_image(png_claiming(*size), "bomb.png")
 
 
-def test_a_tall_jpeg_header_is_refused_before_decoding(field):
+def test_a_tall_jpeg_header_is_rejected_before_decoding(field):
     data = bytearray(field["JPEG"])
     start = data.index(b"\xff\xc0")
     data[start + 5 : start + 9] = struct.pack(">HH", 60_000, 60_000)
@@ -133,7 +133,7 @@ def test_limits_come_from_the_settings(field):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (47, 300), (300, 47)])
-def test_too_few_pixels_are_refused(size):
+def test_too_few_pixels_are_rejected(size):
     with pytest.raises(TooSmallError, match=f"{size[0]} × {size[1]} px"):
         read_image(made("PNG", size=size), "thumbnail.png")
 
@@ -152,7 +152,7 @@ def test_a_compressed_text_bomb_is_not_unpacked(field):
     np.testing.assert_array_equal(image.pixels, read_image(png, "plain.png").pixels)
 
 
-def test_a_broken_exif_block_does_not_cost_the_picture(field):
+def test_a_broken_exif_block_does_not_cost_the_image(field):
     jpeg = field["JPEG"]
     exif = b"Exif\0\0II*\0\xff\xff\xff\x7f" + b"\xff" * 30
     broken = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]

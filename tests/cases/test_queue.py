@@ -73,7 +73,7 @@ def save_cells(database, patient, image, *cells):
     return save_sample(database, REVIEWER, patient.id, details, [new_field(image, *cells)])
 
 
-def test_unsure_cells_are_told_from_sure_ones(database, patient, images):
+def test_uncertain_cells_are_told_from_confident_ones(database, patient, images):
     cells = [
         white("neutrophil", 0.3, "out_of_scope"),
         white("monocyte", 0.9, "uncertain"),
@@ -83,10 +83,10 @@ def test_unsure_cells_are_told_from_sure_ones(database, patient, images):
     sample = save_cells(database, patient, images[2], *cells)
     within = QueueFilter(sample_id=sample.id)
     neutrophil, lymphocyte, monocyte, platelet = found(database, sample_id=sample.id)
-    assert found(database, sample_id=sample.id, unsure=True) == [neutrophil, monocyte, platelet]
+    assert found(database, sample_id=sample.id, uncertain=True) == [neutrophil, monocyte, platelet]
     assert pending_counts(database, within) == (3, 1)
     label_cells(database, REVIEWER, sample, {neutrophil: "basophil", lymphocyte: "lymphocyte"})
-    assert found(database, sample_id=sample.id, unsure=True) == [monocyte, platelet]
+    assert found(database, sample_id=sample.id, uncertain=True) == [monocyte, platelet]
     assert pending_counts(database, within) == (2, 0)
 
 
@@ -153,7 +153,7 @@ def test_agreement_counts_pairs_of_last_labels(database, sample, other):
     [
         (QueueFilter(), "ix_cells_waiting"),
         (QueueFilter(lowest=0.2, highest=0.6), "ix_cells_waiting"),
-        (QueueFilter(unsure=True), "ix_cells_waiting"),
+        (QueueFilter(uncertain=True), "ix_cells_waiting"),
         (QueueFilter(type="monocyte"), "ix_cells_waiting_type"),
         (QueueFilter(reviewer="ana@lab"), "ix_cells_reviewed"),
     ],

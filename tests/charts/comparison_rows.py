@@ -149,7 +149,7 @@ def data() -> dict:
     return {
         "cellavision": {
             "pictures": 100,
-            "unit": "Pictures",
+            "unit": "Images",
             "counts": {"test": {"neutrophil": 33, "basophil": 3}},
             "looked_at": 100,
             "sizes": [{"width": 300, "height": 300, "share": 0.6}],
@@ -158,7 +158,7 @@ def data() -> dict:
         },
         "taleqani": {
             "pictures": 3,
-            "unit": "Pictures",
+            "unit": "Images",
             "counts": {"0": {"Early": 1}, "1": {"Early": 1, "Pro": 1}},
             "looked_at": 3,
             "sizes": [{"width": 224, "height": 224, "share": 1.0}],

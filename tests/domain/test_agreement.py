@@ -58,6 +58,6 @@ def test_without_two_labels_in_each_reading_there_is_no_kappa(pairs):
     assert agreement(pairs).kappa is None
 
 
-def test_what_is_no_label_is_refused():
+def test_what_is_no_label_is_rejected():
     with pytest.raises(ValueError, match="neutrophile"):
         agreement([("neutrophile", "monocyte")])

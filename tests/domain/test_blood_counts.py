@@ -76,6 +76,6 @@ def test_only_white_cells_are_estimated():
         ([field(cells=1, side=400)] * 10, 2000, "close-ups"),
     ],
 )
-def test_an_estimate_is_refused_with_the_reason(fields, factor, words):
+def test_an_estimate_is_rejected_with_the_reason(fields, factor, words):
     with pytest.raises(NoEstimateError, match=words):
         smear_estimate(fields, factor)

@@ -23,7 +23,7 @@ def xyxy(*boxes):
 
 
 @pytest.mark.parametrize(("width", "height"), [(0, 5), (5, 0), (-1, 5), (float("nan"), 5)])
-def test_a_box_without_area_is_refused(width, height):
+def test_a_box_without_area_is_rejected(width, height):
     with pytest.raises(ValueError, match="positive width and height"):
         Box(0, 0, width, height)
 

@@ -43,7 +43,7 @@ def test_more_cells_of_the_same_share_narrow_the_limits(count, rest):
 
 
 @pytest.mark.parametrize(("count", "total"), [(-1, 5), (6, 5)])
-def test_impossible_counts_are_refused(count, total):
+def test_impossible_counts_are_rejected(count, total):
     with pytest.raises(ValueError, match="between 0 and total"):
         clopper_pearson(count, total)
 

@@ -14,7 +14,7 @@ def field(pack):
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_a_shift_changes_the_picture_the_same_way_each_time(field, name):
+def test_a_shift_changes_the_image_the_same_way_each_time(field, name):
     before = field.copy()
     changed = CORRUPTIONS[name](field)
     assert changed.dtype == np.uint8

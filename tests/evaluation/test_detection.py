@@ -77,7 +77,7 @@ def test_more_than_a_hundred_cells_in_one_image_all_count():
     assert metrics.per_kind["rbc"].recall.value == 1
 
 
-def test_boxes_of_unknown_images_are_refused():
+def test_boxes_of_unknown_images_are_rejected():
     with pytest.raises(ValueError, match="not in the set"):
         detection_metrics(boxes(("other.webp", "wbc", 0, 0, 5, 5)), boxes(score=[]), FILES)
 

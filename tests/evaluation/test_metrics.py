@@ -192,7 +192,7 @@ def test_an_image_without_an_answer_is_an_error():
         ([], np.zeros((0, 4))),
     ],
 )
-def test_what_does_not_fit_is_refused(truth, probabilities):
+def test_what_does_not_fit_is_rejected(truth, probabilities):
     with pytest.raises(ValueError, match=r"\w"):
         classification_metrics(truth, probabilities, LABELS)
 

@@ -163,12 +163,12 @@ def test_a_set_without_predictions_says_so(models):
         report.scored("my_slides")
 
 
-def test_pictures_come_from_the_data_pack(pack):
+def test_images_come_from_the_data_pack(pack):
     found = read_set_images("cellavision", ["images/001.webp", "images/none.webp"])
     assert found == {"images/001.webp": pack.read("cellavision_cells.zip", "images/001.webp")}
 
 
-def test_without_the_data_there_are_no_pictures(tmp_path):
+def test_without_the_data_there_are_no_images(tmp_path):
     settings = Settings(data=tmp_path)
     assert read_set_images("cellavision", ["images/001.webp"], settings) == {}
     assert read_set_images("my_slides", ["a.png"], settings) == {}

@@ -237,7 +237,7 @@ def test_pydicom_is_loaded_for_dicom_only(tmp_path):
     subprocess.run([sys.executable, "-c", code, path], check=True)
 
 
-def test_a_small_level_of_a_slide_is_a_picture_on_disk_too(field, tmp_path):
+def test_a_small_level_of_a_slide_is_an_image_on_disk_too(field, tmp_path):
     path = tmp_path / "level.dcm"
     path.write_bytes(written(native(field[1], kind=uid.VLWholeSlideMicroscopyImageStorage)))
     assert OpenSlide.detect_format(path) == "dicom"

@@ -81,7 +81,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_files_of_too_many_parts_are_refused(name):
+def test_files_of_too_many_parts_are_rejected(name):
     data, why = BOMBS[name]
     with pytest.raises(TooComplexError, match=why) as refused:
         measure(data)

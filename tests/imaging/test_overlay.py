@@ -27,7 +27,7 @@ def share_of(colour, drawn, rows, columns):
     return (np.abs(drawn[rows, columns].astype(int) - rgb).max(axis=-1) < 40).mean()
 
 
-def test_the_picture_handed_in_is_left_alone():
+def test_the_image_handed_in_is_left_alone():
     picture = GREY.copy()
     draw_overlay(picture, analysis_of(white()))
     np.testing.assert_array_equal(picture, GREY)
@@ -69,7 +69,7 @@ def test_white_cells_carry_their_number_in_the_analysis():
     st.floats(0.5, 500),
     st.sampled_from(["classified", "uncertain", "out_of_scope"]),
 )
-def test_any_box_can_be_drawn_on_any_picture(shape, corner, side, status):
+def test_any_box_can_be_drawn_on_any_image(shape, corner, side, status):
     picture = np.full((*shape, 3), 200, np.uint8)
     drawn = draw_overlay(picture, analysis_of(white((*corner, side, side), status)))
     assert drawn.shape == picture.shape

@@ -44,7 +44,7 @@ def test_what_is_over_the_pixels_of_a_file_is_named_and_the_rest_read(fields):
     assert images[1].notes == ()
 
 
-def test_a_frame_bomb_is_refused_by_its_header():
+def test_a_frame_bomb_is_rejected_by_its_header():
     dataset = dicom_files.native(np.zeros((60, 60, 3), np.uint8))
     dataset.NumberOfFrames = 10_000
     with pytest.raises(TooLargeError, match="10,000 images"):

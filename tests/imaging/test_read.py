@@ -55,7 +55,7 @@ def test_the_format_is_told_by_content_whatever_the_name(form):
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_turns_the_picture_upright(form, orientation):
+def test_exif_orientation_turns_the_image_upright(form, orientation):
     picture = Image.fromarray(colours())
     picture.getexif()[274] = orientation
     options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}
@@ -84,7 +84,7 @@ def test_grey_becomes_three_equal_channels():
     assert field.properties.mode == "L"
 
 
-def test_palette_and_one_bit_pictures_are_read():
+def test_palette_and_one_bit_images_are_read():
     palette = Image.fromarray(colours()).quantize(64)
     field = read_image(encode(palette, "PNG"), "palette.png")
     np.testing.assert_array_equal(field.pixels, np.array(palette.convert("RGB")))

@@ -33,7 +33,7 @@ def test_finds_the_labelled_cells(analyzer, labelled, kind, wanted):
     assert found_share(analyzer.detector, labelled, kind) >= wanted
 
 
-def test_boxes_lie_in_the_picture_and_come_in_reading_order(analyzer, labelled):
+def test_boxes_lie_in_the_image_and_come_in_reading_order(analyzer, labelled):
     for pixels, _ in labelled[:6]:
         height, width = pixels.shape[:2]
         found = analyzer.detector.detect(pixels)

@@ -194,7 +194,7 @@ def test_fields_without_a_class_give_their_blasts_to_the_pooled_answer():
     assert "No class is suggested" in alone.warnings[0]
 
 
-def test_refused_fields_do_not_count():
+def test_rejected_fields_do_not_count():
     good = result([0, 1, 0, 0])
     refused = StageResult("x", None, {}, 0.0, "out_of_scope", "blank")
     assert pool([good, refused], THRESHOLDS).probabilities == pool([good], THRESHOLDS).probabilities

@@ -92,7 +92,7 @@ def test_a_file_gives_the_looks_that_were_written():
     assert again.log_density(look) == looks.log_density(look)
 
 
-def test_the_answer_says_whether_a_picture_is_familiar(analyzer, pack):
+def test_the_answer_says_whether_an_image_is_in_distribution(analyzer, pack):
     field = analyzer.analyze(read_image(pack.encoded(pack.bccd(20)), "field.jpg"))
     assert field.white_cells()
     assert field.counts.out_of_distribution == 0

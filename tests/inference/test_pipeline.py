@@ -70,7 +70,7 @@ def test_counts_follow_the_labels_over_many_fields(analyzer, pack):
 
 
 @pytest.mark.parametrize("value", [0, 127, 255])
-def test_blank_pictures_are_refused_with_the_reason(analyzer, value):
+def test_blank_images_are_rejected_with_the_reason(analyzer, value):
     image = read_image(png(np.full((200, 300, 3), value, np.uint8)), "blank.png")
     analysis = analyzer.analyze(image)
     assert "no structure" in analysis.reject_reason
@@ -79,7 +79,7 @@ def test_blank_pictures_are_refused_with_the_reason(analyzer, value):
     assert analyzer.classify(image).status == "out_of_scope"
 
 
-def test_a_drawing_is_refused(analyzer):
+def test_a_drawing_is_rejected(analyzer):
     stripes = np.zeros((240, 320, 3), np.uint8)
     stripes[::8] = 255
     analysis = analyzer.analyze(read_image(png(stripes), "stripes.png"))

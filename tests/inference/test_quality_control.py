@@ -47,7 +47,7 @@ def test_smears_pass(analyzer, smears):
 
 
 @pytest.mark.parametrize("name", [*PHOTOGRAPHS, *PLAIN])
-def test_other_pictures_are_refused_with_a_reason(analyzer, name):
+def test_other_images_are_rejected_with_a_reason(analyzer, name):
     path = Path(skimage.data.__file__).parent / name
     analysis = analyzer.analyze(read_image(path.read_bytes(), name))
     assert analysis.reject_reason
@@ -64,7 +64,7 @@ def test_fields_of_many_cells_pass_whatever_their_size(analyzer, smears):
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_large_pictures_of_other_things_are_refused(analyzer, name):
+def test_large_images_of_other_things_are_rejected(analyzer, name):
     path = Path(skimage.data.__file__).parent / name
     pixels = read_image(path.read_bytes(), name).pixels
     large = cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
@@ -80,7 +80,7 @@ def test_smears_without_suspected_all_are_out_of_scope_of_its_page(analyzer, sme
     assert anyway.qc_override == results[0].reject_reason
 
 
-def test_blur_lowers_sharpness_step_by_step_until_it_is_refused(smears):
+def test_blur_lowers_sharpness_step_by_step_until_it_is_rejected(smears):
     for pixels in smears:
         side = min(pixels.shape[:2])
         steps = [cv2.GaussianBlur(pixels, (0, 0), s * side) for s in (0.01, 0.02, 0.04)]
@@ -89,7 +89,7 @@ def test_blur_lowers_sharpness_step_by_step_until_it_is_refused(smears):
         assert "out of focus" in (reject_blurred(steps[-1]) or "")
 
 
-def test_greyscale_is_refused_and_any_stain_is_not(smears):
+def test_greyscale_is_rejected_and_any_stain_is_not(smears):
     for pixels in smears:
         grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         assert "no stain colours" in (reject_blank(grey) or "")

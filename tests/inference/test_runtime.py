@@ -42,7 +42,7 @@ def test_any_multiple_of_32_is_accepted(engine):
         assert outputs["sides"].shape == (1, height // 8, width // 8, 4)
 
 
-def test_a_file_that_is_no_network_is_refused():
+def test_a_file_that_is_no_network_is_rejected():
     with pytest.raises(ModelError):
         LiteRTEngine(b"TFL3 but nothing behind it" * 10)
 

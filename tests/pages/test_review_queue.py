@@ -53,7 +53,7 @@ def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample
     assert "**1** of 1, possible blasts first, then least confident" in texts(app)
 
 
-def test_unsure_cells_come_alone_until_none_is_left(database, sample):
+def test_uncertain_cells_come_alone_until_none_is_left(database, sample):
     app = open_app(PAGE)
     assert "2 uncertain, to be reviewed" in texts(app)
     assert "2 confident, not reviewed" in texts(app)

@@ -28,7 +28,7 @@ def test_a_row_measures_every_part_on_its_own_fields(
     assert written.fields["txl_360"].sets == row.sets
 
 
-def test_pictures_of_one_source_are_one_part():
+def test_images_of_one_source_are_one_part():
     from research.compare_fields import part_of
 
     parts = {(363, 360): "txl_360", (575, 575): "txl_575", (480, 640): "bccd", (416, 416): "bccd"}

@@ -131,7 +131,7 @@ def test_only_positions_that_show_a_cell_count_for_the_detector():
 def test_the_command_ships(monkeypatch, tmp_path):
     calls = []
     monkeypatch.setattr(quantize, "ship", lambda *given: calls.append(given))
-    assert main(["quantize", "wbc", "--numbers", "float32", "--cells", str(tmp_path)]) == 0
+    assert main(["quantize", "wbc", "--precision", "float32", "--cells", str(tmp_path)]) == 0
     assert main(["quantize", "detector"]) == 0
     assert [(c[0], c[1], c[3]) for c in calls] == [
         ("wbc", "float32", tmp_path),

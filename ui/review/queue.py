@@ -67,7 +67,7 @@ def choose_filter(session: ReviewSession, within: QueueFilter) -> QueueFilter:
         highest=highest / 100,
         reviewer=reviewer,
         unreviewed=cells != ALL,
-        unsure=cells == UNCERTAIN,
+        uncertain=cells == UNCERTAIN,
     )
 
 
@@ -146,14 +146,14 @@ def _show_empty(session: ReviewSession, wanted: QueueFilter, confident: int) -> 
         no_cases()
         return
     within = QueueFilter(patient_id=wanted.patient_id, sample_id=wanted.sample_id)
-    if wanted == replace(within, unsure=True) and confident:
+    if wanted == replace(within, uncertain=True) and confident:
         where = "the gallery of a sample" if wanted.sample_id is None else "the gallery"
         st.success(
             f"All uncertain cells are reviewed. In {where} you can check confident cells by type "
             "and agree to them together; **Unreviewed** shows them one by one.",
             icon=":material/check_circle:",
         )
-    elif wanted in (within, replace(within, unsure=True)):
+    elif wanted in (within, replace(within, uncertain=True)):
         st.success("No white cell to review here.", icon=":material/check_circle:")
     else:
         st.info(

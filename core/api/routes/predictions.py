@@ -50,7 +50,7 @@ from core.inference.tasks import (
     with_profile,
 )
 
-router = APIRouter(tags=["pictures"], route_class=GuardedRoute)
+router = APIRouter(tags=["images"], route_class=GuardedRoute)
 
 
 @router.post("/predict", response_model=ClassifiedCrop, openapi_extra=one_image_body())

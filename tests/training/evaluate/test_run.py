@@ -128,7 +128,7 @@ def test_an_empty_folder_says_what_was_expected(tmp_path, what):
         run.run(Namespace(what=what, data=tmp_path, out=None))
 
 
-def test_a_folder_without_one_readable_picture_says_so(tmp_path):
+def test_a_folder_without_one_readable_image_says_so(tmp_path):
     (tmp_path / "basophil").mkdir()
     (tmp_path / "basophil" / "a.png").write_text("no picture")
     with pytest.raises(DataError, match="None of the files"):
