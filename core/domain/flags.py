@@ -149,22 +149,17 @@ def blasts_text(blasts: PossibleBlasts) -> str:
 
 
 def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:
-    red = counted.erythroblasts
-    needs_correcting = "a white cell count that includes them needs correcting."
     if not needs_correction(counted):
         return
+    red, spans = counted.erythroblasts, ""
     if counted.total < MINIMUM_FOR_PERCENTAGES:
-        number = f"{red.count} {CELL_TYPES['erythroblast'].noun(red.count)}"
-        sentence = f"{number} beside {counted.total} white cells: {needs_correcting}"
-        yield Flag("erythroblasts", "warning", sentence)
+        noun = CELL_TYPES["erythroblast"].noun(red.count)
+        text = f"{red.count} {noun} beside {counted.total} white cells"
     else:
+        text = f"{red.percent:.1f} erythroblasts per 100 white cells ({red.low:.1f}-{red.high:.1f})"
         spans = " The interval spans 5." if red.low <= CORRECTION_FROM else ""
-        yield Flag(
-            "erythroblasts",
-            "warning",
-            f"{red.percent:.1f} erythroblasts per 100 white cells ({red.low:.1f}-{red.high:.1f}): "
-            f"{needs_correcting}{spans}",
-        )
+    sentence = f"{text}: a white cell count that includes them needs correcting.{spans}"
+    yield Flag("erythroblasts", "warning", sentence)
 
 
 def _of_immature(counted: Differential) -> Iterator[Flag]:
@@ -223,11 +218,10 @@ def _of_ratio(nlr: Estimate | None) -> Iterator[Flag]:
     if nlr is None:
         return
     text = f"Neutrophil-lymphocyte ratio {ratio_text(nlr)}"
+    limit = f"above {NLR_HIGH}" if nlr.value > NLR_HIGH else f"below {NLR_LOW}"
     if nlr.low > NLR_HIGH or nlr.high < NLR_LOW:
-        limit = f"above {NLR_HIGH}" if nlr.low > NLR_HIGH else f"below {NLR_LOW}"
         yield Flag("nlr", "warning", f"{text}: {limit}.")
     elif not NLR_LOW <= nlr.value <= NLR_HIGH:
-        limit = f"above {NLR_HIGH}" if nlr.value > NLR_HIGH else f"below {NLR_LOW}"
         sentence = f"{text}: {limit}, but the interval spans the limit."
         yield Flag("nlr_spans_limit", "note", sentence)
     elif nlr.value >= NLR_GREY:

@@ -13,7 +13,7 @@ import pandas as pd
 from faster_coco_eval import COCO, COCOeval_faster
 
 from core.domain.taxonomy import CELL_KINDS
-from core.evaluation.metrics import Floats, mean_of_known, proportion
+from core.evaluation.metrics import mean_of_known, proportion
 from core.evaluation.schema import DetectionFigures, KindFigures
 
 MAX_DETECTIONS = 1000
@@ -40,8 +40,10 @@ def detection_metrics(
         kind: (thresholds or {}).get(kind, DEFAULT_THRESHOLD) for kind in CELL_KINDS
     }
     kept = above(prediction, limits)
-    average = _average_precision(_evaluate(truth, prediction, files))
-    found = _recall(_evaluate(truth, kept, files))
+    precision = _evaluate(truth, prediction, files).eval["precision"][:, :, :, 0, 0]
+    # COCO writes -1 where a kind has no truth.
+    average = np.where(precision[:, 0] < 0, np.nan, precision.mean(axis=1))
+    found = np.maximum(_evaluate(truth, kept, files).eval["recall"][0, :, 0, 0], 0)
     per_kind: dict[str, KindFigures] = {}
     for i, kind in enumerate(CELL_KINDS):
         truths = int((truth["kind"] == kind).sum())
@@ -95,20 +97,18 @@ def detection_curves(
     """
     result = _evaluate(truth, prediction, files)
     precision, scores = result.eval["precision"], result.eval["scores"]
-    frames = []
-    for i, kind in enumerate(CELL_KINDS):
-        reached = precision[0, :, i, 0, 0] > 0
-        frames.append(
-            pd.DataFrame(
-                {
-                    "kind": kind,
-                    "recall": result.params.recThrs[reached],
-                    "precision": precision[0, reached, i, 0, 0],
-                    "score": scores[0, reached, i, 0, 0],
-                }
-            )
+    frames = [
+        pd.DataFrame(
+            {
+                "kind": kind,
+                "recall": result.params.recThrs,
+                "precision": precision[0, :, i, 0, 0],
+                "score": scores[0, :, i, 0, 0],
+            }
         )
-    return pd.concat(frames, ignore_index=True)
+        for i, kind in enumerate(CELL_KINDS)
+    ]
+    return pd.concat(frames).query("precision > 0").reset_index(drop=True)
 
 
 def _evaluate(
@@ -156,19 +156,6 @@ def _boxes(frame: pd.DataFrame, numbers: Mapping[str, int]) -> list[dict[str, An
         }
         for row in frame.itertuples()
     ]
-
-
-def _average_precision(evaluation: COCOeval_faster) -> Floats:
-    """Return average precision, IoU thresholds x kinds; NaN where a kind has no truth."""
-    precision = evaluation.eval["precision"][:, :, :, 0, 0]
-    average: Floats = np.where(precision[:, 0] < 0, np.nan, precision.mean(axis=1))
-    return average
-
-
-def _recall(evaluation: COCOeval_faster) -> Floats:
-    """Return recall at IoU .5 per kind, 0 where a kind has no truth."""
-    recall: Floats = np.maximum(evaluation.eval["recall"][0, :, 0, 0], 0)
-    return recall
 
 
 def _count_error(red: pd.DataFrame) -> tuple[float | None, float | None]:

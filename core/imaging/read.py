@@ -327,7 +327,8 @@ def _plane(
     if profile is not None:
         shown, notes = profile_to_srgb(shown, profile)
     rgb = _colours(shown)
-    if chunks and chunks.gamma and (chunks.primaries or not _is_srgb(chunks.gamma)):
+    low, high = _SRGB_GAMMA
+    if chunks and chunks.gamma and (chunks.primaries or not low <= chunks.gamma <= high):
         rgb = primaries_to_srgb(rgb, chunks.gamma, chunks.primaries)
     elif is_adobe_rgb and profile is None:
         rgb = adobe_rgb_to_srgb(rgb)
@@ -350,11 +351,6 @@ def _as_rgb(image: Image.Image, mode: str) -> Image.Image:
         return image.convert("RGB")
     except ValueError as error:
         raise UnsupportedFormatError(f"The colour mode {mode}") from error
-
-
-def _is_srgb(gamma: float) -> bool:
-    low, high = _SRGB_GAMMA
-    return low <= gamma <= high
 
 
 def _exif(image: Image.Image) -> tuple[int, bool]:
