@@ -13,12 +13,12 @@ from core.training.data.cells import TrainingCells
 SEED = 17
 
 
-def sampled(examples: Sequence[Example], each: int, seed: int = SEED) -> list[Example]:
+def sampled(examples: Sequence[Example], each: int) -> list[Example]:
     """Return up to `each` examples of every label, drawn at random and always the same."""
     by_label: dict[str, list[Example]] = {}
     for example in examples:
         by_label.setdefault(str(example.label), []).append(example)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     return [own[k] for _, own in sorted(by_label.items()) for k in rng.permutation(len(own))[:each]]
 
 

@@ -47,15 +47,13 @@ def part_of(pixels: Pixels) -> str:
     return "txl_575" if longest == 575 else "bccd"
 
 
-def _trained(
-    settings: Settings, run: Path, without: str, epochs: int, steps: int
-) -> tuple[Detector, float]:
+def _trained(settings: Settings, run: Path, without: str, epochs: int) -> tuple[Detector, float]:
     """Return the trained detector and the seconds of its epochs."""
     training, validation = (
         [field for field in fields if part_of(field.pixels) != without]
         for fields in real_fields(settings)
     )
-    own_run = run / f"without_{without}_{epochs}x{steps}"
+    own_run = run / f"without_{without}_{epochs}x{STEPS}"
     keras.utils.set_random_seed(_SEED)
     network = detector_network(len(CELL_KINDS))
     load_imagenet(network, settings)
@@ -67,7 +65,7 @@ def _trained(
                 [(training, 1.0)],
                 stage.size,
                 batch=_BATCH,
-                steps=steps,
+                steps=STEPS,
                 seed=_SEED,
                 strong=0.5,
                 mosaics=0.15,
@@ -92,10 +90,10 @@ def _as_shipped(network: Any, field: Labelled, settings: Settings) -> Detector:
 
 
 def compare_parts(
-    without: str, settings: Settings, run: Path, *, epochs: int = EPOCHS, steps: int = STEPS
+    without: str, settings: Settings, run: Path, *, epochs: int = EPOCHS
 ) -> FieldsRow:
     """Train without one part (or `nothing`), measure on every part, and keep the row."""
-    detector, seconds = _trained(settings, run, without, epochs, steps)
+    detector, seconds = _trained(settings, run, without, epochs)
     data = open_set("txl", settings)
     tested = [(e, data.read(e)) for e in data.of_split("test")]
     sets = {}
@@ -112,7 +110,7 @@ def compare_parts(
         )
     row = FieldsRow(
         protocol=(
-            f"{epochs * steps * _BATCH:,} changed views of {SIZE} px, ImageNet start, AdamW with "
+            f"{epochs * STEPS * _BATCH:,} changed views of {SIZE} px, ImageNet start, AdamW with "
             f"a peak rate of {_PEAK_RATE:g}, score threshold {THRESHOLD}, seed {_SEED}"
         ),
         training_seconds=seconds,

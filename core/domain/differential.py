@@ -7,7 +7,7 @@ Intervals are 95 % and cover sampling error only, not the error of the model
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from core.domain.intervals import Estimate, proportion, ratio
 from core.domain.results import CellCounts, FieldAnalysis
@@ -71,13 +71,13 @@ class Differential:
 
 
 def _share(count: int, total: int) -> Share:
-    return Share(*astuple(proportion(count, total, per=100)), count)
+    return Share(count=count, **asdict(proportion(count, total, per=100)))
 
 
 def _per_hundred(count: int, total: int) -> Share:
     if total == 0:
         return Share(0.0, 0.0, float("inf"), count)
-    return Share(*astuple(ratio(count, total, per=100)), count)
+    return Share(count=count, **asdict(ratio(count, total, per=100)))
 
 
 def differential_of_counts(

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from core.domain.intervals import Estimate
 from core.evaluation.schema import ClassifierFigures, DetectorFigures
-from core.settings import Settings, get_settings
+from core.settings import get_settings
 
 
 class Figure(NamedTuple):
@@ -35,12 +35,11 @@ _ROWS = (
 )
 
 
-def measured_figures(settings: Settings | None = None) -> list[Figure]:
+def measured_figures() -> list[Figure]:
     """Return the figures that were measured; sets that were not are left out."""
-    folder = (settings or get_settings()).models
 
     def written(model: str) -> str:
-        path = folder / model / "metrics.json"
+        path = get_settings().models / model / "metrics.json"
         return path.read_text() if path.is_file() else "{}"
 
     classified = {

@@ -244,12 +244,12 @@ def calibration_error(probabilities: Floats, truth: NDArray[np.int64]) -> float:
     return _expected_calibration_error(reliability_bins(scored))
 
 
-def reliability_bins(scored: pd.DataFrame, bins: int = CALIBRATION_BINS) -> pd.DataFrame:
+def reliability_bins(scored: pd.DataFrame) -> pd.DataFrame:
     """Return confidence beside accuracy in equal-width bins `(low, high]`; empty bins are left out.
 
     Columns: low, high, count, confidence (mean), accuracy, accuracy_low, accuracy_high.
     """
-    confidence = scored["confidence"].to_numpy()
+    confidence, bins = scored["confidence"].to_numpy(), CALIBRATION_BINS
     edges = np.linspace(0, 1, bins + 1)
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(index, minlength=bins)

@@ -34,12 +34,12 @@ NOTHING = "nothing"
 _Row = TypeVar("_Row")
 
 
-def percent(share: Estimate | None, digits: int = 1) -> str:
+def percent(share: Estimate | None) -> str:
     """Write a proportion with its 95 % limits, if it has any, such as `97.9 % (97.3-98.3)`."""
     if share is None:
         return "no images"
     limits = (100 * part for part in (share.value, share.low, share.high))
-    return Estimate(*limits).text(" %", digits)
+    return Estimate(*limits).text(" %")
 
 
 def percent_or_none(value: float | None) -> str:

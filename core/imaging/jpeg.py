@@ -131,9 +131,7 @@ def _note_scan(body: bytes, depths: dict[tuple[int, int], int]) -> None:
             depths[name, k] = approximation & 15
 
 
-def decode_jpeg(
-    data: bytes, *, stored: Colours | None = None, tables: bytes | None = None
-) -> NDArray[np.integer]:
+def decode_jpeg(data: bytes, *, stored: Colours | None = None) -> NDArray[np.integer]:
     """Return the samples of any JPEG, H x W grey or H x W x 3 RGB, of 8 or 16 bits.
 
     `stored` says what the samples are where the codestream does not or is to be overruled. Raises
@@ -149,9 +147,7 @@ def decode_jpeg(
     out = "GRAYSCALE" if len(header.identifiers) == 1 else "RGB"
 
     def decode(whole: bytes) -> NDArray[np.integer]:
-        return np.asarray(
-            imagecodecs.jpeg8_decode(whole, tables=tables, colorspace=stored, outcolorspace=out)
-        )
+        return np.asarray(imagecodecs.jpeg8_decode(whole, colorspace=stored, outcolorspace=out))
 
     return decode_whole(data, header, decode)
 

@@ -64,8 +64,9 @@ def measure(data: bytes) -> Extent:
 
     A file of a format that is not known here, or whose header is broken, has an empty extent.
     """
+    walk = _walk_of(data)
     try:
-        extent = _walk_of(data)(data)
+        extent = walk(data) if walk else Extent()
     except (struct.error, IndexError, KeyError):
         return Extent()
     if extent.pixels > LIGHT_COST and 3 * extent.pixels > MOST_EXPANSION * len(data):
@@ -75,21 +76,17 @@ def measure(data: bytes) -> Extent:
     return extent
 
 
-def _walk_of(data: bytes) -> Callable[[bytes], Extent]:
+def _walk_of(data: bytes) -> Callable[[bytes], Extent] | None:
     if is_dicom(data):
         return _dicom
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return _webp
-    return next((walk for magic, walk in _BY_MAGIC.items() if data.startswith(magic)), _unknown)
+    return next((walk for magic, walk in _BY_MAGIC.items() if data.startswith(magic)), None)
 
 
 def _limit(number: int, most: int, what: str) -> None:
     if number > most:
         raise TooComplexError(f"it has more than {most:,} {what}")
-
-
-def _unknown(_data: bytes) -> Extent:
-    return Extent()
 
 
 def _jpeg(data: bytes) -> Extent:

@@ -108,13 +108,13 @@ def read_images(
     )
 
 
-def read_images_from(path: Path, *, settings: Settings | None = None) -> tuple[FieldImage, ...]:
+def read_images_from(path: Path) -> tuple[FieldImage, ...]:
     """Decode every image of a file on disk; files over the limit are not loaded into memory.
 
     Raises as `read_images`, and OSError when the file cannot be read.
     """
-    check_bytes(path.stat().st_size, settings or get_settings())
-    return read_images(path.read_bytes(), path.name, settings=settings)
+    check_bytes(path.stat().st_size, get_settings())
+    return read_images(path.read_bytes(), path.name)
 
 
 def display_name(name: str) -> str:

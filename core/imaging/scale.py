@@ -82,7 +82,7 @@ class FieldScale:
     @property
     def micrometres_per_pixel(self) -> float | None:
         """The scale as a number; None when it is unknown."""
-        return self.scale and self.scale.micrometres_per_pixel
+        return None if self.scale is None else self.scale.micrometres_per_pixel
 
 
 def field_scale(

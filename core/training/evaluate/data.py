@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from core.datasets.readers import DataSet, Example, open_set
+from core.datasets.readers import DataSet, open_set
 from core.domain.results import Pixels
 from core.evaluation.schema import DataSetFigures, ImageSize, MeanColour
 from core.model_card import ModelName
@@ -36,7 +36,8 @@ def describe(data: DataSet) -> DataSetFigures:
     counts: dict[str, Counter[str]] = {}
     samples: dict[str, str] = {}
     for example in data.examples:
-        for label in _labels(example):
+        kinds = [box.kind for box in example.boxes]
+        for label in kinds if example.label is None else [example.label]:
             counts.setdefault(example.split, Counter())[label] += 1
         samples.setdefault(example.label or example.split, example.member)
     sampled = data.examples[:: max(len(data) // SAMPLED, 1)]
@@ -55,12 +56,6 @@ def describe(data: DataSet) -> DataSetFigures:
         colour=MeanColour(mean=tuple(colours.mean(0)), deviation=tuple(colours.std(0))),
         samples=samples,
     )
-
-
-def _labels(example: Example) -> list[str]:
-    if example.label is not None:
-        return [example.label]
-    return [box.kind for box in example.boxes]
 
 
 def mean_lab(pixels: Pixels) -> tuple[float, float, float]:
