@@ -7,7 +7,6 @@ some milliseconds, whatever the bytes. Broken structure is left to the decoders,
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from core.errors import DamagedImageError, TooComplexError
 from core.imaging.formats import is_dicom
@@ -155,7 +154,7 @@ def _tiff(data: bytes) -> Extent:
         seen.add(start)
         _limit(len(seen), MOST_DIRECTORIES, "pages")
         entries, following = header.directory(start)
-        tiles += sum(entries[tag].count for tag in (273, 324) if tag in entries)
+        tiles += sum(entries[tag][1] for tag in (273, 324) if tag in entries)
         _limit(tiles, MOST_TILES, "tiles or strips")
         width, height, compression, inner = (
             header.values(entries[tag]) if tag in entries else [] for tag in (256, 257, 259, 330)
@@ -170,13 +169,8 @@ def _tiff(data: bytes) -> Extent:
     return Extent(pixels, cost)
 
 
-class TiffEntry(NamedTuple):
-    """A tag in a directory of a TIFF."""
-
-    kind: int
-    count: int
-    at: int
-    """Where the entry begins."""
+TiffEntry = tuple[int, int, int]
+"""Of a tag: its type, the number of its values, and where the entry begins."""
 
 
 class TiffHeader:
@@ -202,20 +196,27 @@ class TiffHeader:
         _limit(tags, MOST_TAGS, "tags in a page")
         first = start + self._number.size
         end = first + tags * self._entry.size
-        entries = {}
-        for at in range(first, end, self._entry.size):
-            tag, kind, count, _ = self._entry.unpack_from(self._data, at)
-            entries[tag] = TiffEntry(kind, count, at)
+        if end > len(self._data):
+            raise struct.error
+        entries = {
+            tag: (kind, count, at)
+            for (tag, kind, count, _), at in zip(
+                self._entry.iter_unpack(self._data[first:end]),
+                range(first, end, self._entry.size),
+                strict=True,
+            )
+        }
         is_cut = end + self._link.size > len(self._data)
         return entries, None if is_cut else self._link.unpack_from(self._data, end)[0]
 
     def values(self, entry: TiffEntry) -> list[int]:
         """Return the whole numbers of a tag, which lie in its entry when they fit there."""
-        if entry.kind not in _TIFF_TYPES:
+        kind, count, at = entry
+        if kind not in _TIFF_TYPES:
             return []
-        _limit(entry.count, MOST_DIRECTORIES, "pages")
-        place = entry.at + self._entry.size - self._link.size
-        numbers = struct.Struct(f"{self._order}{entry.count}{_TIFF_TYPES[entry.kind]}")
+        _limit(count, MOST_DIRECTORIES, "pages")
+        place = at + self._entry.size - self._link.size
+        numbers = struct.Struct(f"{self._order}{count}{_TIFF_TYPES[kind]}")
         if numbers.size > self._link.size:
             (place,) = self._link.unpack_from(self._data, place)
         return list(numbers.unpack_from(self._data, place))
