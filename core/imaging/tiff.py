@@ -24,7 +24,7 @@ from PIL import Image
 from tifffile import TIFF, TiffFile, TiffPage
 
 from core.domain.results import Pixels
-from core.errors import DamagedImageError, UnsupportedFormatError
+from core.errors import DamagedImageError, TooComplexError, UnsupportedFormatError
 from core.imaging.colour import on_white, palette_to_8_bits, profile_to_srgb, to_8_bits
 from core.imaging.jpeg import SEQUENTIAL_OR_PROGRESSIVE, decode_whole, jpeg_header
 from core.imaging.limits import TiffHeader
@@ -260,7 +260,7 @@ def _directories(data: bytes, limit: int) -> tuple[list[int], bool]:
             _, following = header.directory(offset)
             found.append(offset)
             offset = following
-    except struct.error:
+    except (struct.error, TooComplexError):
         return found, True
     return found, offset is None
 
