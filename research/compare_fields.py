@@ -11,6 +11,7 @@ import cv2
 import keras
 import numpy as np
 
+from core.adaptation.own_set import measure_detector
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS
@@ -21,7 +22,7 @@ from core.model_card import load_card
 from core.settings import Settings
 from core.training.data.detection_batches import TrainingFields, whole_fields
 from core.training.data.detection_fields import Labelled, real_fields
-from core.training.evaluate.detector import corrected, measure
+from core.training.evaluate.detector import corrected
 from core.training.export import detector_for_export, litert_file
 from core.training.loop import Plan, Stage, fit, seconds_of
 from core.training.networks.detection_loss import DetectionLoss
@@ -99,7 +100,7 @@ def compare_parts(
     sets = {}
     for part in PARTS:
         fields = [(e.member, p, corrected(e)) for e, p in tested if part_of(p) == part]
-        figures, _ = measure(part, fields, len(fields), detector)
+        figures, _ = measure_detector(part, fields, detector)
         white = figures.per_kind["wbc"]
         sets[part] = ScoredFields(
             images=figures.images,

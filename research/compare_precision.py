@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm.contrib.concurrent import thread_map
 
+from core.adaptation.own_set import measure_detector
 from core.bench.timing import in_turns
 from core.datasets.readers import Example, open_set
 from core.domain.results import FieldImage, ImageProperties, Pixels
@@ -32,7 +33,7 @@ from core.model_card import ModelCard, ModelName, load_card
 from core.settings import Settings
 from core.training.data.all_fields import all_fields
 from core.training.data.cell_sources import shipped_detector
-from core.training.evaluate.detector import corrected, measure
+from core.training.evaluate.detector import corrected
 from core.training.export import keras_reference, litert_file
 from core.training.quantize import quantized
 from core.training.quantize_sources import Source, source_of
@@ -174,7 +175,7 @@ def _detected(
     for key, variant in variants.items():
         detector = Detector(variant.engine(), variant.card)
         for name, labelled in fields.items():
-            figures, _ = measure(name, labelled, len(labelled), detector)
+            figures, _ = measure_detector(name, labelled, detector)
             sets.setdefault(key, {})[name] = FoundCells.model_validate(figures.model_dump())
     return sets
 

@@ -64,6 +64,11 @@ def colour_gradient(pixels: Pixels, loss: float) -> Pixels:
     return (pixels * (1 - x * np.array([loss, loss / 2, 0]))).astype(np.uint8)
 
 
+def contrast(pixels: Pixels, factor: float) -> Pixels:
+    """Move every value towards the middle grey."""
+    return (128 + factor * (pixels - 128.0)).astype(np.uint8)
+
+
 CORRUPTIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
     "Hue +15°": partial(turn_hue, degrees=15),
     "Hue -15°": partial(turn_hue, degrees=-15),
@@ -78,3 +83,21 @@ CORRUPTIONS: Mapping[str, Callable[[Pixels], Pixels]] = {
     "Vignetting 40 %": partial(vignette, loss=0.4),
 }
 """The suite, by the name that pages show."""
+
+_UNEVEN: Mapping[str, Callable[[Pixels], Pixels]] = {
+    "Vignetting 60 %": partial(vignette, loss=0.6),
+    "Colour gradient 40 %": partial(colour_gradient, loss=0.4),
+    "Tint": partial(white_balance, red=1.0, blue=0.7),
+    "Contrast 50 %": partial(contrast, factor=0.5),
+}
+
+
+def all_uneven(pixels: Pixels) -> Pixels:
+    """Apply all of uneven light together, the contrast last."""
+    for change in _UNEVEN.values():
+        pixels = change(pixels)
+    return pixels
+
+
+UNEVEN_LIGHT: Mapping[str, Callable[[Pixels], Pixels]] = {**_UNEVEN, "All four": all_uneven}
+"""What the light of a cheap microscope and camera does to a field."""

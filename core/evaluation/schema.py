@@ -193,6 +193,16 @@ class FieldFlagFigures(Figures):
     """Possible blasts among the white cells, by class."""
 
 
+class SubtypeFigures(Figures):
+    """One subtype on one set."""
+
+    n: int
+    right: Proportion
+    """Cells that get the subtype."""
+    right_of_type: Proportion
+    """The same among cells whose type is right."""
+
+
 class CamFigures(Figures):
     """How much of the class activation maps lies inside white cells."""
 
@@ -259,6 +269,18 @@ class SyntheticFields(Figures):
 
     n: int
     rows: list[SyntheticRow]
+
+
+class UnevenLightFigures(Figures):
+    """White cells of one set that are found under uneven light."""
+
+    set: str
+    corruption: str
+    cells: int
+    found: Proportion
+    """Of the cells."""
+    kept: Proportion
+    """Of the cells found in the unchanged fields."""
 
 
 class UnseenFigures(Figures):
@@ -353,6 +375,8 @@ class ClassifierFigures(ModelFigures):
     blasts: dict[str, BlastFigures] = {}
     """By set."""
     field_flags: FieldFlagFigures | None = None
+    subtypes: dict[str, dict[str, SubtypeFigures]] = {}
+    """By set and subtype."""
     attributes: AttributesFigures | None = None
     cam: CamFigures | None = Field(None, alias="evidence")
     light: LightFigures | None = None
@@ -364,3 +388,4 @@ class DetectorFigures(ModelFigures):
 
     sets: dict[str, DetectionFigures] = {}
     unseen: UnseenFigures | None = None
+    uneven_light: list[UnevenLightFigures] = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -37,7 +36,6 @@ from core.training.data.all_fields import (
 from core.training.evaluate.cam import cam_on_cells
 from core.training.evaluate.corruptions import Prediction, measure_corruptions
 from core.training.evaluate.data import describe_sets
-from core.training.evaluate.folder import measure_folder
 from core.training.evaluate.quality_control import measure_quality_control
 
 _LABELS = tuple(STAGES)
@@ -149,9 +147,3 @@ def light(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame | None]:
         measured.append(LightRow(light=name, **values))
     light_figures = LightFigures(set="taleqani_folds", n=len(rows), rows=measured)
     return ClassifierFigures(light=light_figures), None
-
-
-def folder(path: Path, settings: Settings) -> ClassifierFigures:
-    """Measure fields in `path/<stage>/*` with the final model."""
-    sets = measure_folder(path, _LABELS, Analyzer(settings).stage, settings)
-    return ClassifierFigures(model="all_stage", sets=sets)

@@ -2,9 +2,8 @@
 
 Without `--data` the standard sets are measured and `models/<name>/metrics.json` and
 `predictions.csv.gz` are written. With `--data DIR` a user's own set is measured and nothing in
-`models/` changes: `DIR/<type>/*` for wbc, `DIR/<stage>/*` for all_stage, `DIR/images/*` with
-YOLO `DIR/labels/*.txt` (0 white cell, 1 red cell, 2 platelet) for the detector; a folder that
-holds the data pack's zip files is used in their place.
+`models/` changes (`core.adaptation.own_set` describes the folder; the page Model metrics measures
+the same); a folder that holds the data pack's zip files is used in their place.
 """
 
 import argparse
@@ -28,7 +27,7 @@ _PARTS = {
     "all_light": ("all_stage", "light"),
 }
 """Measures that write into the file of a model: the model, and the figures that are theirs."""
-# Where a set is measured: a module with `folder` and the function for the standard sets.
+# Module and function that measure the standard sets.
 _MEASURES = {
     "detector": ("detector", "standard"),
     "wbc": ("wbc", "standard"),
@@ -49,14 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a set of your own, or another folder with the standard sets",
     )
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="write the figures here")
+    parser.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FILE.csv.gz",
+        help="write the predictions on a set of your own here, to compare two models",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write and return the exit status."""
     settings = get_settings()
     module_name, function = _MEASURES[args.what]
-    module = importlib.import_module(f"core.training.evaluate.{module_name}")
-    standard = getattr(module, function)
+    standard = getattr(importlib.import_module(f"core.training.evaluate.{module_name}"), function)
     if args.data is None:
         measured, predictions = standard(settings)
         metrics = _write(args.what, measured, predictions, settings)
@@ -65,7 +69,15 @@ def run(args: argparse.Namespace) -> int:
     elif args.what in _PARTS:
         raise DataError(f"{args.what} is measured on its own data set only: leave out --data.")
     else:
-        metrics = module.folder(args.data, settings)
+        # Imported here: `--help` must not load the models' runtime.
+        from core.adaptation.own_set import measure_own_set
+        from core.datasets.repack import files_of
+        from core.inference.pipeline import get_analyzer
+
+        report = measure_own_set(args.what, args.data.name, files_of(args.data), get_analyzer())
+        metrics = report.metrics
+        if args.predictions:
+            write_predictions(report.predictions, args.predictions)
     text = json.dumps(metrics.json_object(), indent=1, allow_nan=False) + "\n"
     if args.out is None:
         sys.stdout.write(text)
@@ -103,11 +115,12 @@ def _write(
     text = json.dumps(written.json_object(), indent=1, allow_nan=False)
     path.write_text(text + "\n")
     if predictions is not None:
-        # A fixed time stamp in the header keeps the file equal when the predictions are.
-        predictions.to_csv(
-            folder / "predictions.csv.gz",
-            index=False,
-            float_format="%.7g",
-            compression={"method": "gzip", "mtime": 0},
-        )
+        write_predictions(predictions, folder / "predictions.csv.gz")
     return written
+
+
+def write_predictions(predictions: "pd.DataFrame", path: Path) -> None:
+    """Write predictions as compressed CSV, the same bytes for the same predictions."""
+    predictions.to_csv(
+        path, index=False, float_format="%.7g", compression={"method": "gzip", "mtime": 0}
+    )

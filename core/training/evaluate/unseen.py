@@ -1,6 +1,6 @@
 """Measures the detector on images unlike those of its training, most of them without boxes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
@@ -8,17 +8,19 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from core.datasets.readers import open_set
-from core.domain.boxes import Box
+from core.domain.boxes import Box, iou, xyxy_array
 from core.domain.results import Pixels
-from core.evaluation.corruptions import CORRUPTIONS
+from core.evaluation.corruptions import CORRUPTIONS, UNEVEN_LIGHT
 from core.evaluation.metrics import proportion, wilson_estimate
 from core.evaluation.schema import (
     FieldsFound,
     NucleiFound,
     SyntheticFields,
     SyntheticRow,
+    UnevenLightFigures,
     UnseenFigures,
 )
+from core.imaging.illumination import flatten
 from core.inference.pipeline import Analyzer
 from core.settings import Settings
 from core.synthetic.fields import SyntheticField, make_field
@@ -32,6 +34,7 @@ _NUCLEUS_FLOOR = 18
 _NUCLEUS_SHARE = 1 / 400
 """Of the field; the nuclei of ALL fields fill 1/200 and more."""
 _LEAST_SOLIDITY = 0.9
+_LEAST_IOU = 0.5
 _LEAST_NUCLEAR = 0.2
 """Share of a box that a nucleus fills at least; lymphocytes reach .6, eosinophils .3."""
 
@@ -151,6 +154,43 @@ def _synthetic_row(
         precision=proportion(right, boxes),
         rbc_count_error=float(np.median(errors)),
     )
+
+
+def white_cells_found(analyzer: Analyzer, pixels: Pixels, cells: Sequence[Box]) -> list[bool]:
+    """Return which of a field's white cells the app finds, at IoU .5 after the light correction."""
+    found = xyxy_array(_white_cells(analyzer, flatten(pixels)))
+    return [bool((iou(box, found) >= _LEAST_IOU).any()) for box in xyxy_array(cells)]
+
+
+def uneven_light(
+    analyzer: Analyzer, name: str, fields: Sequence[tuple[Pixels, Sequence[Box]]]
+) -> list[UnevenLightFigures]:
+    """Measure fields with the boxes of their white cells under each kind of uneven light."""
+
+    def found(change: Callable[[Pixels], Pixels]) -> NDArray[np.bool_]:
+        answers = [white_cells_found(analyzer, change(pixels), cells) for pixels, cells in fields]
+        return np.concatenate(answers).astype(bool)
+
+    unchanged = found(np.asarray)
+    rows = []
+    for corruption, change in tqdm(UNEVEN_LIGHT.items(), desc=f"uneven light, {name}"):
+        changed = found(change)
+        rows.append(
+            UnevenLightFigures(
+                set=name,
+                corruption=corruption,
+                cells=len(changed),
+                found=proportion(int(changed.sum()), len(changed)),
+                kept=proportion(int((changed & unchanged).sum()), int(unchanged.sum())),
+            )
+        )
+    return rows
+
+
+def synthetic_truth() -> list[tuple[Pixels, list[Box]]]:
+    """Return the synthetic fields with the boxes of their white cells."""
+    fields = (make_field(_SYNTHETIC_SEED + k) for k in range(SYNTHETIC_FIELDS))
+    return [(f.pixels, [c.box for c in f.cells if c.kind == "wbc"]) for f in fields]
 
 
 def measure_unseen(analyzer: Analyzer, settings: Settings) -> UnseenFigures:

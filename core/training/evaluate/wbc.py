@@ -1,7 +1,6 @@
 """Measures the single-cell classifier, on crops and on fields through the detector."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,11 +12,11 @@ from core.domain.intervals import Estimate
 from core.domain.results import Pixels
 from core.domain.taxonomy import (
     ATTRIBUTES,
-    CELL_TYPES,
     DEEPAPL_SEVEN,
     KAGGLE_FOUR,
     MATURE_FIVE,
     PBC_EIGHT,
+    SUBTYPES,
 )
 from core.evaluation.blasts import blast_figures
 from core.evaluation.metrics import classification_metrics, prediction_frame, proportion
@@ -28,6 +27,7 @@ from core.evaluation.schema import (
     ClassificationFigures,
     ClassifierFigures,
     CorruptionFigures,
+    SubtypeFigures,
 )
 from core.imaging.illumination import flatten, set_white_point
 from core.inference.cell_classifier import CellPrediction
@@ -35,7 +35,6 @@ from core.inference.pipeline import Analyzer, region_of_field
 from core.settings import Settings
 from core.training.evaluate.corruptions import Prediction, measure_corruptions
 from core.training.evaluate.data import describe_sets
-from core.training.evaluate.folder import measure_folder
 from core.training.evaluate.site_profiles import measure_adaptation
 
 HELD_OUT_FOLD = "4"
@@ -107,6 +106,7 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
     scores: dict[str, ClassificationFigures] = {}
     outside: dict[str, Estimate | None] = {}
     blasts: dict[str, BlastFigures] = {}
+    subtypes: dict[str, dict[str, SubtypeFigures]] = {}
     for name, (set_name, split, labels) in _SETS.items():
         data = open_set(set_name, settings)
         # Types that a set labels too badly to be measured are left out.
@@ -118,6 +118,8 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
         outside[name] = proportion(known.count(False), len(known))
         if "blast" in labels:
             blasts[name] = _blasts(found, examples)
+        if own := _subtypes(found, examples):
+            subtypes[name] = own
         scores[name] = _scores(frames[name], labels)
     # WBCAtt's test split is the mature part of PBC's: the same predictions.
     mature = frames["pbc_test"]["truth"].isin(MATURE_FIVE)
@@ -127,6 +129,7 @@ def standard(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame]:
         sets=scores,
         out_of_distribution=outside,
         blasts=blasts,
+        subtypes=subtypes,
         corruptions=corrupted(analyzer, settings),
         adaptation=measure_adaptation(analyzer, settings),
         data=describe_sets("wbc", settings),
@@ -143,6 +146,31 @@ def _blasts(found: Sequence[CellPrediction | None], examples: Sequence[Example])
         np.array([cell.probabilities["blast"] for cell, _ in rows]),
         [str(e.group) for _, e in rows],
     )
+
+
+def _subtypes(
+    found: Sequence[CellPrediction | None], examples: Sequence[Example]
+) -> dict[str, SubtypeFigures]:
+    """Return how often each subtype that the set names is told, in the order of pages."""
+    cells = pd.DataFrame(
+        [
+            (e.subtype, cell.subtype == e.subtype, cell.type == e.label)
+            for cell, e in zip(found, examples, strict=True)
+            if cell is not None and e.subtype is not None
+        ],
+        columns=["subtype", "right", "type_right"],
+    )
+    return {
+        key: SubtypeFigures(
+            n=len(own),
+            right=proportion(int((own["right"] & own["type_right"]).sum()), len(own)),
+            right_of_type=proportion(
+                int((own["right"] & own["type_right"]).sum()), int(own["type_right"].sum())
+            ),
+        )
+        for key in SUBTYPES
+        if len(own := cells[cells["subtype"] == key])
+    }
 
 
 def corrupted(analyzer: Analyzer, settings: Settings) -> CorruptionFigures:
@@ -179,9 +207,3 @@ def attributes(settings: Settings) -> tuple[ClassifierFigures, None]:
     mean = AttributeFigures(**pd.DataFrame(map(dict, scores.values())).mean())
     figures = AttributesFigures(n=len(examples), mean=mean, per_attribute=scores)
     return ClassifierFigures(attributes=figures), None
-
-
-def folder(path: Path, settings: Settings) -> ClassifierFigures:
-    """Measure single-cell images in `path/<type>/*`."""
-    sets = measure_folder(path, tuple(CELL_TYPES), Analyzer(settings).classify, settings)
-    return ClassifierFigures(model="wbc", sets=sets)

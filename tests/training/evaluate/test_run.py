@@ -95,7 +95,7 @@ def test_a_folder_of_ones_own_is_measured(pack, tmp_path):
     (tmp_path / "set" / "eosinophil" / "notes.txt").write_text("no picture")
     (tmp_path / "set" / "eosinophil" / ".hidden").write_text("left alone")
     out = tmp_path / "figures.json"
-    status = run.run(Namespace(what="wbc", data=tmp_path / "set", out=out))
+    status = run.run(Namespace(what="wbc", data=tmp_path / "set", out=out, predictions=None))
     assert status == 0
     figures = json.loads(out.read_text())["sets"]["set"]
     assert figures["n"] == 3
@@ -113,26 +113,26 @@ def test_a_detection_set_of_ones_own_is_measured(pack, tmp_path):
     labels = pack.read("txl_pbc.zip", f"labels/test/{stem}.txt")
     (tmp_path / "labels" / f"{stem}.txt").write_bytes(labels)
     out = tmp_path / "figures.json"
-    run.run(Namespace(what="detector", data=tmp_path, out=out))
+    run.run(Namespace(what="detector", data=tmp_path, out=out, predictions=None))
     figures = json.loads(out.read_text())["sets"][tmp_path.name]
     assert figures["images"] == 1
     assert figures["map50"] > 0.5
     (tmp_path / "labels" / f"{stem}.txt").write_text("7 0.5 0.5 0.1 0.1")
     with pytest.raises(DataError, match="Each line needs a class"):
-        run.run(Namespace(what="detector", data=tmp_path, out=None))
+        run.run(Namespace(what="detector", data=tmp_path, out=None, predictions=None))
 
 
 @pytest.mark.parametrize("what", ["wbc", "all_stage", "detector"])
 def test_an_empty_folder_says_what_was_expected(tmp_path, what):
     with pytest.raises(DataError, match="expected"):
-        run.run(Namespace(what=what, data=tmp_path, out=None))
+        run.run(Namespace(what=what, data=tmp_path, out=None, predictions=None))
 
 
 def test_a_folder_without_one_readable_image_says_so(tmp_path):
     (tmp_path / "basophil").mkdir()
     (tmp_path / "basophil" / "a.png").write_text("no picture")
     with pytest.raises(DataError, match="None of the files"):
-        run.run(Namespace(what="wbc", data=tmp_path, out=None))
+        run.run(Namespace(what="wbc", data=tmp_path, out=None, predictions=None))
 
 
 def test_fold_models_never_saw_what_they_are_measured_on(pack):
