@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from core.datasets.sources import PUBLIC_SETS, how_to_get
@@ -58,12 +58,44 @@ def _megabytes(path: Path) -> str:
     return f"{path.stat().st_size / 1e6:.1f} MB"
 
 
-def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -> Path:
+Progress = Callable[[int, int], None]
+"""Receives the bytes read of a file and its size, 0 where the server does not say it."""
+_TOLD_EVERY = 1 << 20
+
+
+class _Bar:
+    """The progress bar that pooch moves."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.total = 0
+        self._progress, self._done, self._told = progress, 0, 0
+
+    def update(self, read: int) -> None:
+        """Count bytes; tell of every megabyte."""
+        self._done += read
+        if self._done - self._told >= _TOLD_EVERY or self._done == self.total:
+            self._told = self._done
+            self._progress(self._done, self.total)
+
+    def reset(self) -> None:
+        """Start anew: pooch counts the whole file once more at its end."""
+        self._done = 0
+
+    def close(self) -> None:
+        """Do nothing: the caller owns what is shown."""
+
+
+def get(
+    name: str,
+    settings: Settings,
+    parts: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Download a set unless it is here, pack it, and return its zip.
 
-    `parts` replaces the public addresses. Raises DataError when a source cannot be reached, when
-    a file is not the one first downloaded, or when images are missing from it; what was there
-    before stays.
+    `parts` replaces the public addresses; `progress` is told how far each download is. Raises
+    DataError when a source cannot be reached, when a file is not the one first downloaded, or when
+    images are missing from it; what was there before stays.
     """
     from core.datasets.repack import PACKERS
 
@@ -75,7 +107,8 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
         raise DataError(f"The data set {name} is not fetched yet. {how_to_get(name)}.")
     settings.data.mkdir(parents=True, exist_ok=True)
     sources = {
-        part: _fetch(address, settings.data) for part, address in (parts or public.parts).items()
+        part: _fetch(address, settings.data, progress)
+        for part, address in (parts or public.parts).items()
     }
     try:
         with open_atomically(target) as stream:
@@ -97,7 +130,7 @@ def get(name: str, settings: Settings, parts: Mapping[str, str] | None = None) -
     return target
 
 
-def _fetch(address: str, data: Path) -> Path:
+def _fetch(address: str, data: Path, progress: Progress | None = None) -> Path:
     """Return a downloaded file, or for Kaggle the folder that its client keeps."""
     if address.startswith(_KAGGLE):
         return _fetch_kaggle(address.removeprefix(_KAGGLE))
@@ -112,7 +145,9 @@ def _fetch(address: str, data: Path) -> Path:
                 address,
                 known_hash=known.get(address),
                 path=data / "downloads",
-                progressbar=sys.stderr.isatty(),
+                downloader=pooch.HTTPDownloader(
+                    progressbar=_Bar(progress) if progress else sys.stderr.isatty()
+                ),
             )
         )
     except ValueError as error:

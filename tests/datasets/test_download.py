@@ -117,7 +117,10 @@ def settings(tmp_path):
 
 
 def test_fetched_sets_are_read_like_the_others(site, settings):
-    get("bccd", settings, {"images": f"{site.address}/bccd.zip"})
+    told = []
+    parts = {"images": f"{site.address}/bccd.zip"}
+    get("bccd", settings, parts, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(PUBLIC["/bccd.zip"]),) * 2
     (field,) = open_set("bccd", settings).examples
     assert field.split == "test"
     assert (field.boxes[0].kind, field.boxes[0].width, field.boxes[0].height) == ("wbc", 20, 30)
