@@ -27,7 +27,9 @@ from core.evaluation.tables import (
     percent,
     quality_control_table,
     sets_table,
+    subtypes_table,
     synthetic_fields_table,
+    uneven_light_table,
     unseen_table,
 )
 from core.settings import PROJECT_ROOT, Settings
@@ -184,10 +186,21 @@ def robustness() -> str:
         ),
         "White cells in images unlike the detector's training": unseen_table(unseen),
         f"{unseen.synthetic.n} synthetic fields": synthetic_fields_table(unseen.synthetic),
+        **_added(),
         f"Quality control, AUROC {qc.auroc:.4f}": quality_control_table(qc, smears),
     }
     texts = [f"**{title}**\n\n{_markdown(table)}" for title, table in tables.items()]
     return "\n\n".join([*texts, adaptation_sentence(wbc.adaptation), cam_sentence(stage.cam)])
+
+
+def _added() -> dict[str, pd.DataFrame]:
+    """Return uneven light and subtypes, where they were measured."""
+    light = _report("detector").metrics.uneven_light
+    tables = {"White cells found under uneven light": uneven_light_table(light)} if light else {}
+    return tables | {
+        f"Subtypes, {evaluation_set(key).name}": subtypes_table(figures)
+        for key, figures in _report("wbc").metrics.subtypes.items()
+    }
 
 
 def goals() -> str:

@@ -12,7 +12,6 @@ from core.evaluation.report import (
     load_report,
 )
 from core.evaluation.sets import evaluation_set
-from core.evaluation.tables import sets_table
 from core.model_card import ModelName
 from core.settings import get_settings
 from ui.components import shared
@@ -21,28 +20,23 @@ from ui.metrics.classifier import show_classifier
 from ui.metrics.comparisons import show_comparisons
 from ui.metrics.data import show_data
 from ui.metrics.detector import show_detector
-from ui.metrics.parts import chart
+from ui.metrics.head_to_head import show_head_to_head
+from ui.metrics.overview import show_overview
+from ui.metrics.own_set import show_own_set
+from ui.metrics.parts import chart, provenance
 from ui.metrics.robustness import show_robustness
 
 NOT_TESTED = "Validation images are none of the test images above."
-PARTS = ONE_SET, ROBUSTNESS, COMPARISONS, DATA, CARD = (
+PARTS = OVERVIEW, ONE_SET, ROBUSTNESS, HEAD_TO_HEAD, COMPARISONS, OWN_IMAGES, DATA, CARD = (
+    "Another source",
     "One set",
     "Robustness",
+    "Head to head",
     "Comparisons",
+    "Own images",
     "Data and training",
     "Model card",
 )
-_SHARES = (
-    "In brackets: 95 % confidence intervals. Macro F1: mean over the classes of F1, the harmonic "
-    "mean of precision and recall. ECE: expected calibration error, the mean gap between "
-    "confidence and accuracy."
-)
-MEASURES: dict[ModelName, str] = {
-    "wbc": _SHARES,
-    "all_stage": _SHARES,
-    "detector": "mAP50: mean average precision of boxes that overlap the true ones by half or "
-    "more (IoU .5); mAP50-95: the mean over overlaps of .5 to .95.",
-}
 WATCHED = {
     "all_stage": "The curves are those of the first fold's model, validated on its held-out fold."
 }
@@ -89,12 +83,14 @@ def show_training(report: ModelReport) -> None:
                 training_figure(history, measure),
                 f"metrics_training_{measure}",
                 f"{measure_name(measure)} over epochs in training and validation",
+                provenance(report),
             )
         if history["learning_rate"].notna().any():
             chart(
                 learning_rate_figure(history),
                 "metrics_learning_rate",
                 "Learning rate over the epochs",
+                provenance(report),
             )
 
 
@@ -124,29 +120,29 @@ try:
 except ModelError as error:
     show_not_measured(name, error)
     st.stop()
-if len(report.sets) > 1:
-    # No `st.dataframe`: on a phone its tool bar would cover the choice above.
-    st.table(
-        sets_table(report),
-        border="horizontal",
-        hide_index=True,
-        alt="The model's figures on every set",
-    )
-    st.caption(MEASURES[name])
 part = st.segmented_control(
     "Part",
     PARTS,
-    default=ONE_SET,
+    default=OVERVIEW,
     required=True,
     key="part",
     bind="query-params",
     wrap=True,
     label_visibility="collapsed",
 )
-if part == ONE_SET:
+if part == OVERVIEW:
+    show_overview(report)
+elif part == ONE_SET:
     show_set(report)
 elif part == ROBUSTNESS:
     show_robustness(report)
+elif part == HEAD_TO_HEAD:
+    if isinstance(report, ClassifierReport):
+        show_head_to_head(report)
+    else:
+        st.info("Only classifiers are compared image by image.", icon=":material/compare_arrows:")
+elif part == OWN_IMAGES:
+    show_own_set(name)
 elif part == COMPARISONS:
     show_comparisons(name)
 elif part == DATA:

@@ -1,6 +1,6 @@
 """Small trainings of cell classifiers on one protocol: which network, which sources, which recipe.
 
-`python -m research network NAME` trains a network on PBC cells of all eight types, `source NAME`
+`python -m research network NAME` trains a network on PBC cells of all types, `source NAME`
 MobileNetV2 on the mature types of PBC and Kaggle but for the source left out (CellaVision is only
 ever left out), `recipe NAME` on both sources without one component of the recipe. All are measured
 on the same test cells. None of these networks is shipped: the protocols are too short for that.
@@ -38,6 +38,7 @@ COMPONENTS = {
     "edge_truncation": Augmentation(truncated=0),
 }
 """Augmentations that can be left out of the recipe, and how the crops are then augmented."""
+RECIPE = "ten-type recipe"
 _BATCH = 32
 
 
@@ -139,7 +140,11 @@ def _measured(
         all_labels=list(all_labels),
     )
     return ScoredCells(
-        n=figures.n, accuracy=figures.accuracy, macro_f1=figures.macro_f1, ece=figures.ece
+        n=figures.n,
+        accuracy=figures.accuracy,
+        balanced_accuracy=figures.balanced_accuracy,
+        macro_f1=figures.macro_f1,
+        ece=figures.ece,
     )
 
 
@@ -172,6 +177,7 @@ def compare_architecture(
     file_bytes, milliseconds = _shipped_form(network, central_crops(cells["pbc"], size)[0])
     row = ArchitectureRow(
         protocol=protocol.sentence(start),
+        recipe=RECIPE,
         start=start,
         parameters=int(network.count_params()),
         file_bytes=file_bytes,
@@ -217,6 +223,7 @@ def compare_ablation(
     unseen = training.get(without)
     row = SourcesRow(
         protocol=protocol.sentence(start),
+        recipe=RECIPE,
         trained_on=trained_on,
         training_seconds=seconds,
         temperature=None

@@ -37,6 +37,7 @@ from core.training.evaluate.detector import corrected
 from core.training.export import keras_reference, litert_file
 from core.training.quantize import quantized
 from core.training.quantize_sources import Source, source_of
+from research.compare_cells import RECIPE
 from research.comparisons import write_row
 
 SMALLER = 128
@@ -79,6 +80,7 @@ def compare_precisions(
             file_bytes=len(variant.content),
             milliseconds=milliseconds[key],
             sets=sets[key],
+            recipe=RECIPE if name == "wbc" else "",
         )
         write_row(settings.models / name, "precisions", key, rows[key])
     return rows

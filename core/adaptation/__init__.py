@@ -1,1 +1,1 @@
-"""Site profiles: the classifier adapted to a few reviewed cells of a site."""
+"""A user's own site: profiles from reviewed cells, and the models' figures on its images."""

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from core.charts.style import SECOND
+from core.charts.style import MAIN, SECOND
 from core.domain.agreement import Agreement
 from core.domain.taxonomy import label_name
 from core.evaluation.report import label_phrase
@@ -141,6 +142,32 @@ def confusion_figure(
             line={"color": SECOND, "width": 3},
         )
     figure.update_layout(clickmode="event+select", hovermode="closest", hoverdistance=40)
+    return figure
+
+
+def matrix_difference_figure(first: pd.DataFrame, second: pd.DataFrame) -> go.Figure:
+    """Draw a confusion matrix less another one, in images; truth down, prediction across.
+
+    Colour is the difference in percent of the row: orange where the second has more, purple where
+    it has less.
+    """
+    names = [label_name(label) for label in first.index]
+    images = (second - first).to_numpy()
+    percent = 100 * images / np.maximum(first.to_numpy().sum(axis=1, keepdims=True), 1)
+    texts = [["" if n == 0 else f"{n:+d}" for n in row] for row in images.tolist()]
+    figure = _matrix_figure(images, names, names, texts, titles=("Truth", "Prediction"), dark=False)
+    reach = max(float(np.abs(percent).max()), 1.0)
+    figure.update_traces(
+        z=percent,
+        zmin=-reach,
+        zmax=reach,
+        # The middle is seen through: zero vanishes in a page of either theme.
+        colorscale=[[0, MAIN], [0.5, "rgba(128, 128, 128, 0.1)"], [1, SECOND]],
+        hoverinfo=None,
+        customdata=images,
+        hovertemplate="True %{y}, called %{x}: %{customdata:+d} images, %{z:+.1f} points"
+        "<extra></extra>",
+    )
     return figure
 
 

@@ -8,18 +8,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from core.charts.style import (
     HELPER_LINE,
     LEGEND_ABOVE,
     MAIN,
     MAIN_BAND,
+    NEUTRAL,
     SECOND,
     THIRD,
     error_bars,
 )
-from core.domain.taxonomy import CELL_KINDS, label_colour, label_name
-from core.evaluation.report import label_phrase
+from core.domain.taxonomy import CELL_KINDS, CELL_TYPES, label_colour, label_name
+from core.evaluation.report import UNCERTAIN, label_phrase
 from core.evaluation.schema import DataSetFigures, DetectionFigures, PatientShare
 from core.evaluation.tables import three_digits
 
@@ -33,6 +35,7 @@ _SPLITS = {"train": "Training", "val": "Validation", "test": "Test", "test_simpl
 _FOLDS = "All folds"
 _COLOURS = {"Training": MAIN, "Validation": THIRD, "Test": SECOND, _FOLDS: MAIN}
 _ROW_HEIGHT = 30
+_PATIENT_HEIGHT = 22
 
 
 def _unit_square(figure: go.Figure, x: str, y: str) -> go.Figure:
@@ -116,9 +119,92 @@ def patient_shares_figure(patients: Sequence[PatientShare]) -> go.Figure:
         customdata=[(one.patient, one.cells, one.uncertain) for one in patients],
         hovertemplate="Patient %{customdata[0]}: true %{x:.0f} %, predicted %{y:.0f} %<br>"
         "%{customdata[1]} white cells, %{customdata[2]} uncertain<extra></extra>",
+        name="Patients",
         showlegend=False,
     )
+    bias, reach = limits_of_agreement(patients)
+    for offset in (bias - reach, bias + reach):
+        figure.add_scatter(
+            x=[0, 100],
+            y=[offset, 100 + offset],
+            mode="lines",
+            line=HELPER_LINE | {"dash": "dash"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
     return _unit_square(figure, "True share of blasts, %", "Predicted share of blasts, %")
+
+
+def limits_of_agreement(patients: Sequence[PatientShare]) -> tuple[float, float]:
+    """Return the mean error of the share of blasts and 1.96 standard deviations, in points."""
+    error = [100 * (one.predicted - one.true) for one in patients]
+    return float(np.mean(error)), 1.96 * float(np.std(error, ddof=1))
+
+
+def patient_distributions_figure(counts: pd.DataFrame) -> go.Figure:
+    """Draw the cells of every patient in percent, the truth left and what was counted right.
+
+    `counts` are those of `patient_distributions`.
+    """
+    patients = list(dict.fromkeys(counts["patient"]))
+    figure = make_subplots(
+        1, 2, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=("True", "Predicted")
+    )
+    present = set(counts["label"])
+    for label in (key for key in (*CELL_TYPES, UNCERTAIN) if key in present):
+        colour = NEUTRAL if label == UNCERTAIN else label_colour(label)
+        for column, side in enumerate(("true", "predicted"), start=1):
+            own = counts[(counts["label"] == label) & (counts["side"] == side)]
+            figure.add_bar(
+                x=own["percent"],
+                y=own["patient"],
+                orientation="h",
+                marker={"color": colour, "pattern": {"shape": "/" if label == UNCERTAIN else ""}},
+                name="Uncertain" if label == UNCERTAIN else label_name(label),
+                legendgroup=label,
+                showlegend=column == 2,
+                customdata=own["cells"],
+                hovertemplate="%{y}: %{x:.0f} %, %{customdata} cells",
+                row=1,
+                col=column,
+            )
+    figure.update_xaxes(title="Cells, %", range=[0, 100], zeroline=False)
+    figure.update_yaxes(
+        categoryorder="array", categoryarray=patients[::-1], automargin=True, tickmode="linear"
+    )
+    figure.update_layout(
+        barmode="stack",
+        height=150 + _PATIENT_HEIGHT * len(patients),
+        margin={"l": 0, "r": 10, "t": 30, "b": 0},
+        legend={"orientation": "h", "x": 0, "y": -60 / (_PATIENT_HEIGHT * len(patients))},
+        dragmode=False,
+    )
+    return figure
+
+
+def patient_errors_figure(errors: pd.DataFrame) -> go.Figure:
+    """Draw the percentage of counted cells that got another type, by patient, the worst on top."""
+    value, low, high = (100 * errors[key] for key in ("error", "low", "high"))
+    figure = go.Figure(
+        go.Scatter(
+            x=value,
+            y=errors["patient"],
+            error_x=error_bars(value, low, high, MAIN),
+            mode="markers",
+            marker={"color": MAIN, "size": 8},
+            customdata=errors[["wrong", "cells", "uncertain"]],
+            hovertemplate="%{y}: %{x:.1f} %, %{customdata[0]} of %{customdata[1]} cells, "
+            "%{customdata[2]} uncertain<extra></extra>",
+        )
+    )
+    figure.update_xaxes(title="Counted as another type, %", rangemode="tozero", zeroline=False)
+    figure.update_yaxes(autorange="reversed", automargin=True, tickmode="linear")
+    figure.update_layout(
+        height=80 + _PATIENT_HEIGHT * len(errors),
+        margin={"l": 0, "r": 10, "t": 10, "b": 0},
+        dragmode=False,
+    )
+    return figure
 
 
 def bland_altman_figure(patients: Sequence[PatientShare]) -> go.Figure:
@@ -131,7 +217,7 @@ def bland_altman_figure(patients: Sequence[PatientShare]) -> go.Figure:
         100 * np.array([getattr(one, key) for one in patients]) for key in ("true", "predicted")
     )
     error = predicted - true
-    bias, reach = float(error.mean()), 1.96 * float(error.std(ddof=1))
+    bias, reach = limits_of_agreement(patients)
     figure = go.Figure()
     figure.add_scatter(
         x=(true + predicted) / 2,
@@ -140,6 +226,7 @@ def bland_altman_figure(patients: Sequence[PatientShare]) -> go.Figure:
         marker={"color": MAIN, "size": 9},
         customdata=[one.patient for one in patients],
         hovertemplate="Patient %{customdata}: %{y:+.0f} points<extra></extra>",
+        name="Patients",
         showlegend=False,
     )
     for height, text in ((bias, "mean"), (bias - reach, "lower"), (bias + reach, "upper")):
@@ -195,7 +282,7 @@ def risk_coverage_figure(curve: pd.DataFrame, threshold: float) -> go.Figure:
             line={"width": 0, "color": MAIN},
             fill=fill,
             fillcolor=MAIN_BAND,
-            name="95 % limits",
+            name="95 % limits" if fill else "Upper 95 % limit",
             showlegend=fill is not None,
             hoverinfo="skip",
         )

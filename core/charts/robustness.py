@@ -1,10 +1,11 @@
 """Figures of what was measured beside the sets: corruptions, and sources left out of training."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import plotly.graph_objects as go
 
-from core.charts.style import HELPER_LINE, LEGEND_ABOVE, MAIN, SECOND, THIRD, error_bars
+from core.charts.style import HELPER_LINE, LEGEND_ABOVE, MAIN, NEUTRAL, SECOND, THIRD, error_bars
 from core.evaluation.comparisons import SourcesRow
 from core.evaluation.schema import CorruptionFigures
 from core.evaluation.tables import SOURCES
@@ -47,18 +48,20 @@ def sources_figure(rows: Mapping[str, SourcesRow]) -> go.Figure:
     """Draw the accuracy on each source, a bar a training; hatched where it was left out."""
     figure = go.Figure()
     ordered = [rows[key] for key in SOURCES if key in rows]
-    for row, colour in zip(ordered, (MAIN, SECOND, THIRD), strict=False):
-        shares = [row.sets[key].accuracy for key in SOURCES]
-        values = [100 * share.value for share in shares]
+    for row, colour in zip(ordered, cycle((MAIN, NEUTRAL, SECOND, THIRD, NEUTRAL))):
+        shares = {key: own.accuracy for key, own in row.sets.items()}
+        values = [100 * share.value for share in shares.values()]
         figure.add_bar(
-            x=list(SOURCES.values()),
+            x=[SOURCES[key] for key in shares],
             y=values,
             error_y=error_bars(
-                values, [100 * s.low for s in shares], [100 * s.high for s in shares]
+                values,
+                [100 * s.low for s in shares.values()],
+                [100 * s.high for s in shares.values()],
             ),
             marker={
                 "color": colour,
-                "pattern": {"shape": ["" if key in row.trained_on else "/" for key in SOURCES]},
+                "pattern": {"shape": ["" if key in row.trained_on else "/" for key in shares]},
             },
             name="Trained on " + " and ".join(SOURCES[key] for key in row.trained_on),
             hovertemplate="%{x}: %{y:.1f} %<extra></extra>",

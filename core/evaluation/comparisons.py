@@ -26,6 +26,7 @@ class ScoredCells(Figures):
     accuracy: Estimate
     macro_f1: Estimate
     ece: float
+    balanced_accuracy: Proportion = None
 
 
 class ScoredFields(Figures):
@@ -44,6 +45,8 @@ class Row(Figures):
     protocol: str
     training_seconds: float
     git_revision: str = ""
+    recipe: str = ""
+    """Of the cell classifier: by the types it tells."""
 
 
 class ArchitectureRow(Row):
@@ -110,6 +113,8 @@ class PrecisionRow(Figures):
     milliseconds: float
     sets: dict[str, TypedCells | FoundCells | StagedFields]
     git_revision: str = ""
+    recipe: str = ""
+    """As `Row.recipe`."""
 
 
 class Comparisons(Figures):

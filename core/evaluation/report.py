@@ -5,18 +5,20 @@ no model is loaded and nothing is measured here.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, overload
 
+import numpy as np
 import pandas as pd
 
-from core.domain.decision import DecisionThresholds
+from core.domain.decision import DecisionThresholds, decide
 from core.domain.taxonomy import UNANSWERED, label_name
 from core.errors import ModelError
 from core.evaluation.detection import above, count_pairs, detection_curves
 from core.evaluation.metrics import score_predictions
 from core.evaluation.schema import ClassifierFigures, DetectorFigures
-from core.evaluation.sets import EVALUATION_SETS
+from core.evaluation.sets import EVALUATION_SETS, evaluation_set
 from core.model_card import ClassifierThresholds, ModelCard, ModelName, load_card
 from core.settings import Settings, get_settings
 
@@ -25,6 +27,10 @@ MODEL_TITLES: dict[ModelName, str] = {
     "all_stage": "ALL stage",
     "detector": "Detector",
 }
+UNCERTAIN = "uncertain"
+"""In place of the type of a cell that a reviewer has to name."""
+RUNS = "runs"
+"""Folder beside a model with the predictions of earlier versions and other trainings."""
 _BOX_COLUMNS = ["file", "kind", "x", "y", "width", "height"]
 
 
@@ -81,6 +87,26 @@ class ClassifierReport(ModelReport):
         """
         rows = self._rows(key)
         return score_predictions(rows, labels or self.metrics.sets[key].labels)
+
+    def counted(self, key: str) -> pd.DataFrame:
+        """Return each image of a set as the app counts it.
+
+        Columns: file, patient (None where the set names none), truth, counted: the predicted type,
+        or `UNCERTAIN`.
+        """
+        labels = self.card.labels
+        scored = self.scored(key, labels)
+        rows = scored[[f"p_{label}" for label in labels]].to_numpy()
+        uncertain = [
+            decide(dict(zip(labels, row, strict=True)), self.decision) == "uncertain"
+            for row in rows
+        ]
+        cells = scored[["file", "truth"]].assign(
+            counted=scored["prediction"].mask(np.array(uncertain), UNCERTAIN), patient=None
+        )
+        if pattern := evaluation_set(key).patient:
+            cells["patient"] = cells["file"].str.extract(pattern)[0]
+        return cells
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +187,24 @@ def load_report(
     if not report.metrics.sets or not needed <= set(predictions.columns) or history.empty:
         raise ModelError(_damaged(name))
     return report
+
+
+def earlier_runs(name: ModelName, settings: Settings | None = None) -> dict[str, pd.DataFrame]:
+    """Return the predictions of earlier versions of a model by title, without damaged files."""
+    runs = {}
+    for path in sorted(((settings or get_settings()).models / name / RUNS).glob("*.csv.gz")):
+        with suppress(ValueError, OSError, EOFError):
+            runs[path.name.removesuffix(".csv.gz")] = checked_predictions(pd.read_csv(path))
+    return runs
+
+
+def checked_predictions(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of predictions of a classifier; raise ValueError when one is missing."""
+    columns = [c for c in predictions.columns if c.startswith("p_")]
+    if not columns or not {"set", "file", "truth"} <= set(predictions.columns):
+        raise ValueError("the columns set, file, truth and p_<label> are needed")
+    chosen = predictions[["set", "file", "truth", *columns]]
+    return chosen.astype({"set": str, "file": str, "truth": str} | dict.fromkeys(columns, float))
 
 
 def _damaged(name: str) -> str:

@@ -15,7 +15,13 @@ class EvaluationSet:
     note: str
     archive: str
     """Zip in the data folder whose members are the files named in predictions."""
+    split: str = "all images"
+    patient: str = ""
+    """Regular expression that finds a patient in a file name; empty where there are none."""
 
+
+OWN_SET = "Own images"
+"""Key and name of a user's own set on the page."""
 
 # In the order of pages: other laboratories first, home last.
 EVALUATION_SETS: dict[str, EvaluationSet] = {
@@ -38,6 +44,8 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "the limits that keep blasts from healthy names were chosen on them. Eosinophils and "
         "basophils, about half of whose labels look wrong, are left out.",
         "deepapl.zip",
+        "fold 4 of 5 by patient",
+        r"(Patient_\d+)",
     ),
     "kaggle_test_simple": EvaluationSet(
         "Kaggle fields, originals",
@@ -45,6 +53,7 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "through the detector. About a dozen labels are disputed. The training half of this "
         "collection was trained on.",
         "kaggle_blood_cells.zip",
+        "TEST_SIMPLE",
     ),
     "kaggle_test": EvaluationSet(
         "Kaggle fields, TEST",
@@ -53,24 +62,28 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "independent and are too narrow; about a dozen labels are disputed. The training half of "
         "this collection was trained on.",
         "kaggle_blood_cells.zip",
+        "TEST",
     ),
     "pbc_test": EvaluationSet(
         "PBC test cells",
         "Healthy donors, one analyser and one stain, the same as in training. The split is by "
         "image: donors are not named, so cells of one donor lie on both sides.",
         "pbc.zip",
+        "test split",
     ),
     "wbcatt_test": EvaluationSet(
         "WBCAtt test cells",
         "The five mature types of PBC in WBCAtt's official split. The split is by image: donors "
         "are not named, so cells of one donor lie on both sides.",
         "pbc.zip",
+        "test split",
     ),
     "taleqani_folds_stain_jitter": EvaluationSet(
         "Taleqani folds, stain changed",
         "Every fourth field with stain colours shifted at random: the stain differs by class "
         "in this set, and this score shows how much the model relies on it. Folds as below.",
         "taleqani_all.zip",
+        "five folds",
     ),
     "taleqani_folds_tone_swapped": EvaluationSet(
         "Taleqani folds, colours swapped",
@@ -78,18 +91,21 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "CIELAB), each class in turn: the accuracy when colour points to the wrong class. Folds as "
         "below.",
         "taleqani_all.zip",
+        "five folds",
     ),
     "taleqani_folds_closer": EvaluationSet(
         "Taleqani folds, magnified",
         "The middle of every fourth field, 70 % to a side. Each class was taken at a scale of its "
         "own, and this score shows how much the model relies on it. Folds as below.",
         "taleqani_all.zip",
+        "five folds",
     ),
     "taleqani_folds_farther": EvaluationSet(
         "Taleqani folds, reduced",
         "Every fourth field with a quarter more to a side, imitated by its mirror image. Folds as "
         "below.",
         "taleqani_all.zip",
+        "five folds",
     ),
     "taleqani_folds": EvaluationSet(
         "Taleqani folds",
@@ -97,12 +113,14 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "named; folds are grouped by near-duplicates and neighbouring file numbers in their place. "
         "The stain differs by class. One laboratory only.",
         "taleqani_all.zip",
+        "five folds",
     ),
     "bccd_test": EvaluationSet(
         "BCCD test fields",
         "Labels as published: many boxes at the borders are missing, which counts right detections "
         "there as wrong.",
         "bccd.zip",
+        "test split",
     ),
     "txl_test": EvaluationSet(
         "TXL-PBC test fields",
@@ -110,12 +128,14 @@ EVALUATION_SETS: dict[str, EvaluationSet] = {
         "labelled as red. A perfect detector with one box a cell reaches mAP50 .980 "
         "and the labelled number of white cells in 136 of the 144 images.",
         "txl_pbc.zip",
+        "test split",
     ),
     "txl_test_corrected": EvaluationSet(
         "TXL-PBC test fields, labels corrected",
         "The same fields with 43 plain label errors corrected: cells labelled twice, white cells "
         "labelled red and the other way round. Doubtful border cells were left as published.",
         "txl_pbc.zip",
+        "test split",
     ),
 }
 

@@ -1,6 +1,6 @@
 """Figures of the models as tables and text for pages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -16,10 +16,19 @@ TITLES = {
     "convnet": "Plain convolutional network",
     "vgg19": "VGG19",
     "resnet50": "ResNet50",
-    "mobilenetv2": "MobileNetV2 (shipped)",
+    "mobilenetv2": "MobileNetV2, as shipped",
     "mobilenetv2_skcab": "MobileNetV2 with SK and channel attention",
 }
-SOURCES = {"pbc": "PBC", "kaggle": "Kaggle", "cellavision": "CellaVision"}
+SOURCES = {
+    "pbc": "PBC",
+    "kaggle": "Kaggle",
+    "cellavision": "CellaVision",
+    "lisc": "LISC",
+    "deepapl": "DeepAPL",
+    "txl_bccd": "TXL-PBC and BCCD",
+}
+"""Sources of single cells; each names itself in the training data of a card."""
+NOT_MEASURED = "not measured"
 FIELDS = {"bccd": "BCCD", "txl_575": "TXL, 575 px", "txl_360": "TXL, 360 px"}
 RECIPES = {
     "nothing": "Everything",
@@ -272,11 +281,111 @@ def _with_deviation(colour: schema.MeanColour, channel: int) -> str:
     return f"{colour.mean[channel]:.0f} ± {colour.deviation[channel]:.0f}"
 
 
+def _by_recipe(title: str, row: comparisons.Row | comparisons.PrecisionRow) -> str:
+    """Name a row with the recipe of its training where it matters."""
+    return f"{title} ({row.recipe})" if row.recipe else title
+
+
+def recipe_sentence(rows: Iterable[comparisons.Row | comparisons.PrecisionRow]) -> str:
+    """Say which recipe the rows follow and what it lacks; empty where rows name none."""
+    recipes = sorted({row.recipe for row in rows if row.recipe})
+    if not recipes:
+        return ""
+    sentence = f" Trained by the {' and the '.join(recipes)}."
+    if "eight-type recipe" in recipes:
+        sentence += (
+            " The eight-type recipe is that of version 0.6: it knows no blasts and no smudge "
+            "cells, and the shipped classifier is another one."
+        )
+    return sentence
+
+
+def left_out_table(report: ClassifierReport, compared: comparisons.Comparisons) -> pd.DataFrame:
+    """Return a row a source of cells: what was measured where nothing of it was trained on.
+
+    The shipped classifier counts where its card names no training data of the source; the small
+    trainings that were `compared` are measured on the source that each of them lacks.
+    """
+    return pd.DataFrame(
+        {
+            "Source": title,
+            "Shipped, balanced accuracy": shipped[0],
+            "ECE": shipped[1],
+            "Trained without it, accuracy": small[0],
+            "ECE, trained without it": small[1],
+        }
+        for key, title in SOURCES.items()
+        for shipped, small in ((_shipped_on(report, key), _without(compared, key)),)
+    )
+
+
+def _shipped_on(report: ClassifierReport, key: str) -> tuple[str, str]:
+    names = SOURCES[key].split(" and ")
+    if any(name in line for name in names for line in report.card.training_data):
+        return "trained on it", "trained on it"
+    figures = report.metrics.sets.get(key)
+    if figures is None:
+        return NOT_MEASURED, NOT_MEASURED
+    return percent(figures.balanced_accuracy), percent_or_none(figures.ece)
+
+
+def _without(compared: comparisons.Comparisons, key: str) -> tuple[str, str]:
+    row = compared.sources.get(key)
+    own = row and row.sets.get(key)
+    if not own:
+        return NOT_MEASURED, NOT_MEASURED
+    return percent(own.balanced_accuracy or own.accuracy), percent_or_none(own.ece)
+
+
+def left_out_sentence(compared: comparisons.Comparisons) -> str:
+    """Return mean and worst over the sources that were left out of a training."""
+    measured = {key: row.sets[key] for key, row in compared.sources.items() if key in row.sets}
+    if not measured:
+        return "No training left a source out."
+    values = {key: (own.balanced_accuracy or own.accuracy).value for key, own in measured.items()}
+    worst = min(values, key=values.__getitem__)
+    mean, ece = (
+        100 * sum(numbers) / len(measured)
+        for numbers in (values.values(), [own.ece for own in measured.values()])
+    )
+    return (
+        f"{len(measured)} of {len(SOURCES)} sources were left out in turn: mean accuracy "
+        f"{mean:.1f} %, worst {100 * values[worst]:.1f} % ({SOURCES[worst]}), mean ECE {ece:.1f} %."
+    )
+
+
+def subtypes_table(figures: Mapping[str, schema.SubtypeFigures]) -> pd.DataFrame:
+    """Return a row a subtype: cells, and the percentage that gets the subtype."""
+    return pd.DataFrame(
+        {
+            "Subtype": label_name(key),
+            "Cells": own.n,
+            "Right": percent(own.right),
+            "Right where the type is right": percent(own.right_of_type),
+        }
+        for key, own in figures.items()
+    )
+
+
+def uneven_light_table(rows: Sequence[schema.UnevenLightFigures]) -> pd.DataFrame:
+    """Return a row a set and kind of uneven light: white cells found, and still found."""
+    return pd.DataFrame(
+        {
+            "Fields": evaluation_set(row.set).name,
+            "Light": row.corruption,
+            "White cells": row.cells,
+            "Found": percent(row.found),
+            "Of those found unchanged": percent(row.kept),
+        }
+        for row in rows
+    )
+
+
 def architectures_table(rows: Mapping[str, comparisons.ArchitectureRow]) -> pd.DataFrame:
     """Return a row a network: accuracy and macro F1 at home and elsewhere, size and speed."""
     return pd.DataFrame(
         {
-            "Network": TITLES[name],
+            "Network": _by_recipe(TITLES[name], row),
             "Start": row.start,
             "PBC accuracy": percent(row.sets["pbc"].accuracy),
             "PBC macro F1": percent(row.sets["pbc"].macro_f1),
@@ -297,7 +406,7 @@ def sources_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
     """
     return pd.DataFrame(
         {
-            "Trained on": " and ".join(SOURCES[key] for key in row.trained_on),
+            "Trained on": _by_recipe(" and ".join(SOURCES[key] for key in row.trained_on), row),
             **_by_source(row, {key: " *" for key in row.sets if key not in row.trained_on}),
         }
         for row in _in_order(rows, SOURCES).values()
@@ -307,7 +416,7 @@ def sources_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
 def recipe_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
     """Return a row a training: the part of the recipe left out, accuracy and ECE on each set."""
     return pd.DataFrame(
-        {"Recipe": RECIPES[without], **_by_source(row, {})}
+        {"Recipe": _by_recipe(RECIPES[without], row), **_by_source(row, {})}
         for without, row in _in_order(rows, RECIPES).items()
     )
 
@@ -353,7 +462,9 @@ def precisions_table(rows: Mapping[str, comparisons.PrecisionRow]) -> pd.DataFra
     full = rows["float32"]
     return pd.DataFrame(
         {
-            "Precision": PRECISIONS[key] + ("" if row.side == full.side else f", {row.side} px"),
+            "Precision": _by_recipe(
+                PRECISIONS[key] + ("" if row.side == full.side else f", {row.side} px"), row
+            ),
             **_precision_figures(row.sets),
             "ms": row.milliseconds,
             "Time": row.milliseconds / full.milliseconds,
@@ -397,12 +508,15 @@ def _in_order(rows: Mapping[str, _Row], order: Mapping[str, str]) -> dict[str, _
 
 def run_titles(compared: comparisons.Comparisons) -> dict[tuple[str, str], str]:
     """Return the trainings of cell classifiers by section and key, as pages name them."""
-    titles = {("architectures", k): TITLES[k] for k in _in_order(compared.architectures, TITLES)}
+    titles = {
+        ("architectures", key): _by_recipe(TITLES[key], row)
+        for key, row in _in_order(compared.architectures, TITLES).items()
+    }
     for key, row in compared.sources.items():
         trained = " and ".join(SOURCES[name] for name in row.trained_on)
-        titles["sources", key] = f"MobileNetV2, mature types of {trained}"
-    for key in _in_order(compared.recipe, RECIPES):
-        titles["recipe", key] = f"MobileNetV2, recipe: {RECIPES[key].lower()}"
+        titles["sources", key] = _by_recipe(f"MobileNetV2, mature types of {trained}", row)
+    for key, row in _in_order(compared.recipe, RECIPES).items():
+        titles["recipe", key] = _by_recipe(f"MobileNetV2, recipe: {RECIPES[key].lower()}", row)
     return titles
 
 

@@ -24,6 +24,7 @@ def architectures() -> dict:
     return {
         name: {
             "protocol": f"4,352 changed crops, {start} start",
+            "recipe": "eight-type recipe",
             "start": start,
             "parameters": parameters,
             "file_bytes": 4 * parameters,

@@ -29,7 +29,10 @@ from tests.charts.comparison_rows import (
 
 def test_networks_keep_their_figures_in_the_order_of_the_command():
     table = architectures_table(comparisons(architectures=architectures()).architectures)
-    assert table["Network"].tolist() == ["VGG19", "MobileNetV2 (shipped)"]
+    assert table["Network"].tolist() == [
+        "VGG19 (eight-type recipe)",
+        "MobileNetV2, as shipped (eight-type recipe)",
+    ]
     assert table["Start"].tolist() == ["random", "ImageNet"]
     assert table["Weights, M"].round(2).tolist() == [20.03, 2.22]
     assert table["PBC accuracy"].str.startswith(("60.0 %", "95.0 %")).all()

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -42,14 +43,18 @@ def show(app: AppTest, part: str) -> AppTest:
     return checked(app.run())
 
 
+def open_set() -> AppTest:
+    return open_app("model_metrics", part="One set")
+
+
 def choose(app: AppTest, model: str) -> AppTest:
     app.segmented_control(key="metrics_model").set_value(model).run()
     assert not app.exception
     return app
 
 
-def test_opens_on_another_laboratory_with_limits_and_caveats(folder):
-    app = open_app("model_metrics")
+def test_a_set_shows_limits_and_caveats_another_laboratory_first(folder):
+    app = open_set()
     figures = load_report("wbc", Settings(models=folder)).metrics.sets["cellavision"]
     assert app.selectbox(key="metrics_set_wbc").value == "cellavision"
     assert metrics(app)["Accuracy"] == f"{100 * figures.accuracy.value:.1f} %"
@@ -61,7 +66,7 @@ def test_opens_on_another_laboratory_with_limits_and_caveats(folder):
 
 
 def test_each_set_shows_its_own_figures(folder):
-    app = open_app("model_metrics")
+    app = open_set()
     app.selectbox(key="metrics_set_wbc").set_value("kaggle_test_simple").run()
     assert not app.exception
     figures = load_report("wbc", Settings(models=folder)).metrics.sets["kaggle_test_simple"]
@@ -73,7 +78,7 @@ def test_each_set_shows_its_own_figures(folder):
 
 def test_a_cell_of_the_matrix_lists_its_images(folder, pack):
     del pack  # its images are drawn
-    app = open_app("model_metrics")
+    app = open_set()
     report = load_report("wbc", Settings(models=folder))
     cell = tuple(app.selectbox(key=CHOICE).options[0].split(" (")[0].lower().split(", called "))
     number = sum(
@@ -95,7 +100,7 @@ def test_without_images_the_names_are_listed(folder, tmp_path, monkeypatch):
     del folder
     monkeypatch.setenv("LEUKOSCOPE_DATA", str(tmp_path))
     get_settings.cache_clear()
-    app = open_app("model_metrics")
+    app = open_set()
     assert any("not on this machine" in c.value for c in app.caption)
     listed = [frame.value for frame in app.dataframe if "File" in frame.value]
     assert listed
@@ -104,7 +109,7 @@ def test_without_images_the_names_are_listed(folder, tmp_path, monkeypatch):
 
 def test_the_threshold_divides_the_images(folder):
     del folder
-    app = open_app("model_metrics")
+    app = open_set()
     app.slider(key="metrics_threshold_wbc").set_value(0.0).run()
     assert any("**100** of 100 answered" in m.value for m in app.markdown)
     app.slider(key="metrics_threshold_wbc").set_value(100.0).run()
@@ -113,9 +118,9 @@ def test_the_threshold_divides_the_images(folder):
 
 
 def test_the_other_models(folder):
-    app = choose(open_app("model_metrics"), "all_stage")
+    app = choose(open_set(), "all_stage")
     assert app.selectbox(key="metrics_set_all_stage").value == "taleqani_folds"
-    assert "Called another type" not in metrics(app)
+    assert "Another type" not in metrics(app)
     choose(app, "detector")
     figures = load_report("detector", Settings(models=folder)).metrics.sets["txl_test"]
     assert metrics(app)["mAP50"] == f"{figures.map50:.3f}"
@@ -127,7 +132,7 @@ def test_the_other_models(folder):
 @pytest.mark.parametrize("missing", ["card.json", "metrics.json", "predictions.csv.gz"])
 def test_a_model_without_figures_says_how_to_make_them(folder, missing):
     (folder / "wbc" / missing).unlink()
-    app = open_app("model_metrics")
+    app = open_set()
     assert not app.error
     assert len(app.info) == 1
     assert "is missing" in app.info[0].value
@@ -165,10 +170,18 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
         "Floats and 8-bit integers",
         "Other networks",
         "A component of the recipe left out",
-        "A source left out",
-        "Two runs side by side",
     ):
         assert heading in headings
+    assert any("eight-type recipe is that of" in c.value for c in app.caption)
+    show(app, "Another source")
+    table = next(f.value for f in app.dataframe if "Source" in f.value).set_index("Source")
+    assert table.loc["Kaggle", "Trained without it, accuracy"].startswith("55.0 %")
+    assert table.loc["Kaggle", "Shipped, balanced accuracy"] == "trained on it"
+    assert table.loc["LISC"].eq("not measured").all()
+    assert any(
+        "2 of 6 sources" in c.value and "mean accuracy 59.0 %" in c.value for c in app.caption
+    )
+    show(app, "Head to head")
     assert app.selectbox(key="metrics_run_0").value == ("architectures", "mobilenetv2")
     app.selectbox(key="metrics_run_0").set_value(("architectures", "vgg19"))
     app.selectbox(key="metrics_run_1").set_value(("sources", "kaggle")).run()
@@ -176,7 +189,8 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     compared = next(f.value for f in app.dataframe if "Difference" in f.value)
     assert "+37.0" in set(compared["Difference"])
     choose(app, "detector")
-    assert "Fields left out" in [s.value for s in app.subheader]
+    show(app, "Another source")
+    assert any("Without BCCD" in f.value for f in app.dataframe)
 
 
 def test_damaged_comparisons_leave_the_rest_of_the_page(folder):
@@ -184,3 +198,28 @@ def test_damaged_comparisons_leave_the_rest_of_the_page(folder):
     app = open_app("model_metrics", part="Comparisons")
     assert any("damaged" in i.value for i in app.info)
     assert "Model card" in [s.value for s in show(app, "Model card").subheader]
+
+
+def test_two_models_are_compared_image_by_image(folder):
+    app = open_app("model_metrics", part="Head to head")
+    assert any("Only one model" in i.value for i in app.info)
+    predictions = pd.read_csv(folder / "wbc" / "predictions.csv.gz")
+    columns = [c for c in predictions.columns if c.startswith("p_")]
+    shuffled = predictions.assign(
+        **{c: predictions[columns[-1 - k]] for k, c in enumerate(columns)}
+    )
+    (folder / "wbc" / "runs").mkdir()
+    shuffled.to_csv(folder / "wbc" / "runs" / "1.0.0.csv.gz", index=False)
+    (folder / "wbc" / "runs" / "damaged.csv.gz").write_text("no gzip")
+    checked(app.run())
+    assert app.selectbox(key="pair_first_wbc").value == "Version 1.0.0"
+    assert metrics(app)["McNemar, p"] == "< 0.001"
+    assert metrics(app)["Difference, points"].startswith("+")
+
+
+def test_a_figure_is_exported_with_its_origin(folder):
+    del folder
+    app = open_set()
+    app.button(key="metrics_roc_export").click().run()
+    assert not app.exception
+    assert any("Press the camera" in c.value for c in app.caption)

@@ -1,6 +1,7 @@
 """The metrics of a classifier on one set: matrix, classes, curves, calibration, worst errors."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -8,8 +9,6 @@ import streamlit as st
 from core.charts.confusion import confusion_figure
 from core.charts.metrics import (
     ZOOM,
-    bland_altman_figure,
-    patient_shares_figure,
     precision_recall_figure,
     reliability_figure,
     risk_coverage_figure,
@@ -30,14 +29,21 @@ from core.evaluation.report import (
     label_phrase,
     worst_errors,
 )
-from core.evaluation.schema import BlastFigures, FieldFlagFigures
-from core.evaluation.tables import blast_table, class_table, percent
+from core.evaluation.schema import ClassificationFigures, FieldFlagFigures, SubtypeFigures
+from core.evaluation.tables import class_table, percent, subtypes_table
 from ui.components import shared
-from ui.metrics.parts import COUNT, THREE_DIGITS, chart, estimate, show_gallery, show_head
+from ui.metrics.parts import (
+    COUNT,
+    THREE_DIGITS,
+    chart,
+    estimate,
+    provenance,
+    show_gallery,
+    show_head,
+)
+from ui.metrics.patients import show_blasts, show_patients
 
 WORST = 24
-LEAST_PATIENTS = 3
-"""Fewer have no distribution worth a chart."""
 CELL_STATE = "metrics_cell"
 
 
@@ -60,7 +66,7 @@ def show_classifier(report: ClassifierReport, key: str) -> None:
         ),
     }
     if len(figures.labels) < len(report.card.labels):
-        values["Called another type"] = (
+        values["Another type"] = (
             f"{100 * figures.outside_labels:.1f} %",
             None,
             (
@@ -72,43 +78,17 @@ def show_classifier(report: ClassifierReport, key: str) -> None:
         values["No cell found"] = (f"{missed}", None, "Images without an answer: errors.")
     show_head(key, figures.n, values)
     if key in report.metrics.blasts:
-        show_blasts(report.metrics.blasts[key])
+        show_blasts(report, key)
         if report.metrics.field_flags:
             show_field_flags(report.metrics.field_flags)
+    show_patients(report, key)
     show_confusion(report, key)
     show_classes(report, key)
+    if key in report.metrics.subtypes:
+        show_subtypes(report.metrics.subtypes[key])
     show_curves(report, key)
     show_trust(report, key)
     show_worst(report, key)
-
-
-def show_blasts(figures: BlastFigures) -> None:
-    """Show how blasts are told from other cells, cell by cell and by patient."""
-    st.subheader("Blasts and smudge cells")
-    st.table(
-        blast_table(figures),
-        border="horizontal",
-        hide_index=True,
-        alt="Figures of blasts and smudge cells",
-    )
-    if len(figures.patients) < LEAST_PATIENTS or figures.median_share_error is None:
-        return
-    st.caption(
-        f"Share of blasts of {len(figures.patients)} patients with 20 white cells or more: median "
-        f"error {100 * figures.median_share_error:.1f} percentage points. The predicted share is "
-        "that of the classified cells; uncertain cells are left out."
-    )
-    with st.grid(2, min_column_width=320, gap="large"):
-        chart(
-            patient_shares_figure(figures.patients),
-            "metrics_patient_shares",
-            "Predicted over true share of blasts, one point a patient",
-        )
-        chart(
-            bland_altman_figure(figures.patients),
-            "metrics_bland_altman",
-            "Error of the share of blasts over its size, with 95 % limits of agreement",
-        )
 
 
 def show_field_flags(figures: FieldFlagFigures) -> None:
@@ -147,9 +127,23 @@ def cell_title(cell: tuple[str, str], counts: Mapping[tuple[str, str], int]) -> 
     return f"{label_name(truth)}, {called} ({counts.get(cell, 0)})"
 
 
+def matrix_cells(figures: ClassificationFigures) -> pd.DataFrame:
+    """Return a row a cell of the confusion matrix: truth, prediction, images, percent."""
+    matrix = pd.DataFrame(figures.confusion, figures.labels, figures.labels)
+    matrix["none"] = figures.unanswered
+    table = matrix.rename_axis("truth").melt(
+        ignore_index=False, var_name="prediction", value_name="images"
+    )
+    table["percent_of_row"] = (
+        100 * table["images"] / table.groupby(level=0)["images"].transform("sum")
+    )
+    return table.reset_index()
+
+
 @st.fragment
 def show_confusion(report: ClassifierReport, key: str) -> None:
     """Show the matrix; a click, or the list beside it, chooses the cell whose images follow."""
+    figures = report.metrics.sets[key]
     scored, state = report.scored(key), f"{CELL_STATE}_{report.card.name}_{key}"
     counts = scored.groupby(["truth", "prediction"]).size().to_dict()
     # Errors first: they are what one looks for.
@@ -179,18 +173,16 @@ def show_confusion(report: ClassifierReport, key: str) -> None:
             key="metrics_numbers",
             persist_state="session",
         )
-        st.plotly_chart(
-            confusion_figure(
-                report.metrics.sets[key],
-                by_row=numbers == "Percent of row",
-                dark=st.context.theme.type == "dark",
-                chosen=chosen,
-            ),
-            key=f"{state}_chart",
+        draw = partial(confusion_figure, figures, by_row=numbers == "Percent of row")
+        chart(
+            draw(dark=st.context.theme.type == "dark", chosen=chosen),
+            f"{state}_chart",
+            "Confusion matrix: true classes down, predicted classes across",
+            provenance(report, key),
+            data=matrix_cells(figures),
+            paper=draw(dark=False),
             on_select=clicked,
             selection_mode="points",
-            config={"displayModeBar": False},
-            alt="Confusion matrix: true classes down, predicted classes across",
         )
         st.caption("Rows are the truth. Colour is the share of the row. Empty cells are 0.")
     with right:
@@ -236,6 +228,17 @@ def show_classes(report: ClassifierReport, key: str) -> None:
     )
 
 
+def show_subtypes(figures: Mapping[str, SubtypeFigures]) -> None:
+    """Show how often each subtype is told."""
+    st.subheader("Each subtype")
+    shared.data_table(
+        subtypes_table(figures),
+        column_config={"Subtype": st.column_config.TextColumn(pinned=True), "Cells": COUNT},
+        alt="Cells of each subtype that get it, with 95 % confidence intervals",
+    )
+    st.caption("In brackets: 95 % confidence intervals. Subtypes that the set does not name lack.")
+
+
 @st.fragment
 def show_curves(report: ClassifierReport, key: str) -> None:
     """Show ROC and precision-recall curves of each class against the rest."""
@@ -258,6 +261,7 @@ def show_curves(report: ClassifierReport, key: str) -> None:
             ),
             "metrics_roc",
             "ROC curve of each class against the rest",
+            provenance(report, key),
         )
     with right:
         st.subheader("Precision and recall")
@@ -270,6 +274,7 @@ def show_curves(report: ClassifierReport, key: str) -> None:
             ),
             "metrics_precision_recall",
             "Precision over recall of each class against the rest",
+            provenance(report, key),
         )
 
 
@@ -286,6 +291,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
             reliability_figure(reliability_bins(report.scored(key))),
             "metrics_reliability",
             "Accuracy at each confidence, with 95 % confidence intervals",
+            provenance(report, key),
         )
     with right:
         st.subheader("Coverage and accuracy")
@@ -310,6 +316,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
             risk_coverage_figure(risk_coverage(called), threshold / 100),
             "metrics_risk_coverage",
             "Share of wrong answers over the share of images answered",
+            provenance(report, key),
         )
 
 

@@ -4,12 +4,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.charts.robustness import sources_figure
 from core.errors import ModelError
 from core.evaluation.comparisons import (
     ArchitectureRow,
-    Comparisons,
-    FieldsRow,
     PrecisionRow,
     Row,
     SourcesRow,
@@ -17,19 +14,12 @@ from core.evaluation.comparisons import (
 )
 from core.evaluation.tables import (
     architectures_table,
-    difference_table,
-    fields_table,
     precisions_table,
+    recipe_sentence,
     recipe_table,
-    run_titles,
-    sources_table,
 )
 from core.model_card import ModelName
 from ui.components import shared
-from ui.metrics.parts import chart
-
-SHIPPED = ("architectures", "mobilenetv2")
-"""The training of the network that ships, on the small protocol."""
 
 
 def show_comparisons(name: ModelName) -> None:
@@ -40,7 +30,7 @@ def show_comparisons(name: ModelName) -> None:
         st.subheader("Comparisons")
         st.info(str(error), icon=":material/hourglass_empty:")
         return
-    if comparisons == Comparisons():
+    if not (comparisons.precisions or comparisons.architectures or comparisons.recipe):
         st.info("This model was not compared with others.", icon=":material/hourglass_empty:")
     if comparisons.precisions:
         show_precisions(comparisons.precisions)
@@ -48,12 +38,6 @@ def show_comparisons(name: ModelName) -> None:
         show_architectures(comparisons.architectures)
     if comparisons.recipe:
         show_recipes(comparisons.recipe)
-    if comparisons.sources:
-        show_sources(comparisons.sources)
-    if comparisons.fields:
-        show_fields(comparisons.fields)
-    if len(titles := run_titles(comparisons)) > 1:
-        show_two_runs(comparisons, titles)
 
 
 def protocols(rows: Mapping[str, Row]) -> str:
@@ -68,6 +52,7 @@ def protocols(rows: Mapping[str, Row]) -> str:
         "A small protocol, the same for each: "
         + "; ".join(texts)
         + ". None of these networks is shipped."
+        + recipe_sentence(rows.values())
     )
 
 
@@ -87,6 +72,7 @@ def show_precisions(rows: Mapping[str, PrecisionRow]) -> None:
     st.caption(
         "The same weights; temperature and thresholds chosen for each. Milliseconds: processor "
         "time of one forward pass on one thread, median. Time: its ratio to that of the floats."
+        + recipe_sentence(rows.values())
     )
     if "taleqani" in rows["float32"].sets:
         st.caption(
@@ -115,24 +101,6 @@ def show_architectures(rows: Mapping[str, ArchitectureRow]) -> None:
     )
 
 
-def show_sources(rows: Mapping[str, SourcesRow]) -> None:
-    """Show what leaving a source out costs."""
-    st.subheader("A source left out")
-    chart(
-        sources_figure(rows),
-        "metrics_sources",
-        "Accuracy on each source, with and without training on it",
-    )
-    # Before the table, whose tool bar would cover the names of the sources on a phone.
-    st.caption(
-        f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
-    )
-    shared.data_table(
-        sources_table(rows),
-        alt="Accuracy and calibration error on each source by what was trained on",
-    )
-
-
 def show_recipes(rows: Mapping[str, SourcesRow]) -> None:
     """Show what each component of the training's recipe is worth."""
     st.subheader("A component of the recipe left out")
@@ -144,37 +112,4 @@ def show_recipes(rows: Mapping[str, SourcesRow]) -> None:
     st.caption(
         "Trained on PBC and Kaggle; CellaVision was never trained on. Read differences against "
         f"the limits. {protocols(rows)}"
-    )
-
-
-def show_fields(rows: Mapping[str, FieldsRow]) -> None:
-    """Show what leaving some of the fields out costs the detector."""
-    st.subheader("Fields left out")
-    shared.data_table(
-        fields_table(rows),
-        alt="Average precision and recall on each kind of fields by what was left out",
-    )
-    st.caption(f"mAP50, then recall of white cells. Star: never trained on. {protocols(rows)}")
-
-
-@st.fragment
-def show_two_runs(comparisons: Comparisons, titles: Mapping[tuple[str, str], str]) -> None:
-    """Show two trainings side by side with their differences; the shipped network first."""
-    st.subheader("Two runs side by side")
-    runs = sorted(titles, key=lambda run: run != SHIPPED)
-    columns = st.columns(2)
-    chosen = [
-        column.selectbox(
-            label, runs, index=index, format_func=titles.__getitem__, key=f"metrics_run_{index}"
-        )
-        for index, (column, label) in enumerate(zip(columns, ("First", "Second"), strict=True))
-    ]
-    first, second = (comparisons.runs[run].sets for run in chosen)
-    st.caption(
-        "Difference: second less first, in points. Networks that tell eight types have a harder "
-        "task than those that tell five: compare like with like."
-    )
-    shared.data_table(
-        difference_table(first, second),
-        alt="Figures of two trainings and their differences",
     )

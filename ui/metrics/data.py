@@ -46,6 +46,7 @@ def show_one(data: Mapping[str, DataSetFigures]) -> None:
             distribution_figure(data[name]),
             f"metrics_classes_{name}",
             f"Number of each class in {data_set_title(name)}",
+            f"{data_set_title(name)}, all splits. Leukoscope",
         )
     with right:
         samples = data[name].samples

@@ -8,7 +8,7 @@ from core.domain.taxonomy import KIND_NAMES
 from core.evaluation.report import DetectorReport, count_errors
 from core.evaluation.tables import kind_table, percent_or_none, three_digits
 from ui.components import shared
-from ui.metrics.parts import THREE_DIGITS, chart, estimate, show_gallery, show_head
+from ui.metrics.parts import THREE_DIGITS, chart, estimate, provenance, show_gallery, show_head
 
 
 @st.cache_data(
@@ -69,6 +69,7 @@ def show_detections(report: DetectorReport, key: str) -> None:
             detection_curves_figure(curves_of(report, key), figures),
             "metrics_detection_curves",
             "Precision over recall of each kind of cell",
+            provenance(report, key),
         )
     with right:
         st.subheader("True and found counts")
@@ -86,6 +87,7 @@ def show_detections(report: DetectorReport, key: str) -> None:
             counts_figure(pairs, kind),
             "metrics_counts",
             "Found over true number of cells in each image",
+            provenance(report, key),
         )
     st.subheader(f"Images with a wrong count of {KIND_NAMES[kind].lower()}s")
     wrong = count_errors(pairs)

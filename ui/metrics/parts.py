@@ -1,25 +1,110 @@
 """Charts and galleries that the metrics of all models share."""
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.cases.database import get_database
+from core.cases.users import require
+from core.charts.export import WIDTH, figure_table, paper_figure
+from core.datasets.download import get
+from core.datasets.sources import PUBLIC_SETS, how_to_get
 from core.domain.intervals import Estimate
+from core.errors import LeukoscopeError
+from core.evaluation.report import MODEL_TITLES, ModelReport
+from core.evaluation.schema import DetectionFigures
 from core.evaluation.sets import evaluation_set, read_set_images
 from core.evaluation.tables import percent
+from core.exports.tables import csv_bytes
+from core.settings import get_settings
 from ui.components import shared
+from ui.components.actions import kept_button
+from ui.components.visitor import current_user
 
 PAGE_OF_IMAGES = 12
 THREE_DIGITS = st.column_config.NumberColumn(format="%.3f")
 COUNT = st.column_config.NumberColumn(format="localized")
 
 
-def chart(figure: go.Figure, key: str, alt: str) -> None:
-    """Draw a chart without tool bar."""
-    st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
+def provenance(report: ModelReport, key: str | None = None) -> str:
+    """Say where a figure comes from: set, split, images, model, version and revision."""
+    card = report.card
+    model = f"{MODEL_TITLES[card.name]} {card.version}, revision {card.git_revision}"
+    parts = [f"{model}, trained {card.trained_on}", "Leukoscope"]
+    if key is not None:
+        figures = report.metrics.sets[key]
+        n = figures.images if isinstance(figures, DetectionFigures) else figures.n
+        described = evaluation_set(key)
+        parts.insert(0, f"{described.name}, {described.split}, n = {n:,}")
+    return ". ".join(parts)
+
+
+def chart(  # noqa: PLR0913 - what is drawn, and what is taken home
+    figure: go.Figure,
+    key: str,
+    alt: str,
+    source: str,
+    *,
+    data: pd.DataFrame | None = None,
+    paper: go.Figure | None = None,
+    **options: Any,
+) -> None:
+    """Draw a chart without tool bar and offer it as SVG, PNG and CSV.
+
+    `source` is its line of provenance. `data` are its numbers where the points of the figure do not
+    say enough, `paper` the figure on a white page where it differs, `options` those of Streamlit.
+    """
+    with st.container():
+        st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt, **options)
+        pressed = kept_button(
+            "Export", f"{key}_export", icon=":material/download:", type="tertiary"
+        )
+    if pressed:
+        export_figure(paper or figure, alt, source, figure_table(figure) if data is None else data)
+
+
+@st.dialog("Export figure", width="large")
+def export_figure(figure: go.Figure, alt: str, source: str, data: pd.DataFrame) -> None:
+    """Offer a figure as SVG, PNG and CSV. The browser draws the image: the server has no Chrome."""
+    name = "leukoscope_" + re.sub(r"[^a-z0-9]+", "_", alt.lower()).strip("_")[:60]
+    paper = paper_figure(figure, source)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        form = st.segmented_control(
+            "Image", ["SVG", "PNG"], default="SVG", required=True, key="export_format"
+        )
+        st.download_button(
+            "Data (CSV)",
+            lambda: f"# {source}\r\n".encode("utf-8-sig") + csv_bytes(data).removeprefix(BOM_UTF8),
+            f"{name}.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+    st.caption(f"Press the camera at the top right of the figure to save it as {form}.")
+    st.plotly_chart(
+        paper,
+        key=f"export_{form}",
+        theme=None,
+        alt=alt,
+        config={
+            "displayModeBar": True,
+            "displaylogo": False,
+            "modeBarButtons": [["toImage"]],
+            "toImageButtonOptions": {
+                "format": form.lower(),
+                "filename": name,
+                "width": WIDTH,
+                "height": paper.layout.height,
+                "scale": 3 if form == "PNG" else 1,
+            },
+        },
+    )
 
 
 def show_head(key: str, images: int, values: Mapping[str, tuple[str, str | None, str]]) -> None:
@@ -64,7 +149,7 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
             hide_index=True,
             alt="Files with their answers",
         )
-        st.caption("The images of this set are not on this machine, so only their names are shown.")
+        offer_set(key, state)
         return
     with st.grid("auto", min_column_width=120):
         for file, caption in zip(files[shown], captions[shown], strict=True):
@@ -73,3 +158,35 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
                 st.image(images[file], caption=f"{caption}  \n{name}", width="stretch", alt=name)
             else:
                 st.caption(f"{caption}  \n{name}, not on this machine")
+
+
+def offer_set(key: str, state: str) -> None:
+    """Say where the images of a set are to be had; fetch them at the press of a button."""
+    archive = evaluation_set(key).archive
+    name = next((name for name, own in PUBLIC_SETS.items() if own.archive == archive), None)
+    if name is None:  # the user's own images
+        return
+    source = PUBLIC_SETS[name]
+    st.caption(
+        f"The images of this set are not on this machine. {source.name}: {source.content}. "
+        f"{source.licence}. {how_to_get(name)}."
+    )
+    if not source.parts:
+        return
+    if kept_button("Get this set", f"{state}_get", icon=":material/cloud_download:"):
+        bar = st.progress(0.0, "Connecting")
+
+        def progress(done: int, total: int) -> None:
+            size = f" of {total / 1e6:.0f}" if total else ""
+            packing = ". Packing the images" if done >= total > 0 else ""
+            text = f"{done / 1e6:.0f}{size} MB{packing}"
+            bar.progress(min(done / total, 1.0) if total else 0.0, text)
+
+        try:
+            require(current_user(get_database()), "admin")
+            get(name, get_settings(), progress=progress)
+        except LeukoscopeError as error:
+            bar.empty()
+            st.error(shared.plain(str(error)), icon=":material/error:")
+        else:
+            st.rerun()

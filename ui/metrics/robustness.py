@@ -1,10 +1,17 @@
 """Model metrics: robustness, measured in addition to the data sets."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.charts.robustness import WANTED_DROP, corruptions_figure
 from core.evaluation.report import ClassifierReport, DetectorReport
-from core.evaluation.schema import CorruptionFigures, QualityControlFigures, UnseenFigures
+from core.evaluation.schema import (
+    CorruptionFigures,
+    QualityControlFigures,
+    UnevenLightFigures,
+    UnseenFigures,
+)
 from core.evaluation.sets import evaluation_set
 from core.evaluation.tables import (
     adaptation_sentence,
@@ -13,10 +20,11 @@ from core.evaluation.tables import (
     ood_table,
     quality_control_table,
     synthetic_fields_table,
+    uneven_light_table,
     unseen_table,
 )
 from ui.components import shared
-from ui.metrics.parts import chart
+from ui.metrics.parts import chart, provenance
 
 SMEAR_SETS = {
     "cellavision": "CellaVision cells, never trained on",
@@ -35,12 +43,13 @@ def show_robustness(report: ClassifierReport | DetectorReport) -> None:
             show_sets_only()
         else:
             show_unseen(report.metrics.unseen)
+        show_uneven_light(report.metrics.uneven_light)
         return
     metrics = report.metrics
     if not (metrics.corruptions or metrics.adaptation or metrics.cam or metrics.quality_control):
         show_sets_only()
     if metrics.corruptions:
-        show_corruptions(metrics.corruptions)
+        show_corruptions(metrics.corruptions, provenance(report, metrics.corruptions.set))
     # A classifier may come without the appearance of its training cells: then it cannot tell.
     if metrics.out_of_distribution and report.card.ood_temperature is not None:
         show_out_of_distribution(report, report.card.ood_temperature)
@@ -59,7 +68,7 @@ def show_sets_only() -> None:
     st.info("For this model only the sets were measured.", icon=":material/hourglass_empty:")
 
 
-def show_corruptions(measured: CorruptionFigures) -> None:
+def show_corruptions(measured: CorruptionFigures, source: str) -> None:
     """Show what each corruption costs."""
     st.subheader("Under another stain, camera or optic")
     st.caption(
@@ -71,6 +80,7 @@ def show_corruptions(measured: CorruptionFigures) -> None:
         corruptions_figure(measured),
         "metrics_corruptions",
         "Points of accuracy lost under each corruption",
+        source,
     )
     number = st.column_config.NumberColumn
     shared.data_table(
@@ -135,4 +145,22 @@ def show_unseen(unseen: UnseenFigures) -> None:
     shared.data_table(
         synthetic_fields_table(unseen.synthetic),
         alt="White cells found in synthetic fields under each corruption",
+    )
+
+
+def show_uneven_light(rows: Sequence[UnevenLightFigures]) -> None:
+    """Show how many white cells are still found under uneven light."""
+    st.subheader("Under uneven light")
+    if not rows:
+        st.info(
+            "Not measured for this version. `python -m core evaluate detector` measures it.",
+            icon=":material/hourglass_empty:",
+        )
+        return
+    shared.data_table(
+        uneven_light_table(rows), alt="White cells found under uneven light, by set and light"
+    )
+    st.caption(
+        "Light corrected first, as in the app. Boxes matched at IoU .5. The light is computed, not "
+        "photographed."
     )

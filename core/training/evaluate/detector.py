@@ -46,7 +46,7 @@ def standard(settings: Settings) -> tuple[DetectorFigures, pd.DataFrame]:
         if name != "txl_test":
             fields = [(data.read(e), _white_boxes(boxes_of(e))) for e in examples]
             light += uneven_light(analyzer, name, fields)
-    light += uneven_light(analyzer, "synthetic", synthetic_truth())
+    light += uneven_light(analyzer, "Synthetic fields", synthetic_truth())
     measured = DetectorFigures(
         sets=metrics,
         unseen=measure_unseen(analyzer, settings),

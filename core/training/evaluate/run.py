@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import DataError
-from core.evaluation.schema import ClassifierFigures, DetectorFigures
+from core.evaluation.report import RUNS
+from core.evaluation.schema import ClassifierFigures, DetectorFigures, ModelFigures
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 
@@ -105,10 +106,13 @@ def _write(
             kept = {key: getattr(known, key) for model, key in _PARTS.values() if model == name}
             update = {key: figures for key, figures in kept.items() if figures is not None}
             measured = measured.model_copy(update=update)
+    version = load_card(name, settings).version
+    if isinstance(measured, ClassifierFigures) and predictions is not None and path.exists():
+        _keep_earlier(folder, version)
     written = measured.model_copy(
         update={
             "model": name,
-            "version": load_card(name, settings).version,
+            "version": version,
             "generated_by": f"python -m core evaluate {name}",
         }
     )
@@ -117,6 +121,15 @@ def _write(
     if predictions is not None:
         write_predictions(predictions, folder / "predictions.csv.gz")
     return written
+
+
+def _keep_earlier(folder: Path, version: str) -> None:
+    """Move the predictions of another version aside, so that pages can compare the two."""
+    earlier = ModelFigures.model_validate_json((folder / "metrics.json").read_text()).version
+    predictions = folder / "predictions.csv.gz"
+    if earlier and earlier != version and predictions.exists():
+        (folder / RUNS).mkdir(exist_ok=True)
+        predictions.rename(folder / RUNS / f"{earlier}.csv.gz")
 
 
 def write_predictions(predictions: "pd.DataFrame", path: Path) -> None:

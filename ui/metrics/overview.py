@@ -1,0 +1,111 @@
+"""Model metrics: what to expect of images of another source, then all sets."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from core.charts.robustness import sources_figure
+from core.errors import ModelError
+from core.evaluation.comparisons import Comparisons, SourcesRow, load_comparisons
+from core.evaluation.report import ClassifierReport, DetectorReport
+from core.evaluation.tables import (
+    fields_table,
+    left_out_sentence,
+    left_out_table,
+    sets_table,
+    sources_table,
+)
+from core.model_card import ModelName
+from ui.components import shared
+from ui.metrics.comparisons import protocols
+from ui.metrics.parts import chart
+
+_SHARES = (
+    "In brackets: 95 % confidence intervals. Macro F1: mean over the classes of F1, the harmonic "
+    "mean of precision and recall. ECE: expected calibration error, the mean gap between "
+    "confidence and accuracy."
+)
+MEASURES: dict[ModelName, str] = {
+    "wbc": _SHARES,
+    "all_stage": _SHARES,
+    "detector": "mAP50: mean average precision of boxes that overlap the true ones by half or "
+    "more (IoU .5); mAP50-95: the mean over overlaps of .5 to .95.",
+}
+
+
+def show_overview(report: ClassifierReport | DetectorReport) -> None:
+    """Show the figures of sources that were left out of training, then those of every set."""
+    name = report.card.name
+    try:
+        comparisons = load_comparisons(name)
+    except ModelError as error:
+        st.info(str(error), icon=":material/hourglass_empty:")
+        comparisons = Comparisons()
+    st.subheader("A source left out")
+    if isinstance(report, DetectorReport):
+        show_fields(comparisons)
+    elif name == "wbc":
+        show_left_out(report, comparisons)
+    else:
+        st.info(
+            "Not measured: all ALL fields come from one hospital. Other stains and scales are "
+            "imitated in the sets below.",
+            icon=":material/hourglass_empty:",
+        )
+    st.subheader("All sets")
+    st.table(
+        sets_table(report),
+        border="horizontal",
+        hide_index=True,
+        alt="The model's figures on every set",
+    )
+    st.caption(MEASURES[name])
+
+
+def show_left_out(report: ClassifierReport, comparisons: Comparisons) -> None:
+    """Show what is known of every source of cells without training on it."""
+    shared.data_table(
+        left_out_table(report, comparisons),
+        column_config={"Source": st.column_config.TextColumn(pinned=True)},
+        alt="Accuracy and calibration error on each source that was not trained on",
+    )
+    st.caption(
+        f"{left_out_sentence(comparisons)} Shipped: the shipped classifier on sources that it was "
+        "not trained on. Trained without it: a small training on the other sources."
+    )
+    if comparisons.sources:
+        show_sources(comparisons.sources)
+
+
+def show_sources(rows: Mapping[str, SourcesRow]) -> None:
+    """Show the small trainings on every source."""
+    source = "; ".join(
+        f"trained on {' and '.join(row.trained_on)}, revision {row.git_revision or 'not noted'}"
+        for row in rows.values()
+    )
+    chart(
+        sources_figure(rows),
+        "metrics_sources",
+        "Accuracy on each source, with and without training on it",
+        f"Small trainings ({source}). Test cells of each source. Leukoscope",
+    )
+    st.caption(
+        f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
+    )
+    shared.data_table(
+        sources_table(rows),
+        alt="Accuracy and calibration error on each source by what was trained on",
+    )
+
+
+def show_fields(comparisons: Comparisons) -> None:
+    """Show what leaving some of the fields out costs the detector."""
+    rows = comparisons.fields
+    if not rows:
+        st.info("Not measured for this model.", icon=":material/hourglass_empty:")
+        return
+    shared.data_table(
+        fields_table(rows),
+        alt="Average precision and recall on each kind of fields by what was left out",
+    )
+    st.caption(f"mAP50, then recall of white cells. Star: never trained on. {protocols(rows)}")
