@@ -145,7 +145,7 @@ def confusion_figure(
     return figure
 
 
-def matrix_difference_figure(first: pd.DataFrame, second: pd.DataFrame) -> go.Figure:
+def matrix_difference_figure(first: pd.DataFrame, second: pd.DataFrame, *, dark: bool) -> go.Figure:
     """Draw a confusion matrix less another one, in images; truth down, prediction across.
 
     Colour is the difference in percent of the row: orange where the second has more, purple where
@@ -155,14 +155,13 @@ def matrix_difference_figure(first: pd.DataFrame, second: pd.DataFrame) -> go.Fi
     images = (second - first).to_numpy()
     percent = 100 * images / np.maximum(first.to_numpy().sum(axis=1, keepdims=True), 1)
     texts = [["" if n == 0 else f"{n:+d}" for n in row] for row in images.tolist()]
-    figure = _matrix_figure(images, names, names, texts, titles=("Truth", "Prediction"), dark=False)
+    figure = _matrix_figure(images, names, names, texts, titles=("Truth", "Prediction"), dark=dark)
     reach = max(float(np.abs(percent).max()), 1.0)
     figure.update_traces(
         z=percent,
         zmin=-reach,
         zmax=reach,
-        # The middle is seen through: zero vanishes in a page of either theme.
-        colorscale=[[0, MAIN], [0.5, "rgba(128, 128, 128, 0.1)"], [1, SECOND]],
+        colorscale=[[0, MAIN], [0.5, (_DARK_SCALE if dark else _LIGHT_SCALE)[0][1]], [1, SECOND]],
         hoverinfo=None,
         customdata=images,
         hovertemplate="True %{y}, called %{x}: %{customdata:+d} images, %{z:+.1f} points"

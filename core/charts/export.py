@@ -18,7 +18,7 @@ def paper_figure(figure: go.Figure, provenance: str) -> go.Figure:
     paper = go.Figure(figure)
     # The empty line keeps it off the axis.
     lines = ["\N{NO-BREAK SPACE}", *wrap(provenance, _LINE)]
-    room = _LINE_HEIGHT * len(lines) + 6
+    room = _LINE_HEIGHT * len(lines) + 10
     paper.update_xaxes(automargin=True)
     paper.update_layout(
         template="plotly_white",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.datasets.readers import open_set
-from core.evaluation.corruptions import CORRUPTIONS, resize, stain_strength, turn_hue
+from core.evaluation.corruptions import CORRUPTIONS, UNEVEN_LIGHT, resize, stain_strength, turn_hue
 
 
 @pytest.fixture(scope="module")
@@ -13,13 +13,16 @@ def field(pack):
     return data.read(data.examples[3])
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+CHANGES = {**CORRUPTIONS, **UNEVEN_LIGHT}
+
+
+@pytest.mark.parametrize("name", CHANGES)
 def test_a_shift_changes_the_image_the_same_way_each_time(field, name):
     before = field.copy()
-    changed = CORRUPTIONS[name](field)
+    changed = CHANGES[name](field)
     assert changed.dtype == np.uint8
     assert changed.shape[2] == 3
-    assert np.array_equal(changed, CORRUPTIONS[name](field))
+    assert np.array_equal(changed, CHANGES[name](field))
     assert np.array_equal(field, before)
     assert changed.shape != field.shape or np.abs(changed.astype(int) - field).mean() > 0.5
 

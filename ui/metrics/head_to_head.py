@@ -86,12 +86,13 @@ def show_models(report: ClassifierReport) -> None:
     st.subheader("Difference of the confusion matrices")
     matrices = paired.matrix("first", labels), paired.matrix("second", labels)
     chart(
-        matrix_difference_figure(*matrices),
+        matrix_difference_figure(*matrices, dark=st.context.theme.type == "dark"),
         f"metrics_difference_{name}",
         "Confusion matrix of the second model less that of the first",
         f"{evaluation_set(key).name}, {evaluation_set(key).split}, n = {len(paired.cells):,}. "
         f"{second} less {first}. Leukoscope",
         data=difference_cells(*matrices),
+        paper=matrix_difference_figure(*matrices, dark=False),
     )
     st.caption(
         "Images in each cell of the matrix: second less first. Orange: more, purple: fewer. On "
