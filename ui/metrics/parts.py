@@ -86,7 +86,10 @@ def export_figure(figure: go.Figure, alt: str, source: str, data: pd.DataFrame) 
             icon=":material/download:",
             on_click="ignore",
         )
-    st.caption(f"Press the camera at the top right of the figure to save it as {form}.")
+    st.caption(
+        f"Press the camera at the top right of the figure to save it as {form}, {WIDTH} pixels "
+        "wide, with the line of its origin."
+    )
     st.plotly_chart(
         paper,
         key=f"export_{form}",
