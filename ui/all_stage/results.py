@@ -69,7 +69,10 @@ def show_possible_blasts(
     images: Sequence[SessionImage[StageResult]],
     pooled: Mapping[str, StageResult],
 ) -> None:
-    """Say first of all which patients may have blasts; one press opens the field with the most."""
+    """Say first of all which patients may have blasts, and show these cells.
+
+    One press opens the field with the most.
+    """
     found = []
     for patient, result in pooled.items():
         flag = field_blast_flag(result.blasts) if result.blasts else None
@@ -79,6 +82,8 @@ def show_possible_blasts(
     shared.show_urgent(found)
     if not found or len(images) < 2:
         return
+    show_blast_cells(images)
+    st.caption("Number: field.cell, as in the image of that field · probability of a blast.")
     counts = [image.result.blasts.count if image.result.blasts else 0 for image in images]
 
     def open_field() -> None:
@@ -208,19 +213,29 @@ def field_view(
 def show_blasts(image: SessionImage[StageResult], blasts: PossibleBlasts) -> None:
     """Show the share of possible blasts in a field and, the likeliest first, the cells."""
     st.markdown(_blasts(blasts))
-    analysis = image.result.analysis
-    cells = [] if analysis is None else list(analysis.white_cells())
-    cells = [(number, cell) for number, cell in cells if cell.is_possible_blast]
-    if cells:
-        cells.sort(key=lambda item: -item[1].confidence)
-        captions = [f"{n} · {probability_text(c.confidence, 0)}" for n, c in cells[:_BLASTS_SHOWN]]
-        st.image(
-            [image.original.cells[n] for n, _ in cells[:_BLASTS_SHOWN]],
-            caption=captions,
-            width=88,
-            alt=[f"Possible blast {caption}" for caption in captions],
-        )
+    if blasts.count:
+        show_blast_cells([image])
         st.caption("Number, as in the image · calibrated probability of a blast.")
+
+
+def show_blast_cells(images: Sequence[SessionImage[StageResult]]) -> None:
+    """Show the possible blasts of some fields, the likeliest first."""
+    cells = [
+        (cell.confidence, f"{index}.{number}" if len(images) > 1 else str(number), number, image)
+        for index, image in enumerate(images, 1)
+        if image.result.analysis is not None
+        for number, cell in image.result.analysis.white_cells()
+        if cell.is_possible_blast
+    ]
+    cells.sort(key=lambda item: -item[0])
+    cells = cells[:_BLASTS_SHOWN]
+    captions = [f"{label} · {probability_text(confidence, 0)}" for confidence, label, *_ in cells]
+    st.image(
+        [image.original.cells[number] for *_, number, image in cells],
+        caption=captions,
+        width=88,
+        alt=[f"Possible blast {caption}" for caption in captions],
+    )
 
 
 def show_drawing(image: SessionImage[StageResult]) -> None:
