@@ -61,7 +61,7 @@ def vignette(pixels: Pixels, loss: float) -> Pixels:
 def colour_gradient(pixels: Pixels, loss: float) -> Pixels:
     """Darken from left to right, red most and blue not at all, by a share of the light."""
     x = np.linspace(0, 1, pixels.shape[1])[None, :, None]
-    return (pixels * (1 - x * np.array([loss, loss / 2, 0]))).astype(np.uint8)
+    return np.asarray(pixels * (1 - x * np.array([loss, loss / 2, 0])), np.uint8)
 
 
 def contrast(pixels: Pixels, factor: float) -> Pixels:
