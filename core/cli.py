@@ -184,7 +184,7 @@ def _classify(options: argparse.Namespace) -> int:
 
     run_job = JobRunner(CLASSIFY.run, models_fingerprint(), _profile(options))
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
-    _write(ClassifyAnswer.of(results, failures), options.out)
+    _write(ClassifyAnswer(images=results, errors=failures), options.out)
     return _status(len(results), len(failures))
 
 
@@ -200,7 +200,7 @@ def _stage(options: argparse.Namespace) -> int:
     results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
     thresholds = load_card("all_stage").thresholds.decision
     pooled = pool(results, thresholds) if results else None
-    _write(StageAnswer.of(results, pooled, failures), options.out)
+    _write(StageAnswer(images=results, pooled=pooled, errors=failures), options.out)
     return _status(len(results), len(failures))
 
 

@@ -6,15 +6,15 @@ elements used are the same in R4 (4.0.1). Values and limits are those of the oth
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from fhir.resources.R4B.bundle import Bundle
 
 from core.domain.intervals import Estimate
-from core.domain.reference_ranges import ReferenceRange, Verdict
+from core.domain.reference_ranges import Verdict
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.exports.loinc import (
     ABSOLUTE,
@@ -25,7 +25,7 @@ from core.exports.loinc import (
     Code,
 )
 from core.exports.schema import number
-from core.exports.summary import MATERIAL_NAMES, CaseSummary
+from core.exports.summary import MATERIAL_NAMES, CaseSummary, Judged
 
 _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 _UCUM = "http://unitsofmeasure.org"
@@ -36,7 +36,7 @@ _UNIT_NAMES = {
     _PER_LITRE: "10⁹/L",
     _RATIO: "ratio",
 }
-_INTERPRETATIONS: dict[Verdict, tuple[str, str]] = {
+_INTERPRETATIONS: dict[Verdict | None, tuple[str, str]] = {
     "low": ("L", "Low"),
     "normal": ("N", "Normal"),
     "high": ("H", "High"),
@@ -53,9 +53,7 @@ class _Measure:
     name: str
     code: Code | None
     unit: str
-    value: Estimate | None
-    limits: ReferenceRange | None = None
-    verdict: Verdict | None = None
+    judged: Judged
     count: int | None = None
 
 
@@ -74,165 +72,124 @@ def fhir_bundle(summary: CaseSummary) -> str:
         "report": _report(summary, base, measures),
         **{m.key: _observation(summary, base, m) for m in measures},
     }
-    bundle = Bundle.model_validate(
-        {
-            "resourceType": "Bundle",
-            "type": "collection",
-            "entry": [
-                {"fullUrl": _url(base, key), "resource": resource}
-                for key, resource in resources.items()
-            ],
-        }
-    )
+    entries = [
+        {"fullUrl": _url(base, key), "resource": resource} for key, resource in resources.items()
+    ]
+    bundle = Bundle.model_validate(_resource("Bundle", type="collection", entry=entries))
     text: str = bundle.model_dump_json(indent=1)
     return text
 
 
 def _measures(summary: CaseSummary) -> Iterator[_Measure]:
-    has_cells = summary.counted.total > 0
+    for row in (*summary.rows, *summary.beside):
+        if row in summary.rows:
+            key, name, unit = f"{row.key}-percent", f"{row.name}, share of white cells", _PERCENT
+        else:
+            key, name, unit = f"{row.key}-ratio", f"{row.name} per 100 white cells", _PER_HUNDRED
+        judged = row.percent if summary.counted.total else replace(row.percent, value=None)
+        yield _Measure(key, name, PER_HUNDRED[row.key], unit, judged, row.share.count)
     for row in summary.rows:
-        yield _Measure(
-            f"{row.key}-percent",
-            f"{row.name}, share of white cells",
-            PER_HUNDRED[row.key],
-            _PERCENT,
-            row.share if has_cells else None,
-            row.percent_range,
-            row.percent_verdict,
-            row.share.count,
-        )
-    for row in summary.beside:
-        yield _Measure(
-            f"{row.key}-ratio",
-            f"{row.name} per 100 white cells",
-            PER_HUNDRED[row.key],
-            _PER_HUNDRED,
-            row.share if has_cells else None,
-            row.percent_range,
-            row.percent_verdict,
-            row.share.count,
-        )
-    for row in summary.rows:
-        if row.absolute is not None:
-            yield _Measure(
-                f"{row.key}-absolute",
-                f"{row.name} per volume",
-                ABSOLUTE[row.key],
-                _PER_LITRE,
-                row.absolute,
-                row.absolute_range,
-                row.absolute_verdict,
-            )
-    yield from _of_volume(summary)
-    if summary.nlr is not None:
-        name, limits = "Neutrophil-lymphocyte ratio", summary.nlr_range
-        yield _Measure("nlr", name, None, _RATIO, summary.nlr, limits, summary.nlr_verdict)
+        if row.absolute.value is not None:
+            name = f"{row.name} per volume"
+            yield _Measure(f"{row.key}-absolute", name, ABSOLUTE[row.key], _PER_LITRE, row.absolute)
+    entered, corrected = summary.case.sample.white_cell_count, summary.white_cells
+    if entered is not None and corrected.value is not None:
+        is_corrected = entered != corrected.value.value
+        name = "White cells per volume, as entered"
+        judged = Judged(Estimate.exact(entered)) if is_corrected else corrected
+        yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, judged)
+        if is_corrected:
+            name = "White cells per volume, corrected for erythroblasts"
+            code = CORRECTED_WHITE_CELLS
+            yield _Measure("white-cells-corrected", name, code, _PER_LITRE, corrected)
+    if summary.nlr.value is not None:
+        yield _Measure("nlr", "Neutrophil-lymphocyte ratio", None, _RATIO, summary.nlr)
 
 
-def _of_volume(summary: CaseSummary) -> Iterator[_Measure]:
-    entered, corrected = summary.case.sample.white_cell_count, summary.white_cell_count
-    if entered is None or corrected is None:
-        return
-    judged = summary.white_cell_range, summary.white_cell_verdict
-    name = "White cells per volume, as entered"
-    exact = Estimate.exact(entered)
-    if entered == corrected:
-        yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact, *judged)
-        return
-    yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, exact)
-    name = "White cells per volume, corrected for erythroblasts"
-    exact = Estimate.exact(corrected)
-    code = CORRECTED_WHITE_CELLS
-    yield _Measure("white-cells-corrected", name, code, _PER_LITRE, exact, *judged)
+def _resource(kind: str, **parts: Any) -> dict[str, Any]:
+    """Return a resource of a kind without the parts that are not known."""
+    return {"resourceType": kind, **{name: part for name, part in parts.items() if part}}
 
 
 def _observation(summary: CaseSummary, base: str, measure: _Measure) -> dict[str, Any]:
-    value = None if measure.value is None else _quantity(measure.value.value, measure.unit)
-    is_blood = summary.case.sample.material == "peripheral_blood"
-    observation: dict[str, Any] = {
-        "resourceType": "Observation",
-        "status": _status(summary),
-        "category": [_concept("observation-category", "laboratory", "Laboratory")],
-        "code": _coded(measure.code if is_blood else None, measure.name),
-        "subject": {"reference": _url(base, "patient")},
-        "specimen": {"reference": _url(base, "specimen")},
-        "effectiveDateTime": summary.case.sample.taken.isoformat(),
-        "method": {"text": _METHOD},
-        "device": {"display": _plain("; ".join(["Leukoscope", *summary.models]))},
-        "component": list(_components(measure)),
-    }
-    if value is None:
-        observation["dataAbsentReason"] = _concept("data-absent-reason", "unknown", "Unknown")
-    else:
-        observation["valueQuantity"] = value
-    if measure.limits is not None:
-        observation["referenceRange"] = [
+    value, limits = measure.judged.value, measure.judged.limits
+    quantity = value and _quantity(value.value, measure.unit)
+    verdict = _INTERPRETATIONS.get(measure.judged.verdict)
+    return _resource(
+        "Observation",
+        status=_status(summary),
+        category=[_concept("observation-category", "laboratory", "Laboratory")],
+        code=_coded(measure.code if summary.is_blood else None, measure.name),
+        subject={"reference": _url(base, "patient")},
+        specimen={"reference": _url(base, "specimen")},
+        effectiveDateTime=summary.case.sample.taken.isoformat(),
+        method={"text": _METHOD},
+        device={"display": _plain("; ".join(["Leukoscope", *summary.models]))},
+        component=list(_components(measure)),
+        valueQuantity=quantity,
+        dataAbsentReason=not quantity and _concept("data-absent-reason", "unknown", "Unknown"),
+        referenceRange=limits
+        and [
             {
-                "low": _quantity(measure.limits.low, measure.unit),
-                "high": _quantity(measure.limits.high, measure.unit),
-                "text": _plain(f"{measure.limits.laboratory}: {measure.limits.source}"),
+                "low": _quantity(limits.low, measure.unit),
+                "high": _quantity(limits.high, measure.unit),
+                "text": _plain(f"{limits.laboratory}: {limits.source}"),
             }
-        ]
-    if measure.verdict in _INTERPRETATIONS:
-        code, name = _INTERPRETATIONS[measure.verdict]
-        observation["interpretation"] = [_concept("v3-ObservationInterpretation", code, name)]
-    return {key: part for key, part in observation.items() if part not in (None, [])}
+        ],
+        interpretation=verdict and [_concept("v3-ObservationInterpretation", *verdict)],
+    )
 
 
 def _components(measure: _Measure) -> Iterator[dict[str, Any]]:
     if measure.count is not None:
         counted = {"value": measure.count, "unit": "cells", "system": _UCUM, "code": "{cells}"}
         yield {"code": {"text": "Cells counted"}, "valueQuantity": counted}
-    value = measure.value
+    value = measure.judged.value
     if value is None or value.is_exact:
         return
     for name, limit in (("Lower", value.low), ("Upper", value.high)):
-        quantity = _quantity(limit, measure.unit)
-        if quantity is not None:
+        if quantity := _quantity(limit, measure.unit):
             yield {"code": {"text": f"{name} 95 % limit"}, "valueQuantity": quantity}
 
 
 def _patient(summary: CaseSummary) -> dict[str, Any]:
     patient = summary.case.patient
-    known = {
-        "resourceType": "Patient",
-        "identifier": [{"value": _plain(patient.identifier) or str(patient.id)}],
-        "name": patient.name and _plain(patient.name) and [{"text": _plain(patient.name)}],
-        "gender": patient.sex,
-        "birthDate": patient.birth_year and f"{patient.birth_year:04}",
-    }
-    return {key: part for key, part in known.items() if part}
+    name = _plain(patient.name or "")
+    return _resource(
+        "Patient",
+        identifier=[{"value": _plain(patient.identifier) or str(patient.id)}],
+        name=name and [{"text": name}],
+        gender=patient.sex,
+        birthDate=patient.birth_year and f"{patient.birth_year:04}",
+    )
 
 
 def _specimen(summary: CaseSummary) -> dict[str, Any]:
     sample = summary.case.sample
-    return {
-        "resourceType": "Specimen",
-        "identifier": [{"value": str(sample.id)}],
-        "type": {"text": MATERIAL_NAMES[sample.material]},
-        "collection": {"collectedDateTime": sample.taken.isoformat()},
-    }
+    return _resource(
+        "Specimen",
+        identifier=[{"value": str(sample.id)}],
+        type={"text": MATERIAL_NAMES[sample.material]},
+        collection={"collectedDateTime": sample.taken.isoformat()},
+    )
 
 
 def _report(summary: CaseSummary, base: str, measures: Sequence[_Measure]) -> dict[str, Any]:
     case = summary.case
-    is_blood = case.sample.material == "peripheral_blood"
-    sentences = [RESEARCH_NOTICE, *(flag.sentence for flag in summary.flags)]
-    report: dict[str, Any] = {
-        "resourceType": "DiagnosticReport",
-        "status": _status(summary),
-        "category": [_concept("v2-0074", "HM", "Hematology")],
-        "code": _coded(PANEL if is_blood else None, "Differential of white cells"),
-        "subject": {"reference": _url(base, "patient")},
-        "specimen": [{"reference": _url(base, "specimen")}],
-        "effectiveDateTime": case.sample.taken.isoformat(),
-        "result": [{"reference": _url(base, m.key), "display": m.name} for m in measures],
-        "resultsInterpreter": [{"display": _plain(s.reviewer) or "-"} for s in case.signatures],
-        "conclusion": "\n".join(sentences),
-    }
-    if case.signatures:
-        report["issued"] = _instant(max(signed.at for signed in case.signatures))
-    return {key: part for key, part in report.items() if part}
+    signed = max((signature.at for signature in case.signatures), default=None)
+    return _resource(
+        "DiagnosticReport",
+        status=_status(summary),
+        category=[_concept("v2-0074", "HM", "Hematology")],
+        code=_coded(PANEL if summary.is_blood else None, "Differential of white cells"),
+        subject={"reference": _url(base, "patient")},
+        specimen=[{"reference": _url(base, "specimen")}],
+        effectiveDateTime=case.sample.taken.isoformat(),
+        result=[{"reference": _url(base, m.key), "display": m.name} for m in measures],
+        resultsInterpreter=[{"display": _plain(s.reviewer) or "-"} for s in case.signatures],
+        conclusion="\n".join([RESEARCH_NOTICE, *(flag.sentence for flag in summary.flags)]),
+        issued=signed and (signed if signed.tzinfo else signed.replace(tzinfo=UTC)).isoformat(),
+    )
 
 
 def _status(summary: CaseSummary) -> str:
@@ -241,10 +198,6 @@ def _status(summary: CaseSummary) -> str:
 
 def _url(base: str, key: str) -> str:
     return f"urn:uuid:{uuid5(NAMESPACE_URL, f'{base}/{key}')}"
-
-
-def _instant(moment: datetime) -> str:
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
 def _coded(code: Code | None, text: str) -> dict[str, Any]:

@@ -149,7 +149,7 @@ class StageExport:
     def answer(self) -> Answer:
         """Return the answer of `stage`; fields of several patients have no pooled result."""
         pooled = next(iter(self.pooled.values())) if len(self.pooled) == 1 else None
-        return StageAnswer.of(self.results, pooled, self.failures).dump()
+        return StageAnswer(images=self.results, pooled=pooled, errors=self.failures).dump()
 
 
 def _csv(key: str, label: str, part: str, table: Callable[[T], pd.DataFrame]) -> ExportFormat[T]:

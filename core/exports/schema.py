@@ -6,22 +6,24 @@ null. Keys keep their order. A key that does not apply, such as the type of a re
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from core.domain.differential import Differential, Share, differential, differential_of_counts
-from core.domain.flags import Flag, Severity, field_blast_flag, flags
-from core.domain.results import (
-    Cell,
-    CellCounts,
-    CropResult,
-    FailedFile,
-    FieldAnalysis,
-    PossibleBlasts,
-    StageResult,
-)
+from core.domain.flags import Severity, field_blast_flag, flags
+from core.domain.results import Cell, CellCounts, FailedFile, FieldAnalysis, StageResult
 from core.domain.taxonomy import CELL_TYPES, STAGES, CellKind, Status
 
 Answer = dict[str, Any]
@@ -53,7 +55,19 @@ Probability = Annotated[
     _rounded(4),
     WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
 ]
+Probabilities = Annotated[
+    dict[str, float | None],
+    # All in one call: an answer has thousands of them.
+    BeforeValidator(lambda values: {key: number(value, 4) for key, value in values.items()}),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1},
+        }
+    ),
+]
 Percent = Annotated[float | None, _rounded(2)]
+Moment = Annotated[str, BeforeValidator(lambda at: at.isoformat())]
 Amount = Annotated[float | None, _rounded(3)]
 PageNumber = Annotated[int, Field(ge=1, description="Number of the image in its file, from 1")]
 Warnings = Annotated[
@@ -65,9 +79,15 @@ Warnings = Annotated[
 Refused = Annotated[
     str | None,
     Field(
-        description="Why quality control rejected the image, in one sentence; null when it passed."
+        validation_alias=AliasChoices("reject_reason", "refused"),
+        description="Why quality control rejected the image, in one sentence; null when it passed.",
     ),
 ]
+
+
+def _at(*path: str) -> Any:
+    """Return the field that is read from an attribute of an attribute."""
+    return Field(validation_alias=AliasPath(*path))
 
 
 def example(**values: Any) -> ConfigDict:
@@ -76,7 +96,9 @@ def example(**values: Any) -> ConfigDict:
 
 
 class Part(BaseModel):
-    """A part of an answer."""
+    """A part of an answer: `model_validate` makes it from a result with the same attributes."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     def dump(self) -> Answer:
         """Return it as JSON has it."""
@@ -88,11 +110,6 @@ class FileError(Part):
 
     file: str
     error: str
-
-    @classmethod
-    def of(cls, failure: FailedFile) -> Self:
-        """Return the failure of a file."""
-        return cls(file=failure.file, error=failure.error)
 
 
 class ClassifiedCrop(Part):
@@ -114,26 +131,11 @@ class ClassifiedCrop(Part):
     page: PageNumber
     type: str | None
     subtype: str | None
-    probabilities: dict[str, Probability]
+    probabilities: Probabilities
     confidence: Probability
     status: Status
     warnings: Warnings
     refused: Refused
-
-    @classmethod
-    def of(cls, result: CropResult) -> Self:
-        """Return the answer for one crop."""
-        return cls(
-            file=result.file,
-            page=result.page,
-            type=result.type,
-            subtype=result.subtype,
-            probabilities=dict(result.probabilities),
-            confidence=result.confidence,
-            status=result.status,
-            warnings=list(result.warnings),
-            refused=result.reject_reason,
-        )
 
 
 class ClassifyAnswer(Part):
@@ -142,25 +144,13 @@ class ClassifyAnswer(Part):
     images: list[ClassifiedCrop]
     errors: Annotated[list[FileError], Field(examples=[[_BAD_FILE]])]
 
-    @classmethod
-    def of(cls, results: Iterable[CropResult], failures: Iterable[FailedFile] = ()) -> Self:
-        """Return the answer of `classify`."""
-        return cls(
-            images=[ClassifiedCrop.of(result) for result in results], errors=_errors(failures)
-        )
-
 
 class FieldFlag(Part):
     """A finding that deserves a look; a possible blast is urgent."""
 
-    code: str
+    code: Annotated[str, Field(validation_alias=AliasChoices("key", "code"))]
     severity: Severity
     sentence: str
-
-    @classmethod
-    def of(cls, flag: Flag) -> Self:
-        """Return one flag."""
-        return cls(code=flag.key, severity=flag.severity, sentence=flag.sentence)
 
 
 class BlastShare(Part):
@@ -169,28 +159,16 @@ class BlastShare(Part):
     count: int
     uncertain: Annotated[int, Field(description="Those of them that are uncertain")]
     white_cells: int
-    percent: Percent
-    low: Percent
-    high: Percent
-
-    @classmethod
-    def of(cls, blasts: PossibleBlasts) -> Self:
-        """Return the share of possible blasts."""
-        return cls(
-            count=blasts.count,
-            uncertain=blasts.uncertain,
-            white_cells=blasts.white_cells,
-            percent=blasts.percent.value,
-            low=blasts.percent.low,
-            high=blasts.percent.high,
-        )
+    percent: Annotated[Percent, _at("percent", "value")]
+    low: Annotated[Percent, _at("percent", "low")]
+    high: Annotated[Percent, _at("percent", "high")]
 
 
 class PooledStage(Part):
     """The ALL class over all fields of a request."""
 
     stage: str | None
-    probabilities: dict[str, Probability]
+    probabilities: Probabilities
     confidence: Probability
     status: Status
     warnings: Warnings
@@ -202,22 +180,19 @@ class PooledStage(Part):
         list[FieldFlag], Field(description="`possible_blasts` where there are any; else absent")
     ] = []
 
+    @model_validator(mode="before")
     @classmethod
-    def of(cls, result: StageResult, **values: Any) -> Self:
-        """Return what a result says, and further values."""
+    def _read(cls, result: object) -> object:
+        """Read a result without `blasts` and `flags` where there are none."""
+        if not isinstance(result, StageResult):
+            return result
+        names = {part.name for part in fields(result)} - {"blasts"}
+        values = {name: getattr(result, name) for name in names}
         if result.blasts is not None:
-            values["blasts"] = BlastShare.of(result.blasts)
+            values["blasts"] = result.blasts
             if flag := field_blast_flag(result.blasts):
-                values["flags"] = [FieldFlag.of(flag)]
-        return cls(
-            stage=result.stage,
-            probabilities=dict(result.probabilities),
-            confidence=result.confidence,
-            status=result.status,
-            warnings=list(result.warnings),
-            refused=result.reject_reason,
-            **values,
-        )
+                values["flags"] = [flag]
+        return values
 
 
 class _Image(Part):
@@ -239,11 +214,6 @@ class StagedField(PooledStage, _Image):
         refused=None,
     )
 
-    @classmethod
-    def of(cls, result: StageResult, **values: Any) -> Self:
-        """Return the answer for one field."""
-        return super().of(result, file=result.file, page=result.page, **values)
-
 
 class StageAnswer(Part):
     """The ALL classes of fields, one by one and pooled."""
@@ -251,20 +221,6 @@ class StageAnswer(Part):
     images: list[StagedField]
     pooled: PooledStage | None
     errors: list[FileError]
-
-    @classmethod
-    def of(
-        cls,
-        results: Sequence[StageResult],
-        pooled: StageResult | None,
-        failures: Iterable[FailedFile] = (),
-    ) -> Self:
-        """Return the answer of `stage`; `pooled` is None without any field."""
-        return cls(
-            images=[StagedField.of(result) for result in results],
-            pooled=None if pooled is None else PooledStage.of(pooled),
-            errors=_errors(failures),
-        )
 
 
 class FoundCell(Part):
@@ -287,27 +243,23 @@ class FoundCell(Part):
     ]
     type: str | None = None
     subtype: str | None = None
-    probabilities: dict[str, Probability] | None = None
+    probabilities: Probabilities | None = None
     confidence: Probability
     status: Status
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
         """Return one cell."""
-        values: Answer = {}
+        values: Answer = {
+            "kind": cell.kind,
+            "box": box_numbers(cell),
+            "confidence": cell.confidence,
+            "status": cell.status,
+        }
         if cell.kind == "wbc":
-            values = {
-                "type": cell.type,
-                "subtype": cell.subtype,
-                "probabilities": dict(cell.probabilities or {}),
-            }
-        return cls(
-            kind=cell.kind,
-            box=box_numbers(cell),
-            confidence=cell.confidence,
-            status=cell.status,
-            **values,
-        )
+            values |= {"type": cell.type, "subtype": cell.subtype}
+            values["probabilities"] = cell.probabilities or {}
+        return cls(**values)
 
 
 class DifferentialShare(Part):
@@ -317,11 +269,6 @@ class DifferentialShare(Part):
     percent: Percent
     low: Percent
     high: Percent
-
-    @classmethod
-    def of(cls, share: Share) -> Self:
-        """Return one share."""
-        return cls(count=share.count, percent=share.percent, low=share.low, high=share.high)
 
 
 class KindCounts(Part):
@@ -376,10 +323,10 @@ class AnalyzedField(Part):
             height=analysis.height,
             micrometres_per_pixel=analysis.scale and analysis.scale.micrometres_per_pixel,
             cells=[FoundCell.of(cell) for cell in analysis.cells],
-            counts=KindCounts(**alone.counts.kinds),
-            differential=_differential(counted),
-            flags=[FieldFlag.of(flag) for flag in found],
-            warnings=list(analysis.warnings),
+            counts=alone.counts.kinds,
+            differential=all_shares(counted),
+            flags=found,
+            warnings=analysis.warnings,
             refused=analysis.reject_reason,
             **values,
         )
@@ -404,9 +351,9 @@ class PooledFields(Part):
         if not counts.duplicates:
             return None
         return cls(
-            counts=KindCounts(**counts.kinds),
+            counts=counts.kinds,
             duplicates=counts.duplicates.total(),
-            differential=_differential(differential_of_counts(counts.types, counts.uncertain)),
+            differential=all_shares(differential_of_counts(counts.types, counts.uncertain)),
         )
 
 
@@ -439,20 +386,16 @@ class AnalyzeAnswer(Part):
             counts.add(analysis.cells)
         if pooled := PooledFields.of(counts):
             values["pooled"] = pooled
-        return cls(models=dict(models), images=images, errors=_errors(failures), **values)
+        return cls(models=models, images=images, errors=failures, **values)
 
 
-def _differential(counted: Differential) -> dict[str, DifferentialShare]:
-    shares = {
+def all_shares(counted: Differential) -> dict[str, Share]:
+    """Return the shares of the leukocytes, and of the cells that are counted beside them."""
+    return {
         **counted.shares,
         "erythroblast": counted.erythroblasts,
         "smudge_cell": counted.smudge_cells,
     }
-    return {key: DifferentialShare.of(share) for key, share in shares.items()}
-
-
-def _errors(failures: Iterable[FailedFile]) -> list[FileError]:
-    return [FileError.of(failure) for failure in failures]
 
 
 class EstimateAnswer(Part):
@@ -474,11 +417,15 @@ class RangeAnswer(Part):
 class DifferentialRow(DifferentialShare):
     """A share beside its count per volume in 10⁹/L, reference ranges and verdicts."""
 
-    absolute: EstimateAnswer | None
-    percent_range: RangeAnswer | None
-    absolute_range: RangeAnswer | None
-    percent_verdict: str | None
-    absolute_verdict: str | None
+    count: Annotated[int, _at("share", "count")]
+    percent: Annotated[Percent, _at("share", "percent")]
+    low: Annotated[Percent, _at("share", "low")]
+    high: Annotated[Percent, _at("share", "high")]
+    absolute: Annotated[EstimateAnswer | None, _at("absolute", "value")]
+    percent_range: Annotated[RangeAnswer | None, _at("percent", "limits")]
+    absolute_range: Annotated[RangeAnswer | None, _at("absolute", "limits")]
+    percent_verdict: Annotated[str | None, _at("percent", "verdict")]
+    absolute_verdict: Annotated[str | None, _at("absolute", "verdict")]
 
 
 class CasePatient(Part):
@@ -494,7 +441,7 @@ class CaseSample(Part):
     """The sample of a case; counts in 10⁹/L."""
 
     id: int
-    taken: str
+    taken: Moment
     material: str
     state: str
     version: int
@@ -537,24 +484,24 @@ class CaseSignature(Part):
     """Who signed a case, and when."""
 
     reviewer: str
-    at: str
+    at: Moment
 
 
 class CaseComment(Part):
     """A comment on a case."""
 
     author: str
-    at: str
+    at: Moment
     text: str
 
 
 class MeasuredError(Part):
     """How often the model's calls were right on a measured set."""
 
-    set: str
+    set: Annotated[str, _at("name")]
     calls: int
-    right_percent: EstimateAnswer | None
-    right_percent_by_type: dict[str, EstimateAnswer | None]
+    right_percent: Annotated[EstimateAnswer | None, _at("overall")]
+    right_percent_by_type: Annotated[dict[str, EstimateAnswer | None], _at("by_type")]
 
 
 class CaseDetails(Part):

@@ -39,6 +39,30 @@ _WARNED_FIELDS = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A number beside its reference range."""
+
+    value: Estimate | None
+    limits: ReferenceRange | None = None
+    verdict: Verdict | None = None
+    """As `core.domain.reference_ranges.judge`; None without a range or with too few cells."""
+
+    @classmethod
+    def of(
+        cls, value: Estimate | None, limits: ReferenceRange | None, counted: int | None
+    ) -> "Judged":
+        """Judge a number that `counted` cells were counted for."""
+        if value is None or limits is None:
+            return cls(value, limits)
+        return cls(value, limits, judge(value, limits, counted))
+
+    @property
+    def range_text(self) -> str:
+        """The range as text; empty without one."""
+        return self.limits.text if self.limits else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of the differential, or one of the cells that are counted beside it."""
 
@@ -46,13 +70,10 @@ class Row:
     name: str
     share: Share
     """In percent of the leukocytes; of erythroblasts and smudge cells, per 100 of them."""
-    absolute: Estimate | None = None
-    """In 10⁹/L; None without a white cell count."""
-    percent_range: ReferenceRange | None = None
-    absolute_range: ReferenceRange | None = None
-    percent_verdict: Verdict | None = None
-    """As `core.domain.reference_ranges.judge`; None without a range or with too few cells."""
-    absolute_verdict: Verdict | None = None
+    percent: Judged
+    """The share."""
+    absolute: Judged
+    """In 10⁹/L; without a value where no white cell count is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,15 +88,14 @@ class CaseSummary:
     """Erythroblasts and smudge cells."""
     white_cell_count: float | None
     """The count that was entered, in 10⁹/L, corrected for erythroblasts."""
-    white_cell_range: ReferenceRange | None
-    white_cell_verdict: Verdict | None
+    white_cells: Judged
+    """The same count."""
     estimate: Estimate | None
     """White cells in 10⁹/L estimated from the smear; None for what is not blood, without a
     calibrated factor or where the fields do not allow it. Nothing else is computed from it."""
-    nlr: Estimate | None
-    """None where there is none, and for what is not blood."""
-    nlr_range: ReferenceRange | None
-    nlr_verdict: Verdict | None
+    nlr: Judged
+    """Neutrophil-lymphocyte ratio; without a value where there is none, and for what is not
+    blood."""
     flags: tuple[Flag, ...]
     laboratory: str
     """Whose reference ranges were used, as `ReferenceRanges.title` says it; empty when none hold
@@ -86,6 +106,11 @@ class CaseSummary:
     """The cell classifier's own error, at home first; empty when it is not known of the version
     that analysed the fields."""
 
+    @property
+    def is_blood(self) -> bool:
+        """Whether counts per volume and codes of blood apply."""
+        return self.case.sample.material == "peripheral_blood"
+
 
 def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = None) -> CaseSummary:
     """Count a case and judge it by reference ranges.
@@ -95,26 +120,20 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
     settings = settings or get_settings()
     patient, sample = case.patient, case.sample
     counts = count_sample(sample, len(case.fields), differential(case.analyses))
-    counted, white_cells, nlr = counts.counted, counts.white_cell_count, counts.nlr
+    counted, white_cells = counts.counted, counts.white_cell_count
     in_percent, per_litre, ratios = (
         ranges_of(patient, sample, unit, ranges) for unit in ("%", "10^9/L", "ratio")
     )
     is_blood = sample.material == "peripheral_blood"
     exact = None if white_cells is None else Estimate.exact(white_cells)
-    white_cell_range, nlr_range = per_litre.get(WHITE_CELLS), ratios.get(NLR)
 
     def row(key: str, share: Share) -> Row:
-        in_blood, percent_range = counts.absolute.get(key), in_percent.get(key)
-        absolute_range = per_litre.get(key)
         return Row(
             key=key,
             name=CELL_TYPES[key].plural,
             share=share,
-            absolute=in_blood,
-            percent_range=percent_range,
-            absolute_range=absolute_range,
-            percent_verdict=_verdict(share, percent_range, counted.total),
-            absolute_verdict=_verdict(in_blood, absolute_range, counted.total),
+            percent=Judged.of(share, in_percent.get(key), counted.total),
+            absolute=Judged.of(counts.absolute.get(key), per_litre.get(key), counted.total),
         )
 
     return CaseSummary(
@@ -126,14 +145,11 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
             row("smudge_cell", counted.smudge_cells),
         ),
         white_cell_count=white_cells,
-        white_cell_range=white_cell_range,
-        white_cell_verdict=_verdict(
-            exact, white_cell_range, counted.total if needs_correction(counted) else None
+        white_cells=Judged.of(
+            exact, per_litre.get(WHITE_CELLS), counted.total if needs_correction(counted) else None
         ),
         estimate=_estimate(case, settings) if is_blood else None,
-        nlr=nlr,
-        nlr_range=nlr_range,
-        nlr_verdict=_verdict(nlr, nlr_range, counted.total),
+        nlr=Judged.of(counts.nlr, ratios.get(NLR), counted.total),
         flags=by_severity(
             (
                 *flags(
@@ -150,12 +166,6 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         models=_models(case, settings),
         accuracy=_accuracy(case, settings),
     )
-
-
-def _verdict(
-    value: Estimate | None, limits: ReferenceRange | None, counted: int | None
-) -> Verdict | None:
-    return None if value is None or limits is None else judge(value, limits, counted)
 
 
 def _field_flags(case: Case) -> Iterator[Flag]:
@@ -235,7 +245,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         else None,
         "Estimated from the smear": guess
         and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f}; method ±20-30 %)",
-        "Neutrophil-lymphocyte ratio": summary.nlr and ratio_text(summary.nlr),
+        "Neutrophil-lymphocyte ratio": summary.nlr.value and ratio_text(summary.nlr.value),
         "Fields": f"{len(case.fields)}"
         + (f", {rejected} rejected" if rejected else "")
         + (f", {overruled} analysed despite quality control" if overruled else ""),
@@ -272,13 +282,13 @@ def differential_frame(summary: CaseSummary) -> pd.DataFrame:
             "type": row.key,
             "count": row.share.count,
             **estimate_columns(row.share, 2, PERCENT_COLUMNS),
-            "range_low": row.percent_range and row.percent_range.low,
-            "range_high": row.percent_range and row.percent_range.high,
-            "verdict": row.percent_verdict,
-            **estimate_columns(row.absolute, 3, "absolute"),
-            "absolute_range_low": row.absolute_range and row.absolute_range.low,
-            "absolute_range_high": row.absolute_range and row.absolute_range.high,
-            "absolute_verdict": row.absolute_verdict,
+            "range_low": row.percent.limits and row.percent.limits.low,
+            "range_high": row.percent.limits and row.percent.limits.high,
+            "verdict": row.percent.verdict,
+            **estimate_columns(row.absolute.value, 3, "absolute"),
+            "absolute_range_low": row.absolute.limits and row.absolute.limits.low,
+            "absolute_range_high": row.absolute.limits and row.absolute.limits.high,
+            "absolute_verdict": row.absolute.verdict,
             **estimate_columns(right.get(row.key), 2, "right"),
         }
         for row in (*summary.rows, *summary.beside)

@@ -150,7 +150,7 @@ def test_limits_without_cells_are_null_where_nothing_is_known():
 
 def test_classify_and_stage_answer_as_in_the_contract():
     crop = CropResult("a", "basophil", {"basophil": 0.98765}, 0.98765, "classified")
-    assert ClassifyAnswer.of([crop], [FailedFile("b", "Why.")]).dump() == {
+    assert ClassifyAnswer(images=[crop], errors=[FailedFile("b", "Why.")]).dump() == {
         "images": [
             {
                 "file": "a",
@@ -168,13 +168,15 @@ def test_classify_and_stage_answer_as_in_the_contract():
     }
     even = dict.fromkeys(STAGES, 0.25)
     field = StageResult("a", "Pre", even, 0.25, "uncertain")
-    answer = StageAnswer.of([field], StageResult("pooled", None, even, 0.25, "uncertain")).dump()
+    answer = StageAnswer(
+        images=[field], pooled=StageResult("pooled", None, even, 0.25, "uncertain"), errors=[]
+    ).dump()
     assert list(answer) == ["images", "pooled", "errors"]
     assert list(answer["images"][0]) == [
         "file", "page", "stage", "probabilities", "confidence", "status", "warnings", "refused",
     ]  # fmt: skip
     assert answer["pooled"]["stage"] is None
-    assert StageAnswer.of([], None).dump()["pooled"] is None
+    assert StageAnswer(images=[], pooled=None, errors=[]).dump()["pooled"] is None
 
 
 def test_warnings_reach_answers_and_tables():
@@ -187,7 +189,9 @@ def test_warnings_reach_answers_and_tables():
     assert files_table([analysis])["warnings"].tolist() == [" ".join(sentences)]
     even = dict.fromkeys(STAGES, 0.25)
     stage = StageResult("a", "Pre", even, 0.25, "uncertain", warnings=sentences)
-    assert StageAnswer.of([stage], None).dump()["images"][0]["warnings"] == list(sentences)
+    assert StageAnswer(images=[stage], pooled=None, errors=[]).dump()["images"][0][
+        "warnings"
+    ] == list(sentences)
     assert stages_table([stage])["warnings"].tolist() == [" ".join(sentences)]
 
 
@@ -195,7 +199,8 @@ def test_fields_without_an_all_class_answer_with_their_blasts():
     blasts = PossibleBlasts(3, 2, 12)
     unlike = StageResult("a", None, {}, 0.0, "out_of_scope", blasts=blasts)
     known = StageResult("b", "Pre", {"Pre": 1.0}, 1.0, "classified")
-    answer = StageAnswer.of([unlike, known], replace(unlike, file="pooled")).dump()
+    pooled = replace(unlike, file="pooled")
+    answer = StageAnswer(images=[unlike, known], pooled=pooled, errors=[]).dump()
     first, second = answer["images"]
     assert (first["stage"], first["refused"]) == (None, None)
     assert first["blasts"] == answer["pooled"]["blasts"] == {

@@ -95,8 +95,8 @@ def test_the_shipped_models_are_told_with_thresholds():
 def test_marrow_has_no_ranges_and_no_cells_per_volume(models):
     marrow = summarise(make_case(material="bone_marrow"), RANGES, models)
     assert marrow.white_cell_count is None
-    assert marrow.nlr is None
-    assert all(row.percent_range is None and row.absolute is None for row in marrow.rows)
+    assert marrow.nlr.value is None
+    assert all(row.percent.limits is None and row.absolute.value is None for row in marrow.rows)
     assert {flag.key for flag in marrow.flags} == {"possible_blasts"}
     for observation in resources(marrow, "Observation"):
         assert observation.code.coding is None
@@ -311,10 +311,10 @@ def test_fhir_observations_hold_the_differential(summary):
             "Lower 95 % limit": round(row.share.low, 2),
             "Upper 95 % limit": round(row.share.high, 2),
         }
-        if row.percent_range:
+        if row.percent.limits:
             (limits,) = observation.referenceRange
-            assert float(limits.low.value) == row.percent_range.low
-            assert float(limits.high.value) == row.percent_range.high
+            assert float(limits.low.value) == row.percent.limits.low
+            assert float(limits.high.value) == row.percent.limits.high
     for row in summary.rows:
         quantity = by_code[ABSOLUTE[row.key].code].valueQuantity
         assert float(quantity.value) == pytest.approx(row.absolute.value, abs=5e-4)

@@ -70,10 +70,8 @@ def show_differential(summary: CaseSummary) -> None:
     for side in ("percent", "low", "high"):
         frame[side] = [getattr(row.share, side) for row in rows]
     frame["type"] = [row.name if row in summary.rows else f"{row.name}, per 100" for row in rows]
-    frame["range"] = [row.percent_range.text if row.percent_range else "" for row in rows]
-    frame["absolute_range"] = [
-        row.absolute_range.text if row.absolute_range else "" for row in rows
-    ]
+    frame["range"] = [row.percent.range_text for row in rows]
+    frame["absolute_range"] = [row.absolute.range_text for row in rows]
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     columns = {
         "type": text("Type", pinned=True),
@@ -108,7 +106,7 @@ def show_differential(summary: CaseSummary) -> None:
             f"it: {shared.plain(accuracy_text(summary.accuracy))}."
         )
     with chart:
-        ranges = {row.key: row.percent_range for row in summary.rows if row.percent_range}
+        ranges = {row.key: row.percent.limits for row in summary.rows if row.percent.limits}
         st.plotly_chart(
             differential_figure(summary.counted, ranges),
             key="sample_differential",

@@ -54,7 +54,7 @@ from core.cases.users import require
 from core.domain.results import FieldAnalysis, FieldImage, StageResult
 from core.exports.case_answer import case_answer
 from core.exports.registry import CASE_FORMATS, case_files
-from core.exports.schema import AnalyzedField, CaseAnswer, StagedField
+from core.exports.schema import AnalyzedField, CaseAnswer
 from core.exports.summary import summarise
 from core.imaging.duplicates import Finder
 from core.inference.tasks import ANALYZE, STAGE, models_of
@@ -177,7 +177,7 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
             saved=accepted,
             sample=sample,
             image=AnalyzedField.of(analysis),
-            stage=graded and StagedField.of(graded),
+            stage=graded,
         )
         return JSONResponse(answer.model_dump(mode="json"), 201 if accepted else 200)
 

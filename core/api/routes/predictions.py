@@ -69,7 +69,7 @@ async def predict(
         services.metrics.image(CLASSIFY.name, FailedFile(upload.name, str(error)))
         raise
     services.metrics.image(CLASSIFY.name, result)
-    return JSONResponse(ClassifiedCrop.of(result).dump())
+    return JSONResponse(ClassifiedCrop.model_validate(result).dump())
 
 
 @router.post(
@@ -80,7 +80,11 @@ async def predict(
 )
 async def predict_batch(services: ServicesDep, models: SiteModelsDep, batch: BatchDep) -> Response:
     """Name the cells of images that show one cell each."""
-    return await _answer(CLASSIFY, services, models, batch, ClassifyAnswer.of)
+
+    def answer(results: Sequence[CropResult], failures: Sequence[FailedFile]) -> ClassifyAnswer:
+        return ClassifyAnswer(images=results, errors=failures)
+
+    return await _answer(CLASSIFY, services, models, batch, answer)
 
 
 @router.post(
@@ -114,7 +118,8 @@ async def stage(services: ServicesDep, models: ModelsDep, batch: BatchDep) -> Re
     thresholds = models.analyzer.field_classifier.thresholds
 
     def answer(results: Sequence[StageResult], failures: Sequence[FailedFile]) -> StageAnswer:
-        return StageAnswer.of(results, pool(results, thresholds) if results else None, failures)
+        pooled = pool(results, thresholds) if results else None
+        return StageAnswer(images=results, pooled=pooled, errors=failures)
 
     return await _answer(STAGE, services, models, batch, answer)
 

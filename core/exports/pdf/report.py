@@ -1,7 +1,6 @@
 """The report of a case on one printed A4 page."""
 
 from core.domain.differential import subtypes_text
-from core.domain.reference_ranges import ReferenceRange
 from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE
 from core.evaluation.model_error import accuracy_text
 from core.exports.pdf.cells import ReadPixels, representative_cells
@@ -84,17 +83,17 @@ def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
     first = y
     for row in (*summary.rows, *summary.beside):
         is_beside = row in summary.beside
-        calls = right.get(row.key)
+        calls, in_blood = right.get(row.key), row.absolute.value
         values = [
             f"{row.name}, per 100" if is_beside else row.name,
             str(row.share.count),
             f"{row.share.percent:.1f}",
             _percents(row.share.low, row.share.high),
-            _range(row.percent_range),
+            row.percent.range_text,
             "",
-            _volume(row.absolute.value) if row.absolute else "",
-            f"{_volume(row.absolute.low)}-{_volume(row.absolute.high)}" if row.absolute else "",
-            _range(row.absolute_range) if row.absolute else "",
+            _volume(in_blood.value) if in_blood else "",
+            f"{_volume(in_blood.low)}-{_volume(in_blood.high)}" if in_blood else "",
+            row.absolute.range_text if in_blood else "",
             f"{calls.value:.0f} ({calls.low:.0f}-{calls.high:.0f})" if calls else "",
         ]
         for place, (value, x) in enumerate(zip(values, lefts, strict=True)):
@@ -122,9 +121,9 @@ def _interval(sheet: Sheet, row: Row, chart: tuple[float, float], y: float) -> N
     left, width = chart
     scale = width / 100
     middle = y + 1.8
-    if row.percent_range and row.percent_range.high:
-        low, high = row.percent_range.low, row.percent_range.high
-        sheet.bar((left + low * scale, y - 0.1, (high - low) * scale, 3.8), "#DADADA")
+    if (limits := row.percent.limits) and limits.high:
+        box = left + limits.low * scale, y - 0.1, (limits.high - limits.low) * scale, 3.8
+        sheet.bar(box, "#DADADA")
     colour = CELL_TYPES[row.key].colour
     start, end = left + row.share.low * scale, left + row.share.high * scale
     sheet.line((start, middle), (end, middle), colour, 0.5)
@@ -191,23 +190,19 @@ def _foot(sheet: Sheet, summary: CaseSummary) -> None:
 
 def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
     notes = [f"Models: {'; '.join(summary.models) or 'none'}."]
-    used = [
-        limits
-        for row in (*summary.rows, *summary.beside)
-        for limits in (row.percent_range, row.absolute_range)
-        if limits is not None
-    ]
-    if summary.nlr_range and summary.nlr:
-        used.append(summary.nlr_range)
-    if used:
-        sources = "; ".join(dict.fromkeys(limits.source for limits in used))
+    rows = (*summary.rows, *summary.beside)
+    judged = [part for row in rows for part in (row.percent, row.absolute)]
+    if summary.nlr.value:
+        judged.append(summary.nlr)
+    if used := dict.fromkeys(part.limits.source for part in judged if part.limits):
+        sources = "; ".join(used)
         notes.append(
             f"Reference ranges: {summary.laboratory} ({sources}). "
             "Ranges differ between laboratories and populations."
         )
     else:
         notes.append("No reference ranges apply to this sample.")
-    if summary.white_cell_count is None and summary.case.sample.material == "peripheral_blood":
+    if summary.is_blood and summary.white_cell_count is None:
         notes.append("Counts per volume need a white cell count, which was not entered.")
     notes.append(
         "The 95 % limits (Clopper-Pearson) cover sampling error only. The model's own error is "
@@ -232,7 +227,3 @@ def _percents(low: float, high: float) -> str:
 
 def _volume(cells: float) -> str:
     return f"{cells:.2f}" if cells < 100 else f"{cells:.0f}"
-
-
-def _range(limits: ReferenceRange | None) -> str:
-    return "" if limits is None else limits.text

@@ -60,11 +60,11 @@ def test_the_numbers_are_those_of_the_differential(printed, models):
     text = words(printed(summary.case))
     right = summary.accuracy[0].by_type
     for row in summary.rows:
-        share, absolute = row.share, row.absolute
+        share, absolute = row.share, row.absolute.value
         line = f"{row.name} {share.count} {share.percent:.1f} {share.low:.1f}-{share.high:.1f}"
-        line += f" {row.percent_range.text}" if row.percent_range else ""
+        line += f" {row.percent.range_text}" if row.percent.limits else ""
         line += f" {absolute.value:.2f} {absolute.low:.2f}-{absolute.high:.2f}"
-        line += f" {row.absolute_range.text}" if row.absolute_range else ""
+        line += f" {row.absolute.range_text}" if row.absolute.limits else ""
         assert line in text
         if row.key in right:
             calls = right[row.key]
