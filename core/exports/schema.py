@@ -34,9 +34,9 @@ _STAGED = dict.fromkeys(STAGES, 0.0) | {"Early": 0.9121, "Benign": 0.0879}
 _BAD_FILE = {"file": "notes.txt", "error": "This is not an image. Send a JPEG, PNG … file."}
 
 
-def number(value: float, decimals: int) -> float | None:
-    """Round for JSON, which has no infinity."""
-    return round(float(value), decimals) if math.isfinite(value) else None
+def number(value: float | None, decimals: int) -> float | None:
+    """Round for JSON, which has no infinity; None stays None."""
+    return None if value is None or not math.isfinite(value) else round(float(value), decimals)
 
 
 def box_numbers(cell: Cell) -> tuple[float, float, float, float]:
@@ -47,7 +47,7 @@ def box_numbers(cell: Cell) -> tuple[float, float, float, float]:
 
 
 def _rounded(decimals: int) -> BeforeValidator:
-    return BeforeValidator(lambda value: None if value is None else number(value, decimals))
+    return BeforeValidator(lambda value: number(value, decimals))
 
 
 Probability = Annotated[

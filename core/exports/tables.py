@@ -3,10 +3,8 @@
 Numbers are those of the JSON answers, digit for digit.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import repeat
-from math import isfinite
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
@@ -19,61 +17,102 @@ from core.domain.differential import (
     share_difference,
 )
 from core.domain.intervals import Estimate
-from core.domain.results import Cell, FieldAnalysis, StageResult
+from core.domain.results import Cell, CellCounts, FieldAnalysis, StageResult
 from core.domain.taxonomy import ATTRIBUTES, CELL_KINDS, CELL_TYPES, STAGES
-from core.exports.schema import box_numbers, number
+from core.exports.schema import all_shares, number
 from core.imaging.segmentation import CellSegmentation, measure_cell
 
-_CELL_COLUMNS = [
-    "file",
-    "page",
-    "patient",
-    "number",
-    "kind",
-    "type",
-    "status",
-    "duplicate",
-    "confidence",
-    "x",
-    "y",
-    "width",
-    "height",
-    "diameter_um",
-    *(f"p_{key}" for key in CELL_TYPES),
-    *ATTRIBUTES,
-    "subtype",
-]
-_MEASURE_COLUMNS = [
+
+class _FoundCell(NamedTuple):
+    """A row of the table of cells."""
+
+    analysis: FieldAnalysis
+    number: int
+    cell: Cell
+
+    @property
+    def diameter(self) -> float | None:
+        scale = self.analysis.scale
+        return scale and self.cell.box.diameter * scale.micrometres_per_pixel
+
+
+class _CountedField(NamedTuple):
+    """A row of the table of files."""
+
+    analysis: FieldAnalysis
+    counts: CellCounts
+
+
+RowT = TypeVar("RowT")
+Columns = Mapping[str, Callable[[RowT], Any]]
+"""What stands in each column of a row."""
+
+_CELL_COLUMNS: Columns[_FoundCell] = {
+    "file": lambda row: row.analysis.file,
+    "page": lambda row: row.analysis.page,
+    "number": lambda row: row.number,
+    "kind": lambda row: row.cell.kind,
+    "type": lambda row: row.cell.type,
+    "status": lambda row: row.cell.status,
+    "duplicate": lambda row: row.cell.duplicate,
+    "confidence": lambda row: number(row.cell.confidence, 4),
+    "x": lambda row: number(row.cell.box.x, 1),
+    "y": lambda row: number(row.cell.box.y, 1),
+    "width": lambda row: number(row.cell.box.width, 1),
+    "height": lambda row: number(row.cell.box.height, 1),
+    "diameter_um": lambda row: number(row.diameter, 2),
+    **{
+        f"p_{key}": lambda row, key=key: number((row.cell.probabilities or {}).get(key), 4)
+        for key in CELL_TYPES
+    },
+    **{name: lambda row, name=name: (row.cell.attributes or {}).get(name) for name in ATTRIBUTES},
+    "subtype": lambda row: row.cell.likely_subtype,
+}
+_FILE_COLUMNS: Columns[_CountedField] = {
+    "file": lambda row: row.analysis.file,
+    "page": lambda row: row.analysis.page,
+    "width": lambda row: row.analysis.width,
+    "height": lambda row: row.analysis.height,
+    "format": lambda row: row.analysis.properties.format,
+    "mode": lambda row: row.analysis.properties.mode,
+    "bit_depth": lambda row: row.analysis.properties.bit_depth,
+    "file_bytes": lambda row: row.analysis.properties.file_bytes,
+    "um_per_px": lambda row: (
+        row.analysis.scale and number(row.analysis.scale.micrometres_per_pixel, 5)
+    ),
+    "scale_source": lambda row: row.analysis.scale and row.analysis.scale.source,
+    **{kind: lambda row, kind=kind: row.counts.kinds[kind] for kind in CELL_KINDS},
+    "uncertain": lambda row: row.counts.uncertain,
+    "duplicates": lambda row: row.counts.duplicates["wbc"],
+    "unfamiliar": lambda row: row.counts.out_of_distribution,
+    "seconds": lambda row: round(row.analysis.seconds, 3),
+    "refused": lambda row: row.analysis.reject_reason,
+    "overruled": lambda row: row.analysis.qc_override,
+    "warnings": lambda row: " ".join(row.analysis.warnings) or None,
+}
+_STAGE_COLUMNS: Columns[StageResult] = {
+    "file": lambda result: result.file,
+    "page": lambda result: result.page,
+    "status": lambda result: result.status,
+    "stage": lambda result: result.stage,
+    "confidence": lambda result: number(result.confidence, 4),
+    **{
+        f"p_{key}": lambda result, key=key: number(result.probabilities.get(key, 0.0), 4)
+        for key in STAGES
+    },
+    "possible_blasts": lambda result: result.blasts.count if result.blasts else None,
+    "white_cells": lambda result: result.blasts.white_cells if result.blasts else None,
+    "refused": lambda result: result.reject_reason,
+    "warnings": lambda result: " ".join(result.warnings) or None,
+}
+_MEASURE_COLUMNS = (
     "nucleus_area",
     "cell_area",
     "area_unit",
     "nucleus_cytoplasm_ratio",
     "nucleus_roundness",
     "lobes",
-]
-_FILE_COLUMNS = [
-    "file",
-    "page",
-    "patient",
-    "width",
-    "height",
-    "format",
-    "mode",
-    "bit_depth",
-    "file_bytes",
-    "um_per_px",
-    "scale_source",
-    "wbc",
-    "rbc",
-    "platelet",
-    "uncertain",
-    "duplicates",
-    "unfamiliar",
-    "seconds",
-    "refused",
-    "overruled",
-    "warnings",
-]
+)
 PERCENT_COLUMNS = ("percent", "low", "high")
 _FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 
@@ -89,18 +128,11 @@ def cells_table(
     `patients` names the patient of each analysis, in the same order; without it the column is
     left out.
     """
-    rows = [
-        {
-            "file": analysis.file,
-            "page": analysis.page,
-            "patient": patient,
-            "number": i,
-            **_cell_row(cell, analysis),
-        }
-        for analysis, patient in _with_patients(analyses, patients)
-        for i, cell in enumerate(analysis.cells, 1)
-    ]
-    return _frame(rows, _CELL_COLUMNS, patients)
+    rows = [_FoundCell(a, i, cell) for a in analyses for i, cell in enumerate(a.cells, 1)]
+    if patients is not None:
+        owners = zip(analyses, patients, strict=True)
+        patients = [patient for analysis, patient in owners for _ in analysis.cells]
+    return _frame(_CELL_COLUMNS, rows, patients)
 
 
 def measures_table(
@@ -125,12 +157,11 @@ def _measures_row(segmentation: CellSegmentation | None, analysis: FieldAnalysis
         return {}
     scale = analysis.scale
     measures = measure_cell(segmentation, scale.micrometres_per_pixel if scale else None)
-    ratio = measures.nucleus_cytoplasm_ratio
     return {
         "nucleus_area": number(measures.nucleus_area, 2),
         "cell_area": number(measures.cell_area, 2),
         "area_unit": "µm²" if scale else "px²",
-        "nucleus_cytoplasm_ratio": number(ratio, 3) if isfinite(ratio) else None,
+        "nucleus_cytoplasm_ratio": number(measures.nucleus_cytoplasm_ratio, 3),
         "nucleus_roundness": number(measures.nucleus_roundness, 3),
         "lobes": measures.lobes,
     }
@@ -143,31 +174,8 @@ def files_table(
 
     The counts of a rejected image are missing, not 0.
     """
-    rows = [
-        {
-            "file": analysis.file,
-            "page": analysis.page,
-            "patient": patient,
-            "width": analysis.width,
-            "height": analysis.height,
-            "format": analysis.properties.format,
-            "mode": analysis.properties.mode,
-            "bit_depth": analysis.properties.bit_depth,
-            "file_bytes": analysis.properties.file_bytes,
-            "um_per_px": analysis.scale and number(analysis.scale.micrometres_per_pixel, 5),
-            "scale_source": analysis.scale and analysis.scale.source,
-            **analysis.counts.kinds,
-            "uncertain": analysis.counts.uncertain,
-            "duplicates": analysis.counts.duplicates["wbc"],
-            "unfamiliar": analysis.counts.out_of_distribution,
-            "seconds": round(analysis.seconds, 3),
-            "refused": analysis.reject_reason,
-            "overruled": analysis.qc_override,
-            "warnings": " ".join(analysis.warnings) or None,
-        }
-        for analysis, patient in _with_patients(analyses, patients)
-    ]
-    table = _frame(rows, _FILE_COLUMNS, patients)
+    rows = [_CountedField(analysis, analysis.counts) for analysis in analyses]
+    table = _frame(_FILE_COLUMNS, rows, patients)
     counts = [*CELL_KINDS, "uncertain", "duplicates", "unfamiliar"]
     table[counts] = table[counts].astype("Int64").mask(table["refused"].notna())
     return table
@@ -236,38 +244,14 @@ def _without_formula(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
-def _with_patients(
-    analyses: Sequence[FieldAnalysis], patients: Sequence[str] | None
-) -> Iterator[tuple[FieldAnalysis, str | None]]:
-    names = repeat(None, len(analyses)) if patients is None else patients
-    return zip(analyses, names, strict=True)
-
-
 def _frame(
-    rows: list[dict[str, Any]], columns: list[str], patients: Sequence[str] | None
+    columns: Columns[RowT], rows: Sequence[RowT], patients: Sequence[str] | None
 ) -> pd.DataFrame:
-    shown = [name for name in columns if name != "patient" or patients is not None]
-    return pd.DataFrame(rows, columns=shown)
-
-
-def _cell_row(cell: Cell, analysis: FieldAnalysis) -> dict[str, Any]:
-    x, y, width, height = box_numbers(cell)
-    scale = analysis.scale
-    return {
-        "kind": cell.kind,
-        "type": cell.type,
-        "status": cell.status,
-        "duplicate": cell.duplicate,
-        "confidence": number(cell.confidence, 4),
-        "x": x,
-        "y": y,
-        "width": width,
-        "height": height,
-        "diameter_um": scale and number(cell.box.diameter * scale.micrometres_per_pixel, 2),
-        **{f"p_{key}": number(p, 4) for key, p in (cell.probabilities or {}).items()},
-        **{name: (cell.attributes or {}).get(name) for name in ATTRIBUTES},
-        "subtype": cell.likely_subtype,
-    }
+    values = {name: list(map(value, rows)) for name, value in columns.items()}
+    frame = pd.DataFrame(values, dtype=None if rows else object)
+    if patients is not None:
+        frame.insert(2, "patient", list(patients))
+    return frame
 
 
 def patients_table(differentials: Mapping[str, Differential]) -> pd.DataFrame:
@@ -291,27 +275,8 @@ def stages_table(
 
     Blasts were counted where no class is suggested.
     """
-    names = repeat(None, len(results)) if patients is None else patients
-    rows = [
-        {
-            "file": result.file,
-            "page": result.page,
-            "patient": patient,
-            "status": result.status,
-            "stage": result.stage,
-            "confidence": number(result.confidence, 4),
-            **{f"p_{key}": number(result.probabilities.get(key, 0.0), 4) for key in STAGES},
-            "possible_blasts": result.blasts.count if result.blasts else None,
-            "white_cells": result.blasts.white_cells if result.blasts else None,
-            "refused": result.reject_reason,
-            "warnings": " ".join(result.warnings) or None,
-        }
-        for result, patient in zip(results, names, strict=True)
-    ]
-    counted = ["possible_blasts", "white_cells"]
-    columns = ["file", "page", "patient", "status", "stage", "confidence"]
-    columns += [*(f"p_{key}" for key in STAGES), *counted, "refused", "warnings"]
-    return _frame(rows, columns, patients).astype(dict.fromkeys(counted, "Int64"))
+    counted = dict.fromkeys(("possible_blasts", "white_cells"), "Int64")
+    return _frame(_STAGE_COLUMNS, results, patients).astype(counted)
 
 
 def history_table(patient: Patient, counts: Sequence[SampleCounts]) -> pd.DataFrame:
@@ -341,11 +306,7 @@ def history_table(patient: Patient, counts: Sequence[SampleCounts]) -> pd.DataFr
                 **estimate_columns(one.absolute.get(key), 3, "absolute"),
             }
             for one in counts
-            for key, share in {
-                **one.counted.shares,
-                "erythroblast": one.counted.erythroblasts,
-                "smudge_cell": one.counted.smudge_cells,
-            }.items()
+            for key, share in all_shares(one.counted).items()
         ]
     )
 
@@ -359,28 +320,16 @@ def comparison_table(before: SampleCounts, after: SampleCounts) -> pd.DataFrame:
     cells.
     """
     keys = dict.fromkeys((*before.counted.shares, *after.counted.shares))
-    return pd.DataFrame(
-        [_compared(key, before.counted, after.counted) for key in keys],
-        columns=["type", "before", "after", "change", "low", "high", "direction"],
-    )
+    return pd.DataFrame([_compared(key, before.counted, after.counted) for key in keys])
 
 
 def _compared(key: str, before: Differential, after: Differential) -> dict[str, object]:
     change = share_difference(before, after, key)
-    shares = {"before": before, "after": after}
     row: dict[str, object] = {"type": key}
-    for when, counted in shares.items():
+    for when, counted in (("before", before), ("after", after)):
         share = counted.shares.get(key)
-        known = counted.total > 0
-        row[when] = number(share.percent if share else 0.0, 2) if known else None
-    if change is None:
-        return row | {"change": None, "low": None, "high": None, "direction": "few"}
-    direction = "up" if change.low > 0 else "down" if change.high < 0 else ""
-    if min(before.total, after.total) < MINIMUM_FOR_PERCENTAGES:
-        direction = "few"
-    return row | {
-        "change": number(change.value, 2),
-        "low": number(change.low, 2),
-        "high": number(change.high, 2),
-        "direction": direction,
-    }
+        row[when] = number(share.percent if share else 0.0, 2) if counted.total else None
+    row |= estimate_columns(change, 2, ("change", "low", "high"))
+    if change is None or min(before.total, after.total) < MINIMUM_FOR_PERCENTAGES:
+        return row | {"direction": "few"}
+    return row | {"direction": "up" if change.low > 0 else "down" if change.high < 0 else ""}

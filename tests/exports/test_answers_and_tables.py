@@ -240,7 +240,7 @@ def test_a_rejected_image_has_empty_counts_not_zeros():
 
 def test_patients_must_match_the_analyses():
     analysis = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), ())
-    with pytest.raises(ValueError, match="argument"):
+    with pytest.raises(ValueError, match="Length of values"):
         files_table([analysis], ["P1", "P2"])
 
 
