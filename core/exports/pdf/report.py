@@ -1,24 +1,18 @@
 """The report of a case on one printed A4 page."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+
 from core.domain.differential import subtypes_text
 from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE
 from core.evaluation.model_error import accuracy_text
 from core.exports.pdf.cells import ReadPixels, representative_cells
-from core.exports.pdf.sheet import (
-    FAINT,
-    GREY,
-    HEIGHT,
-    INK,
-    MARGIN,
-    MISSING,
-    WIDTH,
-    Align,
-    Sheet,
-    Style,
-)
+from core.exports.pdf.sheet import FAINT, GREY, HEIGHT, INK, MARGIN, MISSING, WIDTH, Sheet, Style
 from core.exports.summary import CaseSummary, Row, facts
 
 _INNER = WIDTH - 2 * MARGIN
+_HALF = _INNER / 2
 _FLAG_LINES = 10
 _FOOTER, _SIGNATURES = 36.0, 20.0
 """Heights kept free at the bottom of the page."""
@@ -38,6 +32,9 @@ _COLUMNS = (
     ("Right, %", 20.0),
 )
 _CHART_COLUMN = 5
+_LEFTS = list(accumulate((width for _, width in _COLUMNS[:-1]), initial=MARGIN))
+_SMALL, _QUIET, _BOLD = Style(7), Style(7, colour=GREY), Style(7, bold=True)
+_TINY = Style(5.5, colour=GREY, align="C")
 
 
 def case_pdf(summary: CaseSummary, read_pixels: ReadPixels) -> bytes:
@@ -60,24 +57,19 @@ def _head(sheet: Sheet, summary: CaseSummary) -> float:
     sheet.text((MARGIN, 9, 120), "White cell differential", Style(15, bold=True))
     sheet.text((WIDTH - MARGIN - 66, 12, 66), "Leukoscope", Style(7, colour=GREY, align="R"))
     sheet.line((MARGIN, 17.5), (WIDTH - MARGIN, 17.5), INK, 0.4)
-    known = list(facts(summary).items())
+    known = facts(summary)
     rows = -(-len(known) // 2)
-    for place, (name, value) in enumerate(known):
-        x = MARGIN + (place // rows) * _INNER / 2
-        y = 19 + (place % rows) * 4
-        sheet.text((x, y, 44), name, Style(7, colour=GREY))
-        sheet.text(
-            (x + 42, y, _INNER / 2 - 43), value, Style(7.5, bold=name in ("Patient", "Name"))
-        )
+    for place, (name, value) in enumerate(known.items()):
+        x, y = MARGIN + place // rows * _HALF, 19 + place % rows * 4
+        sheet.text((x, y, 44), name, _QUIET)
+        sheet.text((x + 42, y, _HALF - 43), value, Style(bold=name in ("Patient", "Name")))
     return 19 + rows * 4
 
 
 def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
     sheet.bar((MARGIN, top, _INNER, 5), "#EDEDED")
-    lefts = [MARGIN + sum(width for _, width in _COLUMNS[:place]) for place in range(len(_COLUMNS))]
-    for place, ((name, width), x) in enumerate(zip(_COLUMNS, lefts, strict=True)):
-        sheet.text((x, top + 0.7, width), name, Style(7, bold=True, align=_side(place)))
-    chart = lefts[_CHART_COLUMN] + 3, _COLUMNS[_CHART_COLUMN][1] - 6
+    _line(sheet, [name for name, _ in _COLUMNS], top + 0.7, _BOLD)
+    chart = _LEFTS[_CHART_COLUMN] + 3, _COLUMNS[_CHART_COLUMN][1] - 6
     right = summary.accuracy[0].by_type if summary.accuracy else {}
     y = top + 5.5
     first = y
@@ -96,24 +88,23 @@ def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
             row.absolute.range_text if in_blood else "",
             f"{calls.value:.0f} ({calls.low:.0f}-{calls.high:.0f})" if calls else "",
         ]
-        for place, (value, x) in enumerate(zip(values, lefts, strict=True)):
-            colour = GREY if is_beside else INK
-            sheet.text(
-                (x, y, _COLUMNS[place][1]), value, Style(7, colour=colour, align=_side(place))
-            )
+        _line(sheet, values, y, _QUIET if is_beside else _SMALL)
         if not is_beside:
             _interval(sheet, row, chart, y)
         y += 4.4
     _axis(sheet, chart, first, y - 4.4 * len(summary.beside))
     if subtypes := subtypes_text(summary.counted):
         text = f"Subtypes as the model suggests them: {subtypes}."
-        y = sheet.paragraph((MARGIN, y + 0.5, _INNER), text, Style(7), most=2)
+        y = sheet.paragraph((MARGIN, y + 0.5, _INNER), text, _SMALL, most=2)
     sheet.line((MARGIN, y + 0.5), (WIDTH - MARGIN, y + 0.5), FAINT)
     return y + 1
 
 
-def _side(column: int) -> Align:
-    return "R" if column else "L"
+def _line(sheet: Sheet, texts: Sequence[str], y: float, style: Style) -> None:
+    """Write a line of the table, with all but the first column set to the right."""
+    for text, x, (_, width) in zip(texts, _LEFTS, _COLUMNS, strict=True):
+        sheet.text((x, y, width), text, style)
+        style = replace(style, align="R")
 
 
 def _interval(sheet: Sheet, row: Row, chart: tuple[float, float], y: float) -> None:
@@ -135,10 +126,8 @@ def _axis(sheet: Sheet, chart: tuple[float, float], top: float, bottom: float) -
     for percent in (0, 50, 100):
         x = left + width * percent / 100
         sheet.line((x, top - 0.4), (x, bottom - 0.4), FAINT, 0.1)
-        sheet.text((x - 5, bottom - 0.3, 10), str(percent), Style(5.5, colour=GREY, align="C"))
-    sheet.text(
-        (left, bottom + 2.1, width), "percent; grey: range", Style(5.5, colour=GREY, align="C")
-    )
+        sheet.text((x - 5, bottom - 0.3, 10), str(percent), _TINY)
+    sheet.text((left, bottom + 2.1, width), "percent; grey: range", _TINY)
 
 
 def _flags(sheet: Sheet, summary: CaseSummary, top: float) -> float:
@@ -151,16 +140,11 @@ def _flags(sheet: Sheet, summary: CaseSummary, top: float) -> float:
     for place, flag in enumerate(summary.flags):
         if y + 7 > limit:
             left = len(summary.flags) - place
-            sheet.text(
-                (MARGIN, y, _INNER), f"{left} more flags are in the other exports.", Style(7)
-            )
+            sheet.text((MARGIN, y, _INNER), f"{left} more flags are in the other exports.", _SMALL)
             return y + 4
-        sheet.text(
-            (MARGIN, y, 16),
-            flag.severity,
-            Style(7, bold=True, colour=_SEVERITY_COLOURS[flag.severity]),
-        )
-        y = sheet.paragraph((MARGIN + 16, y, _INNER - 16), flag.sentence, Style(7), most=2)
+        style = replace(_BOLD, colour=_SEVERITY_COLOURS[flag.severity])
+        sheet.text((MARGIN, y, 16), flag.severity, style)
+        y = sheet.paragraph((MARGIN + 16, y, _INNER - 16), flag.sentence, _SMALL, most=2)
     return y
 
 
@@ -168,15 +152,13 @@ def _signatures(sheet: Sheet, summary: CaseSummary) -> None:
     y = HEIGHT - _FOOTER - _SIGNATURES + 1
     sheet.line((MARGIN, y), (WIDTH - MARGIN, y), FAINT)
     signed = [f"{s.reviewer}, {s.at:%Y-%m-%d %H:%M} UTC" for s in summary.case.signatures]
-    half = _INNER / 2
-    sheet.text((MARGIN, y + 1, 40), "Signed in Leukoscope", Style(7, bold=True))
-    shown = signed[:3] if signed else ["Nobody has signed this case."]
-    for place, text in enumerate(shown):
-        sheet.text((MARGIN, y + 5 + 3.8 * place, half - 4), text, Style(7))
+    sheet.text((MARGIN, y + 1, 40), "Signed in Leukoscope", _BOLD)
+    for place, text in enumerate(signed[:3] or ["Nobody has signed this case."]):
+        sheet.text((MARGIN, y + 5 + 3.8 * place, _HALF - 4), text, _SMALL)
     for place, name in enumerate(("Reviewer", "Second reviewer")):
         bottom = y + 8 + 8 * place
-        sheet.text((MARGIN + half, bottom - 3.3, 26), name, Style(7, colour=GREY))
-        sheet.line((MARGIN + half + 26, bottom), (WIDTH - MARGIN, bottom), GREY)
+        sheet.text((MARGIN + _HALF, bottom - 3.3, 26), name, _QUIET)
+        sheet.line((MARGIN + _HALF + 26, bottom), (WIDTH - MARGIN, bottom), GREY)
 
 
 def _foot(sheet: Sheet, summary: CaseSummary) -> None:
@@ -204,21 +186,17 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
         notes.append("No reference ranges apply to this sample.")
     if summary.is_blood and summary.white_cell_count is None:
         notes.append("Counts per volume need a white cell count, which was not entered.")
+    error = f"additional: {accuracy_text(summary.accuracy)}."
+    if summary.accuracy:
+        home = summary.accuracy[0].name
+        error += f" The column Right is the percentage of correct calls by type on {home}."
     notes.append(
         "The 95 % limits (Clopper-Pearson) cover sampling error only. The model's own error is "
-        f"additional: {_accuracy(summary)}"
+        + error
     )
     if sheet.has_missing:
         notes.append(f"{MISSING} stands for a character that is not in the font.")
     return notes
-
-
-def _accuracy(summary: CaseSummary) -> str:
-    text = f"{accuracy_text(summary.accuracy)}."
-    if not summary.accuracy:
-        return text
-    home = summary.accuracy[0].name
-    return f"{text} The column Right is the percentage of correct calls by type on {home}."
 
 
 def _percents(low: float, high: float) -> str:

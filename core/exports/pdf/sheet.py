@@ -6,6 +6,7 @@ Chinese one, is printed as □.
 """
 
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -79,16 +80,12 @@ class Sheet:
         """Write a text broken into lines of a width, `most` at most; return the y below it."""
         x, y, width = place
         self._use(style)
-        lines = cast(
-            "list[str]",
-            self._pdf.multi_cell(
-                width, text=self._printable(text), dry_run=True, output="LINES", align="L"
-            ),
-        )
-        shown = lines[:most]
+        printable = self._printable(text)
+        lines = self._pdf.multi_cell(width, text=printable, dry_run=True, output="LINES", align="L")
+        assert isinstance(lines, list)
         if len(lines) > most:
-            shown[-1] += "…"
-        for line in shown:
+            lines[most - 1] += "…"
+        for line in lines[:most]:
             self.text((x, y, width), line, style)
             y += style.height
         return y
@@ -137,29 +134,21 @@ class Sheet:
     def _printable(self, text: str) -> str:
         """Replace what cannot be printed, and drop what would turn or hide other text."""
         known = cast("TTFFont", self._pdf.fonts[_FAMILY]).cmap
-        kept = []
+        kept = ""
         for character in unicodedata.normalize("NFC", text[:_LONGEST]):
             category = unicodedata.category(character)
             if category in ("Cc", "Zl", "Zp"):
-                kept.append(" ")
-            elif category == "Cf":
-                continue
-            elif ord(character) in known:
-                kept.append(character)
-            else:
-                self.has_missing = True
-                kept.append(MISSING)
-        return "".join(kept)
+                kept += " "
+            elif category != "Cf":
+                is_known = ord(character) in known
+                kept += character if is_known else MISSING
+                self.has_missing |= not is_known
+        return kept
 
     def _fit(self, text: str, width: float) -> str:
         room = width - 2 * self._pdf.c_margin
         if self._pdf.get_string_width(text) <= room:
             return text
-        fits, too_many = 0, len(text)
-        while too_many - fits > 1:
-            middle = (fits + too_many) // 2
-            if self._pdf.get_string_width(text[:middle] + "…") <= room:
-                fits = middle
-            else:
-                too_many = middle
-        return text[:fits] + "…"
+        lengths = range(1, len(text))
+        fits = bisect_right(lengths, room, key=lambda n: self._pdf.get_string_width(f"{text[:n]}…"))
+        return f"{text[:fits]}…"
