@@ -10,15 +10,15 @@ import asyncio
 import logging
 import os
 from collections import Counter
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from typing import ClassVar
 
 import h11
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from core.api.problems import known
+from core.api.problems import refuse
 from core.errors import TooManyConnectionsError
 from core.settings import get_settings
 
@@ -87,9 +87,7 @@ class Connection(H11Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._address is not None:
-            self.open[self._address] -= 1
-            if not self.open[self._address]:
-                del self.open[self._address]
+            type(self).open -= Counter([self._address])  # which forgets addresses without any
             self._address = None
 
     def _look(self) -> None:
@@ -139,30 +137,22 @@ class ConnectionLimit:
             return
         address = (scope.get("client") or ("",))[0]
         if self._open[address] >= self._most:
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": _TOO_LATE})
-            else:
-                await known(Request(scope), TooManyConnectionsError())(scope, receive, send)
+            await refuse(TooManyConnectionsError(), scope, receive, send, _TOO_LATE)
             return
         self._open[address] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
+            self._open -= Counter([address])  # which forgets addresses without any
 
 
 def is_proxy(address: str) -> bool:
     """Tell whether an address is a trusted proxy's, as FORWARDED_ALLOW_IPS names them."""
     named = os.environ.get("FORWARDED_ALLOW_IPS", "")
-    return any(_is_in(address, part.strip()) for part in named.split(","))
-
-
-def _is_in(address: str, named: str) -> bool:
-    if named in ("*", address):
-        return True
-    try:
-        return ip_address(address) in ip_network(named, strict=False)
-    except ValueError:
-        return False
+    for part in map(str.strip, named.split(",")):
+        if part in ("*", address):
+            return True
+        with suppress(ValueError):
+            if ip_address(address) in ip_network(part, strict=False):
+                return True
+    return False

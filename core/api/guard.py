@@ -10,7 +10,7 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request, cookie_parser
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.access import (
@@ -22,7 +22,7 @@ from core.access import (
     new_visitor,
     visitors,
 )
-from core.api.problems import known
+from core.api.problems import refuse
 from core.errors import ClosedError, ForeignPageError, RequestError, UnknownHostError
 
 _READING = ("GET", "HEAD", "OPTIONS")
@@ -36,24 +36,13 @@ PAGE_SCRIPT = b"\n      window.prerenderReady = false\n    "
 
 def policy(*scripts: bytes) -> str:
     """Return a content security policy that allows own files and these scripts within a page."""
-    hashes = [f"'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in scripts]
-    return "; ".join(
-        (
-            "default-src 'self'",
-            # Streamlit runs the scripts of components from blobs that it makes itself.
-            " ".join(("script-src 'self' blob:", *hashes)),
-            "style-src 'self' 'unsafe-inline'",  # Streamlit makes its styles in the browser
-            "img-src 'self' data: blob:",
-            "font-src 'self' data:",
-            "media-src 'self' blob:",
-            "worker-src 'self' blob:",
-            "connect-src 'self'",
-            "object-src 'none'",
-            "base-uri 'self'",
-            "form-action 'self'",
-            "frame-src 'self'",
-            "frame-ancestors 'self'",
-        )
+    # Streamlit makes styles in the browser, and runs the scripts of components from own blobs.
+    hashes = (f" 'sha256-{b64encode(sha256(script).digest()).decode()}'" for script in scripts)
+    return (
+        f"default-src 'self'; script-src 'self' blob:{''.join(hashes)}; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
+        "media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self'; object-src 'none'; "
+        "base-uri 'self'; form-action 'self'; frame-src 'self'; frame-ancestors 'self'"
     )
 
 
@@ -93,10 +82,7 @@ class Guard:
         try:
             self._check(scope, headers, visitor)
         except RequestError as error:
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": _REFUSED})
-            else:
-                await known(Request(scope), error)(scope, receive, answer)
+            await refuse(error, scope, receive, answer, _REFUSED)
             return
         if scope["type"] == "websocket" and self._access.sign_in:
             await self._serve_page(scope, receive, send, visitor)
@@ -201,19 +187,18 @@ class Guard:
 
     def _cookie(self, header: bytes, *, https: bool) -> bytes:
         """Return a cookie that holds no longer than a sign-in, and is sent over HTTPS where set."""
-        cookie = header.decode("latin-1")
-        parts = [part.strip() for part in cookie.split(";")]
+        parts = [part.strip() for part in header.decode("latin-1").split(";")]
         longest = int(self._access.session.total_seconds())
-        kept = []
-        for part in parts:
+        for place, part in enumerate(parts):
             name, _, value = part.partition("=")
             if name.lower() == "max-age" and value.isdecimal():
-                kept.append(f"Max-Age={min(int(value), longest)}")
-            elif name.lower() not in ("secure", "samesite"):
-                kept.append(part)
-        same_site = next((p for p in parts if p.lower().startswith("samesite=")), "SameSite=Lax")
-        secure = https or any(part.lower() == "secure" for part in parts)
-        return "; ".join([*kept, same_site, *(["Secure"] if secure else [])]).encode("latin-1")
+                parts[place] = f"Max-Age={min(int(value), longest)}"
+        set_already = {part.partition("=")[0].lower() for part in parts[1:]}
+        if "samesite" not in set_already:
+            parts.append("SameSite=Lax")
+        if https and "secure" not in set_already:
+            parts.append("Secure")
+        return "; ".join(parts).encode("latin-1")
 
 
 def _is_local(scope: Scope, headers: Headers) -> bool:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from core import errors
 from core.api.logs import request_id
@@ -18,7 +19,6 @@ MOST_INVALID = 20
 """Values that a problem names; the rest would only repeat what is wrong."""
 LONGEST_PLACE = 200
 """Characters of a value's place: keys of the request are in it."""
-_URN = "urn:leukoscope:problem:"
 
 STATUS: Mapping[type[LeukoscopeError], int] = {
     errors.LeukoscopeError: 500,
@@ -93,7 +93,7 @@ def title_of(error: type[LeukoscopeError]) -> str:
 def internal(request: Request) -> Response:
     """Return the problem of an error that nobody foresaw; its cause is in the log only."""
     sentence = "The request failed inside the program. Report it with its request id, please."
-    return _answer(_problem(request, 500, "internal", "The program is at fault", sentence))
+    return _answer(request, 500, "internal", "The program is at fault", sentence)
 
 
 def known(request: Request, error: Exception) -> Response:
@@ -105,8 +105,18 @@ def known(request: Request, error: Exception) -> Response:
     if isinstance(error, errors.TokenError):
         headers["WWW-Authenticate"] = "Bearer"
     kind = type(error)
-    problem = _problem(request, status_of(error), name_of(kind), title_of(kind), str(error))
-    return _answer(problem, headers)
+    names = name_of(kind), title_of(kind)
+    return _answer(request, status_of(error), *names, str(error), headers=headers)
+
+
+async def refuse(
+    error: RequestError, scope: Scope, receive: Receive, send: Send, code: int
+) -> None:
+    """Answer a request with the problem of an error, or close its WebSocket with a code."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": code})
+    else:
+        await known(Request(scope), error)(scope, receive, send)
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -120,8 +130,7 @@ def _invalid(request: Request, error: Exception) -> Response:
     ]
     title = "A value does not fit the description"
     sentence = "The request does not fit its description. See /api/docs."
-    problem = _problem(request, 422, "invalid-request", title, sentence)
-    return _answer(problem.model_copy(update={"invalid": wrong}))
+    return _answer(request, 422, "invalid-request", title, sentence, invalid=wrong)
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -135,7 +144,7 @@ def _http(request: Request, error: Exception) -> Response:
         too_large = status == STATUS[errors.RequestTooLargeError]
         kind = errors.RequestTooLargeError if too_large else errors.UnreadableRequestError
         name, title, sentence = name_of(kind), title_of(kind), str(error.detail)
-    return _answer(_problem(request, status, name, title, sentence), error.headers)
+    return _answer(request, status, name, title, sentence, headers=error.headers)
 
 
 def _text(sent: str) -> str:
@@ -143,17 +152,23 @@ def _text(sent: str) -> str:
     return sent.encode(errors="replace").decode()
 
 
-def _problem(request: Request, status: int, name: str, title: str, sentence: str) -> Problem:
-    return Problem(
-        type=f"{_URN}{name}",
+def _answer(  # noqa: PLR0913 - the members of a problem
+    request: Request,
+    status: int,
+    name: str,
+    title: str,
+    sentence: str,
+    *,
+    invalid: list[InvalidValue] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    problem = Problem(
+        type=f"urn:leukoscope:problem:{name}",
         title=title,
         status=status,
         detail=sentence,
         instance=request.url.path,
         request_id=request_id.get(),
+        invalid=invalid,
     )
-
-
-def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    content = problem.model_dump_json(exclude_none=True)
-    return Response(content, problem.status, headers, MEDIA_TYPE)
+    return Response(problem.model_dump_json(exclude_none=True), status, headers, MEDIA_TYPE)

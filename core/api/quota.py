@@ -69,10 +69,8 @@ class UploadQuota:
 
         def came_in() -> None:
             nonlocal size
-            self._coming[session] -= size
+            self._coming -= Counter({session: size})  # which forgets sessions without any
             size = 0
-            if not self._coming[session]:
-                del self._coming[session]
 
         async def answer(message: Message) -> None:
             nonlocal answered

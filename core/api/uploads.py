@@ -6,7 +6,6 @@ and what all requests keep together must have a limit. Each is read when its tur
 """
 
 import base64
-import binascii
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -19,7 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
@@ -83,18 +82,18 @@ def limited(headers: Headers, receive: Receive, limit: int) -> Receive:
     return counted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Upload:
     """An image as it was sent."""
 
     name: str
     """Fit to be shown."""
-    size: int
-    """In bytes, as sent."""
     limit: int
     """Bytes beyond which it was not kept."""
     spool: IO[bytes]
     offset: int
+    size: int = 0
+    """In bytes, as sent."""
 
     def read(self) -> bytes:
         """Return its bytes. Raises TooLargeError."""
@@ -138,31 +137,26 @@ async def received(
     """
     form, options = parse_options_header(request.headers.get("content-type"))
     with TemporaryFile() as spool:
-        parts = _Parts(spool, most, settings.max_file_megabytes * _MEGABYTE, instead)
-        parts.neutral = settings.neutral_names
-        parts.room = _REQUESTS_KEPT * settings.api_request_megabytes * _MEGABYTE
-        with _counted(parts):
-            await _read(request, form, options.get(b"boundary", b""), parts)
+        parts = _Parts(spool, settings, most, instead)
+        _open_parts.add(parts)
+        try:
+            if form == b"multipart/form-data":
+                await _read_multipart(request, options.get(b"boundary", b""), parts)
+            elif form == b"application/json":
+                body = bytearray()
+                async for chunk in request.stream():
+                    parts.hold(len(chunk))
+                    body += chunk
+                await run_in_threadpool(_read_json, bytes(body), parts)
+            else:
+                raise ContentTypeError
+            if not parts.uploads:
+                raise NoPictureError
+            with _disk_full_is_busy():
+                spool.flush()
             yield parts.uploads
-
-
-async def _read(request: Request, form: bytes, boundary: bytes, parts: "_Parts") -> None:
-    """Read a body in any form that is known here, at least one image."""
-    if form == b"multipart/form-data":
-        await _read_multipart(request, boundary, parts)
-    elif form == b"application/json":
-        body = bytearray()
-        async for chunk in request.stream():
-            parts.hold(len(chunk))
-            body += chunk
-        await run_in_threadpool(_read_json, bytes(body), parts)
-    else:
-        raise ContentTypeError
-    parts.check_count()
-    if not parts.uploads:
-        raise NoPictureError
-    with _disk_full_is_busy():
-        parts.spool.flush()
+        finally:
+            _open_parts.discard(parts)
 
 
 async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") -> None:
@@ -177,10 +171,8 @@ async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") ->
                 "on_header_field": parts.header_name,
                 "on_header_value": parts.header_value,
                 "on_header_end": parts.header_end,
-                "on_headers_finished": parts.open,
+                "on_headers_finished": parts.headers_finished,
                 "on_part_data": parts.data,
-                "on_part_end": parts.end,
-                "on_end": parts.finish,
             },
         )
         async for chunk in request.stream():
@@ -188,7 +180,7 @@ async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") ->
         parser.finalize()
     except FormParserError as error:
         raise UnreadableRequestError(_DAMAGED) from error
-    if not parts.whole:
+    if parser.state != MultipartState.END:
         raise UnreadableRequestError(_DAMAGED)
 
 
@@ -197,35 +189,27 @@ def _read_json(body: bytes, parts: "_Parts") -> None:
     if sum(map(body.count, (b"[", b"{", b",", b":"))) > _MARKS_PER_IMAGE * (parts.most + 1):
         raise TooManyFilesError(parts.most, parts.instead)
     try:
-        content = ImagesBody.model_validate_json(body)
+        sent = ImagesBody.model_validate_json(body)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise RequestValidationError(found) from error
-    images = content.images
-    if content.image is not None:
-        images = [ImageBody(image=content.image, name=content.name), *images]
+    images = sent.images
+    if sent.image is not None:
+        images = [ImageBody(image=sent.image, name=sent.name), *images]
     for image in images:
         try:
-            parts.add(image.name, base64.b64decode(image.image, validate=True))
-        except (binascii.Error, ValueError) as error:
+            content = base64.b64decode(image.image, validate=True)
+        except ValueError as error:
             raise UnreadableRequestError(
                 f"What is given for {display_name(image.name)} is not base64 (RFC 4648, "
                 "without line breaks or a `data:` prefix)."
             ) from error
+        parts.begin_image(image.name)
+        parts.keep(content)
 
 
 _open_parts: "set[_Parts]" = set()
 """Of all requests whose body has come in, or is coming."""
-
-
-@contextmanager
-def _counted(parts: "_Parts") -> Iterator[None]:
-    """Count what a request keeps among all others' as long as the block runs."""
-    _open_parts.add(parts)
-    try:
-        yield
-    finally:
-        _open_parts.discard(parts)
 
 
 @contextmanager
@@ -241,32 +225,22 @@ class _Parts:
     """Takes what the parser finds and keeps the images, within limits."""
 
     spool: IO[bytes]
+    settings: Settings
     most: int
-    limit: int
-    """Bytes of one image."""
     instead: str
     """What to do with more images than `most`."""
     uploads: list[Upload] = field(default_factory=list)
-    count: int = 0
     other: int = 0
     """Parts that are no images."""
-    room: int = 0
-    """Bytes that the parts of all requests may take together."""
     kept: int = 0
     """Bytes of images on disk."""
     held: int = 0
     """Bytes of JSON in memory."""
-    neutral: bool = False
-    """Forget the images' names."""
-    whole: bool = False
-    """The closing boundary has come in."""
     _headers: dict[bytes, bytes] = field(default_factory=dict)
     _name: bytes = b""
     _value: bytes = b""
-    _file: str | None = None
-    """Name of the image that is coming in; None in a part that is none."""
-    _size: int = 0
-    _offset: int = 0
+    _is_image: bool = False
+    """Of the part that is coming in."""
 
     def begin(self) -> None:
         self._headers = {}
@@ -281,13 +255,12 @@ class _Parts:
         self._headers[self._name.lower()] = self._value
         self._name = self._value = b""
 
-    def open(self) -> None:
+    def headers_finished(self) -> None:
         """Begin an image if the part's name says that it is one."""
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        self._file = None
-        if options.get(b"name") in _FIELDS:
-            self._begin_image(options.get(b"filename", b"").decode("utf-8", "replace"))
-            self.check_count()
+        self._is_image = options.get(b"name") in _FIELDS
+        if self._is_image:
+            self.begin_image(options.get(b"filename", b"").decode("utf-8", "replace"))
             return
         self.other += 1
         if self.other > _OTHER_PARTS:
@@ -296,47 +269,34 @@ class _Parts:
                 "Send the images alone."
             )
 
-    def check_count(self) -> None:
-        """Raise TooManyFilesError when there are more images than one request may hold."""
-        if self.count > self.most:
-            raise TooManyFilesError(self.most, self.instead)
-
     def data(self, data: bytes, start: int, end: int) -> None:
-        """Keep a piece of an image. Raises BusyError when the disk has no room for it."""
-        if self._file is None:
+        if self._is_image:
+            self.keep(memoryview(data)[start:end])
+
+    def begin_image(self, name: str) -> None:
+        """Note an image. Raises TooManyFilesError when there are more than one request may hold."""
+        number = len(self.uploads) + 1
+        if number > self.most:
+            raise TooManyFilesError(self.most, self.instead)
+        shown = neutral_name(number) if self.settings.neutral_names else display_name(name)
+        limit = self.settings.max_file_megabytes * _MEGABYTE
+        self.uploads.append(Upload(shown, limit, self.spool, self.spool.tell()))
+
+    def keep(self, piece: bytes | memoryview) -> None:
+        """Keep a piece of the last image. Raises BusyError when the disk has no room for it."""
+        upload = self.uploads[-1]
+        upload.size += len(piece)
+        if upload.size > upload.limit:
             return
-        self._size += end - start
-        if self._size > self.limit:
-            return
-        self.kept += end - start
-        if sum(parts.kept for parts in list(_open_parts)) > self.room:
+        self.kept += len(piece)
+        room = _REQUESTS_KEPT * self.settings.api_request_megabytes * _MEGABYTE
+        if sum(parts.kept for parts in list(_open_parts)) > room:
             raise BusyError
         with _disk_full_is_busy():
-            self.spool.write(memoryview(data)[start:end])
+            self.spool.write(piece)
 
     def hold(self, size: int) -> None:
         """Count bytes of JSON. Raises BusyError when there is no memory for them."""
         self.held += size
         if sum(parts.held for parts in list(_open_parts)) > _JSON_HELD:
             raise BusyError
-
-    def end(self) -> None:
-        """Note the image that has come in."""
-        if self._file is not None:
-            self.uploads.append(
-                Upload(self._file, self._size, self.limit, self.spool, self._offset)
-            )
-
-    def finish(self) -> None:
-        self.whole = True
-
-    def add(self, name: str, content: bytes) -> None:
-        """Keep an image that is there already."""
-        self._begin_image(name)
-        self.data(content, 0, len(content))
-        self.end()
-
-    def _begin_image(self, name: str) -> None:
-        self.count += 1
-        self._file = neutral_name(self.count) if self.neutral else display_name(name)
-        self._size, self._offset = 0, self.spool.tell()
