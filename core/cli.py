@@ -15,11 +15,13 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from core.domain.results import FailedFile
     from core.exports.schema import Part
     from core.inference.site_profile import SiteProfile
+    from core.inference.tasks import Task
 
 ANSWERED, NONE_ANSWERED, INTERRUPTED = 0, 2, 130
 _LAST_PORT = 65535
@@ -36,10 +38,7 @@ _MODULES = {
     "backup": ("core.cases.backup", "copy everything that is stored into one file"),
     "restore": ("core.cases.restore", "fill an empty place from a backup"),
     "token": ("core.cases.tokens", "add, list or revoke tokens of the API"),
-    "users": (
-        "core.cases.users",
-        "list, bind, release or remove users",
-    ),
+    "users": ("core.cases.users", "list, bind, release or remove users"),
 }
 
 
@@ -164,44 +163,42 @@ def _analyze(options: argparse.Namespace) -> int:
         raise BatchError("--resume goes on where --out was left. Name that file with --out.")
     profile = _profile(options)
     models = with_profile({name: load_card(name).version for name in MODEL_NAMES}, profile)
-    batch = Batch(
-        options.paths,
-        options.out,
-        options.jobs,
-        options.engine,
-        options.resume,
-        options.keep_duplicates,
-    )
+    chosen = ("paths", "out", "jobs", "engine", "resume", "keep_duplicates")
+    batch = Batch(**{name: getattr(options, name) for name in chosen})
     run_job = JobRunner(analyze_field, models_fingerprint(), profile)
     return _status(*analyze_files(batch, run_job, models))
 
 
 def _classify(options: argparse.Namespace) -> int:
-    from core.batch.jobs import JobRunner, models_fingerprint
-    from core.batch.run import Batch, answer_files
     from core.exports.schema import ClassifyAnswer
     from core.inference.tasks import CLASSIFY
 
-    run_job = JobRunner(CLASSIFY.run, models_fingerprint(), _profile(options))
-    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
+    results, failures = _results(options, CLASSIFY)
     _write(ClassifyAnswer(images=results, errors=failures), options.out)
     return _status(len(results), len(failures))
 
 
 def _stage(options: argparse.Namespace) -> int:
-    from core.batch.jobs import JobRunner, models_fingerprint
-    from core.batch.run import Batch, answer_files
     from core.exports.schema import StageAnswer
     from core.inference.field_classifier import pool
     from core.inference.tasks import STAGE
     from core.model_card import load_card
 
-    run_job = JobRunner(STAGE.run, models_fingerprint())
-    results, failures = answer_files(Batch(options.paths, jobs=options.jobs), run_job)
+    results, failures = _results(options, STAGE)
     thresholds = load_card("all_stage").thresholds.decision
     pooled = pool(results, thresholds) if results else None
     _write(StageAnswer(images=results, pooled=pooled, errors=failures), options.out)
     return _status(len(results), len(failures))
+
+
+def _results(
+    options: argparse.Namespace, task: "Task[Any]"
+) -> "tuple[list[Any], list[FailedFile]]":
+    from core.batch.jobs import JobRunner, models_fingerprint
+    from core.batch.run import Batch, answer_files
+
+    run_job = JobRunner(task.run, models_fingerprint(), _profile(options))
+    return answer_files(Batch(options.paths, jobs=options.jobs), run_job)
 
 
 def _serve(options: argparse.Namespace) -> NoReturn:
@@ -214,15 +211,12 @@ def _serve(options: argparse.Namespace) -> NoReturn:
 
     check_sign_in(auth_section())
     get_access().check_address(options.host)
+    host, port = options.host, str(options.port)
     # Streamlit's own command starts the same server, but without limits on slow connections.
     command = [sys.executable, "-m", "uvicorn", "asgi:app", "--app-dir", str(PROJECT_ROOT)]
-    address = ["--host", options.host, "--port", str(options.port)]
     limits = ["--http", "core.api.connections:Connection", "--ws", "websockets-sansio"]
-    known = {
-        "STREAMLIT_SERVER_ADDRESS": options.host,
-        "STREAMLIT_SERVER_PORT": str(options.port),
-    }
-    line = [*command, *address, *limits, "--no-access-log"]
+    line = [*command, "--host", host, "--port", port, *limits, "--no-access-log"]
+    known = {"STREAMLIT_SERVER_ADDRESS": host, "STREAMLIT_SERVER_PORT": port}
     os.execve(sys.executable, line, os.environ | known)  # noqa: S606 - our own interpreter
 
 
@@ -254,9 +248,8 @@ def _profile(options: argparse.Namespace) -> "SiteProfile | None":
     from core.inference.site_profile import load_profile
     from core.model_card import load_card
 
-    if options.profile is None:
-        return None
-    return load_profile(options.profile, load_card("wbc").sha256)
+    profile = getattr(options, "profile", None)
+    return None if profile is None else load_profile(profile, load_card("wbc").sha256)
 
 
 def _write(answer: "Part", out: Path | None) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 from starlette.staticfiles import StaticFiles
@@ -53,19 +52,14 @@ def streamed_too() -> dict[int | str, Described]:
 
 def describe(app: FastAPI) -> Described:
     """Return the OpenAPI description of an app."""
-    described = get_openapi(
-        title=app.title,
-        version=app.version,
-        summary=app.summary,
-        description=app.description,
-        routes=app.routes,
-        tags=app.openapi_tags,
-    )
+    described = FastAPI.openapi(app)
     schemas = described["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):  # here they are problems
         schemas.pop(name, None)
     for model in (Problem, InvalidValue, ImageBody, ImagesBody):
-        schemas[model.__name__] = _schema(model)
+        schema = model.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}")
+        schema.pop("$defs", None)
+        schemas[model.__name__] = schema
     for path in described["paths"].values():
         for operation in path.values():
             operation["responses"].pop("422", None)
@@ -86,12 +80,6 @@ def _body(json: type[BaseModel], properties: Described, required: list[str]) -> 
             },
         }
     }
-
-
-def _schema(model: type[BaseModel]) -> Described:
-    schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
-    schema.pop("$defs", None)
-    return schema
 
 
 @router.get("/docs")

@@ -14,7 +14,6 @@ from fastapi.responses import JSONResponse
 from core.api.deps import (
     DatabaseDep,
     GuardedRoute,
-    Models,
     PageDep,
     ServicesDep,
     SiteModelsDep,
@@ -22,12 +21,7 @@ from core.api.deps import (
     UserDep,
 )
 from core.api.openapi import one_image_body
-from core.api.schemas import (
-    PatientAnswer,
-    ReviewsAnswer,
-    ReviewsBody,
-    SavedField,
-)
+from core.api.schemas import PatientAnswer, ReviewsAnswer, ReviewsBody, SavedField
 from core.api.uploads import one_image
 from core.cases import audit
 from core.cases.database import Database
@@ -35,7 +29,6 @@ from core.cases.listing import PAGE, patient_history, search_patients
 from core.cases.patients import create_patient
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import (
-    Case,
     CaseState,
     ListedPatient,
     NewField,
@@ -45,13 +38,11 @@ from core.cases.records import (
     Review,
     Sample,
     SampleDetails,
-    User,
 )
 from core.cases.repeats import compared_with_stored
 from core.cases.reviews import label_cells, reviews_of
 from core.cases.samples import add_fields, load_case, load_sample, save_sample
 from core.cases.users import require
-from core.domain.results import FieldAnalysis, FieldImage, StageResult
 from core.exports.case_answer import case_answer
 from core.exports.registry import CASE_FORMATS, case_files
 from core.exports.schema import AnalyzedField, CaseAnswer
@@ -124,7 +115,9 @@ async def get_sample(
     def answer() -> Response:
         ranges = ranges_in_force(database, services.settings)
         case = load_case(database, sample_id)
-        _record_view(database, user, case)
+        audit.record_view(
+            database, user.name, "view case", patient_id=case.patient.id, sample_id=sample_id
+        )
         shown = case if file_names else case.with_neutral_names()
         return JSONResponse(case_answer(summarise(shown, ranges, services.settings)).dump())
 
@@ -164,15 +157,15 @@ async def add_field(  # noqa: PLR0913, PLR0917 - each is a dependency or a param
             accepted = analysis.reject_reason is None
             graded = models.run(STAGE, image) if grade and accepted else None
             if accepted:
-                new = compared_with_stored(
-                    database,
-                    sample.patient_id,
-                    [_new_field(models, image, analysis, graded)],
-                    sample.id,
-                    Finder(keep=keep_duplicates),
+                stage = graded if graded and graded.reject_reason is None else None
+                versions = models_of(models.analyzer.versions, analysis, stage)
+                fields = [NewField(image, analysis, versions, stage)]
+                finder = Finder(keep=keep_duplicates)
+                fields = compared_with_stored(
+                    database, sample.patient_id, fields, sample.id, finder
                 )
-                analysis = new[0].analysis
-                sample = add_fields(database, user, sample, new)
+                analysis = fields[0].analysis
+                sample = add_fields(database, user, sample, fields)
         answer = SavedField(
             saved=accepted,
             sample=sample,
@@ -205,8 +198,8 @@ def get_reviews(database: DatabaseDep, _user: UserDep, cell_id: Id) -> list[Revi
     response_class=Response,
     responses={
         200: {
-            "content": {form.media_type: {} for form in CASE_FORMATS},
             "description": "The file",
+            "content": {form.media_type: {} for form in CASE_FORMATS},
         }
     },
 )
@@ -221,18 +214,12 @@ async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a para
     """Return a sample as a file, as the page Patients gives it."""
 
     def make() -> Response:
-        ranges = ranges_in_force(database, services.settings)
-        files = case_files(
-            database,
-            load_case(database, sample_id),
-            ranges,
-            user,
-            settings=services.settings,
-            file_names=file_names,
-        )
+        settings = services.settings
+        ranges = ranges_in_force(database, settings)
+        case = load_case(database, sample_id)
+        files = case_files(database, case, ranges, user, settings=settings, file_names=file_names)
         file = next(file for file in files if file.key == report)
-        name = f"attachment; filename*=UTF-8''{quote(file.name)}"
-        headers = {"Content-Disposition": name}
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}"}
         return Response(file.write(), media_type=file.media_type, headers=headers)
 
     with services.workers.slot():
@@ -241,21 +228,3 @@ async def get_report(  # noqa: PLR0913, PLR0917 - each is a dependency or a para
 
 def _sample_seen(database: Database, sample_id: int, version: int) -> Sample:
     return replace(load_sample(database, sample_id), version=version)
-
-
-def _record_view(database: Database, user: User, case: Case) -> None:
-    audit.record_view(
-        database,
-        user.name,
-        "view case",
-        patient_id=case.patient.id,
-        sample_id=case.sample.id,
-    )
-
-
-def _new_field(
-    models: Models, image: FieldImage, analysis: FieldAnalysis, graded: StageResult | None
-) -> NewField:
-    stage = graded if graded and graded.reject_reason is None else None
-    versions = models_of(models.analyzer.versions, analysis, stage)
-    return NewField(image, analysis, versions, stage)

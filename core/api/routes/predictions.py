@@ -40,15 +40,7 @@ from core.exports.schema import (
 from core.imaging.decoder import decoded
 from core.imaging.duplicates import Finder, count_once
 from core.inference.field_classifier import pool
-from core.inference.tasks import (
-    ANALYZE,
-    CLASSIFY,
-    STAGE,
-    ResultT,
-    Task,
-    or_failure,
-    with_profile,
-)
+from core.inference.tasks import ANALYZE, CLASSIFY, STAGE, ResultT, Task, or_failure, with_profile
 
 router = APIRouter(tags=["images"], route_class=GuardedRoute)
 
@@ -141,13 +133,21 @@ async def _answer(  # noqa: PLR0913, PLR0917 - what tells the tasks apart
         with decoded(upload.read(), upload.name, settings=services.settings) as images:
             return compare([models.run(task, image) for image in images])
 
-    outcomes = _outcomes(task, services, run, batch.uploads)
+    async def outcomes() -> AsyncIterator[tuple[ResultT, ...] | FailedFile]:
+        """Yield the results of each file, in their order, as soon as they are known."""
+        for upload in batch.uploads:
+            call = partial(or_failure, upload.name, partial(run, upload))
+            outcome = await services.workers.run_on(upload, call)
+            for image in (outcome,) if isinstance(outcome, FailedFile) else outcome:
+                services.metrics.image(task.name, image)
+            yield outcome
+
     if batch.streamed:
-        lines = _lines(answer, outcomes, len(batch.uploads))
+        lines = _lines(answer, outcomes(), len(batch.uploads))
         return StreamingResponse(lines, media_type=NDJSON)
     results: list[ResultT] = []
     failures: list[FailedFile] = []
-    async for outcome in outcomes:
+    async for outcome in outcomes():
         if isinstance(outcome, FailedFile):
             failures.append(outcome)
         else:
@@ -155,21 +155,6 @@ async def _answer(  # noqa: PLR0913, PLR0917 - what tells the tasks apart
         if await batch.client_left():  # streams end by themselves
             raise ClientDisconnect
     return JSONResponse(answer(results, failures).dump())
-
-
-async def _outcomes(
-    task: Task[ResultT],
-    services: Services,
-    run: Callable[[Upload], tuple[ResultT, ...]],
-    uploads: Sequence[Upload],
-) -> AsyncIterator[tuple[ResultT, ...] | FailedFile]:
-    """Yield the results of each file, in their order, as soon as they are known."""
-    for upload in uploads:
-        call = partial(or_failure, upload.name, partial(run, upload))
-        outcome = await services.workers.run_on(upload, call)
-        for image in (outcome,) if isinstance(outcome, FailedFile) else outcome:
-            services.metrics.image(task.name, image)
-        yield outcome
 
 
 async def _lines(
@@ -182,30 +167,29 @@ async def _lines(
     What the contract says of all images together (`models`, `pooled`) is in the last line.
     """
     kept: list[ResultT] = []
-    counts = CellCounts()
-    done = images = failed = refused = 0
+    counts, done = CellCounts(), 0
+    totals = {"images": 0, "errors": 0, "refused": 0}
+
+    def line(**said: Any) -> str:
+        values = {"done": done, "total": total, **said}
+        return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
+
     async for outcome in outcomes:
         done += 1
         if isinstance(outcome, FailedFile):
-            failed += 1
-            yield _line(done, total, {"error": answer([], [outcome]).dump()["errors"][0]})
+            totals["errors"] += 1
+            yield line(error=answer([], [outcome]).dump()["errors"][0])
             continue
         for image in outcome:
-            images += 1
-            refused += image.reject_reason is not None
+            totals["images"] += 1
+            totals["refused"] += image.reject_reason is not None
             if isinstance(image, StageResult):  # small, and pooled at the end
                 kept.append(image)
             elif isinstance(image, FieldAnalysis):
                 counts.add(image.cells)
-            yield _line(done, total, {"image": answer([image], []).dump()["images"][0]})
-    totals = {"images": images, "errors": failed, "refused": refused}
-    last = {"totals": totals} | answer(kept, []).dump()
+            yield line(image=answer([image], []).dump()["images"][0])
+    last = answer(kept, []).dump()
     del last["images"], last["errors"]
     if pooled := PooledFields.of(counts):
         last["pooled"] = pooled.dump()
-    yield _line(done, total, last)
-
-
-def _line(done: int, total: int, said: dict[str, Any]) -> str:
-    line = {"done": done, "total": total} | said
-    return json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n"
+    yield line(totals=totals, **last)

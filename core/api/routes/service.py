@@ -79,11 +79,4 @@ def _profile(name: str, model_sha256: str, settings: Settings) -> ProfileAnswer:
         profile = load_profile(name, model_sha256, settings)
     except ProfileError as error:
         return ProfileAnswer(name=name, problem=str(error))
-    return ProfileAnswer(
-        name=name,
-        version=profile.version,
-        made_on=profile.made_on,
-        cells=profile.cells,
-        accuracy_before=profile.accuracy_before,
-        accuracy_after=profile.accuracy_after,
-    )
+    return ProfileAnswer.model_validate(profile, from_attributes=True)
