@@ -30,6 +30,9 @@ _WARM_SECONDS = 4.0
 _SECONDS = 10.0
 _SECONDS_TO_START = 120
 SECONDS_TO_ANSWER = 120
+_API_ALONE = (
+    "-m uvicorn --factory core.api.app:create_server --http core.api.connections:Connection"
+)
 
 Slide = tuple[str, bytes]
 """File name and JPEG bytes."""
@@ -55,14 +58,10 @@ def api_figures(analyzer: Analyzer) -> dict[str, Any]:
     api, core = {}, {}
     with serving() as server:
         for clients in _CLIENTS:
-            threads = min(clients, workers)
+            turns = [turned(slides, k) for k in range(clients)]
             # One right after the other: a machine's speed changes within minutes.
-            core[clients] = calls_per_second(
-                [_core_call(analyzer, turned(slides, k)) for k in range(threads)]
-            )
-            api[clients] = calls_per_second(
-                [_api_call(server, turned(slides, k)) for k in range(clients)]
-            )
+            core[clients] = calls_per_second([_core_call(analyzer, t) for t in turns[:workers]])
+            api[clients] = calls_per_second([_api_call(server, t) for t in turns])
     return {
         "api_fields_per_second_by_clients": api,
         "core_fields_per_second_by_clients": core,
@@ -71,30 +70,29 @@ def api_figures(analyzer: Analyzer) -> dict[str, Any]:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """Run the API alone with an empty store, no tokens and a very high rate limit.
+def serving(command: str = _API_ALONE) -> Iterator[Server]:
+    """Run a server with an empty store, no tokens and a very high rate limit.
 
-    Raises RuntimeError with the server's log when it does not become ready.
+    `command` holds the arguments of Python. Raises RuntimeError with the server's log when it does
+    not become ready.
     """
-    port = free_port()
-    command = (
-        f"-m uvicorn --factory core.api.app:create_server --port {port} "
-        "--http core.api.connections:Connection"
-    ).split()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     with TemporaryDirectory() as store, Path(store, "server.log").open("w") as log:
+        known = {
+            "LEUKOSCOPE_MODELS": str(get_settings().models),
+            "LEUKOSCOPE_STORE": store,
+            "LEUKOSCOPE_DATABASE_URL": "",
+            "LEUKOSCOPE_API_TOKENS": "false",
+            "LEUKOSCOPE_API_REQUESTS_PER_MINUTE": "1000000",
+        }
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            [sys.executable, *command],
+            [sys.executable, *command.split(), "--port", str(port)],
             cwd=PROJECT_ROOT,
             stdout=log,
             stderr=log,
-            env=os.environ
-            | {
-                "LEUKOSCOPE_MODELS": str(get_settings().models),
-                "LEUKOSCOPE_STORE": store,
-                "LEUKOSCOPE_DATABASE_URL": "",
-                "LEUKOSCOPE_API_TOKENS": "false",
-                "LEUKOSCOPE_API_REQUESTS_PER_MINUTE": "1000000",
-            },
+            env=os.environ | known,
         )
         try:
             server = Server(f"http://127.0.0.1:{port}/api", process.pid)
@@ -104,13 +102,6 @@ def serving() -> Iterator[Server]:
         finally:
             process.kill()  # its store goes with it
             process.wait()
-
-
-def free_port() -> int:
-    """Return a port of this machine that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _becomes_ready(server: Server, process: subprocess.Popen[bytes]) -> bool:
@@ -167,17 +158,11 @@ def answered(session: requests.Session, request: requests.PreparedRequest) -> re
 
 
 def _core_call(analyzer: Analyzer, slides: Iterator[Slide]) -> Callable[[], object]:
-    def call() -> object:
-        name, content = next(slides)
-        return analyzer.analyze(read_images(content, name)[0])
-
-    return call
+    images = (read_images(content, name)[0] for name, content in slides)
+    return lambda: analyzer.analyze(next(images))
 
 
 def _api_call(server: Server, slides: Iterator[Slide]) -> Callable[[], object]:
     session = requests.Session()
-
-    def call() -> object:
-        return answered(session, upload(f"{server.api}/analyze", *next(slides)))
-
-    return call
+    sent = (upload(f"{server.api}/analyze", *slide) for slide in slides)
+    return lambda: answered(session, next(sent))

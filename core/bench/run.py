@@ -6,14 +6,13 @@ Absolute times depend on the machine; the ratios within one run are what to comp
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,10 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, write and return the exit status."""
     text = json.dumps(measure(), indent=1) + "\n"
-    if args.out is None:
-        sys.stdout.write(text)
-    else:
-        args.out.write_text(text)
+    (args.out.write_text if args.out else sys.stdout.write)(text)
     return 0
 
 
@@ -80,16 +76,14 @@ def measure() -> dict[str, Any]:
     cells_per_second = _cells_per_second(pixels, region)
     crops_per_second = _crops_per_second(pixels)
     batch_of_one = crop[None].astype("float32")
-    shipped = LiteRTEngine(
-        read_checked(load_card("wbc")), interpreters=1, threads=get_settings().threads
-    )
+    model, threads = read_checked(load_card("wbc")), get_settings().threads
+    shipped = LiteRTEngine(model, interpreters=1, threads=threads)
     calls["look"] = lambda: shipped.run(batch_of_one)
     calls["keras"] = _keras_predict(batch_of_one)
     times = in_turns(calls)
     field_ms, cell_ms, keras_ms = (times[name] for name in ("field", "cell", "keras"))
-    answer_s = _start_seconds(
-        ["-m", "core", "analyze", str(PROJECT_ROOT / "assets" / "examples" / "synthetic_1.jpg")]
-    )
+    example = PROJECT_ROOT / "assets" / "examples" / "synthetic_1.jpg"
+    answer_s = _start_seconds(["-m", "core", "analyze", str(example)])
     tensorflow_s = _start_seconds(["-c", "import tensorflow"])
     return {
         "processors": os.cpu_count(),
@@ -162,8 +156,7 @@ def _keras_predict(batch: Any) -> Callable[[], object]:
     from core.training.networks.mobilenet import wbc_network
 
     # The time does not depend on the weights' values.
-    network = wbc_network(len(CELL_TYPES))
-    return lambda: network.predict(batch, verbose=0)
+    return partial(wbc_network(len(CELL_TYPES)).predict, batch, verbose=0)
 
 
 def _start_seconds(arguments: list[str]) -> float:
@@ -183,22 +176,7 @@ def _start_seconds(arguments: list[str]) -> float:
 
 def _server_megabytes() -> float:
     """Return the memory of the app's server once it answers: all models are loaded by then."""
-    from core.bench.api import free_port
+    from core.bench.api import serving
 
-    port = free_port()
-    server = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-        [sys.executable, "-m", "core", "serve", "--port", str(port)],
-        cwd=PROJECT_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(120):
-            time.sleep(0.5)
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-        time.sleep(2)
-        return resident_megabytes(server.pid)
-    finally:
-        server.terminate()
-        server.wait(10)
+    with serving("-m core serve") as server:
+        return resident_megabytes(server.process)

@@ -31,7 +31,7 @@ def _details(summary: CaseSummary) -> Answer:
         "differential": {row.key: row for row in (*summary.rows, *summary.beside)},
         "total": summary.counted.total,
         "uncertain": summary.counted.uncertain,
-        "neutrophil_lymphocyte_ratio": summary.nlr.value,
+        "neutrophil_lymphocyte_ratio": summary.nlr.estimate,
         "flags": summary.flags,
         "fields": [
             {

@@ -86,15 +86,15 @@ def _measures(summary: CaseSummary) -> Iterator[_Measure]:
             key, name, unit = f"{row.key}-percent", f"{row.name}, share of white cells", _PERCENT
         else:
             key, name, unit = f"{row.key}-ratio", f"{row.name} per 100 white cells", _PER_HUNDRED
-        judged = row.percent if summary.counted.total else replace(row.percent, value=None)
+        judged = row.percent if summary.counted.total else replace(row.percent, estimate=None)
         yield _Measure(key, name, PER_HUNDRED[row.key], unit, judged, row.share.count)
     for row in summary.rows:
-        if row.absolute.value is not None:
+        if row.absolute.estimate is not None:
             name = f"{row.name} per volume"
             yield _Measure(f"{row.key}-absolute", name, ABSOLUTE[row.key], _PER_LITRE, row.absolute)
     entered, corrected = summary.case.sample.white_cell_count, summary.white_cells
-    if entered is not None and corrected.value is not None:
-        is_corrected = entered != corrected.value.value
+    if entered is not None and corrected.estimate is not None:
+        is_corrected = entered != corrected.estimate.value
         name = "White cells per volume, as entered"
         judged = Judged(Estimate.exact(entered)) if is_corrected else corrected
         yield _Measure("white-cells", name, WHITE_CELLS, _PER_LITRE, judged)
@@ -102,7 +102,7 @@ def _measures(summary: CaseSummary) -> Iterator[_Measure]:
             name = "White cells per volume, corrected for erythroblasts"
             code = CORRECTED_WHITE_CELLS
             yield _Measure("white-cells-corrected", name, code, _PER_LITRE, corrected)
-    if summary.nlr.value is not None:
+    if summary.nlr.estimate is not None:
         yield _Measure("nlr", "Neutrophil-lymphocyte ratio", None, _RATIO, summary.nlr)
 
 
@@ -112,7 +112,7 @@ def _resource(kind: str, **parts: Any) -> dict[str, Any]:
 
 
 def _observation(summary: CaseSummary, base: str, measure: _Measure) -> dict[str, Any]:
-    value, limits = measure.judged.value, measure.judged.limits
+    value, limits = measure.judged.estimate, measure.judged.limits
     quantity = value and _quantity(value.value, measure.unit)
     verdict = _INTERPRETATIONS.get(measure.judged.verdict)
     return _resource(
@@ -144,7 +144,7 @@ def _components(measure: _Measure) -> Iterator[dict[str, Any]]:
     if measure.count is not None:
         counted = {"value": measure.count, "unit": "cells", "system": _UCUM, "code": "{cells}"}
         yield {"code": {"text": "Cells counted"}, "valueQuantity": counted}
-    value = measure.judged.value
+    value = measure.judged.estimate
     if value is None or value.is_exact:
         return
     for name, limit in (("Lower", value.low), ("Upper", value.high)):

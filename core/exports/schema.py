@@ -421,7 +421,7 @@ class DifferentialRow(DifferentialShare):
     percent: Annotated[Percent, _at("share", "percent")]
     low: Annotated[Percent, _at("share", "low")]
     high: Annotated[Percent, _at("share", "high")]
-    absolute: Annotated[EstimateAnswer | None, _at("absolute", "value")]
+    absolute: Annotated[EstimateAnswer | None, _at("absolute", "estimate")]
     percent_range: Annotated[RangeAnswer | None, _at("percent", "limits")]
     absolute_range: Annotated[RangeAnswer | None, _at("absolute", "limits")]
     percent_verdict: Annotated[str | None, _at("percent", "verdict")]

@@ -42,19 +42,19 @@ _WARNED_FIELDS = 3
 class Judged:
     """A number beside its reference range."""
 
-    value: Estimate | None
+    estimate: Estimate | None
     limits: ReferenceRange | None = None
     verdict: Verdict | None = None
     """As `core.domain.reference_ranges.judge`; None without a range or with too few cells."""
 
     @classmethod
     def of(
-        cls, value: Estimate | None, limits: ReferenceRange | None, counted: int | None
+        cls, estimate: Estimate | None, limits: ReferenceRange | None, counted: int | None
     ) -> "Judged":
         """Judge a number that `counted` cells were counted for."""
-        if value is None or limits is None:
-            return cls(value, limits)
-        return cls(value, limits, judge(value, limits, counted))
+        if estimate is None or limits is None:
+            return cls(estimate, limits)
+        return cls(estimate, limits, judge(estimate, limits, counted))
 
     @property
     def range_text(self) -> str:
@@ -73,7 +73,7 @@ class Row:
     percent: Judged
     """The share."""
     absolute: Judged
-    """In 10⁹/L; without a value where no white cell count is known."""
+    """In 10⁹/L; no estimate where no white cell count is known."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,7 @@ class CaseSummary:
     """White cells in 10⁹/L estimated from the smear; None for what is not blood, without a
     calibrated factor or where the fields do not allow it. Nothing else is computed from it."""
     nlr: Judged
-    """Neutrophil-lymphocyte ratio; without a value where there is none, and for what is not
+    """Neutrophil-lymphocyte ratio; no estimate where there is none, and for what is not
     blood."""
     flags: tuple[Flag, ...]
     laboratory: str
@@ -245,7 +245,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         else None,
         "Estimated from the smear": guess
         and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f}; method ±20-30 %)",
-        "Neutrophil-lymphocyte ratio": summary.nlr.value and ratio_text(summary.nlr.value),
+        "Neutrophil-lymphocyte ratio": summary.nlr.estimate and ratio_text(summary.nlr.estimate),
         "Fields": f"{len(case.fields)}"
         + (f", {rejected} rejected" if rejected else "")
         + (f", {overruled} analysed despite quality control" if overruled else ""),
@@ -285,7 +285,7 @@ def differential_frame(summary: CaseSummary) -> pd.DataFrame:
             "range_low": row.percent.limits and row.percent.limits.low,
             "range_high": row.percent.limits and row.percent.limits.high,
             "verdict": row.percent.verdict,
-            **estimate_columns(row.absolute.value, 3, "absolute"),
+            **estimate_columns(row.absolute.estimate, 3, "absolute"),
             "absolute_range_low": row.absolute.limits and row.absolute.limits.low,
             "absolute_range_high": row.absolute.limits and row.absolute.limits.high,
             "absolute_verdict": row.absolute.verdict,

@@ -72,7 +72,7 @@ def test_a_case_is_counted_as_its_fields_are(summary):
 def test_absolute_counts_rest_on_the_corrected_white_cells(summary):
     per_hundred = 100 * 22 / summary.counted.total
     assert summary.white_cell_count == pytest.approx(14.2 * 100 / (100 + per_hundred))
-    assert sum(row.absolute.value for row in summary.rows) == pytest.approx(
+    assert sum(row.absolute.estimate.value for row in summary.rows) == pytest.approx(
         summary.white_cell_count
     )
 
@@ -95,8 +95,8 @@ def test_the_shipped_models_are_told_with_thresholds():
 def test_marrow_has_no_ranges_and_no_cells_per_volume(models):
     marrow = summarise(make_case(material="bone_marrow"), RANGES, models)
     assert marrow.white_cell_count is None
-    assert marrow.nlr.value is None
-    assert all(row.percent.limits is None and row.absolute.value is None for row in marrow.rows)
+    assert marrow.nlr.estimate is None
+    assert all(row.percent.limits is None and row.absolute.estimate is None for row in marrow.rows)
     assert {flag.key for flag in marrow.flags} == {"possible_blasts"}
     for observation in resources(marrow, "Observation"):
         assert observation.code.coding is None
@@ -317,7 +317,7 @@ def test_fhir_observations_hold_the_differential(summary):
             assert float(limits.high.value) == row.percent.limits.high
     for row in summary.rows:
         quantity = by_code[ABSOLUTE[row.key].code].valueQuantity
-        assert float(quantity.value) == pytest.approx(row.absolute.value, abs=5e-4)
+        assert float(quantity.value) == pytest.approx(row.absolute.estimate.value, abs=5e-4)
         assert quantity.code == "10*9/L"
     assert float(by_code["26464-8"].valueQuantity.value) == 14.2
     corrected = float(by_code["12227-5"].valueQuantity.value)

@@ -75,7 +75,7 @@ def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
     first = y
     for row in (*summary.rows, *summary.beside):
         is_beside = row in summary.beside
-        calls, in_blood = right.get(row.key), row.absolute.value
+        calls, in_blood = right.get(row.key), row.absolute.estimate
         values = [
             f"{row.name}, per 100" if is_beside else row.name,
             str(row.share.count),
@@ -174,7 +174,7 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
     notes = [f"Models: {'; '.join(summary.models) or 'none'}."]
     rows = (*summary.rows, *summary.beside)
     judged = [part for row in rows for part in (row.percent, row.absolute)]
-    if summary.nlr.value:
+    if summary.nlr.estimate:
         judged.append(summary.nlr)
     if used := dict.fromkeys(part.limits.source for part in judged if part.limits):
         sources = "; ".join(used)

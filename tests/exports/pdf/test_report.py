@@ -60,7 +60,7 @@ def test_the_numbers_are_those_of_the_differential(printed, models):
     text = words(printed(summary.case))
     right = summary.accuracy[0].by_type
     for row in summary.rows:
-        share, absolute = row.share, row.absolute.value
+        share, absolute = row.share, row.absolute.estimate
         line = f"{row.name} {share.count} {share.percent:.1f} {share.low:.1f}-{share.high:.1f}"
         line += f" {row.percent.range_text}" if row.percent.limits else ""
         line += f" {absolute.value:.2f} {absolute.low:.2f}-{absolute.high:.2f}"
