@@ -10,7 +10,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,11 @@ def analyze(server: str, paths: list[Path], token: str | None = None) -> Iterato
     Raises RuntimeError with the server's message when it refuses the request.
     """
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with ExitStack() as opened:
-        files = [("files", (path.name, path.read_bytes())) for path in paths]
+    files = [("files", (path.name, path.read_bytes())) for path in paths]
+    address = f"{server}/api/analyze?stream=true"
+    with requests.Session() as session:
         while True:
-            answer = opened.enter_context(
-                requests.post(
-                    f"{server}/api/analyze",
-                    params={"stream": "true"},
-                    files=files,
-                    headers=headers,
-                    stream=True,
-                    timeout=600,
-                )
-            )
+            answer = session.post(address, files=files, headers=headers, stream=True, timeout=600)
             if "Retry-After" not in answer.headers:
                 break
             time.sleep(int(answer.headers["Retry-After"]))

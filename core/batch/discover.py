@@ -52,15 +52,13 @@ def find_files(paths: Iterable[Path], passed_over: PassedOver | None = None) -> 
     an error with its name. The names of one folder at a time are held in memory.
     """
     for path in paths:
-        if not _leads_to_folder(path):
+        # Not `Path.is_dir`, which raises where a name is too long or the way is closed.
+        if not os.path.isdir(path):  # noqa: PTH112
             yield path
             continue
-        empty = True
-        for found in _images(path, passed_over or PassedOver()):
-            empty = False
-            yield found
-        if empty:
-            yield path
+        images = _images(path, passed_over or PassedOver())
+        yield next(images, path)
+        yield from images
 
 
 def _images(folder: Path, passed_over: PassedOver) -> Iterator[Path]:
@@ -86,22 +84,12 @@ def _entries(folder: Path, passed_over: PassedOver) -> Iterator[tuple[Path, bool
         for entry in sorted(entries, key=lambda entry: entry.name):
             if entry.name.startswith("."):
                 continue
-            if _is_folder(entry) or _is_image(entry):
-                names.append((entry.name, _is_folder(entry)))
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if is_folder or _is_image(entry):
+                names.append((entry.name, is_folder))
             elif entry.is_file():
                 passed_over.add(folder / entry.name)
     return ((folder / name, is_folder) for name, is_folder in names)
-
-
-def _leads_to_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name that is too long, a folder on the way that is closed
-        return False
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    return entry.is_dir(follow_symlinks=False)
 
 
 def _is_image(entry: os.DirEntry[str]) -> bool:
@@ -113,7 +101,7 @@ def _is_image(entry: os.DirEntry[str]) -> bool:
         except OSError:
             return False
     if entry.is_symlink():  # a broken one is named among the errors
-        return not _leads_to_folder(Path(entry.path))
+        return not os.path.isdir(entry.path)  # noqa: PTH112
     return entry.is_file(follow_symlinks=False)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,8 +59,7 @@ def analyze_files(batch: Batch, run: JobRunner, models: Mapping[str, str]) -> tu
         with Journal(at, compared, resume=batch.resume) as journal:
             passed_over = PassedOver()
             number = sum(1 for _ in find_files(batch.paths, passed_over))
-            with _progress(number) as bar:
-                _log(bar, passed_over.sentence())
+            with _progress(number, passed_over) as bar:
                 analysis = _Analysis(journal, run, bar)
                 jobs = analysis.jobs(batch.paths)
                 with closing(run_jobs(run, jobs, batch.engine, batch.jobs)) as results:
@@ -81,14 +81,6 @@ def analyze_files(batch: Batch, run: JobRunner, models: Mapping[str, str]) -> tu
             return journal.finished - journal.failed, journal.failed
 
 
-@dataclass(frozen=True, slots=True)
-class _Slide:
-    """A slide some of whose tiles are analysed."""
-
-    plan: SlidePlan
-    results: dict[Tile, TileResult]
-
-
 class _Analysis:
     """Makes jobs of files and collects their results into the journal."""
 
@@ -96,8 +88,9 @@ class _Analysis:
         self._journal = journal
         self._run = run
         self._bar = bar
-        self._slides: dict[int, _Slide] = {}
-        """By index of the file; a slide leaves when it is done or one of its jobs failed."""
+        self._slides: dict[int, tuple[SlidePlan, dict[Tile, TileResult]]] = {}
+        """Slides some of whose tiles are analysed, by index of the file; a slide leaves when it is
+        done or one of its jobs failed."""
 
     def jobs(self, paths: Sequence[Path]) -> Iterator[Job]:
         """Yield a job for each image file, and for each batch of tiles of the slides among them.
@@ -113,9 +106,8 @@ class _Analysis:
                 self._finish(index, plan)
             else:
                 planned = frozenset(plan.tiles)
-                found = (f for f in self._journal.tiles(index) if f.tile in planned)
-                done = {f.tile: f for f in found}
-                self._slides[index] = _Slide(plan, done)
+                done = {f.tile: f for f in self._journal.tiles(index) if f.tile in planned}
+                self._slides[index] = plan, done
                 self._finish_slide(index)
                 for tiles in plan.tile_batches(done):
                     if index in self._slides:
@@ -132,25 +124,25 @@ class _Analysis:
         """Write a result to the journal. One failed tile batch fails its slide."""
         if not job.tiles:
             self._finish(job.index, result)
-        elif slide := self._slides.get(job.index):
+        elif job.index in self._slides:
             if isinstance(result, FailedFile):
                 del self._slides[job.index]
                 self._finish(job.index, result)
             else:
                 self._journal.add_tiles(job.index, result)
-                slide.results.update((found.tile, found) for found in result)
+                self._slides[job.index][1].update((found.tile, found) for found in result)
                 self._finish_slide(job.index)
-        done = sum(len(slide.results) for slide in self._slides.values())
-        total = sum(len(slide.plan.tiles) for slide in self._slides.values())
+        done = sum(len(results) for _, results in self._slides.values())
+        total = sum(len(plan.tiles) for plan, _ in self._slides.values())
         self._bar.set_postfix_str(f"{done} of {total} tiles" if total else "", refresh=False)
         self._bar.update(0)
 
     def _finish_slide(self, index: int) -> None:
         """Answer for a slide once all its tiles are analysed."""
-        slide = self._slides[index]
-        if len(slide.results) == len(slide.plan.tiles):
+        plan, results = self._slides[index]
+        if len(results) == len(plan.tiles):
             del self._slides[index]
-            self._finish(index, (slide_answer(slide.plan, slide.results.values()),))
+            self._finish(index, (slide_answer(plan, results.values()),))
 
     def _finish(self, index: int, answer: tuple[Answer, ...] | FailedFile) -> None:
         self._journal.add(index, answer)
@@ -166,25 +158,23 @@ def answer_files(batch: Batch, run: JobRunner) -> tuple[list[Any], list[FailedFi
     found = list(find_files(batch.paths, passed_over))
     jobs = (Job(index, path) for index, path in enumerate(found))
     by_index = {}
-    with (
-        _progress(len(found)) as bar,
-        closing(run_jobs(run, jobs, batch.engine, batch.jobs)) as results,
-    ):
-        _log(bar, passed_over.sentence())
+    results = run_jobs(run, jobs, batch.engine, batch.jobs)
+    with _progress(len(found), passed_over) as bar, closing(results):
         for job, answer in results:
             by_index[job.index] = answer
             _log_answer(bar, answer, len(by_index))
     in_order = [by_index[index] for index in sorted(by_index)]
-    return (
-        [item for answer in in_order if not isinstance(answer, FailedFile) for item in answer],
-        [answer for answer in in_order if isinstance(answer, FailedFile)],
-    )
+    failures = [answer for answer in in_order if isinstance(answer, FailedFile)]
+    answers = (answer for answer in in_order if not isinstance(answer, FailedFile))
+    return list(chain.from_iterable(answers)), failures
 
 
-def _progress(total: int) -> Any:
+def _progress(total: int, passed_over: PassedOver) -> Any:
     """Return a bar with rate and time left on standard error; a log gets few lines of it."""
     seconds = 0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES
-    return tqdm(total=total, unit="file", file=sys.stderr, mininterval=seconds, miniters=0)
+    bar = tqdm(total=total, unit="file", file=sys.stderr, mininterval=seconds, miniters=0)
+    _log(bar, passed_over.sentence())
+    return bar
 
 
 def _log_answer(

@@ -10,17 +10,15 @@ more confident one stays, as within a tile.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from core.domain.boxes import Box, suppress_between_groups, xyxy_array
-from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Pixels, Scale
+from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
 from core.domain.taxonomy import CELL_KINDS
-from core.exports.schema import AnalyzedSlide, Answer, TileCounts
+from core.exports.schema import AnalyzedSlide, Answer
 from core.imaging.scale import CONFIDENT_SCORE, RED_CELL_MICROMETRES, field_scale
 from core.imaging.wsi import Slide, Tile, tile_grid
 from core.inference.cell_classifier import CROP_MICROMETRES
@@ -146,24 +144,17 @@ def analyze_tile(
     passes = found.reject_reason is None and DOUBTFUL not in found.warnings
     if passes or reject_blurred(image.pixels):
         return found
-    shown = _not_glass(image.pixels)
+    lamp = np.percentile(image.pixels, 95, axis=(0, 1))
+    shown = (lamp - cv2.blur(image.pixels, (3, 3))).max(-1) > _DARKER_THAN_GLASS
     if shown.mean() > _MOST_SHOWN:
         return found
     forced = analyzer.analyze(image, profile, force=True)
     beside_cells = shown.copy()
     for cell in forced.cells:
-        box = cell.box
-        rows = slice(int(box.y), ceil(box.y + box.height))
-        beside_cells[rows, int(box.x) : ceil(box.x + box.width)] = False
+        beside_cells[cell.box.slices] = False
     if not forced.cells or beside_cells.sum() > _MOST_BESIDE_CELLS * shown.sum():
         return found
     return replace(forced, qc_override=None)
-
-
-def _not_glass(pixels: Pixels) -> NDArray[np.bool_]:
-    """Return which pixels are darker in any colour than the brightest part of a tile."""
-    lamp = np.percentile(pixels, 95, axis=(0, 1))
-    return np.asarray((lamp - cv2.blur(pixels, (3, 3))).max(-1) > _DARKER_THAN_GLASS)
 
 
 def _on_slide(cell: Cell, tile: Tile, factor: float) -> Cell:
@@ -185,31 +176,24 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
         key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x),
     )
     reasons = Counter(tile.reject_reason for tile in tiles if tile.reject_reason is not None)
-    reject_reason = None
-    if not tiles:
-        reject_reason = _ALL_GLASS
-    elif reasons.total() == len(tiles):
+    reject_reason = None if tiles else _ALL_GLASS
+    if tiles and reasons.total() == len(tiles):
         reject_reason = reasons.most_common(1)[0][0]
     checked = field_scale(
-        None if plan.slide.scale is None else plan.slide.scale.micrometres_per_pixel,
+        plan.slide.scale and plan.slide.scale.micrometres_per_pixel,
         (plan.slide.width, plan.slide.height),
         (c.box for c in cells if c.kind == "rbc" and c.detection_score >= CONFIDENT_SCORE),
         (c.box for c in cells if c.kind == "wbc"),
     )
     judged, warnings = judge_sizes(cells, checked)
-    slide = replace(
-        plan.slide,
-        cells=judged,
-        scale=checked.scale,
-        reject_reason=reject_reason,
-        warnings=warnings,
-    )
-    counts = TileCounts(
-        analysed=len(tiles) - reasons.total(),
-        with_cells=sum(bool(tile.cells) for tile in tiles),
-        refused=reasons.total(),
-        glass=len(plan.tiles) - len(tiles),
-    )
+    found = {"cells": judged, "scale": checked.scale, "warnings": warnings}
+    slide = replace(plan.slide, reject_reason=reject_reason, **found)
+    counts = {
+        "analysed": len(tiles) - reasons.total(),
+        "with_cells": sum(bool(tile.cells) for tile in tiles),
+        "refused": reasons.total(),
+        "glass": len(plan.tiles) - len(tiles),
+    }
     return AnalyzedSlide.of(slide, tiles=counts).dump()
 
 
@@ -228,7 +212,7 @@ def merge_tile_detections(results: Iterable[TileResult], overlap_margin: int) ->
                 merged.append(cell)
             else:
                 at_border.append((result.tile, cell))
-    at_border.sort(key=lambda item: (not _is_likely_white(item[1]), -item[1].detection_score))
+    at_border.sort(key=lambda item: _order(item[1]))
     kept = suppress_between_groups(
         xyxy_array(cell.box for _, cell in at_border),
         [tile for tile, _ in at_border],
@@ -237,8 +221,10 @@ def merge_tile_detections(results: Iterable[TileResult], overlap_margin: int) ->
     return merged + [at_border[index][1] for index in kept]
 
 
-def _is_likely_white(cell: Cell) -> bool:
-    return cell.kind == "wbc" and cell.detection_score >= _LIKELY
+def _order(cell: Cell) -> tuple[bool, float]:
+    """Return the key to sort boxes by: likely white cells first, then the more confident ones."""
+    is_likely_white = cell.kind == "wbc" and cell.detection_score >= _LIKELY
+    return not is_likely_white, -cell.detection_score
 
 
 def _properties(slide: Slide, source: Path) -> ImageProperties:

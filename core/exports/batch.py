@@ -17,6 +17,7 @@ from core.domain.taxonomy import CELL_KINDS, CELL_TYPES
 from core.exports.schema import Answer, PooledFields
 
 _ROWS_PER_GROUP = 50_000
+_SIDES = ("x", "y", "width", "height")
 
 Row = dict[str, Any]
 
@@ -80,7 +81,7 @@ def write_parquet(batch: BatchExport, stream: BinaryIO) -> None:
             "status": text,
             "duplicate": pa.bool_(),
             "confidence": real,
-            **dict.fromkeys(("x", "y", "width", "height"), real),
+            **dict.fromkeys(_SIDES, real),
             **{f"p_{key}": real for key in CELL_TYPES},
         },
         metadata={"models": json.dumps(dict(batch.models))},
@@ -93,43 +94,29 @@ def write_parquet(batch: BatchExport, stream: BinaryIO) -> None:
 
 def _rows(batch: BatchExport) -> Iterator[Row]:
     for image in batch.images:
+        # What has no column of its name is left out.
         columns = {
-            "file": image["file"],
-            "page": image["page"],
+            **image,
+            **image["counts"],
             "image_width": image["width"],
             "image_height": image["height"],
             "um_per_px": image["micrometres_per_pixel"],
-            **image["counts"],
-            "refused": image["refused"],
             "warnings": " ".join(image.get("warnings", ())) or None,
         }
         if not image["cells"]:
-            yield columns
+            yield columns | {"width": None, "height": None}
         duplicates = frozenset(image.get("duplicates", ()))
         for number, cell in enumerate(image["cells"], 1):
+            probabilities = cell.get("probabilities", {})
             yield {
                 **columns,
+                **cell,
+                **dict(zip(_SIDES, cell["box"], strict=True)),
+                **{f"p_{key}": probability for key, probability in probabilities.items()},
                 "number": number,
                 "duplicate": number in duplicates,
-                **_cell_columns(cell),
             }
     yield from batch.errors  # their keys are columns
-
-
-def _cell_columns(cell: Answer) -> Row:
-    x, y, width, height = cell["box"]
-    return {
-        "kind": cell["kind"],
-        "type": cell.get("type"),
-        "subtype": cell.get("subtype"),
-        "status": cell["status"],
-        "confidence": cell["confidence"],
-        "x": x,
-        "y": y,
-        "width": width,
-        "height": height,
-        **{f"p_{key}": p for key, p in cell.get("probabilities", {}).items()},
-    }
 
 
 BATCH_FORMATS: dict[str, Callable[[BatchExport, BinaryIO], None]] = {
