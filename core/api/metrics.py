@@ -3,6 +3,8 @@
 Of one process and of the API only: pages are not counted.
 """
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from core.api.work import Workers
@@ -16,6 +18,7 @@ class Metrics:
 
     def __init__(self, workers: Workers) -> None:
         self._registry = registry = CollectorRegistry()
+        counter = partial(Counter, registry=registry)
         self._seconds = Histogram(
             "leukoscope_request_seconds",
             "Time until the whole answer was sent.",
@@ -29,24 +32,12 @@ class Metrics:
         ):
             gauge = Gauge(f"leukoscope_model_{name}", text, registry=registry)
             gauge.set_function(value)
-        self._images = Counter(
-            "leukoscope_pictures",
-            "Images by outcome: answered, rejected by quality control, failed.",
-            ("task", "outcome"),
-            registry=registry,
-        )
-        self._predictions = Counter(
-            "leukoscope_predictions",
-            "Classes predicted, by status; the share uncertain is a drift signal.",
-            ("task", "label", "status"),
-            registry=registry,
-        )
-        self._unfamiliar = Counter(
-            "leukoscope_unfamiliar_cells",
-            "White cells of a stain, light or camera unlike all that the classifier learnt from.",
-            ("task",),
-            registry=registry,
-        )
+        text = "Images by outcome: answered, rejected by quality control, failed."
+        self._images = counter("leukoscope_pictures", text, ("task", "outcome"))
+        text = "Classes predicted, by status; the share uncertain is a drift signal."
+        self._predictions = counter("leukoscope_predictions", text, ("task", "label", "status"))
+        text = "White cells of a stain, light or camera unlike all that the classifier learnt from."
+        self._unfamiliar = counter("leukoscope_unfamiliar_cells", text, ("task",))
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is its template, so that labels stay few."""

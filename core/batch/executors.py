@@ -109,8 +109,7 @@ def _enter() -> None:
 
 
 def _leave_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
+    if parent := parent_process():
         parent.join()
         os._exit(1)
 

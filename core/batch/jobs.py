@@ -64,23 +64,20 @@ class JobRunner:
         the machine that started the batch.
         """
         _check_models(self.models)
-        analyzer = get_analyzer()
-        return job_or_failure(job, lambda: self._run(analyzer, job))
+        analyzer, source = get_analyzer(), self.folder / job.path
 
-    def _run(self, analyzer: Analyzer, job: Job) -> tuple[Any, ...]:
-        source = self.folder / job.path
-        if job.tiles:
-            return analyze_tiles(
-                source,
-                job.file,
-                job.tiles,
-                lambda image: self.tile_task(analyzer, image, self.profile),
-            )
-        check_is_file(source)
-        with decoded_from(source) as images:
-            return tuple(
-                self.task(analyzer, replace(image, name=job.file), self.profile) for image in images
-            )
+        def analyze(tile: FieldImage) -> FieldAnalysis:
+            return self.tile_task(analyzer, tile, self.profile)
+
+        def run() -> tuple[Any, ...]:
+            if job.tiles:
+                return analyze_tiles(source, job.file, job.tiles, analyze)
+            check_is_file(source)
+            with decoded_from(source) as images:
+                named = (replace(image, name=job.file) for image in images)
+                return tuple(self.task(analyzer, image, self.profile) for image in named)
+
+        return job_or_failure(job, run)
 
 
 def job_or_failure(job: Job, run: Callable[[], T]) -> T | FailedFile:

@@ -39,6 +39,7 @@ def coco(analyses: Sequence[FieldAnalysis]) -> dict[str, Any]:
         for cell in analysis.cells
         if cell.status != "out_of_scope"
     ]
+    named = zip(analyses, _file_names(analyses), strict=True)
     return {
         "info": {"description": "Leukoscope detections", "version": "1.0"},
         "licenses": [],
@@ -51,9 +52,7 @@ def coco(analyses: Sequence[FieldAnalysis]) -> dict[str, Any]:
                 "sha256": analysis.sha256,
                 "page": analysis.page,
             }
-            for image, (analysis, name) in enumerate(
-                zip(analyses, _file_names(analyses), strict=True), 1
-            )
+            for image, (analysis, name) in enumerate(named, 1)
         ],
         "annotations": [
             _annotation(key, image, cell) for key, (image, cell) in enumerate(cells, 1)
@@ -93,15 +92,14 @@ def _file_names(analyses: Sequence[FieldAnalysis]) -> list[str]:
     """Return a relative path for each image, no two alike on a disk that ignores letter case."""
     names = [_paged(_relative(analysis.file), analysis.page) for analysis in analyses]
     occurring = {_on_disk(name) for name in names}
-    taken: set[str] = set()
-    for place, name in enumerate(names):
+    taken: dict[str, str] = {}
+    for name in names:
         path, number, unique = PurePosixPath(name), 1, name
         while _on_disk(unique) in taken or (number > 1 and _on_disk(unique) in occurring):
             number += 1
             unique = str(path.with_name(f"{path.stem}_{number}{path.suffix}"))
-        taken.add(_on_disk(unique))
-        names[place] = unique
-    return names
+        taken[_on_disk(unique)] = unique
+    return list(taken.values())
 
 
 def _paged(name: str, page: int) -> str:
@@ -113,12 +111,9 @@ def _paged(name: str, page: int) -> str:
 def _relative(name: str) -> str:
     """Return a name as a relative path that leads nowhere but down."""
     shown = "".join("_" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
-    parts = [
-        part
-        for part in re.split(r"[/\\]", shown)
-        if part.strip(" .") and not _DRIVE.fullmatch(part)
-    ]
-    return "/".join(parts) or "image"
+    parts = re.split(r"[/\\]", shown)
+    kept = (part for part in parts if part.strip(" .") and not _DRIVE.fullmatch(part))
+    return "/".join(kept) or "image"
 
 
 def _on_disk(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -125,6 +126,7 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         ranges_of(patient, sample, unit, ranges) for unit in ("%", "10^9/L", "ratio")
     )
     is_blood = sample.material == "peripheral_blood"
+    used = {item for stored in case.fields for item in stored.models.items()}
     exact = None if white_cells is None else Estimate.exact(white_cells)
 
     def row(key: str, share: Share) -> Row:
@@ -163,7 +165,7 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
             )
         ),
         laboratory=ranges.title if is_blood else "",
-        models=_models(case, settings),
+        models=tuple(_model(name, version, settings) for name, version in sorted(used)),
         accuracy=_accuracy(case, settings),
     )
 
@@ -187,10 +189,9 @@ def _field_flags(case: Case) -> Iterator[Flag]:
 
 
 def _estimate(case: Case, settings: Settings) -> Estimate | None:
-    try:
+    with suppress(NoEstimateError):
         return smear_estimate(case.analyses, settings.white_cell_factor)
-    except NoEstimateError:
-        return None
+    return None
 
 
 def _accuracy(case: Case, settings: Settings) -> tuple[CallAccuracy, ...]:
@@ -202,21 +203,15 @@ def _accuracy(case: Case, settings: Settings) -> tuple[CallAccuracy, ...]:
     return accuracy_of(version, settings) if version else ()
 
 
-def _models(case: Case, settings: Settings) -> tuple[str, ...]:
-    used = dict.fromkeys((n, v) for stored in case.fields for n, v in stored.models.items())
-    return tuple(_model(name, version, settings) for name, version in sorted(used))
-
-
 def _model(name: str, version: str, settings: Settings) -> str:
     """Name a model with its thresholds, which only the card of the same version has."""
-    try:
+    with suppress(ModelError):
         card = load_card(name, settings)
-    except ModelError:
-        card = None
-    if card is None or card.version != version:
-        return f"{name} {version} (thresholds not on record)"
-    thresholds = ", ".join(f"{key} {value:.2f}" for key, value in card.thresholds.by_name().items())
-    return f"{name} {version} (thresholds: {thresholds})"
+        if card.version == version:
+            values = card.thresholds.by_name().items()
+            thresholds = ", ".join(f"{key} {value:.2f}" for key, value in values)
+            return f"{name} {version} (thresholds: {thresholds})"
+    return f"{name} {version} (thresholds not on record)"
 
 
 def facts(summary: CaseSummary) -> dict[str, str]:
