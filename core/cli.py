@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -90,7 +91,21 @@ def _parser(command: str) -> argparse.ArgumentParser:
         ("stage", _stage, "grade ALL fields, one by one and pooled"),
     ):
         sub = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        _add_file_arguments(sub)
+        sub.add_argument(
+            "paths", nargs="+", type=Path, metavar="PATH", help="image, slide, or folder of them"
+        )
+        sub.add_argument(
+            "--out",
+            type=Path,
+            metavar="FILE.json",
+            help="write here, not to standard output; analyze may write FILE.parquet, a row a cell",
+        )
+        sub.add_argument(
+            "--jobs",
+            type=partial(_number, "a positive whole number", sys.maxsize),
+            metavar="N",
+            help="files at a time, each in its own process (1; on a cluster all its processors)",
+        )
         if name != "stage":
             sub.add_argument("--profile", metavar="NAME_OR_FILE", help="profile of the site")
         if name == "analyze":
@@ -115,40 +130,17 @@ def _parser(command: str) -> argparse.ArgumentParser:
             implementation = import_module(module)
             implementation.add_arguments(sub)
             sub.set_defaults(run=implementation.run)
+    port = partial(_number, f"a port: 1 to {_LAST_PORT}", _LAST_PORT)
     serve = commands.add_parser("serve", help="serve pages and API", description="Serve the app.")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    serve.add_argument("--port", default=8501, type=_port, help="port (%(default)s)")
+    serve.add_argument("--port", default=8501, type=port, help="port (%(default)s)")
     serve.set_defaults(run=_serve)
     return parser
 
 
-def _add_file_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="image, slide, or folder of them"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE.json",
-        help="write here, not to standard output; analyze writes FILE.parquet too, a row a cell",
-    )
-    parser.add_argument(
-        "--jobs",
-        type=_positive,
-        metavar="N",
-        help="files at a time, each in a process of its own (1; on a cluster all its processors)",
-    )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 1 to {_LAST_PORT}")
+def _number(noun: str, most: int, text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not {noun}")
     return int(text)
 
 

@@ -18,7 +18,7 @@ from starlette.routing import Mount
 
 from core.access import Access, get_access
 from core.api.connections import ConnectionLimit
-from core.api.deps import RateLimit, Services, get_caller
+from core.api.deps import RateLimit, Services, bearer
 from core.api.guard import Guard
 from core.api.logs import set_up_logging
 from core.api.metrics import Metrics
@@ -79,7 +79,7 @@ def create_app(
     add_docs(app)
     app.include_router(service.public)
     for router in (predictions.router, service.router, cases.router):
-        app.include_router(router, dependencies=[Depends(get_caller)])
+        app.include_router(router, dependencies=[Depends(bearer)])
     app.add_middleware(RequestMiddleware, services=services)
     add_handlers(app)
     app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]

@@ -67,7 +67,7 @@ def get_services(request: Request) -> Services:
 
 ServicesDep: TypeAlias = Annotated[Services, Depends(get_services)]
 
-_bearer = HTTPBearer(
+bearer = HTTPBearer(
     auto_error=False,
     scheme_name="token",
     description="From `python -m core token add`. Needed where people sign in.",
@@ -84,7 +84,7 @@ class GuardedRoute(APIRoute):
         async def guarded(request: Request) -> Response:
             services = get_services(request)
             services.rate.count(request.client.host if request.client else "")
-            credentials = await _bearer(request)
+            credentials = await bearer(request)
             request.state.caller = await run_in_threadpool(identify, services, credentials)
             if self.body_field is not None:
                 receive = limited(request.headers, request.receive, MAX_CASE_BYTES)
@@ -106,17 +106,6 @@ def identify(services: Services, credentials: HTTPAuthorizationCredentials | Non
     return None
 
 
-def get_caller(
-    request: Request, _described: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> User | None:
-    """Return whom `GuardedRoute` identified; None without a token, where none is needed."""
-    caller: User | None = request.state.caller
-    return caller
-
-
-CallerDep: TypeAlias = Annotated[User | None, Depends(get_caller)]
-
-
 def get_database(services: ServicesDep) -> Database:
     """Return the case database. Raises StoreUnavailableError, StoreTooNewError."""
     return services.database()
@@ -125,9 +114,9 @@ def get_database(services: ServicesDep) -> Database:
 DatabaseDep: TypeAlias = Annotated[Database, Depends(get_database)]
 
 
-def get_user(caller: CallerDep, services: ServicesDep, database: DatabaseDep) -> User:
+def get_user(request: Request, services: ServicesDep, database: DatabaseDep) -> User:
     """Return who calls; without tokens everybody is the local person, as on the pages."""
-    return caller or user_of(database, LOCAL_USER, services.settings)
+    return request.state.caller or user_of(database, LOCAL_USER, services.settings)
 
 
 UserDep: TypeAlias = Annotated[User, Depends(get_user)]

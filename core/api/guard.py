@@ -1,7 +1,7 @@
 """Guards the server: which requests reach the pages and the API, and the headers of responses.
 
 It stands before everything that is served, WebSockets too, and judges by the head of a request
-only. What it cannot judge, accounts and roles, is asked further in: by `core.api.deps.get_caller`
+only. What it cannot judge, accounts and roles, is asked further in: by `core.api.deps.GuardedRoute`
 for the API and by `ui/components/visitor.py` for the pages.
 """
 

@@ -29,8 +29,21 @@ from core.domain.taxonomy import CELL_TYPES, STAGES, CellKind, Status
 Answer = dict[str, Any]
 """An answer as JSON has it."""
 
-_TYPED = dict.fromkeys(CELL_TYPES, 0.0) | {"neutrophil": 0.9713, "immature_granulocyte": 0.0287}
-_STAGED = dict.fromkeys(STAGES, 0.0) | {"Early": 0.9121, "Benign": 0.0879}
+_TYPED: Answer = {
+    "type": "neutrophil",
+    "subtype": "segmented",
+    "probabilities": dict.fromkeys(CELL_TYPES, 0.0)
+    | {"neutrophil": 0.9713, "immature_granulocyte": 0.0287},
+    "confidence": 0.9713,
+    "status": "classified",
+}
+_STAGED: Answer = {
+    "stage": "Early",
+    "probabilities": dict.fromkeys(STAGES, 0.0) | {"Early": 0.9121, "Benign": 0.0879},
+    "confidence": 0.9121,
+    "status": "classified",
+}
+_PASSED: Answer = {"warnings": [], "refused": None}
 _BAD_FILE = {"file": "notes.txt", "error": "This is not an image. Send a JPEG, PNG … file."}
 
 
@@ -115,17 +128,7 @@ class FileError(Part):
 class ClassifiedCrop(Part):
     """The type of the one cell in an image."""
 
-    model_config = example(
-        file="cell.png",
-        page=1,
-        type="neutrophil",
-        subtype="segmented",
-        probabilities=_TYPED,
-        confidence=0.9713,
-        status="classified",
-        warnings=[],
-        refused=None,
-    )
+    model_config = example(file="cell.png", page=1, **_TYPED, **_PASSED)
 
     file: str
     page: PageNumber
@@ -203,16 +206,7 @@ class _Image(Part):
 class StagedField(PooledStage, _Image):
     """The ALL class of one field."""
 
-    model_config = example(
-        file="field.png",
-        page=1,
-        stage="Early",
-        probabilities=_STAGED,
-        confidence=0.9121,
-        status="classified",
-        warnings=[],
-        refused=None,
-    )
+    model_config = example(file="field.png", page=1, **_STAGED, **_PASSED)
 
 
 class StageAnswer(Part):
@@ -226,15 +220,7 @@ class StageAnswer(Part):
 class FoundCell(Part):
     """A cell of a field; `type`, `subtype` and `probabilities` on white cells only."""
 
-    model_config = example(
-        kind="wbc",
-        box=[103.5, 80.0, 71.2, 68.9],
-        type="neutrophil",
-        subtype="segmented",
-        probabilities=_TYPED,
-        confidence=0.9713,
-        status="classified",
-    )
+    model_config = example(kind="wbc", box=[103.5, 80.0, 71.2, 68.9], **_TYPED)
 
     kind: CellKind
     box: Annotated[
