@@ -180,14 +180,19 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     if tiles and reasons.total() == len(tiles):
         reject_reason = reasons.most_common(1)[0][0]
     checked = field_scale(
-        plan.slide.scale and plan.slide.scale.micrometres_per_pixel,
+        None if plan.slide.scale is None else plan.slide.scale.micrometres_per_pixel,
         (plan.slide.width, plan.slide.height),
         (c.box for c in cells if c.kind == "rbc" and c.detection_score >= CONFIDENT_SCORE),
         (c.box for c in cells if c.kind == "wbc"),
     )
     judged, warnings = judge_sizes(cells, checked)
-    found = {"cells": judged, "scale": checked.scale, "warnings": warnings}
-    slide = replace(plan.slide, reject_reason=reject_reason, **found)
+    slide = replace(
+        plan.slide,
+        cells=judged,
+        scale=checked.scale,
+        reject_reason=reject_reason,
+        warnings=warnings,
+    )
     counts = {
         "analysed": len(tiles) - reasons.total(),
         "with_cells": sum(bool(tile.cells) for tile in tiles),

@@ -86,6 +86,18 @@ class CaseExport:
     summary: CaseSummary
     read_pixels: Callable[[int], Pixels]
 
+    def pdf(self) -> bytes:
+        """Return the printed report."""
+        return case_pdf(self.summary, self.read_pixels)
+
+    def differential(self) -> pd.DataFrame:
+        """Return the differential with ranges and verdicts."""
+        return differential_frame(self.summary)
+
+    def fhir(self) -> bytes:
+        """Return the FHIR bundle."""
+        return fhir_bundle(self.summary).encode()
+
 
 @dataclass(frozen=True, slots=True)
 class CountExport:
@@ -180,30 +192,13 @@ def _json(key: str, label: str, part: str, answer: Callable[[T], object]) -> Exp
 
 
 CASE_FORMATS: tuple[ExportFormat[CaseExport], ...] = (
-    ExportFormat(
-        "pdf",
-        "Report, PDF",
-        ".pdf",
-        "application/pdf",
-        lambda case: case_pdf(case.summary, case.read_pixels),
-    ),
+    ExportFormat("pdf", "Report, PDF", ".pdf", "application/pdf", CaseExport.pdf),
     _xlsx("xlsx", "Workbook", lambda case: case_sheets(case.summary)),
-    _csv(
-        "differential_csv",
-        "Differential",
-        "_differential",
-        lambda case: differential_frame(case.summary),
-    ),
+    _csv("differential_csv", "Differential", "_differential", CaseExport.differential),
     _csv("cells_csv", "Cells", "_cells", lambda case: case_cells_table(case.summary.case)),
     _json("json", "All", "", lambda case: case_answer(case.summary).dump()),
     _json("coco", "COCO", "_coco", lambda case: coco(case.summary.case.analyses)),
-    ExportFormat(
-        "fhir",
-        "FHIR, JSON",
-        "_fhir.json",
-        "application/fhir+json",
-        lambda case: fhir_bundle(case.summary).encode(),
-    ),
+    ExportFormat("fhir", "FHIR, JSON", "_fhir.json", "application/fhir+json", CaseExport.fhir),
 )
 """A stored case: the page Patients and the API."""
 

@@ -4,6 +4,8 @@ Numbers are those of the JSON answers, digit for digit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import methodcaller
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
@@ -33,7 +35,13 @@ class _FoundCell(NamedTuple):
     @property
     def diameter(self) -> float | None:
         scale = self.analysis.scale
-        return scale and self.cell.box.diameter * scale.micrometres_per_pixel
+        return self.cell.box.diameter * scale.micrometres_per_pixel if scale else None
+
+    def probability(self, key: str) -> float | None:
+        return number((self.cell.probabilities or {}).get(key), 4)
+
+    def attribute(self, name: str) -> str | None:
+        return (self.cell.attributes or {}).get(name)
 
 
 class _CountedField(NamedTuple):
@@ -41,6 +49,10 @@ class _CountedField(NamedTuple):
 
     analysis: FieldAnalysis
     counts: CellCounts
+
+
+def _stage_probability(key: str, result: StageResult) -> float | None:
+    return number(result.probabilities.get(key, 0.0), 4)
 
 
 RowT = TypeVar("RowT")
@@ -61,11 +73,8 @@ _CELL_COLUMNS: Columns[_FoundCell] = {
     "width": lambda row: number(row.cell.box.width, 1),
     "height": lambda row: number(row.cell.box.height, 1),
     "diameter_um": lambda row: number(row.diameter, 2),
-    **{
-        f"p_{key}": lambda row, key=key: number((row.cell.probabilities or {}).get(key), 4)
-        for key in CELL_TYPES
-    },
-    **{name: lambda row, name=name: (row.cell.attributes or {}).get(name) for name in ATTRIBUTES},
+    **{f"p_{key}": methodcaller("probability", key) for key in CELL_TYPES},
+    **{name: methodcaller("attribute", name) for name in ATTRIBUTES},
     "subtype": lambda row: row.cell.likely_subtype,
 }
 _FILE_COLUMNS: Columns[_CountedField] = {
@@ -81,7 +90,9 @@ _FILE_COLUMNS: Columns[_CountedField] = {
         row.analysis.scale and number(row.analysis.scale.micrometres_per_pixel, 5)
     ),
     "scale_source": lambda row: row.analysis.scale and row.analysis.scale.source,
-    **{kind: lambda row, kind=kind: row.counts.kinds[kind] for kind in CELL_KINDS},
+    "wbc": lambda row: row.counts.kinds["wbc"],
+    "rbc": lambda row: row.counts.kinds["rbc"],
+    "platelet": lambda row: row.counts.kinds["platelet"],
     "uncertain": lambda row: row.counts.uncertain,
     "duplicates": lambda row: row.counts.duplicates["wbc"],
     "unfamiliar": lambda row: row.counts.out_of_distribution,
@@ -96,10 +107,7 @@ _STAGE_COLUMNS: Columns[StageResult] = {
     "status": lambda result: result.status,
     "stage": lambda result: result.stage,
     "confidence": lambda result: number(result.confidence, 4),
-    **{
-        f"p_{key}": lambda result, key=key: number(result.probabilities.get(key, 0.0), 4)
-        for key in STAGES
-    },
+    **{f"p_{key}": partial(_stage_probability, key) for key in STAGES},
     "possible_blasts": lambda result: result.blasts.count if result.blasts else None,
     "white_cells": lambda result: result.blasts.white_cells if result.blasts else None,
     "refused": lambda result: result.reject_reason,
@@ -145,26 +153,27 @@ def measures_table(
     are empty. Areas are in `area_unit`: µm², or px² without a scale.
     """
     rows = [
-        _measures_row(segmented.get(analysis.identity, {}).get(i), analysis)
+        _measures(segmented.get(analysis.identity, {}).get(i), analysis)
         for analysis in analyses
         for i in range(1, len(analysis.cells) + 1)
     ]
     return pd.DataFrame(rows, columns=_MEASURE_COLUMNS)
 
 
-def _measures_row(segmentation: CellSegmentation | None, analysis: FieldAnalysis) -> dict[str, Any]:
+def _measures(segmentation: CellSegmentation | None, analysis: FieldAnalysis) -> tuple[Any, ...]:
+    """Return the values of `_MEASURE_COLUMNS`."""
     if segmentation is None:
-        return {}
+        return (None,) * len(_MEASURE_COLUMNS)
     scale = analysis.scale
     measures = measure_cell(segmentation, scale.micrometres_per_pixel if scale else None)
-    return {
-        "nucleus_area": number(measures.nucleus_area, 2),
-        "cell_area": number(measures.cell_area, 2),
-        "area_unit": "µm²" if scale else "px²",
-        "nucleus_cytoplasm_ratio": number(measures.nucleus_cytoplasm_ratio, 3),
-        "nucleus_roundness": number(measures.nucleus_roundness, 3),
-        "lobes": measures.lobes,
-    }
+    return (
+        number(measures.nucleus_area, 2),
+        number(measures.cell_area, 2),
+        "µm²" if scale else "px²",
+        number(measures.nucleus_cytoplasm_ratio, 3),
+        number(measures.nucleus_roundness, 3),
+        measures.lobes,
+    )
 
 
 def files_table(
