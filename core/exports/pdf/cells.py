@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from itertools import chain, groupby
 from operator import attrgetter
 
-from core.cases.cell_groups import DUPLICATE, GROUP_ORDER, case_cells, group_of
+from core.cases.cell_groups import DUPLICATE, GROUP_ORDER, UNCERTAIN, case_cells, group_of
 from core.cases.records import Case, LabelledCell
 from core.domain.probability import probability_text
 from core.domain.results import Pixels
@@ -61,14 +61,13 @@ def representative_cells(
 
 
 def _groups(case: Case) -> dict[str, list[LabelledCell]]:
-    """Return the cells to show by type, in the order of the page Review."""
+    """Return the cells to show by type, in the order of the page Review but uncertain last."""
     found = defaultdict(list)
     for shown in sorted(case_cells(case), key=_order):
         if shown.cell.status != "out_of_scope":
             found[group_of(shown.cell)].append(shown)
-    return {
-        key: found[key][:CELLS_PER_TYPE] for key in GROUP_ORDER if key in found and key != DUPLICATE
-    }
+    order = (*(key for key in GROUP_ORDER if key not in {UNCERTAIN, DUPLICATE}), UNCERTAIN)
+    return {key: found[key][:CELLS_PER_TYPE] for key in order if key in found}
 
 
 def _order(shown: LabelledCell) -> tuple[bool, float]:
