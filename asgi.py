@@ -28,13 +28,7 @@ from core.api.quota import UploadQuota
 from core.cases.database import get_database
 from core.cases.samples import sweep
 from core.cases.users import LOCAL_USER, users
-from core.errors import (
-    CaseError,
-    ModelError,
-    OpenAddressError,
-    SettingsError,
-    SignInSettingsError,
-)
+from core.errors import CaseError, ModelError, OpenAddressError, SettingsError, SignInSettingsError
 from core.imaging.decoder import start_decoders
 from core.inference.pipeline import get_analyzer
 from core.settings import PROJECT_ROOT, get_settings

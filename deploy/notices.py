@@ -20,8 +20,7 @@ _LONGEST_NAME = 100
 def notices() -> Iterator[str]:
     """Yield the notice of each package (version, licence, source, texts), then of the fonts."""
     packages = {found.metadata["Name"].lower(): found for found in distributions()}
-    for name in sorted(packages):
-        package = packages[name]
+    for _, package in sorted(packages.items()):
         yield f"{'=' * 80}\n{package.metadata['Name']} {package.version}\n"
         yield f"Licence: {licence_of(package)}\nSource: {source_of(package)}\n"
         for text in texts_of(package):
