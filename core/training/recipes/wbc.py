@@ -64,6 +64,8 @@ STEPS = 250
 HEADS_STAGE = Stage("heads", 1, 2e-3, None, SIZE)
 """From ImageNet the heads come first: untrained, they would spoil the trunk."""
 TRUNK_STAGE = Stage("heads and trunk", 40, 5e-4, "block_3_expand", SIZE)
+FINE_TUNE_STAGE = replace(TRUNK_STAGE, name="fine-tuning", learning_rate=1.5e-4)
+"""From trained weights: at the rate of `TRUNK_STAGE` the training loss rose for thirty epochs."""
 HELD_OUT_FOLD = "4"
 """Fold of DeepAPL and Taleqani that is not trained on unless it is asked for."""
 TRAINING_FOLDS = tuple(fold for fold in FOLDS if fold != HELD_OUT_FOLD)
@@ -139,8 +141,9 @@ class Options:
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The schedule."""
-        trunk = replace(TRUNK_STAGE, minutes=self.minutes)
-        stages = (HEADS_STAGE, trunk) if self.start == "imagenet" else (trunk,)
+        from_imagenet = self.start == "imagenet"
+        stages = (HEADS_STAGE, TRUNK_STAGE) if from_imagenet else (FINE_TUNE_STAGE,)
+        stages = (*stages[:-1], replace(stages[-1], minutes=self.minutes))
         return scaled(tuple(replace(s, size=self.size) for s in stages), self.epochs)
 
 
