@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from scipy.stats import gmean
+from numpy.typing import NDArray
 
 from core.datasets.readers import open_set
 from core.domain.taxonomy import ATTRIBUTES, MATURE_FIVE
@@ -294,9 +294,7 @@ def calibrated(engine: Engine, validation: TrainingCells, size: int = SIZE) -> d
     crops, truth = central_crops(cells, size), cells.types
     outputs = [tta_outputs(engine, crop) for crop in crops]
     logits = np.stack([output["type"] for output in outputs])
-    rng = np.random.default_rng(0)
-    far = [appearance.augment_appearance(crop, rng, _FAR) for crop in crops]
-    far_logits = np.stack([tta_outputs(engine, crop)["type"] for crop in far])
+    far_logits = np.stack([tta_outputs(engine, crop)["type"] for crop in _far(crops)])
     temperature = fit_temperature(
         np.concatenate([logits, far_logits]), np.concatenate([truth, truth])
     )
@@ -311,15 +309,18 @@ def calibrated(engine: Engine, validation: TrainingCells, size: int = SIZE) -> d
 def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
     """Return the temperature for cells of a source that the classifier was not trained on.
 
-    The geometric mean of the temperatures that suit the cells of sources left out: those that this
-    training left out; where it left out none, each of `LEFT_OUT` by a network that is trained
-    without it from ImageNet, shorter than the shipped one.
+    The largest of the temperatures that suit patients and sources left out, each cell as it is and
+    with an appearance beyond that of training: which of them the next laboratory resembles is not
+    known. Where the training left out no source, each of `LEFT_OUT` is predicted by a network that
+    is trained without it from ImageNet, shorter than the shipped one.
     """
     options = trained.options
     cells = options.cells_folder(settings)
-    left_out = [source for source in LEFT_OUT if source in options.without]
-    networks: dict[str, Any] = dict.fromkeys(left_out, trained.network)
-    if not left_out:
+    networks: dict[str, Any] = {}
+    for source in LEFT_OUT:
+        if source in options.without:
+            networks[source] = trained.network
+    if not networks:
         for source in LEFT_OUT:
             shorter = replace(
                 options,
@@ -329,16 +330,31 @@ def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
                 minutes=options.minutes and options.minutes * LEFT_OUT_LENGTH,
             )
             networks[source] = train(settings, trained.run / "left_out" / source, shorter).network
+    networks |= dict.fromkeys(_left_out_folds(options), trained.network)
     temperatures = []
     for source, network in networks.items():
         name = {"pbc": "pbc_val", "kaggle": "kaggle_val"}.get(source, source)
         unseen = sources(settings, cells, [name])[name]
-        unseen = unseen.chosen(unseen.types != NO_TYPE)
-        views = central_crops(unseen, options.size).astype(np.float32)
+        unseen = unseen.chosen((unseen.types != NO_TYPE) & (unseen.weights > 0))
+        crops = central_crops(unseen, options.size)
+        views = np.concatenate([crops, _far(crops)]).astype(np.float32)
         logits = network.predict(views, batch_size=64, verbose=0)["type"]
-        temperatures.append(fit_temperature(logits, unseen.types))
+        temperatures.append(fit_temperature(logits, np.tile(unseen.types, 2)))
         _LOG.info("temperature of cells from %s, left out: %.3f", source, temperatures[-1])
-    return float(gmean(temperatures))
+    return max(temperatures)
+
+
+def _left_out_folds(options: Options) -> list[str]:
+    """Return the sources with the patients of DeepAPL that were not trained on."""
+    if "deepapl" in options.without:
+        return []
+    return [f"deepapl_{fold}" for fold in FOLDS if fold not in options.folds]
+
+
+def _far(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return crops with an appearance beyond that of training."""
+    rng = np.random.default_rng(0)
+    return np.stack([appearance.augment_appearance(crop, rng, _FAR) for crop in crops])
 
 
 def fit_rivals(
@@ -353,12 +369,12 @@ def fit_rivals(
     They are chosen on the patients of DeepAPL that were left out. Without any the largest limits
     hold.
     """
-    names = [f"deepapl_{fold}" for fold in FOLDS if fold not in options.folds]
+    names = _left_out_folds(options)
     limits: dict[str, dict[str, float]] = {
         host: {rival: rule.largest for rival, rule in RIVALS.items() if host in rule.hosts}
         for host in TYPES
     }
-    if names and "deepapl" not in options.without:
+    if names:
         known = joined(list(sources(settings, options.cells_folder(settings), names).values()))
         known = known.chosen(known.weights > 0)
         crops = central_crops(known, options.size)
