@@ -216,8 +216,9 @@ def _by_sentence(sentences: Mapping[str, str]) -> str:
 
 
 def _has_no_class(result: FieldAnalysis | StageResult) -> bool:
-    is_graded = isinstance(result, StageResult) and result.reject_reason is None
-    return is_graded and result.stage is None
+    if not isinstance(result, StageResult):
+        return False
+    return result.reject_reason is None and result.stage is None
 
 
 def _show_skipped(names: Sequence[str]) -> None:
