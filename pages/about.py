@@ -6,7 +6,7 @@ from core.datasets.sources import SOURCES
 from core.errors import ModelError
 from core.evaluation.report import MODEL_TITLES
 from core.model_card import load_card
-from ui.components import shared
+from ui.components.page import header
 from ui.metrics.card import show_card
 
 LIMITS = """
@@ -69,7 +69,7 @@ def show_sources() -> None:
             st.caption(f"{source.use}. Licence: {source.licence}.  \n{source.citation}")
 
 
-shared.header(
+header(
     "About",
     "Leukoscope finds, counts and types the cells of stained blood smears. It gives the "
     "differential with exact confidence intervals and grades fields of suspected acute "

@@ -4,10 +4,11 @@ import streamlit as st
 
 from ui.all_stage.results import explain, show_results
 from ui.components import shared
+from ui.components.page import header
 from ui.upload.controls import read_uploads, show_problems
 from ui.upload.session import open_upload_session, stage_field
 
-shared.header(
+header(
     "ALL stage",
     "Drop fields of a smear with suspected acute lymphoblastic leukaemia. Leukoscope suggests a "
     "class for each field, and one pooled answer for all fields of a patient. Where no class can "

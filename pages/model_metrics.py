@@ -14,7 +14,7 @@ from core.evaluation.report import (
 from core.evaluation.sets import evaluation_set
 from core.model_card import ModelName
 from core.settings import get_settings
-from ui.components import shared
+from ui.components.page import header
 from ui.metrics.card import show_card
 from ui.metrics.classifier import show_classifier
 from ui.metrics.comparisons import show_comparisons
@@ -101,7 +101,7 @@ def show_not_measured(name: ModelName, error: ModelError) -> None:
     st.code(f"python -m core train {name}\npython -m core evaluate {name}", language="bash")
 
 
-shared.header(
+header(
     "Model metrics",
     "How far the models can be trusted, measured on images they were not trained on. "
     "Other laboratories come first: that is what to expect of your own slides.",

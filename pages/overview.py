@@ -23,6 +23,7 @@ from ui.components.cases import (
     sample_link,
     sample_name,
 )
+from ui.components.page import header
 from ui.components.visitor import current_user
 from ui.count.intake import example_slides
 from ui.upload.session import analyze_field, open_upload_session
@@ -136,7 +137,7 @@ def show_example() -> None:
     )
 
 
-shared.header(
+header(
     "Leukoscope",
     "Leukoscope finds and counts the cells of a stained blood smear and types the white cells. It "
     "gives the differential with exact confidence intervals, grades fields of suspected acute "

@@ -20,6 +20,7 @@ from ui.components.cases import (
     record_case_view,
     state_badge,
 )
+from ui.components.page import header
 from ui.patients.edit import add_patient, edit_patient, edit_sample, offer_deletion
 from ui.patients.over_time import show_history
 from ui.patients.sample import show_sample
@@ -106,7 +107,7 @@ def show_case(database: Database, user: User, sample_id: int) -> None:
     edit_sample(database, user, case.sample)
 
 
-shared.header(
+header(
     "Patients",
     "Stored cases with their counts, trends and reports.",
 )

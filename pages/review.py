@@ -19,6 +19,7 @@ from ui.components.cases import (
     sample_link,
     sample_name,
 )
+from ui.components.page import header
 from ui.review.agreement import show_agreement, show_site_profile
 from ui.review.field import FIELDS, show_fields
 from ui.review.gallery import show_gallery
@@ -117,7 +118,7 @@ def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
     (show_gallery if view == GALLERY else show_fields)(session, case)
 
 
-shared.header(
+header(
     "Review",
     "Review the white cells that the model is uncertain about. A reviewer's label replaces that of "
     "the model everywhere.",

@@ -19,6 +19,7 @@ from core.settings import Settings, get_settings
 from ui.components import shared
 from ui.components.actions import kept_button, run_action, show_action_error
 from ui.components.cases import errors_shown, open_cases, patient_link
+from ui.components.page import header
 from ui.settings.ranges import show_ranges
 
 THRESHOLDS: dict[ModelName, dict[str, str]] = {
@@ -250,7 +251,7 @@ def show_audit(database: Database) -> None:
         )
 
 
-shared.header("Settings", "Users and roles, reference ranges, current settings, audit trail.")
+header("Settings", "Users and roles, reference ranges, current settings, audit trail.")
 database, user = open_cases()
 with errors_shown(end_page=True):
     require(user, "admin")

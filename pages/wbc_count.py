@@ -3,12 +3,13 @@
 from functools import partial
 
 from ui.components import shared
+from ui.components.page import header
 from ui.count.intake import choose_profile, example_buttons, explain
 from ui.count.results import show_results
 from ui.upload.controls import read_uploads, show_problems
 from ui.upload.session import analyze_field, open_upload_session
 
-shared.header(
+header(
     "WBC count",
     "Drop fields of a stained blood smear. Leukoscope finds, types and counts the white cells, "
     "and sets uncertain ones aside for you.",

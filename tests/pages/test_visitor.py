@@ -1,7 +1,6 @@
 """Who is at the page, and what nobody gets to see."""
 
 import ast
-import re
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -21,7 +20,7 @@ from core.settings import PROJECT_ROOT
 from tests.pages.app import open_app
 from ui.components import visitor
 
-PAGES = re.findall(r"pages/(\w+)\.py", (PROJECT_ROOT / "streamlit_app.py").read_text())
+PAGES = sorted(script.stem for script in (PROJECT_ROOT / "pages").glob("*.py"))
 OPEN_PAGE = "about"
 QUIET = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 """Statements of a page that show nothing."""
@@ -66,7 +65,7 @@ def sign_in(monkeypatch):
 def test_every_page_begins_with_its_header_which_is_the_gate(page):
     script = ast.parse((PROJECT_ROOT / "pages" / f"{page}.py").read_text())
     _docstring, *shown = [node for node in script.body if not isinstance(node, QUIET)]
-    assert ast.unparse(shown[0]).startswith("shared.header(")
+    assert ast.unparse(shown[0]).startswith("header(")
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != OPEN_PAGE])

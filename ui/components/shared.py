@@ -1,9 +1,8 @@
-"""What all pages share: header, models, escaped text, images that can be zoomed, tables."""
+"""What all pages share: models, escaped text, images that can be zoomed, tables."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,14 +11,11 @@ import streamlit as st
 from core.domain.differential import Differential, subtypes_text
 from core.domain.flags import Flag, Severity
 from core.domain.results import FieldAnalysis
-from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import ModelError
 from core.exports.registry import XLSX, ExportFile
 from core.exports.xlsx import workbook
 from core.inference.pipeline import Analyzer, get_analyzer
 
-FRAMED = "framed"
-"""Key in the session that the app shell sets."""
 _ATTRIBUTE_VALUES = {"densely": "densely packed", "loosely": "loosely packed", "nil": "none"}
 """Values of the data set that need words beside the attribute's name."""
 _FLAG_MARKS: dict[Severity, str] = {
@@ -38,33 +34,6 @@ _FOUND_IN_TEXT = re.compile(
 _EMPTY_SPAN = ":gray[]"
 PHONE_WIDTH = 360
 """CSS pixels: the approximate width of a chart on a phone."""
-
-
-def header(title: str, subtitle: str, *, for_everyone: bool = False) -> None:
-    """Draw the header of a page with the research notice; call it before anything else.
-
-    Ends the page of a visitor who has to sign in first; pages `for_everyone` need no account.
-    """
-    from ui.components.visitor import admit  # which escapes names with `plain`
-
-    _enter_app_shell()
-    admit(for_everyone=for_everyone)
-    st.title(title)
-    st.markdown(subtitle)
-    st.caption(RESEARCH_NOTICE)
-
-
-def _enter_app_shell() -> None:
-    """Start the app shell when a page runs without it.
-
-    Streamlit runs the files of a folder `pages` alone until the process first calls
-    `st.navigation`. This happens when the first visitor opens a page by its address.
-    """
-    if FRAMED not in st.session_state:
-        name = urlsplit(st.context.url or "").path.rpartition("/")[2]
-        names = dict.fromkeys(["overview", name or "overview"])
-        st.navigation([st.Page(f"pages/{n}.py", url_path=n) for n in names], position="hidden")
-        st.rerun()
 
 
 def open_analyzer() -> Analyzer:
