@@ -1,5 +1,6 @@
 """Figures of differentials and ALL classes, over a sample or patients. Axes are in percent."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -56,10 +57,7 @@ def differential_figure(
         )
     figure.update_xaxes(title="Percent of white cells", range=[-1, 101], zeroline=False)
     figure.update_yaxes(automargin=True)
-    figure.update_layout(
-        height=310,
-        margin={"l": 0, "r": 10, "t": 0, "b": 0},
-    )
+    figure.update_layout(height=310, margin={"l": 0, "r": 10, "t": 0, "b": 0})
     top_legend(figure, width=300)
     return figure
 
@@ -120,15 +118,14 @@ def patients_figure(differentials: Mapping[str, Differential], shown_width: int 
 def probabilities_figure(result: StageResult) -> go.Figure:
     """Draw the calibrated probabilities of the four ALL classes as horizontal bars."""
     keys = list(STAGES)[::-1]
-    percents = [100 * result.probabilities.get(key, 0.0) for key in keys]
+    values = [result.probabilities.get(key, 0.0) for key in keys]
     figure = go.Figure()
-    texts = [probability_text(percent / 100) for percent in percents]
     figure.add_bar(
-        x=percents,
+        x=[100 * value for value in values],
         y=[STAGES[key].name for key in keys],
         orientation="h",
         marker={"color": [STAGES[key].colour for key in keys]},
-        text=texts,
+        text=[probability_text(value) for value in values],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
@@ -147,25 +144,18 @@ def stages_figure(
 ) -> go.Figure:
     """Stack the percentages of fields by class for every patient; exact limits on hover."""
     bars = {name: f"{escape(name)} (n = {len(fields)})" for name, fields in results.items()}
-
-    def segment(
-        name: str, colour: str, counts: Sequence[int]
-    ) -> tuple[str, str, list[float], list[str]]:
-        totals = [len(fields) for fields in results.values()]
-        shares = [proportion(c, n, per=100) for c, n in zip(counts, totals, strict=True)]
+    counts = [
+        Counter(r.stage if r.status == "classified" else None for r in fields)
+        for fields in results.values()
+    ]
+    named: dict[str | None, tuple[str, str]] = {k: (s.name, s.colour) for k, s in STAGES.items()}
+    named[None] = ("Without a class", UNDETERMINED_COLOUR)
+    segments = []
+    for key, (name, colour) in named.items():
+        shares = [proportion(found[key], found.total(), per=100) for found in counts]
         hovers = [
-            f"{name}: {share.text(' %')}, {c} of {n} fields"
-            for c, n, share in zip(counts, totals, shares, strict=True)
+            f"{name}: {share.text(' %')}, {found[key]} of {found.total()} fields"
+            for share, found in zip(shares, counts, strict=True)
         ]
-        return name, colour, [share.value for share in shares], hovers
-
-    def count(stage: str) -> list[int]:
-        return [
-            sum(r.stage == stage and r.status == "classified" for r in fields)
-            for fields in results.values()
-        ]
-
-    segments = [segment(stage.name, stage.colour, count(key)) for key, stage in STAGES.items()]
-    undecided = [sum(r.status != "classified" for r in fields) for fields in results.values()]
-    segments.append(segment("Without a class", UNDETERMINED_COLOUR, undecided))
+        segments.append((name, colour, [share.value for share in shares], hovers))
     return _stack(bars, segments, "Percent of fields", shown_width)

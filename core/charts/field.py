@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from core.charts.style import top_legend
+from core.domain.boxes import Box
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import (
@@ -25,12 +26,6 @@ from core.domain.taxonomy import (
 from core.imaging.overlay import CELL_COLOUR, NUCLEUS_COLOUR
 from core.imaging.segmentation import CellSegmentation
 
-_LINE_WIDTHS: dict[Status, float] = {"classified": 2.5, "uncertain": 2.5, "out_of_scope": 1.5}
-_STATUS_NAMES: dict[Status, str] = {
-    "classified": "",
-    "uncertain": ", uncertain",
-    "out_of_scope": "",
-}
 _PLATE = 0.06
 """Height of a number's plate as a proportion of the image's height, about."""
 _EVERY = 3
@@ -49,49 +44,35 @@ _CAM_COLOURS = [
 _Group = tuple[CellKind, str | None, Status]
 
 
-def _data_uri(jpeg: bytes) -> str:
+def data_uri(jpeg: bytes) -> str:
+    """Return a JPEG as a data URI."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def _image_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Figure:
-    """Lay a image of `size` (width, height) under axes in its pixels, y down, aspect kept.
+    """Lay an image of `size` (width, height) under axes in its pixels, y down, aspect kept.
 
     `shown_width` is the width in CSS pixels it will have on the page, about; the figure's height
     follows from it.
     """
     width, height = size
-    figure = go.Figure()
-    figure.add_layout_image(
-        source=_data_uri(jpeg),
-        xref="x",
-        yref="y",
-        x=0,
-        y=0,
-        sizex=width,
-        sizey=height,
-        sizing="stretch",
-        layer="below",
+    image = {"source": data_uri(jpeg), "layer": "below", "xref": "x", "yref": "y", "x": 0, "y": 0}
+    image |= {"sizex": width, "sizey": height, "sizing": "stretch"}
+    axis = {"visible": False, "constrain": "domain", "minallowed": 0}
+    return go.Figure(
+        layout={
+            "images": [image],
+            "xaxis": axis | {"range": [0, width], "maxallowed": width},
+            "yaxis": axis
+            | {"range": [height, 0], "maxallowed": height}
+            | {"constraintoward": "top", "scaleanchor": "x"},
+            "height": int(np.clip(shown_width * height / width, 240, 620)),
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "dragmode": "pan",
+            "hovermode": "closest",
+            "hoverdistance": 40,
+        }
     )
-    figure.update_xaxes(
-        visible=False, range=[0, width], constrain="domain", minallowed=0, maxallowed=width
-    )
-    figure.update_yaxes(
-        visible=False,
-        range=[height, 0],
-        constrain="domain",
-        constraintoward="top",
-        scaleanchor="x",
-        minallowed=0,
-        maxallowed=height,
-    )
-    figure.update_layout(
-        height=int(np.clip(shown_width * height / width, 240, 620)),
-        margin={"l": 0, "r": 0, "t": 0, "b": 0},
-        dragmode="pan",
-        hovermode="closest",
-        hoverdistance=40,
-    )
-    return figure
 
 
 def _group_name(group: _Group) -> str:
@@ -100,9 +81,8 @@ def _group_name(group: _Group) -> str:
         return KIND_NAMES[kind]
     if status == "out_of_scope":
         return label_name("smudge_cell" if cell_type == "smudge_cell" else NOT_A_WHITE_CELL)
-    if cell_type is None:
-        return "Undetermined"
-    return CELL_TYPES[cell_type].name + _STATUS_NAMES[status]
+    name = CELL_TYPES[cell_type].name if cell_type else "Undetermined"
+    return f"{name}, uncertain" if status == "uncertain" and cell_type else name
 
 
 def _hover(number: int, cell: Cell) -> str:
@@ -121,42 +101,33 @@ def _hover(number: int, cell: Cell) -> str:
     return "<br>".join(lines)
 
 
-def _points(cell: Cell) -> list[tuple[float, float]]:
-    """Return where a cell can be pointed at: nine places all over the box of a white cell."""
-    box = cell.box
-    if cell.kind != "wbc":
-        return [box.centre]
-    thirds = (1 / 6, 3 / 6, 5 / 6)
-    return [
-        (box.x + across * box.width, box.y + down * box.height)
-        for down in thirds
-        for across in thirds
-    ]
+def _points(box: Box, kind: CellKind) -> NDArray[np.float64]:
+    """Return where a cell can be pointed at, n x 2 (x, y): all over the box of a white cell."""
+    if kind != "wbc":
+        return np.array([box.centre])
+    sixths = np.array([1, 3, 5]) / 6
+    places = np.stack(np.meshgrid(sixths, sixths), axis=-1).reshape(-1, 2)
+    return places * (box.width, box.height) + (box.x, box.y)
 
 
-def _outlines(cells: Sequence[tuple[int, Cell]]) -> tuple[list[float | None], list[float | None]]:
-    """Return one polyline that goes round every box, broken between boxes."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for _, cell in cells:
-        left, top = cell.box.x, cell.box.y
-        right, bottom = cell.box.right, cell.box.bottom
-        x += [left, right, right, left, left, None]
-        y += [top, top, bottom, bottom, top, None]
-    return x, y
+def _corners(box: Box) -> NDArray[np.float64]:
+    x, y = (box.x, box.right), (box.y, box.bottom)
+    return np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])])
 
 
 def _polyline(
+    figure: go.Figure,
     contours: Iterable[NDArray[np.float64]],
-) -> tuple[list[float | None], list[float | None]]:
-    """Return one polyline along closed contours, n x 2 (x, y) each, broken between them."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    for contour in contours:
-        thinned = np.round(np.vstack([contour[::_EVERY], contour[:1]]), 1)
-        x += [*thinned[:, 0].tolist(), None]
-        y += [*thinned[:, 1].tolist(), None]
-    return x, y
+    line: dict[str, object],
+    **options: str,
+) -> None:
+    """Draw one line along closed contours, n x 2 (x, y) each, broken between them."""
+    gap = [[None, None]]
+    points = [
+        point for contour in contours for part in (contour, contour[:1], gap) for point in part
+    ]
+    x, y = zip(*points, strict=True)
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", **options)
 
 
 def field_figure(
@@ -181,46 +152,39 @@ def field_figure(
     for group, cells in groups.items():
         kind, _, status = group
         colour, name = cells[0][1].colour, _group_name(group)
-        x, y = _outlines(cells)
-        white = kind == "wbc"
+        width = 1.2 if kind != "wbc" else 1.5 if status == "out_of_scope" else 2.5
+        _polyline(
+            figure,
+            (_corners(cell.box) for _, cell in cells),
+            {"color": colour, "width": width, "dash": STATUS_LINES[status].name},
+            name=f"{name} ({len(cells)})",
+            legendgroup=name,
+        )
+        places = [_points(cell.box, kind) for _, cell in cells]
+        x, y = np.concatenate(places).T.tolist()
         figure.add_scatter(
             x=x,
             y=y,
-            mode="lines",
-            line={
-                "color": colour,
-                "width": _LINE_WIDTHS[status] if white else 1.2,
-                "dash": STATUS_LINES[status].name,
-            },
-            name=f"{name} ({len(cells)})",
-            legendgroup=name,
-            hoverinfo="skip",
-        )
-        points = [(number, cell, *point) for number, cell in cells for point in _points(cell)]
-        figure.add_scatter(
-            x=[x for *_, x, _ in points],
-            y=[y for *_, y in points],
             mode="markers",
             marker={"color": colour, "opacity": 0, "size": 1},
             selected={"marker": {"opacity": 0}},
             unselected={"marker": {"opacity": 0}},
-            customdata=[number for number, *_ in points],
-            text=[_hover(number, cell) for number, cell, *_ in points],
+            customdata=[number for number, _ in cells for _ in places[0]],
+            text=[text for cell in cells for text in [_hover(*cell)] * len(places[0])],
             hovertemplate="%{text}<extra></extra>",
             name=name,
             legendgroup=name,
             showlegend=False,
         )
-    for name, colour, contours in (
-        ("Cell outline", CELL_COLOUR, [line for s in segmented for line in s.outlines(s.cell)]),
-        ("Nucleus", NUCLEUS_COLOUR, [line for s in segmented for line in s.outlines(s.nucleus)]),
+    for name, colour, masks in (
+        ("Cell outline", CELL_COLOUR, [(one, one.cell) for one in segmented]),
+        ("Nucleus", NUCLEUS_COLOUR, [(one, one.nucleus) for one in segmented]),
     ):
-        if contours:
-            x, y = _polyline(contours)
-            line = {"color": colour, "width": 1.5}
-            figure.add_scatter(x=x, y=y, mode="lines", line=line, name=name, hoverinfo="skip")
-    for number, cell in analysis.white_cells():
-        if "wbc" in shown:
+        if masks:
+            lines = (np.round(c[::_EVERY], 1) for one, mask in masks for c in one.outlines(mask))
+            _polyline(figure, lines, {"color": colour, "width": 1.5}, name=name)
+    if "wbc" in shown:
+        for number, cell in analysis.white_cells():
             _number_plate(figure, number, cell, analysis.height)
     if groups:
         top_legend(figure, shown_width)

@@ -38,31 +38,29 @@ def series(
 
     Samples without classified cells have no shares, and so no points.
     """
+    wanted: dict[str, tuple[str, str]] = {
+        key: (CELL_TYPES[key].plural, CELL_TYPES[key].colour) for key in LEUKOCYTES
+    }
     if unit == "ratio":
         wanted = {NLR: ("Neutrophil-lymphocyte ratio", NEUTRAL)}
-    else:
-        wanted = {key: (CELL_TYPES[key].plural, CELL_TYPES[key].colour) for key in LEUKOCYTES}
-        if unit == "10^9/L":
-            wanted = {WHITE_CELLS: ("White cells", NEUTRAL)} | wanted
+    elif unit == "10^9/L":
+        wanted = {WHITE_CELLS: ("White cells", NEUTRAL)} | wanted
     made = []
     for key, (name, colour) in wanted.items():
-        values = [(one.sample, _value(one, key, unit)) for one in counts]
+        values = [(one.sample, _values(one, unit).get(key)) for one in counts]
         points = tuple((sample, value) for sample, value in values if value is not None)
         if points:
             made.append(Series(key, name, unit, colour, points, ranges.get(key)))
     return tuple(made)
 
 
-def _value(one: SampleCounts, key: str, unit: Unit) -> Estimate | None:
+def _values(one: SampleCounts, unit: Unit) -> Mapping[str, Estimate | None]:
     if unit == "ratio":
-        return one.nlr
-    if unit == "10^9/L":
-        if key == WHITE_CELLS:
-            entered = one.white_cell_count
-            return None if entered is None else Estimate.exact(entered)
-        return one.absolute.get(key)
-    counted = one.counted
-    return counted.shares[key] if counted.total else None
+        return {NLR: one.nlr}
+    if unit == "%":
+        return one.counted.shares if one.counted.total else {}
+    entered = one.white_cell_count
+    return {**one.absolute, WHITE_CELLS: None if entered is None else Estimate.exact(entered)}
 
 
 def trend_figure(shown: Series) -> go.Figure:
