@@ -32,7 +32,7 @@ def test_exports_hold_names_only_when_asked(files, monkeypatch):
     session = app.session_state["wbc_uploads"]
     images = list(session.images.values())
     for asked in (False, True):
-        monkeypatch.setattr("ui.upload.controls.st.toggle", lambda *_, asked=asked, **__: asked)
+        monkeypatch.setattr("ui.components.shared.st.toggle", lambda *_, asked=asked, **__: asked)
         named, failed = exported(session, images)
         held = [p.result.file for p in named] + [failure.file for failure in failed]
         assert (SURNAME in " ".join(held)) is asked

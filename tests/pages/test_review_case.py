@@ -12,8 +12,8 @@ from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 from tests.pages.app import checked, open_app, press, texts
 from tests.pages.reviews import cells_of, labels_of
-from ui.review.field import pick, place_cell
-from ui.review.gallery import move
+from ui.review.field import handle_picked, handle_placed
+from ui.review.gallery import handle_moved
 from ui.review.session import ReviewSession
 
 PAGE = "review"
@@ -67,15 +67,15 @@ def session(database):
 
 
 def test_dragged_cells_are_named_by_one_message(database, sample, session):
-    case = load_case(database, sample.id)
+    move = handle_moved(session, sample)
     _, monocyte, basophil, _ = cells_of(database, sample)
     message = {"sample": sample.id, "version": sample.version, "ids": [monocyte, basophil]}
-    move(session, case, {**message, "label": "smudge_cell"})
+    move({**message, "label": "smudge_cell"})
     assert [r and r.label for r in labels_of(database, sample)][1:3] == ["smudge_cell"] * 2
     assert len(session.decisions) == 1
     # The same message again is of a version that is gone.
     with pytest.raises(StaleCaseError):
-        move(session, case, {**message, "label": "basophil"})
+        move({**message, "label": "basophil"})
     assert labels_of(database, sample)[1].label == "smudge_cell"
 
 
@@ -93,42 +93,42 @@ def test_dragged_cells_are_named_by_one_message(database, sample, session):
     ],
 )
 def test_a_forged_drag_changes_nothing(database, sample, session, forged):
-    case = load_case(database, sample.id)
+    move = handle_moved(session, sample)
     sound = {"sample": sample.id, "version": 1, "ids": cells_of(database, sample)[:1]}
-    move(session, case, {**sound, "label": "basophil", **forged})
-    move(session, case, "basophil")
+    move({**sound, "label": "basophil", **forged})
+    move("basophil")
     assert labels_of(database, sample) == [None] * 4
 
 
 def test_cells_of_another_sample_are_not_named(database, sample, session):
-    case = load_case(database, sample.id)
+    move = handle_moved(session, sample)
     with pytest.raises(NotFoundError):
-        move(session, case, {"sample": sample.id, "version": 1, "ids": [999], "label": "basophil"})
+        move({"sample": sample.id, "version": 1, "ids": [999], "label": "basophil"})
 
 
 def test_a_marked_place_becomes_a_cell_and_a_click_removes_it(database, sample, session):
     case = load_case(database, sample.id)
     field_id = case.fields[1].id
     message = {"sample": sample.id, "version": 1, "field": field_id}
-    place_cell(
-        session, case, "monocyte", {**message, "x": 40, "y": 30.5, "width": 20, "height": 24}
-    )
+    place = handle_placed(session, sample, "monocyte")
+    place({**message, "x": 40, "y": 30.5, "width": 20, "height": 24})
     case = load_case(database, sample.id)
     added = case.fields[1].analysis.cells[-1]
     assert (added.type, added.box) == ("monocyte", Box(40, 30.5, 20, 24))
-    place_cell(session, case, "monocyte", {**message, "x": 40, "y": 3, "width": 0, "height": 24})
+    place({**message, "x": 40, "y": 3, "width": 0, "height": 24})
     outside = {**message, "version": 2, "x": -90, "y": 3, "width": 9, "height": 9}
     with pytest.raises(InvalidEntryError):
-        place_cell(session, case, "monocyte", outside)
+        place(outside)
     picked = {
         "sample": sample.id,
         "version": case.sample.version,
         "mode": "remove",
         "id": case.fields[1].cell_ids[-1],
     }
-    pick(session, case, {**picked, "mode": "destroy"})
+    pick = handle_picked(session, sample)
+    pick({**picked, "mode": "destroy"})
     assert load_case(database, sample.id).sample.version == case.sample.version
-    pick(session, case, picked)
+    pick(picked)
     assert load_case(database, sample.id).fields[1].analysis.cells[-1].status == "out_of_scope"
 
 

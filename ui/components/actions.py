@@ -3,12 +3,13 @@
 Any event may end a run early and start the page anew. A button's return value is lost then, its
 callback is not. So a button never acts by its return value:
 
-- `on_click=run_action` acts on what the visitor saw when they pressed.
+- `action_button` acts on what the visitor saw when they pressed.
 - `kept_button` is for work that needs values of the run, or shows its progress: the press stays in
   the session until the run comes to the button.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -43,6 +44,25 @@ def show_action_error(key: str) -> None:
     """Show once why the last action of this key failed."""
     if error := st.session_state.pop(f"{key}_error", None):
         st.error(plain(str(error)), icon=":material/error:")
+
+
+def action_button(
+    label: str,
+    key: str,
+    action: Callable[[], object],
+    *,
+    in_form: bool = False,
+    for_everyone: bool = False,
+    **options: Any,
+) -> None:
+    """Draw a button, or that of a form, that runs `action`, and why the last press failed.
+
+    `options` are those of `st.button`.
+    """
+    draw: Callable[..., bool] = st.form_submit_button if in_form else st.button
+    run = partial(run_action, key, action, for_everyone=for_everyone)
+    draw(label, key=key, on_click=run, **options)
+    show_action_error(key)
 
 
 def kept_button(label: str, key: str, **options: Any) -> bool:

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.cases.audit import record_view
 from core.cases.database import Database, get_database
-from core.cases.records import Case, CaseState, Sample, SampleDetails, User
-from core.cases.samples import HIGHEST_WHITE_CELL_COUNT
+from core.cases.records import Case, CaseState, Patient, Sample, SampleDetails, User
+from core.cases.samples import HIGHEST_WHITE_CELL_COUNT, load_case
 from core.domain.taxonomy import Material
 from core.errors import LeukoscopeError
 from core.exports.summary import MATERIAL_NAMES
@@ -21,7 +21,6 @@ _STATES: dict[CaseState, tuple[str, str]] = {
     "reviewed": ("blue", "rate_review"),
     "signed": ("green", "verified"),
 }
-STATE_NAMES: tuple[CaseState, ...] = tuple(_STATES)
 
 
 @contextmanager
@@ -42,15 +41,13 @@ def open_cases() -> tuple[Database, User]:
         return database, current_user(database)
 
 
-def record_case_view(database: Database, user: User, case: Case) -> None:
-    """Audit that a person sees a case."""
-    record_view(
-        database,
-        user.name,
-        "view case",
-        patient_id=case.patient.id,
-        sample_id=case.sample.id,
-    )
+def open_case(database: Database, user: User, sample_id: int) -> Case:
+    """Return a case that the user sees, which is audited; on an error show it and end the page."""
+    with errors_shown(end_page=True):
+        case = load_case(database, sample_id)
+        ids = {"patient_id": case.patient.id, "sample_id": sample_id}
+        record_view(database, user.name, "view case", **ids)
+        return case
 
 
 def number_in_address(name: str) -> int | None:
@@ -80,7 +77,7 @@ def sample_line(sample: Sample) -> str:
     return f"{' · '.join(parts)} {state_badge(sample.state)}"
 
 
-def sample_inputs(key: str, seen: SampleDetails | None = None) -> SampleDetails:
+def sample_inputs(key: str, seen: Sample | SampleDetails | None = None) -> SampleDetails:
     """Draw the inputs of a sample, filled from `seen`; return what is entered."""
     materials = get_args(Material)
     st.date_input("Taken", seen.taken if seen else "today", key=f"{key}_taken", format="YYYY-MM-DD")
@@ -117,38 +114,50 @@ def no_cases() -> None:
         "results.",
         icon=":material/folder_open:",
     )
-    st.page_link(
-        "pages/wbc_count.py",
-        label="Count white cells in your fields",
-        icon=":material/blur_circular:",
-    )
+    count_link()
+
+
+def count_link() -> None:
+    """Link to the page WBC count."""
+    _link("wbc_count", "blur_circular", "Count white cells in your fields")
+
+
+def patient_facts(patient: Patient) -> str:
+    """Return name, sex and year of birth in a line of Markdown, as far as they are known."""
+    born = patient.birth_year and f"born {patient.birth_year}"
+    return " · ".join(plain(fact) for fact in (patient.name, patient.sex, born) if fact)
 
 
 def patient_link(patient_id: int, label: str) -> None:
     """Link to a patient on the page Patients."""
-    st.page_link(
-        "pages/patients.py",
-        label=plain(label),
-        icon=":material/person:",
-        query_params={"patient": str(patient_id)},
-    )
+    _link("patients", "person", label, patient=patient_id)
 
 
 def sample_link(sample_id: int, label: str) -> None:
     """Link to a sample on the page Patients."""
+    _link("patients", "biotech", label, sample=sample_id)
+
+
+def review_link(sample_id: int, label: str, **view: str) -> None:
+    """Link to a sample on the page Review, and there to one of its views (`view`)."""
+    _link("review", "fact_check", label, sample=sample_id, **view)
+
+
+def _link(page: str, icon: str, label: str, **address: object) -> None:
     st.page_link(
-        "pages/patients.py",
+        f"pages/{page}.py",
         label=plain(label),
-        icon=":material/biotech:",
-        query_params={"sample": str(sample_id)},
+        icon=f":material/{icon}:",
+        query_params={name: str(value) for name, value in address.items()},
     )
 
 
-def review_link(sample_id: int, label: str = "Review", view: str | None = None) -> None:
-    """Link to a sample on the page Review, and there to one of its views."""
-    st.page_link(
-        "pages/review.py",
-        label=plain(label),
-        icon=":material/fact_check:",
-        query_params={"sample": str(sample_id)} | ({"view": view} if view else {}),
-    )
+def show_comments(case: Case) -> None:
+    """Show the comments on a case."""
+    st.subheader("Comments")
+    if not case.comments:
+        st.caption("No comments yet.")
+    for said in case.comments:
+        with st.container(border=True):
+            st.caption(f"{plain(said.author)}, {said.at:%Y-%m-%d %H:%M} UTC")
+            st.text(said.text)

@@ -8,9 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.domain.differential import Differential, subtypes_text
-from core.domain.flags import Flag, Severity
-from core.domain.results import FieldAnalysis
+from core.domain.flags import Flag
 from core.errors import ModelError
 from core.exports.registry import XLSX, ExportFile
 from core.exports.xlsx import workbook
@@ -18,11 +16,6 @@ from core.inference.pipeline import Analyzer, get_analyzer
 
 _ATTRIBUTE_VALUES = {"densely": "densely packed", "loosely": "loosely packed", "nil": "none"}
 """Values of the data set that need words beside the attribute's name."""
-_FLAG_MARKS: dict[Severity, str] = {
-    "urgent": ":red-badge[:material/priority_high: urgent]",
-    "warning": ":orange-badge[:material/warning: warning]",
-    "note": ":gray-badge[:material/info: note]",
-}
 MAX_HEIGHT = 620
 """CSS pixels: a higher image would not fit into the window with its legend."""
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~:$&])")
@@ -58,16 +51,9 @@ def on_phone() -> bool:
     return "Mobi" in st.context.headers.get("User-Agent", "")
 
 
-def show_field_warnings(analysis: FieldAnalysis) -> None:
-    """Show what a user must know of a field: overridden quality control, doubtful scale."""
-    if analysis.qc_override:
-        st.warning(
-            analysis.qc_override,
-            title="Analysed against quality control",
-            icon=":material/warning:",
-        )
-    for sentence in analysis.warnings:
-        st.warning(plain(sentence), icon=":material/straighten:")
+def chart(figure: go.Figure, key: str, alt: str) -> None:
+    """Draw a chart without tool bar."""
+    st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
 
 
 def image_chart(
@@ -104,6 +90,36 @@ def image_chart(
             on_select=selected if clicked else "ignore",
             selection_mode="points",
         )
+
+
+def metrics(values: Mapping[str, tuple[str, str | None, str | None]], width: int = 120) -> None:
+    """Show values in a row: label to value, what stands below it, and meaning.
+
+    `width` is the least of each, in CSS pixels.
+    """
+    with st.grid(len(values), min_column_width=width):
+        for label, (value, below, meaning) in values.items():
+            st.metric(
+                label,
+                value,
+                below,
+                delta_color="off",
+                delta_arrow="off",
+                border=True,
+                height="stretch",
+                help=meaning,
+            )
+
+
+def file_names_toggle(key: str) -> bool:
+    """Ask whether exports may contain file names."""
+    return st.toggle(
+        "With file names",
+        key=f"{key}_file_names",
+        persist_state="session",
+        help="File names often contain patient identifiers. Without them the files are called "
+        "field 1, field 2, in the order of this page.",
+    )
 
 
 def download_buttons(files: Iterable[ExportFile], key: str) -> None:
@@ -145,9 +161,7 @@ def data_table(data: pd.DataFrame, *, alt: str, **options: Any) -> None:
 def uncertain_text(uncertain: int) -> str:
     """Return a phrase with the number of uncertain cells."""
     return (
-        "1 uncertain cell is not counted"
-        if uncertain == 1
-        else f"{uncertain} uncertain cells are not counted"
+        f"{number_of(uncertain, 'uncertain cell')} {'is' if uncertain == 1 else 'are'} not counted"
     )
 
 
@@ -160,19 +174,6 @@ def show_urgent(found: Iterable[Flag]) -> None:
     """Show the urgent flags in a red box, which stands above a result."""
     if urgent := [plain(flag.sentence) for flag in found if flag.severity == "urgent"]:
         st.error("\n\n".join(urgent), title="Urgent", icon=":material/priority_high:")
-
-
-def list_flags(found: Iterable[Flag]) -> None:
-    """List flags, each with its severity as a word and a colour."""
-    for flag in found:
-        st.markdown(f"{_FLAG_MARKS[flag.severity]} {plain(flag.sentence)}")
-
-
-def list_subtypes(counted: Differential) -> None:
-    """Show the subtypes below a differential, if there are any."""
-    if text := subtypes_text(counted):
-        st.markdown(f"{text[0].upper()}{text[1:]}.")
-        st.caption("Subtypes as the model suggests them. Cells without a clear one are left out.")
 
 
 def attributes_table(attributes: Mapping[str, str]) -> None:

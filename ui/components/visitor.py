@@ -7,16 +7,9 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from core.access import VISITOR_COOKIE, get_access, is_loopback, visitors
+from core.cases import users
 from core.cases.database import Database, get_database
 from core.cases.records import User
-from core.cases.users import (
-    LOCAL_USER,
-    Identity,
-    end_session,
-    identity_of,
-    user_of,
-    user_of_identity,
-)
 from core.domain.taxonomy import RESEARCH_NOTICE
 from core.errors import CaseError, LeukoscopeError, SignInError
 from ui.components.shared import plain
@@ -79,13 +72,13 @@ def current_user(database: Database) -> User:
     Raises SignInError, UnknownPersonError for somebody who is not let in, StoreUnavailableError.
     """
     if not get_access().sign_in:
-        return user_of(database, LOCAL_USER)
-    return user_of_identity(database, current_identity())
+        return users.user_of(database, users.LOCAL_USER)
+    return users.user_of_identity(database, current_identity())
 
 
-def current_identity() -> Identity:
+def current_identity() -> users.Identity:
     """Return whom the provider signed in. Raises SignInError."""
-    return identity_of(st.user.to_dict(), get_access().session)
+    return users.identity_of(st.user.to_dict(), get_access().session)
 
 
 def sign_out() -> None:
@@ -93,7 +86,7 @@ def sign_out() -> None:
     with suppress(CaseError, SignInError):  # the browser is signed out anyway
         identity = current_identity()
         visitors.dismiss(identity.session)
-        end_session(get_database(), identity)
+        users.end_session(get_database(), identity)
     st.logout()
 
 

@@ -43,11 +43,10 @@ def show_files(session: UploadSession[FieldAnalysis]) -> None:
     counted = differentials_by_patient(analyses, patients)
     if len(counted) < 2:
         return
-    st.plotly_chart(
+    shared.chart(
         patients_figure(counted, shared.shown_width(900)),
-        key="wbc_patients",
-        config={"displayModeBar": False},
-        alt="Percentage of each white cell type by patient",
+        "wbc_patients",
+        "Percentage of each white cell type by patient",
     )
     with st.expander("Percentages with 95 % confidence intervals by patient"):
         st.dataframe(

@@ -1,6 +1,7 @@
 """Results of the WBC count: counts, differential, gallery, answer key."""
 
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping
 
 import streamlit as st
 
@@ -14,21 +15,21 @@ from core.cases.cell_groups import (
 )
 from core.cases.database import get_database
 from core.cases.range_tables import ranges_in_force
-from core.charts.differential import differential_figure
 from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS, differential
-from core.domain.flags import Flag, blast_flag, flags
+from core.domain.flags import flags
 from core.domain.probability import probability_text
+from core.domain.reference_ranges import ReferenceRange
 from core.domain.results import Cell, FieldAnalysis
-from core.domain.taxonomy import CELL_TYPES, KIND_NAMES, label_name
-from core.errors import CaseError, RangesError
-from core.evaluation.model_error import CallAccuracy, accuracy_of, accuracy_text
-from core.exports.tables import differential_table
-from core.imaging.scale import is_whole
+from core.domain.taxonomy import CELL_KINDS, CELL_TYPES, KIND_NAMES, label_name
+from core.evaluation.model_error import accuracy_of
+from core.exports.summary import Judged, Row
+from core.exports.tables import differentials_by_patient
 from core.settings import get_settings
 from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
-from ui.components import shared
-from ui.components.light import light_toggle
+from ui.components import findings, shared
+from ui.components.cases import errors_shown
+from ui.components.fields import light_toggle
 from ui.count.field import CELL, field_view, status_line
 from ui.count.files import downloads, show_files
 from ui.upload.controls import choose_patient, field_key
@@ -36,56 +37,20 @@ from ui.upload.saving import save_section
 from ui.upload.session import SessionImage, UploadSession
 
 GALLERY_LIMIT = 48
-INTERVAL = "end of the exact 95 % confidence interval, %"
 
 
-def count_metrics(analyses: list[FieldAnalysis]) -> None:
-    """Show the number of cells of each kind."""
-    counts = [a.counts.kinds for a in analyses]
-    with st.grid(4, min_column_width=130):
-        for kind, label in KIND_NAMES.items():
-            st.metric(f"{label}s", f"{sum(c[kind] for c in counts):,}", border=True)
-        st.metric("Fields", len(analyses), border=True)
-
-
-def show_possible_blasts(
+def show_blasts(
     session: UploadSession[FieldAnalysis], images: list[SessionImage[FieldAnalysis]]
 ) -> None:
-    """Say first of all which patients may have blasts; one press opens the first such cell."""
-    found: list[Flag] = []
-    patients = dict.fromkeys(image.patient for image in images)
-    for patient in patients:
-        flag = blast_flag(differential(i.result for i in images if i.patient == patient))
-        if flag and len(patients) > 1:
-            flag = replace(flag, sentence=f"{patient}: {flag.sentence}")
-        found += [flag] if flag else []
-    if not found:
-        return
-    shared.show_urgent(found)
-    cells = [
-        (
-            cell.status != "classified",
-            not is_whole(cell.box, image.width, image.height),
-            -cell.confidence,
-            index,
-            number,
-        )
-        for index, image in enumerate(images)
-        for number, cell in image.result.white_cells()
-        if cell.is_possible_blast and not cell.duplicate
-    ]
-    *_, index, number = min(cells)
+    """Say first of all that there are possible blasts; one press opens the first such cell."""
+    analyses, patients = [i.result for i in images], [i.patient for i in images]
 
-    def open_first() -> None:
+    def open_first(index: int, number: int) -> None:
         st.session_state[field_key(session)] = index
         st.session_state[CELL] = number
 
-    st.button(
-        "Show the first possible blast",
-        key="wbc_first_blast",
-        icon=":material/center_focus_strong:",
-        type="primary",
-        on_click=open_first,
+    findings.show_possible_blasts(
+        differentials_by_patient(analyses, patients), analyses, open_first, key="wbc"
     )
 
 
@@ -133,7 +98,7 @@ def gallery_group(group: str, cells: list[tuple[str, Cell, bytes]]) -> None:
 
 
 def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
-    """Show percentages, confidence intervals and reference ranges.
+    """Show the differential and how many cells it still needs.
 
     `flagged` shows flags too, which make sense for the fields of one patient only.
     """
@@ -148,65 +113,31 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
     )
     if counted.total == 0:
         return
-    try:
+    ranges: Mapping[str, ReferenceRange] = {}
+    about = ""
+    with errors_shown():
         in_force = ranges_in_force(get_database())
-        ranges, whose = (
-            in_force.of("%"),
-            f"Ranges: {shared.plain(in_force.title)}. They differ between populations. ",
-        )
-    except (RangesError, CaseError) as error:
-        st.error(shared.plain(str(error)), icon=":material/error:")
-        ranges, whose = {}, ""
+        ranges = in_force.of("%")
+        about = f"Ranges: {in_force.title}. They differ between populations."
     if flagged:
         found = flags(counted, percent_ranges=ranges, absolute_ranges={})
-        shared.list_flags(
+        findings.list_flags(
             flag for flag in found if flag.severity != "urgent" and flag.sentence != counted.warning
         )
-    table, chart = st.columns([1, 1.15])
-    with table:
-        rows = differential_table(counted)
-        # Rounded once, by the table.
-        shares = (*counted.shares.values(), counted.erythroblasts)
-        for side in ("percent", "low", "high"):
-            rows[side] = [getattr(share, side) for share in shares]
-        rows["reference"] = [ranges[key].text if key in ranges else "" for key in rows["type"]]
-        rows["type"] = [
-            "Erythroblasts, per 100" if key == "erythroblast" else CELL_TYPES[key].plural
-            for key in rows["type"]
-        ]
-        number = st.column_config.NumberColumn
-        st.dataframe(
-            rows,
-            hide_index=True,
-            column_config={
-                "type": st.column_config.TextColumn("Type", pinned=True),
-                "count": number("Count"),
-                "percent": number("%", format="%.1f"),
-                "low": number("Low", format="%.1f", help=f"Lower {INTERVAL}"),
-                "high": number("High", format="%.1f", help=f"Upper {INTERVAL}"),
-                "reference": st.column_config.TextColumn("Range, %"),
-            },
-            alt="Differential with exact 95 % confidence intervals and reference ranges",
-        )
-        shared.list_subtypes(counted)
-        st.caption(
-            f"{whose}Confidence intervals: Clopper-Pearson, sampling error only. The error of the "
-            f"classifier adds to it: {shared.plain(accuracy_text(measured_accuracy(analyses)))}."
-        )
-    with chart:
-        st.plotly_chart(
-            differential_figure(counted, ranges),
-            key="wbc_differential",
-            config={"displayModeBar": False},
-            alt="Percentage of each type with 95 % confidence interval and reference range",
-        )
-
-
-def measured_accuracy(analyses: list[FieldAnalysis]) -> tuple[CallAccuracy, ...]:
-    """Return the measured accuracy of the shipped classifier; site profiles were not measured."""
-    if any(analysis.profile is not None for analysis in analyses):
-        return ()
-    return accuracy_of(shared.open_analyzer().versions["wbc"], get_settings())
+    shares = {
+        **counted.shares,
+        "erythroblast": counted.erythroblasts,
+        "smudge_cell": counted.smudge_cells,
+    }
+    rows = [
+        Row(key, CELL_TYPES[key].plural, share, Judged(share, ranges.get(key)), Judged(None))
+        for key, share in shares.items()
+    ]
+    # Site profiles were not measured.
+    has_profile = any(analysis.profile is not None for analysis in analyses)
+    version = shared.open_analyzer().versions["wbc"]
+    accuracy = () if has_profile else accuracy_of(version, get_settings())
+    findings.show_differential(counted, rows, accuracy, about, key="wbc_differential")
 
 
 def show_key(analyses: list[FieldAnalysis]) -> None:
@@ -224,12 +155,10 @@ def show_key(analyses: list[FieldAnalysis]) -> None:
         "A program drew these slides: they show how the page works, not how accurate the models "
         "are."
     )
-    shown = key.copy()
-    for column in ("truth", "found"):
-        shown[column] = shown[column].map({k: t.name for k, t in CELL_TYPES.items()})
+    names = {key: cell_type.name for key, cell_type in CELL_TYPES.items()}
     with st.expander("Cell by cell"):
         st.dataframe(
-            shown,
+            key.assign(truth=key["truth"].map(names), found=key["found"].map(names)),
             hide_index=True,
             column_config={
                 "file": "File",
@@ -265,12 +194,15 @@ def show_results(session: UploadSession[FieldAnalysis]) -> None:
     analyses = [image.result for image in images]
     if any(a.sha256 in synthetic_truth() for a in analyses):
         st.info("These slides are synthetic: a program drew them.", icon=":material/draw:")
-    show_possible_blasts(session, images)
+    show_blasts(session, images)
     status_line(analyses)
     warn_out_of_distribution(analyses)
     analysed = [a for a in analyses if a.reject_reason is None]
     if analysed:
-        count_metrics(analysed)
+        kinds = sum((Counter(a.counts.kinds) for a in analysed), Counter())
+        numbers = {f"{KIND_NAMES[kind]}s": kinds[kind] for kind in CELL_KINDS}
+        shown = numbers | {"Fields": len(analysed)}
+        shared.metrics({name: (f"{n:,}", None, None) for name, n in shown.items()})
     light_toggle()
     field_view(session, images)
     if analysed:

@@ -7,10 +7,10 @@ import streamlit as st
 from core.cases.database import Database
 from core.cases.names import look
 from core.cases.patients import create_patient, delete_patient, update_patient
-from core.cases.records import Patient, PatientDetails, Sample, SampleDetails, User
+from core.cases.records import Patient, PatientDetails, Sample, User
 from core.cases.samples import update_sample
 from core.domain.taxonomy import Sex
-from ui.components.actions import run_action, show_action_error
+from ui.components.actions import action_button
 from ui.components.cases import entered_sample, sample_inputs
 from ui.components.shared import number_of, plain
 
@@ -26,8 +26,7 @@ def add_patient(database: Database, user: User) -> None:
 
     with st.expander("Add a patient", icon=":material/person_add:"), st.form("add_patient"):
         _patient_inputs("add", PatientDetails(""))
-        st.form_submit_button("Add", type="primary", on_click=run_action, args=("add", add))
-        show_action_error("add")
+        action_button("Add", "add", add, in_form=True, type="primary")
 
 
 def edit_patient(database: Database, user: User, patient: Patient) -> None:
@@ -40,10 +39,8 @@ def edit_patient(database: Database, user: User, patient: Patient) -> None:
         update_patient(database, user, patient, _entered_patient(key))
 
     with st.expander("Correct details", icon=":material/edit:"), st.form(key):
-        seen = PatientDetails(patient.identifier, patient.name, patient.sex, patient.birth_year)
-        _patient_inputs(key, seen)
-        st.form_submit_button("Save", type="primary", on_click=run_action, args=(key, save))
-        show_action_error(key)
+        _patient_inputs(key, patient)
+        action_button("Save", f"{key}_save", save, in_form=True, type="primary")
 
 
 def edit_sample(database: Database, user: User, sample: Sample) -> None:
@@ -57,17 +54,14 @@ def edit_sample(database: Database, user: User, sample: Sample) -> None:
         update_sample(database, user, sample, entered_sample(key))
 
     with st.expander("Correct the sample", icon=":material/edit:"), st.form(key):
-        seen = SampleDetails(sample.taken, sample.material, sample.white_cell_count)
         with st.grid(3, min_column_width=200):
-            sample_inputs(key, seen)
+            sample_inputs(key, sample)
         if sample.state == "reviewed":
             st.caption("This case is reviewed. A correction makes it a draft again.")
-        problem = f"sample_{sample.id}"
-        st.form_submit_button("Save", type="primary", on_click=run_action, args=(problem, save))
-        show_action_error(problem)
+        action_button("Save", f"sample_{sample.id}_save", save, in_form=True, type="primary")
 
 
-def _patient_inputs(key: str, seen: PatientDetails) -> None:
+def _patient_inputs(key: str, seen: Patient | PatientDetails) -> None:
     with st.grid(4, min_column_width=170):
         st.text_input(
             "Identifier",
@@ -120,11 +114,10 @@ def offer_deletion(database: Database, user: User, patient: Patient, samples: in
         typed = st.text_input(
             "Type the patient's identifier to confirm", key=f"delete_{patient.id}", width=320
         )
-        st.button(
+        action_button(
             "Delete permanently",
+            "delete",
+            delete,
             icon=":material/delete_forever:",
             disabled=look(typed) != look(patient.identifier),
-            on_click=run_action,
-            args=("delete", delete),
         )
-        show_action_error("delete")

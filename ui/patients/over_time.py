@@ -14,12 +14,11 @@ from core.domain.flags import ratio_text
 from core.domain.reference_ranges import ReferenceRanges, Unit
 from core.domain.results import StageResult
 from core.domain.taxonomy import CELL_TYPES, STAGE_NOTE
-from core.errors import RangesError
 from core.exports.registry import history_files
 from core.exports.summary import MATERIAL_NAMES
 from core.exports.tables import comparison_table
 from ui.components import shared
-from ui.components.cases import sample_line, sample_link, sample_name
+from ui.components.cases import errors_shown, patient_facts, sample_line, sample_link, sample_name
 
 PERCENT, VOLUMES = "Percentages, %", "Counts, 10⁹/L"
 _UNITS: dict[str, Unit] = {PERCENT: "%", VOLUMES: "10^9/L"}
@@ -34,7 +33,9 @@ def show_history(
     user: User,
 ) -> None:
     """Show everything about a patient."""
-    _show_who(patient)
+    st.subheader(shared.plain(patient.identifier))
+    if known := patient_facts(patient):
+        st.markdown(known)
     if not samples:
         st.info("This patient has no samples yet.", icon=":material/folder_open:")
         return
@@ -46,39 +47,25 @@ def show_history(
     _show_trends(database, patient, counts)
     _show_stages(counts, stages)
     _show_comparison(counts)
-    _show_downloads(database, patient, counts, user)
-
-
-def _show_downloads(
-    database: Database, patient: Patient, counts: Sequence[SampleCounts], user: User
-) -> None:
     st.subheader("Download")
     shared.download_buttons(history_files(database, patient, counts, user), "history")
     st.caption("One row for each sample and type of the chosen material.")
-
-
-def _show_who(patient: Patient) -> None:
-    st.subheader(shared.plain(patient.identifier))
-    born = f"born {patient.birth_year}" if patient.birth_year else None
-    name = shared.plain(patient.name) if patient.name else None
-    facts = [fact for fact in (name, patient.sex, born) if fact]
-    if facts:
-        st.markdown(" · ".join(facts))
 
 
 def _show_samples(counts: Sequence[SampleCounts]) -> None:
     st.markdown("**Samples**, latest first")
     for one in reversed(counts):
         counted = one.counted
-        facts = [shared.number_of(one.fields, "field"), f"{counted.total} classified"]
-        if counted.uncertain:
-            facts.append(f"{counted.uncertain} uncertain")
-        if one.nlr is not None:
-            facts.append(f"NLR {ratio_text(one.nlr)}")
+        facts = [
+            shared.number_of(one.fields, "field"),
+            f"{counted.total} classified",
+            f"{counted.uncertain} uncertain" if counted.uncertain else "",
+            f"NLR {ratio_text(one.nlr)}" if one.nlr else "",
+        ]
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             sample_link(one.sample.id, sample_name(one.sample))
             st.markdown(sample_line(one.sample), width="content")
-            st.caption(" · ".join(facts), width="content")
+            st.caption(" · ".join(filter(None, facts)), width="content")
 
 
 def _choose_material(counts: Sequence[SampleCounts]) -> str:
@@ -102,11 +89,10 @@ def _show_distribution(counts: Sequence[SampleCounts]) -> None:
     if not counted:
         st.info("No white cells are classified yet.", icon=":material/search_off:")
         return
-    st.plotly_chart(
+    shared.chart(
         patients_figure(counted, shared.shown_width(900)),
-        key="history_distribution",
-        config={"displayModeBar": False},
-        alt="Percentage of each white cell type by sample",
+        "history_distribution",
+        "Percentage of each white cell type by sample",
     )
 
 
@@ -118,7 +104,9 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
         shown = st.segmented_control(
             "Unit", list(_UNITS), default=VOLUMES, required=True, key="history_unit"
         )
-    ranges = _ranges(database)
+    ranges: ReferenceRanges | None = None
+    with errors_shown():
+        ranges = ranges_in_force(database)
     last = counts[-1].sample
     found = [
         line
@@ -130,11 +118,10 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
             with st.container():
                 limits = f" · range {line.limits.text}" if line.limits else ""
                 st.markdown(f"**{line.name}**{limits}")
-                st.plotly_chart(
+                shared.chart(
                     trend_figure(line),
-                    key=f"history_{line.key}_{line.unit}",
-                    config={"displayModeBar": False},
-                    alt=f"{line.name} by date with 95 % confidence intervals",
+                    f"history_{line.key}_{line.unit}",
+                    f"{line.name} by date with 95 % confidence intervals",
                 )
     st.caption(
         "Points: samples. Bars: 95 % confidence intervals, sampling error only (Clopper-Pearson; "
@@ -146,14 +133,6 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
     )
 
 
-def _ranges(database: Database) -> ReferenceRanges | None:
-    try:
-        return ranges_in_force(database)
-    except RangesError as error:
-        st.error(shared.plain(str(error)), icon=":material/error:")
-        return None
-
-
 def _show_stages(
     counts: Sequence[SampleCounts], stages: Mapping[int, Sequence[StageResult]]
 ) -> None:
@@ -163,11 +142,10 @@ def _show_stages(
     if not graded:
         return
     st.subheader("ALL class")
-    st.plotly_chart(
+    shared.chart(
         stages_figure(graded, shared.shown_width(900)),
-        key="history_stages",
-        config={"displayModeBar": False},
-        alt="Percentage of fields by ALL class for each sample",
+        "history_stages",
+        "Percentage of fields by ALL class for each sample",
     )
     st.caption(STAGE_NOTE)
 

@@ -16,12 +16,12 @@ from core.cases.queue import Pairs, model_agreement, reviewer_agreement
 from core.cases.reviews import label_counts
 from core.cases.users import users
 from core.charts.confusion import agreement_figure
-from core.domain.agreement import Agreement, agreement
-from core.domain.taxonomy import CELL_TYPES
+from core.domain.agreement import agreement
+from core.domain.taxonomy import CELL_TYPES, label_name
 from core.inference.pipeline import get_analyzer
 from core.inference.site_profile import SiteProfile
 from ui.components.cases import errors_shown
-from ui.components.shared import number_of, plain
+from ui.components.shared import chart, metrics, number_of, plain
 from ui.review.session import ReviewSession, review_button
 
 PROFILE, NAME = "review_profile", "review_profile_name"
@@ -62,39 +62,27 @@ def _show(pairs: Pairs, first: str, second: str, key: str, empty: str) -> None:
     if not compared.total:
         st.info(empty, icon=":material/grid_on:")
         return
-    _show_figures(compared)
-    st.plotly_chart(
-        agreement_figure(compared, first, second, dark=st.context.theme.type == "dark"),
-        key=f"review_matrix_{key}",
-        config={"displayModeBar": False},
-        alt=f"Labels of {first} down, of {second} across",
-    )
-
-
-def _show_figures(compared: Agreement) -> None:
     share, kappa = compared.share, compared.kappa
-    with st.grid(3, min_column_width=120):
-        st.metric("Cells", f"{compared.total:,}", border=True, height="stretch")
-        st.metric(
-            "Agreement",
-            f"{share.value:.1f} %",
-            f"{share.low:.1f}-{share.high:.1f}",
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            help="Cells with the same label, with exact 95 % confidence interval.",
-        )
-        st.metric(
-            "Kappa",
-            f"{kappa.value:.2f}" if kappa else "none",
-            f"{kappa.low:.2f}-{kappa.high:.2f}" if kappa else None,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            height="stretch",
-            help="Cohen's kappa with 95 % confidence interval: 1 is full agreement, 0 is chance. "
-            "None when one side used a single label.",
-        )
+    metrics(
+        {
+            "Cells": (f"{compared.total:,}", None, None),
+            "Agreement": (
+                f"{share.value:.1f} %",
+                f"{share.low:.1f}-{share.high:.1f}",
+                "Cells with the same label, with exact 95 % confidence interval.",
+            ),
+            "Kappa": (
+                f"{kappa.value:.2f}" if kappa else "none",
+                f"{kappa.low:.2f}-{kappa.high:.2f}" if kappa else None,
+                "Cohen's kappa: 1 is full agreement, 0 is chance, none with a single label.",
+            ),
+        }
+    )
+    chart(
+        agreement_figure(compared, first, second, dark=st.context.theme.type == "dark"),
+        f"review_matrix_{key}",
+        f"Labels of {first} down, of {second} across",
+    )
 
 
 def show_site_profile(session: ReviewSession) -> None:
@@ -116,11 +104,17 @@ def show_site_profile(session: ReviewSession) -> None:
         "is refitted. The shipped model and stored cases stay unchanged."
     )
     barred = session.barred_by_role()
+
+    def learn() -> None:
+        st.session_state[PROFILE] = learn_profile(
+            session.database, get_analyzer().classifier, types, st.session_state[NAME]
+        )
+
     st.text_input("Name", default_name(), key=NAME, max_chars=60, width=320)
     review_button(
         "Fit a profile",
         "review_profile_try",
-        lambda: _learn(session, types),
+        learn,
         icon=":material/model_training:",
         disabled=barred is not None,
         help=barred and plain(barred),
@@ -131,40 +125,27 @@ def show_site_profile(session: ReviewSession) -> None:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    told = [
-        number_of(number, CELL_TYPES[key].name.lower())
-        for key, number in counts.items()
-        if key in CELL_TYPES
-    ]
-    return ", ".join(told) or "none"
-
-
-def _learn(session: ReviewSession, types: tuple[str, ...]) -> None:
-    name = st.session_state[NAME]
-    st.session_state[PROFILE] = learn_profile(
-        session.database, get_analyzer().classifier, types, name
-    )
+    types = [key for key in counts if key in CELL_TYPES]
+    return ", ".join(number_of(counts[key], label_name(key).lower()) for key in types) or "none"
 
 
 def _show_profile(learnt: SiteProfile) -> None:
-    cells = sum(learnt.cells.values())
-    with st.grid(3, min_column_width=150):
-        st.metric("Cells", cells, border=True, height="stretch")
-        st.metric(
-            "Before",
-            f"{100 * learnt.accuracy_before:.1f} %",
-            border=True,
-            height="stretch",
-            help="Reviewed cells that the shipped model types correctly.",
-        )
-        st.metric(
-            "After",
-            f"{100 * learnt.accuracy_after:.1f} %",
-            f"{100 * (learnt.accuracy_after - learnt.accuracy_before):+.1f} points",
-            border=True,
-            height="stretch",
-            help="Reviewed cells typed correctly with the profile, by leave-one-out.",
-        )
+    before, after = 100 * learnt.accuracy_before, 100 * learnt.accuracy_after
+    metrics(
+        {
+            "Cells": (str(sum(learnt.cells.values())), None, None),
+            "Before": (
+                f"{before:.1f} %",
+                None,
+                "Reviewed cells that the shipped model types correctly.",
+            ),
+            "After": (
+                f"{after:.1f} %",
+                f"{after - before:+.1f} points",
+                "Reviewed cells typed correctly with the profile, by leave-one-out.",
+            ),
+        }
+    )
 
     def save() -> None:
         keep_profile(learnt)

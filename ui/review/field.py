@@ -1,33 +1,34 @@
 """The field image of a case: inspect a cell, add a missed one, remove a false one."""
 
-from dataclasses import replace
 from statistics import median
-from typing import Any
 
 import streamlit as st
-from pydantic import ValidationError
 
-from core.cases.records import Case, MissedCell, SampleField
+from core.cases.cell_groups import case_cells
+from core.cases.records import Case, LabelledCell, MissedCell, Sample, SampleField
+from core.charts.field import data_uri
 from core.domain.boxes import Box
 from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, STATUS_LINES, label_name
-from core.errors import LeukoscopeError
 from core.imaging.overlay import CELL_COLOUR, NUCLEUS_COLOUR
 from core.imaging.segmentation import SegmentationMethod
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
-from ui.components.light import is_light_corrected, light_toggle
-from ui.components.segmentation import choose_method, chosen_method, measures_table
+from ui.components import fields
+from ui.components.actions import run_action
+from ui.components.cases import errors_shown
 from ui.components.shared import plain
-from ui.review.browser import Mode, Picked, Placed, field_component
-from ui.review.images import (
-    LARGE,
-    cell_jpeg,
-    data_uri,
-    field_jpeg,
-    outlined_cell,
-    outlined_field,
+from ui.components.stored import LARGE, cell_jpeg, field_jpeg, outlined, segmented_field
+from ui.review.session import (
+    ACTION,
+    Handler,
+    Mode,
+    Picked,
+    Placed,
+    ReviewSession,
+    browser_component,
+    handler,
+    review_button,
 )
-from ui.review.session import ReviewSession, review_button, run_review
 
 MODES: dict[Mode, str] = {
     "inspect": ":material/touch_app: Inspect",
@@ -39,8 +40,6 @@ HINTS: dict[Mode, str] = {
     "add": "Click the centre of a missed white cell, or draw a box around it.",
     "remove": "Click a box that is not a white cell. It stays as a dotted box and is not counted.",
 }
-FIELDS = "Fields"
-"""The view of the page that shows fields."""
 PICKED = "review_picked"
 
 
@@ -55,29 +54,21 @@ def show_fields(session: ReviewSession, case: Case) -> None:
         st.info("No field is stored in this case.", icon=":material/image_not_supported:")
         return
     barred = session.why_not(case.sample)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        index = st.selectbox(
-            f"Field (of {len(case.fields)})",
-            range(len(case.fields)),
-            format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.title}",
-            key=field_key(case.sample.id),
-            persist_state="session",
-            width=320,
-        )
-        mode: Mode = st.segmented_control(
-            "What a click does",
-            list(MODES),
-            format_func=MODES.__getitem__,
-            default="inspect",
-            required=True,
-            key="review_mode",
-            persist_state="session",
-            disabled=barred is not None,
-            wrap=True,
-        )
+    titles = [stored.analysis.title for stored in case.fields]
+    stored = case.fields[fields.choose_field(titles, field_key(case.sample.id))]
+    mode: Mode = st.segmented_control(
+        "What a click does",
+        list(MODES),
+        format_func=MODES.__getitem__,
+        default="inspect",
+        required=True,
+        key="review_mode",
+        persist_state="session",
+        disabled=barred is not None,
+        wrap=True,
+    )
     if barred:
         mode = "inspect"
-    stored = case.fields[index]
     label = "neutrophil"
     if mode == "add":
         label = st.selectbox(
@@ -89,99 +80,85 @@ def show_fields(session: ReviewSession, case: Case) -> None:
             width=320,
         )
     drawing, aside = st.columns([2.2, 1])
-    with drawing:
-        try:
-            _draw(session, case, stored, mode, label)
-        except LeukoscopeError as error:
-            st.error(plain(str(error)), icon=":material/error:")
-            return
-        st.caption(HINTS[mode])
-    with aside:
-        if mode == "add":
-            _add_by_numbers(session, case, stored, label)
-        else:
-            _show_picked(session, case, stored, mode, barred)
+    with errors_shown(end_page=True):
+        with drawing:
+            corrected, method = fields.light_toggle(), fields.choose_method()
+            browser_component(
+                "field",
+                f"review_field_component_{stored.id}",
+                case.sample,
+                _drawing(stored, mode, corrected, method),
+                picked=handle_picked(session, case.sample),
+                placed=handle_placed(session, case.sample, label),
+            )
+            st.caption(HINTS[mode])
+        with aside:
+            if mode == "add":
+                _add_by_numbers(session, case.sample, stored, label)
+            else:
+                cells = [cell for cell in case_cells(case) if cell.field_id == stored.id]
+                chosen = _choose_cell(cells)
+                if chosen:
+                    _show_cell(chosen, corrected, method)
+                    _label_cell(session, case.sample, chosen, mode, barred)
 
 
-def _outlines(stored: SampleField, method: SegmentationMethod) -> list[dict[str, str]]:
-    """Return the outlines of cells and nuclei as the component draws them."""
-    found = outlined_field(stored.id, stored.analysis, method)
-    return [
-        {"colour": colour, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in line[::2])}
-        for cell in found.values()
-        for colour, mask in (
-            (CELL_COLOUR, cell.segmentation.cell),
-            (NUCLEUS_COLOUR, cell.segmentation.nucleus),
-        )
-        for line in cell.segmentation.outlines(mask)
-    ]
-
-
-def _draw(session: ReviewSession, case: Case, stored: SampleField, mode: Mode, label: str) -> None:
+def _drawing(
+    stored: SampleField, mode: Mode, corrected: bool, method: SegmentationMethod | None
+) -> dict[str, object]:
+    """Return what the component draws: the image, its white cells and their outlines."""
     analysis = stored.analysis
-    light_toggle()
-    method = choose_method()
-    cells = []
-    for number, cell in analysis.white_cells():
-        box, cell_id = cell.box, stored.cell_ids[number - 1]
-        line = STATUS_LINES[cell.status]
-        counts_as = _counts_as(cell)
-        cells.append(
-            {
-                "id": cell_id,
-                "number": str(number),
-                "box": list(box.xywh),
-                "colour": cell.colour,
-                "dashes": " ".join(f"{2 * length:g}" for length in line.dashes),
-                "title": f"Cell {number}, {counts_as}",
-            }
-        )
-    field_component(
-        f"review_field_component_{stored.id}",
+    cells = [
         {
-            "sample": case.sample.id,
-            "version": case.sample.version,
-            "field": stored.id,
-            "mode": mode,
-            "title": f"Field {analysis.title} with {len(cells)} boxed white cells",
-            "src": data_uri(field_jpeg(stored.id, is_light_corrected())),
-            "outlines": _outlines(stored, method) if method else [],
-            "width": analysis.width,
-            "height": analysis.height,
-            "diameter": usual_diameter(stored),
-            "chosen": st.session_state.get(PICKED),
-            "cells": cells,
-        },
-        on_picked=lambda message: pick(session, case, message),
-        on_placed=lambda message: place_cell(session, case, label, message),
-    )
+            "id": stored.cell_ids[number - 1],
+            "number": str(number),
+            "box": list(cell.box.xywh),
+            "colour": cell.colour,
+            "dashes": " ".join(f"{2 * length:g}" for length in STATUS_LINES[cell.status].dashes),
+            "title": f"Cell {number}, {_counts_as(cell)}",
+        }
+        for number, cell in analysis.white_cells()
+    ]
+    segmented = segmented_field(stored, method).values() if method else ()
+    return {
+        "field": stored.id,
+        "mode": mode,
+        "title": f"Field {analysis.title} with {len(cells)} boxed white cells",
+        "src": data_uri(field_jpeg(stored.id, corrected)),
+        "outlines": [
+            {"colour": colour, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in line[::2])}
+            for one in segmented
+            for colour, mask in ((CELL_COLOUR, one.cell), (NUCLEUS_COLOUR, one.nucleus))
+            for line in one.outlines(mask)
+        ],
+        "width": analysis.width,
+        "height": analysis.height,
+        "diameter": usual_diameter(stored),
+        "chosen": st.session_state.get(PICKED),
+        "cells": cells,
+    }
 
 
-def pick(session: ReviewSession, case: Case, message: Any) -> None:
-    """Show or remove the clicked cell, if the message is valid and of this case."""
-    try:
-        picked = Picked.model_validate(message)
-    except ValidationError:
-        return
-    if picked.sample != case.sample.id:
-        return
-    if picked.mode == "remove":
-        seen = replace(case.sample, version=picked.version)
-        session.name_cells(seen, {picked.id: NOT_A_WHITE_CELL})
-    else:
-        st.session_state[PICKED] = picked.id
+def handle_picked(session: ReviewSession, sample: Sample) -> Handler:
+    """Return the handler that shows or removes the clicked cell."""
+
+    def pick(picked: Picked, seen: Sample) -> None:
+        if picked.mode == "remove":
+            session.name_cells(seen, {picked.id: NOT_A_WHITE_CELL})
+        else:
+            st.session_state[PICKED] = picked.id
+
+    return handler(Picked, sample, pick)
 
 
-def place_cell(session: ReviewSession, case: Case, label: str, message: Any) -> None:
-    """Add the marked cell, if the message is valid and of this case."""
-    try:
-        placed = Placed.model_validate(message)
-    except ValidationError:
-        return
-    if placed.sample == case.sample.id:
-        seen = replace(case.sample, version=placed.version)
+def handle_placed(session: ReviewSession, sample: Sample, label: str) -> Handler:
+    """Return the handler that adds the marked cell."""
+
+    def place(placed: Placed, seen: Sample) -> None:
         box = Box(placed.x, placed.y, placed.width, placed.height)
         session.add_cell(seen, MissedCell(placed.field, box, label))
+
+    return handler(Placed, sample, place)
 
 
 def usual_diameter(stored: SampleField) -> float:
@@ -195,7 +172,9 @@ def usual_diameter(stored: SampleField) -> float:
     return min(stored.analysis.width, stored.analysis.height) / 8
 
 
-def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, label: str) -> None:
+def _add_by_numbers(
+    session: ReviewSession, sample: Sample, stored: SampleField, label: str
+) -> None:
     """Offer to add a cell by coordinates, without a pointer."""
     analysis, usual = stored.analysis, usual_diameter(stored)
     across, down, size = (f"review_add_{name}_{stored.id}" for name in ("x", "y", "diameter"))
@@ -203,7 +182,7 @@ def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, lab
     def add() -> None:
         x, y, diameter = (st.session_state[key] for key in (across, down, size))
         box = Box(x - diameter / 2, y - diameter / 2, diameter, diameter)
-        session.add_cell(case.sample, MissedCell(stored.id, box, label))
+        session.add_cell(sample, MissedCell(stored.id, box, label))
 
     with st.form("review_add_form", border=True):
         st.markdown("**By coordinates**, in pixels of the image")
@@ -216,51 +195,49 @@ def _add_by_numbers(session: ReviewSession, case: Case, stored: SampleField, lab
         st.form_submit_button(
             f"Add {label_name(label).lower()}",
             icon=":material/add_circle:",
-            on_click=run_review,
-            args=(add,),
+            on_click=run_action,
+            args=(ACTION, add),
         )
 
 
-def _show_picked(
-    session: ReviewSession, case: Case, stored: SampleField, mode: Mode, barred: str | None
-) -> None:
-    """Show one cell of the field, and let the reader label it."""
-    numbers = {
-        cell_id: number for number, cell_id in enumerate(stored.cell_ids, 1) if cell_id is not None
-    }
-    if not numbers:
+def _choose_cell(cells: list[LabelledCell]) -> LabelledCell | None:
+    """Let the reader choose a cell of the field by click or number."""
+    by_id = {cell.id: cell for cell in cells}
+    if not by_id:
         st.info("No white cell was found in this field.", icon=":material/search_off:")
-        return
-    if st.session_state.get(PICKED) not in numbers:
+        return None
+    if st.session_state.get(PICKED) not in by_id:
         st.session_state[PICKED] = None
     chosen = st.selectbox(
         "Cell",
-        list(numbers),
+        list(by_id),
         index=None,
-        format_func=lambda cell_id: str(numbers[cell_id]),
+        format_func=lambda cell_id: by_id[cell_id].name.rpartition(".")[2],
         placeholder="Click a cell, or choose its number",
         key=PICKED,
     )
-    if chosen is None:
-        return
-    cell = stored.analysis.cells[numbers[chosen] - 1]
-    scale = stored.analysis.scale.micrometres_per_pixel if stored.analysis.scale else None
-    corrected, method = is_light_corrected(), chosen_method()
-    outlined = method and outlined_cell(stored.id, cell.box, scale, method, corrected)
-    st.image(
-        outlined.jpeg if outlined else cell_jpeg(stored.id, cell.box, scale, LARGE, corrected),
-        width="stretch",
-        alt=f"Cell {numbers[chosen]}",
-    )
+    return None if chosen is None else by_id[chosen]
+
+
+def _show_cell(chosen: LabelledCell, corrected: bool, method: SegmentationMethod | None) -> None:
+    drawn = method and outlined(chosen, method, corrected)
+    jpeg = drawn.jpeg if drawn else cell_jpeg(chosen, LARGE, corrected)
+    st.image(jpeg, width="stretch", alt=f"Cell {chosen.name}")
     if method:
-        measures_table(outlined.measures if outlined else None, has_scale=scale is not None)
+        fields.show_measures(drawn or None, has_scale=chosen.micrometres_per_pixel is not None)
+    cell = chosen.cell
     named = f", labelled by {plain(cell.reviewer)}" if cell.reviewer else ""
     st.markdown(f"**{_counts_as(cell).capitalize()}**{named}")
+
+
+def _label_cell(
+    session: ReviewSession, sample: Sample, chosen: LabelledCell, mode: Mode, barred: str | None
+) -> None:
     if mode == "remove":
         review_button(
             "Remove this cell",
             "review_remove",
-            lambda: session.name_cells(case.sample, {chosen: NOT_A_WHITE_CELL}),
+            lambda: session.name_cells(sample, {chosen.id: NOT_A_WHITE_CELL}),
             icon=":material/remove_circle:",
             disabled=barred is not None,
         )
@@ -271,13 +248,13 @@ def _show_picked(
         index=None,
         format_func=label_name,
         placeholder="Choose a type",
-        key=f"review_name_{chosen}",
+        key=f"review_name_{chosen.id}",
         disabled=barred is not None,
     )
     review_button(
         "Save",
         "review_name",
-        lambda: session.name_cells(case.sample, {chosen: str(label)}),
+        lambda: session.name_cells(sample, {chosen.id: str(label)}),
         icon=":material/check:",
         type="primary",
         disabled=barred is not None or label is None,

@@ -1,27 +1,28 @@
 """All white cells of a case by type: select several and label them, or drag them to a type."""
 
-from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
-import pandas as pd
 import streamlit as st
-from pydantic import ValidationError
 
-from core.cases.cell_groups import (
-    DUPLICATE,
-    UNCERTAIN,
-    CellGroup,
-    cell_groups,
-)
-from core.cases.records import Case, LabelledCell
+from core.cases.cell_groups import DUPLICATE, UNCERTAIN, CellGroup, cell_groups
+from core.cases.records import Case, LabelledCell, Sample
+from core.charts.field import data_uri
 from core.domain.probability import probability_text
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
-from core.errors import PictureMissingError
-from ui.components.light import is_light_corrected, light_toggle
+from ui.components.cases import errors_shown
+from ui.components.fields import is_light_corrected, light_toggle
 from ui.components.shared import number_of, on_phone, plain
-from ui.review.browser import Moved, gallery_component
-from ui.review.images import SMALL, cell_jpeg, data_uri
-from ui.review.session import ReviewSession, review_button
+from ui.components.stored import SMALL, cell_jpeg
+from ui.review.session import (
+    Handler,
+    Moved,
+    ReviewSession,
+    browser_component,
+    handler,
+    review_button,
+    suggestion,
+)
 
 MAX_CELLS = 500
 """Cells that are drawn at once."""
@@ -30,6 +31,9 @@ WAYS = {
     "table": ":material/checklist: Select in a table",
 }
 TARGETS = (*CELL_TYPES, NOT_A_WHITE_CELL)
+
+ShownGroups = list[tuple[CellGroup, tuple[LabelledCell, ...]]]
+"""Groups, each with the cells that are drawn of it."""
 
 
 def show_gallery(session: ReviewSession, case: Case) -> None:
@@ -45,12 +49,10 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
         st.caption(f"The first {MAX_CELLS} of {total:,} cells, abnormal types first.")
     # Field by field: only a few decoded fields are cached.
     drawn = sorted((cell for _, cells in shown for cell in cells), key=lambda c: c.field_id)
-    try:
-        images = {cell.id: data_uri(_image(cell)) for cell in drawn}
-    except PictureMissingError as error:
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    barred = session.why_not(case.sample)
+    images: dict[int, str] = {}
+    with errors_shown(end_page=True):
+        corrected = is_light_corrected()
+        images = {cell.id: data_uri(cell_jpeg(cell, SMALL, corrected)) for cell in drawn}
     with st.container(horizontal=True):
         way = st.segmented_control(
             "Label several cells",
@@ -62,29 +64,34 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
             persist_state="session",
             label_visibility="collapsed",
         )
-        _offer_agreement(session, case, shown, barred)
+        _offer_agreement(session, case.sample, shown)
     if way == "table":
-        _show_table(session, case, shown, images, barred)
+        _show_table(session, case.sample, shown, images)
         return
-    gallery_component(
+    browser_component(
+        "gallery",
         f"review_gallery_{case.sample.id}",
+        case.sample,
         {
-            "sample": case.sample.id,
-            "version": case.sample.version,
-            "readonly": barred is not None,
+            "readonly": session.why_not(case.sample) is not None,
             "groups": [_described(group, cells, images) for group, cells in shown],
         },
-        lambda message: move(session, case, message),
+        moved=handle_moved(session, case.sample),
     )
 
 
-def _offer_agreement(
-    session: ReviewSession,
-    case: Case,
-    shown: list[tuple[CellGroup, tuple[LabelledCell, ...]]],
-    barred: str | None,
-) -> None:
+def handle_moved(session: ReviewSession, sample: Sample) -> Handler:
+    """Return the handler that labels dragged cells."""
+
+    def move(moved: Moved, seen: Sample) -> None:
+        session.name_cells(seen, dict.fromkeys(moved.ids, moved.label))
+
+    return handler(Moved, sample, move)
+
+
+def _offer_agreement(session: ReviewSession, sample: Sample, shown: ShownGroups) -> None:
     """Offer to agree to all shown cells of a type that are confident and not reviewed."""
+    barred = session.why_not(sample)
     groups = {group.key: group for group, _ in shown}
     waiting = {
         group.key: ids
@@ -96,63 +103,39 @@ def _offer_agreement(
         "Agree to a type",
         icon=":material/done_all:",
         disabled=barred is not None or not waiting,
-        help=plain(barred)
-        if barred
-        else (None if waiting else "No confident cell is left to review."),
+        help=plain(barred or ("" if waiting else "No confident cell is left to review.")),
     ):
         key: str | None = st.radio(
             "Confident and not reviewed",
             list(waiting),
             format_func=lambda key: f"{groups[key].name} · {len(waiting[key])}",
-            key=f"review_agree_type_{case.sample.id}",
+            key=f"review_agree_type_{sample.id}",
         )
         if key is None:
             return
         st.caption(
             "Look at each cell first: all are saved as reviewed by you. Undo reverts them together."
         )
+        number = len(waiting[key])
+        noun = groups[key].name if number > 1 else label_name(key)
         review_button(
-            f"Agree to {len(waiting[key])} {groups[key].name.lower()}"
-            if len(waiting[key]) > 1
-            else f"Agree to 1 {label_name(key).lower()}",
+            f"Agree to {number} {noun.lower()}",
             "review_agree_all",
-            lambda: session.name_cells(case.sample, dict.fromkeys(waiting[key], key)),
+            lambda: session.name_cells(sample, dict.fromkeys(waiting[key], key)),
             type="primary",
             icon=":material/done_all:",
             disabled=barred is not None,
         )
 
 
-def move(session: ReviewSession, case: Case, message: Any) -> None:
-    """Label the dragged cells, if the message is valid and of this case."""
-    try:
-        moved = Moved.model_validate(message)
-    except ValidationError:
-        return
-    if moved.sample == case.sample.id:
-        # The database rejects a change to an older version of the sample.
-        seen = replace(case.sample, version=moved.version)
-        session.name_cells(seen, dict.fromkeys(moved.ids, moved.label))
-
-
-def _first(groups: tuple[CellGroup, ...]) -> list[tuple[CellGroup, tuple[LabelledCell, ...]]]:
+def _first(groups: tuple[CellGroup, ...]) -> ShownGroups:
     """Return each group with the cells that are drawn of it."""
-    room, first = MAX_CELLS, []
-    for group in groups:
-        cells = group.cells[: max(room, 0)]
-        room -= len(cells)
-        first.append((group, cells))
-    return first
-
-
-def _image(cell: LabelledCell) -> bytes:
-    scale = cell.micrometres_per_pixel
-    return cell_jpeg(cell.field_id, cell.cell.box, scale, SMALL, is_light_corrected())
+    before = accumulate((len(group.cells) for group in groups), initial=0)
+    return [(g, g.cells[: max(MAX_CELLS - n, 0)]) for g, n in zip(groups, before, strict=False)]
 
 
 def _title(cell: LabelledCell) -> str:
-    found = cell.cell
-    suggested = found.suggested if found.reviewer else found.type
+    found, suggested = cell.cell, suggestion(cell.cell)
     parts = [cell.name]
     if suggested:
         named = found.type_name if suggested == found.type else label_name(suggested)
@@ -187,40 +170,30 @@ def _described(
 
 
 def _show_table(
-    session: ReviewSession,
-    case: Case,
-    shown: list[tuple[CellGroup, tuple[LabelledCell, ...]]],
-    images: dict[int, str],
-    barred: str | None,
+    session: ReviewSession, sample: Sample, shown: ShownGroups, images: dict[int, str]
 ) -> None:
-    rows = [
-        {
-            "image": images[cell.id],
-            "cell": cell.name,
-            "counts as": group.name,
-            "model": label_name(suggested) if suggested else "",
-            "subtype": label_name(subtype) if subtype else "",
-            "confidence": 100 * cell.cell.confidence,
-            "reviewer": cell.cell.reviewer or "",
-            "id": cell.id,
-        }
-        for group, cells in shown
-        for cell in cells
-        for suggested in (cell.cell.suggested if cell.cell.reviewer else cell.cell.type,)
-        for subtype in (cell.cell.likely_subtype,)
-    ]
-    frame = pd.DataFrame(rows)
-    # A new version of the sample may have other rows, so it gets a new key.
-    key = f"review_table_{case.sample.id}_{case.sample.version}"
-    chosen = st.dataframe(
-        frame,
-        key=key,
+    barred = session.why_not(sample)
+    listed = [(group.name, cell) for group, cells in shown for cell in cells]
+    rows = st.dataframe(
+        [
+            {
+                "image": images[cell.id],
+                "cell": cell.name,
+                "counts as": name,
+                "model": label_name(suggestion(cell.cell) or ""),
+                "subtype": label_name(cell.cell.likely_subtype or ""),
+                "confidence": 100 * cell.cell.confidence,
+                "reviewer": cell.cell.reviewer or "",
+            }
+            for name, cell in listed
+        ],
+        # A new version of the sample may have other rows, so it gets a new key.
+        key=f"review_table_{sample.id}_{sample.version}",
         hide_index=True,
         row_height=56,
         height=420,
         on_select="rerun",
         selection_mode="multi-row",
-        column_order=["image", "cell", "counts as", "model", "subtype", "confidence", "reviewer"],
         column_config={
             "image": st.column_config.ImageColumn("Image", width="small"),
             "cell": st.column_config.TextColumn("Cell", help="Field and number"),
@@ -232,7 +205,7 @@ def _show_table(
         },
         alt="A row for each white cell: image, number, type, model's type and reviewer",
     )["selection"]["rows"]
-    ids = [int(frame["id"].iloc[row]) for row in chosen]
+    ids = [listed[row][1].id for row in rows]
     label = st.segmented_control(
         "Label the selected cells",
         TARGETS,
@@ -244,7 +217,7 @@ def _show_table(
     review_button(
         f"Apply to {number_of(len(ids), 'cell')}" if ids else "Select cells in the table",
         "review_apply",
-        lambda: session.name_cells(case.sample, dict.fromkeys(ids, str(label))),
+        lambda: session.name_cells(sample, dict.fromkeys(ids, str(label))),
         type="primary",
         icon=":material/done_all:",
         disabled=barred is not None or not ids or label is None,

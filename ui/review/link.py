@@ -10,15 +10,14 @@ from core.cases.records import Case
 from core.cases.samples import load_case
 from core.cases.sharing import comment_by_link, follow, visit
 from core.charts.field import field_figure
-from core.exports.summary import facts, summarise
-from ui.components import shared
-from ui.components.actions import run_action, show_action_error
-from ui.components.cases import errors_shown
-from ui.components.light import is_light_corrected, light_toggle
+from core.exports.summary import summarise
+from ui.components import fields
+from ui.components.actions import action_button
+from ui.components.cases import errors_shown, show_comments
+from ui.components.findings import show_summary
+from ui.components.shared import shown_width
+from ui.components.stored import SMALL, cell_jpeg, field_jpeg
 from ui.components.visitor import admit_by_link
-from ui.patients.sample import show_differential, show_flags
-from ui.review.images import SMALL, cell_jpeg, field_jpeg
-from ui.review.sign import show_comments
 
 MAX_OF_A_TYPE = 24
 NAME, TEXT = "link_name", "link_text"
@@ -34,14 +33,7 @@ def show_linked_case(database: Database, token: str) -> None:
         "You opened this case by a link. You can comment on it, but not change it.",
         icon=":material/link:",
     )
-    shared.show_urgent(summary.flags)
-    left, right = st.columns([1, 1.2], gap="large")
-    with left:
-        known = {key: shared.plain(text) for key, text in facts(summary).items() if key != "Name"}
-        st.table(known, border="horizontal")
-    with right:
-        show_flags(summary)
-    show_differential(summary)
+    show_summary(summary, with_name=False)
     _show_fields(case)
     _show_cells(case)
     show_comments(case)
@@ -61,30 +53,18 @@ def _show_fields(case: Case) -> None:
     if not case.fields:
         return
     st.subheader("Fields")
-    index = st.selectbox(
-        f"Field (of {len(case.fields)})",
-        range(len(case.fields)),
-        format_func=lambda i: f"{i + 1} · {case.fields[i].analysis.title}",
-        key="link_field",
-        width=420,
-    )
-    stored = case.fields[index]
-    corrected = light_toggle()
+    titles = [stored.analysis.title for stored in case.fields]
+    stored = case.fields[fields.choose_field(titles, "link_field")]
+    corrected = fields.light_toggle()
     with errors_shown():
-        shared.image_chart(
-            field_figure(
-                field_jpeg(stored.id, corrected),
-                stored.analysis,
-                shown_width=shared.shown_width(900),
-            ),
-            "link_drawing",
-            f"Field {stored.analysis.title} with its white cells boxed and numbered",
-        )
+        jpeg = field_jpeg(stored.id, corrected)
+        figure = field_figure(jpeg, stored.analysis, shown_width=shown_width(900))
+        fields.field_chart(figure, stored.analysis, "link_drawing")
 
 
 def _show_cells(case: Case) -> None:
     st.subheader("White cells")
-    corrected = is_light_corrected()
+    corrected = fields.is_light_corrected()
     for group in cell_groups(case):
         if not group.cells:
             continue
@@ -94,13 +74,10 @@ def _show_cells(case: Case) -> None:
         st.markdown(f"**{group.name}** ({len(group.cells)}{share}{more})")
         with errors_shown():
             st.image(
-                [
-                    cell_jpeg(c.field_id, c.cell.box, c.micrometres_per_pixel, SMALL, corrected)
-                    for c in shown
-                ],
-                caption=[c.name for c in shown],
+                [cell_jpeg(cell, SMALL, corrected) for cell in shown],
+                caption=[cell.name for cell in shown],
                 width=92,
-                alt=[f"Cell {c.name}" for c in shown],
+                alt=[f"Cell {cell.name}" for cell in shown],
             )
 
 
@@ -111,12 +88,6 @@ def _write_comment(database: Database, token: str) -> None:
 
     st.text_input("Your name", key=NAME, max_chars=100, width=320)
     st.text_area("Comment", key=TEXT, max_chars=LONGEST_COMMENT, height=90)
-    st.button(
-        "Add comment",
-        key="link_comment",
-        icon=":material/comment:",
-        on_click=run_action,
-        args=("link", write),
-        kwargs={"for_everyone": True},
+    action_button(
+        "Add comment", "link_comment", write, icon=":material/comment:", for_everyone=True
     )
-    show_action_error("link")

@@ -1,21 +1,29 @@
-"""What a reviewer did in this visit, and the buttons that change cases."""
+"""What a reviewer did in this visit; the buttons and browser components that change cases."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import streamlit as st
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from core.cases.database import Database
 from core.cases.records import MissedCell, Sample, User
 from core.cases.reviews import Done, add_cell, label_cells, undo
 from core.cases.samples import load_sample
 from core.cases.users import require
+from core.domain.agreement import LABELS
+from core.domain.results import Cell
 from core.errors import NotAllowedError, StaleCaseError
+from core.settings import PROJECT_ROOT
 from ui.components.actions import action_error, run_action, show_action_error
 from ui.components.shared import plain
 
-_ACTION = "review"
+Mode = Literal["inspect", "add", "remove"]
+
+_FOLDER = PROJECT_ROOT / "assets" / "components"
+ACTION = "review"
 """One key for all actions on cases: their errors are shown in one place of the page."""
 
 
@@ -72,6 +80,11 @@ class ReviewSession:
         return None
 
 
+def suggestion(cell: Cell) -> str | None:
+    """Return the model's type of a cell, reviewed or not."""
+    return cell.suggested if cell.reviewer else cell.type
+
+
 def open_review_session(database: Database, user: User) -> ReviewSession:
     """Return the visitor's session; another user, or another role, starts a new one."""
     session: ReviewSession | None = st.session_state.get("review_session")
@@ -86,12 +99,7 @@ def review_button(label: str, key: str, action: Callable[[], None], **options: A
 
     `options` are those of `st.button`.
     """
-    st.button(label, key=key, on_click=run_action, args=(_ACTION, action), **options)
-
-
-def run_review(action: Callable[[], None]) -> None:
-    """Run an action that a component in the browser asked for."""
-    run_action(_ACTION, action)
+    st.button(label, key=key, on_click=run_action, args=(ACTION, action), **options)
 
 
 def show_review_error(session: ReviewSession) -> None:
@@ -99,12 +107,12 @@ def show_review_error(session: ReviewSession) -> None:
 
     When somebody else changed the case, the page ends here until it is loaded again.
     """
-    error = action_error(_ACTION)
+    error = action_error(ACTION)
     if isinstance(error, StaleCaseError):
         st.error(plain(str(error)), icon=":material/error:")
         review_button("Load again", "review_reload", session.seen.clear, icon=":material/refresh:")
         st.stop()
-    show_action_error(_ACTION)
+    show_action_error(ACTION)
 
 
 def undo_button(session: ReviewSession) -> None:
@@ -118,3 +126,93 @@ def undo_button(session: ReviewSession) -> None:
         disabled=not session.decisions,
         help=f"Decisions of this visit that can be undone: {len(session.decisions)}",
     )
+
+
+def _is_label(label: str) -> str:
+    if label not in LABELS:
+        raise ValueError("no label of a cell")
+    return label
+
+
+class Message(BaseModel):
+    """Fields of every message of a component in the browser, which may be forged."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    sample: int
+    version: int
+    """State of the sample that the user saw: the database rejects a change to an older one."""
+
+
+M = TypeVar("M", bound=Message)
+
+
+class Moved(Message):
+    """Cells were dragged to another type."""
+
+    label: Annotated[str, AfterValidator(_is_label)]
+    ids: Annotated[list[int], Field(min_length=1, max_length=5000)]
+
+
+class Picked(Message):
+    """A cell of the field was clicked."""
+
+    mode: Mode
+    id: int
+
+
+class Placed(Message):
+    """A missed cell was marked; its box in pixels of the image."""
+
+    # JavaScript writes whole numbers without a decimal point.
+    field: int
+    x: Annotated[float, Field(strict=False, allow_inf_nan=False)]
+    y: Annotated[float, Field(strict=False, allow_inf_nan=False)]
+    width: Annotated[float, Field(strict=False, gt=0, allow_inf_nan=False)]
+    height: Annotated[float, Field(strict=False, gt=0, allow_inf_nan=False)]
+
+
+Handler = Callable[[Any], None]
+"""Receives what the browser sent."""
+
+
+def handler(model: type[M], sample: Sample, handle: Callable[[M, Sample], None]) -> Handler:
+    """Return a handler of messages that ignores those that are invalid or of another sample.
+
+    `handle` receives the message and the sample as the user saw it.
+    """
+
+    def received(message: Any) -> None:
+        try:
+            valid = model.model_validate(message)
+        except ValidationError:
+            return
+        if valid.sample == sample.id:
+            handle(valid, replace(sample, version=valid.version))
+
+    return received
+
+
+def browser_component(
+    name: str, key: str, sample: Sample, data: Mapping[str, Any], **handlers: Handler
+) -> None:
+    """Mount a component of `assets/components` that runs in the browser, by its name.
+
+    It sends one message per action; `handlers` receive them by event.
+    """
+
+    def changed(event: str) -> None:
+        message = st.session_state[key].get(event)
+        if message is not None:
+            run_action(ACTION, partial(handlers[event], message))
+
+    # Declared in every run, because a declaration belongs to the running server.
+    component = st.components.v2.component(
+        f"leukoscope_{name}",
+        js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
+        css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+    )
+    listeners: dict[str, Any] = {
+        f"on_{event}_change": partial(changed, event) for event in handlers
+    }
+    component(key=key, data={"sample": sample.id, "version": sample.version, **data}, **listeners)

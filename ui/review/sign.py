@@ -7,7 +7,7 @@ from core.cases.records import Case, Link
 from core.cases.sharing import LINK_DAYS, comment, links, revoke, share
 from core.cases.signing import mark_reviewed, reopen, sign
 from core.settings import get_settings
-from ui.components.cases import errors_shown
+from ui.components.cases import errors_shown, show_comments
 from ui.components.shared import number_of, plain
 from ui.review.session import ReviewSession, review_button
 
@@ -29,13 +29,12 @@ def show_signing(session: ReviewSession, case: Case) -> None:
 def _show_state(session: ReviewSession, case: Case) -> None:
     sample, wanted = case.sample, get_settings().signatures
     st.subheader("Signature")
-    waiting = sum(analysis.counts.uncertain for analysis in case.analyses)
     for signature in case.signatures:
         st.markdown(
             f":green-badge[:material/verified: signed] by **{plain(signature.reviewer)}** on "
             f"{signature.at:%Y-%m-%d at %H:%M} UTC"
         )
-    blocked = _blocked(session, case, waiting)
+    blocked = _blocked(session, case)
     if blocked:
         st.info(plain(blocked), icon=":material/lock:")
     with st.container(horizontal=True):
@@ -49,9 +48,8 @@ def _show_state(session: ReviewSession, case: Case) -> None:
                 disabled=blocked is not None,
             )
         elif sample.state == "reviewed":
-            number = len(case.signatures) + 1
             review_button(
-                "Sign" if wanted == 1 else f"Sign, {number} of {wanted}",
+                "Sign" if wanted == 1 else f"Sign, {len(case.signatures) + 1} of {wanted}",
                 "review_sign",
                 lambda: session.saw(sign(session.database, session.user, sample)),
                 type="primary",
@@ -60,47 +58,37 @@ def _show_state(session: ReviewSession, case: Case) -> None:
                 help="Records your name and the time. After the last signature the case is "
                 "read-only.",
             )
-    if sample.state != "draft":
-        with st.expander("Reopen", icon=":material/lock_open:"):
-            st.text_input("Reason", key=REASON, max_chars=500, placeholder="What needs correction")
-            review_button(
-                "Reopen the case",
-                "review_reopen",
-                lambda: _reopen(session, case),
-                disabled=session.barred_by_role() is not None,
-                help="Signatures become void; the audit trail keeps them.",
-            )
+    if sample.state == "draft":
+        return
+
+    def reopen_case() -> None:
+        reason = st.session_state[REASON]
+        session.saw(reopen(session.database, session.user, sample, reason))
+        st.session_state[REASON] = ""
+
+    with st.expander("Reopen", icon=":material/lock_open:"):
+        st.text_input("Reason", key=REASON, max_chars=500, placeholder="What needs correction")
+        review_button(
+            "Reopen the case",
+            "review_reopen",
+            reopen_case,
+            disabled=session.barred_by_role() is not None,
+            help="Signatures become void; the audit trail keeps them.",
+        )
 
 
-def _blocked(session: ReviewSession, case: Case, waiting: int) -> str | None:
+def _blocked(session: ReviewSession, case: Case) -> str | None:
     """Return what prevents the next step to a signature, or None."""
     if case.sample.state == "signed":
         return "The case is signed and read-only."
     if barred := session.why_not(case.sample):
         return barred
-    if waiting:
+    if waiting := sum(analysis.counts.uncertain for analysis in case.analyses):
         cells = number_of(waiting, "uncertain white cell")
         return f"{cells} left to review. Label them in the queue or the gallery first."
     if session.user.name in [signature.reviewer for signature in case.signatures]:
         return "You have signed this case. Another user must give the second signature."
     return None
-
-
-def _reopen(session: ReviewSession, case: Case) -> None:
-    reason = st.session_state[REASON]
-    session.saw(reopen(session.database, session.user, case.sample, reason))
-    st.session_state[REASON] = ""
-
-
-def show_comments(case: Case) -> None:
-    """Show the comments on a case."""
-    st.subheader("Comments")
-    if not case.comments:
-        st.caption("No comments yet.")
-    for said in case.comments:
-        with st.container(border=True):
-            st.caption(f"{plain(said.author)}, {said.at:%Y-%m-%d %H:%M} UTC")
-            st.text(said.text)
 
 
 def _write_comment(session: ReviewSession, case: Case) -> None:

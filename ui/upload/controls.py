@@ -23,8 +23,9 @@ from core.imaging.formats import BEGINNING, is_offered
 from core.imaging.read import display_name
 from core.inference.quality_control import DOUBTFUL
 from core.settings import get_settings
-from ui.components.actions import kept_button, run_action, show_action_error
-from ui.components.shared import number_of, plain
+from ui.components import fields
+from ui.components.actions import action_button, kept_button
+from ui.components.shared import file_names_toggle, number_of, plain
 from ui.upload.session import (
     MAX_BYTES,
     PendingUpload,
@@ -124,36 +125,22 @@ def exported(
     session: UploadSession[R], images: Sequence[SessionImage[R]]
 ) -> tuple[list[SessionImage[R]], list[FailedFile]]:
     """Ask whether exports may contain file names; return the images and failures to export."""
-    asked = st.toggle(
-        "With file names",
-        key=f"{session.name}_file_names",
-        persist_state="session",
-        help="File names often contain patient identifiers. Without them the files are called "
-        "field 1, field 2, in the order of this page.",
-    )
-    if asked:
+    if file_names_toggle(session.name):
         return list(images), list(session.failed)
     files = dict.fromkeys(image.identity[0] for image in session.images.values())
     numbered = {sha256: neutral_name(number) for number, sha256 in enumerate(files, 1)}
     names = {
         i.result.file: numbered[i.identity[0]] for i in reversed(list(session.images.values()))
     }
-    neutral = [
-        replace(
-            image,
-            result=replace(
-                image.result,
-                file=numbered[image.identity[0]],
-                warnings=without_names(image.result.warnings, names),
-            ),
-        )
-        for image in images
-    ]
-    failed = [
-        FailedFile(neutral_name(number), failure.error)
-        for number, failure in enumerate(session.failed, len(files) + 1)
-    ]
-    return neutral, failed
+
+    def neutral(image: SessionImage[R]) -> SessionImage[R]:
+        warnings = without_names(image.result.warnings, names)
+        file = numbered[image.identity[0]]
+        return replace(image, result=replace(image.result, file=file, warnings=warnings))
+
+    failures = enumerate(session.failed, len(files) + 1)
+    failed = [FailedFile(neutral_name(number), failure.error) for number, failure in failures]
+    return [neutral(image) for image in images], failed
 
 
 def show_problems(session: UploadSession[R]) -> None:
@@ -162,13 +149,16 @@ def show_problems(session: UploadSession[R]) -> None:
     Offers to analyze rejected and doubtful images all the same; the results keep the reason.
     """
     images = list(session.images.values())
-    results = [image.result for image in images]
-    if session.failed:
-        lines = [f"- **{plain(f.file)}**: {plain(f.error)}" for f in session.failed]
-        st.error("\n".join(lines), title="Not read", icon=":material/error:")
-    if rejected := [i for i in images if i.result.reject_reason]:
-        lines = [f"- **{plain(i.result.title)}**: {i.result.reject_reason}" for i in rejected]
-        st.warning("\n".join(lines), title="Rejected", icon=":material/block:")
+    rejected = [i for i in images if i.result.reject_reason]
+    doubtful = [i for i in images if DOUBTFUL in i.result.warnings and i.sample_id is None]
+    _list(st.error, "Not read", "error", [(f.file, plain(f.error)) for f in session.failed])
+    _list(
+        st.warning,
+        "Rejected",
+        "block",
+        [(i.result.title, i.result.reject_reason) for i in rejected],
+    )
+    if rejected:
         _offer_force(session, rejected, "Analyse anyway", "Analyses all rejected images.")
     if dropped := sum(image.raw is None for image in images):
         which = "1 image is" if dropped == 1 else f"{dropped} images are"
@@ -179,40 +169,43 @@ def show_problems(session: UploadSession[R]) -> None:
             title="Too many files to keep",
             icon=":material/memory:",
         )
-    if forced := [r for r in results if r.qc_override]:
-        lines = [f"- **{plain(r.title)}**: {r.qc_override}" for r in forced]
-        st.warning(
-            "\n".join(lines),
-            title="Analysed against quality control: do not rely on it",
-            icon=":material/warning:",
-        )
-    if warned := _by_sentence({r.title: " ".join(r.warnings) for r in results if r.warnings}):
-        st.warning(warned, title="Check these images", icon=":material/straighten:")
+    _list(
+        st.warning,
+        "Analysed against quality control: do not rely on it",
+        "warning",
+        [(i.result.title, i.result.qc_override) for i in images if i.result.qc_override],
+    )
+    _list(
+        st.warning,
+        "Check these images",
+        "straighten",
+        [(i.result.title, plain(" ".join(i.result.warnings))) for i in images if i.result.warnings],
+    )
     if unlike := [i for i in images if _has_no_class(i.result) and i.sample_id is None]:
         _offer_force(session, unlike, "Suggest a class anyway", "Grades all fields without one.")
-    if doubtful := [i for i in images if DOUBTFUL in i.result.warnings and i.sample_id is None]:
+    if doubtful:
         _offer_force(session, doubtful, "Classify anyway", "Classifies all doubtful images.")
     if session.skipped:
         _show_skipped(session.skipped)
-    if session.repeated:
-        lines = [
-            f"- **{plain(name)}** is the same as {plain(kept)}" for name, kept in session.repeated
-        ]
-        st.info("\n".join(lines), title="Counted once", icon=":material/content_copy:")
+    same = [(name, f"this image is the same as {plain(kept)}") for name, kept in session.repeated]
+    _list(st.info, "Counted once", "content_copy", same)
     _offer_to_keep_duplicates(session)
 
 
-def _by_sentence(sentences: Mapping[str, str]) -> str:
-    """List sentences by the title of their image in Markdown, equal ones once."""
-    titles: dict[str, list[str]] = {}
-    for title, sentence in sentences.items():
-        titles.setdefault(sentence, []).append(plain(title))
+def _list(
+    show: Callable[..., object], title: str, icon: str, found: Sequence[tuple[str, str | None]]
+) -> None:
+    """Show what is said of images in Markdown, equal sentences once, if there are any."""
+    titles: dict[str | None, list[str]] = {}
+    for image, sentence in found:
+        titles.setdefault(sentence, []).append(plain(image))
     lines = []
     for sentence, own in titles.items():
         rest = len(own) - _MAX_LISTED
         named = own[:_MAX_LISTED] + ([number_of(rest, "more image")] if rest > 0 else [])
-        lines.append(f"- **{', '.join(named)}**: {plain(sentence)}")
-    return "\n".join(lines)
+        lines.append(f"- **{', '.join(named)}**: {sentence}")
+    if lines:
+        show("\n".join(lines), title=title, icon=f":material/{icon}:")
 
 
 def _has_no_class(result: FieldAnalysis | StageResult) -> bool:
@@ -236,17 +229,14 @@ def _show_skipped(names: Sequence[str]) -> None:
 def _offer_force(
     session: UploadSession[R], images: Sequence[SessionImage[R]], label: str, what: str
 ) -> None:
-    key = f"{session.name}_{label}"
-    st.button(
+    action_button(
         label,
-        key=key,
+        f"{session.name}_{label}",
+        lambda: session.analyze_by_force(images),
         icon=":material/fast_forward:",
-        on_click=run_action,
-        args=(key, lambda: session.analyze_by_force(images)),
         disabled=all(image.raw is None for image in images),
         help=f"{what} The results keep the reason.",
     )
-    show_action_error(key)
 
 
 def _offer_to_keep_duplicates(session: UploadSession[R]) -> None:
@@ -291,38 +281,7 @@ def field_key(session: UploadSession[R]) -> str:
 
 def choose_field(session: UploadSession[R], images: Sequence[SessionImage[R]]) -> SessionImage[R]:
     """Let the reader step through fields; return the chosen one."""
-    if len(images) == 1:
-        return images[0]
-    key = field_key(session)
-    last = len(images) - 1
-    index = min(st.session_state.get(key) or 0, last)
-    st.session_state[key] = index
-
-    def step(by: int) -> None:
-        st.session_state[key] = min(max(st.session_state[key] + by, 0), last)
-
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        chosen = st.selectbox(
-            f"Field (of {len(images)})",
-            range(len(images)),
-            format_func=lambda i: f"{i + 1} · {images[i].result.title}",
-            key=key,
-            persist_state="session",
-            width=420,
-        )
-        for label, icon, by, end in (
-            ("Previous", ":material/chevron_left:", -1, 0),
-            ("Next", ":material/chevron_right:", 1, last),
-        ):
-            st.button(
-                label,
-                icon=icon,
-                key=f"{key}_{label}",
-                on_click=step,
-                args=(by,),
-                disabled=index == end,
-            )
-    return images[int(chosen)]
+    return images[fields.choose_field([i.result.title for i in images], field_key(session))]
 
 
 def properties_table(image: SessionImage[R], more: dict[str, str]) -> None:
@@ -356,26 +315,21 @@ def patient_editor(
 
     `columns` is the column configuration of `table`, in the order to show.
     """
-    columns = dict(columns)
     images = list(session.images.values())
-    if table["refused"].isna().all():
-        columns.pop("refused")
+    table = table.assign(sample=pd.array([i.sample_id for i in images], dtype="Int64"))
+    sample = st.column_config.NumberColumn("Saved as sample")
+    first = {"file": columns["file"], "patient": columns["patient"], "sample": sample}
+    hidden = [name for name in ("refused", "sample") if table[name].isna().all()]
     if (table["page"] == 1).all():
-        columns.pop("page")
-    saved = [image.sample_id for image in images]
-    if any(saved):
-        table = table.assign(sample=pd.array(saved, dtype="Int64"))
-        sample = st.column_config.NumberColumn("Saved as sample")
-        file, patient = columns.pop("file"), columns.pop("patient")
-        columns = {"file": file, "patient": patient, "sample": sample, **columns}
+        hidden.append("page")
     edited: pd.DataFrame = st.data_editor(
         table.fillna({"refused": ""}),
         key=f"{session.name}_files",
         hide_index=True,
         placeholder="",
         disabled=[column for column in table.columns if column != "patient"],
-        column_order=list(columns),
-        column_config=columns,
+        column_order=[name for name in {**first, **columns} if name not in hidden],
+        column_config={**first, **columns},
         alt="A row for each image with its patient and counts",
     )
     named = [normalised(patient or "") or UNNAMED for patient in edited["patient"]]

@@ -1,7 +1,8 @@
 """Saves the images of an upload session to patients, each with its analysis and ALL class."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, groupby
 from typing import Generic
 
 import streamlit as st
@@ -26,14 +27,8 @@ from core.domain.results import FieldAnalysis, FieldImage, StageResult
 from core.imaging.duplicates import Finder
 from core.inference.pipeline import get_analyzer
 from core.inference.tasks import models_of
+from ui.components import cases
 from ui.components.actions import kept_button
-from ui.components.cases import (
-    errors_shown,
-    review_link,
-    sample_inputs,
-    sample_link,
-    sample_name,
-)
 from ui.components.shared import number_of, plain
 from ui.components.visitor import current_user
 from ui.upload.controls import UNNAMED
@@ -48,7 +43,7 @@ from ui.upload.session import (
 
 _MATCHES = 10
 _MAX_PIXELS = 50_000_000
-"""Images are decoded for saving in batches of so many pixels: 500 do not fit into memory."""
+"""Images are decoded for saving in batches of about so many pixels: 500 do not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +77,7 @@ def save_section(session: UploadSession[R], images: list[SessionImage[R]]) -> No
         if not unsaved:
             st.info("Nothing is left to save here.", icon=":material/check:")
             return
-        with errors_shown():
+        with cases.errors_shown():
             database = get_database()
             user = current_user(database)
             require(user, "reviewer")
@@ -99,8 +94,8 @@ def _show_saved(images: Sequence[SessionImage[R]]) -> None:
             f":green-badge[:material/check: {number} of {len(images)} saved]", width="content"
         )
         for sample_id in samples:
-            sample_link(sample_id, f"Sample {sample_id}")
-            review_link(sample_id, f"Review sample {sample_id}")
+            cases.sample_link(sample_id, f"Sample {sample_id}")
+            cases.review_link(sample_id, f"Review sample {sample_id}")
 
 
 def _show_left_out(session: UploadSession[R], images: Sequence[SessionImage[R]]) -> None:
@@ -122,12 +117,14 @@ def _choose_and_save(
     database: Database,
     user: User,
 ) -> None:
-    by_patient: dict[str, list[SessionImage[R]]] = {}
-    for image in unsaved:
-        by_patient.setdefault(image.patient, []).append(image)
     targets = [
-        _choose_target(f"{session.name}_save_{patient}", patient, images, database)
-        for patient, images in by_patient.items()
+        _choose_target(
+            f"{session.name}_save_{patient}",
+            patient,
+            [image for image in unsaved if image.patient == patient],
+            database,
+        )
+        for patient in dict.fromkeys(image.patient for image in unsaved)
     ]
     fields = number_of(len(unsaved), "field")
     whose = f" of {len(targets)} patients" if len(targets) > 1 else ""
@@ -162,41 +159,34 @@ def _choose_target(
                 help="Finds existing patients by identifier or name.",
             )
             identifier = ""
-            with errors_shown():
+            with cases.errors_shown():
                 identifier = checked_identifier(typed, "identifier")
                 if identifier:
                     chosen = _choose_patient(key, identifier, database)
-            sample = _choose_sample(key, chosen, images, database) or sample_inputs(key)
+            sample = _choose_sample(key, chosen, images, database) or cases.sample_inputs(key)
     return _Target(images, chosen.identifier if chosen else identifier, chosen, sample)
 
 
 def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
     """Let the reader choose among the patients that match `typed`; None is a new one."""
     exact = find_patient(database, typed)
-    found = {
-        listed.patient.id: listed.patient
-        for listed in search_patients(database, typed, limit=_MATCHES).items
-    }
-    if exact is not None:
-        found = {exact.id: exact} | found
-    options: list[int | None] = list(found) if exact is not None else [None, *found]
+    similar = search_patients(database, typed, limit=_MATCHES).items
 
-    def text(patient_id: int | None) -> str:
-        if patient_id is None:
+    def text(patient: Patient | None) -> str:
+        if patient is None:
             return f"New patient {typed}"
-        patient = found[patient_id]
         born = f"born {patient.birth_year}" if patient.birth_year else None
         return " · ".join(filter(None, (patient.identifier, patient.name, born)))
 
     # The typed text is part of the key, so that another text starts with its own best match.
-    chosen = st.selectbox(
+    chosen: Patient | None = st.selectbox(
         "Patient",
-        options,
+        list(dict.fromkeys((exact, *(listed.patient for listed in similar)))),
         format_func=text,
         placeholder=text(None),
         key=f"{key}_patient_{typed}",
     )
-    return None if chosen is None else found[chosen]
+    return chosen
 
 
 def _choose_sample(
@@ -206,34 +196,36 @@ def _choose_sample(
 
     Graded images that a sample already contains only add their ALL class to it: it is preselected.
     """
-    found: dict[int, SampleSummary] = {}
-    held: dict[int, int] = {}
+    found: dict[int | None, SampleSummary] = {}
+    held: Mapping[int, int] = {}
     if patient is not None:
         samples = patient_history(database, patient.id)[1]
         found = {s.sample.id: s for s in samples if s.sample.state != "signed"}
         held = samples_holding(database, patient.id, [image.identity for image in images])
-    graded = isinstance(images[0].result, StageResult)
-    first = max(held.keys() & found.keys(), key=held.__getitem__, default=None) if graded else None
     options = [None, *found]
+    first = None
+    if isinstance(images[0].result, StageResult):
+        first = max(held.keys() & found.keys(), key=held.__getitem__, default=None)
 
     def text(sample_id: int | None) -> str:
         if sample_id is None:
             return "New sample"
         summary = found[sample_id]
-        has = f", {held[sample_id]} of these already in it" if sample_id in held else ""
-        return f"Add to {sample_name(summary.sample)} ({number_of(summary.fields, 'field')}{has})"
+        size = number_of(summary.fields, "field")
+        if sample_id in held:
+            size += f", {held[sample_id]} of these already in it"
+        return f"Add to {cases.sample_name(summary.sample)} ({size})"
 
     chosen = st.selectbox(
         "Sample",
         options,
         options.index(first),
         format_func=text,
-        # An empty choice means a new sample too.
-        placeholder=text(None),
+        placeholder=text(None),  # an empty choice means a new sample too
         key=f"{key}_sample_{patient.id if patient else 0}",
         disabled=not found,
     )
-    return None if chosen is None else found[chosen].sample
+    return found[chosen].sample if chosen else None
 
 
 def _save(database: Database, user: User, target: _Target[R], session: UploadSession[R]) -> None:
@@ -262,16 +254,10 @@ def _save(database: Database, user: User, target: _Target[R], session: UploadSes
 
 
 def _batches(images: Sequence[SessionImage[R]]) -> Iterator[list[SessionImage[R]]]:
-    batch: list[SessionImage[R]] = []
-    pixels = 0
-    for image in images:
-        size = image.width * image.height
-        if batch and pixels + size > _MAX_PIXELS:
-            yield batch
-            batch, pixels = [], 0
-        batch.append(image)
-        pixels += size
-    yield batch
+    before = accumulate((i.width * i.height for i in images), initial=0)
+    numbered = zip(images, before, strict=False)
+    for _, batch in groupby(numbered, key=lambda pair: pair[1] // _MAX_PIXELS):
+        yield [image for image, _ in batch]
 
 
 def _new_field(image: SessionImage[R], decoded: FieldImage) -> NewField:

@@ -36,7 +36,7 @@ from core.inference.pipeline import get_analyzer
 from core.inference.site_profile import SiteProfile
 from core.inference.tasks import or_failure
 from core.settings import get_settings
-from ui.components.light import is_light_corrected
+from ui.components.fields import is_light_corrected
 from ui.components.shared import number_of, plain
 
 R = TypeVar("R", FieldAnalysis, StageResult)

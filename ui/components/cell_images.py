@@ -1,6 +1,5 @@
 """Images of single cells to compare, all at one physical scale."""
 
-import json
 from functools import cache
 
 import cv2
@@ -11,8 +10,7 @@ from core.domain.results import Pixels
 from core.imaging.crop import crop_square
 from core.imaging.read import read_images
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
-from core.settings import PROJECT_ROOT
-from core.synthetic.examples import synthetic_slides
+from core.synthetic.examples import synthetic_slides, synthetic_truth
 
 SIDE_MICROMETRES = CROP_MICROMETRES
 """Side of the image of a cell."""
@@ -23,8 +21,7 @@ _FRAME = (122, 46, 107)
 
 def _pixels_per_side(box: Box, micrometres_per_pixel: float | None, side: float) -> float:
     """Return how many pixels a side in µm has; without a scale the cell is taken for 13.5 µm."""
-    longer = box.longer_side
-    return side / (micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / longer)
+    return side / (micrometres_per_pixel or ASSUMED_CELL_MICROMETRES / box.longer_side)
 
 
 def cell_image(pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int) -> Pixels:
@@ -39,7 +36,7 @@ def cell_image(pixels: Pixels, box: Box, micrometres_per_pixel: float | None, si
 def surroundings(
     pixels: Pixels, box: Box, micrometres_per_pixel: float | None, size: int
 ) -> tuple[Pixels, float]:
-    """Return the part of a image that holds a cell, framed, as size x size x 3, and its side.
+    """Return the part of an image that holds a cell, framed, as size x size x 3, and its side.
 
     The side is in µm: `AROUND_MICROMETRES`, or less in a smaller image. At the image's edge
     the cell is not in the middle.
@@ -63,12 +60,13 @@ def surroundings(
 @cache
 def synthetic_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
     """Return the cells of a type in the synthetic slides, as `cell_image`; none of rare types."""
-    truth = json.loads((PROJECT_ROOT / "assets/examples/truth.json").read_text(encoding="utf-8"))
     found = []
     for name, data in synthetic_slides():
-        wanted = [cell for cell in truth[name]["cells"] if cell["type"] == cell_type]
-        if wanted:
-            pixels = read_images(data, name)[0].pixels
-            scale = truth[name]["micrometres_per_pixel"]
-            found += [cell_image(pixels, Box(*cell["box"]), scale, size) for cell in wanted]
+        (image,) = read_images(data, name)
+        truth = synthetic_truth()[image.sha256]
+        found += [
+            cell_image(image.pixels, Box(*cell["box"]), truth["micrometres_per_pixel"], size)
+            for cell in truth["cells"]
+            if cell["type"] == cell_type
+        ]
     return tuple(found)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from core.charts.cell_images import cell_image, surroundings, synthetic_cells
 from core.domain.boxes import Box
+from ui.components.cell_images import cell_image, surroundings, synthetic_cells
 
 
 def disc(diameter_um, micrometres_per_pixel):

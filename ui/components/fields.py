@@ -1,0 +1,185 @@
+"""How a field is shown: which one, which cells, its light, its outlines, and the drawing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from core.domain.boxes import Box
+from core.domain.results import FieldAnalysis, Pixels
+from core.domain.taxonomy import CELL_KINDS, KIND_NAMES, CellKind
+from core.imaging.overlay import segmentation_overlay
+from core.imaging.preview import preview_jpeg
+from core.imaging.segmentation import (
+    METHODS,
+    CellMeasures,
+    CellSegmentation,
+    SegmentationMethod,
+    measure_cell,
+)
+from ui.components import shared
+
+_LIGHT = "light_corrected"
+_OUTLINED_SIDE = 320
+"""Pixels a side of the image of an outlined cell."""
+
+
+def choose_field(titles: Sequence[str], key: str) -> int:
+    """Let the reader step through fields when there are several; return the index of one."""
+    if len(titles) == 1:
+        return 0
+    last = len(titles) - 1
+    index = min(st.session_state.get(key) or 0, last)
+    st.session_state[key] = index
+
+    def step(by: int) -> None:
+        st.session_state[key] = min(max(st.session_state[key] + by, 0), last)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen: int = st.selectbox(
+            f"Field (of {len(titles)})",
+            range(len(titles)),
+            format_func=lambda i: f"{i + 1} · {titles[i]}",
+            key=key,
+            persist_state="session",
+            width=420,
+        )
+        step_buttons(key, index, last, step)
+    return chosen
+
+
+def step_buttons(
+    key: str, index: int, last: int, step: Callable[[int], None], *, by_arrows: bool = False
+) -> None:
+    """Draw buttons to the item before and after; with `by_arrows` the arrow keys press them."""
+    for label, arrow, by, end in (("Previous", "Left", -1, 0), ("Next", "Right", 1, last)):
+        st.button(
+            label,
+            key=f"{key}_{label.lower()}",
+            icon=f":material/chevron_{arrow.lower()}:",
+            shortcut=arrow if by_arrows else None,
+            on_click=step,
+            args=(by,),
+            disabled=index == end,
+        )
+
+
+def choose_kinds(analysis: FieldAnalysis, key: str) -> list[CellKind]:
+    """Let the reader add red cells and platelets to the white cells that are drawn."""
+    return [
+        kind
+        for kind in CELL_KINDS
+        if kind == "wbc"
+        or st.checkbox(
+            f"Show {KIND_NAMES[kind].lower()}s ({analysis.counts.kinds[kind]})",
+            key=f"{key}_{kind}",
+            persist_state="session",
+        )
+    ]
+
+
+def light_toggle() -> bool:
+    """Draw the toggle with its explanation; return whether images are shown light-corrected."""
+    corrected = st.toggle("Light corrected", True, key=_LIGHT, persist_state="session")
+    st.caption(
+        "Each colour channel is divided by its estimated background: the light is even and empty "
+        "glass nearly white. Off: the image as taken."
+    )
+    return corrected
+
+
+def is_light_corrected() -> bool:
+    """Return what the toggle says; light-corrected where none was drawn yet."""
+    return bool(st.session_state.get(_LIGHT, True))
+
+
+def field_chart(
+    figure: go.Figure,
+    analysis: FieldAnalysis,
+    key: str,
+    clicked: Callable[[int], None] | None = None,
+) -> None:
+    """Show the warnings of a field and its `field_figure`.
+
+    `clicked` receives the number of the clicked cell.
+    """
+    if analysis.qc_override:
+        title = "Analysed against quality control"
+        st.warning(analysis.qc_override, title=title, icon=":material/warning:")
+    for sentence in analysis.warnings:
+        st.warning(shared.plain(sentence), icon=":material/straighten:")
+    number = len(analysis.white_cells())
+    alt = f"Field {analysis.title} with {number} white cells boxed and numbered"
+    shared.image_chart(figure, key, alt, clicked)
+
+
+def scale_text(analysis: FieldAnalysis) -> str:
+    """Return the scale of a field and where it is from."""
+    scale = analysis.scale
+    return (
+        f"{scale.micrometres_per_pixel:.3f} µm per px, from the {scale.source}"
+        if scale
+        else "unknown"
+    )
+
+
+def choose_method() -> SegmentationMethod | None:
+    """Let the reader choose how nucleus and cell are outlined; None: they are not."""
+    method: SegmentationMethod | None = st.segmented_control(
+        "Outline nucleus and cell",
+        list(METHODS),
+        format_func=METHODS.__getitem__,
+        key="segmentation_method",
+        persist_state="session",
+        help="Two independent methods. Where they disagree, do not rely on the measures. Press "
+        "the chosen method again to hide the outlines.",
+    )
+    return method
+
+
+@dataclass(frozen=True, eq=False)
+class OutlinedCell:
+    """A cell with its outlines."""
+
+    segmentation: CellSegmentation
+    measures: CellMeasures
+    jpeg: bytes
+    """The cell with its outlines drawn on it."""
+
+
+def outlined_cell(
+    pixels: Pixels, box: Box, segmentation: CellSegmentation, micrometres_per_pixel: float | None
+) -> OutlinedCell:
+    """Return a segmented cell, drawn over `pixels`."""
+    return OutlinedCell(
+        segmentation,
+        measure_cell(segmentation, micrometres_per_pixel),
+        preview_jpeg(segmentation_overlay(pixels, box, segmentation, _OUTLINED_SIDE)),
+    )
+
+
+def segmentation_key(analysis: FieldAnalysis) -> object:
+    """Return what the segmentation of an image depends on, for caches."""
+    cells = [(cell.kind, cell.status, cell.box.xywh) for cell in analysis.cells]
+    return analysis.identity, cells, analysis.scale and analysis.scale.micrometres_per_pixel
+
+
+def show_measures(outlined: OutlinedCell | None, *, has_scale: bool) -> None:
+    """Show the measures of a cell; None when it could not be outlined."""
+    if outlined is None:
+        st.caption("Not measured: no nucleus was found, or the image cuts the cell off.")
+        return
+    measures, unit = outlined.measures, "µm²" if has_scale else "px²"
+    ratio = measures.nucleus_cytoplasm_ratio
+    st.table(
+        {
+            "Nuclear area": f"{measures.nucleus_area:,.1f} {unit}",
+            "Cell area": f"{measures.cell_area:,.1f} {unit}",
+            "Nucleus-cytoplasm ratio": f"{ratio:.2f}" if ratio < 100 else "no cytoplasm seen",
+            "Nuclear roundness": f"{measures.nucleus_roundness:.2f} of 1",
+            "Lobes": str(measures.lobes),
+        },
+        border="horizontal",
+    )
+    st.caption("Yellow: nucleus. Green: cell. Thresholds of colour draw these outlines, no model.")

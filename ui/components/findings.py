@@ -1,0 +1,182 @@
+"""What a count says: flags, possible blasts, and the differential as table and chart."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.charts.differential import differential_figure
+from core.domain.differential import Differential, subtypes_text
+from core.domain.flags import Flag, Severity, blast_flag
+from core.domain.results import FieldAnalysis
+from core.evaluation.model_error import CallAccuracy, accuracy_text
+from core.exports.summary import CaseSummary, Judged, Row, facts
+from core.imaging.scale import is_whole
+from ui.components.shared import chart, plain, show_urgent, uncertain_text
+
+_FLAG_MARKS: dict[Severity, str] = {
+    "urgent": ":red-badge[:material/priority_high: urgent]",
+    "warning": ":orange-badge[:material/warning: warning]",
+    "note": ":gray-badge[:material/info: note]",
+}
+
+
+def show_summary(summary: CaseSummary, *, with_name: bool = True) -> None:
+    """Show what is known of a stored sample, its flags and its differential."""
+    show_urgent(summary.flags)
+    known, flags = st.columns([1, 1.2], gap="large")
+    shown = {k: plain(v) for k, v in facts(summary).items() if with_name or k != "Name"}
+    known.table(shown, border="horizontal")
+    with flags:
+        st.markdown("**Flags**")
+        others = [flag for flag in summary.flags if flag.severity != "urgent"]
+        if not others:
+            st.caption("No others." if summary.flags else "None.")
+        list_flags(others)
+    st.subheader("Differential")
+    counted = summary.counted
+    if counted.total == 0:
+        st.info("No white cells are classified yet.", icon=":material/search_off:")
+        return
+    whose = f"Ranges: {summary.laboratory}. " if summary.laboratory else ""
+    show_differential(
+        counted,
+        (*summary.rows, *summary.beside),
+        summary.accuracy,
+        f"{whose}Labels of reviewers replace those of the model; "
+        f"{uncertain_text(counted.uncertain)}.",
+        key="sample_differential",
+    )
+
+
+def list_flags(found: Iterable[Flag]) -> None:
+    """List flags, each with its severity as a word and a colour."""
+    for flag in found:
+        st.markdown(f"{_FLAG_MARKS[flag.severity]} {plain(flag.sentence)}")
+
+
+def show_possible_blasts(
+    counted: Mapping[str, Differential],
+    analyses: Sequence[FieldAnalysis],
+    open_first: Callable[[int, int], None],
+    *,
+    key: str,
+) -> None:
+    """Say in one line that there are possible blasts, if any; fold the details away.
+
+    `counted` is the differential of every patient. `open_first` receives the index of the field and
+    the number of the cell to look at first.
+    """
+    found = [(patient, flag) for patient, own in counted.items() if (flag := blast_flag(own))]
+    first = _first_possible_blast(analyses)
+    if not found or first is None:
+        return
+    says = found[0][1].sentence.partition(". ")[0]
+    if len(counted) > 1:
+        says = f"Possible blasts of {len(found)} of {len(counted)} patients"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.error(f"**Urgent:** {says}.", icon=":material/priority_high:", width="stretch")
+        st.button(
+            "Show the first possible blast",
+            key=f"{key}_first_blast",
+            icon=":material/center_focus_strong:",
+            type="primary",
+            on_click=open_first,
+            args=first,
+        )
+        with st.popover("Details"):
+            for patient, flag in found:
+                whose = f"{patient}: " if len(counted) > 1 else ""
+                st.markdown(plain(f"{whose}{flag.sentence}"))
+
+
+def _first_possible_blast(analyses: Sequence[FieldAnalysis]) -> tuple[int, int] | None:
+    """Return index and number of a cell: not reviewed, certain, whole, the likeliest, if any."""
+    ordered = [
+        (
+            cell.reviewer is not None,
+            cell.status != "classified",
+            not is_whole(cell.box, analysis.width, analysis.height),
+            -cell.confidence,
+            index,
+            number,
+        )
+        for index, analysis in enumerate(analyses)
+        for number, cell in analysis.white_cells()
+        if cell.is_possible_blast and not cell.duplicate
+    ]
+    return min(ordered)[-2:] if ordered else None
+
+
+def show_differential(
+    counted: Differential,
+    rows: Sequence[Row],
+    accuracy: Sequence[CallAccuracy],
+    about: str,
+    *,
+    key: str,
+) -> None:
+    """Show percentages and counts with confidence intervals and reference ranges, and `about`."""
+    has_volumes = any(row.absolute.estimate for row in rows)
+    columns = {
+        "type": st.column_config.TextColumn("Type", pinned=True),
+        "count": st.column_config.NumberColumn("Cells"),
+        **_columns("percent", "%", "%.1f"),
+        **(_columns("absolute", "10⁹/L", "%.2f") if has_volumes else {}),
+    }
+    # With counts per volume the table is wide, so the chart goes below.
+    table, drawing = (st.container(), st.container()) if has_volumes else st.columns([1.15, 1])
+    with table:
+        st.dataframe(
+            [
+                {
+                    "type": row.name if row.key in counted.shares else f"{row.name}, per 100",
+                    "count": row.share.count,
+                    **_values("percent", row.percent),
+                    **_values("absolute", row.absolute),
+                }
+                for row in rows
+            ],
+            hide_index=True,
+            column_order=list(columns),
+            column_config=columns,
+            placeholder="",
+            alt="Differential with exact 95 % confidence intervals and reference ranges",
+        )
+        if subtypes := subtypes_text(counted):
+            st.markdown(f"{subtypes[0].upper()}{subtypes[1:]}.")
+            st.caption(
+                "Subtypes as the model suggests them. Cells without a clear one are left out."
+            )
+        st.caption(
+            f"{plain(about)} Confidence intervals: Clopper-Pearson, sampling error only. The error "
+            f"of the classifier adds to it: {plain(accuracy_text(accuracy))}."
+        )
+    with drawing:
+        chart(
+            differential_figure(
+                counted, {row.key: row.percent.limits for row in rows if row.percent.limits}
+            ),
+            key,
+            "Percentage of each type with 95 % confidence interval and reference range",
+        )
+
+
+def _columns(key: str, unit: str, form: str) -> dict[str, Any]:
+    """Return the columns of an estimate with its interval and reference range."""
+    number, end = st.column_config.NumberColumn, f"end of the exact 95 % interval, {unit}"
+    return {
+        key: number(unit, format=form),
+        f"{key}_low": number("Low", format=form, help=f"Lower {end}"),
+        f"{key}_high": number("High", format=form, help=f"Upper {end}"),
+        f"{key}_range": st.column_config.TextColumn(f"Range, {unit}"),
+    }
+
+
+def _values(key: str, judged: Judged) -> dict[str, float | str | None]:
+    """Return what stands in `_columns`; the table rounds it once, as the printed report does."""
+    text, estimate = judged.range_text, judged.estimate
+    if estimate is None:
+        return {f"{key}_range": text}
+    value, low, high = estimate.value, estimate.low, estimate.high
+    return {key: value, f"{key}_low": low, f"{key}_high": high, f"{key}_range": text}

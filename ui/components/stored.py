@@ -1,0 +1,148 @@
+"""Images of stored fields and cells, cached for all users.
+
+`corrected` images are light-corrected, others as taken. All functions raise as
+`core.cases.samples.load_image`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.cases.database import get_database
+from core.cases.records import LabelledCell, QueuedCell, SampleField
+from core.cases.reviews import labelled_cells
+from core.cases.samples import load_image
+from core.domain.results import FieldImage, Pixels
+from core.errors import PictureMissingError
+from core.imaging.illumination import flatten
+from core.imaging.overlay import cam_overlay
+from core.imaging.preview import preview_jpeg
+from core.imaging.scale import is_whole
+from core.imaging.segmentation import (
+    CellSegmentation,
+    SegmentationMethod,
+    segment_cell,
+    segment_field,
+)
+from core.inference.cell_classifier import CellRegion
+from core.inference.explain import explain_cell
+from core.inference.pipeline import get_analyzer
+from ui.components.cell_images import cell_image, surroundings, synthetic_cells
+from ui.components.fields import OutlinedCell, outlined_cell, segmentation_key
+
+LARGE, SMALL = 480, 128
+"""Pixels a side of the cell under review, and of cells in rows and galleries."""
+REFERENCES = 4
+
+
+def _region(cell: LabelledCell) -> CellRegion:
+    return CellRegion(cell.cell.box, cell.micrometres_per_pixel)
+
+
+def _place(cell: LabelledCell) -> object:
+    return cell.field_id, cell.cell.box.xywh, cell.micrometres_per_pixel
+
+
+_FIELDS, _CELLS = 8, 4000
+"""Images that are kept of fields, and of cells."""
+_KEPT = "1h"
+"""Images of a deleted patient must not stay in memory."""
+_BY: dict[str | type[Any], Callable[[Any], Any]] = {
+    LabelledCell: _place,
+    QueuedCell: _place,
+    SampleField: lambda stored: (stored.id, segmentation_key(stored.analysis)),
+}
+
+
+@st.cache_resource(max_entries=_FIELDS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def _field_image(field_id: int) -> FieldImage:
+    return load_image(get_database(), field_id)
+
+
+@st.cache_resource(max_entries=_FIELDS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def _corrected_pixels(field_id: int) -> Pixels:
+    return flatten(_field_image(field_id).pixels)
+
+
+def _field_pixels(field_id: int, corrected: bool) -> Pixels:
+    return _corrected_pixels(field_id) if corrected else _field_image(field_id).pixels
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def field_jpeg(field_id: int, corrected: bool) -> bytes:
+    """Return a small copy of a stored field."""
+    return preview_jpeg(_field_pixels(field_id, corrected))
+
+
+@st.cache_data(max_entries=_CELLS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def cell_jpeg(cell: LabelledCell, size: int, corrected: bool) -> bytes:
+    """Return a cell at the scale that all cells share."""
+    pixels = _field_pixels(cell.field_id, corrected)
+    return preview_jpeg(cell_image(pixels, cell.cell.box, cell.micrometres_per_pixel, size))
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def surroundings_jpeg(cell: LabelledCell, corrected: bool) -> tuple[bytes, float]:
+    """Return a cell among its neighbours, and the side of that image in µm."""
+    pixels = _field_pixels(cell.field_id, corrected)
+    shown, side = surroundings(pixels, cell.cell.box, cell.micrometres_per_pixel, LARGE)
+    return preview_jpeg(shown), side
+
+
+@st.cache_resource(
+    max_entries=_FIELDS, ttl=_KEPT, show_spinner="Outlining the cells", hash_funcs=_BY
+)
+def segmented_field(stored: SampleField, method: SegmentationMethod) -> dict[int, CellSegmentation]:
+    """Return nucleus and cell of the white cells of a field, by number."""
+    return segment_field(_corrected_pixels(stored.id), stored.analysis, method)
+
+
+@st.cache_resource(max_entries=32, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def outlined(
+    cell: LabelledCell, method: SegmentationMethod, corrected: bool
+) -> OutlinedCell | None:
+    """Return a cell with its outlines.
+
+    None when no nucleus was found, or the edge of the image truncates the cell.
+    """
+    even, box = _corrected_pixels(cell.field_id), cell.cell.box
+    height, width = even.shape[:2]
+    segmentation = segment_cell(even, box, method) if is_whole(box, width, height) else None
+    if segmentation is None:
+        return None
+    shown = _field_pixels(cell.field_id, corrected)
+    return outlined_cell(shown, box, segmentation, cell.micrometres_per_pixel)
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def cam_jpeg(cell: LabelledCell, cell_type: str) -> bytes:
+    """Return the model's input of a cell under the class activation map of a type.
+
+    Raises ModelError.
+    """
+    crop, cam = explain_cell(_corrected_pixels(cell.field_id), _region(cell), cell_type)
+    return preview_jpeg(cam_overlay(crop, cam))
+
+
+@st.cache_data(max_entries=_FIELDS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+def cell_attributes(cell: LabelledCell) -> dict[str, str]:
+    """Return the morphological attributes that the model predicts. Raises ModelError."""
+    pixels = _corrected_pixels(cell.field_id)
+    return dict(get_analyzer().classifier.predict(pixels, _region(cell)).attributes)
+
+
+def reference_cells(
+    cell_type: str, apart_from: int, corrected: bool
+) -> tuple[Sequence[bytes], str]:
+    """Return reference cells and what they are: reviewed cells, else synthetic ones."""
+    found = []
+    for cell in labelled_cells(get_database(), cell_type, REFERENCES, apart_from=apart_from):
+        try:
+            found.append(cell_jpeg(cell, SMALL, corrected))
+        except PictureMissingError:  # one lost image must not prevent the review of others
+            continue
+    if found:
+        return found, "cells reviewed here"
+    synthetic = synthetic_cells(cell_type, SMALL)[:REFERENCES]
+    return [preview_jpeg(cell) for cell in synthetic], "synthetic cells"
