@@ -283,7 +283,7 @@ def _with_deviation(colour: schema.MeanColour, channel: int) -> str:
 
 def _by_recipe(title: str, row: comparisons.Row | comparisons.PrecisionRow) -> str:
     """Name a row with the recipe of its training where it matters."""
-    return f"{title} ({row.recipe})" if row.recipe else title
+    return f"{title} ({row.recipe.removesuffix(' recipe')})" if row.recipe else title
 
 
 def recipe_sentence(rows: Iterable[comparisons.Row | comparisons.PrecisionRow]) -> str:

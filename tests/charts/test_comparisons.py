@@ -30,8 +30,8 @@ from tests.charts.comparison_rows import (
 def test_networks_keep_their_figures_in_the_order_of_the_command():
     table = architectures_table(comparisons(architectures=architectures()).architectures)
     assert table["Network"].tolist() == [
-        "VGG19 (eight-type recipe)",
-        "MobileNetV2, as shipped (eight-type recipe)",
+        "VGG19 (eight-type)",
+        "MobileNetV2, as shipped (eight-type)",
     ]
     assert table["Start"].tolist() == ["random", "ImageNet"]
     assert table["Weights, M"].round(2).tolist() == [20.03, 2.22]

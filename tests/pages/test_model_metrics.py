@@ -212,7 +212,7 @@ def test_two_models_are_compared_image_by_image(folder):
     shuffled.to_csv(folder / "wbc" / "runs" / "1.0.0.csv.gz", index=False)
     (folder / "wbc" / "runs" / "damaged.csv.gz").write_text("no gzip")
     checked(app.run())
-    assert app.selectbox(key="pair_first_wbc").value == "Version 1.0.0"
+    app.selectbox(key="pair_first_wbc").set_value("Version 1.0.0").run()
     assert metrics(app)["McNemar, p"] == "< 0.001"
     assert metrics(app)["Difference, points"].startswith("+")
 

@@ -145,6 +145,7 @@ def show_unseen(unseen: UnseenFigures) -> None:
     shared.data_table(
         synthetic_fields_table(unseen.synthetic),
         alt="White cells found in synthetic fields under each corruption",
+        height="content",
     )
 
 
@@ -158,7 +159,9 @@ def show_uneven_light(rows: Sequence[UnevenLightFigures]) -> None:
         )
         return
     shared.data_table(
-        uneven_light_table(rows), alt="White cells found under uneven light, by set and light"
+        uneven_light_table(rows),
+        alt="White cells found under uneven light, by set and light",
+        height="content",
     )
     st.caption(
         "Light corrected first, as in the app. Boxes matched at IoU .5. The light is computed, not "
