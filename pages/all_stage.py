@@ -17,10 +17,10 @@ header(
 shared.open_analyzer()
 session = open_upload_session("stage", stage_field)
 read_uploads(session)
-show_problems(session)
 if session.images:
     show_results(session)
 else:
+    show_problems(session)
     st.info(
         "Any field is answered. One that looks like those the model knows gets a class; large ones "
         "are graded in tiles. For others, of another hospital, stain or magnification, no class is "

@@ -17,8 +17,8 @@ header(
 shared.open_analyzer()
 session = open_upload_session("wbc", partial(analyze_field, profile=choose_profile()))
 read_uploads(session, partial(example_buttons, session))
-show_problems(session)
 if session.images:
     show_results(session)
 else:
+    show_problems(session)
     explain()

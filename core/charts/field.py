@@ -148,7 +148,9 @@ def field_figure(
     groups: dict[_Group, list[tuple[int, Cell]]] = {}
     for number, cell in enumerate(analysis.cells, 1):
         if cell.kind in shown:
-            groups.setdefault((cell.kind, cell.type, cell.status), []).append((number, cell))
+            is_named = cell.status != "out_of_scope" or cell.type == "smudge_cell"
+            group = (cell.kind, cell.type if is_named else None, cell.status)
+            groups.setdefault(group, []).append((number, cell))
     for group, cells in groups.items():
         kind, _, status = group
         colour, name = cells[0][1].colour, _group_name(group)

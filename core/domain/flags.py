@@ -117,8 +117,7 @@ def blast_flag(counted: Differential) -> Flag | None:
     share = counted.shares["blast"]
     uncertain = counted.possible_blasts - share.count
     text = f"{counted.possible_blasts} possible {CELL_TYPES['blast'].noun(counted.possible_blasts)}"
-    if uncertain:
-        text += f", {uncertain} of them uncertain"
+    text += _uncertain(uncertain, counted.possible_blasts)
     if share.count and counted.total >= MINIMUM_FOR_PERCENTAGES:
         text += (
             f". Blasts about {share.percent:.0f} % ({share.low:.0f}-{share.high:.0f}) of "
@@ -140,12 +139,20 @@ def blasts_text(blasts: PossibleBlasts) -> str:
     """Return the share of possible blasts, such as `3 possible blasts: 21 % (5-51) of 14 …`."""
     if not blasts.white_cells:
         return "No white cells were found"
-    uncertain = f", {blasts.uncertain} of them uncertain" if blasts.uncertain else ""
+    uncertain = _uncertain(blasts.uncertain, blasts.count)
     cells = "white cell" if blasts.white_cells == 1 else "white cells"
     return (
         f"{blasts.count or 'No'} possible {CELL_TYPES['blast'].noun(blasts.count)}{uncertain}: "
         f"{blasts.percent.text(' %', 0)} of {blasts.white_cells} {cells}"
     )
+
+
+def _uncertain(uncertain: int, blasts: int) -> str:
+    if not uncertain:
+        return ""
+    if uncertain == blasts:
+        return ", uncertain" if blasts == 1 else ", all of them uncertain"
+    return f", {uncertain} of them uncertain"
 
 
 def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:

@@ -27,6 +27,7 @@ from ui.upload.controls import (
     patient_editor,
     properties_table,
     remove_button,
+    show_problems,
 )
 from ui.upload.saving import save_section
 from ui.upload.session import (
@@ -46,6 +47,7 @@ def show_results(session: UploadSession[StageResult]) -> None:
     images = session.of_patient(choose_patient(session))
     pooled = pooled_by_patient(images)
     show_possible_blasts(session, images, pooled)
+    show_problems(session)
     show_pooled(images, pooled)
     offer_count(images)
     field_view(session, images)

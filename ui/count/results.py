@@ -32,7 +32,7 @@ from ui.components.cases import errors_shown
 from ui.components.fields import light_toggle
 from ui.count.field import CELL, field_view, status_line
 from ui.count.files import downloads, show_files
-from ui.upload.controls import choose_patient, field_key
+from ui.upload.controls import choose_patient, field_key, show_problems
 from ui.upload.saving import save_section
 from ui.upload.session import SessionImage, UploadSession
 
@@ -72,12 +72,20 @@ def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
     grid = st.container(key="wbc_gallery").grid(3, min_column_width=330)
     for group in GROUP_ORDER:
         cells = groups.get(group, [])
+        if group == "blast":
+            cells.sort(key=lambda item: -item[1].confidence)
         if group == UNCERTAIN:
-            cells.sort(key=lambda item: order_in_group(item[1]))
+            cells.sort(key=lambda item: _order_of_uncertain(item[1]))
         if cells:
             wide = len(cells) > 9 or group in ("blast", UNCERTAIN)
             with grid.cell(column_span="all" if wide else 1):
                 gallery_group(group, cells)
+
+
+def _order_of_uncertain(cell: Cell) -> tuple[int, float]:
+    """Sort as a review does, but the likeliest blasts first."""
+    place, confidence = order_in_group(cell)
+    return place, -confidence if cell.is_possible_blast else confidence
 
 
 def gallery_group(group: str, cells: list[tuple[str, Cell, bytes]]) -> None:
@@ -195,6 +203,7 @@ def show_results(session: UploadSession[FieldAnalysis]) -> None:
     if any(a.sha256 in synthetic_truth() for a in analyses):
         st.info("These slides are synthetic: a program drew them.", icon=":material/draw:")
     show_blasts(session, images)
+    show_problems(session)
     status_line(analyses)
     warn_out_of_distribution(analyses)
     analysed = [a for a in analyses if a.reject_reason is None]
