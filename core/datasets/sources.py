@@ -69,7 +69,7 @@ SOURCES: dict[str, Source] = {
     "taleqani": Source(
         "Taleqani ALL",
         "2,926 fields of 224 × 224 px of suspected ALL, four classes by flow cytometry",
-        "Training and cross-validation of ALL classes",
+        "Training and cross-validation of ALL classes; weak labels for lymphoblasts",
         "None named by its authors; used here for research",
         "Ghaderzadeh M, Aria M, Hosseini A, et al. A fast and efficient CNN model for B-ALL "
         "diagnosis and its subtypes classification using peripheral blood smear images. "
