@@ -264,8 +264,8 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
         ),
         intended_use="Research and teaching: suggestions that a trained person verifies.",
         limits=[
-            "Blasts and smudge cells come from one hospital's patients with acute myeloid leukaemia; "
-            "lymphoblasts from another's fields, labelled by field and not cell by cell.",
+            "Blasts and smudge cells come from one hospital's patients with acute leukaemia (AML).",
+            "Lymphoblasts come from another's fields, labelled by field and not cell by cell.",
             "Haematogones of benign fields resemble lymphoblasts: many are called possible blasts.",
             "Erythroblasts, immature granulocytes and platelets come from two sources.",
             "Under another stain, camera or preparation expect lower accuracy and check a sample.",
