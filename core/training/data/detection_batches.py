@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS
+from core.imaging.illumination import flatten
 from core.training.augmentation import appearance
 from core.training.data.detection_fields import Labelled
-from core.training.networks.detection_loss import MAX_BOXES
+from core.training.networks.detection_loss import MAX_BOXES, NO_BOX, NO_BOX_ONLY_WHITE
 
 _WHITE = CELL_KINDS.index("wbc")
 _LEAST_VISIBLE, _LEAST_WHITE_VISIBLE = 0.25, 0.1
@@ -22,6 +25,16 @@ _CUT_SHARE = 0.12
 """Views whose edge runs through a white cell."""
 _TILTED_SHARE = 0.12
 """Views turned by any angle and sheared."""
+_SMALL_CELL_SCALES = (0.9, 3.4)
+"""Output pixels per pixel of a field at low magnification: as its first pass sees it, to finer than
+the pass that is wanted for it."""
+_ON_A_CELL_SHARE = 0.6
+"""Views of such a field that are drawn around one of its white cells."""
+_MOSAIC_ROOTS = (2, 2, 3)
+"""Images to a side of a mosaic; in those of nine white cells come out at about 20 pixels."""
+_MURKY_SHARE, _EVEN_SHARE = 0.3, 0.5
+"""Views as a cheap camera takes them, with the light corrected as in use; and of the others those
+with the light corrected."""
 
 
 def place(  # noqa: PLR0913 - one view in one call
@@ -74,21 +87,29 @@ def place(  # noqa: PLR0913 - one view in one call
     sides = high - low
     least = np.where(boxes[:, 0] == _WHITE, _LEAST_WHITE_VISIBLE, _LEAST_VISIBLE)
     keep = (np.prod(sides, axis=1) > least * area) & (sides.min(1, initial=size) > 3)
-    return Labelled(
-        np.asarray(pixels), np.column_stack([boxes[:, 0], low, high]).astype(np.float32)[keep]
+    return replace(
+        source,
+        pixels=np.asarray(pixels),
+        boxes=np.column_stack([boxes[:, 0], low, high]).astype(np.float32)[keep],
     )
 
 
 def _random_view(source: Labelled, size: int, rng: Generator) -> Labelled:
     """Return an image as the detector may meet it: mostly whole, sometimes far or close."""
     longest = max(source.pixels.shape[:2])
-    if rng.random() < 0.55:
+    if source.only_white:
+        scale = math.exp(rng.uniform(*map(math.log, _SMALL_CELL_SCALES)))
+    elif rng.random() < 0.55:
         scale = size / longest * rng.uniform(0.85, 1.2)
     else:
         scale = size / longest * math.exp(rng.uniform(math.log(0.4), math.log(2.2)))
     whites = source.boxes[source.boxes[:, 0] == _WHITE]
     if len(whites) and rng.random() < _CUT_SHARE:
         centre = _cut_through(whites[rng.integers(len(whites))], size / scale, rng)
+        centre = centre / source.pixels.shape[1::-1]
+    elif source.only_white and len(whites) and rng.random() < _ON_A_CELL_SHARE:
+        cell = whites[rng.integers(len(whites))]
+        centre = (cell[1:3] + cell[3:5]) / 2 + rng.uniform(-0.4, 0.4, 2) * size / scale
         centre = centre / source.pixels.shape[1::-1]
     else:
         spread = max(0.0, 0.5 - 0.5 * size / (scale * longest)) + 0.06
@@ -116,30 +137,46 @@ def _cut_through(
 
 
 def _mosaic(sources: Sequence[Labelled], size: int, rng: Generator) -> Labelled:
-    """Join four images, each at its own scale."""
-    half = size // 2
+    """Join a square number of images, each at its own scale; `size` is a multiple of the root."""
+    across = math.isqrt(len(sources))
+    side = size // across
     canvas = np.empty((size, size, 3), np.uint8)
     rows = []
     for k, source in enumerate(sources):
-        view = _random_view(source, half, rng)
-        y, x = half * (k // 2), half * (k % 2)
-        canvas[y : y + half, x : x + half] = view.pixels
+        view = _random_view(source, side, rng)
+        y, x = side * (k // across), side * (k % across)
+        canvas[y : y + side, x : x + side] = view.pixels
         rows.append(view.boxes + np.array([0, x, y, x, y], np.float32))
-    return Labelled(canvas, np.concatenate(rows))
+    return Labelled(canvas, np.concatenate(rows), any(source.only_white for source in sources))
 
 
-def _target(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+def target_of(view: Labelled) -> NDArray[np.float32]:
+    """Return the boxes of a view as a row of the loss's `y_true`, MAX_BOXES x 5."""
     target = np.zeros((MAX_BOXES, 5), np.float32)
-    target[:, 0] = -1
-    target[: len(boxes)] = boxes[:MAX_BOXES]
+    target[:, 0] = NO_BOX_ONLY_WHITE if view.only_white else NO_BOX
+    # A row of padding stays, which says what is labelled.
+    boxes = view.boxes[: MAX_BOXES - 1]
+    target[: len(boxes)] = boxes
     return target
+
+
+def as_taken(pixels: Pixels, rng: Generator, strong: float) -> Pixels:
+    """Return a view with another stain, camera and light, the light corrected in most views.
+
+    `strong` is the share of strong changes.
+    """
+    strength = appearance.STRONG if rng.random() < strong else appearance.MILD
+    pixels = appearance.augment_appearance(pixels, rng, strength)
+    if rng.random() < _MURKY_SHARE:
+        return flatten(appearance.cheap_camera(pixels, rng))
+    return flatten(pixels) if rng.random() < _EVEN_SHARE else pixels
 
 
 class TrainingFields(keras.utils.PyDataset):
     """Endless random views of labelled images, `steps` batches an epoch.
 
     `groups` are lists of images with their share; `strong` and `mosaics` the shares of views
-    that are strongly changed in appearance and that join four images.
+    that are strongly changed in appearance and that join four or nine images.
     """
 
     def __init__(  # noqa: PLR0913 - all of it describes one stream of batches
@@ -168,9 +205,10 @@ class TrainingFields(keras.utils.PyDataset):
         """Let the next epoch draw other views."""
         self.epoch += 1
 
-    def _draw(self, rng: Generator) -> Labelled:
+    def _draw(self, rng: Generator, count: int = 1) -> list[Labelled]:
+        """Return images of one group."""
         fields = self.groups[int(rng.choice(len(self.groups), p=self.chances))][0]
-        return fields[int(rng.integers(len(fields)))]
+        return [fields[int(index)] for index in rng.integers(len(fields), size=count)]
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rng = np.random.default_rng((self.seed, self.epoch, index))
@@ -178,12 +216,14 @@ class TrainingFields(keras.utils.PyDataset):
         targets = np.empty((self.batch, MAX_BOXES, 5), np.float32)
         for k in range(self.batch):
             if rng.random() < self.mosaics:
-                view = _mosaic([self._draw(rng) for _ in range(4)], self.size, rng)
+                across = int(rng.choice(_MOSAIC_ROOTS))
+                size = math.ceil(self.size / across) * across
+                view = _mosaic(self._draw(rng, across**2), size, rng)
+                view = replace(view, pixels=view.pixels[: self.size, : self.size])
             else:
-                view = _random_view(self._draw(rng), self.size, rng)
-            strength = appearance.STRONG if rng.random() < self.strong else appearance.MILD
-            pixels[k] = appearance.augment_appearance(view.pixels, rng, strength)
-            targets[k] = _target(view.boxes)
+                view = _random_view(self._draw(rng)[0], self.size, rng)
+            pixels[k] = as_taken(view.pixels, rng, self.strong)
+            targets[k] = target_of(view)
         return pixels, targets
 
 
@@ -204,7 +244,8 @@ def whole_fields(fields: Sequence[Labelled], size: int, batch: int) -> Any:
                 frame = np.zeros((size, size, 3), np.float32)
                 frame[: shrunk.shape[0], : shrunk.shape[1]] = shrunk[:size, :size]
                 pixels.append(frame)
-                targets.append(_target(source.boxes * np.array([1, *[scale] * 4], np.float32)))
+                boxes = source.boxes * np.array([1, *[scale] * 4], np.float32)
+                targets.append(target_of(replace(source, boxes=boxes)))
             return np.stack(pixels), np.stack(targets)
 
     return WholeFields()

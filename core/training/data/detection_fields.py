@@ -15,6 +15,7 @@ from core.datasets.readers import DataSet, Example, open_set
 from core.domain.boxes import Box
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
+from core.imaging.illumination import flatten
 from core.settings import Settings
 from core.synthetic.fields import make_field
 
@@ -33,6 +34,8 @@ class Labelled:
 
     pixels: Pixels
     boxes: NDArray[np.float32]
+    only_white: bool = False
+    """Whether only white cells have boxes; red cells and platelets may be there without."""
 
     def of_kind(self, kind: CellKind) -> list[Box]:
         """Return the boxes of one kind of cell."""
@@ -113,6 +116,15 @@ def real_fields(settings: Settings) -> tuple[list[Labelled], list[Labelled]]:
         if not leak:
             training.append(labelled(bccd, example))
     return training, validation
+
+
+def small_cell_fields(settings: Settings, split: str) -> list[Labelled]:
+    """Return fields at low magnification with even light, whose white cells alone have boxes."""
+    data = open_set("pig_fields", settings)
+    return [
+        Labelled(flatten(one.pixels), one.boxes, only_white=True)
+        for one in (labelled(data, example) for example in data.of_split(split))
+    ]
 
 
 def synthetic_fields(count: int) -> list[Labelled]:

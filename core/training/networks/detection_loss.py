@@ -9,11 +9,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from core.domain.taxonomy import CELL_KINDS
 from core.inference.detector import STRIDE
 from core.training.networks.mobilenet import DISTANCE_BINS
 
+_WHITE = CELL_KINDS.index("wbc")
 MAX_BOXES = 120
 """Boxes per training image; `y_true` is padded to it with kind -1."""
+NO_BOX, NO_BOX_ONLY_WHITE = -1.0, -2.0
+"""Kinds of the rows that pad `y_true`; the second where only white cells are labelled."""
 _CANDIDATES = 10
 """Positions that one box may have."""
 _SCORE_POWER, _IOU_POWER = 0.5, 6.0
@@ -100,7 +104,11 @@ def _distribution_loss(sides: Any, distances: Any) -> Any:
 
 
 class DetectionLoss(keras.losses.Loss):
-    """`y_true`: B x MAX_BOXES x 5 (kind or -1, x0, y0, x1, y1); `y_pred`: the network's map."""
+    """`y_true`: B x MAX_BOXES x 5 (kind or padding, x0, y0, x1, y1); `y_pred`: the network's map.
+
+    Where an image has boxes of white cells alone (`NO_BOX_ONLY_WHITE`), scores of the other kinds
+    count only at white cells: elsewhere one of those kinds may be there without a box.
+    """
 
     def __init__(self, kinds: int = 3, name: str = "detection") -> None:
         super().__init__(reduction="sum", name=name)
@@ -128,8 +136,11 @@ class DetectionLoss(keras.losses.Loss):
         target_map = tf.one_hot(matched_kind, self.kinds) * (target * positive)[..., None]
         total = tf.maximum(tf.reduce_sum(target_map), 1.0)
 
+        only_white = tf.reduce_any(kinds <= NO_BOX_ONLY_WHITE, axis=1)[:, None, None]
+        is_counted = tf.one_hot(_WHITE, self.kinds)[None, None] + positive[..., None]
+        counted = tf.where(only_white, tf.minimum(is_counted, 1.0), 1.0)
         kind_loss = tf.reduce_sum(
-            tf.nn.sigmoid_cross_entropy_with_logits(labels=target_map, logits=logits)
+            counted * tf.nn.sigmoid_cross_entropy_with_logits(labels=target_map, logits=logits)
         )
         mask = positive > 0
         weight = tf.boolean_mask(target, mask)

@@ -18,8 +18,21 @@ from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import MODEL_FILE, DetectorCard, load_card
 from core.settings import Settings
 from core.training.augmentation import appearance
+from core.training.data.clumps import (
+    DEEPAPL_HOLDOUT,
+    DEEPAPL_TRAIN,
+    clump_fields,
+    cutouts_of_fields,
+    cutouts_of_patients,
+    flattened,
+)
 from core.training.data.detection_batches import TrainingFields, whole_fields
-from core.training.data.detection_fields import Labelled, real_fields, synthetic_fields
+from core.training.data.detection_fields import (
+    Labelled,
+    real_fields,
+    small_cell_fields,
+    synthetic_fields,
+)
 from core.training.export import detector_for_export, write_card, write_litert
 from core.training.loop import Plan, Stage, fit, scaled
 from core.training.networks.detection_loss import DetectionLoss
@@ -37,7 +50,11 @@ class Mix(NamedTuple):
     strong: float = 0.5
     """Proportion with a strongly changed appearance."""
     mosaics: float = 0.15
-    """Proportion that joins four images."""
+    """Proportion that joins four or nine images."""
+    crowded: float = 0.0
+    """Proportion of fields with composed clumps."""
+    small: float = 0.0
+    """Proportion of fields at low magnification."""
 
 
 STAGES: dict[Stage, Mix] = {
@@ -52,7 +69,14 @@ STAGES: dict[Stage, Mix] = {
     Stage("mild views at 384 px", 16, 3e-4, "block_3_expand", 384): Mix(0.12, 0.03),
     # Small platelets need more pixels still.
     Stage("platelets at 480 px", 12, 3e-4, "block_3_expand", 480): Mix(0.12, 0.03),
+    Stage("small and crowded cells at 352 px", 99, 3e-4, "block_4_expand", 352, minutes=36): Mix(
+        0.25, 0.2, crowded=0.3, small=0.25
+    ),
 }
+_SYNTHETIC_SHARE = 0.12
+"""Of the fields that are neither crowded nor at low magnification."""
+_CLUMPS, _SMALL_CLUMPS, _HOLDOUT_CLUMPS = 500, 150, 60
+"""Composed fields: on usual fields, on fields at low magnification, and for validation."""
 _FIRST_THRESHOLDS = dict.fromkeys(CELL_KINDS, 0.3)
 """From which the search starts: red cells above it set the scale of the second pass."""
 _LOWEST = 0.05
@@ -65,7 +89,8 @@ def train(
     """Train into a run folder and return the network with its validation fields."""
     real, validation = real_fields(settings)
     synthetic = synthetic_fields(250)
-    groups: list[tuple[list[Labelled], float]] = [(real, 0.88), (synthetic, 0.12)]
+    small = small_cell_fields(settings, "train")
+    crowded = crowded_fields(settings, real, small)
     steps = max(len(real) * 5 // 4 // BATCH, 1)
     _LOG.info(
         "%d real and %d synthetic training fields, %d for validation",
@@ -74,6 +99,17 @@ def train(
         len(validation),
     )
     mixes = {stage.name: mix for stage, mix in STAGES.items()}
+
+    def groups(stage: Stage) -> list[tuple[list[Labelled], float]]:
+        mix = mixes[stage.name]
+        usual = 1 - mix.crowded - mix.small
+        return [
+            (real, usual * (1 - _SYNTHETIC_SHARE)),
+            (synthetic, usual * _SYNTHETIC_SHARE),
+            (crowded, mix.crowded),
+            (small, mix.small),
+        ]
+
     network = detector_network(len(CELL_KINDS))
     load_imagenet(network, settings)
     fit(
@@ -81,7 +117,7 @@ def train(
         Plan(
             stages=scaled(tuple(STAGES), epochs),
             batches=lambda stage: TrainingFields(
-                groups,
+                groups(stage),
                 stage.size,
                 batch=BATCH,
                 steps=steps,
@@ -96,6 +132,25 @@ def train(
         run,
     )
     return network, validation
+
+
+def crowded_fields(
+    settings: Settings, fields: Sequence[Labelled], small: Sequence[Labelled]
+) -> list[Labelled]:
+    """Return training fields with composed clumps, at the usual and at low magnification."""
+    cutouts = cutouts_of_fields(flattened(fields))
+    cutouts += cutouts_of_patients(settings, DEEPAPL_TRAIN)
+    return [
+        *clump_fields(fields, cutouts, _CLUMPS, seed=11),
+        *clump_fields(small, cutouts_of_fields(small), _SMALL_CLUMPS, seed=12),
+    ]
+
+
+def crowded_holdout(settings: Settings, validation: Sequence[Labelled]) -> list[Labelled]:
+    """Return validation fields with composed clumps of cells that no training image shows."""
+    cutouts = cutouts_of_fields(flattened(validation))
+    cutouts += cutouts_of_patients(settings, DEEPAPL_HOLDOUT)
+    return clump_fields(validation, cutouts, _HOLDOUT_CLUMPS, seed=13)
 
 
 def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: str) -> None:
