@@ -73,3 +73,30 @@ def test_batches_hold_pictures_and_padded_boxes(pack):
     assert real[:, 1:].max() <= 256
     np.testing.assert_array_equal(batches[0][0], pixels)
     assert not np.array_equal(batches[1][0], pixels)
+
+
+def test_fields_at_low_magnification_have_white_cells_alone(pack):
+    from core.training.data.detection_batches import TrainingFields, target_of
+    from core.training.data.detection_fields import small_cell_fields
+    from core.training.networks.detection_loss import NO_BOX_ONLY_WHITE
+
+    fields = small_cell_fields(get_settings(), "val")
+    assert len(fields) > 60
+    assert all(field.only_white and (field.boxes[:, 0] == 0).all() for field in fields)
+    assert (target_of(fields[0])[:, 0] == NO_BOX_ONLY_WHITE).any()
+    batches = TrainingFields([(fields, 1.0)], 128, batch=8, steps=1, seed=1, strong=0, mosaics=0.5)
+    _, targets = batches[0]
+    assert (targets[..., 0] == NO_BOX_ONLY_WHITE).any(1).all()
+    sides = (targets[..., 3] - targets[..., 1])[targets[..., 0] == 0]
+    assert sides.max() > 2 * sides.min()
+
+
+def test_more_boxes_than_rows_still_say_what_is_labelled():
+    from core.training.data.detection_batches import target_of
+    from core.training.data.detection_fields import Labelled
+    from core.training.networks.detection_loss import MAX_BOXES, NO_BOX, NO_BOX_ONLY_WHITE
+
+    boxes = np.tile(np.array([[0, 1, 1, 9, 9]], np.float32), (2 * MAX_BOXES, 1))
+    pixels = np.zeros((16, 16, 3), np.uint8)
+    assert target_of(Labelled(pixels, boxes))[-1, 0] == NO_BOX
+    assert target_of(Labelled(pixels, boxes, only_white=True))[-1, 0] == NO_BOX_ONLY_WHITE

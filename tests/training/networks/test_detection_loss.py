@@ -68,6 +68,25 @@ def test_a_picture_without_cells_gives_a_finite_loss(tools):
     assert quiet < loud
 
 
+def test_kinds_without_boxes_cost_nothing_away_from_white_cells(tools):
+    from core.training.networks.detection_loss import NO_BOX_ONLY_WHITE
+
+    loss, count = tools[4], tools[3]
+    white, stranger = BOXES[0], (88, 80, 112, 112)
+    all_labelled = target([white], count)
+    only_white = np.where(all_labelled == -1, NO_BOX_ONLY_WHITE, all_labelled)
+    right = answer(tools, [white])
+    with_red = answer(tools, [white, (1, *stranger)])
+    with_white = answer(tools, [white, (0, *stranger)])
+    as_red = answer(tools, [white])
+    as_red[..., 1] = np.maximum(as_red[..., 1], as_red[..., 0])
+    assert float(loss(all_labelled, with_red)) > 1.2 * float(loss(all_labelled, right))
+    assert float(loss(only_white, with_red)) == pytest.approx(float(loss(only_white, right)))
+    # A white cell without a box is wrong, and so is a white cell that is called red.
+    assert float(loss(only_white, with_white)) > 1.2 * float(loss(only_white, right))
+    assert float(loss(only_white, as_red)) > 1.2 * float(loss(only_white, right))
+
+
 def test_complete_iou_is_one_for_equal_boxes_and_below_iou_otherwise(tools):
     tf, iou = tools[0], tools[5]
     rng = np.random.default_rng(0)
