@@ -15,6 +15,7 @@ from core.domain.boxes import (
 )
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
+from core.imaging.nuclei import nuclear_mask, nuclear_sides
 from core.inference.runtime import Engine
 from core.model_card import DetectorCard
 
@@ -23,7 +24,13 @@ MULTIPLE = 32
 RED_CELL_SIDE = (30.0, 110.0)
 """Sides in network pixels of red cells that are found well; outside, the image is rescaled."""
 WANTED_RED_CELL = 52.0
+SMALL_WHITE_CELL, SMALL_NUCLEUS = 34.0, 24.0
+"""Sides in network pixels of white cells and nuclei that need a finer pass, where there are too few
+red cells to measure by."""
+WANTED_WHITE_CELL, WANTED_NUCLEUS = 56.0, 42.0
 LARGEST_SIDE = 2048
+MOST_ENLARGED = 2.5
+"""Largest factor on the side of the image: beyond it nothing appears that was not there."""
 _LEAST_SCORE = 0.001
 _SUPPRESSION_IOU = 0.5
 _CROSS_KIND_IOU = 0.65
@@ -68,7 +75,7 @@ class Detector:
         scaled = _resized(pixels, factor)
         boxes, scores = self._forward(scaled, pixels.shape)
         for _ in range(_MOST_RESCALES):
-            better = self._better_factor(boxes, scores, factor, longest)
+            better = self._better_factor(boxes, scores, factor, scaled, longest)
             if better is None:
                 break
             factor = better
@@ -82,19 +89,42 @@ class Detector:
         return self._select(boxes, scores, pixels.shape[:2], lowest)
 
     def _better_factor(
-        self, boxes: NDArray[np.float32], scores: NDArray[np.float32], factor: float, longest: int
+        self,
+        boxes: NDArray[np.float32],
+        scores: NDArray[np.float32],
+        factor: float,
+        scaled: Pixels,
+        longest: int,
     ) -> float | None:
-        """Return another scale factor where the red cells, or the lack of them, need one."""
-        highest = min(LARGEST_SIDE, 4 * longest) / longest
+        """Return another scale factor where what the image holds needs one.
+
+        The red cells are the ruler. Without them the white cells are, and where none is found
+        either, the nuclei that their stain shows.
+        """
+        highest = min(LARGEST_SIDE, MOST_ENLARGED * longest) / longest
         red = scores[:, CELL_KINDS.index("rbc")] > self.thresholds["rbc"]
-        if red.sum() < _RULER_CANDIDATES:
-            # Nothing to measure by: red cells of large scans appear only at a larger scale.
-            is_wide = longest > 2 * self.input_side and not (scores > 0.5).any()
-            return min(highest, 2 * factor) if is_wide and factor < 0.99 * highest else None
-        side = float(np.median(diameters(boxes[red]))) * factor
-        if RED_CELL_SIDE[0] <= side <= RED_CELL_SIDE[1]:
+        white = scores[:, _WHITE] > self.thresholds["wbc"]
+        if red.sum() >= _RULER_CANDIDATES:
+            side = float(np.median(diameters(boxes[red]))) * factor
+            if RED_CELL_SIDE[0] <= side <= RED_CELL_SIDE[1]:
+                return None
+            change = min(WANTED_RED_CELL / side, 4.0)
+        elif white.any():
+            side = float(np.median(diameters(boxes[white]))) * factor
+            if side >= SMALL_WHITE_CELL:
+                return None
+            change = WANTED_WHITE_CELL / side
+        elif (nuclei := nuclear_sides(nuclear_mask(scaled))).size:
+            side = float(np.median(nuclei))
+            if side >= SMALL_NUCLEUS:
+                return None
+            change = min(WANTED_NUCLEUS / side, 4.0)
+        elif longest > 2 * self.input_side and not (scores > 0.5).any():
+            # Nothing to measure by: the cells of large scans appear only at a larger scale.
+            change = 2.0
+        else:
             return None
-        wanted = min(highest, factor * min(WANTED_RED_CELL / side, 4.0))
+        wanted = min(highest, factor * change)
         return None if abs(wanted / factor - 1) < 0.05 else wanted
 
     def _forward(

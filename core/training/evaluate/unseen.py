@@ -21,6 +21,7 @@ from core.evaluation.schema import (
     UnseenFigures,
 )
 from core.imaging.illumination import flatten
+from core.imaging.nuclei import nuclear_mask
 from core.inference.pipeline import Analyzer
 from core.settings import Settings
 from core.synthetic.fields import SyntheticField, make_field
@@ -30,28 +31,12 @@ ALL_FIELDS_EVERY = 12
 SYNTHETIC_FIELDS = 40
 _SYNTHETIC_SEED = 90_000
 """Training draws its synthetic fields from other seeds."""
-_NUCLEUS_FLOOR = 18
 _NUCLEUS_SHARE = 1 / 400
 """Of the field; the nuclei of ALL fields fill 1/200 and more."""
 _LEAST_SOLIDITY = 0.9
 _LEAST_IOU = 0.5
 _LEAST_NUCLEAR = 0.2
 """Share of a box that a nucleus fills at least; lymphocytes reach .6, eosinophils .3."""
-
-
-def nuclear_mask(pixels: Pixels) -> NDArray[np.bool_]:
-    """Return where the colour is that of nuclei (H x W): purple, apart from grey and pink.
-
-    Otsu's threshold (1979, IEEE Trans SMC 9:62) on CIELAB a - b / 2, never below a floor so that
-    a field without nuclei has none.
-    """
-    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB).astype(np.float32) - 128
-    purple = np.clip(lab[..., 1] - lab[..., 2] / 2, 0, 255).astype(np.uint8)
-    purple = np.asarray(cv2.GaussianBlur(purple, (0, 0), 1.0), np.uint8)
-    otsu, _ = cv2.threshold(purple, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    mask = (purple > max(otsu, _NUCLEUS_FLOOR)).astype(np.uint8)
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc), bool)
 
 
 def single_nuclei(mask: NDArray[np.bool_]) -> list[tuple[float, float]]:

@@ -2,7 +2,8 @@ import cv2
 import numpy as np
 
 from core.datasets.readers import open_set
-from core.training.evaluate.unseen import against_nuclei, nuclear_mask, single_nuclei
+from core.imaging.nuclei import nuclear_mask
+from core.training.evaluate.unseen import against_nuclei, single_nuclei
 
 
 def smear(*nuclei):
