@@ -255,6 +255,17 @@ class NucleiFound(Figures):
     precision: Proportion
 
 
+class BoxesFound(Figures):
+    """White cells against true boxes, each met by one found box at most."""
+
+    n: int
+    cells: int
+    least_iou: float
+    """Least IoU of a found box with the true one."""
+    recall: Proportion
+    precision: Proportion
+
+
 class SyntheticRow(Figures):
     """The detector on synthetic fields under one corruption."""
 
@@ -288,6 +299,10 @@ class UnseenFigures(Figures):
 
     kaggle_test_simple: FieldsFound
     taleqani: NucleiFound
+    small_cells: BoxesFound | None = None
+    """Fields at low magnification (pig_fields), validation part."""
+    clumps: BoxesFound | None = None
+    """Validation fields with composed clumps of white cells."""
     synthetic: SyntheticFields = Field(alias="made")
 
 

@@ -223,11 +223,19 @@ def adaptation_sentence(adaptation: schema.AdaptationFigures) -> str:
 def unseen_table(unseen: schema.UnseenFigures) -> pd.DataFrame:
     """Return a row for each kind of images that are unlike the detector's training."""
     fields, nuclei = unseen.kaggle_test_simple, unseen.taleqani
-    rows = (
+    rows = [
         ("Kaggle fields, originals", fields.n, "A white cell found", fields.found),
         ("ALL fields (Taleqani)", nuclei.n, f"{nuclei.nuclei:,} nuclei found", nuclei.recall),
         ("ALL fields (Taleqani)", nuclei.n, "Boxes with a nucleus", nuclei.precision),
-    )
+    ]
+    for images, boxes in (
+        ("Fields at low magnification (pig)", unseen.small_cells),
+        ("Composed clumps", unseen.clumps),
+    ):
+        if boxes is not None:
+            own = f"{boxes.cells:,} white cells with a box of their own, IoU {boxes.least_iou:g}"
+            rows.append((images, boxes.n, own, boxes.recall))
+            rows.append((images, boxes.n, "Boxes on a white cell", boxes.precision))
     return pd.DataFrame(
         {"Images": images, "n": n, "Measured": what, "Result": percent(share)}
         for images, n, what, share in rows

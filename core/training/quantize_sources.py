@@ -19,7 +19,7 @@ from core.settings import Settings
 from core.training.data.all_fields import all_fields, held_out_logits
 from core.training.data.cell_sources import VALIDATION, sources
 from core.training.data.cells import NO_TYPE, central_crops, joined
-from core.training.data.detection_fields import real_fields
+from core.training.data.detection_fields import real_fields, small_cell_fields
 from core.training.data.negatives import negative_image
 from core.training.data.quality_control import SMEARS, squeezed
 from core.training.export import classifier_for_export, keras_reference, shipped_network
@@ -64,10 +64,12 @@ def _detector(card: DetectorCard, settings: Settings) -> Source:
     from core.training.recipes.detector import calibrated
 
     training, validation = real_fields(settings)
+    usual = training[:: max(len(training) // 100, 1)]
+    small = small_cell_fields(settings, "train")[::20]
     size = card.input_width
     return Source(
         keras_reference("detector", settings),
-        np.stack([framed(f.pixels, size) for f in training[:: max(len(training) // 100, 1)]]),
+        np.stack([framed(f.pixels, size) for f in [*usual, *small]]),
         np.stack([framed(f.pixels, size) for f in validation[::4]]),
         lambda engine, _: calibrated(engine, card, validation),
     )

@@ -132,7 +132,8 @@ def show_unseen(unseen: UnseenFigures) -> None:
     st.subheader("On images unlike the training's")
     st.caption(
         "Most of these have no boxes. Nuclei of ALL fields are found by their colour: single ones "
-        "must lie in a found box, and a box must hold nuclear colour."
+        "must lie in a found box, and a box must hold nuclear colour. Fields at low magnification "
+        "and composed clumps are validation images with boxes."
     )
     shared.data_table(
         unseen_table(unseen),

@@ -47,8 +47,11 @@ _LEAST_FIT = 0.7
 """IoU of an outline's box with the labelled box."""
 _WHITE_OF_RED = 1.7
 """Diameter of a white cell in diameters of a red one, in fields that show none."""
+_CLUMPS, _SMALL_CLUMPS, _HOLDOUT_CLUMPS = 500, 150, 60
+"""Composed fields: on usual fields, on fields at low magnification, and for validation."""
 _CROPS_A_LABEL = 60
-DEEPAPL_TRAIN, DEEPAPL_HOLDOUT = ("0", "1", "2", "3"), ("4",)
+"""Crops of each type of which cells are cut out."""
+_DEEPAPL_TRAIN, _DEEPAPL_HOLDOUT = ("0", "1", "2", "3"), ("4",)
 """Folds of the patients whose cells are pasted in training and in validation."""
 _DEEPAPL_TYPES = (
     "blast", "lymphocyte", "monocyte", "neutrophil", "immature_granulocyte", "erythroblast",
@@ -293,3 +296,22 @@ def clump_fields(
 def flattened(fields: Iterable[Labelled]) -> list[Labelled]:
     """Return fields with even light."""
     return [replace(field, pixels=flatten(field.pixels)) for field in fields]
+
+
+def crowded_fields(
+    settings: Settings, fields: Sequence[Labelled], small: Sequence[Labelled]
+) -> list[Labelled]:
+    """Return training fields with composed clumps, at the usual and at low magnification."""
+    cutouts = cutouts_of_fields(flattened(fields))
+    cutouts += cutouts_of_patients(settings, _DEEPAPL_TRAIN)
+    return [
+        *clump_fields(fields, cutouts, _CLUMPS, seed=11),
+        *clump_fields(small, cutouts_of_fields(small), _SMALL_CLUMPS, seed=12),
+    ]
+
+
+def crowded_holdout(settings: Settings, validation: Sequence[Labelled]) -> list[Labelled]:
+    """Return validation fields with composed clumps of cells that no training image shows."""
+    cutouts = cutouts_of_fields(flattened(validation))
+    cutouts += cutouts_of_patients(settings, _DEEPAPL_HOLDOUT)
+    return clump_fields(validation, cutouts, _HOLDOUT_CLUMPS, seed=13)

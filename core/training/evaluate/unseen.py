@@ -13,6 +13,7 @@ from core.domain.results import Pixels
 from core.evaluation.corruptions import CORRUPTIONS, UNEVEN_LIGHT
 from core.evaluation.metrics import proportion, wilson_estimate
 from core.evaluation.schema import (
+    BoxesFound,
     FieldsFound,
     NucleiFound,
     SyntheticFields,
@@ -25,9 +26,13 @@ from core.imaging.nuclei import nuclear_mask
 from core.inference.pipeline import Analyzer
 from core.settings import Settings
 from core.synthetic.fields import SyntheticField, make_field
+from core.training.data.clumps import crowded_holdout
+from core.training.data.detection_fields import Labelled, real_fields, small_cell_fields
 
 ALL_FIELDS_EVERY = 12
 """Of the ALL fields every twelfth is measured."""
+SMALL_CELL_IOU, CLUMP_IOU = 0.3, 0.5
+"""IoU from which a box is a cell's: a pixel more or less changes that of 22 px a lot."""
 SYNTHETIC_FIELDS = 40
 _SYNTHETIC_SEED = 90_000
 """Training draws its synthetic fields from other seeds."""
@@ -112,6 +117,30 @@ def synthetic_fields(analyzer: Analyzer) -> list[SyntheticRow]:
     ]
 
 
+def boxes_found(
+    analyzer: Analyzer, fields: Sequence[Labelled], least_iou: float, title: str
+) -> BoxesFound:
+    """Match found white cells with labelled ones, the more confident first, one to one."""
+    cells = met = boxes = 0
+    for field in tqdm(fields, desc=title):
+        free = list(xyxy_array(field.of_kind("wbc")))
+        found = [d for d in analyzer.detector.detect(field.pixels) if d.kind == "wbc"]
+        cells += len(free)
+        boxes += len(found)
+        for detection in sorted(found, key=lambda d: -d.score):
+            overlaps = iou(xyxy_array([detection.box])[0], np.array(free).reshape(-1, 4))
+            if free and overlaps.max() >= least_iou:
+                free.pop(int(overlaps.argmax()))
+                met += 1
+    return BoxesFound(
+        n=len(fields),
+        cells=cells,
+        least_iou=least_iou,
+        recall=proportion(met, cells),
+        precision=proportion(met, boxes),
+    )
+
+
 def _synthetic_row(
     analyzer: Analyzer, corruption: str, pairs: Sequence[tuple[SyntheticField, Pixels]]
 ) -> SyntheticRow:
@@ -179,11 +208,16 @@ def synthetic_truth() -> list[tuple[Pixels, list[Box]]]:
 
 
 def measure_unseen(analyzer: Analyzer, settings: Settings) -> UnseenFigures:
-    """Return the detector's figures on Kaggle, ALL and synthetic fields."""
+    """Return the detector's figures on Kaggle, ALL, small-cell, crowded and synthetic fields."""
     data = open_set("taleqani", settings)
     fields = (data.read(e) for e in data.examples[::ALL_FIELDS_EVERY])
+    _, validation = real_fields(settings)
     return UnseenFigures(
         kaggle_test_simple=fields_with_a_white_cell(analyzer, settings),
         taleqani=against_nuclei(analyzer, fields),
+        small_cells=boxes_found(
+            analyzer, small_cell_fields(settings, "val"), SMALL_CELL_IOU, "small cells"
+        ),
+        clumps=boxes_found(analyzer, crowded_holdout(settings, validation), CLUMP_IOU, "clumps"),
         synthetic=SyntheticFields(n=SYNTHETIC_FIELDS, rows=synthetic_fields(analyzer)),
     )

@@ -72,7 +72,6 @@ def test_a_published_detector_finds_boxes_out_of_its_file(labelled_fields, tmp_p
     monkeypatch.setattr(detector, "synthetic_fields", lambda _: training[:1])
     monkeypatch.setattr(detector, "small_cell_fields", lambda *_: training[:1])
     monkeypatch.setattr(detector, "crowded_fields", lambda *_: training[:1])
-    monkeypatch.setattr(detector, "crowded_holdout", lambda *_: validation[:1])
     monkeypatch.setattr(detector, "STAGES", stages)
     monkeypatch.setattr(detector, "best_thresholds", lambda *_: thresholds)
     settings = get_settings().model_copy(update={"models": tmp_path})
