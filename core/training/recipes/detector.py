@@ -167,10 +167,9 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
         "training_data": [
             "TXL-PBC train and two thirds of val (MIT)",
             "BCCD train and val that TXL-PBC does not hold (MIT)",
-            "WBC-detection-dataset (pig_fields): pig blood at low magnification, training part "
-            "(CC0)",
-            "white cells cut out of these and of DeepAPL folds 0-3 (no explicit grant: research "
-            "use only), composed to clumps",
+            "WBC-detection-dataset, training part: pig blood at low magnification (CC0)",
+            "clumps of white cells out of these",
+            "clumps of cells out of DeepAPL folds 0-3 (no explicit grant: research use only)",
             "synthetic fields",
         ],
         "data_fingerprint": ", ".join(
