@@ -4,7 +4,8 @@ import pytest
 
 from core.datasets.readers import open_set
 from core.domain.boxes import iou
-from core.inference.detector import Detector
+from core.inference.detector import STRIDE, Detector
+from core.model_card import load_card
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,51 @@ def test_small_cells_of_a_wide_field_get_a_closer_look(analyzer, labelled):
 
 def test_nothing_is_found_where_nothing_is(analyzer):
     assert analyzer.detector.detect(np.full((240, 320, 3), 230, np.uint8)) == ()
+
+
+class Recorder:
+    """An engine that keeps the sizes of its frames and finds one white cell of a given side."""
+
+    def __init__(self, side=0.0):
+        self.side, self.widths = side, []
+
+    def run(self, frame):
+        height, width = frame.shape[1] // STRIDE, frame.shape[2] // STRIDE
+        self.widths.append(frame.shape[2])
+        kinds = np.zeros((1, height, width, 3), np.float32)
+        if self.side:
+            kinds[0, height // 2, width // 2, 0] = 0.9
+        zoom = frame.shape[2] / self.widths[0]
+        return {"kinds": kinds, "sides": np.full((1, height, width, 4), zoom * self.side / 2)}
+
+
+def passes(pixels, side=0.0):
+    """Return the widths of all forward passes over an image without red cells."""
+    engine = Recorder(side)
+    Detector(engine, load_card("detector")).detect(pixels, tta=False)
+    return engine.widths
+
+
+def with_nuclei(radius):
+    pixels = np.full((384, 384, 3), 235, np.uint8)
+    for x in range(60, 384, 110):
+        cv2.circle(pixels, (x, 3 * x % 384), radius, (110, 60, 150), cv2.FILLED)
+    return pixels
+
+
+def test_small_white_cells_get_a_finer_pass():
+    glass = np.full((384, 384, 3), 235, np.uint8)
+    first, second = passes(glass, side=28)
+    assert (first, second) == (384, 768)
+    assert passes(glass, side=60) == [384]
+
+
+def test_small_nuclei_that_no_pass_found_get_a_finer_pass():
+    first, second, *_ = passes(with_nuclei(7))
+    assert first == 384
+    assert second >= 2 * first
+    assert passes(with_nuclei(30)) == [384]
+
+
+def test_a_finer_pass_enlarges_an_image_by_little():
+    assert max(passes(np.full((200, 200, 3), 235, np.uint8), side=8)) <= 2.5 * 200 + 32
