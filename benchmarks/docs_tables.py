@@ -207,7 +207,8 @@ def goals() -> str:
     """Return the goals with what was measured, other laboratories first."""
     wbc, stage, detector = (_report(name) for name in ("wbc", "all_stage", "detector"))
     cells, fields, boxes = (report.metrics.sets for report in (wbc, stage, detector))
-    unseen, qc = detector.metrics.unseen.taleqani, stage.metrics.quality_control
+    beside, qc = detector.metrics.unseen, stage.metrics.quality_control
+    unseen, small, clumps = beside.taleqani, beside.small_cells, beside.clumps
     adaptation = wbc.metrics.adaptation
     away, home = (
         at_threshold(wbc.scored(name, wbc.card.labels), wbc.card.thresholds.uncertain)
@@ -252,6 +253,9 @@ def goals() -> str:
         Goal("Errors left by a site profile, % of those before", 50, 100 * left, at_most=True),
         Goal("White cells on unseen fields, recall, %", 95, 100 * unseen.recall.value),
         Goal("White cells on unseen fields, precision, %", 95, 100 * unseen.precision.value),
+        Goal("Small white cells (pig fields, validation), recall, %", 85, 100 * small.recall.value),
+        Goal("Small white cells, precision, %", 85, 100 * small.precision.value),
+        Goal("Crowded white cells with a box of their own, %", 95, 100 * clumps.recall.value),
         three("Quality control, AUROC", 0.995, qc.auroc),
         Goal("Smears rejected, %", 1, 100 * qc.smears.rejected.value, at_most=True),
         Goal("Cell types, WBCAtt test, %", 99.4, 100 * cells["wbcatt_test"].accuracy.value, 2),
