@@ -24,13 +24,14 @@ MULTIPLE = 32
 RED_CELL_SIDE = (30.0, 110.0)
 """Sides in network pixels of red cells that are found well; outside, the image is rescaled."""
 WANTED_RED_CELL = 52.0
-SMALL_WHITE_CELL, SMALL_NUCLEUS = 34.0, 24.0
+SMALL_WHITE_CELL, SMALL_NUCLEUS = 30.0, 22.0
 """Sides in network pixels of white cells and nuclei that need a finer pass, where there are too few
 red cells to measure by."""
-WANTED_WHITE_CELL, WANTED_NUCLEUS = 56.0, 42.0
+WANTED_WHITE_CELL, WANTED_NUCLEUS = 40.0, 30.0
 LARGEST_SIDE = 2048
-MOST_ENLARGED = 2.5
-"""Largest factor on the side of the image: beyond it nothing appears that was not there."""
+MOST_ENLARGED = 1.75
+"""Largest factor of a finer pass on the side of the image: nothing appears that was not there, and
+on validation fields at low magnification red cells enlarged further pass for white ones."""
 _LEAST_SCORE = 0.001
 _SUPPRESSION_IOU = 0.5
 _CROSS_KIND_IOU = 0.65
@@ -101,7 +102,7 @@ class Detector:
         The red cells are the ruler. Without them the white cells are, and where none is found
         either, the nuclei that their stain shows.
         """
-        highest = min(LARGEST_SIDE, MOST_ENLARGED * longest) / longest
+        highest = max(min(LARGEST_SIDE, MOST_ENLARGED * longest) / longest, factor)
         red = scores[:, CELL_KINDS.index("rbc")] > self.thresholds["rbc"]
         white = scores[:, _WHITE] > self.thresholds["wbc"]
         if red.sum() >= _RULER_CANDIDATES:

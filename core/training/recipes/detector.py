@@ -69,7 +69,7 @@ STAGES: dict[Stage, Mix] = {
     Stage("mild views at 384 px", 16, 3e-4, "block_3_expand", 384): Mix(0.12, 0.03),
     # Small platelets need more pixels still.
     Stage("platelets at 480 px", 12, 3e-4, "block_3_expand", 480): Mix(0.12, 0.03),
-    Stage("small and crowded cells", 99, 3e-4, "block_4_expand", 320, minutes=24): Mix(
+    Stage("small and crowded cells", 99, 3e-4, "block_4_expand", 320, minutes=20): Mix(
         0.25, 0.2, crowded=0.3, small=0.25
     ),
 }
