@@ -61,9 +61,10 @@ def source_of(card: ModelCard, settings: Settings, cells: Path | None = None) ->
 
 
 def _detector(card: DetectorCard, settings: Settings) -> Source:
-    from core.training.recipes.detector import calibrated
+    from core.training.recipes.detector import calibrated, threshold_fields
 
     training, validation = real_fields(settings)
+    chosen_on = threshold_fields(settings, validation)
     usual = training[:: max(len(training) // 100, 1)]
     small = small_cell_fields(settings, "train")[::20]
     size = card.input_width
@@ -71,7 +72,7 @@ def _detector(card: DetectorCard, settings: Settings) -> Source:
         keras_reference("detector", settings),
         np.stack([framed(f.pixels, size) for f in [*usual, *small]]),
         np.stack([framed(f.pixels, size) for f in validation[::4]]),
-        lambda engine, _: calibrated(engine, card, validation),
+        lambda engine, _: calibrated(engine, card, chosen_on),
     )
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import MODEL_FILE, DetectorCard, load_card
 from core.settings import Settings
 from core.training.augmentation import appearance
-from core.training.data.clumps import crowded_fields, flattened
+from core.training.data.clumps import crowded_fields, crowded_holdout, flattened
 from core.training.data.detection_batches import TrainingFields, whole_fields
 from core.training.data.detection_fields import (
     Labelled,
@@ -73,6 +74,8 @@ STAGES: dict[Stage, Mix] = {
         0.25, 0.2, crowded=0.3, small=0.25
     ),
 }
+_SMALL_THRESHOLD_EVERY = 4
+"""Of the validation fields at low magnification that thresholds are chosen on."""
 _SETS = ("txl", "bccd", "pig_fields", "deepapl")
 _SYNTHETIC_SHARE = 0.12
 """Of the fields that are neither crowded nor at low magnification."""
@@ -183,7 +186,14 @@ def publish(trained: tuple[Any, list[Labelled]], settings: Settings, version: st
     # The detector that chooses the thresholds needs a card to start from.
     write_card(folder, thresholds=_FIRST_THRESHOLDS, **card)
     first = load_card("detector", settings)
-    write_card(folder, **calibrated(engine, first, validation), **card)
+    fields = threshold_fields(settings, validation)
+    write_card(folder, **calibrated(engine, first, fields), **card)
+
+
+def threshold_fields(settings: Settings, validation: Sequence[Labelled]) -> list[Labelled]:
+    """Return the validation fields that thresholds are chosen on: usual, crowded, small cells."""
+    small = small_cell_fields(settings, "val")[::_SMALL_THRESHOLD_EVERY]
+    return [*validation, *crowded_holdout(settings, validation), *small]
 
 
 def calibrated(
@@ -208,15 +218,22 @@ def calibrated(
 def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str, float]:
     """Return per kind the score threshold with the best F1 at IoU .5 on labelled fields.
 
-    It lies halfway between the last score that belongs in and the first that does not. Raises
+    It lies halfway between the last score that belongs in and the first that does not. Fields
+    whose white cells alone have boxes choose the threshold of white cells alone. Raises
     ModelError when nothing of a kind is found.
     """
     frames = [_matched(detector, field) for field in fields]
     thresholds: dict[str, float] = {}
     for index, kind in enumerate(CELL_KINDS):
-        truths = sum(int((f.boxes[:, 0] == index).sum()) for f in fields)
+        counted = [kind == "wbc" or not field.only_white for field in fields]
+        truths = sum(int((field.boxes[:, 0] == index).sum()) for field in compress(fields, counted))
         scored = sorted(
-            ((score, hit) for frame in frames for k, score, hit in frame if k == kind),
+            (
+                (score, hit)
+                for frame in compress(frames, counted)
+                for k, score, hit in frame
+                if k == kind
+            ),
             reverse=True,
         )
         if not scored:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,18 @@ def test_a_cell_found_twice_is_one_hit(field):
     assert best_thresholds(twice, [field])["wbc"] == pytest.approx(0.7, abs=0.002)
 
 
+def test_red_cells_of_a_field_without_their_boxes_choose_nothing(field):
+    detector = Found(
+        Detection("wbc", Box(11, 10, 40, 40), 0.9),
+        Detection("rbc", Box(60, 60, 20, 20), 0.8),
+        Detection("rbc", Box(10, 110, 20, 20), 0.9),
+        Detection("platelet", Box(0, 0, 9, 9), 0.7),
+    )
+    only_white = replace(field, boxes=field.boxes[field.boxes[:, 0] == 0], only_white=True)
+    alone = best_thresholds(detector, [field])
+    assert best_thresholds(detector, [field, only_white, only_white]) == alone
+
+
 def test_a_detector_that_finds_nothing_of_a_kind_is_refused(field):
     with pytest.raises(ModelError, match="no red cell at all"):
         best_thresholds(Found(Detection("wbc", Box(10, 10, 40, 40), 0.9)), [field])
@@ -72,6 +86,7 @@ def test_a_published_detector_finds_boxes_out_of_its_file(labelled_fields, tmp_p
     monkeypatch.setattr(detector, "synthetic_fields", lambda _: training[:1])
     monkeypatch.setattr(detector, "small_cell_fields", lambda *_: training[:1])
     monkeypatch.setattr(detector, "crowded_fields", lambda *_: training[:1])
+    monkeypatch.setattr(detector, "threshold_fields", lambda *_: validation)
     monkeypatch.setattr(detector, "STAGES", stages)
     monkeypatch.setattr(detector, "best_thresholds", lambda *_: thresholds)
     settings = get_settings().model_copy(update={"models": tmp_path})
