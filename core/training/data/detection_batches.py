@@ -98,7 +98,8 @@ def _random_view(source: Labelled, size: int, rng: Generator) -> Labelled:
     """Return an image as the detector may meet it: mostly whole, sometimes far or close."""
     longest = max(source.pixels.shape[:2])
     if source.only_white:
-        scale = math.exp(rng.uniform(*map(math.log, _SMALL_CELL_SCALES)))
+        low, high = _SMALL_CELL_SCALES
+        scale = math.exp(rng.uniform(math.log(low), math.log(high)))
     elif rng.random() < 0.55:
         scale = size / longest * rng.uniform(0.85, 1.2)
     else:
