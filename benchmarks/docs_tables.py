@@ -253,9 +253,15 @@ def goals() -> str:
         Goal("Errors left by a site profile, % of those before", 50, 100 * left, at_most=True),
         Goal("White cells on unseen fields, recall, %", 95, 100 * unseen.recall.value),
         Goal("White cells on unseen fields, precision, %", 95, 100 * unseen.precision.value),
-        Goal("Small white cells (pig fields, validation), recall, %", 85, 100 * small.recall.value),
-        Goal("Small white cells, precision, %", 85, 100 * small.precision.value),
-        Goal("Crowded white cells with a box of their own, %", 95, 100 * clumps.recall.value),
+        *(
+            Goal(f"{what}, {figure}, %", wanted, 100 * getattr(boxes_of, figure).value)
+            for what, boxes_of, figure, wanted in (
+                ("Small white cells (pig fields, validation)", small, "recall", 85),
+                ("Small white cells (pig fields, validation)", small, "precision", 85),
+                ("Crowded white cells with a box of their own", clumps, "recall", 95),
+            )
+            if boxes_of is not None
+        ),
         three("Quality control, AUROC", 0.995, qc.auroc),
         Goal("Smears rejected, %", 1, 100 * qc.smears.rejected.value, at_most=True),
         Goal("Cell types, WBCAtt test, %", 99.4, 100 * cells["wbcatt_test"].accuracy.value, 2),
