@@ -87,7 +87,7 @@ def framed(pixels: Pixels, size: int) -> Pixels:
 
 
 def _wbc(card: ModelCard, settings: Settings, cells: Path) -> Source:
-    from core.training.recipes.wbc import calibrated
+    from core.training.recipes.wbc import calibrated, left_out_patients
 
     size = card.input_width
     rng = np.random.default_rng(1)
@@ -100,11 +100,12 @@ def _wbc(card: ModelCard, settings: Settings, cells: Path) -> Source:
         )
     ]
     validation = joined(list(sources(settings, cells, VALIDATION).values()))
+    left_out = left_out_patients(settings, cells)
     return Source(
         keras_reference("wbc", settings),
         np.concatenate(ranges),
         central_crops(validation.chosen(validation.types != NO_TYPE), size)[::6],
-        lambda engine, side: calibrated(engine, validation, side),
+        lambda engine, side: calibrated(engine, validation, left_out, side),
     )
 
 

@@ -226,7 +226,10 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
     training = training_sources(settings, cells, folds=options.folds, without=options.without)
 
     engine = export(trained.network, validation, folder, options.size)
-    calibration = calibrated(engine, joined(validation), options.size)
+    left_out = (
+        [] if "deepapl" in options.without else left_out_patients(settings, cells, options.folds)
+    )
+    calibration = calibrated(engine, joined(validation), left_out, options.size)
     density, ood_threshold = fit_appearance_density(
         [part for part, _ in training if (part.types != NO_TYPE).any()],
         [part for part in validation if (part.types != NO_TYPE).any()],
@@ -234,7 +237,7 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
     )
     ood_temperature = fit_ood_temperature(trained, settings)
     temperature, thresholds = calibration["temperature"], calibration["thresholds"]
-    rivals = fit_rivals(engine, temperature, thresholds["uncertain"], settings, options)
+    rivals = fit_rivals(engine, temperature, thresholds["uncertain"], left_out, options.size)
 
     used = [name for name in SHARES if name not in options.without]
     sets = [name for name in ("pbc", "kaggle", "deepapl", "taleqani", "lisc") if name in used]
@@ -285,35 +288,56 @@ def export(
     return LiteRTEngine((folder / MODEL_FILE).read_bytes())
 
 
-def calibrated(engine: Engine, validation: TrainingCells, size: int = SIZE) -> dict[str, Any]:
+def calibrated(
+    engine: Engine, validation: TrainingCells, left_out: Sequence[TrainingCells], size: int = SIZE
+) -> dict[str, Any]:
     """Return `temperature` and `thresholds` of a file for size x size crops.
 
-    Chosen on validation cells. The temperature fits each cell as it is and with an appearance
-    beyond that of training: fitted on known sources alone it is too low under a shift (Ovadia et
-    al. 2019, NeurIPS).
+    The temperature is the largest of those that suit the validation cells and each of `left_out`,
+    patients that were not trained on: nobody's cells in use were. It fits each cell as it is and
+    with an appearance beyond that of training: fitted on known sources alone it is too low under a
+    shift (Ovadia et al. 2019, NeurIPS). The thresholds are chosen on validation cells.
     """
+
+    def of_heads(crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        outputs = [tta_outputs(engine, crop) for crop in crops]
+        return (
+            np.stack([output["type"] for output in outputs]),
+            np.stack([output["white"] for output in outputs]),
+        )
+
     cells = validation.chosen(validation.types != NO_TYPE)
-    crops, truth = central_crops(cells, size), cells.types
-    outputs = [tta_outputs(engine, crop) for crop in crops]
-    logits = np.stack([output["type"] for output in outputs])
-    far_logits = np.stack([tta_outputs(engine, crop)["type"] for crop in _far(crops)])
-    temperature = fit_temperature(
-        np.concatenate([logits, far_logits]), np.concatenate([truth, truth])
-    )
-    cellness = softmax(np.stack([output["white"] for output in outputs]), 1.0)[:, 1]
-    threshold = uncertainty_threshold(softmax(logits, temperature), truth, TARGET_ACCURACY)
+    logits, white = of_heads(central_crops(cells, size))
+    temperatures = []
+    for part in (cells, *left_out):
+        crops = central_crops(part, size)
+        known = logits if part is cells else of_heads(crops)[0]
+        both = np.concatenate([known, of_heads(_far(crops))[0]])
+        temperatures.append(fit_temperature(both, np.tile(part.types, 2)))
+    temperature = max(temperatures)
+    cellness = softmax(white, 1.0)[:, 1]
+    threshold = uncertainty_threshold(softmax(logits, temperature), cells.types, TARGET_ACCURACY)
     return {
         "temperature": temperature,
         "thresholds": {"uncertain": threshold, "cellness": cellness_threshold(cellness)},
     }
 
 
+def left_out_patients(
+    settings: Settings, cells: Path, folds: Sequence[str] = TRAINING_FOLDS
+) -> list[TrainingCells]:
+    """Return the cells of DeepAPL's patients that a training on `folds` left out, fold by fold."""
+    names = [f"deepapl_{fold}" for fold in FOLDS if fold not in folds]
+    parts = sources(settings, cells, names).values()
+    return [part.chosen((part.types != NO_TYPE) & (part.weights > 0)) for part in parts]
+
+
 def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
     """Return the temperature for cells of a source that the classifier was not trained on.
 
-    The largest of the temperatures that suit patients and sources left out, each cell as it is and
-    with an appearance beyond that of training: which of them the next laboratory resembles is not
-    known. Where the training left out no source, each of `LEFT_OUT` is predicted by a network that
+    The largest of the temperatures that suit the sources left out, each cell as it is and with an
+    appearance beyond that of training: which of them the next laboratory resembles is not known.
+    Where the training left out no source, each of `LEFT_OUT` is predicted by a network that
     is trained without it from ImageNet, shorter than the shipped one.
     """
     options = trained.options
@@ -332,7 +356,6 @@ def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
                 minutes=options.minutes and options.minutes * LEFT_OUT_LENGTH,
             )
             networks[source] = train(settings, trained.run / "left_out" / source, shorter).network
-    networks |= dict.fromkeys(_left_out_folds(options), trained.network)
     temperatures = []
     for source, network in networks.items():
         name = {"pbc": "pbc_val", "kaggle": "kaggle_val"}.get(source, source)
@@ -346,13 +369,6 @@ def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
     return max(temperatures)
 
 
-def _left_out_folds(options: Options) -> list[str]:
-    """Return the sources with the patients of DeepAPL that were not trained on."""
-    if "deepapl" in options.without:
-        return []
-    return [f"deepapl_{fold}" for fold in FOLDS if fold not in options.folds]
-
-
 def _far(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return crops with an appearance beyond that of training."""
     rng = np.random.default_rng(0)
@@ -363,23 +379,20 @@ def fit_rivals(
     engine: Engine,
     temperature: float,
     confidence: float,
-    settings: Settings,
-    options: Options,
+    left_out: Sequence[TrainingCells],
+    size: int,
 ) -> dict[str, dict[str, float]]:
     """Return by type the probabilities of blast and smudge cell from which it is uncertain.
 
-    They are chosen on the patients of DeepAPL that were left out. Without any the largest limits
-    hold.
+    They are chosen on patients left out; without any the largest limits hold.
     """
-    names = _left_out_folds(options)
     limits: dict[str, dict[str, float]] = {
         host: {rival: rule.largest for rival, rule in RIVALS.items() if host in rule.hosts}
         for host in TYPES
     }
-    if names:
-        known = joined(list(sources(settings, options.cells_folder(settings), names).values()))
-        known = known.chosen(known.weights > 0)
-        crops = central_crops(known, options.size)
+    if left_out:
+        known = joined(left_out)
+        crops = central_crops(known, size)
         logits = np.stack([tta_outputs(engine, crop)["type"] for crop in crops])
         for rival, rule in RIVALS.items():
             found = rival_limits(

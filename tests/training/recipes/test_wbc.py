@@ -100,6 +100,6 @@ def test_a_network_that_errs_under_another_appearance_gets_a_higher_temperature(
         cells.members,
         cells.groups,
     )
-    found = calibrated(ByColour(), joined([told]), 32)
+    found = calibrated(ByColour(), joined([told]), [], 32)
     assert found["temperature"] > 1.5
     assert found["thresholds"]["cellness"] <= 0.5
