@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help run test lint format evaluate bench train quantize compare examples docs screenshots lock sbom clean
+.PHONY: help run test lint format evaluate bench train quantize compare examples atlas docs screenshots lock sbom clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -60,6 +60,9 @@ compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and pr
 
 examples: $(VENV)/.run-ready ## Draw the synthetic example slides again
 	$(BIN)/python -m core.synthetic.fields assets/examples
+
+atlas: $(VENV)/.run-ready ## Count the attributes of labelled PBC cells for the atlas again
+	$(BIN)/python -m core.teaching.attributes assets/atlas/attributes.csv
 
 docs: $(VENV)/.run-ready ## Copy the measured numbers into the documentation
 	$(BIN)/python -m benchmarks.docs_tables

@@ -186,6 +186,10 @@ class DataNotFoundError(DataError):
     """A data set is not on this machine."""
 
 
+class AtlasError(LeukoscopeError):
+    """The texts of the atlas cannot be read."""
+
+
 class RequestError(LeukoscopeError):
     """A request to the API cannot be answered."""
 

@@ -1,0 +1,1 @@
+"""What the pages of the section Teach show: the atlas of cells."""
