@@ -10,22 +10,17 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from core.cases.database import get_database
-from core.cases.users import require
 from core.charts.export import WIDTH, figure_table, paper_figure
-from core.datasets.download import get
-from core.datasets.sources import PUBLIC_SETS, how_to_get
+from core.datasets.sources import PUBLIC_SETS
 from core.domain.intervals import Estimate
-from core.errors import LeukoscopeError
 from core.evaluation.report import MODEL_TITLES, ModelReport
 from core.evaluation.schema import DetectionFigures
 from core.evaluation.sets import evaluation_set, read_set_images
 from core.evaluation.tables import percent
 from core.exports.tables import csv_bytes
-from core.settings import get_settings
 from ui.components import shared
 from ui.components.actions import kept_button
-from ui.components.visitor import current_user
+from ui.components.fetch import offer_set
 
 PAGE_OF_IMAGES = 12
 THREE_DIGITS = st.column_config.NumberColumn(format="%.3f")
@@ -152,7 +147,7 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
             hide_index=True,
             alt="Files with their answers",
         )
-        offer_set(key, state)
+        _offer_images(key, state)
         return
     with st.grid("auto", min_column_width=120):
         for file, caption in zip(files[shown], captions[shown], strict=True):
@@ -163,33 +158,10 @@ def show_gallery(key: str, files: Sequence[str], captions: Sequence[str], state:
                 st.caption(f"{caption}  \n{name}, not on this machine")
 
 
-def offer_set(key: str, state: str) -> None:
-    """Say where the images of a set are to be had; fetch them at the press of a button."""
+def _offer_images(key: str, state: str) -> None:
+    """Offer the images of a measured set; none for the user's own."""
     archive = evaluation_set(key).archive
     name = next((name for name, own in PUBLIC_SETS.items() if own.archive == archive), None)
     if name is None:  # the user's own images
         return
-    source = PUBLIC_SETS[name]
-    st.caption(
-        f"The images of this set are not on this machine. {source.name}: {source.content}. "
-        f"{source.licence}. {how_to_get(name)}."
-    )
-    if not source.parts:
-        return
-    if kept_button("Get this set", f"{state}_get", icon=":material/cloud_download:"):
-        bar = st.progress(0.0, "Connecting")
-
-        def progress(done: int, total: int) -> None:
-            size = f" of {total / 1e6:.0f}" if total else ""
-            packing = ". Packing the images" if done >= total > 0 else ""
-            text = f"{done / 1e6:.0f}{size} MB{packing}"
-            bar.progress(min(done / total, 1.0) if total else 0.0, text)
-
-        try:
-            require(current_user(get_database()), "admin")
-            get(name, get_settings(), progress=progress)
-        except LeukoscopeError as error:
-            bar.empty()
-            st.error(shared.plain(str(error)), icon=":material/error:")
-        else:
-            st.rerun()
+    offer_set(name, state)
