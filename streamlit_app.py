@@ -20,6 +20,9 @@ SECTIONS = {
         ("review", "Review", "fact_check", "Label uncertain cells and sign cases."),
         ("settings", "Settings", "settings", "Users, reference ranges, settings, audit trail."),
     ],
+    "Teach": [
+        ("atlas", "Atlas", "menu_book", "How to recognise each cell, with look-alikes."),
+    ],
     "Trust": [
         ("model_metrics", "Model metrics", "analytics", "Accuracy by data set and class."),
         ("about", "About", "info", "Model cards, licences and intended use."),

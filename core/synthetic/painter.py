@@ -7,6 +7,7 @@ signed distances in µm, negative inside. Light passes all layers (Beer-Lambert)
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from core.domain.results import Pixels
 
-Map = NDArray[np.float32]
+Map = NDArray[np.floating[Any]]
 Colour = tuple[int, int, int]
 """RGB of a full layer on white glass."""
 Point = tuple[float, float]

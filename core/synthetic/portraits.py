@@ -8,11 +8,12 @@ texts of the atlas (`assets/atlas`).
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from core.domain.results import Pixels
 from core.synthetic.painter import Chromatin, Colour, Map, Painter, Point
-from core.synthetic.red_cells import RED_CELLS, around, platelet
+from core.synthetic.red_cells import RED_CELLS, around, normal, platelet
 
 SIDE_MICROMETRES = 24.0
 _SIDES = {
@@ -68,8 +69,6 @@ def _fine_granules(p: Painter, body: Map, count: int, colour: Colour = _LILAC) -
 
 def _note_in(p: Painter, label: str, allowed: Map) -> None:
     """Let a label point into a free region, away from its edge."""
-    import cv2
-
     inner = cv2.distanceTransform((allowed > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     row, column = np.unravel_index(int(inner.argmax()), inner.shape)
     p.notes[label] = (float(p.x[0, column]), float(p.y[row, 0]))
@@ -229,8 +228,6 @@ def _variant_lymphocyte(p: Painter) -> float:
     for angle in (start, start + 2.0):
         reach = diameter / 2 + 2.62
         spot = (float(reach * np.cos(angle)), float(reach * np.sin(angle)))
-        from core.synthetic.red_cells import normal
-
         normal(p, spot, 7.3)
     p.notes["irregular nucleus"] = centre
     dent = diameter / 2 - 1.6
@@ -465,8 +462,6 @@ def _precursors(p: Painter, small: bool) -> float:
 
 
 def _fill_between(p: Painter, centres: list[tuple[float, float, float]]) -> None:
-    from core.synthetic.red_cells import normal
-
     placed = list(centres)
     for _ in range(900):
         x, y = p.rng.uniform(-p.side / 2 - 1, p.side / 2 + 1, 2)

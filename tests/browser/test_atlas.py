@@ -1,0 +1,52 @@
+"""A student reads the atlas: from the grid to a cell, to the next, to its look-alike."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import PHONE, serving, visiting
+from tests.browser.visits import settled
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("store")) as served:
+        yield served
+
+
+def heading(page):
+    return page.get_by_role("heading", level=1)
+
+
+def test_from_the_grid_to_a_cell_and_its_look_alike(browser, address):
+    with visiting(browser, address) as page:
+        page.goto("/atlas")
+        card = page.locator(".st-key-atlas_card_grid_myelocyte")
+        card.get_by_role("img").click()  # the whole card is a link
+        expect(heading(page)).to_have_text("Myelocyte")
+        expect(page).to_have_url(re.compile(r"cell=myelocyte$"))
+        expect(page.get_by_text("1 round nucleus, no nucleolus")).to_be_visible()
+        page.get_by_role("link", name="Promyelocyte").first.click()
+        expect(heading(page)).to_have_text("Promyelocyte")
+        settled(page)
+        page.get_by_role("link", name="Compare with blast").click()
+        expect(heading(page)).to_have_text("Promyelocyte or blast?")
+        expect(page.get_by_text("Granules decide.")).to_be_visible()
+        page.get_by_role("combobox", name=re.compile("^With")).click()
+        page.get_by_role("option", name="Basophil").click()
+        expect(heading(page)).to_have_text("Promyelocyte or basophil?")
+        expect(page).to_have_url(re.compile(r"with=basophil"))
+        page.reload()
+        expect(heading(page)).to_have_text("Promyelocyte or basophil?")
+
+
+def test_an_entry_fits_a_phone(browser, address):
+    with visiting(browser, address, **PHONE) as page:
+        page.goto("/atlas?cell=blast")
+        expect(page.get_by_role("heading", name="Sources")).to_be_visible()
+        settled(page)
+        main = page.get_by_test_id("stMain")
+        assert main.evaluate("element => element.scrollWidth <= element.clientWidth")

@@ -1,0 +1,1 @@
+"""The page Atlas: a grid of all types, one entry, two entries side by side."""

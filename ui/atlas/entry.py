@@ -1,0 +1,221 @@
+"""One entry of the atlas as a page of a textbook."""
+
+import streamlit as st
+
+from core.cases.database import get_database
+from core.cases.range_tables import ranges_in_force
+from core.domain.reference_ranges import Unit
+from core.domain.taxonomy import CELL_TYPES, STAGES, label_name
+from core.errors import DataNotFoundError, LeukoscopeError, ModelError
+from core.settings import get_settings
+from core.synthetic.portraits import SIDE_MICROMETRES, side_of
+from core.synthetic.red_cells import RED_CELLS
+from core.teaching.atlas import MATURATION, Atlas, Entry
+from core.teaching.attributes import TITLES, in_words, observed, observed_text
+from core.teaching.confusions import Confusions, model_confusions
+from core.teaching.reference_cells import CREDIT
+from ui.atlas.grid import PAGE, show_maturation
+from ui.atlas.images import MEDIUM, labelled_jpeg, open_pbc, portrait_jpeg, real_jpegs
+from ui.components import shared
+from ui.components.fetch import offer_set
+
+_VARIANTS = (2, 3, 4, 5)
+_REAL = 12
+_UNITS: dict[Unit, str] = {"%": "% of leukocytes", "10^9/L": "× 10⁹/L"}
+
+
+@st.cache_resource(ttl="10m", max_entries=2, show_spinner=False)
+def _confusions(models: str) -> dict[str, Confusions]:
+    del models  # its folder: another one is read anew
+    return model_confusions()
+
+
+def navigation(atlas: Atlas, entry: Entry) -> None:
+    """Offer the entries before and after, and the grid."""
+    before, after = atlas.neighbours(entry.key)
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        st.page_link(
+            PAGE,
+            label=before.name,
+            icon=":material/arrow_back:",
+            query_params={"cell": before.key},
+            help="Previous entry",
+        )
+        st.page_link(PAGE, label="All types", icon=":material/grid_view:")
+        st.page_link(
+            PAGE,
+            label=after.name,
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            query_params={"cell": after.key},
+            help="Next entry",
+        )
+
+
+def show_entry(atlas: Atlas, entry: Entry) -> None:
+    """Show everything about one entry."""
+    left, right = st.columns([1, 1.25], gap="large")
+    with left:
+        show_figure(entry)
+    with right:
+        show_facts(atlas, entry)
+        st.markdown(entry.text)
+    if entry.key in MATURATION:
+        st.subheader("Its place in maturation")
+        show_maturation(atlas, entry.key)
+    if entry.attributes:
+        show_attributes(entry)
+    show_look_alikes(atlas, entry)
+    show_causes(entry)
+    show_real_cells(entry)
+    st.subheader("Sources")
+    st.markdown("\n".join(f"- {shared.plain(work)}" for work in atlas.citations(entry)))
+
+
+def show_figure(entry: Entry) -> None:
+    """Show the labelled drawing and more drawings of the same type."""
+    with_labels = st.toggle("Labels", True, key="atlas_labels", persist_state="session")
+    jpeg, notes = labelled_jpeg(entry.key, labels=with_labels)
+    st.image(jpeg, width="stretch", alt=f"Labelled synthetic drawing: {entry.name}")
+    if with_labels and notes:
+        st.markdown(" · ".join(f"**{n}** {note}" for n, note in enumerate(notes, 1)))
+    st.caption(
+        f"Synthetic drawing, {side_of(entry.key):g} µm wide, with red cells of 7.5 µm. "
+        "No two cells are alike:"
+    )
+    with st.grid(len(_VARIANTS), wrap=False):
+        for seed in _VARIANTS:
+            st.image(
+                portrait_jpeg(entry.key, seed),
+                width="stretch",
+                alt=f"{entry.name}, another synthetic drawing",
+            )
+
+
+def show_facts(atlas: Atlas, entry: Entry) -> None:
+    """List other names, size, normal range and the type of a subtype."""
+    facts = {"Size": entry.size_text}
+    if entry.also:
+        facts["Also called"] = "; ".join(entry.also)
+    if entry.type != entry.key:
+        facts["Counted as"] = atlas.entries[entry.type].name
+    facts["Normal"] = entry.normal or normal_range(entry.key) or "See the type that it belongs to."
+    st.table(facts, border="horizontal", alt=f"Facts: {entry.name}")
+
+
+def normal_range(key: str) -> str | None:
+    """Return the reference ranges in force of a cell type; None where there is none."""
+    try:
+        ranges = ranges_in_force(get_database())
+    except LeukoscopeError:
+        return None
+    lines = {unit: ranges.of(unit).get(key) for unit in _UNITS}
+    found = [f"{line.text} {_UNITS[unit]}" for unit, line in lines.items() if line]
+    return f"{'; '.join(found)} ({ranges.title})" if found else None
+
+
+def show_attributes(entry: Entry) -> None:
+    """Show the eleven attributes in words, beside what was seen in labelled cells."""
+    st.subheader("Feature by feature")
+    seen = observed().get(entry.key, {})
+    table = {
+        "Feature": list(TITLES.values()),
+        "Typical": [f"**{in_words(name, entry.attributes[name])}**" for name in TITLES],
+    }
+    if seen:
+        cells = next(iter(seen.values())).total()
+        table[f"Seen in {cells:,} labelled cells"] = [
+            observed_text(seen[name], name) for name in TITLES
+        ]
+    st.table(table, border="horizontal", hide_index=True, alt=f"Attributes: {entry.name}")
+    st.caption(
+        "The eleven attributes of WBCAtt (Tsutsui et al. 2023)."
+        + (" Shares of PBC cells of healthy donors; below 5 % left out." if seen else "")
+    )
+
+
+def show_look_alikes(atlas: Atlas, entry: Entry) -> None:
+    """Show each look-alike beside the entry, and what the model mistakes it for."""
+    st.subheader("Look-alikes")
+    with st.grid("auto", min_column_width=330):
+        for similar in entry.look_alikes:
+            other = atlas.entries[similar.key]
+            side = max(side_of(entry.key), side_of(other.key))
+            with st.container(border=True):
+                one, two = st.columns(2, gap="small", wrap=False)
+                for place, shown in ((one, entry), (two, other)):
+                    place.image(
+                        portrait_jpeg(shown.key, size=MEDIUM, side=side),
+                        caption=shown.name,
+                        width="stretch",
+                        alt=f"{shown.name}, synthetic",
+                    )
+                st.markdown(similar.difference)
+                st.page_link(
+                    PAGE,
+                    label=f"Compare with {other.phrase}",
+                    icon=":material/compare:",
+                    query_params={"cell": entry.key, "with": other.key},
+                )
+    if entry.key in CELL_TYPES:
+        show_confusions(entry)
+
+
+def show_confusions(entry: Entry) -> None:
+    """Say what the shipped model takes cells of this type for."""
+    try:
+        found = _confusions(str(get_settings().models)).get(entry.key)
+    except ModelError:
+        return
+    if found is None:
+        return
+    wrong = ", ".join(f"{label_name(other).lower()} ({cells})" for other, cells in found.others[:4])
+    share = sum(cells for _, cells in found.others) / found.cells
+    st.info(
+        f"Of {found.cells:,} test cells of this type, {100 * share:.1f} % were given another "
+        f"likeliest type"
+        + (f", most often: {wrong}." if wrong else ".")
+        + " Cells of four sets, other laboratories among them.",
+        title="What the model confuses it with",
+        icon=":material/psychology:",
+    )
+
+
+def show_causes(entry: Entry) -> None:
+    """List what raises and lowers the count."""
+    if not entry.raised:
+        return
+    columns = [("Raised in" if entry.lowered else "Seen in", entry.raised)]
+    if entry.lowered:
+        columns.append(("Lowered in", entry.lowered))
+    places = st.columns(len(columns), gap="large")
+    for place, (title, causes) in zip(places, columns, strict=True):
+        with place:
+            st.subheader(title)
+            st.markdown("\n".join(f"- {cause}" for cause in causes))
+
+
+def show_real_cells(entry: Entry) -> None:
+    """Show real cells where the set is here and has the type, else how to get it."""
+    if entry.key in RED_CELLS or entry.key in STAGES:
+        return
+    st.subheader("Real cells")
+    try:
+        cells = open_pbc(str(get_settings().data))
+    except DataNotFoundError:
+        offer_set("pbc", "atlas_pbc")
+        return
+    except LeukoscopeError as error:
+        st.warning(shared.plain(str(error)), icon=":material/error:")
+        return
+    jpegs = real_jpegs(cells, entry, entry.key, _REAL, MEDIUM)
+    if not jpegs:
+        st.caption(
+            "The open set of real cells (PBC, healthy donors) has no cells of this type. Only "
+            "synthetic drawings are shown."
+        )
+        return
+    with st.grid("auto", min_column_width=140):
+        for number, jpeg in enumerate(jpegs, 1):
+            st.image(jpeg, width="stretch", alt=f"Real cell {number}: {entry.name}")
+    st.caption(f"{CREDIT} {SIDE_MICROMETRES:g} µm wide.")
