@@ -31,6 +31,7 @@ NLR_LOW, NLR_GREY, NLR_HIGH = 0.7, 2.3, 3.0
 """Neutrophil-lymphocyte ratio: below and above the outer two pathological, a grey zone from the
 middle one (Zahorec 2021, Bratisl Lek Listy 122:474)."""
 
+_LOOK_FIRST = "Have a specialist look at these cells first."
 _UNITS: Mapping[Unit, str] = {"%": " %", "10^9/L": " × 10⁹/L", "ratio": ""}
 
 
@@ -111,48 +112,44 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
 
 
 def blast_flag(counted: Differential) -> Flag | None:
-    """Return the flag of possible blasts, with their share where there are enough cells."""
-    if not counted.possible_blasts:
-        return None
-    share = counted.shares["blast"]
-    uncertain = counted.possible_blasts - share.count
-    text = f"{counted.possible_blasts} possible {CELL_TYPES['blast'].noun(counted.possible_blasts)}"
-    text += _uncertain(uncertain, counted.possible_blasts)
-    if share.count and counted.total >= MINIMUM_FOR_PERCENTAGES:
-        text += (
-            f". Blasts about {share.percent:.0f} % ({share.low:.0f}-{share.high:.0f}) of "
-            f"{counted.total} classified white cells"
-        )
-    sentence = f"{text}. Have a specialist look at these cells first."
-    return Flag("possible_blasts", "urgent", sentence)
+    """Return the flag of possible blasts, with their share.
+
+    Of the classified white cells where there are enough of those; else of all white cells.
+    """
+    share, possible = counted.shares["blast"], counted.possible_blasts
+    blasts = PossibleBlasts(possible, possible - share.count, counted.total + counted.uncertain)
+    if not share.count or counted.total < MINIMUM_FOR_PERCENTAGES:
+        return field_blast_flag(blasts)
+    text = (
+        f"{_possible(blasts)}. Blasts about {share.percent:.0f} % "
+        f"({share.low:.0f}-{share.high:.0f}) of {counted.total} classified white cells"
+    )
+    return Flag("possible_blasts", "urgent", f"{text}. {_LOOK_FIRST}")
 
 
 def field_blast_flag(blasts: PossibleBlasts) -> Flag | None:
-    """Return the flag of possible blasts in ALL fields, with their share of all white cells."""
+    """Return the flag of possible blasts, with their share of all white cells."""
     if not blasts.count:
         return None
-    sentence = f"{blasts_text(blasts)}. Have a specialist look at these cells first."
-    return Flag("possible_blasts", "urgent", sentence)
+    return Flag("possible_blasts", "urgent", f"{blasts_text(blasts)}. {_LOOK_FIRST}")
 
 
 def blasts_text(blasts: PossibleBlasts) -> str:
     """Return the share of possible blasts, such as `3 possible blasts: 21 % (5-51) of 14 …`."""
     if not blasts.white_cells:
         return "No white cells were found"
-    uncertain = _uncertain(blasts.uncertain, blasts.count)
     cells = "white cell" if blasts.white_cells == 1 else "white cells"
-    return (
-        f"{blasts.count or 'No'} possible {CELL_TYPES['blast'].noun(blasts.count)}{uncertain}: "
-        f"{blasts.percent.text(' %', 0)} of {blasts.white_cells} {cells}"
-    )
+    share = blasts.percent.text(" %", 0)
+    return f"{_possible(blasts)}: {share} of {blasts.white_cells} {cells}"
 
 
-def _uncertain(uncertain: int, blasts: int) -> str:
-    if not uncertain:
-        return ""
-    if uncertain == blasts:
-        return ", uncertain" if blasts == 1 else ", all of them uncertain"
-    return f", {uncertain} of them uncertain"
+def _possible(blasts: PossibleBlasts) -> str:
+    text = f"{blasts.count or 'No'} possible {CELL_TYPES['blast'].noun(blasts.count)}"
+    if not blasts.uncertain:
+        return text
+    if blasts.uncertain == blasts.count:
+        return f"{text}, {'uncertain' if blasts.count == 1 else 'all of them uncertain'}"
+    return f"{text}, {blasts.uncertain} of them uncertain"
 
 
 def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:

@@ -62,7 +62,7 @@ def test_one_blast_is_urgent_and_comes_first():
 def test_an_uncertain_blast_is_flagged_too():
     counted = differential_of_counts(NORMAL, 3, uncertain_blasts=2)
     (found,) = flags(counted, percent_ranges={}, absolute_ranges={})
-    assert found.sentence.startswith("2 possible blasts, all of them uncertain. Have")
+    assert found.sentence.startswith("2 possible blasts, all of them uncertain: 1 % (0-4) of 203 ")
 
 
 def test_immature_granulocytes_are_named_and_shift_left_when_surely_raised():
