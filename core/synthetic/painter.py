@@ -43,7 +43,7 @@ class Chromatin:
 
 def density_of(colour: Colour) -> NDArray[np.float64]:
     """Return the optical density in R, G, B of a colour on white glass."""
-    return -np.log10(np.maximum(np.asarray(colour, float), 1) / 255)
+    return np.asarray(-np.log10(np.maximum(np.asarray(colour, float), 1) / 255))
 
 
 class Painter:
