@@ -10,6 +10,7 @@ _STYLE = """<style>
 [class*="st-key-atlas_card_"] {position: relative}
 [class*="st-key-atlas_card_"]:has(a):hover {border-color: var(--st-primary-color)}
 [class*="st-key-atlas_card_"] a {background: none; padding: 0; min-height: 0}
+[class*="st-key-atlas_card_"] .stElementContainer:has(a) {position: static}
 [class*="st-key-atlas_card_"] a::after {content: ""; position: absolute; inset: 0}
 [class*="st-key-atlas_card_"] a p {font-weight: 600; font-size: .9rem; white-space: normal}
 [class*="st-key-atlas_card_"] img {border-radius: .3rem}
@@ -43,7 +44,7 @@ def show_grid(atlas: Atlas) -> None:
             for key in group.keys:
                 card(atlas.entries[key], f"grid_{key}")
     st.caption(
-        "All pictures on this page are synthetic: drawn by the program, the same size in µm a "
+        "All images on this page are synthetic: drawn by the program, the same size in µm a "
         "pixel except where a wider or closer view is needed."
     )
 
