@@ -41,9 +41,9 @@ def unfamiliar(said):
 
 
 @pytest.mark.usefixtures("pack")
-def test_cells_of_a_training_laboratory_are_familiar_and_others_mostly_not(analyzer):
+def test_cells_of_a_training_laboratory_are_familiar_and_many_of_others_not(analyzer):
     assert unfamiliar(answers(analyzer, cells("pbc", 80))) <= 0.05
-    assert unfamiliar(answers(analyzer, cells("lisc", 5))) >= 0.5
+    assert unfamiliar(answers(analyzer, cells("lisc", 5))) >= 0.25
 
 
 @pytest.mark.usefixtures("pack")
