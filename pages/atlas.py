@@ -1,9 +1,9 @@
-"""Atlas: how to recognise every cell that the app names, with pictures and look-alikes."""
+"""Atlas: how to recognise every cell that the app names, with images and look-alikes."""
 
 import streamlit as st
 
 from core.errors import AtlasError
-from core.teaching.atlas import get_atlas
+from core.teaching.atlas import Atlas, Entry, get_atlas
 from ui.atlas.compare import show_comparison
 from ui.atlas.entry import navigation, show_entry
 from ui.atlas.grid import show_grid
@@ -17,28 +17,35 @@ ABOUT = (
 )
 
 
-def show_page() -> None:
-    """Show what the address asks for: a comparison, an entry, or all of them."""
+def loaded() -> tuple[Atlas | None, str]:
+    """Return the atlas, or why it cannot be read."""
     try:
-        atlas = get_atlas()
+        return get_atlas(), ""
     except AtlasError as error:
-        header(TITLE, ABOUT, for_everyone=True)
-        st.error(plain(str(error)), icon=":material/error:")
-        return
-    entry = atlas.entries.get(st.query_params.get("cell", ""))
-    other = atlas.entries.get(st.query_params.get("with", ""))
+        return None, str(error)
+
+
+def titles(entry: Entry | None, other: Entry | None) -> tuple[str, str]:
+    """Return title and subtitle of what the address asks for."""
     if entry and other:
-        header(f"{entry.name} or {other.phrase}?", "Side by side.", for_everyone=True)
-        show_comparison(atlas, entry, other)
-    elif entry:
-        header(entry.name, entry.summary, for_everyone=True)
-        navigation(atlas, entry)
-        show_entry(atlas, entry)
-    else:
-        header(TITLE, ABOUT, for_everyone=True)
-        if "cell" in st.query_params:
-            st.warning("There is no such entry. Choose one below.", icon=":material/search_off:")
-        show_grid(atlas)
+        return f"{entry.name} or {other.phrase}?", "Side by side."
+    return (entry.name, entry.summary) if entry else (TITLE, ABOUT)
 
 
-show_page()
+atlas, problem = loaded()
+entries = atlas.entries if atlas else {}
+entry = entries.get(st.query_params.get("cell", ""))
+other = entries.get(st.query_params.get("with", ""))
+title, about = titles(entry, other)
+header(title, about, for_everyone=True)
+if atlas is None:
+    st.error(plain(problem), icon=":material/error:")
+elif entry and other:
+    show_comparison(atlas, entry, other)
+elif entry:
+    navigation(atlas, entry)
+    show_entry(atlas, entry)
+else:
+    if "cell" in st.query_params:
+        st.warning("There is no such entry. Choose one below.", icon=":material/search_off:")
+    show_grid(atlas)

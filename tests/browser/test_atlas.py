@@ -25,7 +25,9 @@ def test_from_the_grid_to_a_cell_and_its_look_alike(browser, address):
     with visiting(browser, address) as page:
         page.goto("/atlas")
         card = page.locator(".st-key-atlas_card_grid_myelocyte")
-        card.get_by_role("img").click()  # the whole card is a link
+        expect(card.get_by_role("img")).to_be_visible()
+        settled(page)
+        card.get_by_role("link").click()
         expect(heading(page)).to_have_text("Myelocyte")
         expect(page).to_have_url(re.compile(r"cell=myelocyte$"))
         expect(page.get_by_text("1 round nucleus, no nucleolus")).to_be_visible()

@@ -157,7 +157,7 @@ def test_a_case_from_upload_to_signed_report_and_trend(page, bccd_files):
     shown = [
         (name, cells, f"{float(percent):.1f}")
         for name, cells, percent, *_ in table(
-            page, "Differential with 95 % confidence intervals and reference ranges"
+            page, "Differential with exact 95 % confidence intervals and reference ranges"
         )
     ]
     counts = {name: int(cells) for name, cells, _ in shown}

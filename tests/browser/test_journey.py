@@ -46,7 +46,7 @@ def test_the_first_request_may_be_any_page(page):
     expect(links).to_have_text(
         [
             *("Overview", "WBC count", "ALL stage", "Patients", "Review", "Settings"),
-            *("Model metrics", "About"),
+            *("Atlas", "Model metrics", "About"),
         ]
     )
 
