@@ -117,31 +117,25 @@ def uploaded_run(file: UploadedFile) -> pd.DataFrame | None:
 def show_paired(paired: Paired, labels: list[str]) -> None:
     """Show accuracies, their difference and McNemar's test."""
     n, gap = len(paired.cells), paired.difference
-    values = (
-        ("First right", f"{100 * (paired.both_right + paired.first_only) / n:.1f} %", None),
-        ("Second right", f"{100 * (paired.both_right + paired.second_only) / n:.1f} %", None),
-        (
-            "Difference, points",
-            f"{100 * gap.value:+.1f}",
-            f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}",
-        ),
-        (
-            "McNemar, p",
-            "< 0.001" if paired.p_value < 0.001 else f"{paired.p_value:.3f}",
-            f"{paired.first_only} : {paired.second_only}",
-        ),
+    limits = f"{100 * gap.low:+.1f} to {100 * gap.high:+.1f}"
+    p_value = "< 0.001" if paired.p_value < 0.001 else f"{paired.p_value:.3f}"
+    shared.metrics(
+        {
+            "First right": (
+                f"{100 * (paired.both_right + paired.first_only) / n:.1f} %",
+                None,
+                None,
+            ),
+            "Second right": (
+                f"{100 * (paired.both_right + paired.second_only) / n:.1f} %",
+                None,
+                None,
+            ),
+            "Difference, points": (f"{100 * gap.value:+.1f}", limits, None),
+            "McNemar, p": (p_value, f"{paired.first_only} : {paired.second_only}", None),
+        },
+        width=150,
     )
-    with st.grid(len(values), min_column_width=150):
-        for label, value, below in values:
-            st.metric(
-                label,
-                value,
-                below,
-                delta_color="off",
-                delta_arrow="off",
-                border=True,
-                height="stretch",
-            )
     st.caption(
         f"n = {n:,} images of {len(labels)} classes; the largest probability counts. Both right: "
         f"{paired.both_right:,}, only the first: {paired.first_only:,}, only the second: "

@@ -107,18 +107,7 @@ def export_figure(figure: go.Figure, alt: str, source: str, data: pd.DataFrame) 
 
 def show_head(key: str, images: int, values: Mapping[str, tuple[str, str | None, str]]) -> None:
     """Show the main figures of a set: label to value, confidence interval and meaning."""
-    with st.grid(len(values), min_column_width=150):
-        for label, (value, limits, meaning) in values.items():
-            st.metric(
-                label,
-                value,
-                limits,
-                delta_color="off",
-                delta_arrow="off",
-                help=meaning,
-                border=True,
-                height="stretch",
-            )
+    shared.metrics(values, width=150)
     described = evaluation_set(key)
     st.caption(
         f"n = {images:,} images; below each value its 95 % confidence interval. {described.note}"

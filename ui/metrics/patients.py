@@ -21,7 +21,7 @@ LEAST_PATIENTS = 3
 
 
 def show_blasts(report: ClassifierReport, key: str) -> None:
-    """Show how blasts are told from other cells, cell by cell and by patient."""
+    """Show how well blasts are separated from other cells, cell by cell and by patient."""
     figures = report.metrics.blasts[key]
     st.subheader("Blasts and smudge cells")
     st.table(

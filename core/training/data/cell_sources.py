@@ -68,7 +68,7 @@ lower one where the field's label speaks for it too."""
 _NOISY_TYPES = ("eosinophil", "basophil")
 """Types of DeepAPL of which about half look wrong: not learnt until they are corrected."""
 _OTHER_THAN_BLASTS = ("neutrophil", "eosinophil", "basophil", "erythroblast", "smudge_cell")
-"""Types that the shipped classifier tells from blasts on fields of leukaemia."""
+"""Types that the shipped classifier rarely confuses with blasts on fields of leukaemia."""
 _WEAK_LABEL = 0.7
 """Weight of a type that was taken from the field's label."""
 _NAMES_VARIANTS = ("pbc", "deepapl")
@@ -210,9 +210,9 @@ def cells_of_all_fields(
 ) -> TrainingCells:
     """Return the white cells of Taleqani fields under weak labels.
 
-    On a field of leukaemia they are blasts but for those that the shipped classifier calls a type
-    that it tells from blasts. On a benign field they are what it calls them with confidence, except
-    blasts: haematogones resemble them.
+    On a field of leukaemia they are blasts, except those of a type that the shipped classifier
+    rarely confuses with blasts. On a benign field they have the type that it is confident of;
+    those that it calls blasts are left out, because haematogones resemble them.
     """
 
     def cut(example: Example) -> list[CellCrop]:
