@@ -36,11 +36,11 @@ atlas, problem = loaded()
 entries = atlas.entries if atlas else {}
 entry = entries.get(st.query_params.get("cell", ""))
 other = entries.get(st.query_params.get("with", ""))
+title, about = titles(entry, other)
+header(title, about, for_everyone=True)
 if entry:
     # A link within the page changes the parameters, not the address that the browser shows.
     st.query_params["cell"] = entry.key
-title, about = titles(entry, other)
-header(title, about, for_everyone=True)
 if atlas is None:
     st.error(plain(problem), icon=":material/error:")
 elif entry and other:
