@@ -62,7 +62,8 @@ class Access:
     def serves_others(self, path: str) -> bool:
         """Whether clients on other machines may ask for a path: it is protected, or open to all."""
         of_api = path == "/api" or path.startswith("/api/")
-        return self.everyone or (self.tokens if of_api else self.sign_in)
+        of_pages = not of_api or path.startswith(PAGE_PATHS)
+        return self.everyone or (of_api and self.tokens) or (of_pages and self.sign_in)
 
 
 @cache
@@ -158,8 +159,11 @@ def is_loopback(host: str | None) -> bool:
     return host == "localhost" if address is None else address.is_loopback
 
 
-Use = Literal["fetch", "send"]
-"""Of the files of the pages."""
+PAGE_PATHS = ("/api/slides", "/api/viewer/")
+"""Beginnings of paths of the API that pages ask for too, with the cookie of their visitor."""
+
+Use = Literal["fetch", "send", "slides"]
+"""Of the files of the pages; `slides` are those of the server's slide folders."""
 
 
 @dataclass(slots=True)

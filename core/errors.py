@@ -55,6 +55,30 @@ class DamagedSlideError(InputError):
     )
 
 
+class SlideNotFoundError(InputError):
+    """The slide is in no slide folder, or no longer."""
+
+    sentence = (
+        "There is no such slide. Choose one from the list, or ask the administrator whether it "
+        "is in a slide folder."
+    )
+
+
+class SlideCopyError(LeukoscopeError):
+    """The copy that a slide needs to be shown cannot be written."""
+
+    sentence = (
+        "The slide has no small levels, and the copy with them could not be written. Check the "
+        "free space and the permissions of the folder LEUKOSCOPE_SLIDE_CACHE."
+    )
+
+
+class TileNotFoundError(InputError):
+    """The slide has no such tile."""
+
+    sentence = "The slide has no tile there. Its description says how many it has."
+
+
 class UnsupportedFormatError(InputError):
     """The format, or this variant of it, is not supported."""
 

@@ -38,6 +38,13 @@ class Settings(BaseSettings):
     """Folder of checkpoints and training logs."""
     store: Path = PROJECT_ROOT / "store"
     """Folder of the case database and its images."""
+    slide_folders: tuple[Path, ...] = ()
+    """Folders of whole slides for the page Microscope, as a JSON list of paths. Nothing outside
+    them is shown."""
+    slide_cache: Path = PROJECT_ROOT / "slide_cache"
+    """Folder for copies of slides that cannot be read piece by piece; it may be emptied."""
+    slide_cache_megabytes: PositiveInt = 20_000
+    """Largest size of these copies together; the oldest are removed."""
     database_url: SecretStr | None = None
     """postgresql://user:password@host/name; without it SQLite in the store folder."""
     pictures: SecretStr | None = None

@@ -25,7 +25,7 @@ from core.api.metrics import Metrics
 from core.api.middleware import RequestMiddleware
 from core.api.openapi import add_docs, describe
 from core.api.problems import add_handlers
-from core.api.routes import cases, predictions, service
+from core.api.routes import cases, predictions, service, slides
 from core.api.work import Workers
 from core.cases.database import Database, get_database
 from core.domain.taxonomy import RESEARCH_NOTICE
@@ -77,8 +77,9 @@ def create_app(
     )
     app.state.services = services
     add_docs(app)
+    slides.add_viewer(app)
     app.include_router(service.public)
-    for router in (predictions.router, service.router, cases.router):
+    for router in (predictions.router, service.router, cases.router, slides.router):
         app.include_router(router, dependencies=[Depends(bearer)])
     app.add_middleware(RequestMiddleware, services=services)
     add_handlers(app)

@@ -14,7 +14,8 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from core.access import Access
+from core.access import VISITOR_COOKIE, Access, visitors
+from core.api.guard import is_local
 from core.api.metrics import Metrics
 from core.api.uploads import MAX_CASE_BYTES, MOST_STREAMED, Upload, limited, received
 from core.api.work import Workers
@@ -85,13 +86,49 @@ class GuardedRoute(APIRoute):
             services = get_services(request)
             services.rate.count(request.client.host if request.client else "")
             credentials = await bearer(request)
-            request.state.caller = await run_in_threadpool(identify, services, credentials)
+            request.state.caller = await run_in_threadpool(
+                self.identify, services, request, credentials
+            )
             if self.body_field is not None:
                 receive = limited(request.headers, request.receive, MAX_CASE_BYTES)
                 request = Request(request.scope, receive)
             return await answer(request)
 
         return guarded
+
+    def identify(
+        self,
+        services: Services,
+        _request: Request,
+        credentials: HTTPAuthorizationCredentials | None,
+    ) -> User | None:
+        """Return the caller as `identify`."""
+        return identify(services, credentials)
+
+
+class PageRoute(GuardedRoute):
+    """A route that pages ask too: whoever may see them needs no token."""
+
+    def identify(
+        self,
+        services: Services,
+        request: Request,
+        credentials: HTTPAuthorizationCredentials | None,
+    ) -> User | None:
+        """Return the user of a token; None for a browser that may see the pages.
+
+        Raises as `identify`, and TokenError.
+        """
+        access = services.access
+        if credentials is None and access.sign_in:
+            if visitors.may(request.cookies.get(VISITOR_COOKIE), "slides"):
+                return None
+            # The guard lets other machines come this far, because their users may have signed in.
+            if not is_local(request.scope, request.headers):
+                raise TokenError
+        elif credentials is None and (access.everyone or is_local(request.scope, request.headers)):
+            return None
+        return identify(services, credentials)
 
 
 def identify(services: Services, credentials: HTTPAuthorizationCredentials | None) -> User | None:

@@ -119,12 +119,12 @@ class Guard:
         path, access = scope["path"], self._access
         self._check_host(scope, headers)
         self._check_origin(scope, headers)
-        if not access.serves_others(path) and not _is_local(scope, headers):
+        if not access.serves_others(path) and not is_local(scope, headers):
             raise ClosedError(
                 "This is served to its own machine only, for nothing protects it. Whoever runs "
                 "the server can set up single sign-on, or set LEUKOSCOPE_OPEN_ACCESS=true."
             )
-        if "/_stcore/metrics" in path and (access.sign_in or not _is_local(scope, headers)):
+        if "/_stcore/metrics" in path and (access.sign_in or not is_local(scope, headers)):
             raise ClosedError("Measurements are at /api/metrics, for those with a token.")
         if not access.sign_in:
             return
@@ -201,7 +201,7 @@ class Guard:
         return "; ".join(parts).encode("latin-1")
 
 
-def _is_local(scope: Scope, headers: Headers) -> bool:
+def is_local(scope: Scope, headers: Headers) -> bool:
     """Return whether both ends of the connection, and whom a proxy names, are this machine."""
     ends = [(scope.get(end) or (None,))[0] for end in ("server", "client")]
     named = [value for name in _FORWARDED for value in headers.getlist(name)]

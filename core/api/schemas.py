@@ -48,6 +48,40 @@ class Problem(BaseModel):
     invalid: list[InvalidValue] | None = None
 
 
+class SlideAnswer(BaseModel):
+    """A slide of the server's folders."""
+
+    model_config = example(id="5f2c9a0b7d3e4186", name="tray 3 / 0042.svs")
+
+    id: str
+    name: str
+
+
+class SlideInfoAnswer(SlideAnswer):
+    """A slide, and how it is divided into tiles."""
+
+    model_config = example(
+        id="5f2c9a0b7d3e4186",
+        name="tray 3 / 0042.svs",
+        width=80_000,
+        height=60_000,
+        micrometres_per_pixel=0.25,
+        tile_size=512,
+        last_zoom=8,
+        version="18f2-4c00",
+    )
+
+    width: int
+    """Pixels of level 0."""
+    height: int
+    micrometres_per_pixel: float | None
+    tile_size: int
+    last_zoom: int
+    """Zoom of level 0; each zoom before has half its resolution."""
+    version: str
+    """Changes when the file changes."""
+
+
 class ImageBody(BaseModel):
     """An image as JSON. Multipart is the better way for large ones."""
 

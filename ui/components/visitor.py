@@ -48,7 +48,9 @@ def admit(*, for_everyone: bool) -> None:
         _offer_sign_in(error)
         st.stop()
     identity = current_identity()
-    visitors.admit(_visitor(), identity.expires, "fetch", "send", sign_in=identity.session)
+    visitors.admit(
+        _visitor(), identity.expires, "fetch", "send", "slides", sign_in=identity.session
+    )
     st.session_state[SHOWN_TO] = user
     with st.sidebar:
         st.caption(f"Signed in: {plain(user.name)}")

@@ -1,0 +1,105 @@
+"""Slides of the server's folders, as tiles; the page Microscope shows them with these routes."""
+
+from functools import partial
+from typing import Annotated
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from starlette.staticfiles import StaticFiles
+from xstatic.pkg import leaflet
+
+from core.api.deps import PageRoute, ServicesDep
+from core.api.schemas import SlideAnswer, SlideInfoAnswer
+from core.slides.folders import get_folders
+from core.slides.tiles import TILE, get_views
+
+VIEWER = "/viewer"
+_SECONDS = 300
+"""How long a browser shows a tile without asking again; after a sign-out too."""
+_CLIENT_LEFT = 499
+_JPEG = {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+
+router = APIRouter(tags=["slides"], route_class=PageRoute)
+_readers = CapacityLimiter(4)
+"""Tiles that are read at a time: a few more than cores, for the others wait for the disk."""
+
+SlideId = Annotated[str, Path(max_length=64, description="From `GET /slides`")]
+
+
+@router.get("/slides")
+def slides(services: ServicesDep) -> list[SlideAnswer]:
+    """List the slides in the server's slide folders."""
+    found = get_folders(services.settings).slides().values()
+    return [SlideAnswer(id=slide.id, name=slide.name) for slide in found]
+
+
+@router.get("/slides/{slide_id}")
+def slide_info(services: ServicesDep, slide_id: SlideId) -> SlideInfoAnswer:
+    """Describe a slide. The first time this may take long: a slide without small levels is copied.
+
+    Text of the slide's header is not answered.
+    """
+    slide = get_folders(services.settings).get(slide_id)
+    view = get_views(services.settings).view(slide)
+    return SlideInfoAnswer(
+        id=slide.id,
+        name=slide.name,
+        width=view.width,
+        height=view.height,
+        micrometres_per_pixel=view.micrometres_per_pixel,
+        tile_size=TILE,
+        last_zoom=view.last_zoom,
+        version=slide.version,
+    )
+
+
+@router.get(
+    "/slides/{slide_id}/tiles/{zoom}/{column}_{row}.jpg",
+    response_class=Response,
+    responses={200: _JPEG, 304: {"description": "The client has this tile"}},
+)
+async def tile(  # noqa: PLR0913, PLR0917 - the parts of the address
+    request: Request,
+    services: ServicesDep,
+    slide_id: SlideId,
+    zoom: Annotated[int, Path(ge=0, le=40)],
+    column: Annotated[int, Path(ge=0, le=2**24)],
+    row: Annotated[int, Path(ge=0, le=2**24)],
+    *,
+    light: Annotated[bool, Query(description="On even, nearly white glass")] = False,
+) -> Response:
+    """Return a tile as JPEG; those at the right and lower edge are smaller.
+
+    Zoom 0 is the whole slide in one tile. Nothing is read for a client that has left.
+    """
+    slide = await to_thread.run_sync(get_folders(services.settings).get, slide_id)
+    headers = {
+        "ETag": f'"{slide.id}-{slide.version}-{zoom}-{column}-{row}-{light:d}"',
+        "Cache-Control": f"private, max-age={_SECONDS}",
+        "Vary": "Authorization, Cookie",
+    }
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    views = get_views(services.settings)
+    async with _readers:
+        if await request.is_disconnected():
+            return Response(status_code=_CLIENT_LEFT)
+        content = await to_thread.run_sync(
+            partial(views.jpeg, slide, zoom, column, row, light=light)
+        )
+    return Response(content, headers=headers, media_type="image/jpeg")
+
+
+class _ViewerFiles(StaticFiles):
+    """The files of the viewer; they change with the version of the program only."""
+
+    def file_response(self, *args: object, **options: object) -> Response:
+        """Return a file that browsers keep."""
+        response = super().file_response(*args, **options)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        return response
+
+
+def add_viewer(app: FastAPI) -> None:
+    """Serve Leaflet, which shows the tiles, from its package: the pages ask no other server."""
+    app.mount(VIEWER, _ViewerFiles(directory=leaflet.BASE_DIR))

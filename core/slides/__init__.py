@@ -1,0 +1,1 @@
+"""Slides of the server's folders, to look at: which there are, and their tiles."""

@@ -1,0 +1,162 @@
+"""Pyramids of slides and images that have no coarse levels: made once, kept in a cache folder.
+
+A copy is a tiled TIFF of JPEG tiles. Only the screen reads it; analyses read the original.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+
+import cv2
+import numpy as np
+from openslide import OpenSlide
+from tifffile import TiffWriter
+
+from core.domain.results import Pixels
+from core.errors import DamagedSlideError, SlideCopyError
+from core.imaging.decoder import decoded
+from core.imaging.read import check_bytes
+from core.imaging.wsi import Slide
+from core.settings import Settings
+from core.slides.folders import SlideFile
+
+COARSEST = 4096
+"""Longest side of the coarsest level up to which a slide is read as it is."""
+_TILE = 512
+_FACTOR = 4
+_QUALITY = 92
+_making = Lock()
+
+
+def open_for_screen(slide: SlideFile, settings: Settings) -> Slide:
+    """Open a slide, or its copy with a pyramid, which is made the first time.
+
+    Raises InputError for what cannot be read, SlideCopyError when the copy cannot be written.
+    """
+    if OpenSlide.detect_format(slide.path) is not None:
+        with Slide(slide.path) as opened:
+            coarsest = max(opened.width, opened.height) / opened.downsamples[-1]
+        if coarsest <= COARSEST:
+            return Slide(slide.path)
+    copy = _copy_of(slide, settings)
+    with _making:
+        if not copy.exists():
+            try:
+                _make_copy(slide, copy, settings)
+            except OSError as error:
+                raise SlideCopyError from error
+    return Slide(copy)
+
+
+def _make_copy(slide: SlideFile, copy: Path, settings: Settings) -> None:
+    """Write the copy of a slide, whole or not at all. Raises InputError, OSError."""
+    _make_room(settings)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=copy.parent) as folder:
+        part = Path(folder, copy.name)
+        _write_copy(slide, part, settings)
+        part.replace(copy)
+
+
+def _copy_of(slide: SlideFile, settings: Settings) -> Path:
+    key = hashlib.sha256(f"{slide.id} {slide.version}".encode()).hexdigest()[:32]
+    return settings.slide_cache / f"{key}.tif"
+
+
+def _make_room(settings: Settings) -> None:
+    """Remove the copies that were made first, until those left take less than allowed."""
+    copies = sorted(settings.slide_cache.glob("*.tif"), key=lambda path: path.stat().st_mtime)
+    size = sum(path.stat().st_size for path in copies)
+    for path in copies:
+        if size <= settings.slide_cache_megabytes * 1_000_000:
+            return
+        size -= path.stat().st_size
+        with suppress(OSError):
+            path.unlink()
+
+
+def _write_copy(slide: SlideFile, path: Path, settings: Settings) -> None:
+    if OpenSlide.detect_format(slide.path) is not None:
+        with Slide(slide.path) as opened:
+            rows = _rows_of_slide(opened)
+            write_pyramid(path, opened.width, opened.height, rows, opened.micrometres_per_pixel)
+        return
+    try:
+        check_bytes(slide.path.stat().st_size, settings)
+        data = slide.path.read_bytes()
+    except OSError as error:
+        raise DamagedSlideError from error
+    with decoded(data, slide.path.name, settings=settings) as images:
+        image = max(images, key=lambda image: image.pixels.size)
+        height, width = image.pixels.shape[:2]
+        rows = (image.pixels[top : top + _TILE] for top in range(0, height, _TILE))
+        write_pyramid(path, width, height, rows, image.micrometres_per_pixel)
+
+
+def _rows_of_slide(slide: Slide) -> Iterator[Pixels]:
+    for top in range(0, slide.height, _TILE):
+        yield slide.read(0, top, slide.width, min(_TILE, slide.height - top))
+
+
+def write_pyramid(
+    path: Path,
+    width: int,
+    height: int,
+    rows: Iterator[Pixels],
+    micrometres_per_pixel: float | None,
+) -> None:
+    """Write an image as a pyramid; `rows` are stripes of 512 pixels, from the top.
+
+    Memory holds one stripe and a sixteenth of the image.
+    """
+    sizes = [(width, height)]
+    while max(sizes[-1]) > COARSEST // _FACTOR:
+        across, down = sizes[-1]
+        sizes.append((-(-across // _FACTOR), -(-down // _FACTOR)))
+    smaller = np.full((*sizes[min(1, len(sizes) - 1)][::-1], 3), 255, np.uint8)
+
+    def tiles() -> Iterator[Pixels]:
+        for number, row in enumerate(rows):
+            if len(sizes) > 1:
+                top = number * _TILE // _FACTOR
+                part = smaller[top : top + _TILE // _FACTOR]
+                part[:] = cv2.resize(row, part.shape[1::-1], interpolation=cv2.INTER_AREA)
+            yield from _tiles_of(row)
+
+    scale = micrometres_per_pixel and (1e4 / micrometres_per_pixel,) * 2
+    with TiffWriter(path, bigtiff=True) as writer:
+        for level, (across, down) in enumerate(sizes):
+            if level > 1:
+                smaller = np.asarray(
+                    cv2.resize(smaller, (across, down), interpolation=cv2.INTER_AREA), np.uint8
+                )
+            writer.write(
+                tiles() if level == 0 else _all_tiles(smaller),
+                shape=(down, across, 3),
+                dtype=np.uint8,
+                tile=(_TILE, _TILE),
+                photometric="rgb",
+                compression="jpeg",
+                compressionargs={"level": _QUALITY},
+                subfiletype=1 if level else 0,
+                resolution=scale or None,
+                resolutionunit="CENTIMETER" if scale else None,
+                metadata=None,
+            )
+
+
+def _all_tiles(pixels: Pixels) -> Iterator[Pixels]:
+    for top in range(0, len(pixels), _TILE):
+        yield from _tiles_of(pixels[top : top + _TILE])
+
+
+def _tiles_of(row: Pixels) -> Iterator[Pixels]:
+    """Cut a stripe into tiles, white beyond the image."""
+    for left in range(0, row.shape[1], _TILE):
+        tile = np.full((_TILE, _TILE, 3), 255, np.uint8)
+        part = row[:, left : left + _TILE]
+        tile[: part.shape[0], : part.shape[1]] = part
+        yield tile

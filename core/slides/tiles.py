@@ -1,0 +1,137 @@
+"""Tiles of slides for a viewer: zoom 0 shows the whole slide in one tile, the last one level 0."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cached_property, partial
+from math import ceil, log2
+from pathlib import Path
+from threading import Lock
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from core.domain.results import Pixels
+from core.errors import DamagedSlideError, TileNotFoundError
+from core.imaging.illumination import flatten
+from core.imaging.preview import preview_jpeg
+from core.imaging.wsi import Slide
+from core.settings import Settings, get_settings
+from core.slides.folders import SlideFile, check_inside
+from core.slides.pyramid import open_for_screen
+
+TILE = 512
+"""Side of a tile in pixels; those at the right and lower edge are smaller."""
+_QUALITY = 85
+_MOST_OPEN = 12
+_MOST_BYTES = 96_000_000
+"""Of encoded tiles that are kept."""
+
+
+class SlideView:
+    """An open slide as tiles. Several threads may use it at a time."""
+
+    def __init__(self, slide: Slide) -> None:
+        self._slide = slide
+        self.width, self.height = slide.width, slide.height
+        self.micrometres_per_pixel = slide.micrometres_per_pixel
+        self.format = slide.format
+        self.last_zoom = max(0, ceil(log2(max(slide.width, slide.height) / TILE)))
+
+    @cached_property
+    def light(self) -> NDArray[np.float32]:
+        """Colour of the slide's glass, 1 x 1 x 3: one estimate for all tiles."""
+        return self._slide.light()
+
+    def tile(self, zoom: int, column: int, row: int, *, light: bool = False) -> Pixels:
+        """Return a tile as RGB; with `light` on even, nearly white glass.
+
+        Raises TileNotFoundError, DamagedSlideError.
+        """
+        if not 0 <= zoom <= self.last_zoom:
+            raise TileNotFoundError
+        factor = 2 ** (self.last_zoom - zoom)
+        x, y = column * TILE * factor, row * TILE * factor
+        if not (0 <= x < self.width and 0 <= y < self.height):
+            raise TileNotFoundError
+        pixels = self.region(x, y, TILE * factor, TILE * factor, factor)
+        return flatten(pixels, self.light) if light else pixels
+
+    def region(self, x: int, y: int, width: int, height: int, factor: float) -> Pixels:
+        """Return a region of level 0, cut at the edge of the slide, `factor` times smaller.
+
+        Raises DamagedSlideError.
+        """
+        width, height = min(width, self.width - x), min(height, self.height - y)
+        level = max(n for n, down in enumerate(self._slide.downsamples) if down <= 1.01 * factor)
+        pixels = self._slide.read(x, y, width, height, level)
+        size = max(1, round(width / factor)), max(1, round(height / factor))
+        if pixels.shape[1::-1] == size:
+            return pixels
+        return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class SlideViews:
+    """The slides that are open, and the tiles that were encoded last."""
+
+    def __init__(self, opener: Callable[[SlideFile], Slide]) -> None:
+        self._opener = opener
+        self._views: OrderedDict[SlideFile, SlideView] = OrderedDict()
+        self._tiles: OrderedDict[tuple[SlideFile, int, int, int, bool], bytes] = OrderedDict()
+        self._bytes = 0
+        self._opening: dict[str, Lock] = {}
+        self._keeping = Lock()
+
+    def view(self, slide: SlideFile) -> SlideView:
+        """Open a slide, or return it if it is open.
+
+        Raises InputError for what cannot be read or lies outside its folder.
+        """
+        with self._keeping:
+            opening = self._opening.setdefault(slide.id, Lock())
+        with opening:  # making a copy takes long; other slides need not wait
+            with self._keeping:
+                if slide in self._views:
+                    self._views.move_to_end(slide)
+                    return self._views[slide]
+            check_inside(slide)
+            view = SlideView(self._opener(slide))
+            with self._keeping:
+                self._views[slide] = view
+                while len(self._views) > _MOST_OPEN:
+                    self._views.popitem(last=False)  # closed when no thread reads from it
+            return view
+
+    def jpeg(self, slide: SlideFile, zoom: int, column: int, row: int, *, light: bool) -> bytes:
+        """Return a tile as JPEG. Raises as `view`, and TileNotFoundError."""
+        key = (slide, zoom, column, row, light)
+        with self._keeping:
+            if key in self._tiles:
+                self._tiles.move_to_end(key)
+                return self._tiles[key]
+        try:
+            pixels = self.view(slide).tile(zoom, column, row, light=light)
+        except DamagedSlideError:
+            with self._keeping:
+                self._views.pop(slide, None)  # OpenSlide reads nothing more after a failure
+            raise
+        encoded = preview_jpeg(pixels, TILE, _QUALITY)
+        with self._keeping:
+            if key not in self._tiles:
+                self._tiles[key] = encoded
+                self._bytes += len(encoded)
+            while self._bytes > _MOST_BYTES:
+                self._bytes -= len(self._tiles.popitem(last=False)[1])
+        return encoded
+
+
+_views: dict[Path, SlideViews] = {}
+
+
+def get_views(settings: Settings | None = None) -> SlideViews:
+    """Return the open slides of this process, by the cache folder of the settings."""
+    settings = settings or get_settings()
+    if settings.slide_cache not in _views:
+        opener = partial(open_for_screen, settings=settings)
+        _views.setdefault(settings.slide_cache, SlideViews(opener))
+    return _views[settings.slide_cache]

@@ -1,0 +1,109 @@
+"""Slides by the API: what is answered to whom."""
+
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from core.access import VISITOR_COOKIE, new_visitor, visitors
+from tests.api.test_access import bearer
+from tests.slides import made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    made.dicom(made.a_slide(), folder / "tray")  # with a patient's name in its header
+    return folder
+
+
+@pytest.fixture
+def open_slides(open_client, folder, tmp_path):
+    def opened(client=("testclient", 50000), **changed):
+        made = open_client(slide_folders=(folder,), slide_cache=tmp_path / "cache", **changed)
+        return TestClient(
+            made.app, "http://localhost:8501", raise_server_exceptions=False, client=client
+        )
+
+    return opened
+
+
+def only(client, headers=None):
+    (slide,) = client.get("/slides", headers=headers).json()
+    return slide
+
+
+def test_a_slide_is_listed_described_and_shown(open_slides):
+    client = open_slides()
+    slide = only(client)
+    assert slide["name"] == "tray / level_1.dcm"
+    described = client.get(f"/slides/{slide['id']}")
+    assert (described.json()["width"], described.json()["last_zoom"]) == (1600, 2)
+    assert "Doe" not in described.text
+    tile = client.get(f"/slides/{slide['id']}/tiles/2/3_2.jpg")
+    assert tile.headers["content-type"] == "image/jpeg"
+    assert Image.open(BytesIO(tile.content)).size == (64, 176)
+    assert b"Doe" not in tile.content
+    tag = {"If-None-Match": tile.headers["etag"]}
+    again = client.get(f"/slides/{slide['id']}/tiles/2/3_2.jpg", headers=tag)
+    assert (again.status_code, again.content) == (304, b"")
+    lit = client.get(f"/slides/{slide['id']}/tiles/2/3_2.jpg?light=true", headers=tag)
+    assert lit.status_code == 200
+    assert lit.headers["cache-control"].startswith("private")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/slides/none/tiles/0/0_0.jpg",
+        "/slides/../../etc/passwd",
+        "/slides/..%2F..%2Fetc%2Fpasswd",
+        "/slides/%2Fetc%2Fpasswd/tiles/0/0_0.jpg",
+        "/viewer/../../../etc/passwd",
+        "/viewer/%2e%2e/%2e%2e/__init__.py",
+    ],
+)
+def test_no_path_leads_out(open_slides, path):
+    assert open_slides().get(path).status_code == 404
+
+
+def test_what_is_no_tile_is_not_found(open_slides):
+    client = open_slides()
+    address = f"/slides/{only(client)['id']}/tiles"
+    for place, status in {"9/0_0": 404, "0/1_0": 404, "0/a_0": 422, "0/-1_0": 422}.items():
+        assert client.get(f"{address}/{place}.jpg").status_code == status
+
+
+def test_slides_are_for_tokens_and_for_browsers_whose_user_signed_in(
+    open_slides, database, settings
+):
+    elsewhere = ("10.0.0.9", 50000)
+    for changed in ({}, {"api_tokens": False}):
+        client = open_slides(client=elsewhere, sign_in=True, **changed)
+        assert client.get("/slides").status_code == 401
+        slide = only(client, bearer(database, settings))
+        tile = f"/slides/{slide['id']}/tiles/0/0_0.jpg"
+        assert client.get(tile).status_code == 401
+        visitor = new_visitor()
+        client.cookies.set(VISITOR_COOKIE, visitor)
+        hour = datetime.now(UTC) + timedelta(hours=1)
+        visitors.admit(visitor, hour, "fetch")  # as those who follow a link to a case
+        assert client.get(tile).status_code == 401
+        visitors.admit(visitor, hour, "slides", sign_in="this")
+        assert client.get(tile).status_code == 200
+        assert client.get("/patients").status_code == (401 if not changed else 200)
+        visitors.dismiss("this")
+        assert client.get(tile).status_code == 401
+
+
+def test_where_only_the_api_has_tokens_pages_of_this_machine_need_none(open_slides):
+    assert open_slides(client=("127.0.0.1", 1), api_tokens=True).get("/slides").status_code == 200
+    assert open_slides(client=("10.0.0.9", 1), api_tokens=True).get("/slides").status_code == 401
+
+
+def test_the_viewer_is_served_from_its_package(open_slides):
+    answer = open_slides().get("/viewer/leaflet.js")
+    assert answer.status_code == 200
+    assert "max-age" in answer.headers["cache-control"]
