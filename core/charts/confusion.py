@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from core.charts.style import MAIN, SECOND
+from core.charts.style import MAIN, SECOND, lay_out
 from core.domain.agreement import Agreement
 from core.domain.taxonomy import label_name
 from core.evaluation.report import label_phrase
@@ -76,9 +76,7 @@ def _matrix_figure(  # noqa: PLR0913 - what is written where in one matrix
     )
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(showgrid=False, zeroline=False, automargin=True)
-    figure.update_layout(
-        height=150 + 52 * len(down), margin={"l": 0, "r": 0, "t": 10, "b": 0}, dragmode=False
-    )
+    lay_out(figure, 150 + 52 * len(down), top=10, right=0, dragmode=False)
     return figure
 
 

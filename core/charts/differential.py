@@ -6,7 +6,7 @@ from html import escape
 
 import plotly.graph_objects as go
 
-from core.charts.style import RANGE_BAND, error_bars, top_legend
+from core.charts.style import RANGE_BAND, error_bars, lay_out, top_legend
 from core.domain.differential import Differential, Share
 from core.domain.intervals import proportion
 from core.domain.probability import probability_text
@@ -57,7 +57,7 @@ def differential_figure(
         )
     figure.update_xaxes(title="Percent of white cells", range=[-1, 101], zeroline=False)
     figure.update_yaxes(automargin=True)
-    figure.update_layout(height=310, margin={"l": 0, "r": 10, "t": 0, "b": 0})
+    lay_out(figure, 310)
     top_legend(figure, width=300)
     return figure
 
@@ -86,13 +86,8 @@ def _stack(
         )
     figure.update_xaxes(title=axis, range=[0, 100])
     figure.update_yaxes(automargin=True, autorange="reversed")
-    figure.update_layout(
-        barmode="stack",
-        height=80 + 46 * len(bars),
-        bargap=0.35,
-        margin={"l": 0, "r": 10, "t": 0, "b": 0},
-        uniformtext={"minsize": 10, "mode": "hide"},
-    )
+    text = {"minsize": 10, "mode": "hide"}
+    lay_out(figure, 80 + 46 * len(bars), barmode="stack", bargap=0.35, uniformtext=text)
     top_legend(figure, shown_width - _ROW_LABEL)
     return figure
 
@@ -135,7 +130,7 @@ def probabilities_figure(result: StageResult) -> go.Figure:
         title="Calibrated probability, %", range=[0, 118], tickvals=[0, 25, 50, 75, 100]
     )
     figure.update_yaxes(automargin=True)
-    figure.update_layout(height=230, margin={"l": 0, "r": 0, "t": 0, "b": 0}, bargap=0.35)
+    lay_out(figure, 230, right=0, bargap=0.35)
     return figure
 
 

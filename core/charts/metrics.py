@@ -18,7 +18,9 @@ from core.charts.style import (
     NEUTRAL,
     SECOND,
     THIRD,
+    add_helper_line,
     error_bars,
+    lay_out,
 )
 from core.domain.taxonomy import CELL_KINDS, CELL_TYPES, label_colour, label_name
 from core.evaluation.report import UNCERTAIN, label_phrase
@@ -41,14 +43,30 @@ _PATIENT_HEIGHT = 22
 def _unit_square(figure: go.Figure, x: str, y: str) -> go.Figure:
     figure.update_xaxes(title=x, range=[0, 100.5], zeroline=False)
     figure.update_yaxes(title=y, range=[0, 101], zeroline=False, automargin=True)
-    figure.update_layout(
-        height=420,
-        margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        legend=LEGEND_ABOVE,
-        hovermode="closest",
-        dragmode=False,
-    )
+    lay_out(figure, 420, top=10, legend=LEGEND_ABOVE, hovermode="closest", dragmode=False)
     return figure
+
+
+def _add_curves(
+    figure: go.Figure,
+    points: Mapping[str, pd.DataFrame],
+    areas: Mapping[str, float | None],
+    columns: tuple[str, str],
+    axes: tuple[str, str],
+) -> None:
+    """Add a curve a label, over two columns of its points with the names of their axes."""
+    across, up = columns
+    for label, frame in points.items():
+        if not frame.empty:
+            figure.add_scatter(
+                x=100 * frame[across],
+                y=100 * frame[up],
+                mode="lines",
+                # The grey of white cells in images would vanish on a dark page.
+                line={"color": MAIN if label == "wbc" else label_colour(label), "width": 2},
+                name=f"{label_name(label)} {three_digits(areas[label])}",
+                hovertemplate="{} %{{x:.1f}} %, {} %{{y:.1f}} %<extra></extra>".format(*axes),
+            )
 
 
 def roc_figure(
@@ -59,19 +77,9 @@ def roc_figure(
     `zoomed` shows the corner of few false positives and high recall.
     """
     figure = go.Figure()
-    figure.add_scatter(
-        x=[0, 100], y=[0, 100], mode="lines", line=HELPER_LINE, hoverinfo="skip", showlegend=False
-    )
-    for label, frame in points.items():
-        if not frame.empty:
-            figure.add_scatter(
-                x=100 * frame["false_positive_rate"],
-                y=100 * frame["true_positive_rate"],
-                mode="lines",
-                line={"color": label_colour(label), "width": 2},
-                name=f"{label_name(label)} {three_digits(areas[label])}",
-                hovertemplate="False-positive rate %{x:.1f} %, recall %{y:.1f} %<extra></extra>",
-            )
+    add_helper_line(figure, [0, 100], [0, 100])
+    columns = ("false_positive_rate", "true_positive_rate")
+    _add_curves(figure, points, areas, columns, ("False-positive rate", "recall"))
     _unit_square(figure, "False-positive rate, %", "True-positive rate (recall), %")
     if zoomed:
         figure.update_xaxes(range=[-0.1, ZOOM])
@@ -87,17 +95,7 @@ def precision_recall_figure(
     `zoomed` shows the corner where both are high.
     """
     figure = go.Figure()
-    for label, frame in points.items():
-        if not frame.empty:
-            figure.add_scatter(
-                x=100 * frame["recall"],
-                y=100 * frame["precision"],
-                mode="lines",
-                # The grey of white cells in images would vanish on a dark page.
-                line={"color": MAIN if label == "wbc" else label_colour(label), "width": 2},
-                name=f"{label_name(label)} {three_digits(areas[label])}",
-                hovertemplate="Recall %{x:.1f} %, precision %{y:.1f} %<extra></extra>",
-            )
+    _add_curves(figure, points, areas, ("recall", "precision"), ("Recall", "precision"))
     _unit_square(figure, "Recall, %", "Precision, %")
     if zoomed:
         figure.update_xaxes(range=[100 - ZOOM, 100.1])
@@ -108,9 +106,7 @@ def precision_recall_figure(
 def patient_shares_figure(patients: Sequence[PatientShare]) -> go.Figure:
     """Draw each patient's predicted share of blasts over the true one, in percent."""
     figure = go.Figure()
-    figure.add_scatter(
-        x=[0, 100], y=[0, 100], mode="lines", line=HELPER_LINE, hoverinfo="skip", showlegend=False
-    )
+    add_helper_line(figure, [0, 100], [0, 100])
     figure.add_scatter(
         x=[100 * one.true for one in patients],
         y=[100 * one.predicted for one in patients],
@@ -124,14 +120,7 @@ def patient_shares_figure(patients: Sequence[PatientShare]) -> go.Figure:
     )
     bias, reach = limits_of_agreement(patients)
     for offset in (bias - reach, bias + reach):
-        figure.add_scatter(
-            x=[0, 100],
-            y=[offset, 100 + offset],
-            mode="lines",
-            line=HELPER_LINE | {"dash": "dash"},
-            hoverinfo="skip",
-            showlegend=False,
-        )
+        add_helper_line(figure, [0, 100], [offset, 100 + offset], "dash")
     return _unit_square(figure, "True share of blasts, %", "Predicted share of blasts, %")
 
 
@@ -172,10 +161,11 @@ def patient_distributions_figure(counts: pd.DataFrame) -> go.Figure:
     figure.update_yaxes(
         categoryorder="array", categoryarray=patients[::-1], automargin=True, tickmode="linear"
     )
-    figure.update_layout(
+    lay_out(
+        figure,
+        150 + _PATIENT_HEIGHT * len(patients),
+        top=30,
         barmode="stack",
-        height=150 + _PATIENT_HEIGHT * len(patients),
-        margin={"l": 0, "r": 10, "t": 30, "b": 0},
         legend={"orientation": "h", "x": 0, "y": -60 / (_PATIENT_HEIGHT * len(patients))},
         dragmode=False,
     )
@@ -199,11 +189,7 @@ def patient_errors_figure(errors: pd.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(title="Counted as another type, %", rangemode="tozero", zeroline=False)
     figure.update_yaxes(autorange="reversed", automargin=True, tickmode="linear")
-    figure.update_layout(
-        height=80 + _PATIENT_HEIGHT * len(errors),
-        margin={"l": 0, "r": 10, "t": 10, "b": 0},
-        dragmode=False,
-    )
+    lay_out(figure, 80 + _PATIENT_HEIGHT * len(errors), top=10, dragmode=False)
     return figure
 
 
@@ -328,14 +314,7 @@ def counts_figure(pairs: pd.DataFrame, kind: str) -> go.Figure:
     most = int(max(pairs["truth"].max(), pairs["found"].max(), 1))
     right = grouped["truth"] == grouped["found"]
     figure = go.Figure()
-    figure.add_scatter(
-        x=[0, most],
-        y=[0, most],
-        mode="lines",
-        line=HELPER_LINE,
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    add_helper_line(figure, [0, most], [0, most])
     for name, rows, colour in (
         ("Count exact", grouped[right], MAIN),
         ("Count off", grouped[~right], SECOND),
@@ -381,9 +360,10 @@ def training_figure(history: pd.DataFrame, measure: str) -> go.Figure:
     rows = _mark_phases(figure, history)
     figure.update_xaxes(title="Epoch", zeroline=False)
     figure.update_yaxes(title=measure_name(measure), automargin=True, zeroline=False)
-    figure.update_layout(
-        height=360,
-        margin={"l": 0, "r": 10, "t": 40 + _NAME_HEIGHT * rows, "b": 0},
+    lay_out(
+        figure,
+        360,
+        top=40 + _NAME_HEIGHT * rows,
         # Above the names of the phases, which stand above the plot.
         legend=LEGEND_ABOVE | {"y": 1, "yref": "container", "yanchor": "top"},
         hovermode="closest",
@@ -468,11 +448,12 @@ def distribution_figure(described: DataSetFigures) -> go.Figure:
                 marker_color=colour,
                 hovertemplate="%{y}: %{x:,} in " + split.lower() + "<extra></extra>",
             )
-    figure.update_layout(
+    lay_out(
+        figure,
+        90 + _ROW_HEIGHT * len(labels),
+        top=30,
         barmode="stack",
         showlegend=True,
-        height=90 + _ROW_HEIGHT * len(labels),
-        margin={"l": 0, "r": 10, "t": 30, "b": 0},
         legend=LEGEND_ABOVE,
         dragmode=False,
     )

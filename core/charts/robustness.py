@@ -5,7 +5,16 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from core.charts.style import HELPER_LINE, LEGEND_ABOVE, MAIN, NEUTRAL, SECOND, THIRD, error_bars
+from core.charts.style import (
+    HELPER_LINE,
+    LEGEND_ABOVE,
+    MAIN,
+    NEUTRAL,
+    SECOND,
+    THIRD,
+    error_bars,
+    lay_out,
+)
 from core.evaluation.comparisons import SourcesRow
 from core.evaluation.schema import CorruptionFigures
 from core.evaluation.tables import SOURCES
@@ -66,12 +75,6 @@ def sources_figure(rows: Mapping[str, SourcesRow]) -> go.Figure:
             name="Trained on " + " and ".join(SOURCES[key] for key in row.trained_on),
             hovertemplate="%{x}: %{y:.1f} %<extra></extra>",
         )
-    figure.update_layout(
-        barmode="group",
-        height=380,
-        margin={"l": 0, "r": 10, "t": 40, "b": 0},
-        legend=LEGEND_ABOVE,
-        dragmode=False,
-    )
+    lay_out(figure, 380, top=40, barmode="group", legend=LEGEND_ABOVE, dragmode=False)
     figure.update_yaxes(title="Accuracy, %", range=[0, 101], zeroline=False, automargin=True)
     return figure

@@ -22,6 +22,22 @@ _LEGEND_SYMBOL, _LEGEND_CHARACTER, _LEGEND_ROW = 45, 6, 20
 """Size of a legend entry in CSS pixels: before the text, a letter of it, the height of a row."""
 
 
+def lay_out(
+    figure: go.Figure, height: int, *, top: int = 0, right: int = 10, **layout: Any
+) -> None:
+    """Set the height, the space above and right of the plot, both in pixels, and more."""
+    margin = {"l": 0, "r": right, "t": top, "b": 0}
+    figure.update_layout(height=height, margin=margin, **layout)
+
+
+def add_helper_line(
+    figure: go.Figure, x: Sequence[float], y: Sequence[float], dash: str = "dot"
+) -> None:
+    """Draw a thin grey line that neither the legend nor the pointer names."""
+    line = HELPER_LINE | {"dash": dash}
+    figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", showlegend=False)
+
+
 def error_bars(
     values: Sequence[float],
     lows: Sequence[float],

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from core.cases.counting import SampleCounts
 from core.cases.records import Sample
-from core.charts.style import NEUTRAL, RANGE_BAND, error_bars
+from core.charts.style import NEUTRAL, RANGE_BAND, error_bars, lay_out
 from core.domain.flags import ratio_text
 from core.domain.intervals import Estimate
 from core.domain.reference_ranges import NLR, WHITE_CELLS, ReferenceRange, Unit
@@ -115,7 +115,7 @@ def trend_figure(shown: Series) -> go.Figure:
     # Plotly leaves out labels that reach over the ends of a date axis.
     figure.update_xaxes(tickformat="%Y-%m-%d", ticklabeloverflow="allow", **axis)
     figure.update_yaxes(title=_AXES[shown.unit], range=[0, top], automargin=True)
-    figure.update_layout(height=210, margin={"l": 0, "r": 40, "t": 10, "b": 0})
+    lay_out(figure, 210, top=10, right=40)
     return figure
 
 
