@@ -14,23 +14,18 @@ from typing import Any, Literal
 
 from core.errors import LeukoscopeError
 from core.evaluation.comparisons import ARCHITECTURES
+from core.evaluation.tables import FIELDS, NOTHING
 from core.model_card import MODEL_NAMES
 from core.settings import Settings, get_settings
 
-SOURCES = ("pbc", "kaggle", "cellavision")
-"""What can be left out of the classifier's training; the last one is never trained on."""
-NOTHING = "nothing"
-COMPONENTS = ("appearance", "stain_transfer", "edge_truncation", "imagenet", NOTHING)
-"""What can be left out of the classifier's recipe."""
-FIELDS = ("bccd", "txl_575", "txl_360", NOTHING)
-"""What can be left out of the detector's training."""
 _KNOWN = {
     "network": ARCHITECTURES,
-    "source": SOURCES,
-    "recipe": COMPONENTS,
-    "fields": FIELDS,
+    "source": ("pbc", "kaggle", "cellavision"),
+    "recipe": ("appearance", "stain_transfer", "edge_truncation", "imagenet", NOTHING),
+    "fields": (*FIELDS, NOTHING),
     "precision": MODEL_NAMES,
 }
+"""What is compared, and the names that it takes: networks, or what a training leaves out."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.bench.timing import median_ms
+from core.datasets.readers import Example, open_set
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
 from core.evaluation.calibration import fit_temperature, softmax
 from core.evaluation.comparisons import Architecture, ArchitectureRow, ScoredCells, SourcesRow
@@ -23,11 +24,11 @@ from core.evaluation.metrics import classification_metrics
 from core.inference.runtime import LiteRTEngine
 from core.settings import Settings
 from core.training.data.cell_batches import Augmentation, CellBatches
+from core.training.data.cell_sources import cells_of, shipped_detector
 from core.training.data.cells import TYPES, TrainingCells, central_crops, joined
 from core.training.export import litert_file
 from core.training.loop import Plan, Stage, fit, seconds_of
 from research.architectures import compared_network, start_from_imagenet
-from research.cells import SEED, source_cells
 from research.comparisons import write_row
 
 SOURCES = ("pbc", "kaggle", "cellavision")
@@ -40,6 +41,7 @@ COMPONENTS = {
 """Augmentations that can be left out of the recipe, and how the crops are then augmented."""
 RECIPE = "ten-type recipe"
 _BATCH = 32
+SEED = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +244,22 @@ def compare_ablation(
     )
     write_row(settings.models / "wbc", section, without, row)
     return row
+
+
+def sampled(examples: Sequence[Example], each: int) -> list[Example]:
+    """Return up to `each` examples of every label, drawn at random and always the same."""
+    by_label: dict[str, list[Example]] = {}
+    for example in examples:
+        by_label.setdefault(str(example.label), []).append(example)
+    rng = np.random.default_rng(SEED)
+    return [own[k] for _, own in sorted(by_label.items()) for k in rng.permutation(len(own))[:each]]
+
+
+def source_cells(settings: Settings, run: Path, name: str, split: str, each: int) -> TrainingCells:
+    """Return cells of one source as the shipped detector finds them, kept in a run folder."""
+    folder = run / f"{name}_{split}_{each}"
+    if not (folder / "groups.npy").exists():
+        data = open_set(name, settings)
+        examples = sampled(data.of_split(split), each)
+        cells_of(data, examples, shipped_detector(settings)).save(folder)
+    return TrainingCells.load(folder)

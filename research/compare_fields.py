@@ -16,6 +16,7 @@ from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS
 from core.evaluation.comparisons import FieldsRow, ScoredFields
+from core.evaluation.tables import FIELDS
 from core.inference.detector import Detector
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card
@@ -29,9 +30,6 @@ from core.training.networks.detection_loss import DetectionLoss
 from core.training.networks.mobilenet import detector_network, load_imagenet
 from research.comparisons import write_row
 
-PARTS = ("bccd", "txl_575", "txl_360")
-"""BCCD in TXL-PBC's and its own labels; TXL's fields of 575 px; PBC images of 360 px."""
-NOTHING = "nothing"
 SIZE, STEPS, EPOCHS = 256, 60, 6
 LOOK = 384
 """Longest side of a tested field for these networks."""
@@ -98,7 +96,7 @@ def compare_parts(
     data = open_set("txl", settings)
     tested = [(e, data.read(e)) for e in data.of_split("test")]
     sets = {}
-    for part in PARTS:
+    for part in FIELDS:
         fields = [(e.member, p, corrected(e)) for e, p in tested if part_of(p) == part]
         figures, _ = measure_detector(part, fields, detector)
         white = figures.per_kind["wbc"]

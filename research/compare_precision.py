@@ -35,8 +35,7 @@ from core.training.data.all_fields import all_fields
 from core.training.data.cell_sources import shipped_detector
 from core.training.evaluate.detector import corrected
 from core.training.export import keras_reference, litert_file
-from core.training.quantize import quantized
-from core.training.quantize_sources import Source, source_of
+from core.training.quantize import Source, quantized, source_of
 from research.compare_cells import RECIPE
 from research.comparisons import write_row
 

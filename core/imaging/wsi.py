@@ -35,7 +35,6 @@ _SAMPLE_SIDE, _SAMPLES_ACROSS, _GLASS_PERCENTILE = 128, 5, 95
 """The glass is the brightest twentieth of a grid of samples, 128 overview pixels a side."""
 _GLASS_DEVIATION = 3.0
 """Grey levels: what varies less is empty glass. A quarter of one white cell makes 4 and more."""
-_BLOCK = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,25 +121,6 @@ class Slide:
             raise DamagedSlideError from error
         white = Image.new("RGBA", size, "white")
         return np.asarray(Image.alpha_composite(white, region).convert("RGB"), np.uint8)
-
-    def overview(self, longest: int = 1024) -> Pixels:
-        """Return the whole slide with its longest side at `longest` pixels, or as it is if smaller.
-
-        Read block by block: a slide may have one level only. Raises DamagedSlideError.
-        """
-        factor = max(1.0, max(self.width, self.height) / longest)
-        level = self._slide.get_best_level_for_downsample(factor)
-        step = max(1, int(_BLOCK * self.downsamples[level] / factor))
-        height, width = max(1, int(self.height / factor)), max(1, int(self.width / factor))
-        whole = np.empty((height, width, 3), np.uint8)
-        for top in range(0, height, step):
-            for left in range(0, width, step):
-                part = whole[top : top + step, left : left + step]
-                down, across = part.shape[:2]
-                x, y, w, h = (round(side * factor) for side in (left, top, across, down))
-                region = self.read(x, y, w, h, level)
-                part[:] = cv2.resize(region, (across, down), interpolation=cv2.INTER_AREA)
-        return whole
 
     def light(self) -> NDArray[np.float32]:
         """Return the colour of the slide's glass as a background for `flatten`, 1 x 1 x 3.

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from core.training.networks.mobilenet import freeze_below
 
 _RISE_STEPS, _FALL_SHARE = 50, 0.25
@@ -78,7 +80,7 @@ def _history_writer(path: Path, stage: str) -> Any:
             metrics = sorted(k for k in values if k.endswith("accuracy"))
             columns = [*HISTORY_FIRST, *metrics, *HISTORY_LAST]
             row = values | {
-                "epoch": _epochs_in(path) + 1,
+                "epoch": len(_rows(path)) + 1,
                 "phase": stage,
                 "learning_rate": float(self.model.optimizer.learning_rate),
                 "seconds": round(time.monotonic() - self.started, 1),
@@ -95,21 +97,23 @@ def _history_writer(path: Path, stage: str) -> Any:
     return HistoryWriter()
 
 
-def _epochs_in(history: Path) -> int:
-    if not history.exists():
-        return 0
-    with history.open() as stream:
-        return max(sum(1 for _ in stream) - 1, 0)
+def _rows(history: Path) -> pd.DataFrame:
+    """Return the epochs so far; none before the first."""
+    columns = [*HISTORY_FIRST, *HISTORY_LAST]
+    return pd.read_csv(history) if history.exists() else pd.DataFrame(columns=columns)
 
 
-def _clock(stage: Stage, minutes: float, spent: float) -> Any:
+def _clock(stage: Stage, history: Path) -> Any:
     """Return a callback that sets the learning rate by the clock and stops when time is over.
 
     A short warm-up by steps, then the peak, then a straight fall to 1 % over the last quarter:
     such a schedule loses nothing when the machine is slow for a while (Hägele et al. 2024,
-    NeurIPS). `spent` are the seconds before the run was resumed.
+    NeurIPS). The seconds that the stage took before the run was resumed count.
     """
     import keras
+
+    rows, seconds = _rows(history), 60 * (stage.minutes or 0)
+    spent = float(rows.loc[rows["phase"] == stage.name, "seconds"].sum())
 
     class Clock(keras.callbacks.Callback):
         def on_train_begin(self, logs: Any = None) -> None:
@@ -118,7 +122,7 @@ def _clock(stage: Stage, minutes: float, spent: float) -> Any:
             self.steps = 0
 
         def _share(self) -> float:
-            return (time.monotonic() - self.started) / (60 * minutes)
+            return (time.monotonic() - self.started) / seconds
 
         def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
             del batch, logs
@@ -147,46 +151,32 @@ def _averages(history: Path, each_epoch: Callable[[Any, int], None]) -> Any:
             averages = optimizer._model_variables_moving_average  # noqa: SLF001 - no public name
             for variable, average in zip(self.model.trainable_variables, averages, strict=True):
                 variable.assign(average)
-            each_epoch(self.model, _epochs_in(history))
+            each_epoch(self.model, len(_rows(history)))
             for variable, value in zip(self.model.trainable_variables, kept, strict=True):
                 variable.assign(value)
 
     return Averages()
 
 
-def _spent(history: Path, stage: Stage) -> float:
-    """Return the seconds that a stage took before the run was resumed."""
-    if not history.exists():
-        return 0.0
-    with history.open(newline="") as stream:
-        rows = csv.DictReader(stream)
-        return sum(float(row["seconds"]) for row in rows if row["phase"] == stage.name)
-
-
 def _optimizer(stage: Stage, steps: int) -> Any:
     import keras
 
-    if stage.minutes is not None:
-        return keras.optimizers.AdamW(
-            stage.learning_rate,
-            weight_decay=1e-4,
-            clipnorm=10.0,
-            use_ema=True,
-            ema_momentum=_CLOCK_MOMENTUM,
+    rate: Any = stage.learning_rate
+    momentum = _CLOCK_MOMENTUM
+    if stage.minutes is None:
+        warmup = min(200, max(steps * stage.epochs // 10, 1))
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=stage.learning_rate * 0.02,
+            decay_steps=max(steps * stage.epochs - warmup, 1),
+            alpha=0.01,
+            warmup_target=stage.learning_rate,
+            warmup_steps=warmup,
         )
-    warmup = min(200, max(steps * stage.epochs // 10, 1))
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=stage.learning_rate * 0.02,
-        decay_steps=max(steps * stage.epochs - warmup, 1),
-        alpha=0.01,
-        warmup_target=stage.learning_rate,
-        warmup_steps=warmup,
-    )
-    # The stage ends with the average over about its last twentieth. A longer average would
-    # still hold much of the untrained start in a short stage.
-    momentum = max(1 - 20 / (steps * stage.epochs), 0.5)
+        # The stage ends with the average over about its last twentieth. A longer average would
+        # still hold much of the untrained start in a short stage.
+        momentum = max(1 - 20 / (steps * stage.epochs), 0.5)
     return keras.optimizers.AdamW(
-        schedule, weight_decay=1e-4, clipnorm=10.0, use_ema=True, ema_momentum=momentum
+        rate, weight_decay=1e-4, clipnorm=10.0, use_ema=True, ema_momentum=momentum
     )
 
 
@@ -219,11 +209,7 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> Non
         model._initial_epoch = 0  # noqa: SLF001
         backup = run / "backup" / stage.name
         callbacks = [
-            *(
-                []
-                if stage.minutes is None
-                else [_clock(stage, stage.minutes, _spent(history_path, stage))]
-            ),
+            *([] if stage.minutes is None else [_clock(stage, history_path)]),
             _history_writer(history_path, stage.name),
             *([] if plan.each_epoch is None else [_averages(history_path, plan.each_epoch)]),
             keras.callbacks.EarlyStopping("val_loss", patience=plan.patience),
@@ -244,21 +230,14 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> Non
 
 def seconds_of(run: Path) -> float:
     """Return the seconds that all epochs of a run took, those before a resumption too."""
-    with (run / "history.csv").open(newline="") as stream:
-        return sum(float(row["seconds"]) for row in csv.DictReader(stream))
+    return float(_rows(run / "history.csv")["seconds"].sum())
 
 
 def plot_history(history: Path, image: Path) -> None:
     """Draw loss and validation loss over epochs to a PNG file."""
-    import pandas as pd
     from matplotlib.figure import Figure
 
-    frame = pd.read_csv(history)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    epochs = range(1, len(frame) + 1)
-    axes.plot(epochs, frame["loss"], label="training")
-    axes.plot(epochs, frame["val_loss"], label="validation")
-    axes.set(xlabel="Epoch", ylabel="Loss", title=history.parent.name)
-    axes.legend()
+    _rows(history).plot(x="epoch", y=["loss", "val_loss"], title=history.parent.name, ax=axes)
     figure.savefig(image, dpi=120)

@@ -68,17 +68,6 @@ def test_coarser_levels_show_the_same_region(made, path):
     assert np.abs(found - wanted).mean() < 1
 
 
-@pytest.mark.parametrize("longest", [100, 700, 5000])
-def test_the_overview_shows_the_whole(made, path, longest, monkeypatch):
-    monkeypatch.setattr("core.imaging.wsi._BLOCK", 256)
-    with Slide(path) as slide:
-        overview = slide.overview(longest)
-    longest = min(longest, 1600)
-    assert overview.shape == (longest * 3 // 4, longest, 3)
-    wanted = cv2.resize(made.pixels, overview.shape[1::-1], interpolation=cv2.INTER_AREA)
-    assert np.abs(overview.astype(int) - wanted).mean() < 2
-
-
 def test_glass_is_told_from_a_quarter_of_a_lymphocyte(tmp_path):
     pixels = np.full((1200, 1200, 3), GLASS, np.uint8)
     cv2.circle(pixels, (600, 600), 30, (120, 90, 160), -1)  # 9 µm across
@@ -139,7 +128,7 @@ def test_ome_tiff_says_its_scale(tmp_path, metadata, scale):
     write_tiff(path, pixels, tile=(256, 256), metadata={"axes": "YXS", **metadata}, ome=True)
     with Slide(path) as slide:
         assert slide.micrometres_per_pixel == scale
-        assert slide.overview().shape == (512, 768, 3)
+        assert slide.read(0, 0, 768, 512).shape == (512, 768, 3)
 
 
 def test_resolution_tags_give_the_scale_if_a_microscope_can_have_written_them(tmp_path):
@@ -179,7 +168,7 @@ def test_a_slide_cut_short_is_an_input_error(path, tmp_path, share):
         if not is_slide(cut):
             return read_images_from(cut)
         with Slide(cut) as slide:
-            return slide.overview()
+            return slide.read(0, 0, slide.width, slide.height)
 
     with suppress(InputError):  # unless the full level is whole and smaller ones are cut
         assert "was not read" in read()[0].notes[0]

@@ -52,7 +52,7 @@ def test_a_selective_kernel_shares_each_channel_between_its_branches():
 
 @given(counts=st.lists(st.integers(1, 30), min_size=1, max_size=4), each=st.integers(1, 12))
 def test_samples_take_up_to_so_many_of_each_label(counts, each):
-    from research.cells import sampled
+    from research.compare_cells import sampled
 
     examples = [
         Example(f"{label}/{k}", "train", str(label))

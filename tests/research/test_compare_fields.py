@@ -17,7 +17,7 @@ def test_a_row_measures_every_part_on_its_own_fields(
 
     # The shipped detector stands for the trained one: training it takes minutes.
     monkeypatch.setattr(compare_fields, "_trained", lambda *_: (analyzer.detector, 60.0))
-    monkeypatch.setattr(compare_fields, "PARTS", ("txl_360",))
+    monkeypatch.setattr(compare_fields, "FIELDS", ("txl_360",))
     row = compare_fields.compare_parts("txl_360", settings_with_detector, tmp_path)
     data = open_set("txl")
     sides = [max(data.read(e).shape) for e in data.of_split("test")]

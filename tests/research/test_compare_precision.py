@@ -6,7 +6,7 @@ import pytest
 from core.domain.taxonomy import CELL_TYPES, MATURE_FIVE
 from core.inference.cell_classifier import CellPrediction
 from core.model_card import load_card
-from core.training.quantize_sources import Source
+from core.training.quantize import Source
 from research import compare_precision
 from research.compare_precision import forward_milliseconds, type_figures
 from tests.training.test_quantize import SIDE, network, patches

@@ -124,18 +124,16 @@ def noise(pixels: Pixels, rng: Generator, strength: float = 1.0) -> Pixels:
 
 def augment_appearance(pixels: Pixels, rng: Generator, strength: Strength = STRONG) -> Pixels:
     """Change stain, camera, light, sharpness and noise together, each with its own chance."""
-    if rng.random() < 0.8:
-        pixels = stain(pixels, rng, strength.stain)
-    if rng.random() < 0.3:
-        pixels = hue(pixels, rng, strength.stain)
-    if rng.random() < 0.6:
-        pixels = camera(pixels, rng, strength.camera)
-    if rng.random() < 0.25:
-        pixels = illumination(pixels, rng, strength.camera)
-    if rng.random() < 0.35:
-        pixels = blur(pixels, rng, strength.blur)
-    if rng.random() < 0.35:
-        pixels = noise(pixels, rng, strength.noise)
+    for chance, change, amount in (
+        (0.8, stain, strength.stain),
+        (0.3, hue, strength.stain),
+        (0.6, camera, strength.camera),
+        (0.25, illumination, strength.camera),
+        (0.35, blur, strength.blur),
+        (0.35, noise, strength.noise),
+    ):
+        if rng.random() < chance:
+            pixels = change(pixels, rng, amount)
     return pixels
 
 

@@ -10,7 +10,6 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.domain.decision import DecisionThresholds, decide
-from core.domain.intervals import Estimate
 from core.domain.taxonomy import DEEPAPL_SEVEN, MATURE_FIVE, PBC_EIGHT
 from core.evaluation.blasts import HEALTHY, blast_figures
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
 from core.evaluation.metrics import classification_metrics, proportion
-from core.evaluation.schema import BlastFigures
+from core.evaluation.schema import BlastFigures, ClassifierFigures, SubtypeFigures
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 from core.training.data.cell_sources import FOLDS, sources
@@ -37,6 +35,8 @@ Logits = NDArray[np.float32]
 LEAST_BLAST = 0.05
 """Probability of a blast from which on a cell is never confidently called a healthy type."""
 _BATCH = 64
+_OVER_ALL = ", all types"
+"""Ends the name of a set that is scored with all types as answers, not those it has alone."""
 
 
 def outputs_of(network: Any, cells: TrainingCells, size: int) -> dict[str, Logits]:
@@ -52,7 +52,7 @@ def outputs_of(network: Any, cells: TrainingCells, size: int) -> dict[str, Logit
 def measure(
     network: Any, settings: Settings, cells: Path, size: int, fold: str = HELD_OUT_FOLD
 ) -> dict[str, Any]:
-    """Return all figures of a network, ready for JSON.
+    """Return all figures of a network, ready for JSON, in the form of `metrics.json`.
 
     The temperature and the threshold of confidence are fitted on validation cells of PBC and of
     the Kaggle fields; everything else is measured on sources, patients or test splits that the
@@ -75,36 +75,26 @@ def measure(
     threshold = uncertainty_threshold(softmax(logits, temperature), truth)
     probabilities = {name: softmax(own["type"], temperature) for name, own in outputs.items()}
     left_out = measured["deepapl_fold"][0]
-    figures: dict[str, Any] = {"temperature": temperature, "threshold": threshold}
+    sets = {}
     for name, (source, labels) in measured.items():
-        figures[name] = _scores(known[source], probabilities[source], labels)
-    blasts = _blasts(known[left_out], probabilities[left_out], threshold)
-    figures["blasts"] = blasts.json_object()
-    figures["subtypes"] = {
-        name: _subtype_recalls(known[source], outputs[source]["subtype"])
-        for name, source in (("pbc_test", "pbc_test"), ("deepapl_fold", left_out))
-    }
-    return figures
+        rows = known[source].weights * np.isin(known[source].types, _indices(labels)) > 0
+        named = [TYPES[k] for k in known[source].types[rows]]
+        answers = probabilities[source][rows]
+        sets[name] = classification_metrics(named, answers, labels, all_labels=TYPES)
+        sets[f"{name}{_OVER_ALL}"] = classification_metrics(named, answers, TYPES)
+    figures = ClassifierFigures(
+        sets=sets,
+        blasts={"deepapl_fold": _blasts(known[left_out], probabilities[left_out], threshold)},
+        subtypes={
+            name: _subtypes(known[source], outputs[source])
+            for name, source in (("pbc_test", "pbc_test"), ("deepapl_fold", left_out))
+        },
+    )
+    return {"temperature": temperature, "threshold": threshold, **figures.json_object()}
 
 
-def _scores(
-    cells: TrainingCells, probabilities: NDArray[np.float64], labels: Sequence[str]
-) -> dict[str, Any]:
-    """Return figures over cells of `labels`, with and without the other types as answers."""
-    rows = cells.weights * np.isin(cells.types, [TYPES.index(name) for name in labels]) > 0
-    truth, answers = [TYPES[k] for k in cells.types[rows]], probabilities[rows]
-    whole = classification_metrics(truth, answers, TYPES)
-    among = classification_metrics(truth, answers, labels, all_labels=TYPES)
-    return {
-        "n": whole.n,
-        "accuracy": whole.accuracy.value,
-        "balanced": whole.balanced_accuracy.value,
-        "balanced_among_labels": among.balanced_accuracy.value,
-        "accuracy_among_labels": among.accuracy.value,
-        "ece": whole.ece,
-        "recalls": {name: whole.per_class[name].recall for name in labels},
-        "confusion": whole.confusion,
-    }
+def _indices(labels: Sequence[str]) -> list[int]:
+    return [TYPES.index(name) for name in labels]
 
 
 def _blasts(
@@ -128,29 +118,37 @@ def _blasts(
     )
 
 
-def _subtype_recalls(cells: TrainingCells, logits: Logits) -> dict[str, Estimate | None]:
+def _subtypes(cells: TrainingCells, outputs: dict[str, Logits]) -> dict[str, SubtypeFigures]:
+    """Return how often each subtype that the cells have is told."""
     truth = cells.details[:, list(DETAILS).index("subtype")]
+    right = outputs["subtype"].argmax(1) == truth
+    of_type = outputs["type"].argmax(1) == cells.types
     return {
-        name: proportion(int((logits[truth == k].argmax(1) == k).sum()), int((truth == k).sum()))
+        name: SubtypeFigures(
+            n=int(own.sum()),
+            right=proportion(int(right[own].sum()), int(own.sum())),
+            right_of_type=proportion(int((right & of_type)[own].sum()), int(of_type[own].sum())),
+        )
         for k, name in enumerate(SUBTYPES)
-        if (truth == k).any()
+        if (own := truth == k).any()
     }
 
 
 def summary(figures: dict[str, Any]) -> dict[str, float]:
     """Return the figures that are compared between checkpoints."""
-    blasts = figures["blasts"]
+    sets, blasts = figures["sets"], figures["blasts"]["deepapl_fold"]
+    balanced = {name: sets[name]["balanced_accuracy"]["value"] for name in sets}
     return {
-        "pbc": figures["pbc_test"]["accuracy"],
-        "wbcatt": figures["wbcatt_test"]["accuracy"],
-        "deepapl": figures["deepapl_fold"]["balanced"],
+        "pbc": sets[f"pbc_test{_OVER_ALL}"]["accuracy"]["value"],
+        "wbcatt": sets[f"wbcatt_test{_OVER_ALL}"]["accuracy"]["value"],
+        "deepapl": balanced[f"deepapl_fold{_OVER_ALL}"],
         "auroc": blasts["auroc"],
         "blast_healthy": blasts["certain_healthy"]["value"],
-        "lisc": figures["lisc"]["balanced"],
-        "lisc_five": figures["lisc"]["balanced_among_labels"],
-        "cellavision": figures["cellavision"]["balanced"],
-        "cellavision_five": figures["cellavision"]["balanced_among_labels"],
-        "cellavision_ece": figures["cellavision"]["ece"],
+        "lisc": balanced[f"lisc{_OVER_ALL}"],
+        "lisc_five": balanced["lisc"],
+        "cellavision": balanced[f"cellavision{_OVER_ALL}"],
+        "cellavision_five": balanced["cellavision"],
+        "cellavision_ece": sets[f"cellavision{_OVER_ALL}"]["ece"],
     }
 
 
@@ -176,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _write(file: Path, figures: dict[str, Any]) -> None:
-    file.write_text(json.dumps(figures, indent=1, default=asdict) + "\n")
+    file.write_text(json.dumps(figures, indent=1) + "\n")
     row = {name: round(value, 4) for name, value in summary(figures).items()}
     sys.stdout.write(f"{file.parent.name} {json.dumps(row)}\n")
     sys.stdout.flush()

@@ -33,7 +33,7 @@ _MEASURES = {
     "detector": ("detector", "standard"),
     "wbc": ("wbc", "standard"),
     "attributes": ("wbc", "attributes"),
-    "blast_flags": ("blast_flags", "standard"),
+    "blast_flags": ("wbc", "field_flags"),
     "all_stage": ("all_stage", "standard"),
     "all_light": ("all_stage", "light"),
 }

@@ -1,32 +1,48 @@
 """Measures the single-cell classifier, on crops and on fields through the detector."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import accuracy_score, f1_score
+from tqdm import tqdm
 from tqdm.contrib.concurrent import thread_map
 
+from core.adaptation.site import LEAST_CELLS, SiteCells, adapt
 from core.datasets.readers import DataSet, Example, open_set
 from core.domain.intervals import Estimate
-from core.domain.results import Pixels
+from core.domain.results import FieldImage, ImageProperties, Pixels, PossibleBlasts
 from core.domain.taxonomy import (
     ATTRIBUTES,
+    CELL_TYPES,
     DEEPAPL_SEVEN,
     KAGGLE_FOUR,
     MATURE_FIVE,
     PBC_EIGHT,
+    STAGES,
     SUBTYPES,
 )
+from core.errors import ProfileError
 from core.evaluation.blasts import blast_figures
-from core.evaluation.metrics import classification_metrics, prediction_frame, proportion
+from core.evaluation.calibration import softmax
+from core.evaluation.metrics import (
+    calibration_error,
+    classification_metrics,
+    prediction_frame,
+    proportion,
+    wilson_estimate,
+)
 from core.evaluation.schema import (
+    AdaptationFigures,
     AttributeFigures,
     AttributesFigures,
+    BeforeAfter,
     BlastFigures,
     ClassificationFigures,
     ClassifierFigures,
     CorruptionFigures,
+    FieldFlagFigures,
     SubtypeFigures,
 )
 from core.imaging.illumination import flatten, set_white_point
@@ -35,10 +51,9 @@ from core.inference.pipeline import Analyzer, region_of_field
 from core.settings import Settings
 from core.training.evaluate.corruptions import Prediction, measure_corruptions
 from core.training.evaluate.data import describe_sets
-from core.training.evaluate.site_profiles import measure_adaptation
 
 HELD_OUT_FOLD = "4"
-"""Fold of DeepAPL, by patient, that the shipped classifier is not trained on."""
+"""Fold of DeepAPL by patient, and of Taleqani, that the shipped classifier is not trained on."""
 
 # Set, split and the types it is scored over.
 _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -51,6 +66,11 @@ _SETS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 }
 CORRUPTED_EVERY = 12
 """Of the PBC test cells every twelfth is measured under every corruption."""
+DRAWS = 20
+_LEAST_LEFT = 3
+"""Cells of a type that must remain for measuring."""
+_FIELDS = {"Benign": 30, "Early": 20, "Pre": 20, "Pro": 20}
+"""Fields of each class, evenly spaced in the fold."""
 
 
 def _predict(
@@ -207,3 +227,85 @@ def attributes(settings: Settings) -> tuple[ClassifierFigures, None]:
     mean = AttributeFigures(**pd.DataFrame(map(dict, scores.values())).mean())
     figures = AttributesFigures(n=len(examples), mean=mean, per_attribute=scores)
     return ClassifierFigures(attributes=figures), None
+
+
+def measure_adaptation(analyzer: Analyzer, settings: Settings) -> AdaptationFigures:
+    """Adapt to five CellaVision cells a type, measure on all others; twenty random draws.
+
+    Types with too few cells are not adapted to but measured. A draw whose profile is rejected
+    counts with the shipped model's answers.
+    """
+    data = open_set("cellavision", settings)
+    labels = list(CELL_TYPES)
+    answers = [
+        analyzer.predict_cell(set_white_point(pixels))
+        for pixels, _ in tqdm(data, total=len(data), desc="adaptation")
+    ]
+    cells = SiteCells.of(answers, [labels.index(str(e.label)) for e in data.examples])
+    counts = np.bincount(cells.types)
+    types = np.nonzero(counts >= LEAST_CELLS + _LEAST_LEFT)[0]
+    shipped = np.array([[own.probabilities[key] for key in labels] for own in answers])
+    before = after = total = rejected = 0
+    ece_before, ece_after = [], []
+    for draw in range(DRAWS):
+        rng = np.random.default_rng((21, draw))
+        shown = np.concatenate(
+            [rng.permutation(np.nonzero(cells.types == k)[0])[:LEAST_CELLS] for k in types]
+        )
+        left = np.setdiff1d(np.arange(len(cells)), shown)
+        rest = cells.only(left)
+        moved, probabilities = rest.logits, shipped[left]
+        ece_before.append(calibration_error(probabilities, rest.types))
+        try:
+            profile = adapt(cells.only(shown), "draw", analyzer.classifier)
+        except ProfileError:
+            rejected += 1
+        else:
+            moved = profile.logits(rest.logits, rest.features).astype(np.float64)
+            probabilities = softmax(moved.astype(np.float32), profile.temperature)
+        before += int((rest.logits.argmax(1) == rest.types).sum())
+        after += int((moved.argmax(1) == rest.types).sum())
+        total += len(left)
+        ece_after.append(calibration_error(probabilities, rest.types))
+    return AdaptationFigures(
+        set="cellavision",
+        types=[labels[k] for k in types],
+        cells_a_type=LEAST_CELLS,
+        draws=DRAWS,
+        rejected=rejected,
+        before=wilson_estimate(before, total),
+        after=wilson_estimate(after, total),
+        ece=BeforeAfter(before=float(np.mean(ece_before)), after=float(np.mean(ece_after))),
+    )
+
+
+_PROPERTIES = ImageProperties("WEBP", "RGB", 8, 0)
+
+
+def field_flags(settings: Settings) -> tuple[ClassifierFigures, pd.DataFrame | None]:
+    """Measure how often a count of an ALL field raises the flag of possible blasts.
+
+    Fields of the fold that was left out are counted as the page WBC count does.
+    """
+    data, analyzer = open_set("taleqani", settings), Analyzer(settings)
+    flagged: Counter[str] = Counter()
+    blasts = {label: PossibleBlasts(0, 0, 0) for label in STAGES}
+    for label, number in _FIELDS.items():
+        examples = [e for e in data.of_split(HELD_OUT_FOLD) if e.label == label]
+        rows = np.linspace(0, len(examples) - 1, number).astype(int)
+        for example in tqdm([examples[row] for row in rows], desc=label):
+            image = FieldImage(example.member, data.read(example), example.member, _PROPERTIES)
+            found = analyzer.analyze(image).counts.blasts
+            flagged[label] += found.count > 0
+            blasts[label] += found
+    leukaemic = [label for label in STAGES if label != "Benign"]
+    figures = FieldFlagFigures(
+        set="taleqani_folds",
+        fold=HELD_OUT_FOLD,
+        leukaemia=proportion(
+            sum(flagged[label] for label in leukaemic), sum(_FIELDS[label] for label in leukaemic)
+        ),
+        by_class={label: proportion(flagged[label], n) for label, n in _FIELDS.items()},
+        cells={label: proportion(own.count, own.white_cells) for label, own in blasts.items()},
+    )
+    return ClassifierFigures(field_flags=figures), None

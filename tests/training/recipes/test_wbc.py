@@ -67,11 +67,11 @@ def test_the_checkpoint_is_measured_on_every_left_out_source(trained, cut_cells)
 
     checkpoint.main([str(trained.run), "--cells", str(cut_cells), "--size", "64"])
     figures = json.loads((trained.run / "figures.json").read_text())
-    assert figures["deepapl_fold"]["n"] == 4 * 12
-    assert figures["lisc"]["n"] == 20
-    assert set(figures["lisc"]["recalls"]) == set(MATURE_FIVE)
-    assert 0 <= figures["blasts"]["auroc"] <= 1
-    assert figures["subtypes"]["deepapl_fold"]["promonocyte"]["value"] is not None
+    assert figures["sets"]["deepapl_fold"]["n"] == 4 * 12
+    assert figures["sets"]["lisc"]["n"] == 20
+    assert set(figures["sets"]["lisc"]["per_class"]) == set(MATURE_FIVE)
+    assert 0 <= figures["blasts"]["deepapl_fold"]["auroc"] <= 1
+    assert figures["subtypes"]["deepapl_fold"]["promonocyte"]["right"]["value"] is not None
 
 
 def test_a_network_that_errs_under_another_appearance_gets_a_higher_temperature(cut_cells):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.domain.boxes import Box
-from core.training.evaluate.cam import shares_in_boxes
+from core.training.evaluate.all_stage import shares_in_boxes
 
 
 @given(x=st.integers(0, 80), y=st.integers(0, 60), side=st.integers(5, 40))
