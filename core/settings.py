@@ -75,6 +75,11 @@ class Settings(BaseSettings):
     """Hours that a sign-in lasts."""
     signatures: int = Field(default=1, ge=1, le=2)
     """Signatures of different people that close a case."""
+    second_signature: bool | None = None
+    """A case with possible blasts, or another urgent flag, needs the signatures of two people.
+    Unset, it does where users sign in and two or more of them may sign."""
+    conclusions: Path = PROJECT_ROOT / "assets" / "conclusions.toml"
+    """Templates of conclusions that a signer can start from."""
     ranges: Path = PROJECT_ROOT / "assets" / "reference_ranges.csv"
     """Table of reference ranges by laboratory, sex and age."""
     laboratory: str = ""

@@ -56,11 +56,11 @@ def checked_name(text: str, what: str, joiners: str = JOINERS) -> str:
     return normalised(text)
 
 
-def checked_comment(text: str) -> str:
+def checked_comment(text: str, what: str = "comment") -> str:
     """Return a comment or reason as it is kept. Raises InvalidEntryError when it is too long."""
     if len(text) > LONGEST_COMMENT:
         raise InvalidEntryError(
-            f"The comment is longer than {LONGEST_COMMENT:,} characters. Shorten it."
+            f"The {what} is longer than {LONGEST_COMMENT:,} characters. Shorten it."
         )
     return text.strip()
 

@@ -266,6 +266,8 @@ class SignatureRow(Base):
     reviewer: Mapped[str] = mapped_column(String(200))
     at: Mapped[datetime]
     void: Mapped[bool] = mapped_column(default=False)
+    conclusion: Mapped[str] = mapped_column(Text, server_default="")
+    """The text that was signed; empty when there was none."""
 
 
 class CommentRow(Base):

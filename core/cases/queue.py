@@ -19,6 +19,7 @@ from core.cases.orm import (
     SampleRow,
 )
 from core.cases.records import Page, QueuedCell, QueueFilter
+from core.domain.agreement import NAMED_OUT_OF_SCOPE
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
@@ -73,8 +74,7 @@ def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
 
     The model's label is its type, or `NOT_A_WHITE_CELL` for cells that it ruled out.
     """
-    named_all_the_same = ("platelet", "smudge_cell")
-    ruled_out = and_(CellRow.status == "out_of_scope", CellRow.type.not_in(named_all_the_same))
+    ruled_out = and_(CellRow.status == "out_of_scope", CellRow.type.not_in(NAMED_OUT_OF_SCOPE))
     said = case((ruled_out, NOT_A_WHITE_CELL), else_=CellRow.type).label("said")
     counted = (
         select(said, CellRow.label, func.count())

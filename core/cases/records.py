@@ -140,10 +140,11 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signed a sample and when (UTC)."""
+    """Who signed a sample, when (UTC), and the conclusion they signed."""
 
     reviewer: str
     at: datetime
+    conclusion: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,14 @@ class Case:
     def analyses(self) -> tuple[FieldAnalysis, ...]:
         """The analyses of all fields in the order they were added."""
         return tuple(stored.analysis for stored in self.fields)
+
+    @property
+    def conclusion(self) -> str:
+        """The signed conclusion; where two people signed different ones, each with its name."""
+        texts = {s.conclusion: s.reviewer for s in reversed(self.signatures) if s.conclusion}
+        if len(texts) < 2:
+            return "".join(texts)
+        return "\n".join(f"{name}: {text}" for text, name in reversed(texts.items()))
 
     def with_neutral_names(self) -> "Case":
         """Return the case with its files named `field 1`, `field 2`, images of one file alike."""

@@ -7,6 +7,7 @@ None there restores the model's type.
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -46,8 +47,8 @@ def label_cells(
         row = sample_to_edit(session, seen)
         cells = _cells(session, row.id, labels)
         named = [(cell, labels[cell.id]) for cell in cells]
-        reviews = _append(session, user, named, comment)
-        return record_edit(session, user, row, "label cells", **_audit_details(reviews)), reviews
+        reviews, details = _append(session, user, named, comment)
+        return record_edit(session, user, row, "label cells", **details), reviews
 
 
 def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -> Done:
@@ -66,8 +67,7 @@ def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -
             raise NotFoundError("review")
         before = _labels_before(session, undone)
         named = [(cell, before[cell.id]) for cell in _cells(session, row.id, before)]
-        appended = _append(session, user, named, "")
-        details = _audit_details(appended)
+        appended, details = _append(session, user, named, "")
         return record_edit(session, user, row, "undo reviews", undone=wanted, **details), appended
 
 
@@ -98,8 +98,8 @@ def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -
         )
         session.add(cell)
         session.flush()
-        reviews = _append(session, user, [(cell, missed.label)], "")
-        return record_edit(session, user, row, "add cell", **_audit_details(reviews)), reviews
+        reviews, details = _append(session, user, [(cell, missed.label)], "")
+        return record_edit(session, user, row, "add cell", **details), reviews
 
 
 def reviews_of(database: Database, cell_id: int) -> tuple[Review, ...]:
@@ -175,11 +175,16 @@ def _append(
     user: User,
     named: Iterable[tuple[CellRow, str | None]],
     comment: str,
-) -> tuple[Review, ...]:
-    """Append a review for each cell and make its label the one that counts."""
+) -> tuple[tuple[Review, ...], dict[str, Any]]:
+    """Append a review for each cell and make its label the one that counts.
+
+    Returns the reviews, and what the audit trail keeps of them: their ids, cells and labels, and in
+    `before` what the cells were called until now, by a reviewer or by the model.
+    """
     at = datetime.now(UTC)
-    rows = []
+    rows, before = [], []
     for cell, wanted in named:
+        before.append(cell.label or cell.type)
         label = NOT_A_WHITE_CELL if wanted is None and cell.origin == "person" else wanted
         cell.label = label
         cell.reviewer = None if label is None else user.name
@@ -188,12 +193,8 @@ def _append(
         )
     session.add_all(rows)
     session.flush()
-    return tuple(map(_review, rows))
-
-
-def _audit_details(reviews: Iterable[Review]) -> dict[str, list[tuple[int, int, str | None]]]:
-    """Return reviews as the audit trail keeps them: their ids, cells and labels."""
-    return {"reviews": [(review.id, review.cell_id, review.label) for review in reviews]}
+    kept = [(row.id, row.cell_id, row.label) for row in rows]
+    return tuple(map(_review, rows)), {"reviews": kept, "before": before}
 
 
 _review = partial(record_of, Review)

@@ -1,8 +1,10 @@
 """From draft to reviewed to signed, and back with a reason.
 
-A signature needs a reviewer's label on every uncertain white cell. A signed case is read-only.
+A signature needs a reviewer's label on every uncertain white cell. A signed case is read-only. A
+case with an urgent flag needs the signatures of two people, where there are two.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import select, update
@@ -10,16 +12,20 @@ from sqlalchemy.orm import Session
 
 from core.cases.database import Database, count
 from core.cases.names import checked_comment
-from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow
+from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow, UserRow
 from core.cases.records import Sample, User
 from core.cases.samples import (
+    load_fields,
     record_change,
     sample_as_seen,
     sample_to_edit,
     signatures,
     void_signatures,
 )
-from core.cases.users import require
+from core.cases.users import LOCAL_USER, require
+from core.domain.differential import differential
+from core.domain.flags import flags
+from core.domain.results import FieldAnalysis
 from core.errors import InvalidEntryError, SignatureError, UnreviewedCellsError
 from core.settings import Settings, get_settings
 
@@ -38,13 +44,33 @@ def mark_reviewed(database: Database, user: User, seen: Sample) -> Sample:
         return record_change(session, user, row, "mark reviewed")
 
 
-def sign(database: Database, user: User, seen: Sample, settings: Settings | None = None) -> Sample:
-    """Sign a reviewed case; with the last signature that the settings ask for it is closed.
+def signatures_needed(
+    database: Database,
+    user: User,
+    analyses: Sequence[FieldAnalysis],
+    settings: Settings | None = None,
+) -> int:
+    """Return how many people must sign a case of these fields, which the user may be one of."""
+    with database.reading() as session:
+        return _signatures_needed(session, user, analyses, settings or get_settings())
 
-    Raises as `mark_reviewed`, and SignatureError for a draft or a second signature of one user.
+
+def sign(
+    database: Database,
+    user: User,
+    seen: Sample,
+    settings: Settings | None = None,
+    *,
+    conclusion: str = "",
+) -> Sample:
+    """Sign a reviewed case with a conclusion; with the last signature it needs it is closed.
+
+    Raises as `mark_reviewed`, SignatureError for a draft or a second signature of one user, and
+    InvalidEntryError for a conclusion that is too long.
     """
     require(user, "reviewer")
     settings = settings or get_settings()
+    conclusion = checked_comment(conclusion, "conclusion")
     with database.writing() as session:
         row = sample_to_edit(session, seen)
         if row.state == "draft":
@@ -53,8 +79,12 @@ def sign(database: Database, user: User, seen: Sample, settings: Settings | None
         signed_by = [signature.reviewer for signature in signatures(session, row.id)]
         if user.name in signed_by:
             raise SignatureError("You have signed this case. The second signature is another's.")
-        session.add(SignatureRow(sample_id=row.id, reviewer=user.name, at=datetime.now(UTC)))
-        if len(signed_by) + 1 >= settings.signatures:
+        signature = SignatureRow(
+            sample_id=row.id, reviewer=user.name, at=datetime.now(UTC), conclusion=conclusion
+        )
+        session.add(signature)
+        analyses = [stored.analysis for stored in load_fields(session, row.id)]
+        if len(signed_by) + 1 >= _signatures_needed(session, user, analyses, settings):
             row.state = "signed"
             _close_cells(session, row.id, closed=True)
         return record_change(session, user, row, "sign", state=row.state)
@@ -86,6 +116,18 @@ def reopen(database: Database, user: User, seen: Sample, reason: str) -> Sample:
         void_signatures(session, row.id)
         _close_cells(session, row.id, closed=False)
         return record_change(session, user, row, "reopen", comment=comment.id)
+
+
+def _signatures_needed(
+    session: Session, user: User, analyses: Sequence[FieldAnalysis], settings: Settings
+) -> int:
+    wanted = settings.second_signature
+    if wanted is None:
+        signers = select(UserRow.name).where(UserRow.role.in_(("reviewer", "admin")))
+        wanted = user.name != LOCAL_USER and count(session, signers) > 1
+    found = flags(differential(analyses), percent_ranges={}, absolute_ranges={})
+    is_urgent = any(flag.severity == "urgent" for flag in found)
+    return 2 if wanted and is_urgent else settings.signatures
 
 
 def _refuse_unreviewed(session: Session, sample_id: int) -> None:

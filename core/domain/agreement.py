@@ -1,17 +1,19 @@
-"""Agreement of two readings of the same cells: the model and a reviewer, or two reviewers."""
+"""Agreement of two readings of the same cells, and what of a sample was reviewed."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from statsmodels.stats.inter_rater import cohens_kappa
 
 from core.domain.intervals import Estimate, proportion
+from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 
 LABELS: tuple[str, ...] = (*CELL_TYPES, NOT_A_WHITE_CELL)
+NAMED_OUT_OF_SCOPE = ("platelet", "smudge_cell")
+"""Types that the model names although such a cell is out of scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,75 @@ def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewTally:
+    """What reviewers looked at in a sample, each white cell once."""
+
+    unseen: Mapping[str, int]
+    """Cells that count as the model typed them and that nobody labelled, by type."""
+    uncertain: int
+    """Cells without a type that nobody labelled."""
+    reviewed: int
+    """Cells that a reviewer labelled."""
+    resolved: int
+    """Of these, cells that the model was uncertain about."""
+    added: int
+    """Of these, cells that the model missed."""
+    overridden: Mapping[tuple[str, str], int]
+    """Of these, cells whose label is not the model's, by the model's label and the reviewer's;
+    without those that the model was uncertain about."""
+    agreement: Agreement
+    """Of the model and the reviewers, over all reviewed cells that the model found."""
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """Overridden cells by the type that they count as now."""
+        counts: Counter[str] = Counter()
+        for (_, label), number in self.overridden.items():
+            counts[label] += number
+        return counts
+
+
+def review_tally(analyses: Iterable[FieldAnalysis]) -> ReviewTally:
+    """Return what reviewers looked at in the fields of a sample."""
+    cells = [cell for a in analyses for _, cell in a.white_cells() if not cell.duplicate]
+    reviewed = [cell for cell in cells if cell.reviewer is not None]
+    unseen = [cell for cell in cells if cell.reviewer is None]
+    found = [(cell, said) for cell in reviewed if (said := _model_label(cell)) is not None]
+    pairs = [(said, _label(cell)) for cell, said in found]
+    return ReviewTally(
+        unseen=Counter(cell.counted_as for cell in unseen if cell.counted_as is not None),
+        uncertain=sum(cell.status == "uncertain" for cell in unseen),
+        reviewed=len(reviewed),
+        resolved=sum(cell.suggested_status == "uncertain" for cell, _ in found),
+        added=len(reviewed) - len(found),
+        overridden=Counter(
+            pair
+            for pair, (cell, _) in zip(pairs, found, strict=True)
+            if pair[0] != pair[1] and cell.suggested_status != "uncertain"
+        ),
+        agreement=agreement(pairs),
+    )
+
+
+def _label(cell: Cell) -> str:
+    """Return the label of a reviewed cell."""
+    return NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
+
+
+def _model_label(cell: Cell) -> str | None:
+    """Return what the model called a reviewed cell; None for one that it missed."""
+    is_ruled_out = cell.suggested_status == "out_of_scope"
+    if is_ruled_out and cell.suggested not in NAMED_OUT_OF_SCOPE:
+        return NOT_A_WHITE_CELL
+    return cell.suggested
+
+
 def _kappa(matrix: NDArray[np.int64]) -> Estimate | None:
     if min(np.count_nonzero(matrix.sum(axis=side)) for side in (0, 1)) < 2:
         return None
+    from statsmodels.stats.inter_rater import cohens_kappa  # a second to import
+
     with np.errstate(invalid="ignore"):  # The z value can be 0 / 0; it is not used.
         result = cohens_kappa(matrix)
     # The limits are symmetric; kappa is not above 1.

@@ -109,6 +109,8 @@ class Cell:
     detection_score: float = 1.0
     suggested: str | None = None
     """The model's type, kept on reviewed cells."""
+    suggested_status: Status | None = None
+    """The model's status, kept on reviewed cells."""
     reviewer: str | None = None
     """Who labelled the cell last; None when nobody has."""
     attributes: Mapping[str, str] | None = None
@@ -170,7 +172,8 @@ class Cell:
             raise ValueError(f"only white cells are reviewed, not a {self.kind}")
         if label != NOT_A_WHITE_CELL and label not in CELL_TYPES:
             raise ValueError(f"{label!r} is no cell type")
-        suggested = self.type if self.reviewer is None else self.suggested
+        is_first = self.reviewer is None
+        suggested = self.type if is_first else self.suggested
         is_white = label != NOT_A_WHITE_CELL
         return replace(
             self,
@@ -178,6 +181,7 @@ class Cell:
             type=label if is_white else suggested,
             subtype=self.subtype if label == suggested else None,
             suggested=suggested,
+            suggested_status=self.status if is_first else self.suggested_status,
             reviewer=reviewer,
             duplicate=False,
         )

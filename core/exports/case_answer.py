@@ -54,6 +54,15 @@ def _details(summary: CaseSummary) -> Answer:
             }
             for stored in case.fields
         ],
+        "review": {
+            "reviewed": summary.review.reviewed,
+            "unseen": summary.review.unseen,
+            "overridden": [
+                {"suggested": said, "label": label, "cells": number}
+                for (said, label), number in summary.review.overridden.items()
+            ],
+        },
+        "conclusion": case.conclusion,
         "signatures": case.signatures,
         "comments": case.comments,
         "reference_ranges": summary.laboratory or None,

@@ -7,7 +7,7 @@ elements used are the same in R4 (4.0.1). Values and limits are those of the oth
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -72,6 +72,8 @@ def fhir_bundle(summary: CaseSummary) -> str:
         "report": _report(summary, base, measures),
         **{m.key: _observation(summary, base, m) for m in measures},
     }
+    if summary.case.comments:
+        resources["comments"] = _comments(summary, base)
     entries = [
         {"fullUrl": _url(base, key), "resource": resource} for key, resource in resources.items()
     ]
@@ -185,11 +187,54 @@ def _report(summary: CaseSummary, base: str, measures: Sequence[_Measure]) -> di
         subject={"reference": _url(base, "patient")},
         specimen=[{"reference": _url(base, "specimen")}],
         effectiveDateTime=case.sample.taken.isoformat(),
-        result=[{"reference": _url(base, m.key), "display": m.name} for m in measures],
+        result=[
+            *({"reference": _url(base, m.key), "display": m.name} for m in measures),
+            *(
+                [{"reference": _url(base, "comments"), "display": "Comments on the case"}]
+                if case.comments
+                else ()
+            ),
+        ],
         resultsInterpreter=[{"display": _plain(s.reviewer) or "-"} for s in case.signatures],
-        conclusion="\n".join([RESEARCH_NOTICE, *(flag.sentence for flag in summary.flags)]),
-        issued=signed and (signed if signed.tzinfo else signed.replace(tzinfo=UTC)).isoformat(),
+        conclusion="\n".join(
+            [
+                *([_lines(case.conclusion)] if case.conclusion else ()),
+                RESEARCH_NOTICE,
+                *(flag.sentence for flag in summary.flags),
+            ]
+        ),
+        issued=signed and _instant(signed),
     )
+
+
+def _comments(summary: CaseSummary, base: str) -> dict[str, Any]:
+    """Return the comments as an observation: a report of R4 has no notes."""
+    return _resource(
+        "Observation",
+        status=_status(summary),
+        code={"text": "Comments on the case"},
+        subject={"reference": _url(base, "patient")},
+        specimen={"reference": _url(base, "specimen")},
+        effectiveDateTime=summary.case.sample.taken.isoformat(),
+        dataAbsentReason=_concept("data-absent-reason", "not-applicable", "Not Applicable"),
+        note=[
+            {
+                "authorString": _plain(said.author) or "-",
+                "time": _instant(said.at),
+                "text": _lines(said.text),
+            }
+            for said in summary.case.comments
+        ],
+    )
+
+
+def _instant(at: datetime) -> str:
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).isoformat()
+
+
+def _lines(text: str) -> str:
+    """Return a text of several lines without control characters."""
+    return "\n".join(filter(None, map(_plain, text.splitlines()))) or "-"
 
 
 def _status(summary: CaseSummary) -> str:

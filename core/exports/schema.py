@@ -467,10 +467,11 @@ class CaseField(Part):
 
 
 class CaseSignature(Part):
-    """Who signed a case, and when."""
+    """Who signed a case, when, and the conclusion they signed."""
 
     reviewer: str
     at: Moment
+    conclusion: str
 
 
 class CaseComment(Part):
@@ -479,6 +480,25 @@ class CaseComment(Part):
     author: str
     at: Moment
     text: str
+
+
+class ReviewChange(Part):
+    """White cells whose type of the model a reviewer replaced; cells it was uncertain about not."""
+
+    suggested: str
+    label: str
+    cells: int
+
+
+class CaseReview(Part):
+    """What reviewers looked at in a case."""
+
+    reviewed: int
+    unseen: Annotated[
+        dict[str, int],
+        Field(description="Cells that count as the model typed them and nobody looked at"),
+    ]
+    overridden: list[ReviewChange]
 
 
 class MeasuredError(Part):
@@ -502,6 +522,8 @@ class CaseDetails(Part):
     neutrophil_lymphocyte_ratio: EstimateAnswer | None
     flags: list[CaseFlag]
     fields: list[CaseField]
+    review: CaseReview
+    conclusion: str
     signatures: list[CaseSignature]
     comments: list[CaseComment]
     reference_ranges: str | None

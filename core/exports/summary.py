@@ -9,6 +9,7 @@ import pandas as pd
 
 from core.cases.counting import count_sample, ranges_of
 from core.cases.records import Case
+from core.domain.agreement import ReviewTally, review_tally
 from core.domain.blood_counts import needs_correction, smear_estimate
 from core.domain.differential import Differential, Share, differential, subtypes_text
 from core.domain.flags import Flag, by_severity, flags, ratio_text
@@ -21,7 +22,14 @@ from core.domain.reference_ranges import (
     Verdict,
     judge,
 )
-from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE, STAGES, Material
+from core.domain.taxonomy import (
+    CELL_TYPES,
+    NOT_A_WHITE_CELL,
+    RESEARCH_NOTICE,
+    STAGES,
+    Material,
+    label_name,
+)
 from core.errors import ModelError, NoEstimateError
 from core.evaluation.model_error import CallAccuracy, accuracy_of
 from core.exports.tables import PERCENT_COLUMNS, cells_table, estimate_columns, files_table
@@ -103,6 +111,8 @@ class CaseSummary:
     for the material."""
     models: tuple[str, ...]
     """Names, versions and thresholds of the models that analysed the fields."""
+    review: ReviewTally
+    """What reviewers looked at and changed."""
     accuracy: tuple[CallAccuracy, ...]
     """The cell classifier's own error, at home first; empty when it is not known of the version
     that analysed the fields."""
@@ -165,6 +175,7 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
             )
         ),
         laboratory=ranges.title if is_blood else "",
+        review=review_tally(case.analyses),
         models=tuple(_model(name, version, settings) for name, version in sorted(used)),
         accuracy=_accuracy(case, settings),
     )
@@ -218,8 +229,6 @@ def facts(summary: CaseSummary) -> dict[str, str]:
     """Return what is known of patient and sample as text by name; what is not known is left out."""
     case, counted = summary.case, summary.counted
     patient, sample = case.patient, case.sample
-    reviewed = [c for a in case.analyses for _, c in a.white_cells() if c.reviewer]
-    reviewers = ", ".join(dict.fromkeys(str(cell.reviewer) for cell in reviewed))
     rejected = sum(analysis.reject_reason is not None for analysis in case.analyses)
     again = sum(analysis.counts.duplicates["wbc"] for analysis in case.analyses)
     overruled = sum(analysis.qc_override is not None for analysis in case.analyses)
@@ -246,10 +255,52 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         + (f", {overruled} analysed despite quality control" if overruled else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain"
         + (f", {again} counted in another field" if again else ""),
-        "Reviewed": f"{len(reviewed)} of the white cells, by {reviewers}" if reviewed else "none",
+        "Reviewed": _reviewed(summary),
+        "Overridden": overridden_text(summary.review),
         "ALL class, suggested": _stages(case),
     }
     return {name: value for name, value in known.items() if value}
+
+
+def _reviewed(summary: CaseSummary) -> str:
+    cells = [cell for a in summary.case.analyses for _, cell in a.white_cells()]
+    reviewers = ", ".join(dict.fromkeys(cell.reviewer for cell in cells if cell.reviewer))
+    tally = summary.review
+    unseen = sum(tally.unseen.values()) + tally.uncertain
+    seen = f"{tally.reviewed} of the white cells, by {reviewers}" if tally.reviewed else "none"
+    return f"{seen}; {unseen} seen by nobody"
+
+
+def overridden_text(tally: ReviewTally) -> str | None:
+    """Return which of the model's calls reviewers changed; None without any."""
+    changes = sorted(tally.overridden.items(), key=lambda item: -item[1])
+    return ", ".join(
+        f"{label_name(said)} → {label_name(label)} {number}" for (said, label), number in changes
+    )
+
+
+def review_frame(summary: CaseSummary) -> pd.DataFrame:
+    """Return a row for each type: what of it nobody looked at, and what reviewers overrode.
+
+    Columns: type, cells, unseen (counted as the model typed them), overridden (given this type by a
+    reviewer instead of another of the model), taken away (given another type).
+    """
+    tally, counted = summary.review, summary.counted
+    taken: Counter[str] = Counter()
+    for (said, _), number in tally.overridden.items():
+        taken[said] += number
+    counts = {row.key: row.share.count for row in (*summary.rows, *summary.beside)}
+    rows = [
+        (key, number, tally.unseen.get(key, 0), tally.counted.get(key, 0), taken[key])
+        for key, number in counts.items()
+        if number or taken[key]
+    ]
+    if taken[NOT_A_WHITE_CELL] or tally.counted.get(NOT_A_WHITE_CELL):
+        key = NOT_A_WHITE_CELL
+        rows.append((key, 0, 0, tally.counted.get(key, 0), taken[key]))
+    if counted.uncertain:
+        rows.append(("uncertain", counted.uncertain, tally.uncertain, 0, 0))
+    return pd.DataFrame(rows, columns=["type", "cells", "unseen", "overridden", "taken_away"])
 
 
 def _stages(case: Case) -> str | None:
@@ -309,7 +360,7 @@ def case_cells_table(case: Case) -> pd.DataFrame:
 
 
 def case_sheets(summary: CaseSummary) -> dict[str, pd.DataFrame]:
-    """Return summary, differential, flags, cells, fields and comments, by name of their sheet."""
+    """Return summary, differential, flags, review, cells and so on, by name of their sheet."""
     case = summary.case
     known = facts(summary)
     if summary.laboratory:
@@ -321,6 +372,8 @@ def case_sheets(summary: CaseSummary) -> dict[str, pd.DataFrame]:
         f"Signature {number}": f"{signature.reviewer}, {signature.at:%Y-%m-%d %H:%M} UTC"
         for number, signature in enumerate(case.signatures, 1)
     }
+    if case.conclusion:
+        known["Conclusion"] = case.conclusion
     known["Notice"] = RESEARCH_NOTICE
     return {
         "Summary": pd.DataFrame(known.items(), columns=["what", "value"]),
@@ -329,6 +382,7 @@ def case_sheets(summary: CaseSummary) -> dict[str, pd.DataFrame]:
             [(flag.severity, flag.key, flag.sentence) for flag in summary.flags],
             columns=["severity", "key", "sentence"],
         ),
+        "Review": review_frame(summary),
         "Cells": case_cells_table(case),
         "Fields": files_table(case.analyses),
         "Comments": pd.DataFrame(

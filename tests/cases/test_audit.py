@@ -38,7 +38,10 @@ def test_every_change_is_told_in_one_chain(database, sample):
         (REVIEWER.name, "create sample"),
         (SECOND.name, "label cells"),
     ]
-    assert history(database, sample.id)[1].details == {"reviews": [[1, cell, "basophil"]]}
+    assert history(database, sample.id)[1].details == {
+        "reviews": [[1, cell, "basophil"]],
+        "before": ["monocyte"],
+    }
     found = verify(database)
     assert (found.entries, found.broken) == (3, None)
 

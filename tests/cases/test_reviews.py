@@ -3,6 +3,7 @@ from threading import Barrier
 
 import pytest
 
+from core.cases.audit import history
 from core.cases.records import MissedCell
 from core.cases.reviews import (
     add_cell,
@@ -76,6 +77,23 @@ def test_undo_goes_back_step_by_step(database, sample):
         ("monocyte", "uncertain", None),
     ]
     assert len(reviews_of(database, cell_id)) == 4
+
+
+def test_the_audit_trail_says_from_what_to_what(database, sample):
+    cell_id = cells_of(database, sample)[1][0]
+    for label in ("lymphocyte", "blast"):
+        sample, reviews = label_cells(database, REVIEWER, sample, {cell_id: label})
+    undo(database, REVIEWER, sample, [review.id for review in reviews])
+    changes = [
+        (entry.details["before"], [label for *_, label in entry.details["reviews"]])
+        for entry in history(database, sample.id)
+        if "reviews" in entry.details
+    ]
+    assert changes == [
+        (["monocyte"], ["lymphocyte"]),
+        (["lymphocyte"], ["blast"]),
+        (["blast"], ["lymphocyte"]),
+    ]
 
 
 def test_a_missed_cell_is_added_last_and_removed_by_undo(database, sample):

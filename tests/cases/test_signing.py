@@ -4,7 +4,8 @@ from core.cases.queue import queue
 from core.cases.records import MissedCell, SampleDetails
 from core.cases.reviews import add_cell, label_cells, undo
 from core.cases.samples import add_fields, load_case, update_sample
-from core.cases.signing import mark_reviewed, reopen, sign
+from core.cases.signing import mark_reviewed, reopen, sign, signatures_needed
+from core.cases.users import set_role, user_of
 from core.domain.boxes import Box
 from core.errors import (
     InvalidEntryError,
@@ -65,6 +66,45 @@ def test_signed_is_read_only(database, settings, reviewed, uncertain, images):
 def test_two_signatures_are_of_two_people(database, settings, reviewed):
     settings = settings.model_copy(update={"signatures": 2})
     once = sign(database, REVIEWER, reviewed, settings)
+    assert once.state == "reviewed"
+    with pytest.raises(SignatureError, match="another's"):
+        sign(database, REVIEWER, once, settings)
+    assert sign(database, SECOND, once, settings).state == "signed"
+
+
+def test_a_conclusion_is_signed_and_kept(database, settings, reviewed):
+    settings = settings.model_copy(update={"signatures": 2})
+    with pytest.raises(InvalidEntryError, match="conclusion is longer"):
+        sign(database, REVIEWER, reviewed, settings, conclusion="x" * 2001)
+    once = sign(database, REVIEWER, reviewed, settings, conclusion=" Reactive.\nNo blasts. ")
+    assert load_case(database, once.id).conclusion == "Reactive.\nNo blasts."
+    sign(database, SECOND, once, settings, conclusion="Ask for flow cytometry.")
+    assert load_case(database, once.id).conclusion == (
+        "ana@lab: Reactive.\nNo blasts.\nben@lab: Ask for flow cytometry."
+    )
+
+
+def test_possible_blasts_need_two_people_where_there_are_two(
+    database, settings, reviewed, uncertain
+):
+    local = user_of(database)
+    named, _ = label_cells(database, local, reviewed, {uncertain: "blast"})
+    seen = mark_reviewed(database, local, named)
+
+    def needed(user, **changed):
+        analyses = load_case(database, seen.id).analyses
+        used = settings.model_copy(update=changed)
+        return signatures_needed(database, user, analyses, used)
+
+    assert needed(REVIEWER) == 1  # nobody else has an account who could sign
+    for user in (REVIEWER, SECOND):
+        set_role(database, local, user.name, "reviewer")
+    assert (needed(REVIEWER), needed(local)) == (2, 1)
+    assert (needed(local, second_signature=True), needed(REVIEWER, second_signature=False)) == (
+        2,
+        1,
+    )
+    once = sign(database, REVIEWER, seen, settings)
     assert once.state == "reviewed"
     with pytest.raises(SignatureError, match="another's"):
         sign(database, REVIEWER, once, settings)

@@ -1,11 +1,16 @@
 """Kappa is Cohen's, and order of the readings does not matter to it."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.agreement import LABELS, agreement
+from core.domain.agreement import LABELS, agreement, review_tally
+from core.domain.taxonomy import NOT_A_WHITE_CELL
+from tests.cases.made import white
 
 PAIRS = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), max_size=60)
 
@@ -61,3 +66,27 @@ def test_without_two_labels_in_each_reading_there_is_no_kappa(pairs):
 def test_what_is_no_label_is_rejected():
     with pytest.raises(ValueError, match="neutrophile"):
         agreement([("neutrophile", "monocyte")])
+
+
+def test_a_tally_says_what_nobody_looked_at_and_what_was_overridden():
+    certain, unsure = white(), white("monocyte", 0.4, "uncertain")
+    cells = (
+        certain,
+        certain.reviewed("neutrophil", "Ada"),
+        certain.reviewed("blast", "Ada").reviewed("lymphocyte", "Bo"),
+        certain.reviewed(NOT_A_WHITE_CELL, "Ada"),
+        white("eosinophil", 0.9, "out_of_scope").reviewed("eosinophil", "Ada"),
+        unsure,
+        unsure.reviewed("lymphocyte", "Ada"),
+        replace(unsure, type=None, probabilities=None).reviewed("blast", "Ada"),  # was missed
+        replace(certain, duplicate=True),
+    )
+    tally = review_tally([SimpleNamespace(white_cells=lambda: tuple(enumerate(cells, 1)))])
+    assert (tally.unseen, tally.uncertain) == ({"neutrophil": 1}, 1)
+    assert (tally.reviewed, tally.resolved, tally.added) == (6, 1, 1)
+    assert tally.overridden == {
+        ("neutrophil", "lymphocyte"): 1,
+        ("neutrophil", NOT_A_WHITE_CELL): 1,
+        (NOT_A_WHITE_CELL, "eosinophil"): 1,
+    }
+    assert (tally.agreement.agreed, tally.agreement.total) == (1, 5)

@@ -20,8 +20,10 @@ from supervision import DetectionDataset
 
 from core.domain.differential import differential
 from core.domain.taxonomy import LEUKOCYTES, RESEARCH_NOTICE
+from core.errors import SettingsError
 from core.exports.case_answer import case_answer
 from core.exports.coco import CATEGORIES, UNCERTAIN, coco
+from core.exports.conclusions import conclusion_templates, filled_conclusion
 from core.exports.fhir import fhir_bundle
 from core.exports.loinc import ABSOLUTE, PER_HUNDRED
 from core.exports.schema import AnalyzeAnswer
@@ -107,7 +109,7 @@ def test_facts_leave_out_what_is_not_known(models):
     known = facts(summarise(make_case(name=None, white_cell_count=None), RANGES, models))
     assert not known.keys() & {"Name", "White cell count", "Corrected for erythroblasts"}
     assert known["ALL class, suggested"] == "Pre-B ALL 1 of 1 fields"
-    assert known["Reviewed"] == "8 of the white cells, by Ada, Bo"
+    assert known["Reviewed"] == "8 of the white cells, by Ada, Bo; 222 seen by nobody"
 
 
 def test_white_cells_are_estimated_only_with_a_factor_and_for_blood(models):
@@ -214,7 +216,9 @@ def test_the_case_as_json_holds_the_answer_of_analyze(summary):
         assert [n for n, kind in enumerate(kinds, 1) if kind == "wbc"] == list(shown)
         assert None not in {cell["id"] for cell in shown.values()}
     assert case["comments"][0]["text"] == "=Ask for a new smear."
-    assert case["signatures"] == [{"reviewer": "Ada", "at": "2026-03-05T09:30:00+00:00"}]
+    assert case["signatures"] == [
+        {"reviewer": "Ada", "at": "2026-03-05T09:30:00+00:00", "conclusion": ""}
+    ]
 
 
 def test_what_is_infinite_is_null_in_json(models):
@@ -404,3 +408,38 @@ def test_every_type_of_a_differential_has_one_code():
             for place, digit in enumerate(reversed(digits))
         ]
         assert -sum(doubled) % 10 == int(check)
+
+
+def test_conclusion_and_comments_stand_in_every_report(models):
+    case = make_case()
+    signature = replace(case.signatures[0], conclusion="Reactive lymphocytes.\nNo blasts.")
+    signed = summarise(replace(case, signatures=(signature,)), RANGES, models)
+    (report,) = resources(signed, "DiagnosticReport")
+    assert report.conclusion.startswith("Reactive lymphocytes.\nNo blasts.\n")
+    (comments,) = (o for o in resources(signed, "Observation") if o.note)
+    assert [(n.authorString, n.text) for n in comments.note] == [("Bo", "=Ask for a new smear.")]
+    answer = case_answer(signed).dump()["case"]
+    assert answer["conclusion"] == answer["signatures"][0]["conclusion"] == signature.conclusion
+    sheets = case_sheets(signed)
+    assert signature.conclusion in set(sheets["Summary"]["value"])
+    review = sheets["Review"].set_index("type")
+    assert tuple(review.loc["neutrophil", ["cells", "unseen"]]) == (118, 118)
+    assert tuple(review.loc["not_a_white_cell", ["overridden", "taken_away"]]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "content", [None, "no TOML", "[[template]]\nname = 'x'", b"\xff", "[other]\n"]
+)
+def test_damaged_templates_are_named(tmp_path, content):
+    path = tmp_path / "conclusions.toml"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SettingsError, match="CONCLUSIONS"):
+        conclusion_templates(Settings(_env_file=None, conclusions=path))
+
+
+def test_templates_are_filled_with_the_numbers_of_the_sample(summary):
+    texts = conclusion_templates().values()
+    filled = [filled_conclusion(text, summary.counted) for text in texts]
+    assert not any("{" in text for text in filled)
+    assert filled[0].startswith("Differential of 191 white cells: neutrophils 61.8 %, ")

@@ -169,7 +169,14 @@ def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample
     _, monocyte, basophil, _ = cells_of(database, sample)
     label_cells(database, user_of(database), sample, {monocyte: "monocyte", basophil: "basophil"})
     press(checked(app.run()), "review_mark")
+    app.selectbox(key=f"review_template_{sample.id}").select("Differential")
+    checked(app.run())
+    text = app.text_area(key=f"review_conclusion_{sample.id}")
+    assert text.value.startswith("Differential of 4 white cells: neutrophils 25.0 %")
+    text.set_value("Nothing abnormal seen.")
     press(app, "review_sign")
+    assert "Nothing abnormal seen." in [t.value for t in app.get("text")]
+    assert load_case(database, sample.id).conclusion == "Nothing abnormal seen."
     assert load_case(database, sample.id).sample.state == "signed"
     assert "by **local**" in texts(app)
     press(app, "review_reopen")

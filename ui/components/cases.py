@@ -1,8 +1,10 @@
 """What pages that show stored cases share: the database, state badges, links."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, tzinfo
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import streamlit as st
 
@@ -122,6 +124,14 @@ def count_link() -> None:
     _link("wbc_count", "blur_circular", "Count white cells in your fields")
 
 
+def local_time(at: datetime) -> str:
+    """Return a time in the visitor's time zone, which is named; in UTC where it is not known."""
+    zone: tzinfo = UTC
+    with suppress(KeyError, ValueError, OSError):  # a name that this machine does not know
+        zone = ZoneInfo(str(st.context.timezone))
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+
+
 def patient_facts(patient: Patient) -> str:
     """Return name, sex and year of birth in a line of Markdown, as far as they are known."""
     born = patient.birth_year and f"born {patient.birth_year}"
@@ -159,5 +169,5 @@ def show_comments(case: Case) -> None:
         st.caption("No comments yet.")
     for said in case.comments:
         with st.container(border=True):
-            st.caption(f"{plain(said.author)}, {said.at:%Y-%m-%d %H:%M} UTC")
+            st.caption(f"{plain(said.author)}, {local_time(said.at)}")
             st.text(said.text)

@@ -1,8 +1,10 @@
 """One stored sample: its findings, fields with their cells, reports, history."""
 
+from collections.abc import Mapping
+
 import streamlit as st
 
-from core.cases.audit import history
+from core.cases.audit import Entry, history
 from core.cases.cell_groups import case_cells
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
@@ -10,7 +12,7 @@ from core.cases.records import Case, LabelledCell, SampleField, User
 from core.charts.field import field_figure
 from core.domain.probability import probability_text
 from core.domain.results import Cell, StageResult
-from core.domain.taxonomy import STAGES
+from core.domain.taxonomy import STAGES, label_name
 from core.exports.registry import case_files
 from core.exports.summary import summarise
 from ui.components import cases, fields, shared
@@ -122,9 +124,24 @@ def show_downloads(database: Database, case: Case, user: User) -> None:
     st.caption("The numbers are those of this page.")
 
 
+def _changes(entry: Entry, names: Mapping[int, str]) -> str:
+    """Return which cells an entry changed from what to what; `names` are those of the cells."""
+    reviews = entry.details.get("reviews", ())
+    before = entry.details.get("before") or [None] * len(reviews)  # not in entries of 0.9.0
+
+    def name(label: str | None) -> str:
+        return label_name(label) if label else "the model's type"
+
+    return "; ".join(
+        f"{names.get(cell, cell)}: {f'{name(was)} → ' if was else '→ '}{name(label)}"
+        for (_, cell, label), was in zip(reviews, before, strict=True)
+    )
+
+
 def show_record(database: Database, case: Case) -> None:
     """Show comments and what was done with the sample."""
     cases.show_comments(case)
+    names = {cell.id: cell.name for cell in case_cells(case)}
     done = st.expander(
         "History", icon=":material/history:", on_change="rerun", key="sample_history"
     )
@@ -132,8 +149,13 @@ def show_record(database: Database, case: Case) -> None:
         with done, cases.errors_shown():
             st.dataframe(
                 [
-                    {"At (UTC)": f"{e.at:%Y-%m-%d %H:%M}", "Who": e.user, "What": e.action}
-                    for e in history(database, case.sample.id)
+                    {
+                        "At": cases.local_time(entry.at),
+                        "Who": entry.user,
+                        "What": entry.action,
+                        "Cells": _changes(entry, names),
+                    }
+                    for entry in history(database, case.sample.id)
                 ],
                 hide_index=True,
                 alt="Actions on this sample, oldest first",

@@ -1,14 +1,18 @@
-"""From draft to signature: state, comments and links of a case."""
+"""From draft to signature: what is signed, conclusion, comments and links of a case."""
 
 import streamlit as st
 
 from core.cases.names import LONGEST_COMMENT
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case, Link
 from core.cases.sharing import LINK_DAYS, comment, links, revoke, share
-from core.cases.signing import mark_reviewed, reopen, sign
-from core.settings import get_settings
-from ui.components.cases import errors_shown, show_comments
-from ui.components.shared import number_of, plain
+from core.cases.signing import mark_reviewed, reopen, sign, signatures_needed
+from core.errors import SettingsError
+from core.exports.conclusions import conclusion_templates, filled_conclusion
+from core.exports.summary import CaseSummary, overridden_text, review_frame, summarise
+from ui.components.cases import errors_shown, local_time, show_comments
+from ui.components.findings import list_flags
+from ui.components.shared import metrics, number_of, plain
 from ui.review.session import ReviewSession, review_button
 
 FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
@@ -16,25 +20,93 @@ REASON, COMMENT = "review_reason", "review_case_comment"
 
 
 def show_signing(session: ReviewSession, case: Case) -> None:
-    """Show the signatures, links and comments of a case, and what is missing to sign it."""
-    left, right = st.columns(2, gap="large")
+    """Show what is signed, the signatures, links and comments, and what is missing to sign."""
+    with errors_shown(end_page=True):
+        summary = summarise(case, ranges_in_force(session.database))
+        wanted = signatures_needed(session.database, session.user, case.analyses)
+    left, right = st.columns([1.6, 1], gap="large")
     with left:
-        _show_state(session, case)
-        _show_links(session, case)
+        _show_signed(summary)
     with right:
+        _show_state(session, summary, wanted)
         show_comments(case)
         _write_comment(session, case)
+    _show_links(session, case)
 
 
-def _show_state(session: ReviewSession, case: Case) -> None:
-    sample, wanted = case.sample, get_settings().signatures
+def _show_signed(summary: CaseSummary) -> None:
+    """Show the numbers that a signature stands for, and which of them nobody looked at."""
+    tally = summary.review
+    unseen = sum(tally.unseen.values()) + tally.uncertain
+    overridden = sum(tally.overridden.values())
+    st.subheader("What you sign")
+    metrics(
+        {
+            "Reviewed": (str(tally.reviewed), None, "White cells that a reviewer labelled."),
+            "Seen by nobody": (
+                str(unseen),
+                None,
+                "White cells that no reviewer labelled: they count as the model typed them.",
+            ),
+            "Overridden": (
+                str(overridden),
+                None,
+                "White cells that the model was certain of and a reviewer labelled otherwise.",
+            ),
+        }
+    )
+    changes = overridden_text(tally)
+    if changes:
+        st.markdown(f"Model → reviewer: {plain(changes)}.")
+    number = st.column_config.NumberColumn
+    reviewed = review_frame(summary).set_index("type")
+    st.dataframe(
+        [
+            {
+                "type": row.name + ("" if row in summary.rows else ", per 100"),
+                "cells": row.share.count,
+                "percent": row.percent.estimate and row.percent.estimate.value,
+                "limits": f"{row.share.low:.1f}-{row.share.high:.1f}",
+                "range": row.percent.range_text,
+                "unseen": int(reviewed["unseen"].get(row.key, 0)),
+                "overridden": int(reviewed["overridden"].get(row.key, 0)),
+            }
+            for row in (*summary.rows, *summary.beside)
+        ],
+        hide_index=True,
+        height="content",
+        column_config={
+            "type": st.column_config.TextColumn("Type", pinned=True, width=140),
+            "cells": number("Cells", width=50),
+            "percent": number("%", format="%.1f", width=50),
+            "limits": st.column_config.TextColumn("95 % limits", width=84),
+            "range": st.column_config.TextColumn("Range", width=62),
+            "unseen": number("Unseen", help="Cells that nobody labelled", width=62),
+            "overridden": number(
+                "Changed", help="Cells that the model called another type", width=68
+            ),
+        },
+        alt="Differential to be signed, with the cells that nobody looked at",
+    )
+    st.markdown("**Flags**")
+    if not summary.flags:
+        st.caption("None.")
+    list_flags(summary.flags)
+
+
+def _show_state(session: ReviewSession, summary: CaseSummary, wanted: int) -> None:
+    case = summary.case
+    sample = case.sample
     st.subheader("Signature")
     for signature in case.signatures:
         st.markdown(
             f":green-badge[:material/verified: signed] by **{plain(signature.reviewer)}** on "
-            f"{signature.at:%Y-%m-%d at %H:%M} UTC"
+            f"{local_time(signature.at)}"
         )
     blocked = _blocked(session, case)
+    if wanted > 1 and sample.state != "signed":
+        st.caption("Two people must sign this case.")
+    conclusion = _conclude(session, summary)
     if blocked:
         st.info(plain(blocked), icon=":material/lock:")
     with st.container(horizontal=True):
@@ -51,7 +123,14 @@ def _show_state(session: ReviewSession, case: Case) -> None:
             review_button(
                 "Sign" if wanted == 1 else f"Sign, {len(case.signatures) + 1} of {wanted}",
                 "review_sign",
-                lambda: session.saw(sign(session.database, session.user, sample)),
+                lambda: session.saw(
+                    sign(
+                        session.database,
+                        session.user,
+                        sample,
+                        conclusion=st.session_state[conclusion],
+                    )
+                ),
                 type="primary",
                 icon=":material/signature:",
                 disabled=blocked is not None,
@@ -75,6 +154,49 @@ def _show_state(session: ReviewSession, case: Case) -> None:
             disabled=session.barred_by_role() is not None,
             help="Signatures become void; the audit trail keeps them.",
         )
+
+
+def _conclude(session: ReviewSession, summary: CaseSummary) -> str:
+    """Let a signer write the conclusion, or show what was signed; return the key of the text."""
+    case = summary.case
+    key, template = f"review_conclusion_{case.sample.id}", f"review_template_{case.sample.id}"
+    if case.sample.state == "signed":
+        st.markdown("**Conclusion**")
+        st.text(case.conclusion or "None.")
+        return key
+    if session.barred_by_role():
+        return key
+    st.session_state.setdefault(key, case.conclusion)
+
+    def insert() -> None:
+        text = filled_conclusion(templates[st.session_state[template]], summary.counted)
+        st.session_state[key] = "\n".join(filter(None, (st.session_state[key], text)))
+        st.session_state[template] = None
+
+    try:
+        templates = conclusion_templates()
+    except SettingsError as error:
+        st.warning(plain(str(error)), icon=":material/warning:")
+        templates = {}
+    if templates:
+        st.selectbox(
+            "Template",
+            list(templates),
+            index=None,
+            key=template,
+            on_change=insert,
+            placeholder="Insert a template",
+            label_visibility="collapsed",
+        )
+    st.text_area(
+        "Conclusion",
+        key=key,
+        max_chars=LONGEST_COMMENT,
+        height=120,
+        persist_state="session",
+        help="Signed with your name; it stands in every report and cannot be changed afterwards.",
+    )
+    return key
 
 
 def _blocked(session: ReviewSession, case: Case) -> str | None:

@@ -1,6 +1,9 @@
-"""The report of a case on one printed A4 page."""
+"""The report of a case: one printed A4 page, and further ones for long texts.
 
-from collections.abc import Sequence
+The conclusion and the comments are printed whole, below the flags where they are short.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
@@ -34,6 +37,10 @@ _COLUMNS = (
 _CHART_COLUMN = 5
 _LEFTS = list(accumulate((width for _, width in _COLUMNS[:-1]), initial=MARGIN))
 _SMALL, _QUIET, _BOLD = Style(7), Style(7, colour=GREY), Style(7, bold=True)
+_HEADING = Style(8.5, bold=True)
+_NOTICE = Style(7.5, bold=True, align="C")
+_TEXT_LINES, _LINES_A_PAGE = 9, 80
+"""Lines of conclusion and comments that the first page has room for, and a further page."""
 _TINY = Style(5.5, colour=GREY, align="C")
 
 
@@ -47,10 +54,53 @@ def case_pdf(summary: CaseSummary, read_pixels: ReadPixels) -> bytes:
     y = _head(sheet, summary)
     y = _differential(sheet, summary, y + 2)
     y = _flags(sheet, summary, y + 2)
+    texts = list(_texts(sheet, summary))
+    is_short = len(texts) <= _TEXT_LINES
+    if texts and is_short:
+        y = _write(sheet, texts, y + 2)
+    elif texts:
+        sheet.text((MARGIN, y + 2, _INNER), "Conclusion and comments: next page.", _BOLD)
+        y += 6
     representative_cells(sheet, summary.case, read_pixels, (y + 2, HEIGHT - _FOOTER - _SIGNATURES))
     _signatures(sheet, summary)
     _foot(sheet, summary)
+    if not is_short:
+        _further_pages(sheet, summary, texts)
     return sheet.output()
+
+
+def _texts(sheet: Sheet, summary: CaseSummary) -> Iterator[tuple[str, Style]]:
+    """Yield the lines of the conclusion and the comments, with their headings."""
+    case = summary.case
+    if case.conclusion:
+        yield "Conclusion", _HEADING
+        for line in sheet.broken(case.conclusion, _INNER, _SMALL):
+            yield line, _SMALL
+    if case.comments:
+        yield "Comments", _HEADING
+    for said in case.comments:
+        text = f"{said.author}, {said.at:%Y-%m-%d %H:%M} UTC: {said.text}"
+        for line in sheet.broken(text, _INNER, _SMALL):
+            yield line, _SMALL
+
+
+def _write(sheet: Sheet, texts: Sequence[tuple[str, Style]], y: float) -> float:
+    for text, style in texts:
+        sheet.text((MARGIN, y, _INNER), text, style)
+        y += style.height
+    return y
+
+
+def _further_pages(sheet: Sheet, summary: CaseSummary, texts: Sequence[tuple[str, Style]]) -> None:
+    """Print texts on as many pages as they need, each with the case that it belongs to."""
+    case = summary.case
+    whose = f"{case.patient.identifier}, sample {case.sample.id} of {case.sample.taken:%Y-%m-%d}"
+    for start in range(0, len(texts), _LINES_A_PAGE):
+        sheet.add_page()
+        sheet.text((MARGIN, 9, _INNER), whose, _HEADING)
+        sheet.line((MARGIN, 14), (WIDTH - MARGIN, 14), INK, 0.4)
+        _write(sheet, texts[start : start + _LINES_A_PAGE], 17)
+        sheet.text((MARGIN, HEIGHT - 9, _INNER), RESEARCH_NOTICE, _NOTICE)
 
 
 def _head(sheet: Sheet, summary: CaseSummary) -> float:
@@ -131,7 +181,7 @@ def _axis(sheet: Sheet, chart: tuple[float, float], top: float, bottom: float) -
 
 
 def _flags(sheet: Sheet, summary: CaseSummary, top: float) -> float:
-    sheet.text((MARGIN, top, 60), "Flags", Style(8.5, bold=True))
+    sheet.text((MARGIN, top, 60), "Flags", _HEADING)
     y = top + 4.5
     if not summary.flags:
         sheet.text((MARGIN, y, _INNER), "None.")
@@ -167,7 +217,7 @@ def _foot(sheet: Sheet, summary: CaseSummary) -> None:
     y += 1
     for text in _notes(summary, sheet):
         y = sheet.paragraph((MARGIN, y, _INNER), text, Style(5.8, colour=GREY), most=3)
-    sheet.text((MARGIN, HEIGHT - 9, _INNER), RESEARCH_NOTICE, Style(7.5, bold=True, align="C"))
+    sheet.text((MARGIN, HEIGHT - 9, _INNER), RESEARCH_NOTICE, _NOTICE)
 
 
 def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:

@@ -1,4 +1,4 @@
-"""One printed A4 page: text that always fits its box, lines, bars and images.
+"""Printed A4 pages: text that always fits its box, lines, bars and images.
 
 The font is DejaVu Sans (`assets/fonts`), which has Latin, Greek, Cyrillic, Arabic, Hebrew and more;
 HarfBuzz shapes it and sets right-to-left names in their order. A character that it lacks, such as a
@@ -49,7 +49,7 @@ PLAIN = Style()
 
 
 class Sheet:
-    """A page under construction; places and sizes are in millimetres."""
+    """Pages under construction; places and sizes are in millimetres on the last one."""
 
     def __init__(self, title: str) -> None:
         self._pdf = FPDF(unit="mm", format="A4")
@@ -61,10 +61,14 @@ class Sheet:
         self._pdf.set_title(title)
         self._pdf.set_creator("Leukoscope")
         self._pdf.set_lang("en-GB")
-        self._pdf.add_page()
-        self._pdf.set_font(_FAMILY, "", 8)
+        self.add_page()
         self.has_missing = False
         """Whether a character was replaced by □."""
+
+    def add_page(self) -> None:
+        """Go on with another page."""
+        self._pdf.add_page()
+        self._pdf.set_font(_FAMILY, "", 8)
 
     def text(self, place: tuple[float, float, float], text: str, style: Style = PLAIN) -> None:
         """Write one line at `(x, y, width)`, cut with an ellipsis where it would not fit."""
@@ -89,6 +93,20 @@ class Sheet:
             self.text((x, y, width), line, style)
             y += style.height
         return y
+
+    def broken(self, text: str, width: float, style: Style = PLAIN) -> list[str]:
+        """Return the lines of a whole text, its own and those that the width breaks it into."""
+        self._use(style)
+        lines: list[str] = []
+        for line in text.splitlines():
+            for start in range(0, max(len(line), 1), _LONGEST):
+                printable = self._printable(line[start : start + _LONGEST]) or " "
+                found = self._pdf.multi_cell(
+                    width, text=printable, dry_run=True, output="LINES", align="L"
+                )
+                assert isinstance(found, list)
+                lines += found
+        return lines
 
     def line(
         self,

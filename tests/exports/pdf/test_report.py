@@ -187,3 +187,22 @@ def test_possible_blasts_and_subtypes_are_printed(printed):
         f"Subtypes as the model suggests them: of {COUNTS['neutrophil']} neutrophils, 1 band."
         in text
     )
+
+
+def test_a_short_conclusion_is_on_the_page_and_a_long_one_whole_on_further_ones(printed, models):
+    case = make_case()
+
+    def signed(text):
+        return replace(case, signatures=(replace(case.signatures[0], conclusion=text),))
+
+    assert "Conclusion No blasts. Comments Bo, 2026-03-05 00:00 UTC: =Ask" in words(
+        printed(signed("No blasts."))
+    )
+    long = "\n".join(f"Line {number} of the conclusion." for number in range(120))
+    summary = summarise(signed(long), RANGES, models)
+    document = pypdfium2.PdfDocument(case_pdf(summary, read_pixels))
+    assert len(document) == 3
+    text = " ".join(words(page) for page in document)
+    assert all(line in text for line in long.splitlines())
+    assert "Conclusion and comments: next page." in words(document[0])
+    assert "P-0042, sample 7 of 2026-03-04" in words(document[2])
