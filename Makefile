@@ -61,8 +61,9 @@ compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and pr
 examples: $(VENV)/.run-ready ## Draw the synthetic example slides again
 	$(BIN)/python -m core.synthetic.fields assets/examples
 
-atlas: $(VENV)/.run-ready ## Count the attributes of labelled PBC cells for the atlas again
+atlas: $(VENV)/.run-ready ## Count the attributes of PBC cells and compute the map of cells again
 	$(BIN)/python -m core.teaching.attributes assets/atlas/attributes.csv
+	$(BIN)/python -m core.teaching.cell_map assets/atlas/cell_map.npz
 
 docs: $(VENV)/.run-ready ## Copy the measured numbers into the documentation
 	$(BIN)/python -m benchmarks.docs_tables

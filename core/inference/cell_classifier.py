@@ -79,14 +79,22 @@ class CellPrediction:
     """Probability that the crop shows one whole nucleated cell or platelet."""
     subtype: str | None
     """Key of `SUBTYPES`, where one of the type's is likely; else None."""
-    attributes: Mapping[str, str]
-    """The most probable value of each morphological attribute (WBCAtt)."""
+    attribute_probabilities: Mapping[str, Mapping[str, float]]
+    """Of each value of each morphological attribute (WBCAtt); not calibrated."""
     logits: NDArray[np.float32]
     """Of the types, from the shipped model: before temperature and site profile."""
     features: NDArray[np.float32]
     """Pooled features of the backbone, 1280."""
     in_distribution: bool = True
     """Whether the crop looks like the training crops of some site."""
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The most probable value of each morphological attribute."""
+        return {
+            name: max(values, key=values.__getitem__)
+            for name, values in self.attribute_probabilities.items()
+        }
 
 
 class CellClassifier:
@@ -148,8 +156,9 @@ class CellClassifier:
             probabilities=probabilities,
             cellness=cellness,
             subtype=self._subtype(self.labels[best], outputs),
-            attributes={
-                name: names[int(outputs[name].argmax())] for name, names in self._attributes.items()
+            attribute_probabilities={
+                name: dict(zip(names, map(float, softmax(outputs[name], 1.0)), strict=True))
+                for name, names in self._attributes.items()
             },
             logits=outputs["type"],
             features=outputs["features"],

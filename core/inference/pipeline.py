@@ -158,6 +158,18 @@ def region_of_field(
     return CellRegion(best.box, _crop_scale(pixels, detections))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ExaminedCell:
+    """The result for a single-cell image, and what it follows from."""
+
+    result: CropResult
+    pixels: Pixels
+    """The light-corrected image."""
+    region: CellRegion | None = None
+    prediction: CellPrediction | None = None
+    """As `region` None where quality control rejected the image."""
+
+
 class Analyzer:
     """All models, loaded and checked once. Safe to use from several threads."""
 
@@ -288,6 +300,10 @@ class Analyzer:
 
     def classify(self, image: FieldImage, profile: SiteProfile | None = None) -> CropResult:
         """Type the cell of an image that shows one cell."""
+        return self.examine_cell(image, profile).result
+
+    def examine_cell(self, image: FieldImage, profile: SiteProfile | None = None) -> ExaminedCell:
+        """Type the cell of an image that shows one cell; return all that is known about it."""
         # Sharpness is not tested here: an enlarged cell would pass for a blurred field.
         pixels = set_white_point(image.pixels)
         verdict = self._judge(image.pixels, pixels, reject_blank(image.pixels))
@@ -298,9 +314,10 @@ class Analyzer:
             page=image.page,
         )
         if verdict.reject_reason:
-            return rejected
-        answer = self.predict_cell(pixels, profile)
-        return replace(
+            return ExaminedCell(rejected, pixels)
+        region = region_of_crop(pixels, self.detector)
+        answer = self.classifier.predict(pixels, region, profile)
+        result = replace(
             rejected,
             type=answer.type,
             probabilities=answer.probabilities,
@@ -309,6 +326,7 @@ class Analyzer:
             subtype=answer.subtype,
             in_distribution=answer.in_distribution,
         )
+        return ExaminedCell(result, pixels, region, answer)
 
     def stage(self, image: FieldImage, *, force: bool = False) -> StageResult:
         """Grade a field of suspected ALL, with `force` also one that quality control rejects.

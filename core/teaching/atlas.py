@@ -177,6 +177,34 @@ class Atlas:
         return [self.sources[key] for key in entry.sources]
 
 
+def difference(one: Entry, other: Entry) -> str | None:
+    """Return how to tell two entries apart; None where neither names the other as look-alike."""
+    for entry, against in ((one, other), (other, one)):
+        for similar in entry.look_alikes:
+            if similar.key == against.key:
+                return similar.difference
+    return None
+
+
+def differences(atlas: Atlas, one: Entry, other: Entry) -> list[str]:
+    """Return how to tell two entries apart, else their subtypes, each named.
+
+    Empty where the atlas calls none of them look-alikes.
+    """
+    if text := difference(one, other):
+        return [text]
+    families = [
+        [entry for entry in atlas.entries.values() if entry.type == wanted.type]
+        for wanted in (one, other)
+    ]
+    return [
+        f"**{a.name} or {b.phrase}?** {text}"
+        for a in families[0]
+        for b in families[1]
+        if (text := difference(a, b))
+    ]
+
+
 def read_entry(path: Path) -> Entry:
     """Read one file. Raises AtlasError, naming the file, for what is missing or unsound in it."""
     try:

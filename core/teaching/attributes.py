@@ -1,4 +1,6 @@
-"""The eleven morphological attributes in words, and how often each value is seen.
+"""The eleven morphological attributes in words and drawings, and how often each value is seen.
+
+`assets/atlas/attributes.toml` explains each attribute and its values.
 
 `python -m core.teaching.attributes assets/atlas/attributes.csv` counts the values again, from the
 labels that WBCAtt gives to PBC cells (Tsutsui et al. 2023). The table holds counts, no labels.
@@ -6,18 +8,23 @@ labels that WBCAtt gives to PBC cells (Tsutsui et al. 2023). The table holds cou
 
 import argparse
 import csv
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from core.datasets.readers import open_set
 from core.domain.taxonomy import ATTRIBUTES
 from core.errors import AtlasError
 from core.settings import Settings
-from core.teaching.atlas import FOLDER
+from core.teaching.atlas import FOLDER, Text
 
 TABLE = FOLDER / "attributes.csv"
+EXPLAINED = FOLDER / "attributes.toml"
 
 TITLES: dict[str, str] = {
     "cell_size": "Cell size",
@@ -57,6 +64,45 @@ def in_words(attribute: str, values: Sequence[str]) -> str:
     if {"no", "yes"} == set(values):
         return f"{words[0]}, sometimes {words[1]}"
     return " or ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+class Value(BaseModel):
+    """One value of an attribute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    about: Text
+    drawing: tuple[str, int]
+    """Entry of the atlas and seed of a drawing that shows it."""
+
+
+class Attribute(BaseModel):
+    """What one attribute means."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    about: Text
+    values: dict[str, Value]
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Self:
+        if self.values.keys() != set(ATTRIBUTES[self.name]):
+            raise ValueError(f"{self.name} does not explain each of its values")
+        return self
+
+
+@cache
+def explained(path: Path = EXPLAINED) -> dict[str, Attribute]:
+    """Return what each attribute means, in the order of `TITLES`. Raises AtlasError."""
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: Attribute.model_validate({**found[name], "name": name}) for name in TITLES}
+    except (OSError, KeyError, TypeError, ValueError) as error:  # of TOML and pydantic too
+        raise AtlasError(
+            "The texts about the attributes are missing or damaged. Restore "
+            "assets/atlas/attributes.toml."
+        ) from error
 
 
 @cache

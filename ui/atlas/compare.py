@@ -4,7 +4,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.synthetic.portraits import side_of
-from core.teaching.atlas import Atlas, Entry
+from core.teaching.atlas import Atlas, Entry, difference
 from core.teaching.attributes import TITLES, in_words
 from ui.atlas.entry import normal_range
 from ui.atlas.grid import PAGE
@@ -20,8 +20,8 @@ def show_comparison(atlas: Atlas, one: Entry, other: Entry) -> None:
             st.columns(2), ("This cell", "With"), (one, other), ("cell", "with"), strict=True
         )
     ]
-    if difference := _difference(*chosen):
-        st.info(difference, title="How to tell them apart", icon=":material/compare:")
+    if text := difference(*chosen):
+        st.info(text, title="How to tell them apart", icon=":material/compare:")
     side = max(side_of(entry.key) for entry in chosen)
     for place, entry in zip(st.columns(2, gap="medium", wrap=False), chosen, strict=True):
         with place:
@@ -68,14 +68,6 @@ def _show_side(entry: Entry, side: float) -> None:
                 alt=f"{entry.name}, another synthetic drawing",
             )
     st.page_link(PAGE, label=f"Open {entry.name}", query_params={"cell": entry.key})
-
-
-def _difference(one: Entry, other: Entry) -> str | None:
-    for entry, against in ((one, other), (other, one)):
-        for similar in entry.look_alikes:
-            if similar.key == against.key:
-                return similar.difference
-    return None
 
 
 def _features(one: Entry, other: Entry) -> dict[str, list[str]]:

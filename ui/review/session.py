@@ -16,13 +16,12 @@ from core.cases.users import require
 from core.domain.agreement import LABELS
 from core.domain.results import Cell
 from core.errors import NotAllowedError, StaleCaseError
-from core.settings import PROJECT_ROOT
 from ui.components.actions import action_error, run_action, show_action_error
+from ui.components.browser import mount
 from ui.components.shared import plain
 
 Mode = Literal["inspect", "add", "remove"]
 
-_FOLDER = PROJECT_ROOT / "assets" / "components"
 ACTION = "review"
 """One key for all actions on cases: their errors are shown in one place of the page."""
 
@@ -200,19 +199,12 @@ def browser_component(
 
     It sends one message per action; `handlers` receive them by event.
     """
-
-    def changed(event: str) -> None:
-        message = st.session_state[key].get(event)
-        if message is not None:
-            run_action(ACTION, partial(handlers[event], message))
-
-    # Declared in every run, because a declaration belongs to the running server.
-    component = st.components.v2.component(
-        f"leukoscope_{name}",
-        js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
-        css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+    mount(
+        name,
+        key,
+        {"sample": sample.id, "version": sample.version, **data},
+        **{
+            event: lambda message, handle=handle: run_action(ACTION, partial(handle, message))
+            for event, handle in handlers.items()
+        },
     )
-    listeners: dict[str, Any] = {
-        f"on_{event}_change": partial(changed, event) for event in handlers
-    }
-    component(key=key, data={"sample": sample.id, "version": sample.version, **data}, **listeners)

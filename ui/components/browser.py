@@ -1,0 +1,33 @@
+"""Components of `assets/components` that run in the browser."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from core.settings import PROJECT_ROOT
+
+_FOLDER = PROJECT_ROOT / "assets" / "components"
+
+
+def mount(name: str, key: str, data: Mapping[str, Any], **handlers: Callable[[Any], None]) -> None:
+    """Mount a component by its name; `handlers` receive what it sends, by event.
+
+    What a browser sends can be anything: handlers check it.
+    """
+
+    def changed(event: str) -> None:
+        message = st.session_state[key].get(event)
+        if message is not None:
+            handlers[event](message)
+
+    # Declared in every run, because a declaration belongs to the running server.
+    component = st.components.v2.component(
+        f"leukoscope_{name}",
+        js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
+        css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+    )
+    listeners: dict[str, Any] = {
+        f"on_{event}_change": lambda event=event: changed(event) for event in handlers
+    }
+    component(key=key, data=dict(data), **listeners)
