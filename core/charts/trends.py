@@ -28,6 +28,8 @@ class Series:
     unit: Unit
     colour: str
     points: tuple[tuple[Sample, Estimate], ...]
+    doubtful: frozenset[int]
+    """Ids of samples whose limits include many uncertain cells."""
     limits: ReferenceRange | None
 
 
@@ -45,12 +47,13 @@ def series(
         wanted = {NLR: ("Neutrophil-lymphocyte ratio", NEUTRAL)}
     elif unit == "10^9/L":
         wanted = {WHITE_CELLS: ("White cells", NEUTRAL)} | wanted
+    doubtful = frozenset(one.sample.id for one in counts if one.counted.excluded)
     made = []
     for key, (name, colour) in wanted.items():
         values = [(one.sample, _values(one, unit).get(key)) for one in counts]
         points = tuple((sample, value) for sample, value in values if value is not None)
         if points:
-            made.append(Series(key, name, unit, colour, points, ranges.get(key)))
+            made.append(Series(key, name, unit, colour, points, doubtful, ranges.get(key)))
     return tuple(made)
 
 
@@ -67,7 +70,7 @@ def trend_figure(shown: Series) -> go.Figure:
     """Draw a series as points with 95 % limits by date, over its reference range.
 
     What has no upper limit is drawn to the top of the axis and says so on hover; a ratio without
-    lymphocytes is a triangle there.
+    lymphocytes is a triangle there. Samples with many uncertain cells are open symbols.
     """
     values = [value for _, value in shown.points]
     finite = [v for value in values for v in (value.low, value.value, value.high) if v < inf]
@@ -93,7 +96,11 @@ def trend_figure(shown: Series) -> go.Figure:
         marker={
             "color": shown.colour,
             "size": 9,
-            "symbol": ["circle" if value.value < inf else "triangle-up" for value in values],
+            "symbol": [
+                ("circle" if value.value < inf else "triangle-up")
+                + ("-open" if sample.id in shown.doubtful else "")
+                for sample, value in shown.points
+            ],
         },
         cliponaxis=False,
         error_y=error_bars(
@@ -104,6 +111,7 @@ def trend_figure(shown: Series) -> go.Figure:
         ),
         text=[
             f"{sample.taken:%Y-%m-%d}, sample {sample.id}<br>{_text(value, shown.unit)}"
+            + ("<br>Limits include the uncertain cells" if sample.id in shown.doubtful else "")
             for sample, value in shown.points
         ],
         hovertemplate="%{text}<extra></extra>",

@@ -2,8 +2,10 @@
 
 The denominator is leukocytes (CLSI H20-A2), blasts among them: erythroblasts and smudge
 cells are given per 100 white cells and platelets are left out. Uncertain cells count in no type.
-Intervals are 95 % and cover sampling error only, not the error of the model
-(`core.evaluation.model_error`).
+Intervals are 95 % and cover sampling error, not the error of the model
+(`core.evaluation.model_error`). Where a tenth or more of the white cells is uncertain, the counted
+cells are a selection: every interval then spans from the lower limit if none of the uncertain cells
+is of the type to the upper limit if all are (the bounds of Manski 1989, J Hum Resour 24:343).
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,6 +19,8 @@ MINIMUM_FOR_PERCENTAGES = 50
 """With fewer leukocytes only counts are reported."""
 RECOMMENDED_CELLS = 100
 """With fewer leukocytes a warning is shown."""
+EXCLUDED_PERCENT = 10
+"""From this percentage of uncertain white cells on, intervals include them."""
 FULL_COUNT = 200
 """Leukocytes that a manual differential counts (CLSI H20-A2)."""
 
@@ -53,6 +57,38 @@ class Differential:
     """Counted cells by subtype, where it is known."""
 
     @property
+    def white_cells(self) -> int:
+        """Leukocytes classified and uncertain white cells."""
+        return self.total + self.uncertain
+
+    @property
+    def excluded(self) -> int:
+        """The uncertain cells that the intervals include: all where they are many, else none."""
+        return _excluded(self.total, self.uncertain)
+
+    @property
+    def excluded_warning(self) -> str | None:
+        """The sentence on many uncertain cells, which every number carries; None without."""
+        if not self.excluded:
+            return None
+        share = 100 * self.uncertain / self.white_cells
+        verb = "is" if self.uncertain == 1 else "are"
+        return (
+            f"{self.uncertain} of {self.white_cells} white cells {verb} uncertain ({share:.0f} %) "
+            "and not in the percentages: all limits reach from none to all of them being of a type."
+        )
+
+    @property
+    def interval_note(self) -> str:
+        """What the intervals cover."""
+        if self.excluded:
+            return (
+                "Clopper-Pearson, from none to all of the "
+                f"{self.uncertain} uncertain cells being of the type"
+            )
+        return "Clopper-Pearson, sampling error only"
+
+    @property
     def warning(self) -> str | None:
         """The sentence on too few cells, or None."""
         if self.total == 0:
@@ -70,14 +106,30 @@ class Differential:
         return None
 
 
-def _share(count: int, total: int) -> Share:
-    return Share(count=count, **asdict(proportion(count, total, per=100)))
+def _excluded(total: int, uncertain: int) -> int:
+    many = 100 * uncertain >= EXCLUDED_PERCENT * (total + uncertain)
+    return uncertain if many else 0
 
 
-def _per_hundred(count: int, total: int) -> Share:
+def _share(count: int, total: int, excluded: int) -> Share:
+    low = proportion(count, total + excluded, per=100).low
+    high = proportion(count + excluded, total + excluded, per=100).high
+    return Share(100 * count / total if total else 0.0, low, high, count)
+
+
+def _per_hundred(count: int, total: int, excluded: int) -> Share:
     if total == 0:
         return Share(0.0, 0.0, float("inf"), count)
-    return Share(count=count, **asdict(ratio(count, total, per=100)))
+    return Share(count=count, **asdict(_ratio(count, total, excluded, per=100)))
+
+
+def _ratio(count: int, other: int, excluded: int, per: float = 1) -> Estimate:
+    """Return a ratio whose limits reach from all excluded cells being of the other to all of it."""
+    return Estimate(
+        ratio(count, other, per=per).value,
+        ratio(count, other + excluded, per=per).low,
+        ratio(count + excluded, other, per=per).high,
+    )
 
 
 def differential_of_counts(
@@ -92,11 +144,12 @@ def differential_of_counts(
     `uncertain_blasts` are those of the uncertain cells that are likeliest to be blasts.
     """
     total = sum(counts.get(key, 0) for key in LEUKOCYTES)
+    excluded = _excluded(total, uncertain)
     return Differential(
         total=total,
-        shares={key: _share(counts.get(key, 0), total) for key in LEUKOCYTES},
-        erythroblasts=_per_hundred(counts.get("erythroblast", 0), total),
-        smudge_cells=_per_hundred(counts.get("smudge_cell", 0), total),
+        shares={key: _share(counts.get(key, 0), total, excluded) for key in LEUKOCYTES},
+        erythroblasts=_per_hundred(counts.get("erythroblast", 0), total, excluded),
+        smudge_cells=_per_hundred(counts.get("smudge_cell", 0), total, excluded),
         uncertain=uncertain,
         possible_blasts=counts.get("blast", 0) + uncertain_blasts,
         subtypes=subtypes or {},
@@ -144,13 +197,14 @@ def neutrophil_lymphocyte_ratio(counted: Differential) -> Estimate | None:
     lymphocytes = counted.shares["lymphocyte"].count
     if neutrophils + lymphocytes == 0:
         return None
-    return ratio(neutrophils, lymphocytes)
+    return _ratio(neutrophils, lymphocytes, counted.excluded)
 
 
 def share_difference(before: Differential, after: Differential, key: str) -> Estimate | None:
     """Return how a type's share changed between two samples, in percentage points.
 
-    Limits: Newcombe's score method 10 (1998, Stat Med 17:873). None when a sample has no cells.
+    Limits: Newcombe's score method 10 (1998, Stat Med 17:873), over both extremes of the excluded
+    cells. None when a sample has no cells.
     """
     # A second of import, which only pages that compare samples should pay.
     from statsmodels.stats.proportion import confint_proportions_2indep
@@ -160,6 +214,16 @@ def share_difference(before: Differential, after: Differential, key: str) -> Est
     old, new = (
         counted.shares[key].count if key in counted.shares else 0 for counted in (before, after)
     )
-    low, high = confint_proportions_2indep(new, after.total, old, before.total, method="newcomb")
-    change = new / after.total - old / before.total
-    return Estimate(100 * change, 100 * float(low), 100 * float(high))
+
+    def limits(more_new: int, more_old: int) -> tuple[float, float]:
+        low, high = confint_proportions_2indep(
+            new + more_new,
+            after.total + after.excluded,
+            old + more_old,
+            before.total + before.excluded,
+            method="newcomb",
+        )
+        return 100 * float(low), 100 * float(high)
+
+    change = 100 * (new / after.total - old / before.total)
+    return Estimate(change, limits(0, before.excluded)[0], limits(after.excluded, 0)[1])

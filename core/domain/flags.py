@@ -22,8 +22,6 @@ Severity = Literal["urgent", "warning", "note"]
 """`urgent` makes a second review of the sample mandatory, `warning` is a finding or a weak count,
 `note` is information."""
 
-UNCERTAIN_PERCENT = 10
-"""Percentage of uncertain white cells above which the percentages rest on a selection."""
 LEFT_SHIFT_PERCENT = 3
 """Immature granulocytes above this share are a left shift here: rare, and specific for sepsis
 (Ansari-Lari, Kickler and Borowitz 2003, Am J Clin Pathol 120:795)."""
@@ -98,15 +96,8 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
         few = counted.total < MINIMUM_FOR_PERCENTAGES
         key = "under_50_cells" if few else "under_100_cells"
         yield Flag(key, "warning" if few else "note", counted.warning)
-    white = counted.total + counted.uncertain
-    if white and 100 * counted.uncertain / white > UNCERTAIN_PERCENT:
-        share = 100 * counted.uncertain / white
-        yield Flag(
-            "uncertain_high",
-            "warning",
-            f"{counted.uncertain} of {white} white cells ({share:.0f} %) are uncertain and not "
-            "in the percentages. Review them first.",
-        )
+    if counted.excluded_warning:
+        yield Flag("uncertain_high", "warning", f"{counted.excluded_warning} Review them first.")
     if blasts := blast_flag(counted):
         yield blasts
 
@@ -117,7 +108,7 @@ def blast_flag(counted: Differential) -> Flag | None:
     Of the classified white cells where there are enough of those; else of all white cells.
     """
     share, possible = counted.shares["blast"], counted.possible_blasts
-    blasts = PossibleBlasts(possible, possible - share.count, counted.total + counted.uncertain)
+    blasts = PossibleBlasts(possible, possible - share.count, counted.white_cells)
     if not share.count or counted.total < MINIMUM_FOR_PERCENTAGES:
         return field_blast_flag(blasts)
     text = (

@@ -14,7 +14,7 @@ def case_answer(summary: CaseSummary) -> CaseAnswer:
 
 def _details(summary: CaseSummary) -> Answer:
     """Return the values of `CaseDetails`."""
-    case = summary.case
+    case, agreed = summary.case, summary.review.agreement
     return {
         "notice": RESEARCH_NOTICE,
         "patient": case.patient,
@@ -61,6 +61,8 @@ def _details(summary: CaseSummary) -> Answer:
                 {"suggested": said, "label": label, "cells": number}
                 for (said, label), number in summary.review.overridden.items()
             ],
+            "agreement_percent": agreed.share if agreed.total else None,
+            "kappa": agreed.kappa,
         },
         "conclusion": case.conclusion,
         "signatures": case.signatures,

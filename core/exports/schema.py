@@ -249,7 +249,11 @@ class FoundCell(Part):
 
 
 class DifferentialShare(Part):
-    """A type's part of the differential in percent, with its exact 95 % interval."""
+    """A type's part of the differential in percent, with its exact 95 % interval.
+
+    Where a tenth or more of the white cells is uncertain, it reaches from none to all of them being
+    of the type.
+    """
 
     count: int
     percent: Percent
@@ -312,7 +316,7 @@ class AnalyzedField(Part):
             counts=alone.counts.kinds,
             differential=all_shares(counted),
             flags=found,
-            warnings=analysis.warnings,
+            warnings=_warnings(counted, analysis.warnings),
             refused=analysis.reject_reason,
             **values,
         )
@@ -330,16 +334,20 @@ class PooledFields(Part):
     counts: KindCounts
     duplicates: Annotated[int, Field(description="Cells that are counted in an earlier field")]
     differential: dict[str, DifferentialShare]
+    warnings: Annotated[Warnings, Field(description="Where there are any; else absent")] = []
 
     @classmethod
     def of(cls, counts: CellCounts) -> Self | None:
         """Return the pooled answer; None where no field shows cells of an earlier one."""
         if not counts.duplicates:
             return None
+        counted = differential_of_counts(counts.types, counts.uncertain)
+        values: Answer = {"warnings": warnings} if (warnings := _warnings(counted)) else {}
         return cls(
             counts=counts.kinds,
             duplicates=counts.duplicates.total(),
-            differential=all_shares(differential_of_counts(counts.types, counts.uncertain)),
+            differential=all_shares(counted),
+            **values,
         )
 
 
@@ -373,6 +381,11 @@ class AnalyzeAnswer(Part):
         if pooled := PooledFields.of(counts):
             values["pooled"] = pooled
         return cls(models=models, images=images, errors=failures, **values)
+
+
+def _warnings(counted: Differential, others: Iterable[str] = ()) -> list[str]:
+    """Return the warnings of an answer with that of many uncertain cells."""
+    return [*others, *([counted.excluded_warning] if counted.excluded_warning else ())]
 
 
 def all_shares(counted: Differential) -> dict[str, Share]:
@@ -491,7 +504,7 @@ class ReviewChange(Part):
 
 
 class CaseReview(Part):
-    """What reviewers looked at in a case."""
+    """What reviewers looked at in a case, and how the model agrees with them there."""
 
     reviewed: int
     unseen: Annotated[
@@ -499,6 +512,8 @@ class CaseReview(Part):
         Field(description="Cells that count as the model typed them and nobody looked at"),
     ]
     overridden: list[ReviewChange]
+    agreement_percent: EstimateAnswer | None
+    kappa: EstimateAnswer | None
 
 
 class MeasuredError(Part):

@@ -249,7 +249,9 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         else None,
         "Estimated from the smear": guess
         and f"{guess.value:.1f} × 10⁹/L ({guess.low:.1f}-{guess.high:.1f}; method ±20-30 %)",
-        "Neutrophil-lymphocyte ratio": summary.nlr.estimate and ratio_text(summary.nlr.estimate),
+        "Neutrophil-lymphocyte ratio": summary.nlr.estimate
+        and ratio_text(summary.nlr.estimate)
+        + ("; the limits include the uncertain cells" if counted.excluded else ""),
         "Fields": f"{len(case.fields)}"
         + (f", {rejected} rejected" if rejected else "")
         + (f", {overruled} analysed despite quality control" if overruled else ""),
@@ -257,6 +259,7 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         + (f", {again} counted in another field" if again else ""),
         "Reviewed": _reviewed(summary),
         "Overridden": overridden_text(summary.review),
+        "Agreement, model and reviewers": agreement_text(summary.review),
         "ALL class, suggested": _stages(case),
     }
     return {name: value for name, value in known.items() if value}
@@ -269,6 +272,16 @@ def _reviewed(summary: CaseSummary) -> str:
     unseen = sum(tally.unseen.values()) + tally.uncertain
     seen = f"{tally.reviewed} of the white cells, by {reviewers}" if tally.reviewed else "none"
     return f"{seen}; {unseen} seen by nobody"
+
+
+def agreement_text(tally: ReviewTally) -> str | None:
+    """Return how model and reviewers agree, and on which cells; None without any."""
+    agreed = tally.agreement
+    if not agreed.total:
+        return None
+    kappa = f", kappa {agreed.kappa.text(digits=2)}" if agreed.kappa else ""
+    cells = f"{agreed.total} reviewed cells, {tally.resolved} of them uncertain to the model"
+    return f"{agreed.share.text(' %')}{kappa}, of {cells}"
 
 
 def overridden_text(tally: ReviewTally) -> str | None:

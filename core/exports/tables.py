@@ -325,8 +325,8 @@ def comparison_table(before: SampleCounts, after: SampleCounts) -> pd.DataFrame:
 
     Columns: type, before and after (percent), change, low, high (percentage points with 95 %
     limits), direction: `up` or `down` where the limits leave out no change, `few` where a sample
-    has too few cells for a verdict, else empty. Numbers are empty where a sample has no classified
-    cells.
+    has too few cells for a verdict, `excluded` where a tenth or more of its white cells is
+    uncertain, else empty. Numbers are empty where a sample has no classified cells.
     """
     keys = dict.fromkeys((*before.counted.shares, *after.counted.shares))
     return pd.DataFrame([_compared(key, before.counted, after.counted) for key in keys])
@@ -341,4 +341,6 @@ def _compared(key: str, before: Differential, after: Differential) -> dict[str, 
     row |= estimate_columns(change, 2, ("change", "low", "high"))
     if change is None or min(before.total, after.total) < MINIMUM_FOR_PERCENTAGES:
         return row | {"direction": "few"}
+    if before.excluded or after.excluded:
+        return row | {"direction": "excluded"}
     return row | {"direction": "up" if change.low > 0 else "down" if change.high < 0 else ""}

@@ -11,5 +11,5 @@ def sample(number=1, day=1, **details):
     return Sample(number, 1, date(2026, 5, day), state="draft", version=1, **details)
 
 
-def counted(type_counts, **details):
-    return count_summary(SampleSummary(sample(**details), 3, type_counts, uncertain=2))
+def counted(type_counts, *, uncertain=2, **details):
+    return count_summary(SampleSummary(sample(**details), 3, type_counts, uncertain))

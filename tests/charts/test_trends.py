@@ -68,6 +68,13 @@ def test_every_point_and_limit_lies_on_the_axis(found, unit, white_cells):
 
 
 def test_a_ratio_without_lymphocytes_is_no_ordinary_point():
-    samples = [counted({"neutrophil": 9}), counted({"neutrophil": 9, "lymphocyte": 3}, day=2)]
+    both = {"neutrophil": 9, "lymphocyte": 3}
+    samples = [
+        counted({"neutrophil": 9}, uncertain=0),
+        counted(both, uncertain=0, day=2),
+        counted(both, number=2, day=3),
+    ]
     (ratio,) = series(samples, "ratio", {})
-    assert list(trend_figure(ratio).data[0].marker.symbol) == ["triangle-up", "circle"]
+    drawn = trend_figure(ratio).data[0]
+    assert list(drawn.marker.symbol) == ["triangle-up", "circle", "circle-open"]
+    assert ["uncertain" in text for text in drawn.text] == [False, False, True]

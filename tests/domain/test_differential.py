@@ -172,3 +172,45 @@ def test_subtypes_are_said_by_type_and_never_of_uncertain_cells():
     assert band.type_name == "Neutrophil, likely band"
     assert replace(band, status="uncertain").type_name == "Neutrophil"
     assert band.reviewed("monocyte", "ana").type_name == "Monocyte"
+
+
+def test_limits_reach_from_none_to_all_of_many_uncertain_cells():
+    counts = {"neutrophil": 60, "lymphocyte": 30, "erythroblast": 4}
+    few, many = differential_of_counts(counts, 9), differential_of_counts(counts, 10)
+    assert (few.excluded, few.excluded_warning) == (0, None)
+    assert few.shares == differential_of_counts(counts).shares
+    assert "10 of 100 white cells are uncertain (10 %)" in many.excluded_warning
+    share = many.shares["lymphocyte"]
+    assert share.percent == pytest.approx(100 * 30 / 90)
+    low, high = clopper_pearson(30, 100).low, clopper_pearson(40, 100).high
+    assert (share.low, share.high) == pytest.approx((100 * low, 100 * high))
+    ratio = neutrophil_lymphocyte_ratio(many)
+    assert ratio.value == 2
+    assert ratio.low == pytest.approx(1 / (1 / clopper_pearson(60, 100).low - 1))
+    assert ratio.high == pytest.approx(1 / (1 / clopper_pearson(70, 100).high - 1))
+    assert many.erythroblasts.low < few.erythroblasts.low
+    assert many.erythroblasts.high > few.erythroblasts.high
+
+
+@given(COUNTS, st.integers(0, 300))
+def test_uncertain_cells_only_widen_limits(counts, uncertain):
+    certain, other = differential_of_counts(counts), differential_of_counts(counts, uncertain)
+    for key, share in other.shares.items():
+        assert share.percent == certain.shares[key].percent
+        assert share.low <= certain.shares[key].low + 1e-9
+        assert share.high >= certain.shares[key].high - 1e-9
+
+
+def test_a_change_is_compared_over_both_extremes():
+    before = differential_of_counts({"monocyte": 20, "neutrophil": 80}, 20)
+    after = differential_of_counts({"monocyte": 40, "neutrophil": 60})
+    found = share_difference(before, after, "monocyte")
+    assert found.value == pytest.approx(20)
+    # All twenty may have been monocytes: 40 of 120 and 40 of 100 do not differ.
+    assert (
+        found.low
+        < 0
+        < share_difference(
+            differential_of_counts({"monocyte": 20, "neutrophil": 80}), after, "monocyte"
+        ).low
+    )

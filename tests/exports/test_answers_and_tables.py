@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -17,13 +18,14 @@ from core.domain.results import (
     CropResult,
     FailedFile,
     FieldAnalysis,
+    FieldImage,
     ImageProperties,
     PossibleBlasts,
     Scale,
     StageResult,
 )
 from core.domain.taxonomy import ATTRIBUTES, CELL_TYPES, LEUKOCYTES, STAGES
-from core.exports.schema import AnalyzeAnswer, ClassifyAnswer, StageAnswer
+from core.exports.schema import AnalyzeAnswer, AnalyzedField, ClassifyAnswer, StageAnswer
 from core.exports.tables import (
     cells_table,
     csv_bytes,
@@ -31,6 +33,7 @@ from core.exports.tables import (
     files_table,
     stages_table,
 )
+from tests.cases.made import analysis_of, white
 
 SIDES = st.floats(0.5, 3000)
 BOXES = st.builds(Box, st.floats(-5, 5000), st.floats(-5, 5000), SIDES, SIDES)
@@ -177,6 +180,17 @@ def test_classify_and_stage_answer_as_in_the_contract():
     ]  # fmt: skip
     assert answer["pooled"]["stage"] is None
     assert StageAnswer(images=[], pooled=None, errors=[]).dump()["pooled"] is None
+
+
+def test_an_answer_warns_of_many_uncertain_cells():
+    properties = ImageProperties("PNG", "RGB", 8, 1)
+    image = FieldImage("a", np.zeros((90, 90, 3), np.uint8), "0" * 64, properties)
+    cells = [white() for _ in range(9)]
+    few = AnalyzedField.of(analysis_of(image, *cells)).dump()
+    many = AnalyzedField.of(analysis_of(image, *cells, white("monocyte", 0.4, "uncertain"))).dump()
+    assert few["warnings"] == []
+    assert many["warnings"][0].startswith("1 of 10 white cells is uncertain (10 %) and not in")
+    assert many["differential"]["monocyte"]["high"] > few["differential"]["monocyte"]["high"]
 
 
 def test_warnings_reach_answers_and_tables():

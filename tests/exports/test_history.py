@@ -36,6 +36,14 @@ def test_a_direction_is_named_only_where_no_change_is_left_out(before, after):
         assert (row["direction"] == "down") == (change.high < 0)
 
 
+def test_no_direction_is_named_where_many_cells_are_uncertain():
+    before = counted({"neutrophil": 90, "lymphocyte": 10}, uncertain=0)
+    cells = {"neutrophil": 10, "lymphocyte": 90}
+    after = (counted(cells, uncertain=n) for n in (11, 12))
+    said = [comparison_table(before, one)["direction"].tolist()[:2] for one in after]
+    assert said == [["down", "up"], ["excluded", "excluded"]]
+
+
 def test_the_history_holds_each_sample_and_type():
     samples = [
         counted({"neutrophil": 30, "lymphocyte": 10, "erythroblast": 4}, white_cell_count=8.0),

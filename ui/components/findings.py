@@ -149,8 +149,8 @@ def show_differential(
                 "Subtypes as the model suggests them. Cells without a clear one are left out."
             )
         st.caption(
-            f"{plain(about)} Confidence intervals: Clopper-Pearson, sampling error only. The error "
-            f"of the classifier adds to it: {plain(accuracy_text(accuracy))}."
+            f"{plain(about)} Confidence intervals: {counted.interval_note}. The error of the "
+            f"classifier adds to it: {plain(accuracy_text(accuracy))}."
         )
     with drawing:
         chart(

@@ -22,7 +22,13 @@ from ui.components.cases import errors_shown, patient_facts, sample_line, sample
 
 PERCENT, VOLUMES = "Percentages, %", "Counts, 10⁹/L"
 _UNITS: dict[str, Unit] = {PERCENT: "%", VOLUMES: "10^9/L"}
-_DIRECTIONS = {"up": "▲ higher", "down": "▼ lower", "few": "too few cells", "": "within chance"}
+_DIRECTIONS = {
+    "up": "▲ higher",
+    "down": "▼ lower",
+    "few": "too few cells",
+    "excluded": "not said",
+    "": "within chance",
+}
 
 
 def show_history(
@@ -61,6 +67,7 @@ def _show_samples(counts: Sequence[SampleCounts]) -> None:
             f"{counted.total} classified",
             f"{counted.uncertain} uncertain" if counted.uncertain else "",
             f"NLR {ratio_text(one.nlr)}" if one.nlr else "",
+            "limits include the uncertain cells" if counted.excluded else "",
         ]
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             sample_link(one.sample.id, sample_name(one.sample))
@@ -123,6 +130,7 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
                     f"history_{line.key}_{line.unit}",
                     f"{line.name} by date with 95 % confidence intervals",
                 )
+    _warn_of_excluded(counts, "These samples are open circles: do not read a trend from them.")
     st.caption(
         "Points: samples. Bars: 95 % confidence intervals, sampling error only (Clopper-Pearson; "
         "for the ratio both counts are random). Triangle: a ratio without lymphocytes. "
@@ -131,6 +139,17 @@ def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCo
         + ", for the patient's sex and age at the last sample. "
         + ("" if has_volumes else "Enter a white cell count to see counts per volume.")
     )
+
+
+def _warn_of_excluded(counts: Sequence[SampleCounts], says: str) -> None:
+    """Say which samples have many uncertain cells, and what follows."""
+    many = [sample_name(one.sample) for one in counts if one.counted.excluded]
+    if many:
+        st.warning(
+            f"{shared.plain('; '.join(many))}: a tenth or more of the white cells is uncertain. "
+            f"The limits reach from none to all of them being of a type. {says}",
+            icon=":material/warning:",
+        )
 
 
 def _show_stages(
@@ -175,6 +194,9 @@ def _show_comparison(counts: Sequence[SampleCounts]) -> None:
         "no correction for several types: of twenty unchanged types, one seems to differ."
     )
     table = comparison_table(by_id[before], by_id[after])
+    _warn_of_excluded(
+        [by_id[before], by_id[after]], "Whether a change is beyond chance is not said."
+    )
     table["type"] = [CELL_TYPES[key].plural for key in table["type"]]
     table["direction"] = [_DIRECTIONS[way] for way in table["direction"]]
     number = st.column_config.NumberColumn

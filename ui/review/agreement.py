@@ -12,7 +12,8 @@ from core.adaptation.from_cases import (
     types_to_learn,
 )
 from core.adaptation.site import LEAST_CELLS
-from core.cases.queue import Pairs, model_agreement, reviewer_agreement
+from core.cases.queue import Pairs, model_agreement, pending_counts, reviewer_agreement
+from core.cases.records import QueueFilter
 from core.cases.reviews import label_counts
 from core.cases.users import users
 from core.charts.confusion import agreement_figure
@@ -39,6 +40,13 @@ def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
             st.caption(f"Reviewed cells {where} that the model found.")
             pairs = model_agreement(session.database, sample_id)
             _show(pairs, MODEL, "Reviewer", "model", "No reviewed cells yet.")
+            within = QueueFilter(sample_id=sample_id)
+            uncertain, certain = pending_counts(session.database, within)
+            st.caption(
+                f"Not reviewed {where}: {number_of(certain, 'cell')} that the model typed with "
+                f"certainty and {number_of(uncertain, 'other')}. Who reviews the uncertain cells "
+                "only sees less agreement than there is on all."
+            )
         with right:
             st.subheader("Two reviewers")
             if len(everybody) < 2:

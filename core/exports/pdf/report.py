@@ -240,10 +240,7 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
     if summary.accuracy:
         home = summary.accuracy[0].name
         error += f" The column Right is the percentage of correct calls by type on {home}."
-    notes.append(
-        "The 95 % limits (Clopper-Pearson) cover sampling error only. The model's own error is "
-        + error
-    )
+    notes.append(f"95 % limits: {summary.counted.interval_note}. The model's own error is {error}")
     if sheet.has_missing:
         notes.append(f"{MISSING} stands for a character that is not in the font.")
     return notes
