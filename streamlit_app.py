@@ -13,6 +13,7 @@ SECTIONS = {
     ],
     "Analyse": [
         ("wbc_count", "WBC count", "blur_circular", "Find, count and type white cells of smears."),
+        ("microscope", "Microscope", "biotech", "Look at whole slides, from overview to cells."),
         ("all_stage", "ALL stage", "stacked_line_chart", "Grade fields of suspected leukaemia."),
     ],
     "Laboratory": [

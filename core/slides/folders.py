@@ -22,7 +22,6 @@ from core.errors import SlideNotFoundError
 from core.imaging.formats import SUFFIXES
 from core.imaging.read import display_name
 from core.imaging.wsi import SLIDE_SUFFIXES
-from core.settings import Settings, get_settings
 
 DICOM_SUFFIX = ".dcm"
 MOST_SLIDES = 10_000
@@ -133,17 +132,6 @@ def _files_of(path: Path) -> Iterator[Path]:
         with path.open("rb") as file:
             if file.read(2) not in (b"II", b"MM"):  # a table of VMS, not TIFF
                 raise SlideNotFoundError
-
-
-def get_folders(settings: Settings | None = None) -> SlideFolders:
-    """Return the slide folders of the settings."""
-    settings = settings or get_settings()
-    return _folders(settings.slide_folders, settings.neutral_names)
-
-
-@lru_cache(maxsize=4)
-def _folders(folders: tuple[Path, ...], neutral_names: bool) -> SlideFolders:
-    return SlideFolders(folders, neutral_names=neutral_names)
 
 
 def _files(root: Path) -> Iterator[Path]:

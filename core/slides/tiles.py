@@ -2,9 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from math import ceil, log2
-from pathlib import Path
 from threading import Lock
 
 import cv2
@@ -16,9 +15,7 @@ from core.errors import DamagedSlideError, TileNotFoundError
 from core.imaging.illumination import flatten
 from core.imaging.preview import preview_jpeg
 from core.imaging.wsi import Slide
-from core.settings import Settings, get_settings
 from core.slides.folders import SlideFile, check_inside
-from core.slides.pyramid import open_for_screen
 
 TILE = 512
 """Side of a tile in pixels; those at the right and lower edge are smaller."""
@@ -123,15 +120,3 @@ class SlideViews:
             while self._bytes > _MOST_BYTES:
                 self._bytes -= len(self._tiles.popitem(last=False)[1])
         return encoded
-
-
-_views: dict[Path, SlideViews] = {}
-
-
-def get_views(settings: Settings | None = None) -> SlideViews:
-    """Return the open slides of this process, by the cache folder of the settings."""
-    settings = settings or get_settings()
-    if settings.slide_cache not in _views:
-        opener = partial(open_for_screen, settings=settings)
-        _views.setdefault(settings.slide_cache, SlideViews(opener))
-    return _views[settings.slide_cache]

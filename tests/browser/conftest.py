@@ -43,6 +43,7 @@ def serving(store: Path, *, port: int | None = None, **environment: str) -> Iter
         env={
             **os.environ,
             "LEUKOSCOPE_STORE": str(store),
+            "LEUKOSCOPE_SLIDE_CACHE": str(store / "slide_cache"),
             "LEUKOSCOPE_DATABASE_URL": "",
             **environment,
         },

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 TITLES = (
     "WBC count",
+    "Microscope",
     "ALL stage",
     "Patients",
     "Review",
@@ -105,6 +106,9 @@ def test_no_page_asks_another_server_for_anything(browser, address, bccd_files):
         for title in TITLES:
             open_page(page, title)
             settled(page)
+        open_page(page, "Microscope")
+        page.get_by_role("link", name="Example").click()
+        page.locator(".map .leaflet-tile-loaded").first.wait_for()
         open_page(page, "WBC count")
         upload(page, *bccd_files(0))
         expect(page.get_by_role("heading", name="Differential")).to_be_visible()

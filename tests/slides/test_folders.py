@@ -7,8 +7,8 @@ import pytest
 
 from core.errors import SlideNotFoundError
 from core.settings import Settings
+from core.slides.current import get_views
 from core.slides.folders import SlideFolders
-from core.slides.tiles import get_views
 from tests.slides import made
 
 

@@ -9,8 +9,9 @@ from core.errors import DamagedSlideError, InputError, SlideCopyError, TileNotFo
 from core.imaging.illumination import GLASS
 from core.settings import Settings
 from core.slides import pyramid
+from core.slides.current import get_views
 from core.slides.folders import SlideFolders
-from core.slides.tiles import TILE, SlideViews, get_views
+from core.slides.tiles import TILE, SlideViews
 from tests.slides import made
 
 

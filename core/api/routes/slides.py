@@ -10,8 +10,8 @@ from xstatic.pkg import leaflet
 
 from core.api.deps import PageRoute, ServicesDep
 from core.api.schemas import SlideAnswer, SlideInfoAnswer
-from core.slides.folders import get_folders
-from core.slides.tiles import TILE, get_views
+from core.slides.current import get_folders, get_views
+from core.slides.tiles import TILE
 
 VIEWER = "/viewer"
 _SECONDS = 300

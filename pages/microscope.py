@@ -1,0 +1,54 @@
+"""Microscope: whole slides on the screen, from the overview to single cells."""
+
+import streamlit as st
+
+from core.errors import SlideNotFoundError
+from core.settings import get_settings
+from core.slides.current import get_folders, get_views
+from ui.components.cases import errors_shown
+from ui.components.page import header
+from ui.components.shared import plain
+from ui.microscope.choose import PAGE, SLIDE, show_slides
+from ui.microscope.viewer import show_viewer
+
+header(
+    "Microscope",
+    "Look at whole slides as under the microscope: move with the mouse, a finger or the arrow "
+    "keys, zoom with the wheel or the objectives.",
+)
+with errors_shown(end_page=True):
+    folders = get_folders()
+    slides = list(folders.slides().values())
+asked = st.query_params.get(SLIDE)
+if asked is not None:
+    try:
+        slide = folders.get(asked)
+    except SlideNotFoundError as error:
+        st.warning(plain(str(error)), icon=":material/search_off:")
+        asked = None
+if asked is None:
+    if not get_settings().slide_folders:
+        st.info(
+            "This server has no slide folders yet, so a synthetic example is shown. An "
+            "administrator names folders with the setting LEUKOSCOPE_SLIDE_FOLDERS.",
+            icon=":material/folder_off:",
+        )
+    elif not slides:
+        st.info(
+            "The slide folders of this server are empty. Slides that are copied into them appear "
+            "here: SVS, NDPI, MRXS, SCN, BIF, CZI, DICOM, TIFF, and single images.",
+            icon=":material/folder_open:",
+        )
+    if slides:
+        show_slides(slides)
+    st.stop()
+# A link within the page changes the parameters, not the address that the browser shows.
+st.query_params[SLIDE] = slide.id
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.page_link(PAGE, label="All slides", icon=":material/arrow_back:", query_params={})
+    st.markdown(f"**{plain(slide.name)}**")
+with errors_shown(end_page=True), st.spinner("Opening the slide. The first time takes longer."):
+    view = get_views().view(slide)
+show_viewer(slide, view)
+if view.micrometres_per_pixel is None:
+    st.caption("The file does not say its scale: lengths are in pixels, objectives are not known.")

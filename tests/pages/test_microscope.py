@@ -1,0 +1,60 @@
+"""The page Microscope: which slides it offers, and what it says when there is none to show."""
+
+import json
+
+import pytest
+
+from core.slides.folders import SlideFolders
+from tests.pages.app import open_app, texts
+from tests.slides import made
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    monkeypatch.setenv("LEUKOSCOPE_SLIDE_FOLDERS", json.dumps([str(folder)]))
+    return folder
+
+
+def links(app):
+    return [link.label for link in app.get("page_link")]
+
+
+def viewer(app):
+    return app.get("bidi_component")
+
+
+def test_a_slide_is_chosen_and_opened_by_its_address(folder):
+    made.svs(made.a_slide(), folder / "0042.svs")
+    (folder / "broken.svs").write_text("no slide")
+    app = open_app("microscope")
+    assert any("0042" in label for label in links(app))
+    assert "1,600 × 1,200 px" in texts(app)
+    assert "This is not an image" in texts(app)
+    slides = {slide.name: slide.id for slide in SlideFolders([folder]).slides().values()}
+    app = open_app("microscope", slide=slides["0042.svs"], x=700, y=500, zoom=0.5)
+    (shown,) = viewer(app)
+    assert slides["0042.svs"] in str(shown.proto)
+    assert app.query_params["x"] in ("700", ["700"])
+    app = open_app("microscope", slide=slides["broken.svs"])
+    assert "This is not an image" in app.error[0].value
+    assert not viewer(app)
+
+
+def test_an_address_of_no_slide_leads_to_the_list(folder):
+    made.svs(made.a_slide(), folder / "0042.svs")
+    app = open_app("microscope", slide="../0042.svs")
+    assert "There is no such slide" in app.warning[0].value
+    assert any("0042" in label for label in links(app))
+
+
+def test_an_empty_folder_is_explained(folder):
+    app = open_app("microscope")
+    assert "slide folders of this server are empty" in app.info[0].value
+
+
+def test_without_folders_a_synthetic_slide_is_shown():
+    app = open_app("microscope")
+    assert "LEUKOSCOPE_SLIDE_FOLDERS" in app.info[0].value
+    assert any("Example" in label for label in links(app))
