@@ -25,6 +25,7 @@ SECTIONS = {
         ("atlas", "Atlas", "menu_book", "How to recognise each cell, with look-alikes."),
         ("attributes", "Attributes", "scatter_plot", "The eleven features, and a map of cells."),
         ("explain", "Explain a cell", "psychology", "Why the model suggests a type."),
+        ("lecture", "Lecture", "co_present", "Tours for the lecture hall, and their editor."),
     ],
     "Trust": [
         ("model_metrics", "Model metrics", "analytics", "Accuracy by data set and class."),

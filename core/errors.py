@@ -214,6 +214,10 @@ class AtlasError(LeukoscopeError):
     """The texts of the atlas cannot be read."""
 
 
+class TourError(LeukoscopeError):
+    """A tour for the lecture view, or a step of it, cannot be used."""
+
+
 class RequestError(LeukoscopeError):
     """A request to the API cannot be answered."""
 

@@ -6,14 +6,19 @@ from streamlit.delta_generator import DeltaGenerator
 from core.synthetic.portraits import side_of
 from core.teaching.atlas import Atlas, Entry, difference
 from core.teaching.attributes import TITLES, in_words
+from core.teaching.tours import ComparisonStep
 from ui.atlas.entry import normal_range
 from ui.atlas.grid import PAGE
 from ui.atlas.images import MEDIUM, labelled_jpeg, portrait_jpeg
+from ui.components.tours import lecture_row
 
 
 def show_comparison(atlas: Atlas, one: Entry, other: Entry) -> None:
     """Show two entries: pictures at one scale, how to tell them apart, feature by feature."""
     st.page_link(PAGE, label="All types", icon=":material/grid_view:")
+    if one.key != other.key:
+        address = {"cell": one.key, "with": other.key}
+        lecture_row(ComparisonStep(cell=one.key, other=other.key), address)
     chosen = [
         _choice(atlas, place, label, entry, parameter)
         for place, label, entry, parameter in zip(

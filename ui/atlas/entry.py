@@ -14,10 +14,12 @@ from core.teaching.atlas import MATURATION, Atlas, Entry
 from core.teaching.attributes import TITLES, in_words, observed, observed_text
 from core.teaching.confusions import Confusions, model_confusions
 from core.teaching.reference_cells import CREDIT
+from core.teaching.tours import EntryStep
 from ui.atlas.grid import PAGE, show_maturation
 from ui.atlas.images import MEDIUM, labelled_jpeg, open_pbc, portrait_jpeg, real_jpegs
 from ui.components import shared
 from ui.components.fetch import offer_set
+from ui.components.tours import lecture_row
 
 _VARIANTS = (2, 3, 4, 5)
 _REAL = 12
@@ -54,6 +56,7 @@ def navigation(atlas: Atlas, entry: Entry) -> None:
 
 def show_entry(atlas: Atlas, entry: Entry) -> None:
     """Show everything about one entry."""
+    lecture_row(EntryStep(cell=entry.key), {"cell": entry.key})
     left, right = st.columns([1, 1.25], gap="large")
     with left:
         show_figure(entry)
@@ -117,6 +120,9 @@ def normal_range(key: str) -> str | None:
 def show_attributes(entry: Entry) -> None:
     """Show the eleven attributes in words, beside what was seen in labelled cells."""
     st.subheader("Feature by feature")
+    st.page_link(
+        "pages/attributes.py", label="What the features mean", icon=":material/scatter_plot:"
+    )
     seen = observed().get(entry.key, {})
     table = {
         "Feature": list(TITLES.values()),

@@ -153,6 +153,11 @@ def review_link(sample_id: int, label: str, **view: str) -> None:
     _link("review", "fact_check", label, sample=sample_id, **view)
 
 
+def lecture_link(sample_id: int) -> None:
+    """Link to the fields of a sample in the lecture view, which shows no names."""
+    _link("lecture", "co_present", "Lecture view", sample=sample_id)
+
+
 def _link(page: str, icon: str, label: str, **address: object) -> None:
     st.page_link(
         f"pages/{page}.py",

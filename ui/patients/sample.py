@@ -31,6 +31,8 @@ def show_sample(database: Database, case: Case, user: User) -> None:
         cases.review_link(sample.id, "Review and sign")
         if summary.counted.possible_blasts:
             cases.review_link(sample.id, "Show the possible blasts", view="Gallery")
+        if case.fields:
+            cases.lecture_link(sample.id)
     show_summary(summary)
     show_fields(case)
     show_downloads(database, case, user)

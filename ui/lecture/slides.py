@@ -1,0 +1,256 @@
+"""What one step of a tour puts on the screen."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from core.cases.audit import record_view
+from core.cases.cell_groups import case_cells
+from core.cases.database import get_database
+from core.cases.records import Case
+from core.cases.samples import load_case
+from core.charts.field import data_uri
+from core.domain.boxes import Box
+from core.domain.taxonomy import (
+    CELL_TYPES,
+    KIND_NAMES,
+    STATUS_LINES,
+    CellKind,
+    label_colour,
+    label_name,
+)
+from core.errors import LeukoscopeError
+from core.imaging.preview import preview_jpeg
+from core.synthetic.fields import make_field
+from core.synthetic.portraits import side_of
+from core.teaching.atlas import Atlas, Entry, difference
+from core.teaching.reference_cells import CREDIT
+from core.teaching.tours import CaseStep, ComparisonStep, EntryStep, Step, SyntheticStep, check_case
+from ui.atlas.images import MEDIUM, labelled_jpeg, pbc_if_here, real_jpegs
+from ui.components.stored import cell_jpeg, field_jpeg, surroundings_jpeg
+from ui.components.visitor import current_user
+
+_SIDE = 900
+"""Pixels of a drawing: it fills the height of a projector."""
+_REAL = 8
+_FIELD = {"width": 1200, "height": 800, "red_cell_pixels": 66}
+_NOT_TOLD = "Uncertain"
+
+
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """One step as the browser shows it."""
+
+    title: str
+    text: str = ""
+    own: str = ""
+    """What the lecturer wrote."""
+    figures: Sequence[dict[str, Any]] = ()
+    """Images with and without labels, the name below, the meaning of the labels."""
+    field: dict[str, Any] | None = None
+    """An image with boxes by type."""
+    strip: Sequence[str] = ()
+    credit: str = ""
+    problem: str = ""
+    """Why the step cannot be shown."""
+    facts: Sequence[str] = ()
+
+
+def step_title(atlas: Atlas, step: Step) -> str:
+    """Return a step in a few words, for lists."""
+    if isinstance(step, EntryStep):
+        return atlas.entries[step.cell].name
+    if isinstance(step, ComparisonStep):
+        one, other = atlas.entries[step.cell], atlas.entries[step.other]
+        return f"{one.name} or {other.phrase}?"
+    if isinstance(step, SyntheticStep):
+        return f"Synthetic field {step.seed} with {step.white_cells} white cells"
+    cell = "" if step.cell is None else f", cell {step.cell}"
+    return f"Stored sample {step.sample}, field {step.field}{cell}"
+
+
+def make_slide(atlas: Atlas, step: Step) -> Slide:
+    """Return what a step shows; a problem where it cannot be shown, so that the lecture goes on."""
+    try:
+        if isinstance(step, EntryStep):
+            return _entry(atlas, step)
+        if isinstance(step, ComparisonStep):
+            return _comparison(atlas, step)
+        if isinstance(step, SyntheticStep):
+            return _synthetic(step)
+        return _stored(step)
+    except LeukoscopeError as error:
+        return Slide("This step cannot be shown", own=step.text, problem=str(error))
+
+
+def _figure(entry: Entry, side: float | None = None, *, notes: bool = True) -> dict[str, Any]:
+    plain, _ = labelled_jpeg(entry.key, size=_SIDE, side=side, labels=False)
+    labelled, meanings = labelled_jpeg(entry.key, size=_SIDE, side=side)
+    return {
+        "plain": data_uri(plain),
+        "labelled": data_uri(labelled if notes else plain),
+        "name": entry.name,
+        "notes": meanings if notes else [],
+    }
+
+
+def _entry(atlas: Atlas, step: EntryStep) -> Slide:
+    entry = atlas.entries[step.cell]
+    cells = pbc_if_here()
+    real = real_jpegs(cells, entry, entry.key, _REAL, MEDIUM) if cells else []
+    return Slide(
+        entry.name,
+        entry.summary,
+        step.text,
+        figures=[_figure(entry)],
+        strip=[data_uri(jpeg) for jpeg in real],
+        facts=[f"{entry.size_text} across"],
+        credit=f"Drawing: synthetic. {CREDIT}" if real else "Synthetic drawing.",
+    )
+
+
+def _comparison(atlas: Atlas, step: ComparisonStep) -> Slide:
+    one, other = atlas.entries[step.cell], atlas.entries[step.other]
+    side = max(side_of(one.key), side_of(other.key))
+    return Slide(
+        f"{one.name} or {other.phrase}?",
+        difference(one, other) or "",
+        step.text,
+        figures=[_figure(one, side), _figure(other, side)],
+        credit=f"Synthetic drawings at one scale, {side:g} µm wide.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxed:
+    name: str
+    colour: str
+    box: Box
+    dashes: tuple[float, ...] = ()
+
+
+def _field(src: bytes, size: tuple[int, int], boxed: Iterable[_Boxed]) -> dict[str, Any]:
+    """Return an image with its boxes by type, in the order in which they appear."""
+    groups: dict[str, list[_Boxed]] = {}
+    for one in boxed:
+        groups.setdefault(one.name, []).append(one)
+    order = [cell_type.name for cell_type in CELL_TYPES.values()]
+    last = [_NOT_TOLD, KIND_NAMES["platelet"], KIND_NAMES["rbc"]]
+
+    def place(name: str) -> int:
+        return (
+            len(order) + 1 + last.index(name)
+            if name in last
+            else (order.index(name) if name in order else len(order))
+        )
+
+    return {
+        "src": data_uri(src),
+        "width": size[0],
+        "height": size[1],
+        "groups": [
+            {
+                "name": name,
+                "colour": groups[name][0].colour,
+                "boxes": [
+                    {"at": [round(v, 1) for v in one.box.xywh], "dashes": list(one.dashes)}
+                    for one in groups[name]
+                ],
+            }
+            for name in sorted(groups, key=place)
+        ],
+    }
+
+
+def _kind_box(kind: CellKind, box: Box) -> _Boxed:
+    return _Boxed(KIND_NAMES[kind], label_colour(kind), box)
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _synthetic_field(seed: int, white_cells: int) -> dict[str, Any]:
+    made = make_field(seed, **_FIELD, white_cells=white_cells)
+    boxed = [
+        _Boxed(label_name(cell.type), label_colour(cell.type), cell.box)
+        if cell.type
+        else _kind_box(cell.kind, cell.box)
+        for cell in made.cells
+    ]
+    size = made.pixels.shape[1], made.pixels.shape[0]
+    return _field(preview_jpeg(made.pixels), size, boxed)
+
+
+def _synthetic(step: SyntheticStep) -> Slide:
+    return Slide(
+        "Name the cells",
+        "",
+        step.text,
+        field=_synthetic_field(step.seed, step.white_cells),
+        credit="Synthetic field; boxes show what was drawn.",
+    )
+
+
+def open_lecture_case(sample_id: int) -> Case:
+    """Return a stored case without names, which is audited. Raises LeukoscopeError."""
+    database = get_database()
+    user = current_user(database)
+    case = load_case(database, sample_id)
+    ids = {"patient_id": case.patient.id, "sample_id": sample_id}
+    record_view(database, user.name, "view case", **ids)
+    return case.with_neutral_names()
+
+
+def _stored(step: CaseStep) -> Slide:
+    case = open_lecture_case(step.sample)
+    check_case(step, case)
+    stored = case.fields[step.field - 1]
+    if step.cell is not None:
+        cell = next(
+            c
+            for c in case_cells(case)
+            if c.field_id == stored.id and c.cell.box == stored.analysis.cells[step.cell - 1].box
+        )
+        around, _side = surroundings_jpeg(cell, True)
+        alone = data_uri(cell_jpeg(cell, 480, True))
+        return Slide(
+            cell.cell.type_name if cell.cell.counted_as else _NOT_TOLD,
+            _label_source([cell.cell.reviewer]),
+            step.text,
+            figures=[
+                {"plain": alone, "labelled": alone, "name": "", "notes": []},
+                {
+                    "plain": data_uri(around),
+                    "labelled": data_uri(around),
+                    "name": "Among its neighbours",
+                    "notes": [],
+                },
+            ],
+        )
+    boxed = []
+    for found in stored.analysis.cells:
+        if found.kind != "wbc":
+            boxed.append(_kind_box(found.kind, found.box))
+        elif found.counted_as:
+            boxed.append(_Boxed(label_name(found.counted_as), found.colour, found.box))
+        elif found.status == "uncertain":
+            dashes = STATUS_LINES["uncertain"].dashes
+            boxed.append(_Boxed(_NOT_TOLD, label_colour(None), found.box, dashes))
+    size = stored.analysis.width, stored.analysis.height
+    return Slide(
+        f"Field {step.field}",
+        _label_source(c.reviewer for c in stored.analysis.cells if c.kind == "wbc"),
+        step.text,
+        field=_field(field_jpeg(stored.id, True), size, boxed),
+    )
+
+
+def _label_source(reviewers: Iterable[str | None]) -> str:
+    named = [reviewer is not None for reviewer in reviewers]
+    if named and all(named):
+        return "Types as reviewed."
+    return (
+        "Types as reviewed, else as the model suggests."
+        if any(named)
+        else ("Types as the model suggests, not reviewed.")
+    )
