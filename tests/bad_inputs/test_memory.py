@@ -35,7 +35,7 @@ def tiff_in(coding):
 
 CODINGS = ["packbits", "lzma", "zstd", "jpeg", "jpeg2000", "png", "jpegxl", "lerc", "lzw", "zlib"]
 BUILDERS = {
-    **{kind.name: kind.build for kind in KINDS if kind.is_read},
+    **{kind.name: kind.written for kind in KINDS if not kind.refused},
     **{f"{coding}.tif": tiff_in(coding) for coding in CODINGS},
     "run lengths.dcm": run_lengths,
     "jpeg.dcm": lambda fields: dicom_files.written(dicom_files.jpeg(fields[0])),
