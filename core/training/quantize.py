@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
@@ -28,7 +27,7 @@ from core.settings import Settings, get_settings
 from core.training.data.all_fields import all_fields, held_out_logits
 from core.training.data.cell_sources import VALIDATION, sources
 from core.training.data.cells import NO_TYPE, central_crops, joined
-from core.training.data.detection_fields import real_fields, small_cell_fields
+from core.training.data.detection_fields import framed, real_fields, small_cell_fields
 from core.training.data.negatives import negative_image
 from core.training.data.quality_control import SMEARS, squeezed
 from core.training.export import (
@@ -210,16 +209,6 @@ def _detector(card: DetectorCard, settings: Settings) -> Source:
         np.stack([framed(f.pixels, size) for f in validation[::4]]),
         lambda engine, _: calibrated(engine, card, chosen_on),
     )
-
-
-def framed(pixels: Pixels, size: int) -> Pixels:
-    """Return a whole field in a size x size image, as the detector's first pass scales it."""
-    factor = size / max(pixels.shape[:2])
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)[:size, :size]
-    frame = np.zeros((size, size, 3), np.uint8)
-    frame[: scaled.shape[0], : scaled.shape[1]] = scaled
-    return frame
 
 
 def _wbc(card: ModelCard, settings: Settings, cells: Path) -> Source:

@@ -1,5 +1,9 @@
-"""One case from upload to signed report and trend, in Chromium, on SQLite and PostgreSQL."""
+"""One case from upload to signed report and trend, in Chromium.
 
+On PostgreSQL where there is a server for tests; the other journeys are on SQLite.
+"""
+
+import os
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -12,7 +16,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import serving, visiting
 from tests.browser.visits import download, metric, open_page, points, settled, table, upload
-from tests.cases.stores import KINDS, empty_database
+from tests.cases.stores import empty_database
 
 pytestmark = pytest.mark.browser
 
@@ -21,10 +25,11 @@ BLAST, SMUDGE, ADDED = re.compile("^Blast"), "Smudge cell", "Monocyte"
 """Two types that no cell here has, so each is a correction; and the type of a missed cell."""
 
 
-@pytest.fixture(params=KINDS)
-def page(request, browser, tmp_path) -> Iterator[Page]:
+@pytest.fixture
+def page(browser, tmp_path) -> Iterator[Page]:
+    kind = "postgresql" if os.environ.get("LEUKOSCOPE_TEST_POSTGRESQL") else "sqlite"
     with (
-        empty_database(request.param) as database,
+        empty_database(kind) as database,
         serving(tmp_path / "store", LEUKOSCOPE_DATABASE_URL=database or "") as address,
         visiting(browser, address) as page,
     ):

@@ -64,6 +64,18 @@ def store(tmp_path_factory):
     return folder, samples[0].id, token
 
 
+@pytest.fixture
+def page(browser, address):
+    with visiting(browser, address) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def address(store):
+    with serving(store[0]) as address:
+        yield address
+
+
 def foreign(page) -> list[str]:
     """Return links and icons of a page that come from a name."""
     return page.evaluate(
@@ -75,55 +87,51 @@ def foreign(page) -> list[str]:
     )
 
 
-def test_no_name_is_a_link_on_any_page(browser, store):
-    folder, sample, token = store
-    with serving(folder) as address, visiting(browser, address) as page:
-        for path in (
-            "patients",
-            "patients?patient=1",
-            f"patients?sample={sample}",
-            "review",
-            f"review?sample={sample}",
-            f"review?link={token}",
-            "settings",
-            "",
-        ):
-            page.goto(f"/{path}")
-            expect(page.get_by_role("heading", level=1)).to_be_visible()
-            settled(page)
-            page.wait_for_timeout(1000)
-            assert foreign(page) == [], path
-        page.goto("/patients?patient=1")
-        for shown in ("P--1 https://evil.example :material/home:", NAME):
-            expect(page.get_by_text(shown, exact=False).first).to_be_visible()
+def test_no_name_is_a_link_on_any_page(page, store):
+    _, sample, token = store
+    for path in (
+        "patients",
+        "patients?patient=1",
+        f"patients?sample={sample}",
+        "review",
+        f"review?sample={sample}",
+        f"review?link={token}",
+        "settings",
+        "",
+    ):
+        page.goto(f"/{path}")
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        settled(page)
+        page.wait_for_timeout(1000)
+        assert foreign(page) == [], path
+    page.goto("/patients?patient=1")
+    for shown in ("P--1 https://evil.example :material/home:", NAME):
+        expect(page.get_by_text(shown, exact=False).first).to_be_visible()
 
 
-def test_no_name_of_an_upload_is_a_link(browser, store, bccd_files, tmp_path):
-    folder, _, _ = store
+def test_no_name_of_an_upload_is_a_link(page, bccd_files, tmp_path):
     field, broken = tmp_path / FILE, tmp_path / f"no {FILE}"
     field.write_bytes(bccd_files(0)[0].read_bytes())
     broken.write_bytes(b"no image")
-    with serving(folder) as address, visiting(browser, address) as page:
-        for path in ("wbc_count", "all_stage"):
-            page.goto(f"/{path}")
-            page.get_by_label("Patient of these images").fill(NAME[:60])
-            upload(page, field, broken)
-            expect(page.get_by_text("Not read")).to_be_visible()
-            expect(page.get_by_role("heading", name="Download")).to_be_visible()
-            settled(page)
-            assert foreign(page) == []
-            page.get_by_text("Save to a patient").click()
-            settled(page)
-            assert foreign(page) == []
+    for path in ("wbc_count", "all_stage"):
+        page.goto(f"/{path}")
+        page.get_by_label("Patient of these images").fill(NAME[:60])
+        upload(page, field, broken)
+        expect(page.get_by_text("Not read")).to_be_visible()
+        expect(page.get_by_role("heading", name="Download")).to_be_visible()
+        settled(page)
+        assert foreign(page) == []
+        page.get_by_text("Save to a patient").click()
+        settled(page)
+        assert foreign(page) == []
 
 
-def test_tables_do_not_offer_streamlits_own_csv(browser, store):
-    with serving(store[0]) as address, visiting(browser, address) as page:
-        page.goto("/settings")
-        table = page.get_by_test_id("stDataFrame").first
-        table.hover()
-        expect(page.locator("button[aria-label^='Search']").first).to_be_visible()
-        buttons = page.locator("button[aria-label^='Download as CSV']")
-        assert buttons.count() > 0
-        for button in buttons.all():
-            expect(button).to_be_hidden()
+def test_tables_do_not_offer_streamlits_own_csv(page):
+    page.goto("/settings")
+    table = page.get_by_test_id("stDataFrame").first
+    table.hover()
+    expect(page.locator("button[aria-label^='Search']").first).to_be_visible()
+    buttons = page.locator("button[aria-label^='Download as CSV']")
+    assert buttons.count() > 0
+    for button in buttons.all():
+        expect(button).to_be_hidden()

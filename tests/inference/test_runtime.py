@@ -67,8 +67,9 @@ TOLERATED = {"float32": (0.03, 0.0), "int8": (0.2, 0.1)}
 @pytest.mark.parametrize("name", ["wbc", "all_stage", "detector"])
 def test_shipped_file_answers_as_the_keras_network(name, pack):
     """The Keras network with the trained weights is the reference."""
+    from core.training.data.detection_fields import framed
     from core.training.export import keras_reference
-    from core.training.quantize import agreement, framed
+    from core.training.quantize import agreement
 
     card = load_card(name)
     data = open_set({"wbc": "pbc", "all_stage": "taleqani", "detector": "txl"}[name])
@@ -89,8 +90,8 @@ def test_shipped_file_answers_as_the_keras_network(name, pack):
 
 @pytest.mark.training
 def test_shipped_detector_draws_the_boxes_of_the_keras_network(pack):
+    from core.training.data.detection_fields import framed
     from core.training.export import keras_reference
-    from core.training.quantize import framed
 
     card, data = load_card("detector"), open_set("bccd")
     reference = KerasEngine(keras_reference("detector"))

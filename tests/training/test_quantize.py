@@ -12,7 +12,8 @@ from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, model_path, read_checked
 from core.settings import get_settings
 from core.training import quantize
-from core.training.quantize import Source, agreement, framed, quantized, ship
+from core.training.data.detection_fields import framed
+from core.training.quantize import Source, agreement, quantized, ship
 
 SIDE = 32
 

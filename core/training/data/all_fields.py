@@ -17,6 +17,7 @@ from core.settings import Settings
 from core.training.augmentation import appearance
 
 FOLDS = ("0", "1", "2", "3", "4")
+"""Of Taleqani by likely patient, of DeepAPL by patient."""
 FOLD_HEADS = "folds.npz"
 """Beside the model: kernel and bias of the head that was fitted without each fold."""
 _LABELS = tuple(STAGES)

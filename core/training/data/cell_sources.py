@@ -28,6 +28,7 @@ from core.inference.pipeline import region_of_crop, region_of_field
 from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from core.settings import Settings
+from core.training.data.all_fields import FOLDS
 from core.training.data.cells import (
     DETAILS,
     NO_SUBTYPE,
@@ -51,8 +52,6 @@ SHARES = {
     "negatives": 0.09,
 }
 """Sources of a training, with the share of the views that each gets."""
-FOLDS = ("0", "1", "2", "3", "4")
-"""Folds by patient of DeepAPL, by likely patient of Taleqani."""
 VALIDATION = ("pbc_val", "kaggle_val", "negatives_val")
 """Sources that temperature and thresholds are chosen on."""
 AUGMENTATIONS_PER_FIELD = 12

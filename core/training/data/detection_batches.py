@@ -15,7 +15,7 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS
 from core.imaging.illumination import flatten
 from core.training.augmentation import appearance
-from core.training.data.detection_fields import Labelled
+from core.training.data.detection_fields import Labelled, framed
 from core.training.networks.detection_loss import MAX_BOXES, NO_BOX, NO_BOX_ONLY_WHITE
 
 _WHITE = CELL_KINDS.index("wbc")
@@ -238,13 +238,8 @@ def whole_fields(fields: Sequence[Labelled], size: int, batch: int) -> Any:
         def __getitem__(self, index: int) -> tuple[Any, Any]:
             pixels, targets = [], []
             for source in fields[index * batch : (index + 1) * batch]:
+                pixels.append(framed(source.pixels, size).astype(np.float32))
                 scale = size / max(source.pixels.shape[:2])
-                shrunk = cv2.resize(
-                    source.pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
-                )
-                frame = np.zeros((size, size, 3), np.float32)
-                frame[: shrunk.shape[0], : shrunk.shape[1]] = shrunk[:size, :size]
-                pixels.append(frame)
                 boxes = source.boxes * np.array([1, *[scale] * 4], np.float32)
                 targets.append(target_of(replace(source, boxes=boxes)))
             return np.stack(pixels), np.stack(targets)

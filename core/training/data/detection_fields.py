@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.datasets.readers import DataSet, Example, open_set
-from core.domain.boxes import Box
+from core.domain.boxes import Box, iou, xyxy_array
 from core.domain.results import Pixels
 from core.domain.taxonomy import CELL_KINDS, CellKind
 from core.imaging.illumination import flatten
+from core.inference.detector import Detection
 from core.settings import Settings
 from core.synthetic.fields import make_field
 
@@ -43,6 +44,18 @@ class Labelled:
         return [Box.from_xyxy(*row[1:5].tolist()) for row in rows]
 
 
+def hits_of(found: Sequence[Detection], truth: Sequence[Box], least_iou: float) -> list[bool]:
+    """Return whether each found box meets a true one, in its order; each true one is met once."""
+    free = list(xyxy_array(truth))
+    hits = []
+    for detection in found:
+        overlaps = iou(xyxy_array([detection.box])[0], np.array(free).reshape(-1, 4))
+        hits.append(bool(free) and bool(overlaps.max() >= least_iou))
+        if hits[-1]:
+            free.pop(int(overlaps.argmax()))
+    return hits
+
+
 def corner_rows(cells: Iterable[tuple[CellKind, Box]]) -> NDArray[np.float32]:
     """Return cells as rows of `Labelled.boxes`."""
     rows = [
@@ -65,6 +78,16 @@ def _shrunk(pixels: Pixels, boxes: NDArray[np.float32]) -> Labelled:
         )
         boxes = boxes * np.array([1, *[factor] * 4], np.float32)
     return Labelled(pixels, boxes)
+
+
+def framed(pixels: Pixels, size: int) -> Pixels:
+    """Return a whole field in a size x size image, as the detector's first pass scales it."""
+    factor = size / max(pixels.shape[:2])
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=method)[:size, :size]
+    frame = np.zeros((size, size, 3), np.uint8)
+    frame[: scaled.shape[0], : scaled.shape[1]] = scaled
+    return frame
 
 
 def hashes(data: DataSet, examples: Sequence[Example]) -> NDArray[np.bool_]:

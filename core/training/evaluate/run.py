@@ -22,21 +22,19 @@ from core.settings import Settings, get_settings
 if TYPE_CHECKING:
     import pandas as pd
 
-_PARTS = {
-    "attributes": ("wbc", "attributes"),
-    "blast_flags": ("wbc", "field_flags"),
-    "all_light": ("all_stage", "light"),
-}
-"""Measures that write into the file of a model: the model, and the figures that are theirs."""
-# Module and function that measure the standard sets.
+_STANDARD = "standard"
 _MEASURES = {
-    "detector": ("detector", "standard"),
-    "wbc": ("wbc", "standard"),
+    "detector": ("detector", _STANDARD),
+    "wbc": ("wbc", _STANDARD),
     "attributes": ("wbc", "attributes"),
     "blast_flags": ("wbc", "field_flags"),
-    "all_stage": ("all_stage", "standard"),
+    "all_stage": ("all_stage", _STANDARD),
     "all_light": ("all_stage", "light"),
 }
+"""The model, which names the module here too, and the function that measures the standard sets.
+
+Functions but `standard` give the one part of the model's figures that is called as they are.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,14 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, write and return the exit status."""
     settings = get_settings()
-    module_name, function = _MEASURES[args.what]
-    standard = getattr(importlib.import_module(f"core.training.evaluate.{module_name}"), function)
+    model, function = _MEASURES[args.what]
+    standard = getattr(importlib.import_module(f"core.training.evaluate.{model}"), function)
     if args.data is None:
         measured, predictions = standard(settings)
-        metrics = _write(args.what, measured, predictions, settings)
+        metrics = _write(model, function, measured, predictions, settings)
     elif any(args.data.glob("*.zip")):
         metrics = standard(settings.model_copy(update={"data": args.data}))[0]
-    elif args.what in _PARTS:
+    elif function != _STANDARD:
         raise DataError(f"{args.what} is measured on its own data set only: leave out --data.")
     else:
         # Imported here: `--help` must not load the models' runtime.
@@ -88,23 +86,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(
-    what: str,
+    name: str,
+    part: str,
     measured: ClassifierFigures | DetectorFigures,
     predictions: "pd.DataFrame | None",
     settings: Settings,
 ) -> ClassifierFigures | DetectorFigures:
     """Write the metrics and predictions of the standard sets beside the model."""
-    name, part = _PARTS.get(what, (what, ""))
     folder = settings.models / name
     path = folder / "metrics.json"
     if isinstance(measured, ClassifierFigures) and path.exists():
         known = ClassifierFigures.model_validate_json(path.read_text())
         # Several measures share a file: keep what the others wrote.
-        if part:
+        if part != _STANDARD:
             measured = known.model_copy(update={part: getattr(measured, part)})
         else:
-            kept = {key: getattr(known, key) for model, key in _PARTS.values() if model == name}
-            update = {key: figures for key, figures in kept.items() if figures is not None}
+            parts = {key for model, key in _MEASURES.values() if model == name} - {_STANDARD}
+            update = {key: own for key in parts if (own := getattr(known, key)) is not None}
             measured = measured.model_copy(update=update)
     version = load_card(name, settings).version
     if isinstance(measured, ClassifierFigures) and predictions is not None and path.exists():

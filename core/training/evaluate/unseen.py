@@ -27,7 +27,7 @@ from core.inference.pipeline import Analyzer
 from core.settings import Settings
 from core.synthetic.fields import SyntheticField, make_field
 from core.training.data.clumps import crowded_holdout
-from core.training.data.detection_fields import Labelled, real_fields, small_cell_fields
+from core.training.data.detection_fields import Labelled, hits_of, real_fields, small_cell_fields
 
 ALL_FIELDS_EVERY = 12
 """Of the ALL fields every twelfth is measured."""
@@ -121,23 +121,18 @@ def boxes_found(
     analyzer: Analyzer, fields: Sequence[Labelled], least_iou: float, title: str
 ) -> BoxesFound:
     """Match found white cells with labelled ones, the more confident first, one to one."""
-    cells = met = boxes = 0
+    cells, hits = 0, []
     for field in tqdm(fields, desc=title):
-        free = list(xyxy_array(field.of_kind("wbc")))
+        truth = field.of_kind("wbc")
         found = [d for d in analyzer.detector.detect(field.pixels) if d.kind == "wbc"]
-        cells += len(free)
-        boxes += len(found)
-        for detection in sorted(found, key=lambda d: -d.score):
-            overlaps = iou(xyxy_array([detection.box])[0], np.array(free).reshape(-1, 4))
-            if free and overlaps.max() >= least_iou:
-                free.pop(int(overlaps.argmax()))
-                met += 1
+        hits += hits_of(sorted(found, key=lambda d: -d.score), truth, least_iou)
+        cells += len(truth)
     return BoxesFound(
         n=len(fields),
         cells=cells,
         least_iou=least_iou,
-        recall=proportion(met, cells),
-        precision=proportion(met, boxes),
+        recall=proportion(sum(hits), cells),
+        precision=proportion(sum(hits), len(hits)),
     )
 
 

@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +11,6 @@ import cv2
 import numpy as np
 
 from core.datasets.readers import open_set
-from core.domain.boxes import iou
 from core.domain.taxonomy import CELL_KINDS, KIND_NAMES
 from core.errors import ModelError
 from core.inference.detector import (
@@ -30,6 +28,7 @@ from core.training.data.clumps import crowded_fields, crowded_holdout, flattened
 from core.training.data.detection_batches import TrainingFields, whole_fields
 from core.training.data.detection_fields import (
     Labelled,
+    hits_of,
     real_fields,
     small_cell_fields,
     synthetic_fields,
@@ -244,20 +243,19 @@ def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str,
     whose white cells alone have boxes choose the threshold of white cells alone. Raises
     ModelError when nothing of a kind is found.
     """
-    frames = [_matched(detector, field) for field in fields]
+    frames = [
+        sorted(detector.detect(field.pixels, lowest=_LOWEST), key=lambda d: -d.score)
+        for field in fields
+    ]
     thresholds: dict[str, float] = {}
-    for index, kind in enumerate(CELL_KINDS):
-        counted = [kind == "wbc" or not field.only_white for field in fields]
-        truths = sum(int((field.boxes[:, 0] == index).sum()) for field in compress(fields, counted))
-        scored = sorted(
-            (
-                (score, hit)
-                for frame in compress(frames, counted)
-                for k, score, hit in frame
-                if k == kind
-            ),
-            reverse=True,
-        )
+    for kind in CELL_KINDS:
+        truths, scored = 0, []
+        for field, frame in zip(fields, frames, strict=True):
+            if kind == "wbc" or not field.only_white:
+                truth, found = field.of_kind(kind), [d for d in frame if d.kind == kind]
+                truths += len(truth)
+                scored += zip((d.score for d in found), hits_of(found, truth, 0.5), strict=True)
+        scored.sort(reverse=True)
         if not scored:
             missed = KIND_NAMES[kind].lower()
             raise ModelError(f"The detector finds no {missed} at all. Train it longer.")
@@ -267,20 +265,3 @@ def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str,
         last_in = int(f1.argmax())
         thresholds[kind] = math.floor(500 * (scores[last_in] + scores[last_in + 1])) / 1000
     return thresholds
-
-
-def _matched(detector: Detector, field: Labelled) -> list[tuple[str, float, bool]]:
-    """Return kind, score and whether it meets a true box, each true box met once at most."""
-    free = [list(box) for box in field.boxes]
-    matched: list[tuple[str, float, bool]] = []
-    for found in sorted(detector.detect(field.pixels, lowest=_LOWEST), key=lambda d: -d.score):
-        same = [k for k, t in enumerate(free) if CELL_KINDS[int(t[0])] == found.kind]
-        overlaps = iou(
-            np.array(found.box.xyxy, np.float32),
-            np.array([free[k][1:] for k in same]).reshape(-1, 4),
-        )
-        hit = bool(same) and float(overlaps.max()) >= 0.5
-        if hit:
-            free.pop(same[int(overlaps.argmax())])
-        matched.append((found.kind, found.score, hit))
-    return matched
