@@ -68,16 +68,11 @@ def roc_points(scored: pd.DataFrame, label: str) -> pd.DataFrame:
     Empty when the set has no image of the label or no other image.
     """
     positive = scored["truth"] == label
+    columns = ["false_positive_rate", "true_positive_rate", "threshold"]
     if not positive.any() or positive.all():
-        return pd.DataFrame(columns=["false_positive_rate", "true_positive_rate", "threshold"])
-    false_rate, true_rate, thresholds = roc_curve(positive, scored[f"p_{label}"])
-    return pd.DataFrame(
-        {
-            "false_positive_rate": false_rate,
-            "true_positive_rate": true_rate,
-            "threshold": thresholds,
-        }
-    )
+        return pd.DataFrame(columns=columns)
+    values = roc_curve(positive, scored[f"p_{label}"])
+    return pd.DataFrame(dict(zip(columns, values, strict=True)))
 
 
 def precision_recall_points(scored: pd.DataFrame, label: str) -> pd.DataFrame:
@@ -91,10 +86,6 @@ def precision_recall_points(scored: pd.DataFrame, label: str) -> pd.DataFrame:
     precision, recall, thresholds = precision_recall_curve(
         positive, scored[f"p_{label}"], drop_intermediate=True
     )
-    return pd.DataFrame(
-        {
-            "recall": recall[::-1],
-            "precision": precision[::-1],
-            "threshold": np.append(thresholds, np.inf)[::-1],
-        }
-    )
+    limits = np.append(thresholds, np.inf)
+    points = pd.DataFrame({"recall": recall, "precision": precision, "threshold": limits})
+    return points[::-1].reset_index(drop=True)
