@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     standard = getattr(importlib.import_module(f"core.training.evaluate.{model}"), function)
     if args.data is None:
         measured, predictions = standard(settings)
-        metrics = _write(model, function, measured, predictions, settings)
+        metrics = _write(args.what, measured, predictions, settings)
     elif any(args.data.glob("*.zip")):
         metrics = standard(settings.model_copy(update={"data": args.data}))[0]
     elif function != _STANDARD:
@@ -86,13 +86,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(
-    name: str,
-    part: str,
+    what: str,
     measured: ClassifierFigures | DetectorFigures,
     predictions: "pd.DataFrame | None",
     settings: Settings,
 ) -> ClassifierFigures | DetectorFigures:
     """Write the metrics and predictions of the standard sets beside the model."""
+    name, part = _MEASURES[what]
     folder = settings.models / name
     path = folder / "metrics.json"
     if isinstance(measured, ClassifierFigures) and path.exists():
