@@ -24,7 +24,8 @@ from core.evaluation.metrics import classification_metrics, proportion
 from core.evaluation.schema import BlastFigures, ClassifierFigures, SubtypeFigures
 from core.model_card import load_card
 from core.settings import Settings, get_settings
-from core.training.data.cell_sources import FOLDS, sources
+from core.training.data.all_fields import FOLDS
+from core.training.data.cell_sources import sources
 from core.training.data.cells import DETAILS, HEADS, SUBTYPES, TYPES, TrainingCells, central_crops
 from core.training.export import load_weights, shipped_network
 from core.training.networks.mobilenet import wbc_network

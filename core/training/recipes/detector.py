@@ -249,7 +249,8 @@ def best_thresholds(detector: Detector, fields: Sequence[Labelled]) -> dict[str,
     ]
     thresholds: dict[str, float] = {}
     for kind in CELL_KINDS:
-        truths, scored = 0, []
+        truths = 0
+        scored: list[tuple[float, bool]] = []
         for field, frame in zip(fields, frames, strict=True):
             if kind == "wbc" or not field.only_white:
                 truth, found = field.of_kind(kind), [d for d in frame if d.kind == kind]

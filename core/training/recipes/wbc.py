@@ -28,9 +28,9 @@ from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import MODEL_FILE
 from core.settings import Settings
 from core.training.augmentation import appearance
+from core.training.data.all_fields import FOLDS
 from core.training.data.cell_batches import CellBatches, ValidationBatches
 from core.training.data.cell_sources import (
-    FOLDS,
     SHARES,
     VALIDATION,
     sources,
