@@ -17,6 +17,7 @@ PARTS = (
     "kaggle_val",
     "deepapl_0",
     "deepapl_4",
+    "taleqani_0",
     "lisc",
     "cellavision",
     "fields",
@@ -45,7 +46,7 @@ def settings_with_detector(tmp_path):
 def cut_cells(pack, tmp_path_factory):
     """Give a folder of cut-out cells: four of each type a source has, cut around the middle."""
     folder = tmp_path_factory.mktemp("cells")
-    sets = {"kaggle": "pbc", "fields": "pbc", "negatives": "pbc"}
+    sets = dict.fromkeys(("kaggle", "fields", "negatives", "taleqani"), "pbc")
     for part in PARTS:
         data = open_set(sets.get(part.split("_")[0], part.split("_")[0]))
         by_class = {}

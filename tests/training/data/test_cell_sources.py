@@ -5,12 +5,15 @@ from core.datasets.readers import open_set
 from core.domain.taxonomy import PBC_EIGHT
 from core.imaging.illumination import set_white_point
 from core.inference.cell_classifier import CellRegion, central_box
+from core.settings import get_settings
 from core.training.data.cell_sources import (
     MAX_COVERED,
     NEGATIVES,
     _negative_box,
     cells_at,
+    cells_of_all_fields,
     negative_cells,
+    shipped_detector,
     untyped_cells,
 )
 from core.training.data.cells import CONTEXT_SIZE, DETAILS, NO_TYPE, SUBTYPES, TYPES
@@ -69,6 +72,19 @@ def test_images_without_a_cell_are_left_out(pack):
     )
     kept = [e.member for e in data.examples[:3] if set_white_point(data.read(e)).sum() % 2]
     assert found.members.tolist() == kept
+
+
+def test_cells_of_all_fields_are_labelled_by_their_field(pack):
+    del pack
+    data, settings = open_set("taleqani"), get_settings()
+    fields = [e for e in data.of_split("0") if e.label in ("Benign", "Pre")][::60]
+    cells = cells_of_all_fields(data, fields, shipped_detector(settings), settings)
+    benign = {e.member for e in fields if e.label == "Benign"}
+    is_benign, is_blast = np.isin(cells.members, list(benign)), cells.types == TYPES.index("blast")
+    assert is_benign.any()
+    assert not is_blast[is_benign].any()
+    assert is_blast[~is_benign].all()
+    assert (~is_benign).sum() > 10
 
 
 @pytest.mark.parametrize("kind", NEGATIVES)
