@@ -26,6 +26,7 @@ SECTIONS = {
         ("attributes", "Attributes", "scatter_plot", "The eleven features, and a map of cells."),
         ("explain", "Explain a cell", "psychology", "Why the model suggests a type."),
         ("lecture", "Lecture", "co_present", "Tours for the lecture hall, and their editor."),
+        ("quiz", "Quiz", "quiz", "Name cells, count fields, test a class."),
     ],
     "Trust": [
         ("model_metrics", "Model metrics", "analytics", "Accuracy by data set and class."),

@@ -34,6 +34,7 @@ _MODULES = {
     "adapt": ("core.adaptation.site", "learn a site's look from its reviewed cells"),
     "evaluate": ("core.training.evaluate.run", "measure a model on its test sets"),
     "bench": ("core.bench.run", "time the models and the analysis of a field"),
+    "synthetic": ("core.exports.synthetic", "make synthetic fields with their exact truth"),
     "data": ("core.datasets.download", "list the public data sets, or get one"),
     "audit": ("core.cases.audit", "check the audit trail of the case database"),
     "backup": ("core.cases.backup", "copy everything that is stored into one file"),

@@ -351,3 +351,87 @@ class RangesRow(Base):
     at: Mapped[datetime]
     lines: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     """Columns of `core.domain.reference_ranges.ReferenceRange`; None: the file counts again."""
+
+
+class ClassTestRow(Base):
+    """A test that a teacher made. The token of its link is nowhere, only its SHA-256."""
+
+    __tablename__ = "class_tests"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    title: Mapped[str] = mapped_column(String(100))
+    author: Mapped[str] = mapped_column(String(200), index=True)
+    rules: Mapped[dict[str, Any]]
+    questions: Mapped[list[Any]] = mapped_column(JSON)
+    """As `core.teaching.quiz.Question`, the same for all learners."""
+    made: Mapped[datetime]
+    expires: Mapped[datetime]
+    closed: Mapped[datetime | None]
+
+
+class LearnerRow(Base):
+    """Somebody who takes quizzes: a user, or a name with a secret that only they know."""
+
+    __tablename__ = "learners"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    user: Mapped[str | None] = mapped_column("person", ForeignKey("people.name"), unique=True)
+    secret_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """SHA-256; None for a user, who signs in."""
+    test_id: Mapped[int | None] = mapped_column(ForeignKey("class_tests.id"), index=True)
+    """The test whose link they came by."""
+    made: Mapped[datetime] = mapped_column(index=True)
+
+
+class AttemptRow(Base):
+    """A quiz that a learner began."""
+
+    __tablename__ = "attempts"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    learner_id: Mapped[int] = mapped_column(ForeignKey("learners.id"), index=True)
+    test_id: Mapped[int | None] = mapped_column(ForeignKey("class_tests.id"), index=True)
+    rules: Mapped[dict[str, Any]]
+    questions: Mapped[list[Any]] = mapped_column(JSON)
+    started: Mapped[datetime]
+    asked: Mapped[datetime | None]
+    """When the question that is open was first shown."""
+    finished: Mapped[datetime | None]
+
+
+class AnswerRow(Base):
+    """An answer, kept as it is given."""
+
+    __tablename__ = "answers"
+    __table_args__ = (UniqueConstraint("attempt_id", "number"), _AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"))
+    number: Mapped[int]
+    """In the attempt, from 1."""
+    question: Mapped[int]
+    """Place of the question, from 0."""
+    given: Mapped[str | None] = mapped_column(String(32))
+    """None: of a single cell that time ran out, of a field that it was counted."""
+    seconds: Mapped[float]
+    at: Mapped[datetime]
+
+
+class RepetitionRow(Base):
+    """A cell that a learner missed, and when it comes back."""
+
+    __tablename__ = "repetitions"
+    __table_args__ = (UniqueConstraint("learner_id", "item"), _AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    learner_id: Mapped[int] = mapped_column(ForeignKey("learners.id"))
+    item: Mapped[str] = mapped_column(String(200))
+    question: Mapped[dict[str, Any]]
+    due: Mapped[datetime]
+    card: Mapped[dict[str, Any]]
+    """Of the scheduler FSRS."""

@@ -25,9 +25,10 @@ from sqlalchemy.orm import Session
 
 from core.cases import audit
 from core.cases.database import Database, count, existing, get_database
+from core.cases.learners import delete_learners
 from core.cases.mappers import record_of
 from core.cases.names import checked_name
-from core.cases.orm import EndedSessionRow, TokenRow, UserRow
+from core.cases.orm import EndedSessionRow, LearnerRow, TokenRow, UserRow
 from core.cases.records import Role, User
 from core.errors import (
     InvalidEntryError,
@@ -197,7 +198,9 @@ def release(database: Database, admin: User, name: str) -> None:
 
 
 def remove(database: Database, admin: User, name: str, settings: Settings | None = None) -> int:
-    """Remove a user with their tokens and return how many those were; what they did stays.
+    """Remove a user with their tokens and return how many those were.
+
+    What they did stays, but for their quizzes, which only they have seen.
 
     Raises NotAllowedError, NotFoundError, and InvalidEntryError for the only admin and for a name
     that the settings would add again.
@@ -215,9 +218,11 @@ def remove(database: Database, admin: User, name: str, settings: Settings | None
         of_user = TokenRow.user == name
         tokens = count(session, select(TokenRow.id).where(of_user))
         session.execute(delete(TokenRow).where(of_user))
+        delete_learners(session, LearnerRow.user == name)
         session.delete(row)
         audit.record(session, admin.name, "remove user", name=name, tokens=tokens)
-        return tokens
+    database.forget()
+    return tokens
 
 
 def set_role(database: Database, admin: User, name: str, role: Role) -> User:

@@ -1,6 +1,6 @@
 """Matrices of counts whose colour is the percentage of the row: confusion and agreement."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -168,13 +168,20 @@ def matrix_difference_figure(first: pd.DataFrame, second: pd.DataFrame, *, dark:
     return figure
 
 
-def agreement_figure(compared: Agreement, first: str, second: str, *, dark: bool) -> go.Figure:
+def agreement_figure(
+    compared: Agreement,
+    first: str,
+    second: str,
+    *,
+    dark: bool,
+    name: Callable[[str], str] = label_name,
+) -> go.Figure:
     """Draw how often each pair of labels occurs: `first` reads down, `second` across.
 
     Colour is the percentage of the row, the numbers are cells.
     """
     matrix = np.array(compared.matrix)
-    names = [label_name(label) for label in compared.labels]
+    names = [name(label) for label in compared.labels]
     texts = [["" if n == 0 else str(n) for n in row] for row in matrix.tolist()]
     figure = _matrix_figure(matrix, names, names, texts, titles=(first, second), dark=dark)
     figure.update_traces(

@@ -1,7 +1,7 @@
 """Agreement of two readings of the same cells, and what of a sample was reviewed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ class Agreement:
     """Two readings of the same cells."""
 
     labels: tuple[str, ...]
-    """Those that occur, in the order of the taxonomy."""
+    """Those that occur, in their given order."""
     matrix: tuple[tuple[int, ...], ...]
     """Cells by the first reading (rows) and the second (columns)."""
     total: int
@@ -32,18 +32,18 @@ class Agreement:
     """Cohen's kappa; None where it is undefined: a reading with a single label, or no cell."""
 
 
-def agreement(pairs: Iterable[tuple[str, str]]) -> Agreement:
+def agreement(pairs: Iterable[tuple[str, str]], known: Sequence[str] = LABELS) -> Agreement:
     """Compare pairs of labels (first reading, second reading), one a cell.
 
     Kappa is 1 for full agreement and 0 for agreement by chance (Cohen 1960, Educ Psychol Meas
     20:37), with 95 % limits from its large-sample variance (Fleiss, Cohen and Everitt 1969,
-    Psychol Bull 72:323). Raises ValueError for a label that is not in `LABELS`.
+    Psychol Bull 72:323). Raises ValueError for a label that is not `known`.
     """
     counts = Counter(pairs)
     found = {label for pair in counts for label in pair}
-    if unknown := found.difference(LABELS):
+    if unknown := found.difference(known):
         raise ValueError(f"no labels of cells: {sorted(unknown)}")
-    labels = tuple(label for label in LABELS if label in found)
+    labels = tuple(label for label in known if label in found)
     matrix = tuple(tuple(counts[a, b] for b in labels) for a in labels)
     total = counts.total()
     agreed = sum(counts[label, label] for label in labels)

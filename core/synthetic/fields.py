@@ -44,6 +44,7 @@ class SyntheticCell:
     kind: CellKind
     box: Box
     type: str | None
+    subtype: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

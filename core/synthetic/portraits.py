@@ -514,6 +514,20 @@ PORTRAITS: tuple[str, ...] = (*_WHITE, *RED_CELLS)
 """What can be drawn."""
 
 
+_ALONE_SIDE = 34.0
+"""In µm; no white cell is wider."""
+
+
+def paint_alone(key: str, rng: np.random.Generator, pixels_per_micrometre: float) -> Map:
+    """Paint a white cell, or a platelet, on empty glass; return its optical density, n x n x 3.
+
+    KeyError for what is no single cell.
+    """
+    painter = Painter(rng, _ALONE_SIDE, round(_ALONE_SIDE * pixels_per_micrometre))
+    _WHITE[key](painter)
+    return painter.density
+
+
 def side_of(key: str) -> float:
     """Return how many µm the picture of an entry shows from edge to edge."""
     return _SIDES.get(key, SIDE_MICROMETRES)

@@ -1,12 +1,14 @@
-"""Pictures of the atlas with a scale bar and numbered labels."""
+"""Pictures of the atlas with a scale bar and numbered labels; fields with named cells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from core.domain.results import Pixels
+from core.domain.taxonomy import label_colour
 from core.settings import PROJECT_ROOT
+from core.synthetic.fields import SyntheticCell
 from core.synthetic.painter import Point
 from core.synthetic.portraits import Portrait
 
@@ -71,3 +73,23 @@ def _draw_markers(
         draw.circle((x, y), 0.009 * size, fill=_INK, outline=(255, 255, 255), width=width // 2 + 1)
         draw.circle(at, 0.032 * size, fill=(255, 255, 255), outline=_INK, width=width)
         draw.text(at, str(number), fill=_INK, font=font, anchor="mm")
+
+
+def with_names(
+    pixels: Pixels, cells: Sequence[SyntheticCell], name: Callable[[SyntheticCell], str]
+) -> Pixels:
+    """Return a field with its white cells boxed and named."""
+    image = Image.fromarray(pixels)
+    draw = ImageDraw.Draw(image)
+    line = max(2, round(image.width / 400))
+    font = ImageFont.truetype(str(_FONT), round(image.width / 70))
+    for cell in cells:
+        if cell.kind != "wbc":
+            continue
+        box, colour = cell.box, label_colour(cell.type)
+        draw.rectangle((box.x, box.y, box.right, box.bottom), outline=colour, width=line)
+        at = box.x, max(box.y, font.size * 1.3)
+        plate = draw.textbbox(at, name(cell), font=font, anchor="lb")
+        draw.rectangle((plate[0] - 3, plate[1] - 3, plate[2] + 3, plate[3] + 2), fill=colour)
+        draw.text(at, name(cell), fill=(255, 255, 255), font=font, anchor="lb")
+    return np.asarray(image)

@@ -25,6 +25,7 @@ OPEN_PAGES = {
     "about": "Models",
     "atlas": "Maturation of the granulocytes",
     "attributes": "How often, by type",
+    "quiz": "Learn to name cells",
 }
 """Pages about the program and about cells, with a heading of each."""
 QUIET = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
@@ -86,8 +87,8 @@ def test_every_page_asks_to_sign_in(database, sign_in, page):
 def test_a_page_without_patients_is_open(sign_in, page):
     app = open_app(page)
     assert any(s.value == OPEN_PAGES[page] for s in app.subheader)
-    # Asks for an administrator when it is pressed.
-    assert {b.label for b in app.button} <= {"Get this set"}
+    # The first asks for an administrator when it is pressed, the second for a name only.
+    assert {b.label for b in app.button} <= {"Get this set", "Go in"}
 
 
 def test_a_user_with_an_account_uploads_and_signs_out(database, sign_in, monkeypatch):

@@ -1,0 +1,1 @@
+"""The page Quiz: practice, whole fields, results, classes, and fields to make."""
