@@ -40,7 +40,7 @@ format: $(VENV)/.dev-ready ## Format the code and repair what a tool can repair
 	$(BIN)/ruff format .
 
 evaluate: $(VENV)/.run-ready ## Measure every model again on its test sets
-	for what in detector wbc attributes blast_flags all_stage all_light; do $(BIN)/python -m core evaluate $$what --out /dev/null || exit 1; done
+	for what in detector smear wbc attributes blast_flags all_stage all_light; do $(BIN)/python -m core evaluate $$what --out /dev/null || exit 1; done
 
 bench: $(VENV)/.run-ready ## Time the models and the analysis of a field
 	$(BIN)/python -m core bench

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from core.evaluation.curves import at_threshold
+from core.evaluation.model_error import smear_text
 from core.evaluation.report import load_report
 from core.evaluation.sets import evaluation_set
 from core.evaluation.tables import (
@@ -166,6 +167,11 @@ def attributes() -> str:
 def detection() -> str:
     """Return average precision and count accuracy of the detector by test set."""
     return _markdown(sets_table(_report("detector")))
+
+
+def smear() -> str:
+    """Return how far red cells and platelets are off."""
+    return smear_text(_report("detector").metrics) or "Not measured."
 
 
 def robustness() -> str:
@@ -409,6 +415,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "notes": notes,
         "attributes": attributes,
         "detection": detection,
+        "smear": smear,
         "robustness": robustness,
         "goals": goals,
     },

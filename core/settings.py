@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     white_cell_factor: PositiveFloat | None = None
     """White cells per µL that correspond to one white cell per 40x field, calibrated on this
     microscope; without it no count is estimated from smears."""
+    platelet_factor: PositiveFloat | None = None
+    """Platelets per µL that correspond to one platelet per field, calibrated on this microscope
+    (15,000 to 20,000 for 100x oil fields); without it no count is estimated."""
     max_file_megabytes: PositiveInt = 200
     """Largest file that is read."""
     max_megapixels: PositiveInt = 50

@@ -15,6 +15,7 @@ from core.domain.intervals import Estimate
 from core.errors import ModelError
 from core.evaluation.metrics import proportion
 from core.evaluation.report import ClassifierReport, load_report
+from core.evaluation.schema import DetectorFigures
 from core.evaluation.sets import evaluation_set
 from core.settings import Settings
 
@@ -59,6 +60,40 @@ def _accuracy(version: str, models: Path, written: int) -> tuple[CallAccuracy, .
     if report.card.version != version:
         return ()
     return tuple(call_accuracy(report, key) for key in (HOME_SET, OTHER_SET))
+
+
+def smear_error(version: str | None, settings: Settings) -> str:
+    """Say how far red cells and platelets are off where they were measured, in sentences.
+
+    Empty when that version of the detector is not the installed one, or was not measured.
+    """
+    path = settings.models / "detector" / "metrics.json"
+    try:
+        figures = _detector_figures(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return ""
+    return "" if figures.version != version else smear_text(figures)
+
+
+@lru_cache(maxsize=4)
+def _detector_figures(path: Path, written: int) -> DetectorFigures:
+    del written
+    return DetectorFigures.model_validate_json(path.read_text())
+
+
+def smear_text(figures: DetectorFigures) -> str:
+    """Say what was measured of red cells and platelets; empty without it."""
+    return " ".join(
+        f"On {own.images} labelled images ({evaluation_set(own.set).name}): size variation of "
+        f"{own.group} images {own.variation_labelled:.1f} % as labelled, measured "
+        f"{own.variation_bias:+.1f} points off on average and within {own.variation_error:.1f} "
+        "points in 95 % of such samples; median "
+        f"diameter of an image within {own.diameter_error:.1f} %; {own.platelets_found} platelets "
+        f"found where {own.platelets} are labelled, the exact number in "
+        f"{100 * own.platelets_exact.value:.0f} % of the images."
+        for own in figures.smear
+        if own.platelets_exact is not None
+    )
 
 
 def accuracy_text(accuracy: Sequence[CallAccuracy]) -> str:

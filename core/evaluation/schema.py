@@ -362,6 +362,32 @@ class LightRow(Figures):
     """What the classifier gets in use."""
 
 
+class RedCellFigures(Figures):
+    """Red cells and platelets of a set as the detector sees them and as they are labelled."""
+
+    set: str
+    images: int
+    red_cells: int
+    """Labelled, whole, in images with enough of them on both sides."""
+    group: int
+    """Images of a random group, which stands for a sample."""
+    variation_labelled: float
+    """Mean size variation over the groups, in percent."""
+    variation_bias: float
+    """Mean of measured minus labelled, in points."""
+    variation_error: float
+    """95 % of the groups differ by no more, in points."""
+    diameter_bias: float
+    """Mean difference of an image's median diameter, in percent of the labelled."""
+    diameter_error: float
+    """95 % of the images differ by no more, in percent."""
+    platelets: int
+    """Labelled."""
+    platelets_found: int
+    platelets_exact: Proportion
+    """Proportion of the images that have as many platelets as are labelled."""
+
+
 class LightFigures(Figures):
     """Whether light correction helps a classifier that was trained without it."""
 
@@ -404,3 +430,4 @@ class DetectorFigures(ModelFigures):
     sets: dict[str, DetectionFigures] = {}
     unseen: UnseenFigures | None = None
     uneven_light: list[UnevenLightFigures] = []
+    smear: list[RedCellFigures] = []

@@ -14,7 +14,7 @@ def case_answer(summary: CaseSummary) -> CaseAnswer:
 
 def _details(summary: CaseSummary) -> Answer:
     """Return the values of `CaseDetails`."""
-    case, agreed = summary.case, summary.review.agreement
+    case, agreed, smear = summary.case, summary.review.agreement, summary.smear
     return {
         "notice": RESEARCH_NOTICE,
         "patient": case.patient,
@@ -54,6 +54,17 @@ def _details(summary: CaseSummary) -> Answer:
             }
             for stored in case.fields
         ],
+        "smear": smear
+        and {
+            "red_cells": smear.red_cells,
+            "measured": len(smear.diameters),
+            "size_variation_percent": smear.variation,
+            "mean_diameter_um": smear.mean_diameter,
+            "platelets": smear.platelets,
+            "platelets_per_field": smear.platelets_per_field,
+            "platelets_per_thousand_red_cells": smear.platelets_per_thousand,
+            "platelets_estimated": summary.platelet_count,
+        },
         "review": {
             "reviewed": summary.review.reviewed,
             "unseen": summary.review.unseen,

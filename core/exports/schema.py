@@ -525,6 +525,22 @@ class MeasuredError(Part):
     right_percent_by_type: Annotated[dict[str, EstimateAnswer | None], _at("by_type")]
 
 
+class CaseSmear(Part):
+    """Red cells and platelets of a case."""
+
+    red_cells: int
+    measured: Annotated[int, Field(description="Whole red cells whose diameter was measured")]
+    size_variation_percent: Annotated[
+        EstimateAnswer | None,
+        Field(description="Coefficient of variation of the diameters; no RDW of an analyser"),
+    ]
+    mean_diameter_um: Amount
+    platelets: int
+    platelets_per_field: EstimateAnswer
+    platelets_per_thousand_red_cells: EstimateAnswer | None
+    platelets_estimated: Annotated[EstimateAnswer | None, Field(description="In 10⁹/L")]
+
+
 class CaseDetails(Part):
     """What surrounds the fields of a stored sample."""
 
@@ -537,6 +553,7 @@ class CaseDetails(Part):
     neutrophil_lymphocyte_ratio: EstimateAnswer | None
     flags: list[CaseFlag]
     fields: list[CaseField]
+    smear: CaseSmear | None
     review: CaseReview
     conclusion: str
     signatures: list[CaseSignature]

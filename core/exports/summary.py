@@ -1,7 +1,7 @@
 """Everything that PDF, workbook, JSON and FHIR report of a case, computed once."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import pandas as pd
 from core.cases.counting import count_sample, ranges_of
 from core.cases.records import Case
 from core.domain.agreement import ReviewTally, review_tally
-from core.domain.blood_counts import needs_correction, smear_estimate
+from core.domain.blood_counts import needs_correction, platelet_estimate, smear_estimate
 from core.domain.differential import Differential, Share, differential, subtypes_text
 from core.domain.flags import Flag, by_severity, flags, ratio_text
 from core.domain.intervals import Estimate
@@ -22,6 +22,7 @@ from core.domain.reference_ranges import (
     Verdict,
     judge,
 )
+from core.domain.results import FieldAnalysis
 from core.domain.taxonomy import (
     CELL_TYPES,
     NOT_A_WHITE_CELL,
@@ -31,8 +32,9 @@ from core.domain.taxonomy import (
     label_name,
 )
 from core.errors import ModelError, NoEstimateError
-from core.evaluation.model_error import CallAccuracy, accuracy_of
+from core.evaluation.model_error import CallAccuracy, accuracy_of, smear_error
 from core.exports.tables import PERCENT_COLUMNS, cells_table, estimate_columns, files_table
+from core.imaging.red_cells import SmearFindings, smear_findings
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 
@@ -102,6 +104,12 @@ class CaseSummary:
     estimate: Estimate | None
     """White cells in 10⁹/L estimated from the smear; None for what is not blood, without a
     calibrated factor or where the fields do not allow it. Nothing else is computed from it."""
+    smear: SmearFindings | None
+    """Red cells and platelets of blood; None for what is not."""
+    smear_error: str
+    """How far those were off where they were measured; empty where it is not known."""
+    platelet_count: Estimate | None
+    """In 10⁹/L, estimated as `estimate` is."""
     nlr: Judged
     """Neutrophil-lymphocyte ratio; no estimate where there is none, and for what is not
     blood."""
@@ -160,7 +168,10 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         white_cells=Judged.of(
             exact, per_litre.get(WHITE_CELLS), counted.total if needs_correction(counted) else None
         ),
-        estimate=_estimate(case, settings) if is_blood else None,
+        estimate=_estimate(smear_estimate, case, settings.white_cell_factor),
+        smear=smear_findings(case.analyses) if is_blood else None,
+        smear_error=smear_error(_version(case, "detector"), settings),
+        platelet_count=_estimate(platelet_estimate, case, settings.platelet_factor),
         nlr=Judged.of(counts.nlr, ratios.get(NLR), counted.total),
         flags=by_severity(
             (
@@ -199,19 +210,43 @@ def _field_flags(case: Case) -> Iterator[Flag]:
         yield Flag("field_warning", "warning", f"{which} warnings. See the table of fields.")
 
 
-def _estimate(case: Case, settings: Settings) -> Estimate | None:
-    with suppress(NoEstimateError):
-        return smear_estimate(case.analyses, settings.white_cell_factor)
+def _estimate(
+    estimate: Callable[[Sequence[FieldAnalysis], float | None], Estimate],
+    case: Case,
+    factor: float | None,
+) -> Estimate | None:
+    if case.sample.material == "peripheral_blood":
+        with suppress(NoEstimateError):
+            return estimate(case.analyses, factor)
     return None
 
 
 def _accuracy(case: Case, settings: Settings) -> tuple[CallAccuracy, ...]:
     # Nothing was measured of a classifier that a site profile changed.
-    versions = {
-        None if "profile" in stored.models else stored.models.get("wbc") for stored in case.fields
-    }
-    version = versions.pop() if len(versions) == 1 else None
+    has_profile = any("profile" in stored.models for stored in case.fields)
+    version = None if has_profile else _version(case, "wbc")
     return accuracy_of(version, settings) if version else ()
+
+
+def _version(case: Case, model: str) -> str | None:
+    """Return the version that analysed all fields, or None."""
+    versions = {stored.models.get(model) for stored in case.fields}
+    return versions.pop() if len(versions) == 1 else None
+
+
+def smear_facts(smear: SmearFindings, platelet_count: Estimate | None) -> dict[str, str]:
+    """Return red cells and platelets as text by name; what is not known is left out."""
+    size, per_thousand = smear.variation, smear.platelets_per_thousand
+    known = {
+        "Red cells": f"{smear.red_cells:,}, {len(smear.diameters):,} measured",
+        "Red cell size variation": size and f"{size.text(' %')}, from boxes; not an analyser's RDW",
+        "Mean red cell diameter": smear.mean_diameter and f"{smear.mean_diameter:.2f} µm",
+        "Platelets": f"{smear.platelets:,}, {smear.platelets_per_field.text()} per field"
+        + (f", {per_thousand.text(digits=0)} per 1,000 red cells" if per_thousand else ""),
+        "Platelets, estimated": platelet_count
+        and f"{platelet_count.text(' × 10⁹/L', 0)}; method ±30 %",
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _model(name: str, version: str, settings: Settings) -> str:
@@ -257,9 +292,10 @@ def facts(summary: CaseSummary) -> dict[str, str]:
         + (f", {overruled} analysed despite quality control" if overruled else ""),
         "White cells": f"{counted.total} classified, {counted.uncertain} uncertain"
         + (f", {again} counted in another field" if again else ""),
+        **(smear_facts(summary.smear, summary.platelet_count) if summary.smear else {}),
         "Reviewed": _reviewed(summary),
         "Overridden": overridden_text(summary.review),
-        "Agreement, model and reviewers": agreement_text(summary.review),
+        "Agreement with the model": agreement_text(summary.review),
         "ALL class, suggested": _stages(case),
     }
     return {name: value for name, value in known.items() if value}
@@ -270,7 +306,7 @@ def _reviewed(summary: CaseSummary) -> str:
     reviewers = ", ".join(dict.fromkeys(cell.reviewer for cell in cells if cell.reviewer))
     tally = summary.review
     unseen = sum(tally.unseen.values()) + tally.uncertain
-    seen = f"{tally.reviewed} of the white cells, by {reviewers}" if tally.reviewed else "none"
+    seen = f"{tally.reviewed} white cells, by {reviewers}" if tally.reviewed else "no white cell"
     return f"{seen}; {unseen} seen by nobody"
 
 
@@ -280,8 +316,8 @@ def agreement_text(tally: ReviewTally) -> str | None:
     if not agreed.total:
         return None
     kappa = f", kappa {agreed.kappa.text(digits=2)}" if agreed.kappa else ""
-    cells = f"{agreed.total} reviewed cells, {tally.resolved} of them uncertain to the model"
-    return f"{agreed.share.text(' %')}{kappa}, of {cells}"
+    cells = f"{agreed.total} reviewed, {tally.resolved} of them uncertain"
+    return f"{agreed.share.text(' %')}{kappa}; {cells}"
 
 
 def overridden_text(tally: ReviewTally) -> str | None:

@@ -108,7 +108,7 @@ def test_facts_leave_out_what_is_not_known(models):
     known = facts(summarise(make_case(name=None, white_cell_count=None), RANGES, models))
     assert not known.keys() & {"Name", "White cell count", "Corrected for erythroblasts"}
     assert known["ALL class, suggested"] == "Pre-B ALL 1 of 1 fields"
-    assert known["Reviewed"] == "8 of the white cells, by Ada, Bo; 222 seen by nobody"
+    assert known["Reviewed"] == "8 white cells, by Ada, Bo; 222 seen by nobody"
 
 
 def test_white_cells_are_estimated_only_with_a_factor_and_for_blood(models):

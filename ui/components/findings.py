@@ -6,11 +6,14 @@ from typing import Any
 import streamlit as st
 
 from core.charts.differential import differential_figure
+from core.charts.red_cells import diameters_figure
 from core.domain.differential import Differential, subtypes_text
 from core.domain.flags import Flag, Severity, blast_flag
+from core.domain.intervals import Estimate
 from core.domain.results import FieldAnalysis
 from core.evaluation.model_error import CallAccuracy, accuracy_text
-from core.exports.summary import CaseSummary, Judged, Row, facts
+from core.exports.summary import CaseSummary, Judged, Row, facts, smear_facts
+from core.imaging.red_cells import MINIMUM_RED_CELLS, SmearFindings
 from core.imaging.scale import is_whole
 from ui.components.shared import chart, plain, show_urgent, uncertain_text
 
@@ -37,6 +40,7 @@ def show_summary(summary: CaseSummary, *, with_name: bool = True) -> None:
     counted = summary.counted
     if counted.total == 0:
         st.info("No white cells are classified yet.", icon=":material/search_off:")
+        _show_smear(summary)
         return
     whose = f"Ranges: {summary.laboratory}. " if summary.laboratory else ""
     show_differential(
@@ -47,6 +51,14 @@ def show_summary(summary: CaseSummary, *, with_name: bool = True) -> None:
         f"{uncertain_text(counted.uncertain)}.",
         key="sample_differential",
     )
+    _show_smear(summary)
+
+
+def _show_smear(summary: CaseSummary) -> None:
+    if summary.smear and summary.smear.red_cells:
+        show_smear(
+            summary.smear, summary.platelet_count, summary.smear_error, key="sample_red_cells"
+        )
 
 
 def list_flags(found: Iterable[Flag]) -> None:
@@ -160,6 +172,35 @@ def show_differential(
             key,
             "Percentage of each type with 95 % confidence interval and reference range",
         )
+
+
+def show_smear(
+    smear: SmearFindings, platelet_count: Estimate | None, error: str, *, key: str
+) -> None:
+    """Show the sizes of the red cells and the number of platelets, and how far they are off."""
+    st.subheader("Red cells and platelets")
+    left, right = st.columns([1, 1.15], gap="large")
+    known = smear_facts(smear, platelet_count)
+    left.table({name: plain(value) for name, value in known.items()}, border="horizontal")
+    with right:
+        if smear.variation is None:
+            st.info(
+                f"Size variation needs {MINIMUM_RED_CELLS} or more whole red cells; "
+                f"{len(smear.diameters)} were measured.",
+                icon=":material/straighten:",
+            )
+        else:
+            chart(
+                diameters_figure(smear.diameters),
+                key,
+                "Number of red cells by diameter in percent of the median of their field",
+            )
+    st.caption(
+        "Size variation: coefficient of variation of the diameters of whole red cells, each over "
+        "the median of its field. It comes from boxes around flattened cells and is not an "
+        "analyser's RDW, which is of volumes; it was not measured on smears with anisocytosis. "
+        f"{plain(error) or 'It was not measured for this detector.'}"
+    )
 
 
 def _columns(key: str, unit: str, form: str) -> dict[str, Any]:

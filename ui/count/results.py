@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 
 import streamlit as st
 
@@ -15,15 +16,18 @@ from core.cases.cell_groups import (
 )
 from core.cases.database import get_database
 from core.cases.range_tables import ranges_in_force
+from core.domain.blood_counts import platelet_estimate
 from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS, differential
 from core.domain.flags import flags
 from core.domain.probability import probability_text
 from core.domain.reference_ranges import ReferenceRange
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_KINDS, CELL_TYPES, KIND_NAMES, label_name
-from core.evaluation.model_error import accuracy_of
+from core.errors import NoEstimateError
+from core.evaluation.model_error import accuracy_of, smear_error
 from core.exports.summary import Judged, Row
 from core.exports.tables import differentials_by_patient
+from core.imaging.red_cells import smear_findings
 from core.settings import get_settings
 from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
@@ -148,6 +152,18 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
     findings.show_differential(counted, rows, accuracy, about, key="wbc_differential")
 
 
+def show_red_cells(analyses: list[FieldAnalysis]) -> None:
+    """Show the sizes of the red cells and the number of platelets."""
+    smear, settings = smear_findings(analyses), get_settings()
+    if not smear.red_cells:
+        return
+    platelets = None
+    with suppress(NoEstimateError):
+        platelets = platelet_estimate(analyses, settings.platelet_factor)
+    version = shared.open_analyzer().versions["detector"]
+    findings.show_smear(smear, platelets, smear_error(version, settings), key="wbc_red_cells")
+
+
 def show_key(analyses: list[FieldAnalysis]) -> None:
     """Compare the found cells with the true cells of the synthetic slides."""
     key = answer_key(analyses, synthetic_truth())
@@ -216,6 +232,7 @@ def show_results(session: UploadSession[FieldAnalysis]) -> None:
     field_view(session, images)
     if analysed:
         show_differential(analysed, flagged=len({image.patient for image in images}) == 1)
+        show_red_cells(analysed)
         gallery(images)
         show_key(analysed)
     show_files(session)

@@ -109,16 +109,28 @@ def _head(sheet: Sheet, summary: CaseSummary) -> float:
     sheet.line((MARGIN, 17.5), (WIDTH - MARGIN, 17.5), INK, 0.4)
     known = facts(summary)
     rows = -(-len(known) // 2)
-    for place, (name, value) in enumerate(known.items()):
-        x, y = MARGIN + place // rows * _HALF, 19 + place % rows * 4
-        sheet.text((x, y, 44), name, _QUIET)
-        sheet.text((x + 42, y, _HALF - 43), value, Style(bold=name in ("Patient", "Name")))
-    return 19 + rows * 4
+    ends = []
+    for column in (0, 1):
+        x, y = MARGIN + column * _HALF, 19.0
+        for name, value in list(known.items())[column * rows : (column + 1) * rows]:
+            sheet.text((x, y, 44), name, _QUIET)
+            is_long = name not in ("Patient", "Name")
+            if is_long:
+                end = sheet.paragraph((x + 42, y, _HALF - 43), value, most=2)
+            else:
+                sheet.text((x + 42, y, _HALF - 43), value, Style(bold=True))
+                end = y
+            y = max(y + 4, end + 0.3)
+        ends.append(y)
+    return max(ends)
 
 
 def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
     sheet.bar((MARGIN, top, _INNER, 5), "#EDEDED")
-    _line(sheet, [name for name, _ in _COLUMNS], top + 0.7, _BOLD)
+    names = [name for name, _ in _COLUMNS]
+    if not summary.accuracy:
+        names[-1] = ""
+    _line(sheet, names, top + 0.7, _BOLD)
     chart = _LEFTS[_CHART_COLUMN] + 3, _COLUMNS[_CHART_COLUMN][1] - 6
     right = summary.accuracy[0].by_type if summary.accuracy else {}
     y = top + 5.5
@@ -239,7 +251,9 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
     error = f"additional: {accuracy_text(summary.accuracy)}."
     if summary.accuracy:
         home = summary.accuracy[0].name
-        error += f" The column Right is the percentage of correct calls by type on {home}."
+        error += (
+            f" Right, %: of the cells of {home} that the model called a type, those that are of it."
+        )
     notes.append(f"95 % limits: {summary.counted.interval_note}. The model's own error is {error}")
     if sheet.has_missing:
         notes.append(f"{MISSING} stands for a character that is not in the font.")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _STANDARD = "standard"
 _MEASURES = {
     "detector": ("detector", _STANDARD),
+    "smear": ("detector", "smear"),
     "wbc": ("wbc", _STANDARD),
     "attributes": ("wbc", "attributes"),
     "blast_flags": ("wbc", "field_flags"),
@@ -95,14 +96,14 @@ def _write(
     name, part = _MEASURES[what]
     folder = settings.models / name
     path = folder / "metrics.json"
-    if isinstance(measured, ClassifierFigures) and path.exists():
-        known = ClassifierFigures.model_validate_json(path.read_text())
+    if path.exists():
+        known = type(measured).model_validate_json(path.read_text())
         # Several measures share a file: keep what the others wrote.
         if part != _STANDARD:
             measured = known.model_copy(update={part: getattr(measured, part)})
         else:
             parts = {key for model, key in _MEASURES.values() if model == name} - {_STANDARD}
-            update = {key: own for key in parts if (own := getattr(known, key)) is not None}
+            update = {key: own for key in parts if (own := getattr(known, key))}
             measured = measured.model_copy(update=update)
     version = load_card(name, settings).version
     if isinstance(measured, ClassifierFigures) and predictions is not None and path.exists():
