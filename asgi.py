@@ -26,6 +26,7 @@ from core.api.guard import Guard
 from core.api.logs import set_up_logging
 from core.api.quota import UploadQuota
 from core.cases.database import get_database
+from core.cases.drafts import expire_drafts
 from core.cases.samples import sweep
 from core.cases.users import LOCAL_USER, users
 from core.errors import CaseError, ModelError, OpenAddressError, SettingsError, SignInSettingsError
@@ -54,7 +55,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 def sweep_store() -> None:
-    """Check the store, and remove images without a case, left by interrupted saves.
+    """Check the store, delete expired drafts, and remove images that interrupted saves left.
 
     Raises CaseError, and OSError when images cannot be removed.
     """
@@ -62,6 +63,8 @@ def sweep_store() -> None:
     database.check(whole=True)
     if database.read_only:
         return
+    if expired := expire_drafts(database):
+        logger.info("%d drafts that nobody used were deleted", expired)
     removed = sweep(database)
     if removed:
         logger.warning("%d images without a case were removed from the store", removed)

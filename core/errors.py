@@ -404,6 +404,26 @@ class NotFoundError(CaseError):
         super().__init__(f"This {what} does not exist or was deleted. Go back to the list.")
 
 
+class DraftError(NotFoundError):
+    """A draft is unknown here, or not the visitor's."""
+
+    def __init__(self) -> None:
+        CaseError.__init__(
+            self,
+            "This draft cannot be opened: its address is wrong, it was deleted, or another user "
+            "made it. Upload the images again.",
+        )
+
+
+class UnnamedCaseError(CaseError):
+    """The case has no patient yet."""
+
+    sentence = (
+        "These images belong to no patient yet. Save them to a patient first: open Save to a "
+        "patient below the results of the count."
+    )
+
+
 class InvalidEntryError(CaseError):
     """An entry is not valid."""
 

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     https: bool = False
     """Browsers reach the server over HTTPS; cookies are sent over HTTPS only. Set automatically
     when the address of single sign-on uses HTTPS."""
+    draft_days: PositiveInt = 14
+    """Days after which uploads that nobody opened or saved to a patient are deleted."""
     session_hours: int = Field(default=12, ge=1, le=720)
     """Hours that a sign-in lasts."""
     signatures: int = Field(default=1, ge=1, le=2)

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from core.cases.database import Database, count, existing
+from core.cases.database import Database, count
 from core.cases.mappers import patient_of, sample_of, stage_of
 from core.cases.names import searchable
 from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
+from core.cases.patients import patient_row
 from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSummary
 from core.domain.results import StageResult
 from core.domain.taxonomy import NOT_A_WHITE_CELL
@@ -39,7 +40,7 @@ def search_patients(
         .limit(1)
         .scalar_subquery()
     )
-    wanted: list[ColumnElement[bool]] = []
+    wanted: list[ColumnElement[bool]] = [PatientRow.draft_id.is_(None)]
     if searched := searchable(text):
         wanted.append(PatientRow.search.contains(searched, autoescape=True))
     if state is not None:
@@ -64,7 +65,7 @@ def patient_history(
 ) -> tuple[Patient, tuple[SampleSummary, ...]]:
     """Return a patient and all samples, the first taken first. Raises NotFoundError."""
     with database.reading() as session:
-        patient = existing(session, PatientRow, patient_id, "patient")
+        patient = patient_row(session, patient_id)
         samples = session.execute(
             select(SampleRow, func.count(FieldRow.id))
             .outerjoin(FieldRow, FieldRow.sample_id == SampleRow.id)

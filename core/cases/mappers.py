@@ -73,10 +73,22 @@ def field_row(sample_id: int, new: NewField, image: str) -> FieldRow:
         warnings=list(found.warnings),
         pixels=found.fingerprint.pixels_sha256 if found.fingerprint else None,
         fingerprint=stored_form(found.fingerprint) if found.fingerprint else None,
+        header_scale=new.image.micrometres_per_pixel,
         models=dict(new.models),
         stage=stage_values(new.stage) if new.stage else None,
-        other_cells=[_other_values(cell) for cell in found.cells if cell.kind != "wbc"],
+        other_cells=other_cells(found),
     )
+
+
+def field_values(row: FieldRow) -> dict[str, Any]:
+    """Return the columns of a field that came from its analysis, by their attributes."""
+    names = FieldRow.__mapper__.column_attrs.keys()
+    return {name: getattr(row, name) for name in names if name not in ("id", "sample_id")}
+
+
+def other_cells(found: FieldAnalysis) -> list[Any]:
+    """Return red cells and platelets as their column keeps them."""
+    return [_other_values(cell) for cell in found.cells if cell.kind != "wbc"]
 
 
 def cell_rows(field_id: int, new: NewField) -> list[dict[str, Any]]:
@@ -136,6 +148,8 @@ def sample_field_of(row: FieldRow, white: Iterable[CellRow]) -> SampleField:
 
 def header_scale(row: FieldRow) -> float | None:
     """Return micrometres per pixel when the file's header gave them."""
+    if row.header_scale is not None:
+        return row.header_scale
     return row.micrometres_per_pixel if row.scale_source == "file" else None
 
 

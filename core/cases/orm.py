@@ -24,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     false,
+    select,
 )
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -126,6 +127,30 @@ class PatientRow(Base):
     """Identifier and name, case-folded: databases fold letters beyond ASCII each in its way."""
     changed_by: Mapped[str] = mapped_column(String(200))
     changed_at: Mapped[datetime]
+    draft_id: Mapped[int | None] = mapped_column(ForeignKey("drafts.id"), index=True)
+    """The draft whose images this stands for, until they are saved to a patient."""
+
+
+class DraftRow(Base):
+    """What was uploaded and not saved to a patient yet. `core.cases.drafts` says who may open it.
+
+    It has a `PatientRow` with one sample for each patient that the upload names.
+    """
+
+    __tablename__ = "drafts"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    secret_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """SHA-256 of the secret that opens it; None where the owner does."""
+    owner: Mapped[str | None] = mapped_column(String(200))
+    """The user who signed in; None without single sign-on."""
+    made: Mapped[datetime]
+    used: Mapped[datetime]
+    version: Mapped[int] = mapped_column(default=1)
+    """Grows with every change of the draft, but not with those of its samples."""
+    notes: Mapped[dict[str, Any]]
+    """`core.cases.drafts.DraftNotes`."""
 
 
 class SampleRow(Base):
@@ -185,6 +210,9 @@ class FieldRow(Base):
         JSON(none_as_null=True), deferred=True
     )
     """What of a `Fingerprint` does not follow from the cells."""
+    header_scale: Mapped[float | None]
+    """Micrometres per pixel by the file's header, whatever the cells say; None in fields stored
+    before this was kept."""
 
 
 class CellRow(Base):
@@ -235,6 +263,15 @@ for _name, _condition, _columns in (
     ("ix_cells_reviewed", REVIEWED, (CellRow.reviewer, CellRow.confidence, CellRow.id)),
 ):
     Index(_name, *_columns, sqlite_where=_condition, postgresql_where=_condition)
+
+
+DRAFT_SAMPLES = (
+    select(SampleRow.id)
+    .join(PatientRow, PatientRow.id == SampleRow.patient_id)
+    .where(PatientRow.draft_id.is_not(None))
+)
+DRAFT_FIELDS = select(FieldRow.id).where(FieldRow.sample_id.in_(DRAFT_SAMPLES))
+"""Of all drafts: lists, counts and queues leave these out."""
 
 
 class ReviewRow(Base):

@@ -26,7 +26,7 @@ from core.cases.orm import (
 )
 from core.cases.records import Patient, PatientDetails, User
 from core.cases.users import require
-from core.errors import InvalidEntryError, StaleCaseError
+from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
 
 LONGEST_IDENTIFIER, LONGEST_NAME = 100, 200
 EARLIEST_BIRTH_YEAR = 1880
@@ -36,10 +36,10 @@ _DETAILS = {"name": "name", "sex": "sex", "birth_year": "year of birth"}
 def create_patient(database: Database, user: User, details: PatientDetails) -> Patient:
     """Add a patient. Raises NotAllowedError, and InvalidEntryError for what cannot be kept."""
     require(user, "reviewer")
-    entered = _checked(details)
+    entered = checked_details(details)
     with database.writing() as session:
         row = PatientRow()
-        _enter(session, row, entered, user)
+        enter(session, row, entered, user)
         session.add(row)
         session.flush()
         audit.record(session, user.name, "create patient", patient_id=row.id)
@@ -48,9 +48,9 @@ def create_patient(database: Database, user: User, details: PatientDetails) -> P
 
 def find_patient(database: Database, identifier: str) -> Patient | None:
     """Return the patient with exactly this identifier, in any spelling of it, or None."""
-    wanted = normalised(identifier)
+    wanted = PatientRow.identifier == normalised(identifier), PatientRow.draft_id.is_(None)
     with database.reading() as session:
-        row = session.scalar(select(PatientRow).where(PatientRow.identifier == wanted))
+        row = session.scalar(select(PatientRow).where(*wanted))
         return None if row is None else patient_of(row)
 
 
@@ -64,13 +64,15 @@ def update_patient(
     """
     require(user, "reviewer")
     is_same = look(details.identifier) == look(seen.identifier)
-    entered = _checked(replace(details, identifier=look(seen.identifier)) if is_same else details)
+    if is_same:
+        details = replace(details, identifier=look(seen.identifier))
+    entered = checked_details(details)
     with database.writing() as session:
         row = _as_seen(session, seen)
         if is_same and _owner(session, entered.identifier) not in (None, row.id):
             # An entry that looks like another keeps its spelling until both are merged.
             entered = replace(entered, identifier=seen.identifier)
-        changed = _enter(session, row, entered, user)
+        changed = enter(session, row, entered, user)
         audit.record(session, user.name, "update patient", patient_id=row.id, changed=changed)
         return patient_of(row)
 
@@ -83,31 +85,50 @@ def delete_patient(database: Database, admin: User, patient_id: int) -> None:
     """
     require(admin, "admin")
     with database.writing() as session:
-        row = existing(session, PatientRow, patient_id, "patient")
-        # This entry comes first: without it the database refuses to let the reviews go.
-        audit.record(session, admin.name, "delete patient", patient_id=patient_id)
-        samples = select(SampleRow.id).where(SampleRow.patient_id == patient_id)
-        fields = select(FieldRow.id).where(FieldRow.sample_id.in_(samples))
-        cells = select(CellRow.id).where(CellRow.field_id.in_(fields))
-        images = set(session.scalars(select(FieldRow.image).where(FieldRow.sample_id.in_(samples))))
-        for condition in (
-            ReviewRow.cell_id.in_(cells),
-            CellRow.field_id.in_(fields),
-            FieldRow.sample_id.in_(samples),
-            SignatureRow.sample_id.in_(samples),
-            CommentRow.sample_id.in_(samples),
-            LinkRow.sample_id.in_(samples),
-            SampleRow.patient_id == patient_id,
-        ):
-            table = condition.left.table
-            session.execute(
-                delete(table).where(condition), execution_options={"synchronize_session": False}
-            )
-        session.delete(row)
-    with database.writing() as session:  # in a turn of its own: the rows are surely gone now
+        images = erase(session, admin.name, patient_row(session, patient_id))
+    remove_unused(database, images)
+
+
+def erase(session: Session, user: str, row: PatientRow) -> set[str]:
+    """Erase a patient with all samples; return the images for `remove_unused`."""
+    # This entry comes first: without it the database refuses to let the reviews go.
+    audit.record(session, user, "delete patient", patient_id=row.id)
+    samples = select(SampleRow.id).where(SampleRow.patient_id == row.id)
+    fields = select(FieldRow.id).where(FieldRow.sample_id.in_(samples))
+    cells = select(CellRow.id).where(CellRow.field_id.in_(fields))
+    images = set(session.scalars(select(FieldRow.image).where(FieldRow.sample_id.in_(samples))))
+    for condition in (
+        ReviewRow.cell_id.in_(cells),
+        CellRow.field_id.in_(fields),
+        FieldRow.sample_id.in_(samples),
+        SignatureRow.sample_id.in_(samples),
+        CommentRow.sample_id.in_(samples),
+        LinkRow.sample_id.in_(samples),
+        SampleRow.patient_id == row.id,
+    ):
+        table = condition.left.table
+        session.execute(
+            delete(table).where(condition), execution_options={"synchronize_session": False}
+        )
+    session.delete(row)
+    session.flush()
+    return images
+
+
+def remove_unused(database: Database, images: set[str]) -> None:
+    """Remove those images that no field refers to any more, once their rows are surely gone."""
+    with database.writing() as session:
         used = session.scalars(select(FieldRow.image).where(FieldRow.image.in_(images)))
         database.images.remove(images.difference(used))
     database.forget()
+
+
+def patient_row(session: Session, patient_id: int) -> PatientRow:
+    """Return the row of a patient; drafts have none that count. Raises NotFoundError."""
+    row = existing(session, PatientRow, patient_id, "patient")
+    if row.draft_id is not None:
+        raise NotFoundError("patient")
+    return row
 
 
 def patients_alike(database: Database) -> tuple[tuple[Patient, ...], ...]:
@@ -117,7 +138,9 @@ def patients_alike(database: Database) -> tuple[tuple[Patient, ...], ...]:
     """
     groups: defaultdict[str, list[Patient]] = defaultdict(list)
     with database.reading() as session:
-        for row in session.scalars(select(PatientRow).order_by(PatientRow.id)):
+        for row in session.scalars(
+            select(PatientRow).where(PatientRow.draft_id.is_(None)).order_by(PatientRow.id)
+        ):
             groups[look(row.identifier)].append(patient_of(row))
     return tuple(
         tuple(sorted(group, key=lambda patient: patient.identifier != seen))
@@ -166,13 +189,14 @@ def merge_patients(database: Database, admin: User, kept: Patient, merged: Patie
 
 def _as_seen(session: Session, seen: Patient) -> PatientRow:
     """Return the row of a patient. Raises NotFoundError, and StaleCaseError if it changed since."""
-    row = existing(session, PatientRow, seen.id, "patient")
+    row = patient_row(session, seen.id)
     if patient_of(row) != seen:
         raise StaleCaseError(row.changed_by, row.changed_at)
     return row
 
 
-def _checked(entered: PatientDetails) -> PatientDetails:
+def checked_details(entered: PatientDetails) -> PatientDetails:
+    """Return entries as they are kept. Raises InvalidEntryError."""
     identifier = checked_identifier(entered.identifier, "identifier")
     name = checked_name(entered.name or "", "name") or None
     if not identifier:
@@ -190,7 +214,7 @@ def _checked(entered: PatientDetails) -> PatientDetails:
     return replace(entered, identifier=identifier, name=name)
 
 
-def _enter(session: Session, row: PatientRow, entered: PatientDetails, user: User) -> list[str]:
+def enter(session: Session, row: PatientRow, entered: PatientDetails, user: User) -> list[str]:
     """Set what was entered, and return the names of the columns that changed."""
     if _owner(session, entered.identifier) not in (None, row.id):
         raise InvalidEntryError(

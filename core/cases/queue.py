@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 from core.cases.database import Database, count
 from core.cases.mappers import LABELLED, labelled_values, patient_of, sample_of
 from core.cases.orm import (
+    DRAFT_FIELDS,
     PENDING,
     REVIEWED,
     CellRow,
@@ -81,7 +82,9 @@ def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
         .where(REVIEWED, CellRow.origin == "model")
         .group_by("said", CellRow.label)
     )
-    if sample_id is not None:
+    if sample_id is None:
+        counted = counted.where(CellRow.field_id.not_in(DRAFT_FIELDS))
+    else:
         counted = counted.join(FieldRow, FieldRow.id == CellRow.field_id).where(
             FieldRow.sample_id == sample_id
         )
@@ -101,7 +104,12 @@ def reviewer_agreement(database: Database, first: str, second: str) -> Pairs:
     counted = (
         select(one.label, other.label, func.count())
         .join(other, other.cell_id == one.cell_id)
-        .where(one.id.in_(last_of[first]), other.id.in_(last_of[second]))
+        .join(CellRow, CellRow.id == one.cell_id)
+        .where(
+            one.id.in_(last_of[first]),
+            other.id.in_(last_of[second]),
+            CellRow.field_id.not_in(DRAFT_FIELDS),
+        )
         .group_by(one.label, other.label)
     )
     with database.reading() as session:
@@ -132,6 +140,17 @@ def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
         conditions.append(CellRow.confidence >= wanted.lowest)
     if wanted.highest < 1:
         conditions.append(CellRow.confidence <= wanted.highest)
+    if wanted.draft_id is None:
+        conditions.append(CellRow.field_id.not_in(DRAFT_FIELDS))
+    else:
+        of_draft = (
+            select(FieldRow.id)
+            .join(SampleRow, SampleRow.id == FieldRow.sample_id)
+            .join(PatientRow, PatientRow.id == SampleRow.patient_id)
+        )
+        conditions.append(
+            CellRow.field_id.in_(of_draft.where(PatientRow.draft_id == wanted.draft_id))
+        )
     within = ((SampleRow.id, wanted.sample_id), (SampleRow.patient_id, wanted.patient_id))
     if named := [column == value for column, value in within if value is not None]:
         fields = select(FieldRow.id).join(SampleRow, SampleRow.id == FieldRow.sample_id)

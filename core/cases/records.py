@@ -238,6 +238,8 @@ class QueueFilter:
     """Only cells nobody has reviewed, in cases that are not signed; else all cells."""
     uncertain: bool = False
     """Only cells that the model called uncertain or out of scope."""
+    draft_id: int | None = None
+    """The draft that was opened: its cells only. Without one no draft's cells are shown."""
 
 
 @dataclass(frozen=True, slots=True)

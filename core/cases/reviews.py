@@ -15,7 +15,15 @@ from sqlalchemy.orm import Session
 from core.cases.database import Database, count, existing
 from core.cases.mappers import LABELLED, labelled_values, record_of
 from core.cases.names import checked_comment
-from core.cases.orm import REVIEWED, CellRow, FieldRow, ReviewRow
+from core.cases.orm import (
+    DRAFT_FIELDS,
+    REVIEWED,
+    CellRow,
+    FieldRow,
+    PatientRow,
+    ReviewRow,
+    SampleRow,
+)
 from core.cases.records import LabelledCell, MissedCell, Review, Sample, User
 from core.cases.samples import record_edit, sample_to_edit
 from core.cases.users import require
@@ -102,11 +110,17 @@ def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -
         return record_edit(session, user, row, "add cell", **details), reviews
 
 
-def reviews_of(database: Database, cell_id: int) -> tuple[Review, ...]:
-    """Return all reviews of a cell, the oldest first."""
+def reviews_of(database: Database, cell_id: int, draft_id: int | None = None) -> tuple[Review, ...]:
+    """Return all reviews of a cell, the oldest first; of a draft's cell with its `draft_id`."""
     with database.reading() as session:
         rows = session.scalars(
-            select(ReviewRow).where(ReviewRow.cell_id == cell_id).order_by(ReviewRow.id)
+            select(ReviewRow)
+            .join(CellRow, CellRow.id == ReviewRow.cell_id)
+            .join(FieldRow, FieldRow.id == CellRow.field_id)
+            .join(SampleRow, SampleRow.id == FieldRow.sample_id)
+            .join(PatientRow, PatientRow.id == SampleRow.patient_id)
+            .where(ReviewRow.cell_id == cell_id, PatientRow.draft_id.is_not_distinct_from(draft_id))
+            .order_by(ReviewRow.id)
         )
         return tuple(map(_review, rows))
 
@@ -121,7 +135,7 @@ def labelled_cells(
     labelled = (
         select(*LABELLED)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
-        .where(REVIEWED, CellRow.label == label)
+        .where(REVIEWED, CellRow.label == label, CellRow.field_id.not_in(DRAFT_FIELDS))
         .order_by(CellRow.id.desc())
         .limit(limit)
     )
@@ -133,7 +147,11 @@ def labelled_cells(
 
 def label_counts(database: Database) -> Mapping[str, int]:
     """Return how many cells have each label that reviewers gave."""
-    counted = select(CellRow.label, func.count()).where(REVIEWED).group_by(CellRow.label)
+    counted = (
+        select(CellRow.label, func.count())
+        .where(REVIEWED, CellRow.field_id.not_in(DRAFT_FIELDS))
+        .group_by(CellRow.label)
+    )
     with database.reading() as session:
         return {label: number for label, number in session.execute(counted) if label is not None}
 

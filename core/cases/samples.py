@@ -30,6 +30,7 @@ from core.cases.mappers import (
     stage_values,
 )
 from core.cases.orm import CellRow, CommentRow, FieldRow, PatientRow, SampleRow, SignatureRow
+from core.cases.patients import patient_row
 from core.cases.records import (
     Case,
     Comment,
@@ -42,7 +43,13 @@ from core.cases.records import (
 )
 from core.cases.users import require
 from core.domain.results import FieldImage, ImageProperties
-from core.errors import InvalidEntryError, NotFoundError, SignedCaseError, StaleCaseError
+from core.errors import (
+    InvalidEntryError,
+    NotFoundError,
+    SignedCaseError,
+    StaleCaseError,
+    UnnamedCaseError,
+)
 
 HIGHEST_WHITE_CELL_COUNT = 2000.0
 """10⁹/L; above all that was ever reported, so likely entered in another unit."""
@@ -61,15 +68,15 @@ def save_sample(
     was saved.
     """
     require(user, "reviewer")
-    _check(details)
-    images = _encode_all(fields)
+    check_details(details)
+    images = encode_all(fields)
     with database.writing() as session:
-        existing(session, PatientRow, patient_id, "patient")
+        patient_row(session, patient_id)
         changed = {"changed_by": user.name, "changed_at": datetime.now(UTC)}
         row = SampleRow(patient_id=patient_id, **asdict(details), **changed)
         session.add(row)
         session.flush()
-        added = _insert_fields(database, session, row.id, list(zip(fields, images, strict=True)))
+        added = insert_fields(database, session, row.id, list(zip(fields, images, strict=True)))
         about = {"patient_id": patient_id, "sample_id": row.id}
         audit.record(session, user.name, "create sample", **about, fields=added)
         return sample_of(row)
@@ -83,16 +90,16 @@ def add_fields(database: Database, user: User, seen: Sample, fields: Sequence[Ne
     PictureNotStoredError.
     """
     require(user, "reviewer")
-    images = _encode_all(fields)
+    images = encode_all(fields)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
-        graded = _add_stages(session, row.id, fields)
+        graded = add_stages(session, row.id, fields)
         rest = [
             (new, image)
             for new, image in zip(fields, images, strict=True)
             if new.analysis.identity not in graded
         ]
-        added = _insert_fields(database, session, row.id, rest)
+        added = insert_fields(database, session, row.id, rest)
         return record_edit(
             session, user, row, "add fields", fields=added, graded=list(graded.values())
         )
@@ -101,30 +108,27 @@ def add_fields(database: Database, user: User, seen: Sample, fields: Sequence[Ne
 def update_sample(database: Database, user: User, seen: Sample, details: SampleDetails) -> Sample:
     """Correct what was entered about a sample. Raises as `add_fields`."""
     require(user, "reviewer")
-    _check(details)
+    check_details(details)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
         changed = set_values(row, asdict(details))
         return record_edit(session, user, row, "update sample", changed=changed)
 
 
-def load_sample(database: Database, sample_id: int) -> Sample:
-    """Return a sample as it is now, without its fields. Raises NotFoundError."""
+def load_sample(database: Database, sample_id: int, draft_id: int | None = None) -> Sample:
+    """Return a sample as it is now, without its fields. Raises as `load_case`."""
     with database.reading() as session:
-        return sample_of(sample_row(session, sample_id))
+        return sample_of(_sample_and_patient(session, sample_id, draft_id)[0])
 
 
-def load_case(database: Database, sample_id: int) -> Case:
-    """Return a sample with everything in it. Raises NotFoundError."""
+def load_case(database: Database, sample_id: int, draft_id: int | None = None) -> Case:
+    """Return a sample with everything in it.
+
+    That of a draft is there for those who opened the draft (`draft_id`), and no other sample is.
+    Raises NotFoundError.
+    """
     with database.reading() as session:
-        found = session.execute(
-            select(SampleRow, PatientRow)
-            .join(PatientRow, PatientRow.id == SampleRow.patient_id)
-            .where(SampleRow.id == sample_id)
-        ).one_or_none()
-        if found is None:
-            raise NotFoundError("case")
-        sample, patient = found
+        sample, patient = _sample_and_patient(session, sample_id, draft_id)
         comments = session.scalars(
             select(CommentRow).where(CommentRow.sample_id == sample_id).order_by(CommentRow.id)
         )
@@ -135,6 +139,19 @@ def load_case(database: Database, sample_id: int) -> Case:
             signatures=tuple(record_of(Signature, row) for row in signatures(session, sample_id)),
             comments=tuple(record_of(Comment, row) for row in comments),
         )
+
+
+def _sample_and_patient(
+    session: Session, sample_id: int, draft_id: int | None
+) -> tuple[SampleRow, PatientRow]:
+    found = session.execute(
+        select(SampleRow, PatientRow)
+        .join(PatientRow, PatientRow.id == SampleRow.patient_id)
+        .where(SampleRow.id == sample_id, PatientRow.draft_id.is_not_distinct_from(draft_id))
+    ).one_or_none()
+    if found is None:
+        raise NotFoundError("case")
+    return found[0], found[1]
 
 
 def load_image(database: Database, field_id: int) -> FieldImage:
@@ -165,6 +182,17 @@ def sweep(database: Database) -> int:
 def sample_row(session: Session, sample_id: int) -> SampleRow:
     """Return the row of a sample. Raises NotFoundError."""
     return existing(session, SampleRow, sample_id, "case")
+
+
+def named_sample_row(session: Session, sample_id: int) -> SampleRow:
+    """Return the row of a sample. Raises NotFoundError, and UnnamedCaseError for that of a draft.
+
+    What leaves the draft or closes the case needs a patient: links, comments and signatures.
+    """
+    row = sample_row(session, sample_id)
+    if session.get_one(PatientRow, row.patient_id).draft_id is not None:
+        raise UnnamedCaseError
+    return row
 
 
 def sample_as_seen(session: Session, seen: Sample) -> SampleRow:
@@ -224,7 +252,8 @@ def void_signatures(session: Session, sample_id: int) -> None:
     )
 
 
-def _check(details: SampleDetails) -> None:
+def check_details(details: SampleDetails) -> None:
+    """Raise InvalidEntryError for entries that cannot be right."""
     white_cell_count = details.white_cell_count
     tomorrow = datetime.now(UTC).date() + timedelta(days=1)
     if details.taken > tomorrow:  # east of UTC it is tomorrow already
@@ -235,7 +264,7 @@ def _check(details: SampleDetails) -> None:
         )
 
 
-def _encode_all(fields: Sequence[NewField]) -> list[EncodedImage]:
+def encode_all(fields: Sequence[NewField]) -> list[EncodedImage]:
     """Encode the images before taking the write lock, which others wait for."""
     for new in fields:
         if new.image.identity != new.analysis.identity:
@@ -245,7 +274,7 @@ def _encode_all(fields: Sequence[NewField]) -> list[EncodedImage]:
     return [encode(new.image.pixels) for new in fields]
 
 
-def _add_stages(
+def add_stages(
     session: Session, sample_id: int, fields: Sequence[NewField]
 ) -> dict[tuple[str, int], int]:
     """Give stored fields without an ALL class the one they have now; return ids by identity."""
@@ -265,7 +294,7 @@ def _add_stages(
     return graded
 
 
-def _insert_fields(
+def insert_fields(
     database: Database,
     session: Session,
     sample_id: int,

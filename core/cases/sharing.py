@@ -17,7 +17,7 @@ from core.cases.mappers import record_of
 from core.cases.names import checked_comment, checked_name
 from core.cases.orm import AuditRow, CommentRow, LinkRow, SampleRow
 from core.cases.records import Comment, Link, User
-from core.cases.samples import sample_row
+from core.cases.samples import named_sample_row, sample_row
 from core.cases.users import require
 from core.errors import InvalidEntryError, LinkError
 
@@ -48,7 +48,7 @@ def share(
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     now = datetime.now(UTC)
     with database.writing() as session:
-        sample = sample_row(session, sample_id)
+        sample = named_sample_row(session, sample_id)
         row = LinkRow(
             sample_id=sample_id,
             token_hash=_hash(token),
@@ -132,7 +132,7 @@ def _add_comment(session: Session, sample_id: int, author: str, text: str, who: 
     text = checked_comment(text)
     if not text:
         raise InvalidEntryError("The comment is empty.")
-    sample = sample_row(session, sample_id)
+    sample = named_sample_row(session, sample_id)
     row = CommentRow(sample_id=sample_id, author=author, at=datetime.now(UTC), text=text)
     session.add(row)
     session.flush()

@@ -16,6 +16,7 @@ from core.cases.orm import CellRow, CommentRow, FieldRow, SignatureRow, UserRow
 from core.cases.records import Sample, User
 from core.cases.samples import (
     load_fields,
+    named_sample_row,
     record_change,
     sample_as_seen,
     sample_to_edit,
@@ -38,6 +39,7 @@ def mark_reviewed(database: Database, user: User, seen: Sample) -> Sample:
     """
     require(user, "reviewer")
     with database.writing() as session:
+        named_sample_row(session, seen.id)
         row = sample_to_edit(session, seen)
         _refuse_unreviewed(session, row.id)
         row.state = "reviewed"

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, get_args
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core.cases import audit
@@ -28,7 +28,7 @@ from core.cases.database import Database, count, existing, get_database
 from core.cases.learners import delete_learners
 from core.cases.mappers import record_of
 from core.cases.names import checked_name
-from core.cases.orm import EndedSessionRow, LearnerRow, TokenRow, UserRow
+from core.cases.orm import DraftRow, EndedSessionRow, LearnerRow, TokenRow, UserRow
 from core.cases.records import Role, User
 from core.errors import (
     InvalidEntryError,
@@ -219,6 +219,8 @@ def remove(database: Database, admin: User, name: str, settings: Settings | None
         tokens = count(session, select(TokenRow.id).where(of_user))
         session.execute(delete(TokenRow).where(of_user))
         delete_learners(session, LearnerRow.user == name)
+        # Another user may get the name: drafts open for nobody, and are deleted in their time.
+        session.execute(update(DraftRow).where(DraftRow.owner == name).values(owner=None))
         session.delete(row)
         audit.record(session, admin.name, "remove user", name=name, tokens=tokens)
     database.forget()

@@ -19,6 +19,7 @@ taken for the same region; without it 22 of 28 pairs of BCCD were in a round vie
 
 import base64
 import hashlib
+import re
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -92,6 +93,11 @@ class Repeats:
     sentences: tuple[str, ...] = ()
 
 
+_SAID_BY_FINDER = re.compile(
+    r"This image (is the same as “|shows \d+ white and \d+ other cells that )"
+)
+"""How the sentences of `Finder` begin."""
+
 Known = dict[tuple[str, str], "Transform | None"]
 """Transforms between pairs of fields, by the hashes of their pixels; None for no overlap."""
 
@@ -157,15 +163,21 @@ def count_once(analyses: Iterable[FieldAnalysis], finder: Finder) -> tuple[Field
 
 
 def marked(analysis: FieldAnalysis, finder: Finder, patient: str = "") -> FieldAnalysis:
-    """Return a field as `count_once` does."""
+    """Return a field as `count_once` does; a cell that somebody reviewed stays counted."""
     if analysis.fingerprint is None:
         return analysis
     found = finder.add(analysis.title, analysis.fingerprint, patient)
     cells = tuple(
-        replace(cell, duplicate=True) if i in found.cells else cell
+        replace(cell, duplicate=True) if i in found.cells and cell.reviewer is None else cell
         for i, cell in enumerate(analysis.cells)
     )
     return replace(analysis, cells=cells, warnings=(*analysis.warnings, *found.sentences))
+
+
+def unmarked(analysis: FieldAnalysis) -> FieldAnalysis:
+    """Return a field as it was before `marked`."""
+    warnings = tuple(w for w in analysis.warnings if not _SAID_BY_FINDER.match(w))
+    return replace(analysis.alone, warnings=warnings)
 
 
 def pixels_sha256(pixels: Pixels) -> str:
