@@ -6,7 +6,7 @@ from ui.all_stage.results import explain, show_results
 from ui.components import shared
 from ui.components.page import header
 from ui.upload.controls import read_uploads, show_problems
-from ui.upload.session import open_upload_session, stage_field
+from ui.upload.session import open_upload_session
 
 header(
     "ALL stage",
@@ -15,7 +15,7 @@ header(
     "be trusted, it counts the possible blasts.",
 )
 shared.open_analyzer()
-session = open_upload_session("stage", stage_field)
+session = open_upload_session("stage")
 read_uploads(session)
 if session.images:
     show_results(session)

@@ -8,7 +8,7 @@ from ui.components.cases import count_link
 from ui.components.page import header
 from ui.count.intake import example_slides
 from ui.overview import show_accuracy, show_example, show_health, show_latest
-from ui.upload.session import analyze_field, open_upload_session
+from ui.upload.session import upload_session
 
 header(
     "Leukoscope",
@@ -26,7 +26,7 @@ with left:
         icon=":material/draw:",
         width="stretch",
     ):
-        open_upload_session("wbc", analyze_field).pending = example_slides()
+        upload_session().pending = example_slides()
         st.switch_page("pages/wbc_count.py")
     count_link()
     st.page_link(

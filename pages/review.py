@@ -9,7 +9,16 @@ from ui.review.agreement import show_agreement, show_site_profile
 from ui.review.link import show_linked_case
 from ui.review.queue import show_queue
 from ui.review.session import open_review_session, show_review_error
-from ui.review.views import AGREEMENT, QUEUE, choose_scope, choose_view, show_sample
+from ui.review.views import (
+    AGREEMENT,
+    QUEUE,
+    choose_scope,
+    choose_view,
+    scope_of_draft,
+    show_draft,
+    show_sample,
+)
+from ui.upload.session import DRAFT
 
 header(
     "Review",
@@ -24,8 +33,13 @@ if "link" in st.query_params:
     show_linked_case(opened, token)
     st.stop()
 session = open_review_session(*open_cases())
-scope = choose_scope(session)
-view = choose_view(scope.sample_id)
+session.draft_id = None
+if DRAFT in st.query_params:
+    session.draft_id = show_draft(session, st.query_params[DRAFT])
+    scope = scope_of_draft(session)
+else:
+    scope = choose_scope(session)
+view = choose_view(scope)
 if view == QUEUE:
     show_queue(session, scope)
 elif view == AGREEMENT:

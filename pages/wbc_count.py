@@ -7,7 +7,7 @@ from ui.components.page import header
 from ui.count.intake import choose_profile, example_buttons, explain
 from ui.count.results import show_results
 from ui.upload.controls import read_uploads, show_problems
-from ui.upload.session import analyze_field, open_upload_session
+from ui.upload.session import open_upload_session
 
 header(
     "WBC count",
@@ -15,7 +15,8 @@ header(
     "and sets uncertain ones aside for you.",
 )
 shared.open_analyzer()
-session = open_upload_session("wbc", partial(analyze_field, profile=choose_profile()))
+session = open_upload_session("wbc")
+session.profile = choose_profile()
 read_uploads(session, partial(example_buttons, session))
 if session.images:
     show_results(session)

@@ -204,7 +204,7 @@ def drafts_of(
         found: dict[int, ListedDraft] = {}
         for row, name, fields in rows:
             before = found.get(row.id) or ListedDraft(record_of(Draft, row), 0, ())
-            patients = (*before.patients, name)
+            patients = (*before.patients, name or "")
             found[row.id] = replace(before, fields=before.fields + fields, patients=patients)
     return tuple(found.values())
 

@@ -346,6 +346,11 @@ class FieldAnalysis:
         return tuple((i, c) for i, c in enumerate(self.cells, 1) if c.kind == "wbc")
 
 
+def override_sentence(reason: str) -> str:
+    """Return how exports mark an image that a user had analysed against quality control."""
+    return f"Analysed against quality control: {reason}"
+
+
 @dataclass(frozen=True, slots=True)
 class CropResult:
     """The result for a file that is one cell crop."""

@@ -23,7 +23,14 @@ from pydantic import (
 
 from core.domain.differential import Differential, Share, differential, differential_of_counts
 from core.domain.flags import Severity, field_blast_flag, flags
-from core.domain.results import Cell, CellCounts, FailedFile, FieldAnalysis, StageResult
+from core.domain.results import (
+    Cell,
+    CellCounts,
+    FailedFile,
+    FieldAnalysis,
+    StageResult,
+    override_sentence,
+)
 from core.domain.taxonomy import CELL_TYPES, STAGES, CellKind, Status
 
 Answer = dict[str, Any]
@@ -191,6 +198,7 @@ class PooledStage(Part):
             return result
         names = {part.name for part in fields(result)} - {"blasts"}
         values = {name: getattr(result, name) for name in names}
+        values["warnings"] = _marked(result)
         if result.blasts is not None:
             values["blasts"] = result.blasts
             if flag := field_blast_flag(result.blasts):
@@ -316,7 +324,7 @@ class AnalyzedField(Part):
             counts=alone.counts.kinds,
             differential=all_shares(counted),
             flags=found,
-            warnings=_warnings(counted, analysis.warnings),
+            warnings=_warnings(counted, _marked(analysis)),
             refused=analysis.reject_reason,
             **values,
         )
@@ -386,6 +394,12 @@ class AnalyzeAnswer(Part):
 def _warnings(counted: Differential, others: Iterable[str] = ()) -> list[str]:
     """Return the warnings of an answer with that of many uncertain cells."""
     return [*others, *([counted.excluded_warning] if counted.excluded_warning else ())]
+
+
+def _marked(result: FieldAnalysis | StageResult) -> tuple[str, ...]:
+    """Return the warnings of an image, an override of quality control first."""
+    override = [override_sentence(result.qc_override)] if result.qc_override else []
+    return (*override, *result.warnings)
 
 
 def all_shares(counted: Differential) -> dict[str, Share]:

@@ -111,6 +111,7 @@ _STAGE_COLUMNS: Columns[StageResult] = {
     "possible_blasts": lambda result: result.blasts.count if result.blasts else None,
     "white_cells": lambda result: result.blasts.white_cells if result.blasts else None,
     "refused": lambda result: result.reject_reason,
+    "overruled": lambda result: result.qc_override,
     "warnings": lambda result: " ".join(result.warnings) or None,
 }
 _MEASURE_COLUMNS = (

@@ -165,11 +165,12 @@ def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> Stag
     Fields of one smear are not independent, so probabilities are averaged and not multiplied.
     Fields without a class do not count; with none left the result is out of scope. Fields that are
     uncertain in spite of their confidence, because of a warning, are left out; with none left the
-    result is uncertain. Images of the same pixels are one field. Possible blasts are those of the
-    fields in which they were counted.
+    result is uncertain. Those analysed against quality control are always left out. Images of the
+    same pixels are one field. Possible blasts are those of the fields in which they were counted.
     """
     analysed = [r for r in results if r.reject_reason is None]
-    graded = [r for r in analysed if r.stage is not None]
+    overridden = [r for r in analysed if r.qc_override is not None]
+    graded = [r for r in analysed if r.stage is not None and r.qc_override is None]
     settled = [r for r in graded if r.status == "classified" or not _is_confident(r, thresholds)]
     used = _once(settled or graded)
     counted = [r.blasts for r in _once(analysed) if r.blasts is not None]
@@ -182,7 +183,10 @@ def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> Stag
             confidence=0.0,
             status="out_of_scope",
             reject_reason=None if analysed else "No field could be graded.",
-            warnings=_without_class(len(analysed), 0),
+            warnings=(
+                *_without_class(len(analysed) - len(overridden), 0),
+                *_overridden(len(overridden)),
+            ),
             blasts=blasts,
         )
     mean = {key: float(np.mean([r.probabilities[key] for r in used])) for key in STAGES}
@@ -194,7 +198,8 @@ def pool(results: Sequence[StageResult], thresholds: DecisionThresholds) -> Stag
         confidence=mean[best],
         status=decide(mean, thresholds, doubtful=not settled),
         warnings=(
-            *_without_class(len(analysed) - len(graded), len(graded)),
+            *_without_class(len(analysed) - len(graded) - len(overridden), len(graded)),
+            *_overridden(len(overridden)),
             *_left_out(len(graded) - len(settled), len(graded)),
             *_repeated(len(settled or graded) - len(used)),
         ),
@@ -226,6 +231,13 @@ def _without_class(number: int, graded: int) -> tuple[str, ...]:
         return (f"{sentence} The possible blasts are counted instead.",)
     which = "1 field is" if number == 1 else f"{number} fields are"
     return (f"{which} unlike those that the model knows: left out of the pooled answer.",)
+
+
+def _overridden(number: int) -> tuple[str, ...]:
+    if not number:
+        return ()
+    which = "1 field was" if number == 1 else f"{number} fields were"
+    return (f"{which} analysed against quality control: left out of the pooled answer.",)
 
 
 def _left_out(doubtful: int, graded: int) -> tuple[str, ...]:

@@ -328,10 +328,13 @@ class Analyzer:
         )
         return ExaminedCell(result, pixels, region, answer)
 
-    def stage(self, image: FieldImage, *, force: bool = False) -> StageResult:
+    def stage(
+        self, image: FieldImage, *, force: bool = False, analysis: FieldAnalysis | None = None
+    ) -> StageResult:
         """Grade a field of suspected ALL, with `force` also one that quality control rejects.
 
-        The white cells are counted too where no class is suggested.
+        The white cells are counted too where no class is suggested; `analysis` is that of the image
+        where it was analyzed before.
         """
         # One forward pass shows whether there are cells at all.
         pixels = flatten(image.pixels, image.light)
@@ -350,7 +353,10 @@ class Analyzer:
         if examined.doubt is not None or not checked.is_settled:
             result = replace(result, status=without_certainty(result.status))
         doubts = filter(None, [examined.doubt, checked.warning])
-        analysis = None if result.status == "classified" else self.analyze(image, force=force)
+        if result.status == "classified":
+            analysis = None
+        elif analysis is None:
+            analysis = self.analyze(image, force=force)
         return replace(
             result,
             analysis=analysis,

@@ -21,7 +21,7 @@ def test_names_are_forgotten_on_entry(files, monkeypatch):
     monkeypatch.setenv("LEUKOSCOPE_NEUTRAL_NAMES", "1")
     get_settings.cache_clear()
     app = upload(open_app("wbc_count"), *files, (f"{SURNAME}.txt", b"text"))
-    session = app.session_state["wbc_uploads"]
+    session = app.session_state["uploads"]
     assert [image.result.file for image in session.images.values()] == ["field 1", "field 2"]
     assert [failure.file for failure in session.failed] == ["field 3"]
     assert SURNAME not in texts(app)
@@ -29,7 +29,7 @@ def test_names_are_forgotten_on_entry(files, monkeypatch):
 
 def test_exports_hold_names_only_when_asked(files, monkeypatch):
     app = upload(open_app("wbc_count"), *files, (f"{SURNAME}.txt", b"text"))
-    session = app.session_state["wbc_uploads"]
+    session = app.session_state["uploads"]
     images = list(session.images.values())
     for asked in (False, True):
         monkeypatch.setattr("ui.components.shared.st.toggle", lambda *_, asked=asked, **__: asked)

@@ -64,7 +64,7 @@ def test_overview_button_opens_the_analysed_examples(app):
 
 def test_examples_are_read_on_where_another_event_cut_the_run_short(app):
     go_to(app, WBC)
-    session = app.session_state["wbc_uploads"]
+    session = app.session_state["uploads"]
     session.pending = example_slides()
     session.handled.add(session.pending[0].key)
     app.run()
@@ -219,7 +219,7 @@ def test_a_workbook_stands_beside_every_csv(app, pack):
     app.selectbox(key="wbc_chosen").select("All 2 patients").run()
     labels = [b.label for b in app.get("download_button")]
     assert labels[:4] == ["Workbook, XLSX", "Differential, CSV", "Cells, CSV", "Files, CSV"]
-    images = list(app.session_state["wbc_uploads"].images.values())
+    images = list(app.session_state["uploads"].images.values())
     counted = differentials_by_patient([i.result for i in images], [i.patient for i in images])
     assert list(counted) == ["P-1", "P-2"]
     for image in images:
@@ -384,9 +384,9 @@ def counted_page(*statuses):
     from tests.cases.made import analysis_of, white
     from tests.images import read_image
     from ui.count.results import show_results
-    from ui.upload.session import _session_image, analyze_field, open_upload_session
+    from ui.upload.session import session_image, upload_session
 
-    session = open_upload_session("wbc", analyze_field)
+    session = upload_session()
     if not session.images:
         images = [read_image(data, name) for name, data in synthetic_slides()[:2]]
         blasts = [
@@ -397,8 +397,7 @@ def counted_page(*statuses):
         found = [(white("neutrophil"),), (white("neutrophil"), monocyte, *blasts)]
         for image, cells in zip(images, found, strict=True):
             result = analysis_of(replace(image), *cells)
-            kept = _session_image("P-1", image, result, None)
-            session.images[image.identity] = kept
+            session.images[image.identity] = session_image("P-1", image, result)
     show_results(session)
 
 
@@ -429,7 +428,7 @@ def test_without_possible_blasts_nothing_urgent_is_said(database):
 
 def test_the_image_is_shown_light_corrected_and_as_taken_one_press_away(app, pack):
     upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
-    image = next(iter(app.session_state["wbc_uploads"].images.values()))
+    image = next(iter(app.session_state["uploads"].images.values()))
     assert image.original.cells.keys() == image.corrected.cells.keys()
 
     def drawn(views) -> bool:
@@ -446,7 +445,7 @@ def test_the_image_is_shown_light_corrected_and_as_taken_one_press_away(app, pac
 
 def test_nucleus_and_cell_are_outlined_and_measured_on_request(app, pack):
     upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
-    session = app.session_state["wbc_uploads"]
+    session = app.session_state["uploads"]
     analysis = next(iter(session.images.values())).result
     whole = next(
         number

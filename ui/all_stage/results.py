@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from core.charts.differential import probabilities_figure, stages_figure
 from core.charts.field import cam_figure, field_figure
@@ -18,7 +19,7 @@ from core.exports.tables import stages_table
 from core.inference.field_classifier import pool
 from core.inference.pipeline import get_analyzer
 from ui.components import shared
-from ui.components.actions import kept_button
+from ui.components.cases import errors_shown
 from ui.upload.controls import (
     choose_field,
     choose_patient,
@@ -31,25 +32,30 @@ from ui.upload.controls import (
 )
 from ui.upload.saving import save_section
 from ui.upload.session import (
-    PendingUpload,
+    DRAFT,
     SessionImage,
     UploadSession,
-    analyze_field,
-    open_upload_session,
+    decode_again,
+    graded_field,
 )
 
+_GRADING = (
+    "Benign, early pre-B, pre-B or pro-B ALL, with the regions that the model used. The model was "
+    "trained on fields of one hospital."
+)
 ACTIVATION, CELLS = "Activation map", "Cells"
 _BLASTS_SHOWN = 24
 
 
-def show_results(session: UploadSession[StageResult]) -> None:
+def show_results(session: UploadSession) -> None:
     """Show all results of the uploaded fields."""
     images = session.of_patient(choose_patient(session))
+    session.grade(images)
     pooled = pooled_by_patient(images)
     show_possible_blasts(session, images, pooled)
     show_problems(session)
     show_pooled(images, pooled)
-    offer_count(images)
+    offer_count(session)
     field_view(session, images)
     explain()
     show_files(session)
@@ -57,18 +63,71 @@ def show_results(session: UploadSession[StageResult]) -> None:
     downloads(session, images)
 
 
-def pooled_by_patient(images: Sequence[SessionImage[StageResult]]) -> dict[str, StageResult]:
+def graded_of(image: SessionImage) -> StageResult:
+    """Return the answer for an image; one that is not kept cannot be graded any more."""
+    reason = image.result.reject_reason or "The image was not kept, so it cannot be graded."
+    return image.graded or StageResult(image.result.file, reject_reason=reason)
+
+
+def offer_grading(session: UploadSession, images: Sequence[SessionImage]) -> None:
+    """Offer to grade fields with possible blasts, beside the warning of them."""
+    if not session.is_graded and any(image.result.counts.possible_blasts for image in images):
+        st.button(
+            "Show the ALL class of these fields",
+            key="wbc_grade_blasts",
+            icon=":material/stacked_line_chart:",
+            type="primary",
+            on_click=setattr,
+            args=(session, "is_graded", True),
+            help=_GRADING,
+        )
+
+
+def show_grading(session: UploadSession, images: Sequence[SessionImage]) -> None:
+    """Show the ALL class beside the count, once it was asked for."""
+    if not session.is_graded:
+        st.button(
+            "Grade these fields for ALL",
+            key="wbc_grade",
+            icon=":material/stacked_line_chart:",
+            on_click=setattr,
+            args=(session, "is_graded", True),
+            help=_GRADING,
+        )
+        return
+    st.subheader("ALL class of these fields")
+    session.grade(images)
+    show_pooled(images, pooled_by_patient(images), "Pooled over the fields")
+    image = images[min(st.session_state.get(field_key(session)) or 0, len(images) - 1)]
+    result = graded_of(image)
+    drawing, facts = st.columns(2)
+    with drawing:
+        show_drawing(image)
+    with facts:
+        st.markdown(f"**{shared.plain(result.title)}**, the field chosen above")
+        _show_answer(image, result)
+    with st.expander("What the classes mean", icon=":material/help:"):
+        explain_classes()
+    st.page_link(
+        "pages/all_stage.py",
+        label="All fields with their classes, tables and downloads",
+        icon=":material/stacked_line_chart:",
+        query_params={DRAFT: session.key} if session.key else None,
+    )
+
+
+def pooled_by_patient(images: Sequence[SessionImage]) -> dict[str, StageResult]:
     """Return the pooled answer of each patient."""
     thresholds = get_analyzer().field_classifier.thresholds
     return {
-        patient: pool([i.result for i in images if i.patient == patient], thresholds)
+        patient: pool([graded_of(i) for i in images if i.patient == patient], thresholds)
         for patient in dict.fromkeys(image.patient for image in images)
     }
 
 
 def show_possible_blasts(
-    session: UploadSession[StageResult],
-    images: Sequence[SessionImage[StageResult]],
+    session: UploadSession,
+    images: Sequence[SessionImage],
     pooled: Mapping[str, StageResult],
 ) -> None:
     """Say first of all which patients may have blasts, and show these cells.
@@ -86,7 +145,7 @@ def show_possible_blasts(
         return
     show_blast_cells(images)
     st.caption("Number: field.cell, as in the image of that field · probability of a blast.")
-    counts = [image.result.blasts.count if image.result.blasts else 0 for image in images]
+    counts = [blasts.count if (blasts := graded_of(i).blasts) else 0 for i in images]
 
     def open_field() -> None:
         st.session_state[field_key(session)] = counts.index(max(counts))
@@ -117,16 +176,19 @@ def suggestion(result: StageResult) -> str:
 
 
 def show_pooled(
-    images: Sequence[SessionImage[StageResult]], by_patient: Mapping[str, StageResult]
+    images: Sequence[SessionImage],
+    by_patient: Mapping[str, StageResult],
+    title: str = "Pooled answer",
 ) -> None:
     """Show one answer for all fields of a patient."""
     if len(by_patient) > 1:
         st.info("Choose one patient to see a pooled answer.", icon=":material/person:")
         return
-    results = [image.result for image in images]
-    graded = [r for r in results if r.stage is not None]
+    results = [graded_of(image) for image in images]
+    graded = [r for r in results if r.stage is not None and r.qc_override is None]
     rejected = sum(r.reject_reason is not None for r in results)
-    st.subheader("Pooled answer")
+    overridden = sum(r.qc_override is not None for r in results)
+    st.subheader(title)
     (pooled,) = by_patient.values()
     st.markdown(suggestion(pooled))
     if pooled.blasts:
@@ -136,7 +198,9 @@ def show_pooled(
         st.warning("\n\n".join(pooled.warnings), icon=":material/straighten:")
     number = shared.number_of(len(graded), "graded field")
     parts = [f"Mean of the calibrated probabilities of {number}"]
-    if unlike := len(results) - len(graded) - rejected:
+    if overridden:
+        parts.append(f"{overridden} analysed against quality control, left out")
+    if unlike := len(results) - len(graded) - rejected - overridden:
         parts.append(f"{unlike} without a class")
     if rejected:
         parts.append(f"{rejected} rejected")
@@ -159,24 +223,14 @@ def show_pooled(
         )
 
 
-def offer_count(images: Sequence[SessionImage[StageResult]]) -> None:
-    """Offer to count all cells of the fields on the page WBC count."""
-    kept = {i.identity[0]: (i.patient, i.result.file, i.raw) for i in images if i.raw is not None}
-    if not kept or not kept_button(
-        "Count the cells of these fields",
-        "stage_count",
+def offer_count(session: UploadSession) -> None:
+    """Link to the count of the same fields."""
+    st.page_link(
+        "pages/wbc_count.py",
+        label="Differential, all white cells and review of these fields",
         icon=":material/blur_circular:",
-        help="Opens them on the page WBC count: types of all white cells, differential, review.",
-    ):
-        return
-    session = open_upload_session("wbc", analyze_field)
-    known = {sha256 for sha256, _ in session.images}
-    session.pending += [
-        PendingUpload(key=sha256, name=name, patient=patient, read=partial(bytes, raw))
-        for sha256, (patient, name, raw) in kept.items()
-        if sha256 not in known
-    ]
-    st.switch_page("pages/wbc_count.py")
+        query_params={DRAFT: session.key} if session.key else None,
+    )
 
 
 def _blasts(blasts: PossibleBlasts) -> str:
@@ -184,35 +238,41 @@ def _blasts(blasts: PossibleBlasts) -> str:
 
 
 @st.fragment
-def field_view(
-    session: UploadSession[StageResult], images: list[SessionImage[StageResult]]
-) -> None:
+def field_view(session: UploadSession, images: list[SessionImage]) -> None:
     """Show one field with its class activation map or its cells, and what was found."""
     st.subheader("Field")
     image = choose_field(session, images)
-    result = image.result
+    result = graded_of(image)
     drawing, facts = st.columns(2)
     with drawing:
         show_drawing(image)
     with facts:
         st.markdown(f"**{shared.plain(result.title)}**")
-        st.markdown(suggestion(result))
-        for sentence in result.warnings:
-            st.warning(shared.plain(sentence), icon=":material/straighten:")
-        if result.blasts:
-            show_blasts(image, result.blasts)
-        if result.probabilities:
-            st.plotly_chart(
-                probabilities_figure(result),
-                key="stage_probabilities",
-                config={"displayModeBar": False},
-                alt=f"Calibrated probability of each class for {result.title}",
-            )
+        _show_answer(image, result)
         properties_table(image, {})
         remove_button(session, image)
 
 
-def show_blasts(image: SessionImage[StageResult], blasts: PossibleBlasts) -> None:
+def _show_answer(image: SessionImage, result: StageResult) -> None:
+    """Show class, warnings and possible blasts of a field."""
+    st.markdown(suggestion(result))
+    if result.qc_override:
+        title = "Analysed against quality control"
+        st.warning(result.qc_override, title=title, icon=":material/warning:")
+    for sentence in result.warnings:
+        st.warning(shared.plain(sentence), icon=":material/straighten:")
+    if result.blasts:
+        show_blasts(image, result.blasts)
+    if result.probabilities:
+        st.plotly_chart(
+            probabilities_figure(result),
+            key="stage_probabilities",
+            config={"displayModeBar": False},
+            alt=f"Calibrated probability of each class for {result.title}",
+        )
+
+
+def show_blasts(image: SessionImage, blasts: PossibleBlasts) -> None:
     """Show the share of possible blasts in a field and, the likeliest first, the cells."""
     st.markdown(_blasts(blasts))
     if blasts.count:
@@ -220,13 +280,12 @@ def show_blasts(image: SessionImage[StageResult], blasts: PossibleBlasts) -> Non
         st.caption("Number, as in the image · calibrated probability of a blast.")
 
 
-def show_blast_cells(images: Sequence[SessionImage[StageResult]]) -> None:
+def show_blast_cells(images: Sequence[SessionImage]) -> None:
     """Show the possible blasts of some fields, the likeliest first."""
     cells = [
         (cell.confidence, f"{index}.{number}" if len(images) > 1 else str(number), number, image)
         for index, image in enumerate(images, 1)
-        if image.result.analysis is not None
-        for number, cell in image.result.analysis.white_cells()
+        for number, cell in image.result.white_cells()
         if cell.is_possible_blast
     ]
     cells.sort(key=lambda item: -item[0])
@@ -240,9 +299,12 @@ def show_blast_cells(images: Sequence[SessionImage[StageResult]]) -> None:
     )
 
 
-def show_drawing(image: SessionImage[StageResult]) -> None:
+def show_drawing(image: SessionImage) -> None:
     """Draw a field with its class activation map, or its cells where they were counted."""
-    result, analysis = image.result, image.result.analysis
+    result = graded_of(image)
+    analysis = result.analysis
+    if result.stage is not None and result.cam is None and image.is_kept:
+        result = replace(result, cam=_activation_map(image))
     views = [name for name, has in ((CELLS, analysis), (ACTIVATION, result.cam is not None)) if has]
     view = views[0] if views else None
     if len(views) > 1:
@@ -278,7 +340,20 @@ def show_drawing(image: SessionImage[StageResult]) -> None:
         )
 
 
-def show_cells(image: SessionImage[StageResult], analysis: FieldAnalysis) -> None:
+def _activation_map(image: SessionImage) -> NDArray[np.float32] | None:
+    """Return the class activation map of an image that an earlier session graded."""
+    if image.stage is None:
+        return None
+    with errors_shown():
+        for _, decoded in decode_again([image]):
+            force = image.stage.qc_override is not None
+            image.stage = replace(
+                image.stage, cam=graded_field(decoded, image.own_result, force=force).cam
+            )
+    return image.stage.cam
+
+
+def show_cells(image: SessionImage, analysis: FieldAnalysis) -> None:
     """Draw a field with its white cells."""
     shared.image_chart(
         field_figure(image.original.image, analysis, shown_width=shared.shown_width(480)),
@@ -292,8 +367,13 @@ def show_cells(image: SessionImage[StageResult], analysis: FieldAnalysis) -> Non
 
 
 def explain() -> None:
-    """Explain the classes."""
+    """Explain the classes under a heading."""
     st.subheader("What the classes mean")
+    explain_classes()
+
+
+def explain_classes() -> None:
+    """Explain the classes, and where the model learnt them."""
     with st.grid(4, min_column_width=200):
         for stage in STAGES.values():
             with st.container(border=True, height="stretch"):
@@ -306,12 +386,12 @@ def explain() -> None:
     )
 
 
-def show_files(session: UploadSession[StageResult]) -> None:
+def show_files(session: UploadSession) -> None:
     """Show a row for each file and the distribution per patient."""
     st.subheader("Files and patients")
     images = list(session.images.values())
     text = st.column_config.TextColumn
-    table = stages_table([i.result for i in images], [i.patient for i in images])
+    table = stages_table([graded_of(i) for i in images], [i.patient for i in images])
     shares, refused = [f"p_{key}" for key in STAGES], table["refused"].notna()
     table[shares] = (100 * table[shares]).mask(table["stage"].isna())
     table["status"] = table["status"].mask(table["stage"].isna(), "no class")
@@ -334,10 +414,11 @@ def show_files(session: UploadSession[StageResult]) -> None:
             **{f"p_{key}": number(f"{key}, %", format="%.1f") for key in STAGES},
             **counted,
             "refused": text("Rejected"),
+            "overruled": text("Analysed against quality control"),
         },
     )
     by_patient = {
-        patient: [image.result for image in session.of_patient(patient)]
+        patient: [graded_of(image) for image in session.of_patient(patient)]
         for patient in session.patients()
     }
     st.plotly_chart(
@@ -348,11 +429,11 @@ def show_files(session: UploadSession[StageResult]) -> None:
     )
 
 
-def downloads(session: UploadSession[StageResult], images: list[SessionImage[StageResult]]) -> None:
+def downloads(session: UploadSession, images: list[SessionImage]) -> None:
     """Offer what is on screen as files."""
     st.subheader("Download")
     images, failed = exported(session, images)
-    results, patients = [image.result for image in images], [image.patient for image in images]
+    results, patients = [graded_of(image) for image in images], [image.patient for image in images]
     export = StageExport(results, patients, pooled_by_patient(images), failed)
     files = export_files(STAGE_FORMATS, export, "leukoscope_all_stage")
     shared.download_buttons(files, session.name)

@@ -43,10 +43,13 @@ def open_cases() -> tuple[Database, User]:
         return database, current_user(database)
 
 
-def open_case(database: Database, user: User, sample_id: int) -> Case:
-    """Return a case that the user sees, which is audited; on an error show it and end the page."""
+def open_case(database: Database, user: User, sample_id: int, draft_id: int | None = None) -> Case:
+    """Return a case that the user sees, which is audited; on an error show it and end the page.
+
+    That of a draft needs the `draft_id` of one that was opened.
+    """
     with errors_shown(end_page=True):
-        case = load_case(database, sample_id)
+        case = load_case(database, sample_id, draft_id)
         ids = {"patient_id": case.patient.id, "sample_id": sample_id}
         record_view(database, user.name, "view case", **ids)
         return case

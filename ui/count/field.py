@@ -58,9 +58,7 @@ def status_line(analyses: list[FieldAnalysis]) -> None:
 
 
 @st.fragment
-def field_view(
-    session: UploadSession[FieldAnalysis], images: list[SessionImage[FieldAnalysis]]
-) -> None:
+def field_view(session: UploadSession, images: list[SessionImage]) -> None:
     """Show one field with its boxes, the clicked cell and the properties of the file."""
     image = choose_field(session, images)
     analysis = image.result
@@ -71,7 +69,9 @@ def field_view(
         kinds = [] if analysis.reject_reason else fields.choose_kinds(analysis, "wbc")
         method = fields.choose_method() if analysis.white_cells() else None
         outlined = _outlined(image, method, fields.is_light_corrected()) if method else {}
-        if method and image.raw is None:
+        if image.lost:
+            st.error(shared.plain(image.lost), icon=":material/broken_image:")
+        if method and not image.is_kept:
             st.caption("The page did not keep this image, so nothing can be outlined.")
         show_cell(image, outlined if method else None)
         show_properties(image)
@@ -103,7 +103,7 @@ def field_view(
     hash_funcs={SessionImage: lambda image: fields.segmentation_key(image.own_result)},
 )
 def _outlined(
-    image: SessionImage[FieldAnalysis], method: SegmentationMethod, corrected: bool
+    image: SessionImage, method: SegmentationMethod, corrected: bool
 ) -> dict[int, fields.OutlinedCell]:
     """Return the white cells with their outlines, by number; none of an image that is not kept."""
     analysis = image.own_result
@@ -118,9 +118,7 @@ def _outlined(
     return {}
 
 
-def show_cell(
-    image: SessionImage[FieldAnalysis], outlined: Mapping[int, fields.OutlinedCell] | None
-) -> None:
+def show_cell(image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] | None) -> None:
     """Let the reader choose a white cell by click or number; show its results.
 
     `outlined` has the cells with outlines; None where outlines are not wanted.
@@ -143,7 +141,7 @@ def show_cell(
     drawn = outlined.get(chosen) if outlined else None
     jpeg, width = (drawn.jpeg, 200) if drawn else (image.shown.cells[chosen], 120)
     st.image(jpeg, width=width, alt=f"White cell {chosen}{', outlined' if drawn else ''}")
-    if outlined is not None and image.raw is not None:
+    if outlined is not None and image.is_kept:
         fields.show_measures(drawn, has_scale=scale is not None)
     subtype = cell.likely_subtype
     likely = sorted((cell.probabilities or {}).items(), key=lambda item: -item[1])
@@ -166,7 +164,7 @@ def show_cell(
             shared.attributes_table(cell.attributes)
 
 
-def show_properties(image: SessionImage[FieldAnalysis]) -> None:
+def show_properties(image: SessionImage) -> None:
     """Show the scale of the image and the properties of its file."""
     known = {"Scale": fields.scale_text(image.result)}
     if scale := image.result.scale:

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from core.charts.differential import patients_figure
-from core.domain.results import FieldAnalysis
 from core.exports.registry import COUNT_FORMATS, CountExport, export_files
 from core.exports.tables import differentials_by_patient, files_table, patients_table
 from core.imaging.segmentation import METHODS, SegmentationMethod
@@ -12,7 +11,7 @@ from ui.upload.controls import exported, patient_editor
 from ui.upload.session import SessionImage, UploadSession, decode_again
 
 
-def show_files(session: UploadSession[FieldAnalysis]) -> None:
+def show_files(session: UploadSession) -> None:
     """Show a row for each file and, with several patients, their distributions."""
     st.subheader("Files and patients")
     images = list(session.images.values())
@@ -38,6 +37,7 @@ def show_files(session: UploadSession[FieldAnalysis]) -> None:
             "scale_source": text("Scale from"),
             "seconds": number("Time, s", format="%.2f"),
             "refused": text("Rejected"),
+            "overruled": text("Analysed against quality control"),
         },
     )
     counted = differentials_by_patient(analyses, patients)
@@ -56,9 +56,7 @@ def show_files(session: UploadSession[FieldAnalysis]) -> None:
         )
 
 
-def downloads(
-    session: UploadSession[FieldAnalysis], images: list[SessionImage[FieldAnalysis]]
-) -> None:
+def downloads(session: UploadSession, images: list[SessionImage]) -> None:
     """Offer what is on screen as files."""
     st.subheader("Download")
     images, failed = exported(session, images)

@@ -4,7 +4,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS
-from core.domain.results import FieldAnalysis
 from core.errors import DataError, ProfileError
 from core.inference.site_profile import SiteProfile, load_profile, profile_names
 from core.synthetic.examples import bccd_fields, synthetic_slides
@@ -58,7 +57,7 @@ def example_slides() -> list[PendingUpload]:
     return [_pending(name, "Synthetic example", data) for name, data in synthetic_slides()]
 
 
-def example_buttons(session: UploadSession[FieldAnalysis], row: DeltaGenerator) -> None:
+def example_buttons(session: UploadSession, row: DeltaGenerator) -> None:
     """Offer synthetic slides, and real fields from a public data set."""
     with row:
         synthetic = kept_button(

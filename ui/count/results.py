@@ -31,6 +31,7 @@ from core.imaging.red_cells import smear_findings
 from core.settings import get_settings
 from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
+from ui.all_stage.results import offer_grading, show_grading
 from ui.components import findings, shared
 from ui.components.cases import errors_shown
 from ui.components.fields import light_toggle
@@ -43,9 +44,7 @@ from ui.upload.session import SessionImage, UploadSession
 GALLERY_LIMIT = 48
 
 
-def show_blasts(
-    session: UploadSession[FieldAnalysis], images: list[SessionImage[FieldAnalysis]]
-) -> None:
+def show_blasts(session: UploadSession, images: list[SessionImage]) -> None:
     """Say first of all that there are possible blasts; one press opens the first such cell."""
     analyses, patients = [i.result for i in images], [i.patient for i in images]
 
@@ -59,7 +58,7 @@ def show_blasts(
 
 
 @st.fragment
-def gallery(images: list[SessionImage[FieldAnalysis]]) -> None:
+def gallery(images: list[SessionImage]) -> None:
     """Show the white cells by type: blasts, uncertain cells, then the others."""
     several = len(images) > 1
     groups: dict[str, list[tuple[str, Cell, bytes]]] = {}
@@ -212,13 +211,14 @@ def warn_out_of_distribution(analyses: list[FieldAnalysis]) -> None:
     )
 
 
-def show_results(session: UploadSession[FieldAnalysis]) -> None:
+def show_results(session: UploadSession) -> None:
     """Show all results of the uploaded images."""
     images = session.of_patient(choose_patient(session))
     analyses = [image.result for image in images]
     if any(a.sha256 in synthetic_truth() for a in analyses):
         st.info("These slides are synthetic: a program drew them.", icon=":material/draw:")
     show_blasts(session, images)
+    offer_grading(session, images)
     show_problems(session)
     status_line(analyses)
     warn_out_of_distribution(analyses)
@@ -231,6 +231,7 @@ def show_results(session: UploadSession[FieldAnalysis]) -> None:
     light_toggle()
     field_view(session, images)
     if analysed:
+        show_grading(session, images)
         show_differential(analysed, flagged=len({image.patient for image in images}) == 1)
         show_red_cells(analysed)
         gallery(images)

@@ -146,10 +146,12 @@ def _show_counts(wanted: QueueFilter, uncertain: int, confident: int) -> None:
 
 
 def _show_empty(session: ReviewSession, wanted: QueueFilter, confident: int) -> None:
-    if not search_patients(session.database, limit=1).total:
+    if wanted.draft_id is None and not search_patients(session.database, limit=1).total:
         no_cases()
         return
-    within = QueueFilter(patient_id=wanted.patient_id, sample_id=wanted.sample_id)
+    within = QueueFilter(
+        patient_id=wanted.patient_id, sample_id=wanted.sample_id, draft_id=wanted.draft_id
+    )
     uncertain = replace(within, uncertain=True)
     if wanted == uncertain and confident:
         where = "the gallery of a sample" if wanted.sample_id is None else "the gallery"
@@ -175,7 +177,7 @@ def _show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[],
     with images, errors_shown():
         _show_images(queued)
     with choice:
-        _show_state(queued)
+        _show_state(session, queued)
         _show_choice(session, queued, decided)
     # On a phone, where columns follow one another, the decision comes before the comparison.
     with st.container() if on_phone() else images, errors_shown():
@@ -232,9 +234,10 @@ def _answer(cell: Cell) -> str | None:
     return suggestion(cell)
 
 
-def _show_state(queued: QueuedCell) -> None:
+def _show_state(session: ReviewSession, queued: QueuedCell) -> None:
     cell = queued.cell
-    sample_link(queued.sample.id, f"{queued.patient.identifier}, {sample_name(queued.sample)}")
+    if session.draft_id is None:
+        sample_link(queued.sample.id, f"{queued.patient.identifier}, {sample_name(queued.sample)}")
     badges = [
         cell.is_possible_blast and ":red-badge[:material/priority_high: possible blast]",
         STATUS_BADGES[cell.status],
@@ -319,7 +322,7 @@ def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
         # Cells that users added, and the oldest stored cells, have none in the database.
         attributes_table(queued.cell.attributes or stored.cell_attributes(queued))
     with right, errors_shown():
-        reviews = reviews_of(session.database, queued.id)
+        reviews = reviews_of(session.database, queued.id, session.draft_id)
         if not reviews:
             st.caption("No reviews yet.")
         for review in reviews:

@@ -36,6 +36,8 @@ class ReviewSession:
     """Sample and reviews of every decision that can be undone."""
     seen: dict[int, Sample] = field(default_factory=dict)
     """Every sample as the page showed it last: a newer version is not overwritten unseen."""
+    draft_id: int | None = None
+    """The draft that is reviewed, and was opened by its key."""
 
     def saw(self, sample: Sample) -> None:
         """Remember the version of a sample that the page shows."""
@@ -57,7 +59,7 @@ class ReviewSession:
     def undo(self) -> None:
         """Undo the last decision."""
         sample_id, reviews = self.decisions[-1]
-        seen = self.seen.get(sample_id) or load_sample(self.database, sample_id)
+        seen = self.seen.get(sample_id) or load_sample(self.database, sample_id, self.draft_id)
         sample, _ = undo(self.database, self.user, seen, reviews)
         self.saw(sample)
         self.decisions.pop()

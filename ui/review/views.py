@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.cases.audit import record_view
+from core.cases.drafts import open_draft
 from core.cases.listing import patient_history, search_patients
 from core.cases.records import QueueFilter, SampleSummary
 from core.cases.samples import load_sample
@@ -14,24 +15,60 @@ from ui.review.field import PICKED, field_key, show_fields
 from ui.review.gallery import show_gallery
 from ui.review.session import ReviewSession, show_review_error, undo_button
 from ui.review.sign import show_signing
+from ui.upload.session import DRAFT, draft_owner
 
 LISTED_PATIENTS = 200
 QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT = "Queue", "Gallery", "Fields", "Sign", "Agreement"
 _OPENED = "review_blast_opened"
 
 
-def choose_view(sample_id: int | None) -> str:
-    """Let the reader choose a view; those of a sample only where one is chosen."""
+def choose_view(scope: QueueFilter) -> str:
+    """Let the reader choose a view; those of a sample only where one is chosen.
+
+    A draft is signed, and compared with other reviewers, once it was saved to a patient.
+    """
+    views, key = [QUEUE, AGREEMENT], "view_all"
+    if scope.draft_id is not None:
+        views, key = [QUEUE, GALLERY, FIELDS], "view_draft"
+    elif scope.sample_id:
+        views, key = [QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT], "view"
     view: str = st.segmented_control(
         "View",
-        [QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT] if sample_id else [QUEUE, AGREEMENT],
+        views,
         default=QUEUE,
         required=True,
-        key="view" if sample_id else "view_all",
+        key=key,
         bind="query-params",
         label_visibility="collapsed",
     )
     return view
+
+
+def show_draft(session: ReviewSession, key: str) -> int:
+    """Open a draft by its key and link back to its count; return its id."""
+    with cases.errors_shown(end_page=True):
+        draft = open_draft(session.database, key, draft_owner(session.user))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.page_link(
+            "pages/wbc_count.py",
+            label="Back to the count",
+            icon=":material/arrow_back:",
+            query_params={DRAFT: key},
+        )
+        st.markdown(
+            ":gray-badge[:material/edit_note: draft] To sign, save it to a patient on the page of "
+            "the count."
+        )
+    return draft.id
+
+
+def scope_of_draft(session: ReviewSession) -> QueueFilter:
+    """Return the sample of the draft in the address, else all cells of the draft."""
+    sample_id = cases.number_in_address("sample")
+    with cases.errors_shown(end_page=True):
+        if sample_id is not None:
+            load_sample(session.database, sample_id, session.draft_id)
+    return QueueFilter(sample_id=sample_id, draft_id=session.draft_id)
 
 
 def choose_scope(session: ReviewSession) -> QueueFilter:
@@ -87,18 +124,20 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
 def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
     """Show a view of a sample; changes count at once, without a rerun of the page."""
     show_review_error(session)
-    case = cases.open_case(session.database, session.user, sample_id)
+    case = cases.open_case(session.database, session.user, sample_id, session.draft_id)
     session.saw(case.sample)
     with st.container(horizontal=True, vertical_alignment="center"):
-        cases.sample_link(sample_id, f"{case.patient.identifier}, {cases.sample_name(case.sample)}")
-        st.markdown(cases.sample_line(case.sample))
+        if session.draft_id is None:
+            name = f"{case.patient.identifier}, {cases.sample_name(case.sample)}"
+            cases.sample_link(sample_id, name)
+            st.markdown(cases.sample_line(case.sample))
         if view != SIGN:
             undo_button(session)
 
     def open_first(index: int, number: int) -> None:
         st.session_state[field_key(sample_id)] = index
         st.session_state[PICKED] = case.fields[index].cell_ids[number - 1]
-        st.session_state["view"] = FIELDS
+        st.session_state["view" if session.draft_id is None else "view_draft"] = FIELDS
         st.session_state[_OPENED] = True
 
     counted = {case.patient.identifier: differential(case.analyses)}

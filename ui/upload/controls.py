@@ -10,26 +10,24 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.access import get_access
+from core.cases.database import get_database
+from core.cases.drafts import Draft, delete_draft, drafts_of
 from core.cases.names import normalised
-from core.domain.results import (
-    FailedFile,
-    FieldAnalysis,
-    StageResult,
-    neutral_name,
-    without_names,
-)
-from core.errors import READABLE_FORMATS
+from core.domain.results import FailedFile, neutral_name, without_names
+from core.errors import READABLE_FORMATS, LeukoscopeError
 from core.imaging.formats import BEGINNING, is_offered
 from core.imaging.read import display_name
 from core.inference.quality_control import DOUBTFUL
 from core.settings import get_settings
-from ui.components import fields
+from ui.components import cases, fields
 from ui.components.actions import action_button, kept_button
 from ui.components.shared import file_names_toggle, number_of, plain
+from ui.components.visitor import current_user
 from ui.upload.session import (
+    DRAFT,
     MAX_BYTES,
     PendingUpload,
-    R,
     SessionImage,
     UploadSession,
     forget_upload,
@@ -42,12 +40,13 @@ _MAX_LISTED = 20
 
 
 def read_uploads(
-    session: UploadSession[R], examples: Callable[[DeltaGenerator], None] | None = None
+    session: UploadSession, examples: Callable[[DeltaGenerator], None] | None = None
 ) -> None:
     """Draw the upload controls; read and analyze what was uploaded.
 
     `examples` may draw more ways to get images into the row of buttons that it receives.
     """
+    _show_draft(session)
     box = st.container()
     if session.images:
         box = st.expander("Add images, or clear them", icon=":material/add_photo_alternate:")
@@ -58,13 +57,92 @@ def read_uploads(
             examples(row)
         if session.images or session.failed:
             row.button("Clear all", icon=":material/delete:", on_click=session.clear)
+            _review_links(session, row)
     pending = [u for u in (*session.pending, *uploads) if u.key not in session.handled]
     if pending:
         ingest(session, pending)
         session.empty_uploader()
 
 
-def _uploader(session: UploadSession[R]) -> list[PendingUpload]:
+def _show_draft(session: UploadSession) -> None:
+    """Say where the upload is kept; offer drafts that were put away or made before."""
+    if session.not_stored and session.images:
+        st.warning(
+            f"{plain(session.not_stored)} The images that are not in the draft are only in the "
+            "memory of this page: a reload loses them.",
+            title="Not kept on the server",
+            icon=":material/memory:",
+        )
+    if session.saved:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(":green-badge[:material/check: saved from this draft]", width="content")
+            for sample_id in session.saved:
+                cases.sample_link(sample_id, f"Sample {sample_id}")
+                cases.review_link(sample_id, f"Review sample {sample_id}")
+    if session.unread:
+        names = list(map(plain, session.unread[:_MAX_LISTED]))
+        if rest := len(session.unread) - len(names):
+            names.append(number_of(rest, "more file"))
+        st.warning(
+            f"**{', '.join(names)}**. Drop them again, unless the upload still runs in another "
+            "window.",
+            title="Not read: the upload was cut short",
+            icon=":material/sync_problem:",
+        )
+    if session.cleared is not None:
+        _offer_cleared(session, *session.cleared)
+    if not session.images and get_access().sign_in:
+        _list_drafts()
+
+
+def _offer_cleared(session: UploadSession, draft: Draft, key: str) -> None:
+    def open_again() -> None:
+        st.query_params[DRAFT] = key
+
+    def delete() -> None:
+        database = get_database()
+        delete_draft(database, current_user(database), draft)
+        session.cleared = None
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"Cleared. The images are deleted on {draft.expires:%Y-%m-%d}.")
+        st.button("Undo", key="draft_undo", icon=":material/undo:", on_click=open_again)
+        action_button("Delete them now", "draft_delete", delete, icon=":material/delete_forever:")
+
+
+def _list_drafts() -> None:
+    """List the drafts of the user who signed in."""
+    try:
+        database = get_database()
+        found = drafts_of(database, current_user(database).name)
+    except LeukoscopeError:
+        return
+    if not found:
+        return
+    with st.expander(f"Your drafts ({len(found)})", icon=":material/edit_note:", expanded=True):
+        for one in found:
+            names = ", ".join(map(plain, one.patients))
+            st.button(
+                f"{names}: {number_of(one.fields, 'field')}, opened {one.draft.used:%Y-%m-%d}",
+                key=f"draft_{one.draft.id}",
+                type="tertiary",
+                icon=":material/folder_open:",
+                on_click=st.query_params.update,
+                args=({DRAFT: str(one.draft.id)},),
+                help=f"Deleted on {one.draft.expires:%Y-%m-%d} unless it is opened before.",
+            )
+
+
+def _review_links(session: UploadSession, row: DeltaGenerator) -> None:
+    """Link to the review of what was uploaded."""
+    samples = session.sample_ids(session.images.values())
+    with row:
+        for patient, sample_id in samples.items():
+            label = "Review these cells" if len(samples) == 1 else f"Review cells of {patient}"
+            cases.review_link(sample_id, label, draft=session.key or "")
+
+
+def _uploader(session: UploadSession) -> list[PendingUpload]:
     name = session.name
     with st.container(horizontal=True, vertical_alignment="bottom"):
         source = st.segmented_control(
@@ -91,8 +169,9 @@ def _uploader(session: UploadSession[R]) -> list[PendingUpload]:
         + f" fields: {READABLE_FORMATS}, or camera raw",
         accept_multiple_files="directory" if by_folder else True,
         key=f"{name}_upload_{session.round}",
-        help="Images stay in the memory of this server until you clear them or close the page. "
-        "Nothing is written to disk unless you save it to a patient.",
+        help="Images and results are kept on this server as a draft that only you can open, by "
+        "the address of this page. A draft is deleted when it was not opened for "
+        f"{number_of(get_settings().draft_days, 'day')}.",
     )
     pending = []
     for file in files:
@@ -122,8 +201,8 @@ def folder_name(path: str) -> str:
 
 
 def exported(
-    session: UploadSession[R], images: Sequence[SessionImage[R]]
-) -> tuple[list[SessionImage[R]], list[FailedFile]]:
+    session: UploadSession, images: Sequence[SessionImage]
+) -> tuple[list[SessionImage], list[FailedFile]]:
     """Ask whether exports may contain file names; return the images and failures to export."""
     if file_names_toggle(session.name):
         return list(images), list(session.failed)
@@ -133,24 +212,32 @@ def exported(
         i.result.file: numbered[i.identity[0]] for i in reversed(list(session.images.values()))
     }
 
-    def neutral(image: SessionImage[R]) -> SessionImage[R]:
-        warnings = without_names(image.result.warnings, names)
+    def neutral(image: SessionImage) -> SessionImage:
         file = numbered[image.identity[0]]
-        return replace(image, result=replace(image.result, file=file, warnings=warnings))
+        warnings = without_names(image.result.warnings, names)
+        result = replace(image.result, file=file, warnings=warnings)
+        stage = image.stage and replace(
+            image.stage, warnings=without_names(image.stage.warnings, names)
+        )
+        return replace(image, result=result, stage=stage)
 
     failures = enumerate(session.failed, len(files) + 1)
     failed = [FailedFile(neutral_name(number), failure.error) for number, failure in failures]
     return [neutral(image) for image in images], failed
 
 
-def show_problems(session: UploadSession[R]) -> None:
+def show_problems(session: UploadSession) -> None:
     """List the files that were not read, were rejected or are doubtful, or came twice.
 
     Offers to analyze rejected and doubtful images all the same; the results keep the reason.
     """
     images = list(session.images.values())
     rejected = [i for i in images if i.result.reject_reason]
-    doubtful = [i for i in images if DOUBTFUL in i.result.warnings and i.sample_id is None]
+    doubtful = [
+        i
+        for i in images
+        if DOUBTFUL in i.result.warnings and i.sample_id is None and not i.is_reviewed
+    ]
     _list(st.error, "Not read", "error", [(f.file, plain(f.error)) for f in session.failed])
     _list(
         st.warning,
@@ -160,7 +247,7 @@ def show_problems(session: UploadSession[R]) -> None:
     )
     if rejected:
         _offer_force(session, rejected, "Analyse anyway", "Analyses all rejected images.")
-    if dropped := sum(image.raw is None for image in images):
+    if dropped := sum(not image.is_kept for image in images):
         which = "1 image is" if dropped == 1 else f"{dropped} images are"
         st.warning(
             f"{which} analysed, but not kept: the page keeps {MAX_BYTES // 2**20} MB of files. "
@@ -173,16 +260,26 @@ def show_problems(session: UploadSession[R]) -> None:
         st.warning,
         "Analysed against quality control: do not rely on it",
         "warning",
-        [(i.result.title, i.result.qc_override) for i in images if i.result.qc_override],
+        [(i.result.title, reason) for i in images if (reason := _override(i))],
     )
     _list(
         st.warning,
         "Check these images",
         "straighten",
-        [(i.result.title, plain(" ".join(i.result.warnings))) for i in images if i.result.warnings],
+        [
+            (i.result.title, plain(" ".join(said)))
+            for i in images
+            if (said := _warnings(session, i))
+        ],
     )
-    if unlike := [i for i in images if _has_no_class(i.result) and i.sample_id is None]:
-        _offer_force(session, unlike, "Suggest a class anyway", "Grades all fields without one.")
+    if unlike := [i for i in images if session.name == "stage" and _has_no_class(i)]:
+        action_button(
+            "Suggest a class anyway",
+            "stage_Suggest a class anyway",
+            lambda: session.grade(unlike, force=True),
+            icon=":material/fast_forward:",
+            help="Grades all fields without one. The results keep the reason.",
+        )
     if doubtful:
         _offer_force(session, doubtful, "Classify anyway", "Classifies all doubtful images.")
     if session.skipped:
@@ -208,10 +305,22 @@ def _list(
         show("\n".join(lines), title=title, icon=f":material/{icon}:")
 
 
-def _has_no_class(result: FieldAnalysis | StageResult) -> bool:
-    if not isinstance(result, StageResult):
-        return False
-    return result.reject_reason is None and result.stage is None
+def _has_no_class(image: SessionImage) -> bool:
+    graded = image.graded
+    is_open = image.sample_id is None and image.is_kept
+    return is_open and graded is not None and graded.stage is None and not graded.reject_reason
+
+
+def _override(image: SessionImage) -> str | None:
+    """Return the reason of quality control that somebody overrode."""
+    return image.result.qc_override or (image.stage.qc_override if image.stage else None)
+
+
+def _warnings(session: UploadSession, image: SessionImage) -> tuple[str, ...]:
+    """Return the warnings on what the page is about: the class or the count of an image."""
+    return (
+        image.stage.warnings if image.stage and session.name == "stage" else image.result.warnings
+    )
 
 
 def _show_skipped(names: Sequence[str]) -> None:
@@ -227,30 +336,29 @@ def _show_skipped(names: Sequence[str]) -> None:
 
 
 def _offer_force(
-    session: UploadSession[R], images: Sequence[SessionImage[R]], label: str, what: str
+    session: UploadSession, images: Sequence[SessionImage], label: str, what: str
 ) -> None:
     action_button(
         label,
         f"{session.name}_{label}",
         lambda: session.analyze_by_force(images),
         icon=":material/fast_forward:",
-        disabled=all(image.raw is None for image in images),
+        disabled=not any(image.is_kept for image in images),
         help=f"{what} The results keep the reason.",
     )
 
 
-def _offer_to_keep_duplicates(session: UploadSession[R]) -> None:
+def _offer_to_keep_duplicates(session: UploadSession) -> None:
     """Let the reader count cells in every field that shows them, once some are shown twice."""
     results = [image.result for image in session.images.values()]
-    has_duplicates = any(
-        isinstance(r, FieldAnalysis) and r.counts.duplicates["wbc"] for r in results
-    )
+    has_duplicates = any(result.counts.duplicates["wbc"] for result in results)
     if not (session.keep_duplicates or has_duplicates):
         return
 
     def change() -> None:
         session.keep_duplicates = st.session_state[KEEP_DUPLICATES]
         session.mark_duplicates()
+        session.keep_notes()
 
     st.toggle(
         "Count cells in every field that shows them",
@@ -262,7 +370,7 @@ def _offer_to_keep_duplicates(session: UploadSession[R]) -> None:
     )
 
 
-def choose_patient(session: UploadSession[R]) -> str | None:
+def choose_patient(session: UploadSession) -> str | None:
     """Let the reader choose a patient when there are several; None is all of them."""
     patients: list[str] = session.patients()
     if len(patients) < 2:
@@ -274,17 +382,17 @@ def choose_patient(session: UploadSession[R]) -> str | None:
     return None if chosen == everyone else chosen
 
 
-def field_key(session: UploadSession[R]) -> str:
+def field_key(session: UploadSession) -> str:
     """Return the key of the shown field, which is counted from 0."""
     return f"{session.name}_field"
 
 
-def choose_field(session: UploadSession[R], images: Sequence[SessionImage[R]]) -> SessionImage[R]:
+def choose_field(session: UploadSession, images: Sequence[SessionImage]) -> SessionImage:
     """Let the reader step through fields; return the chosen one."""
     return images[fields.choose_field([i.result.title for i in images], field_key(session))]
 
 
-def properties_table(image: SessionImage[R], more: dict[str, str]) -> None:
+def properties_table(image: SessionImage, more: dict[str, str]) -> None:
     """Show the properties of the file."""
     properties, page = image.properties, image.identity[1]
     st.table(
@@ -300,7 +408,7 @@ def properties_table(image: SessionImage[R], more: dict[str, str]) -> None:
     )
 
 
-def remove_button(session: UploadSession[R], image: SessionImage[R]) -> None:
+def remove_button(session: UploadSession, image: SessionImage) -> None:
     """Offer to remove the image that is shown."""
     key = f"{session.name}_remove"
     if kept_button("Remove this image", key, icon=":material/delete:", type="tertiary"):
@@ -308,9 +416,7 @@ def remove_button(session: UploadSession[R], image: SessionImage[R]) -> None:
         st.rerun()
 
 
-def patient_editor(
-    session: UploadSession[R], table: pd.DataFrame, columns: Mapping[str, Any]
-) -> None:
+def patient_editor(session: UploadSession, table: pd.DataFrame, columns: Mapping[str, Any]) -> None:
     """Show a row for each image; its patient can be corrected in place.
 
     `columns` is the column configuration of `table`, in the order to show.
@@ -319,11 +425,11 @@ def patient_editor(
     table = table.assign(sample=pd.array([i.sample_id for i in images], dtype="Int64"))
     sample = st.column_config.NumberColumn("Saved as sample")
     first = {"file": columns["file"], "patient": columns["patient"], "sample": sample}
-    hidden = [name for name in ("refused", "sample") if table[name].isna().all()]
+    hidden = [name for name in ("refused", "overruled", "sample") if table[name].isna().all()]
     if (table["page"] == 1).all():
         hidden.append("page")
     edited: pd.DataFrame = st.data_editor(
-        table.fillna({"refused": ""}),
+        table.fillna({"refused": "", "overruled": ""}),
         key=f"{session.name}_files",
         hide_index=True,
         placeholder="",
@@ -334,7 +440,5 @@ def patient_editor(
     )
     named = [normalised(patient or "") or UNNAMED for patient in edited["patient"]]
     if named != [image.patient for image in images]:
-        for image, patient in zip(images, named, strict=True):
-            image.patient = patient
-        session.mark_duplicates()
+        session.name_patients(named)
         st.rerun()

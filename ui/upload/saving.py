@@ -1,18 +1,16 @@
-"""Saves the images of an upload session to patients, each with its analysis and ALL class."""
+"""Saves a draft to patients: they get their identifiers, and all reviews stay."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
-from typing import Generic
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
 from core.cases.database import Database, get_database
+from core.cases.drafts import Destination, save_draft
 from core.cases.listing import patient_history, samples_holding, search_patients
 from core.cases.names import checked_identifier
-from core.cases.patients import create_patient, find_patient
+from core.cases.patients import find_patient
 from core.cases.records import (
-    NewField,
     Patient,
     PatientDetails,
     Sample,
@@ -20,37 +18,24 @@ from core.cases.records import (
     SampleSummary,
     User,
 )
-from core.cases.repeats import compared_with_stored
-from core.cases.samples import add_fields, save_sample
+from core.cases.samples import add_fields, load_case, load_sample
 from core.cases.users import require
-from core.domain.results import FieldAnalysis, FieldImage, StageResult
-from core.imaging.duplicates import Finder
-from core.inference.pipeline import get_analyzer
-from core.inference.tasks import models_of
+from core.errors import PictureNotStoredError
 from ui.components import cases
-from ui.components.actions import kept_button
+from ui.components.actions import action_button, kept_button
 from ui.components.shared import number_of, plain
 from ui.components.visitor import current_user
 from ui.upload.controls import UNNAMED
-from ui.upload.session import (
-    R,
-    SessionImage,
-    UploadSession,
-    analyze_field,
-    decode_again,
-    uploaded_result,
-)
+from ui.upload.session import SessionImage, UploadSession, decode_again, new_field
 
 _MATCHES = 10
-_MAX_PIXELS = 50_000_000
-"""Images are decoded for saving in batches of about so many pixels: 500 do not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Target(Generic[R]):
+class _Target:
     """Images to save, and the patient and sample that the visitor chose for them."""
 
-    images: list[SessionImage[R]]
+    images: list[SessionImage]
     identifier: str
     patient: Patient | None
     """None: create one."""
@@ -59,9 +44,9 @@ class _Target(Generic[R]):
 
 
 @st.fragment
-def save_section(session: UploadSession[R], images: list[SessionImage[R]]) -> None:
+def save_section(session: UploadSession, images: list[SessionImage]) -> None:
     """Offer to save the images that are shown; list those saved and those that cannot be."""
-    _show_saved(images)
+    _show_saved(session, images)
     box = st.expander(
         "Save to a patient", icon=":material/save:", key=f"{session.name}_save", on_change="rerun"
     )
@@ -69,9 +54,7 @@ def save_section(session: UploadSession[R], images: list[SessionImage[R]]) -> No
         return
     with box:
         unsaved = [
-            i
-            for i in images
-            if i.sample_id is None and i.raw is not None and not i.result.reject_reason
+            i for i in images if i.sample_id is None and i.is_kept and not i.result.reject_reason
         ]
         _show_left_out(session, images)
         if not unsaved:
@@ -84,10 +67,17 @@ def save_section(session: UploadSession[R], images: list[SessionImage[R]]) -> No
             _choose_and_save(session, unsaved, database, user)
 
 
-def _show_saved(images: Sequence[SessionImage[R]]) -> None:
+def _show_saved(session: UploadSession, images: Sequence[SessionImage]) -> None:
     samples = dict.fromkeys(i.sample_id for i in images if i.sample_id is not None)
     if not samples:
         return
+    if ungraded := [i for i in images if i.has_new_stage]:
+        action_button(
+            f"Add the ALL class of {number_of(len(ungraded), 'saved field')}",
+            f"{session.name}_save_stages",
+            lambda: _save_stages(ungraded),
+            icon=":material/save:",
+        )
     number = sum(i.sample_id is not None for i in images)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
@@ -98,11 +88,11 @@ def _show_saved(images: Sequence[SessionImage[R]]) -> None:
             cases.review_link(sample_id, f"Review sample {sample_id}")
 
 
-def _show_left_out(session: UploadSession[R], images: Sequence[SessionImage[R]]) -> None:
+def _show_left_out(session: UploadSession, images: Sequence[SessionImage]) -> None:
     reasons = {
         "rejected": sum(i.result.reject_reason is not None for i in images),
         "not read": len(session.failed),
-        "no longer kept": sum(i.raw is None for i in images),
+        "no longer kept": sum(not i.is_kept for i in images),
     }
     listed = ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
     st.caption(
@@ -112,8 +102,8 @@ def _show_left_out(session: UploadSession[R], images: Sequence[SessionImage[R]])
 
 
 def _choose_and_save(
-    session: UploadSession[R],
-    unsaved: Sequence[SessionImage[R]],
+    session: UploadSession,
+    unsaved: Sequence[SessionImage],
     database: Database,
     user: User,
 ) -> None:
@@ -144,8 +134,8 @@ def _choose_and_save(
 
 
 def _choose_target(
-    key: str, patient: str, images: list[SessionImage[R]], database: Database
-) -> _Target[R]:
+    key: str, patient: str, images: list[SessionImage], database: Database
+) -> _Target:
     chosen = None
     with st.container(border=True):
         st.markdown(f"**{plain(patient)}** · {number_of(len(images), 'field')}")
@@ -190,7 +180,7 @@ def _choose_patient(key: str, typed: str, database: Database) -> Patient | None:
 
 
 def _choose_sample(
-    key: str, patient: Patient | None, images: Sequence[SessionImage[R]], database: Database
+    key: str, patient: Patient | None, images: Sequence[SessionImage], database: Database
 ) -> Sample | None:
     """Let the reader choose a sample that is not signed; None is a new one.
 
@@ -204,7 +194,7 @@ def _choose_sample(
         held = samples_holding(database, patient.id, [image.identity for image in images])
     options = [None, *found]
     first = None
-    if isinstance(images[0].result, StageResult):
+    if any(image.stage is not None for image in images):
         first = max(held.keys() & found.keys(), key=held.__getitem__, default=None)
 
     def text(sample_id: int | None) -> str:
@@ -228,51 +218,33 @@ def _choose_sample(
     return found[chosen].sample if chosen else None
 
 
-def _save(database: Database, user: User, target: _Target[R], session: UploadSession[R]) -> None:
-    """Save a patient's images and mark each one as soon as it is saved.
+def _save_stages(images: Sequence[SessionImage]) -> None:
+    """Give stored fields, which were graded after they were saved, their ALL class."""
+    database = get_database()
+    user = current_user(database)
+    for sample_id in {image.sample_id for image in images if image.sample_id is not None}:
+        own = [image for image in images if image.sample_id == sample_id]
+        fields = [new_field(image, decoded) for image, decoded in decode_again(own)]
+        add_fields(database, user, load_sample(database, sample_id), fields)
+        for image in own:
+            image.has_new_stage = False
 
-    Duplicates are marked anew against the stored sample: another field of the session that shows
-    the same cell may never be saved.
-    """
+
+def _save(database: Database, user: User, target: _Target, session: UploadSession) -> None:
+    """Save a patient's images with all reviews, and mark them as saved."""
+    session.store_rest()
+    unsaved = [image for image in target.images if image.sample_id is None]
+    draft = session.draft
+    if draft is None or any(image.field_id is None for image in unsaved):
+        raise PictureNotStoredError
     patient = target.patient or find_patient(database, target.identifier)
-    if patient is None:
-        patient = create_patient(database, user, PatientDetails(target.identifier))
-    sample = target.sample
-    for batch in _batches(target.images):
-        fields = [_new_field(image, decoded) for image, decoded in decode_again(batch)]
-        sample_id = sample.id if isinstance(sample, Sample) else None
-        finder = Finder(keep=session.keep_duplicates, known=session.known)
-        fields = compared_with_stored(database, patient.id, fields, sample_id, finder)
-        if isinstance(sample, SampleDetails):
-            sample = save_sample(database, user, patient.id, sample, fields)
-        else:
-            sample = add_fields(database, user, sample, fields)
-        for image, new in zip(batch, fields, strict=True):
-            image.sample_id = sample.id
-            if isinstance(image.result, FieldAnalysis):
-                image.result = new.analysis
-
-
-def _batches(images: Sequence[SessionImage[R]]) -> Iterator[list[SessionImage[R]]]:
-    before = accumulate((i.width * i.height for i in images), initial=0)
-    numbered = zip(images, before, strict=False)
-    for _, batch in groupby(numbered, key=lambda pair: pair[1] // _MAX_PIXELS):
-        yield [image for image, _ in batch]
-
-
-def _new_field(image: SessionImage[R], decoded: FieldImage) -> NewField:
-    """Return a field with its analysis and, when it was graded, its ALL class.
-
-    Every stored field has its cells: a field that was only graded is analyzed now.
-    """
-    result = image.own_result
-    if isinstance(result, FieldAnalysis):
-        analysis, stage = result, uploaded_result("stage", image.identity)
-    else:
-        analysis, stage = uploaded_result("wbc", image.identity), result
-    if not isinstance(analysis, FieldAnalysis):
-        analysis = analyze_field(decoded, force=result.qc_override is not None)
-        analysis = replace(analysis, file=decoded.name)
-    graded = stage if isinstance(stage, StageResult) else None
-    models = models_of(get_analyzer().versions, analysis, graded)
-    return NewField(decoded, analysis, models, graded)
+    to = Destination(patient or PatientDetails(target.identifier), target.sample)
+    sample = save_draft(database, user, draft, unsaved[0].patient, to)
+    stored = load_case(database, sample.id).fields
+    found = {field.analysis.identity: field for field in stored}
+    for image in unsaved:
+        field = found.get(image.identity)
+        image.sample_id, image.field_id = sample.id, field.id if field else None
+        if field is not None:
+            image.result = field.analysis
+    session.stamp = None

@@ -1,21 +1,31 @@
-"""The images that a visitor uploaded on one page, with their results.
+"""The images that a visitor uploaded, with their results, on both pages of uploads.
 
-They live in the browser session, so they stay when the page is left. A session keeps small JPEG
-copies, the results, and the files as uploaded; decoded images are dropped after the analysis.
+They are kept in a draft of the case store, from the first file on: `?draft=` in the address opens
+it again, in any browser. The browser session keeps the results and small JPEG copies; images are
+read from the store. Where nothing can be stored, the session keeps the files as uploaded instead,
+and the page says that a reload loses them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any
 from weakref import WeakSet
 
+import numpy as np
 import streamlit as st
 from streamlit import runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from core.access import rejected_uploads
+from core.access import get_access, rejected_uploads
+from core.cases import drafts
+from core.cases.database import Database, get_database
+from core.cases.drafts import Draft, DraftField, DraftNotes
+from core.cases.records import NewField, User
+from core.cases.samples import load_image
+from core.domain.boxes import Box
 from core.domain.results import (
     FailedFile,
     FieldAnalysis,
@@ -25,25 +35,33 @@ from core.domain.results import (
     StageResult,
     neutral_name,
 )
-from core.errors import UploadsFullError
+from core.errors import (
+    CaseError,
+    DraftError,
+    InvalidEntryError,
+    LeukoscopeError,
+    UploadsFullError,
+)
 from core.imaging.crop import crop_cell
 from core.imaging.decoder import decoded
-from core.imaging.duplicates import Finder, Known, marked, pixels_sha256
+from core.imaging.duplicates import Finder, Known, from_stored, marked, pixels_sha256, unmarked
 from core.imaging.illumination import flatten
 from core.imaging.preview import preview_jpeg
 from core.imaging.read import display_name
 from core.inference.pipeline import get_analyzer
 from core.inference.site_profile import SiteProfile
-from core.inference.tasks import or_failure
+from core.inference.tasks import models_of, or_failure
 from core.settings import get_settings
 from ui.components.fields import is_light_corrected
 from ui.components.shared import number_of, plain
-
-R = TypeVar("R", FieldAnalysis, StageResult)
+from ui.components.visitor import current_user
 
 MAX_IMAGES = 500
 MAX_BYTES = 512 * 2**20
-"""Bytes of uploaded files that one visitor's sessions keep together."""
+"""Bytes of uploaded files that one visitor's session keeps where nothing can be stored."""
+DRAFT = "draft"
+"""Name of the key of a draft in the address."""
+_SESSION = "uploads"
 _CROP_SIDE = 96
 _BY_CONTENT: dict[str | type[Any], Callable[[Any], Any]] = {
     FieldImage: attrgetter("identity"),
@@ -60,9 +78,12 @@ def analyze_field(
 
 
 @st.cache_data(max_entries=MAX_IMAGES, show_spinner=False, hash_funcs=_BY_CONTENT)
-def stage_field(image: FieldImage, *, force: bool = False) -> StageResult:
-    """Grade a field; the cache is shared by all visitors."""
-    return get_analyzer().stage(image, force=force)
+def stage_field(
+    image: FieldImage, *, force: bool = False, _analysis: FieldAnalysis | None = None
+) -> StageResult:
+    """Grade a field whose cells were counted before; the cache is shared by all visitors."""
+    result = get_analyzer().stage(image, force=force, analysis=_analysis)
+    return replace(result, analysis=None, blasts=None)
 
 
 @dataclass(frozen=True)
@@ -84,50 +105,137 @@ class Views:
 
 
 @dataclass
-class SessionImage(Generic[R]):
+class SessionImage:
     """An analyzed image."""
 
     patient: str
-    identity: tuple[str, int]
-    """SHA-256 of the file as uploaded, and page."""
-    width: int
-    height: int
     properties: ImageProperties
-    pixels_sha256: str
-    """Hash of the decoded pixels: the same whatever the file format."""
-    original: Views
-    """As taken."""
-    corrected: Views
-    """Light-corrected; as taken on the page ALL stage."""
-    own_result: R
+    pixels_sha256: str | None
+    """Hash of the decoded pixels, the same whatever the file format; None of a rejected image that
+    an earlier session stored."""
+    own_result: FieldAnalysis
     """Result of this image alone."""
-    result: R
+    result: FieldAnalysis
     """`own_result` with the cells marked that an earlier image shows too."""
+    stage: StageResult | None = None
+    """The answer of the ALL model, without cells; None before it was asked."""
     raw: bytes | None = None
-    """The file as uploaded; None when the session has no room for it."""
+    """The file as uploaded, when it could not be stored and the session has room for it."""
+    field_id: int | None = None
+    """The stored field."""
     sample_id: int | None = None
     """The stored sample that the image was saved to."""
+    has_new_stage: bool = False
+    """It was graded after it was saved."""
+    lost: str | None = None
+    """Why the stored image cannot be read."""
+    views: dict[bool, Views] = field(default_factory=dict, repr=False)
+    """The copies as taken (False) and light-corrected (True), made when they are shown."""
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """SHA-256 of the file as uploaded, and page."""
+        return self.result.identity
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.result.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.result.height
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the image can be decoded again."""
+        return self.field_id is not None or self.raw is not None
+
+    @property
+    def is_reviewed(self) -> bool:
+        """Whether somebody labelled one of its cells."""
+        return any(cell.reviewer for cell in self.result.cells)
+
+    @property
+    def graded(self) -> StageResult | None:
+        """The ALL class with the blasts as they count now; None before the ALL model was asked.
+
+        Blasts are counted where no class is classified, those of a reviewer too.
+        """
+        if self.stage is None:
+            return None
+        counts = self.stage.status != "classified" and self.result.reject_reason is None
+        return replace(
+            self.stage,
+            file=self.result.file,
+            qc_override=self.stage.qc_override or self.result.qc_override,
+            pixels_sha256=self.pixels_sha256,
+            blasts=self.result.counts.blasts if counts else None,
+            analysis=self.result if counts else None,
+        )
+
+    @property
+    def original(self) -> Views:
+        """The copies as taken."""
+        return self._view(corrected=False)
+
+    @property
+    def corrected(self) -> Views:
+        """The light-corrected copies."""
+        return self._view(corrected=True)
 
     @property
     def shown(self) -> Views:
         """The copies that the visitor wants to see."""
-        return self.corrected if is_light_corrected() else self.original
+        return self._view(corrected=is_light_corrected())
+
+    def _view(self, *, corrected: bool) -> Views:
+        numbers = {number for number, _ in self.result.white_cells()}
+        view = self.views.get(corrected)
+        if view is None or view.cells.keys() != numbers:  # reviewers add cells
+            view = self.views[corrected] = self._drawn(corrected=corrected)
+        return view
+
+    def _drawn(self, *, corrected: bool) -> Views:
+        boxes = _boxes(self.result)
+        try:
+            if self.field_id is not None:
+                return _stored_views(self.field_id, corrected, boxes)
+            for _, image in decode_again([self]):
+                return _draw_views(image.pixels, corrected, boxes)
+        except LeukoscopeError as error:
+            self.lost = str(error)
+        return _draw_views(np.full((self.height, self.width, 3), 200, np.uint8), False, boxes)
+
+    def draw(self, pixels: Pixels) -> None:
+        """Make the copies that are shown from an image that is decoded already.
+
+        Both where it cannot be decoded again.
+        """
+        boxes, light = _boxes(self.result), is_light_corrected()
+        if self.field_id is not None:
+            self.views[light] = _stored_views(self.field_id, light, boxes, _pixels=pixels)
+            return
+        self.views = {light: _draw_views(pixels, light, boxes) for light in (False, True)}
 
 
-_all_sessions: "WeakSet[UploadSession[Any]]" = WeakSet()
+_all_sessions: "WeakSet[UploadSession]" = WeakSet()
 
 
 @dataclass(eq=False)
-class UploadSession(Generic[R]):
-    """The images of one page in upload order, by SHA-256 and page."""
+class UploadSession:
+    """The images of a visitor in upload order, by SHA-256 and page."""
 
-    name: str
-    """`wbc` or `stage`; prefix of the page's widget keys."""
-    analyze: Callable[..., R]
-    """Analyzes a `FieldImage`; with `force=True` also one that quality control rejects."""
-    images: dict[tuple[str, int], SessionImage[R]] = field(default_factory=dict)
+    name: str = "wbc"
+    """`wbc` or `stage`: the page that shows them now; prefix of its widget keys."""
+    profile: SiteProfile | None = None
+    """For images that come from now on."""
+    images: dict[tuple[str, int], SessionImage] = field(default_factory=dict)
     pending: list[PendingUpload] = field(default_factory=list)
     """Example files to be read beside what is in the uploader."""
+    unread: tuple[str, ...] = ()
+    """Names of files that an upload which was cut short, or goes on elsewhere, did not read."""
     failed: list[FailedFile] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     """Names of the files in folders that are no images."""
@@ -143,11 +251,24 @@ class UploadSession(Generic[R]):
     """Files received since the session was cleared, read or not."""
     round: int = 0
     """Part of the uploader's key: a new number empties it."""
+    draft: Draft | None = None
+    key: str | None = None
+    """Opens the draft; in the address."""
+    stamp: drafts.Stamp | None = None
+    """Of the draft as it was read last."""
+    saved: tuple[int, ...] = ()
+    """Samples that images of the draft were saved to."""
+    is_graded: bool = False
+    """The visitor asked for the ALL class beside the count."""
+    not_stored: str | None = None
+    """Why images are only in the memory of this session."""
+    cleared: tuple[Draft, str] | None = None
+    """The draft that was put away, with its key."""
 
     def __post_init__(self) -> None:
         _all_sessions.add(self)
 
-    def of_patient(self, patient: str | None) -> list[SessionImage[R]]:
+    def of_patient(self, patient: str | None) -> list[SessionImage]:
         """Return the images of a patient, or all images for None."""
         return [image for image in self.images.values() if patient in (None, image.patient)]
 
@@ -155,29 +276,216 @@ class UploadSession(Generic[R]):
         """Return the patients in upload order."""
         return list(dict.fromkeys(image.patient for image in self.images.values()))
 
-    def analyze_by_force(self, images: Sequence[SessionImage[R]]) -> None:
+    def sample_ids(self, images: Iterable[SessionImage]) -> dict[str, int]:
+        """Return the samples of the draft that hold some images, by the patient's name."""
+        wanted = {image.patient for image in images if image.field_id and image.sample_id is None}
+        return {patient: self._samples[patient] for patient in wanted if patient in self._samples}
+
+    _samples: dict[str, int] = field(default_factory=dict)
+
+    def open(self, key: str) -> None:
+        """Show the draft that a key opens. Raises DraftError and the errors of the store."""
+        database = get_database()
+        self.draft = drafts.open_draft(database, key, draft_owner(current_user(database)))
+        self.key = key
+        self._read(database, self.draft)
+        if self.unread:  # the upload was cut short before its images were compared
+            self.mark_duplicates()
+
+    def refresh(self) -> None:
+        """Follow what reviewers and other browsers did. Raises as `open`."""
+        if self.draft is None:
+            return
+        database = get_database()
+        if drafts.stamp(database, self.draft) != self.stamp:
+            self._read(database, self.draft)
+
+    def _read(self, database: Database, draft: Draft) -> None:
+        self.stamp, notes, fields = drafts.load_draft(database, draft)
+        self.failed, self.skipped = list(notes.failed), list(notes.skipped)
+        self.repeated, self.keep_duplicates = list(notes.repeated), notes.keep_duplicates
+        self.saved = notes.saved
+        read = {one.stored.analysis.file for one in fields} | {one.file for one in notes.failed}
+        read |= {name for name, _ in notes.repeated}
+        self.unread = tuple(name for name in notes.expected if name not in read)
+        self._samples = {one.patient: one.sample_id for one in fields}
+        stored = {one.stored.id for one in fields}
+        for identity, image in list(self.images.items()):
+            gone = image.field_id is not None and image.field_id not in stored
+            if gone and image.sample_id is None:
+                del self.images[identity]
+        for one in fields:
+            identity = one.stored.analysis.identity
+            self.images[identity] = _from_store(one, self.images.get(identity))
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Database, User, Draft] | None]:
+        """Yield the draft to write to, made now if there is none yet; None where it cannot be.
+
+        What fails in the block, too, leaves the images in memory, and the page says so.
+        """
+        try:
+            database = get_database()
+            user = current_user(database)
+            if self.draft is None:
+                self.draft, self.key = drafts.create_draft(database, user, draft_owner(user))
+                st.query_params[DRAFT] = self.key
+            opened = database, user, self.draft
+        except LeukoscopeError as error:
+            self.not_stored = str(error)
+            yield None
+            return
+        try:
+            yield opened
+            self.stamp = None  # the store is read again: it alone decides
+        except InvalidEntryError:
+            raise
+        except CaseError as error:
+            self.not_stored = str(error)
+
+    def keep_notes(self, expected: Sequence[str] = ()) -> None:
+        """Store what the page says beside the images; `expected` are the files to be read."""
+        with self.writing() as store:
+            if store is not None:
+                database, _, draft = store
+                notes = DraftNotes(
+                    tuple(expected),
+                    tuple(self.failed),
+                    tuple(self.skipped),
+                    tuple(self.repeated),
+                    self.keep_duplicates,
+                    self.saved,
+                )
+                drafts.set_notes(database, draft, notes)
+
+    def add(self, image: SessionImage, decoded_image: FieldImage) -> None:
+        """Add an image and store it. Raises InvalidEntryError when the draft has it already."""
+        with self.writing() as store:
+            if store is not None:
+                database, user, draft = store
+                new = new_field(image, decoded_image)
+                image.field_id = drafts.add_draft_field(database, user, draft, image.patient, new)
+        if image.field_id is not None:
+            image.raw = None
+        image.draw(decoded_image.pixels)
+        self.images[image.identity] = image
+
+    def store_rest(self) -> None:
+        """Store the images that could not be stored before, as far as they are kept."""
+        waiting = [
+            image
+            for image in self.images.values()
+            if image.field_id is None and image.raw is not None and image.sample_id is None
+        ]
+        self.not_stored = None
+        for image, decoded_image in decode_again(waiting):
+            if self.not_stored is None:
+                self.add(image, decoded_image)
+        if waiting:
+            self.keep_notes()
+
+    def grade(self, images: Iterable[SessionImage], *, force: bool = False) -> None:
+        """Ask the ALL model about images that it was not asked about, or by force about all."""
+        waiting = [image for image in images if image.is_kept and (force or image.stage is None)]
+        if not waiting:
+            return
+        version = get_analyzer().versions["all_stage"]
+        with st.status(f"Grading {number_of(len(waiting), 'field')}") as status:
+            for image, decoded_image in decode_again(waiting):
+                image.stage = graded_field(decoded_image, image.own_result, force=force)
+                image.has_new_stage = image.sample_id is not None
+                with self.writing() as store:
+                    if store is not None and image.field_id and image.sample_id is None:
+                        stages = {image.field_id: image.stage}
+                        drafts.set_stages(store[0], store[2], stages, version)
+            graded = number_of(len(waiting), "field")
+            status.update(label=f"{graded} graded", state="complete")
+
+    def analyze_by_force(self, images: Sequence[SessionImage]) -> None:
         """Analyze rejected or doubtful images in spite of quality control; the results say so."""
-        for old, image in decode_again(images):
-            result = self.analyze(image, force=True)
-            self.images[old.identity] = _session_image(old.patient, image, result, old.raw)
+        for image, decoded_image in decode_again([i for i in images if not i.is_reviewed]):
+            found = analyze_field(decoded_image, force=True, profile=self.profile)
+            image.own_result = image.result = replace(found, file=image.result.file)
+            image.pixels_sha256 = pixels_sha256(decoded_image.pixels)
+            is_graded = image.stage is not None
+            image.stage = (
+                graded_field(decoded_image, image.own_result, force=True) if is_graded else None
+            )
+            image.views.clear()
+            with self.writing() as store:
+                if store is not None and image.field_id is not None:
+                    database, user, draft = store
+                    new = new_field(image, decoded_image)
+                    drafts.replace_analysis(database, user, draft, image.field_id, new)
         self.mark_duplicates()
 
     def mark_duplicates(self) -> None:
         """Mark the cells that an earlier field of the patient shows too: each counts once."""
+        self._restore_fingerprints()
         finder = Finder(keep=self.keep_duplicates, known=self.known)
+        changed = {}
         for image in self.images.values():
-            if isinstance(image.own_result, FieldAnalysis):
-                image.result = marked(image.own_result, finder, image.patient)
+            before = image.result
+            image.result = marked(image.own_result, finder, image.patient)
+            is_stored = image.field_id is not None and image.sample_id is None
+            if is_stored and (before.cells, before.warnings) != (
+                image.result.cells,
+                image.result.warnings,
+            ):
+                changed[image.field_id or 0] = image.result
+        if changed:
+            with self.writing() as store:
+                if store is not None:
+                    drafts.mark_fields(store[0], store[2], changed)
 
-    def remove(self, image: SessionImage[R]) -> None:
-        """Remove one image."""
+    def _restore_fingerprints(self) -> None:
+        lacking = {
+            image.field_id: image
+            for image in self.images.values()
+            if image.field_id is not None
+            and image.own_result.fingerprint is None
+            and image.own_result.reject_reason is None
+        }
+        if not lacking:
+            return
+        with suppress(CaseError):  # without them nothing is marked
+            for key, kept in drafts.load_fingerprints(get_database(), lacking).items():
+                own = lacking[key].own_result
+                prints = from_stored(kept, own.cells, own.width)
+                lacking[key].own_result = replace(own, fingerprint=prints)
+
+    def name_patients(self, patients: Sequence[str]) -> None:
+        """Give the images, in their order, to other patients."""
+        moved = {}
+        for image, patient in zip(self.images.values(), patients, strict=True):
+            if image.patient != patient:
+                image.patient = patient
+                if image.field_id is not None and image.sample_id is None:
+                    moved[image.field_id] = patient
+        if moved:
+            with self.writing() as store:
+                if store is not None:
+                    database, user, draft = store
+                    drafts.move_fields(database, user, draft, moved)
+        self.mark_duplicates()
+
+    def remove(self, image: SessionImage) -> None:
+        """Remove one image, from the store too unless it was saved to a patient."""
         del self.images[image.identity]
+        if image.field_id is not None and image.sample_id is None:
+            with self.writing() as store:
+                if store is not None:
+                    database, user, draft = store
+                    drafts.remove_fields(database, user, draft, [image.field_id])
         self.mark_duplicates()
 
     def clear(self) -> None:
-        """Replace this session by an empty one."""
-        empty = UploadSession(self.name, self.analyze, round=self.round + 1)
-        st.session_state[_key(self.name)] = empty
+        """Put the draft away and start an empty session; the draft can be opened again."""
+        empty = UploadSession(self.name, self.profile, round=self.round + 1)
+        if self.draft is not None and self.key is not None:
+            empty.cleared = self.draft, self.key
+        st.session_state[_SESSION] = empty
+        st.query_params.pop(DRAFT, None)
 
     def empty_uploader(self) -> None:
         """Drop the files that were read and rerun the page."""
@@ -187,39 +495,58 @@ class UploadSession(Generic[R]):
         st.rerun()
 
 
-def open_upload_session(name: str, analyze: Callable[..., R]) -> UploadSession[R]:
-    """Return the visitor's session of a page; new images are analyzed with `analyze`."""
-    session: UploadSession[R] = st.session_state.setdefault(
-        _key(name), UploadSession(name, analyze)
-    )
-    session.analyze = analyze
+def draft_owner(user: User) -> str | None:
+    """Return whose drafts a visitor opens; None without single sign-on, where a secret does."""
+    return user.name if get_access().sign_in else None
+
+
+def upload_session() -> UploadSession:
+    """Return the visitor's session."""
+    session: UploadSession = st.session_state.setdefault(_SESSION, UploadSession())
     return session
 
 
-def uploaded_result(name: str, identity: tuple[str, int]) -> FieldAnalysis | StageResult | None:
-    """Return the result that another page of the visitor has of an image, if not rejected."""
-    session = st.session_state.get(_key(name))
-    image = session and session.images.get(identity)
-    return image.own_result if image and not image.own_result.reject_reason else None
+def open_upload_session(name: str) -> UploadSession:
+    """Return the visitor's session for a page; the draft in the address is opened.
+
+    A draft that cannot be opened is said to be so, and the page starts empty.
+    """
+    session, key = upload_session(), st.query_params.get(DRAFT)
+    try:
+        if key and key != session.key:
+            session = UploadSession(round=session.round + 1)
+            session.open(key)
+            st.session_state[_SESSION] = session
+        elif session.key is not None:
+            st.query_params[DRAFT] = session.key
+            session.refresh()
+    except DraftError as error:
+        st.error(plain(str(error)), icon=":material/link_off:")
+        session = st.session_state[_SESSION] = UploadSession(round=session.round + 1)
+        st.query_params.pop(DRAFT, None)
+    except LeukoscopeError as error:
+        if session.draft is None:  # the address stays: another try may open it
+            st.error(plain(str(error)), icon=":material/error:")
+            session = upload_session()
+        else:
+            session.not_stored = str(error)
+    session.name = name
+    return session
 
 
-def _key(name: str) -> str:
-    return f"{name}_uploads"
-
-
-def has_room(size: int) -> bool:
-    """Return whether the visitor, and all visitors together, may keep a file of `size` bytes."""
-    own = [value for value in st.session_state.values() if isinstance(value, UploadSession)]
-    limit = get_settings().upload_megabytes * 1_000_000
-    return _kept_bytes(own) + size <= MAX_BYTES and _kept_bytes(list(_all_sessions)) + size <= limit
-
-
-def _kept_bytes(sessions: Sequence[UploadSession[Any]]) -> int:
+def _kept_bytes(sessions: Sequence[UploadSession]) -> int:
     # The images of one file share its bytes.
     return sum(
         sum({i.identity[0]: len(i.raw) for i in list(session.images.values()) if i.raw}.values())
         for session in sessions
     )
+
+
+def has_room(session: UploadSession, size: int) -> bool:
+    """Return whether a session, and all together, may keep a file of `size` bytes in memory."""
+    limit = get_settings().upload_megabytes * 1_000_000
+    is_small = _kept_bytes([session]) + size <= MAX_BYTES
+    return is_small and _kept_bytes(list(_all_sessions)) + size <= limit
 
 
 def forget_upload(key: str) -> None:
@@ -234,16 +561,17 @@ def _session_id() -> str:
     return "" if context is None else context.session_id
 
 
-def ingest(session: UploadSession[R], pending: Sequence[PendingUpload]) -> None:
-    """Read and analyze uploads one by one; a bad file is noted and the others go on."""
+def ingest(session: UploadSession, pending: Sequence[PendingUpload]) -> None:
+    """Read, analyze and store uploads one by one; a bad file is noted and the others go on."""
     total = len(pending)
+    is_neutral = get_settings().neutral_names
+    numbered = enumerate(pending, session.received + 1)
+    names = [neutral_name(number) if is_neutral else up.name for number, up in numbered]
     with st.status(f"Reading {number_of(total, 'file')}", expanded=True) as status:
         bar = st.progress(0.0)
-        for number, upload in enumerate(pending, 1):
+        session.keep_notes([display_name(name) for name in names])
+        for number, (upload, name) in enumerate(zip(pending, names, strict=True), 1):
             session.received += 1
-            name = upload.name
-            if get_settings().neutral_names:
-                name = neutral_name(session.received)
             shown = plain(display_name(name))
             bar.progress((number - 1) / total, text=f"{number} of {total}: {shown}")
             status.update(label=f"Analysing file {number} of {total}", expanded=True)
@@ -256,17 +584,18 @@ def ingest(session: UploadSession[R], pending: Sequence[PendingUpload]) -> None:
         if rejected := rejected_uploads.pop(_session_id(), 0):
             name = number_of(rejected, "more file")
             session.failed.append(FailedFile(name, str(UploadsFullError())))
+        session.keep_notes()
         status.update(label=f"{number_of(total, 'file')} read", state="complete")
 
 
-def _ingest_file(session: UploadSession[R], upload: PendingUpload, name: str) -> str:
+def _ingest_file(session: UploadSession, upload: PendingUpload, name: str) -> str:
     """Analyze every image of a file; return the outcome in words."""
 
     def analyze_images() -> str:
         raw = upload.read()
         outcomes: list[str] = []
         with decoded(raw, name) as images:
-            kept = raw if has_room(len(raw)) else None
+            kept = raw if has_room(session, len(raw)) else None
             for image in images:
                 if len(session.images) >= MAX_IMAGES:
                     error = f"The page keeps {MAX_IMAGES} images. Clear them to read more."
@@ -287,57 +616,112 @@ def _ingest_file(session: UploadSession[R], upload: PendingUpload, name: str) ->
 
 
 def _ingest_image(
-    session: UploadSession[R], patient: str, image: FieldImage, raw: bytes | None
+    session: UploadSession, patient: str, image: FieldImage, raw: bytes | None
 ) -> str:
     pixels = pixels_sha256(image.pixels)
-    if first := next((i for i in session.images.values() if i.pixels_sha256 == pixels), None):
+    known = session.images.values()
+    same = (i for i in known if i.pixels_sha256 == pixels or i.identity == image.identity)
+    if first := next(same, None):
         title = first.result.title
         if first.patient != patient:
             title = f"{title} of {first.patient}"
         session.repeated.append((image.title, title))
         return f"the same image as {plain(title)}."
-    result = session.analyze(image)
-    session.images[image.identity] = _session_image(patient, image, result, raw)
+    # The cache may know the same bytes under another name.
+    result = replace(analyze_field(image, profile=session.profile), file=image.name)
+    stage = graded_field(image, result) if session.name == "stage" else None
+    session.add(session_image(patient, image, result, stage, raw), image)
     return "rejected." if result.reject_reason else "done."
 
 
-def _session_image(
-    patient: str, image: FieldImage, result: R, raw: bytes | None
-) -> SessionImage[R]:
-    # The cache may know the same bytes under another name.
-    result = replace(result, file=image.name)
-    original = _views(image.pixels, result)
-    is_count = isinstance(result, FieldAnalysis)
+def graded_field(image: FieldImage, analysis: FieldAnalysis, *, force: bool = False) -> StageResult:
+    """Return the answer of the ALL model, without cells, for a field that was analyzed."""
+    force = force or analysis.qc_override is not None
+    result = stage_field(image, force=force, _analysis=analysis)
+    return replace(result, file=analysis.file)
+
+
+def session_image(
+    patient: str,
+    image: FieldImage,
+    result: FieldAnalysis,
+    stage: StageResult | None = None,
+    raw: bytes | None = None,
+) -> SessionImage:
+    """Return an image as a session keeps it."""
     return SessionImage(
         patient=patient,
-        identity=image.identity,
-        width=image.width,
-        height=image.height,
         properties=image.properties,
         pixels_sha256=pixels_sha256(image.pixels),
-        original=original,
-        corrected=_views(flatten(image.pixels), result) if is_count else original,
         own_result=result,
         result=result,
+        stage=stage,
         raw=raw,
     )
 
 
-def _views(pixels: Pixels, result: FieldAnalysis | StageResult) -> Views:
-    analysis = result if isinstance(result, FieldAnalysis) else result.analysis
-    cells = () if analysis is None else analysis.white_cells()
+def _from_store(one: DraftField, before: SessionImage | None) -> SessionImage:
+    """Return a stored image as it is now; copies and map of the one shown before are kept."""
+    analysis, stage = one.stored.analysis, one.stored.stage
+    own = unmarked(analysis)
+    if before is None or before.field_id != one.stored.id:
+        return SessionImage(
+            patient=one.patient,
+            properties=analysis.properties,
+            pixels_sha256=one.pixels_sha256,
+            own_result=own,
+            result=analysis,
+            stage=stage,
+            field_id=one.stored.id,
+        )
+    before.patient, before.result = one.patient, analysis
+    before.own_result = replace(own, fingerprint=before.own_result.fingerprint)
+    if stage is None or before.stage is None or before.stage.stage != stage.stage:
+        before.stage = stage
+    return before
+
+
+def new_field(image: SessionImage, decoded_image: FieldImage) -> NewField:
+    """Return an image as the store takes it."""
+    models = models_of(get_analyzer().versions, image.own_result, image.stage)
+    return NewField(decoded_image, image.own_result, models, image.stage)
+
+
+def _boxes(result: FieldAnalysis) -> tuple[tuple[int, Box], ...]:
+    return tuple((number, cell.box) for number, cell in result.white_cells())
+
+
+@st.cache_resource(max_entries=2 * MAX_IMAGES, ttl="1h", show_spinner=False)
+def _stored_views(
+    field_id: int,
+    corrected: bool,
+    boxes: tuple[tuple[int, Box], ...],
+    _pixels: Pixels | None = None,
+) -> Views:
+    """Return the copies of a stored image; the cache is shared by all sessions that open it."""
+    pixels = load_image(get_database(), field_id).pixels if _pixels is None else _pixels
+    return _draw_views(pixels, corrected, boxes)
+
+
+def _draw_views(pixels: Pixels, corrected: bool, boxes: tuple[tuple[int, Box], ...]) -> Views:
+    """Return the copies of an image and of the white cells in numbered boxes."""
+    shown = flatten(pixels) if corrected else pixels
     return Views(
-        preview_jpeg(pixels),
-        {n: preview_jpeg(crop_cell(pixels, cell.box, size=_CROP_SIDE)) for n, cell in cells},
+        preview_jpeg(shown),
+        {number: preview_jpeg(crop_cell(shown, box, size=_CROP_SIDE)) for number, box in boxes},
     )
 
 
-def decode_again(
-    images: Sequence[SessionImage[R]],
-) -> Iterator[tuple[SessionImage[R], FieldImage]]:
-    """Decode kept images again, one file at a time; images that are not kept are left out."""
-    kept = [image for image in images if image.raw is not None]
-    for _, group in groupby(kept, key=lambda image: image.identity[0]):
+def decode_again(images: Sequence[SessionImage]) -> Iterator[tuple[SessionImage, FieldImage]]:
+    """Decode kept images again, one file at a time; images that are not kept are left out.
+
+    Raises PictureMissingError for a stored image that is gone.
+    """
+    for image in images:
+        if image.field_id is not None:
+            yield image, load_image(get_database(), image.field_id)
+    in_memory = [image for image in images if image.field_id is None and image.raw is not None]
+    for _, group in groupby(in_memory, key=lambda image: image.identity[0]):
         same_file = list(group)
         with decoded(same_file[0].raw or b"", same_file[0].result.file) as decoded_images:
             by_page = {image.page: image for image in decoded_images}
