@@ -1,8 +1,10 @@
 from datetime import date
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
 
+from core import access
 from core.access import get_access
 from core.cases.database import get_database
 from core.cases.patients import create_patient
@@ -60,6 +62,19 @@ def sample(database, user):
             new_field(images[1], white("lymphocyte", 0.8)),
         ],
     )
+
+
+@pytest.fixture
+def sign_in(monkeypatch):
+    """Set up single sign-on; give a function that has a provider say who visits."""
+    monkeypatch.setattr(access, "auth_section", lambda: {"client_id": "x"})
+    monkeypatch.setattr(access.visitors, "guarded", True)
+
+    def signed(**said):
+        monkeypatch.setattr(st, "user", SimpleNamespace(to_dict=lambda: said))
+
+    signed(is_logged_in=False)
+    return signed
 
 
 def forget() -> None:

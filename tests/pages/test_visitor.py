@@ -54,19 +54,6 @@ def database():
     return opened
 
 
-@pytest.fixture
-def sign_in(monkeypatch):
-    """Set up single sign-on; give a function that has a provider say who visits."""
-    monkeypatch.setattr(access, "auth_section", lambda: {"client_id": "x"})
-    monkeypatch.setattr(access.visitors, "guarded", True)
-
-    def signed(**said):
-        monkeypatch.setattr(st, "user", SimpleNamespace(to_dict=lambda: said))
-
-    signed(is_logged_in=False)
-    return signed
-
-
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_begins_with_its_header_which_is_the_gate(page):
     script = ast.parse((PROJECT_ROOT / "pages" / f"{page}.py").read_text())

@@ -297,6 +297,8 @@ class UploadSession:
         if self.draft is None:
             return
         database = get_database()
+        if draft_owner(current_user(database)) != self.draft.owner:  # another user signed in
+            raise DraftError
         if drafts.stamp(database, self.draft) != self.stamp:
             self._read(database, self.draft)
 

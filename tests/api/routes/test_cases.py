@@ -3,13 +3,17 @@
 import pytest
 
 from core.cases.audit import latest
+from core.cases.drafts import add_draft_field, create_draft, load_draft
 from core.cases.range_tables import ranges_in_force
-from core.cases.reviews import reviews_of
-from core.cases.samples import load_case
+from core.cases.reviews import label_cells, reviews_of
+from core.cases.samples import load_case, load_sample
 from core.cases.users import user_of
 from core.exports.case_answer import case_answer
 from core.exports.registry import CASE_FORMATS
 from core.exports.summary import summarise
+from core.synthetic.examples import synthetic_slides
+from tests.cases.made import new_field, white
+from tests.images import read_image
 
 
 @pytest.fixture
@@ -36,6 +40,33 @@ def test_patients_are_listed_searched_and_paged(client, sample):
     assert page["items"][0]["last"] == sample
     found = client.get("/patients", params={"search": "ÖST"}).json()["items"]
     assert [item["patient"]["identifier"] for item in found] == ["P-2"]
+
+
+def test_a_draft_is_at_no_address(client, sample, database):
+    """Not even for the user who made it: drafts are opened on the pages only."""
+    user = user_of(database)
+    draft, _ = create_draft(database, user, None)
+    image = read_image(synthetic_slides()[1][1], "a.png")
+    add_draft_field(database, user, draft, "A", new_field(image, white("basophil")))
+    (field,) = load_draft(database, draft)[2]
+    (cell,) = field.stored.cell_ids
+    seen = load_sample(database, field.sample_id, draft.id)
+    label_cells(database, user, seen, {cell: "monocyte"})
+    assert client.get("/patients").json()["total"] == 1
+    assert client.get("/patients", params={"search": "draft"}).json()["total"] == 0
+    patient, own = f"/patients/{seen.patient_id}", f"/samples/{seen.id}"
+    details = {"taken": "2026-03-01"}
+    labels = {"version": 2, "labels": {cell: "basophil"}}
+    for answer in (
+        client.get(patient),
+        client.post(f"{patient}/samples", json=details),
+        client.get(own),
+        client.get(f"{own}/reports/pdf"),
+        client.post(f"{own}/reviews", json=labels),
+        save(client, {"id": seen.id, "version": 2}, synthetic_slides()[2]),
+    ):
+        assert answer.status_code == 404
+    assert client.get(f"/cells/{cell}/reviews").json() == []
 
 
 def test_who_lists_patients_is_audited_once_in_a_while(client, sample, database):
