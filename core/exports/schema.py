@@ -184,7 +184,7 @@ class PooledStage(Part):
     warnings: Warnings
     refused: Refused
     blasts: Annotated[
-        BlastShare | None, Field(description="Where no class is suggested; else absent")
+        BlastShare | None, Field(description="Where the white cells were counted; else absent")
     ] = None
     flags: Annotated[
         list[FieldFlag], Field(description="`possible_blasts` where there are any; else absent")

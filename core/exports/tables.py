@@ -283,7 +283,8 @@ def stages_table(
 ) -> pd.DataFrame:
     """Return a row for each ALL field: status, class, calibrated probabilities, possible blasts.
 
-    Blasts were counted where no class is suggested.
+    Blasts are there where the white cells were counted: command line and API count them where no
+    class is suggested, the pages in every field.
     """
     counted = dict.fromkeys(("possible_blasts", "white_cells"), "Int64")
     return _frame(_STAGE_COLUMNS, results, patients).astype(counted)

@@ -34,7 +34,6 @@ def test_a_draft_outlives_the_page_and_is_named_at_the_end(browser, bccd_files, 
         expect(page).to_have_url(re.compile("draft="))
         draft = page.url
 
-        page.get_by_text("Add images, or clear them").click()
         page.get_by_role("link", name="Review these cells").click()
         page.get_by_role("radiogroup", name="Cells").get_by_text("All", exact=True).click()
         expect(page).to_have_url(re.compile("cells=All"))

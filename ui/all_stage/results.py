@@ -84,7 +84,7 @@ def offer_grading(session: UploadSession, images: Sequence[SessionImage]) -> Non
 
 
 def show_grading(session: UploadSession, images: Sequence[SessionImage]) -> None:
-    """Show the ALL class beside the count, once it was asked for."""
+    """Show the pooled ALL class beside the count, once it was asked for."""
     if not session.is_graded:
         st.button(
             "Grade these fields for ALL",
@@ -95,17 +95,7 @@ def show_grading(session: UploadSession, images: Sequence[SessionImage]) -> None
             help=_GRADING,
         )
         return
-    st.subheader("ALL class of these fields")
-    session.grade(images)
-    show_pooled(images, pooled_by_patient(images), "Pooled over the fields")
-    image = images[min(st.session_state.get(field_key(session)) or 0, len(images) - 1)]
-    result = graded_of(image)
-    drawing, facts = st.columns(2)
-    with drawing:
-        show_drawing(image)
-    with facts:
-        st.markdown(f"**{shared.plain(result.title)}**, the field chosen above")
-        _show_answer(image, result)
+    show_pooled(images, pooled_by_patient(images), "ALL class of these fields")
     with st.expander("What the classes mean", icon=":material/help:"):
         explain_classes()
     st.page_link(
@@ -114,6 +104,17 @@ def show_grading(session: UploadSession, images: Sequence[SessionImage]) -> None
         icon=":material/stacked_line_chart:",
         query_params={DRAFT: session.key} if session.key else None,
     )
+
+
+def show_class(image: SessionImage) -> None:
+    """Show the ALL class of the field whose cells are shown above."""
+    result = graded_of(image)
+    st.markdown("**ALL class of this field**")
+    drawing, facts = st.columns(2)
+    with drawing:
+        show_drawing(image)
+    with facts:
+        _show_answer(image, result)
 
 
 def pooled_by_patient(images: Sequence[SessionImage]) -> dict[str, StageResult]:
@@ -193,7 +194,7 @@ def show_pooled(
     st.markdown(suggestion(pooled))
     if pooled.blasts:
         counted = shared.number_of(sum(r.blasts is not None for r in results), "field")
-        st.markdown(f"{_blasts(pooled.blasts)} Counted in {counted} without a suggested class.")
+        st.markdown(f"{_blasts(pooled.blasts)} Counted in {counted}.")
     if pooled.warnings:
         st.warning("\n\n".join(pooled.warnings), icon=":material/straighten:")
     number = shared.number_of(len(graded), "graded field")
@@ -306,10 +307,15 @@ def show_drawing(image: SessionImage) -> None:
     if result.stage is not None and result.cam is None and image.is_kept:
         result = replace(result, cam=_activation_map(image))
     views = [name for name, has in ((CELLS, analysis), (ACTIVATION, result.cam is not None)) if has]
-    view = views[0] if views else None
+    has_class = result.status == "classified"
+    view = views[-1 if has_class else 0] if views else None
     if len(views) > 1:
         view = st.segmented_control(
-            "Show", views, default=views[0], required=True, key="stage_view"
+            "Show",
+            views,
+            default=view,
+            required=True,
+            key="stage_view_class" if has_class else "stage_view",
         )
     if view == CELLS and analysis is not None:
         show_cells(image, analysis)
@@ -410,11 +416,11 @@ def show_files(session: UploadSession) -> None:
             "page": number("Page"),
             "patient": text("Patient (editable)", max_chars=60),
             "status": text("Status"),
+            "overruled": text("Analysed against quality control"),
             "stage": text("Most likely"),
             **{f"p_{key}": number(f"{key}, %", format="%.1f") for key in STAGES},
             **counted,
             "refused": text("Rejected"),
-            "overruled": text("Analysed against quality control"),
         },
     )
     by_patient = {

@@ -11,6 +11,7 @@ from core.domain.results import FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES, label_name
 from core.imaging.illumination import flatten
 from core.imaging.segmentation import SegmentationMethod, segment_field
+from ui.all_stage.results import show_class
 from ui.components import fields, shared
 from ui.upload.controls import choose_field, properties_table, remove_button
 from ui.upload.session import SessionImage, UploadSession, decode_again
@@ -94,6 +95,8 @@ def field_view(session: UploadSession, images: list[SessionImage]) -> None:
                 "not a white cell. Click a white cell for details. Scroll or pinch to zoom, drag "
                 "to move, double-click to reset."
             )
+    if session.is_graded:
+        show_class(image)
 
 
 @st.cache_resource(

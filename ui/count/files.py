@@ -25,6 +25,7 @@ def show_files(session: UploadSession) -> None:
             "file": text("File", pinned=True),
             "page": number("Page"),
             "patient": text("Patient (editable)", max_chars=60),
+            "overruled": text("Analysed against quality control"),
             "wbc": number("White cells"),
             "uncertain": number("Uncertain"),
             "duplicates": number("Counted elsewhere"),
@@ -37,7 +38,6 @@ def show_files(session: UploadSession) -> None:
             "scale_source": text("Scale from"),
             "seconds": number("Time, s", format="%.2f"),
             "refused": text("Rejected"),
-            "overruled": text("Analysed against quality control"),
         },
     )
     counted = differentials_by_patient(analyses, patients)

@@ -229,6 +229,8 @@ def show_results(session: UploadSession) -> None:
         shown = numbers | {"Fields": len(analysed)}
         shared.metrics({name: (f"{n:,}", None, None) for name, n in shown.items()})
     light_toggle()
+    if session.is_graded:
+        session.grade(images)
     field_view(session, images)
     if analysed:
         show_grading(session, images)

@@ -37,6 +37,7 @@ from ui.upload.session import (
 UNNAMED = "Unnamed"
 KEEP_DUPLICATES = "keep_duplicates"
 _MAX_LISTED = 20
+_MAX_LINKS = 8
 
 
 def read_uploads(
@@ -57,7 +58,7 @@ def read_uploads(
             examples(row)
         if session.images or session.failed:
             row.button("Clear all", icon=":material/delete:", on_click=session.clear)
-            _review_links(session, row)
+    _review_links(session)
     pending = [u for u in (*session.pending, *uploads) if u.key not in session.handled]
     if pending:
         ingest(session, pending)
@@ -133,13 +134,15 @@ def _list_drafts() -> None:
             )
 
 
-def _review_links(session: UploadSession, row: DeltaGenerator) -> None:
+def _review_links(session: UploadSession) -> None:
     """Link to the review of what was uploaded."""
     samples = session.sample_ids(session.images.values())
-    with row:
-        for patient, sample_id in samples.items():
+    if not samples or session.key is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for patient, sample_id in list(samples.items())[:_MAX_LINKS]:
             label = "Review these cells" if len(samples) == 1 else f"Review cells of {patient}"
-            cases.review_link(sample_id, label, draft=session.key or "")
+            cases.review_link(sample_id, label, draft=session.key)
 
 
 def _uploader(session: UploadSession) -> list[PendingUpload]:

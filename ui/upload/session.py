@@ -161,11 +161,11 @@ class SessionImage:
     def graded(self) -> StageResult | None:
         """The ALL class with the blasts as they count now; None before the ALL model was asked.
 
-        Blasts are counted where no class is classified, those of a reviewer too.
+        Blasts are counted in every field that was analyzed, as reviewers label them.
         """
         if self.stage is None:
             return None
-        counts = self.stage.status != "classified" and self.result.reject_reason is None
+        counts = self.result.reject_reason is None
         return replace(
             self.stage,
             file=self.result.file,
@@ -392,16 +392,16 @@ class UploadSession:
         if not waiting:
             return
         version = get_analyzer().versions["all_stage"]
-        with st.status(f"Grading {number_of(len(waiting), 'field')}") as status:
-            for image, decoded_image in decode_again(waiting):
-                image.stage = graded_field(decoded_image, image.own_result, force=force)
-                image.has_new_stage = image.sample_id is not None
-                with self.writing() as store:
-                    if store is not None and image.field_id and image.sample_id is None:
-                        stages = {image.field_id: image.stage}
-                        drafts.set_stages(store[0], store[2], stages, version)
-            graded = number_of(len(waiting), "field")
-            status.update(label=f"{graded} graded", state="complete")
+        bar = st.progress(0.0)
+        for number, (image, decoded_image) in enumerate(decode_again(waiting), 1):
+            bar.progress(number / len(waiting), f"Grading field {number} of {len(waiting)}")
+            image.stage = graded_field(decoded_image, image.own_result, force=force)
+            image.has_new_stage = image.sample_id is not None
+            with self.writing() as store:
+                if store is not None and image.field_id and image.sample_id is None:
+                    stages = {image.field_id: image.stage}
+                    drafts.set_stages(store[0], store[2], stages, version)
+        bar.empty()
 
     def analyze_by_force(self, images: Sequence[SessionImage]) -> None:
         """Analyze rejected or doubtful images in spite of quality control; the results say so."""
