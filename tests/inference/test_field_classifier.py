@@ -165,6 +165,19 @@ def test_fields_of_a_contradicted_scale_do_not_decide():
     assert pool([good], THRESHOLDS).warnings == ()
 
 
+def test_fields_analysed_against_quality_control_are_left_out_and_named():
+    good = result([0, 1, 0, 0])
+    forced = replace(result([0, 0, 0, 1]), qc_override="no stain colours")
+    pooled = pool([good, forced], THRESHOLDS)
+    assert (pooled.stage, pooled.status) == (good.stage, "classified")
+    assert "1 field was analysed against quality control: left out" in pooled.warnings[0]
+    alone = pool([forced, forced], THRESHOLDS)
+    assert (alone.stage, alone.status) == (None, "out_of_scope")
+    assert alone.warnings == (
+        "2 fields were analysed against quality control: left out of the pooled answer.",
+    )
+
+
 def test_one_field_in_several_files_counts_once():
     early, pre = result([0, 1, 0, 0]), result([0, 0, 1, 0])
     first = replace(early, pixels_sha256="a")

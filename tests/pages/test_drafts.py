@@ -33,8 +33,12 @@ def grey(slide: bytes) -> bytes:
 
 
 def key_of(app) -> str:
-    key = app.query_params["draft"]
-    return key if isinstance(key, str) else key[0]
+    return in_address(app, "draft")
+
+
+def in_address(app, name: str) -> str:
+    value = app.query_params[name]
+    return value if isinstance(value, str) else value[0]
 
 
 def fields_of(app):
@@ -189,3 +193,16 @@ def test_without_a_store_the_page_counts_and_says_what_a_reload_loses(slides, mo
     assert sum("a reload loses them" in w.value for w in app.warning) == 1
     app.run()
     assert any("Download" in s.value for s in checked(app).subheader)
+
+
+def test_field_and_cell_have_an_address(slides):
+    app = upload(open_app(WBC), *slides[:2])
+    app.selectbox(key="wbc_field").set_value(1).run()
+    app.selectbox(key="wbc_cell").select_index(1).run()
+    cell = app.selectbox(key="wbc_cell").value
+    assert [in_address(app, name) for name in ("field", "cell")] == ["2", str(cell)]
+    other = go_to(open_app(), WBC, draft=key_of(app), field=2, cell=cell)
+    assert other.selectbox(key="wbc_field").value == 1
+    assert other.selectbox(key="wbc_cell").value == cell
+    app.query_params["field"] = "1"  # Back
+    assert app.run().selectbox(key="wbc_field").value == 0

@@ -63,6 +63,26 @@ def number_in_address(name: str) -> int | None:
     return int(text) if text.isdecimal() and text.isascii() and len(text) < 20 else 0
 
 
+def follow_address(name: str, key: str, first: int = 1) -> None:
+    """Set the state of a widget to a number in the address that the page did not put there.
+
+    So Back and links open what they name. The state counts from 0 where `first` is 1.
+    """
+    asked = number_in_address(name)
+    if asked and asked != st.session_state.get(f"{key}_in_address"):
+        st.session_state[key] = asked - first
+
+
+def keep_in_address(name: str, key: str, number: int | None) -> None:
+    """Put the number of what is shown into the address, for `follow_address`."""
+    st.session_state[f"{key}_in_address"] = number
+    text = None if number is None else str(number)
+    if text is None:
+        st.query_params.pop(name, None)
+    elif st.query_params.get(name) != text:
+        st.query_params[name] = text
+
+
 def state_badge(state: CaseState) -> str:
     """Return a case's state as a badge in Markdown."""
     colour, icon = _STATES[state]

@@ -13,6 +13,7 @@ from core.imaging.illumination import flatten
 from core.imaging.segmentation import SegmentationMethod, segment_field
 from ui.all_stage.results import show_class
 from ui.components import fields, shared
+from ui.components.cases import follow_address, keep_in_address
 from ui.upload.controls import choose_field, properties_table, remove_button
 from ui.upload.session import SessionImage, UploadSession, decode_again
 
@@ -129,6 +130,7 @@ def show_cell(image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] |
     cells = dict(image.result.white_cells())
     if not cells:
         return
+    follow_address("cell", CELL, first=0)
     if st.session_state.get(CELL) not in cells:
         st.session_state[CELL] = None
     chosen = st.selectbox(
@@ -138,6 +140,7 @@ def show_cell(image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] |
         placeholder="Click one, or choose its number",
         key=CELL,
     )
+    keep_in_address("cell", CELL, chosen)
     if chosen is None:
         return
     cell, scale = cells[chosen], image.result.scale

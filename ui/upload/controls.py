@@ -392,7 +392,11 @@ def field_key(session: UploadSession) -> str:
 
 def choose_field(session: UploadSession, images: Sequence[SessionImage]) -> SessionImage:
     """Let the reader step through fields; return the chosen one."""
-    return images[fields.choose_field([i.result.title for i in images], field_key(session))]
+    key = field_key(session)
+    cases.follow_address("field", key)
+    index = fields.choose_field([i.result.title for i in images], key)
+    cases.keep_in_address("field", key, index + 1 if len(images) > 1 else None)
+    return images[index]
 
 
 def properties_table(image: SessionImage, more: dict[str, str]) -> None:

@@ -520,7 +520,8 @@ def open_upload_session(name: str) -> UploadSession:
             session.open(key)
             st.session_state[_SESSION] = session
         elif session.key is not None:
-            st.query_params[DRAFT] = session.key
+            if key is None:
+                st.query_params[DRAFT] = session.key
             session.refresh()
     except DraftError as error:
         st.error(plain(str(error)), icon=":material/link_off:")
