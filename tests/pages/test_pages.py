@@ -268,7 +268,9 @@ def test_all_fields_get_a_pooled_answer_and_a_bad_one_its_sentence(app, pack):
     fields = [n for n in names if n.endswith(".webp") and "Pre" in n][:2]
     files = [(f"{i}.png", pack.png(pack.read("taleqani_all.zip", n))) for i, n in enumerate(fields)]
     upload(go_to(app, STAGE), *files, ("bad.tif", b"II*\0"))
-    assert len(app.error) == 1
+    urgent, unread = app.error
+    assert "possible blast" in urgent.value
+    assert "bad\\.tif" in unread.value
     assert any(s.value == "Pooled answer" for s in app.subheader)
     assert any("2 graded fields" in c.value for c in app.caption)
     table = app.data_editor[0].value
