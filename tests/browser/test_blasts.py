@@ -83,7 +83,7 @@ def test_fields_without_a_trusted_class_get_their_blasts_counted(page, close_up,
     expect(page.get_by_role("img", name=re.compile("^Possible blast")).first).to_be_visible()
     expect(page.locator(".st-key-stage_cells .js-plotly-plot")).to_be_visible()
 
-    page.get_by_role("button", name="Count the cells of these fields").click()
+    page.get_by_role("link", name="Count the cells of these fields").click()
     expect(page).to_have_url(re.compile("wbc_count"))
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
     assert page.get_by_test_id("stMetric").filter(has_text="Fields").inner_text().endswith("3")

@@ -228,7 +228,7 @@ def offer_count(session: UploadSession) -> None:
     """Link to the count of the same fields."""
     st.page_link(
         "pages/wbc_count.py",
-        label="Differential, all white cells and review of these fields",
+        label="Count the cells of these fields",
         icon=":material/blur_circular:",
         query_params={DRAFT: session.key} if session.key else None,
     )

@@ -74,10 +74,11 @@ def _show_draft(session: UploadSession) -> None:
             title="Not kept on the server",
             icon=":material/memory:",
         )
-    if session.saved:
+    shown_below = {image.sample_id for image in session.images.values()}
+    if saved := [sample_id for sample_id in session.saved if sample_id not in shown_below]:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(":green-badge[:material/check: saved from this draft]", width="content")
-            for sample_id in session.saved:
+            for sample_id in saved:
                 cases.sample_link(sample_id, f"Sample {sample_id}")
                 cases.review_link(sample_id, f"Review sample {sample_id}")
     if session.unread:
