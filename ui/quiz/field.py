@@ -27,7 +27,7 @@ from ui.components.actions import action_button, kept_button
 from ui.components.cases import errors_shown
 from ui.quiz.images import field_jpeg
 from ui.quiz.layout import beside
-from ui.upload.session import PendingUpload, analyze_field, open_upload_session
+from ui.upload.session import PendingUpload, upload_session
 
 _RECIPE = "quiz_field_recipe"
 _OWN = "Own counts"
@@ -130,9 +130,8 @@ def _show(recipe: FieldRecipe) -> None:
                 key=f"quiz_field_{ending}",
             )
         if kept_button("Open in WBC count", "quiz_field_open", icon=":material/blur_circular:"):
-            session = open_upload_session("wbc", analyze_field)
             upload = PendingUpload(name, f"{name}.png", "Synthetic field", partial(_png, recipe))
-            session.pending.append(upload)
+            upload_session().pending.append(upload)
             st.switch_page("pages/wbc_count.py")
 
 
