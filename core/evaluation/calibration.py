@@ -11,8 +11,13 @@ MAX_REJECTED_CELLS = 0.003
 """Share of validation cells that may be called no white cell."""
 
 
-def softmax(logits: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """Return calibrated probabilities along the last axis (Guo et al. 2017)."""
+def softmax(
+    logits: NDArray[np.float32], temperature: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return calibrated probabilities along the last axis (Guo et al. 2017).
+
+    `temperature` is one for all, or an array that broadcasts over the logits.
+    """
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(-1, keepdims=True))
     return np.asarray(powers / powers.sum(-1, keepdims=True))

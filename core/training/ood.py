@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
 from core.inference.ood import AppearanceDensity, Floats, appearance_features
@@ -16,16 +18,32 @@ _CHUNK = 512
 """Cells whose crops are in memory together."""
 _FLOOR = 0.01
 """Added to every variance of a component, as a fraction of the variance of all features."""
+MAX_CELLS = 2500
+"""Cells of each source that count: otherwise the largest sources decide what is known."""
 OOD_CELLS = 0.005
 """Proportion of validation cells that may be called out of distribution."""
 
 
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """What the classifier knows of the appearance of cells."""
+
+    density: AppearanceDensity
+    threshold: float
+    """Log density below which a crop is out of distribution."""
+
+    def knows(self, crops: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Return of each of n crops whether it is in distribution."""
+        features = map(appearance_features, crops)
+        return np.array([self.density.log_density(own) >= self.threshold for own in features])
+
+
 def fit_appearance_density(
     training: Sequence[TrainingCells], validation: Sequence[TrainingCells], size: int
-) -> tuple[AppearanceDensity, float]:
-    """Return the density of the appearance of training cells, and the threshold on its logarithm.
+) -> Appearance:
+    """Return the density of the appearance of training cells with its threshold.
 
-    A crop below the threshold is out of distribution. `size` is the side of the crops.
+    `size` is the side of the crops.
     """
 
     def features(sources: Sequence[TrainingCells]) -> list[Floats]:
@@ -38,7 +56,7 @@ def fit_appearance_density(
             )
         ]
 
-    known = np.array(features(training))
+    known = np.array(features([_spread(cells) for cells in training]))
     centre, scale = known.mean(0), known.std(0)
     mixture = GaussianMixture(_COMPONENTS, reg_covar=_FLOOR, max_iter=200, random_state=0)
     mixture.fit((known - centre) / scale)
@@ -50,7 +68,13 @@ def fit_appearance_density(
         log_weights=np.log(mixture.weights_),
     )
     densities = [density.log_density(own) for own in features(validation)]
-    return density, float(np.quantile(densities, OOD_CELLS))
+    return Appearance(density, float(np.quantile(densities, OOD_CELLS)))
+
+
+def _spread(cells: TrainingCells) -> TrainingCells:
+    """Return at most `MAX_CELLS` cells, spread evenly over the source."""
+    count = min(len(cells), MAX_CELLS)
+    return cells.chosen(np.linspace(0, len(cells) - 1, count).astype(int))
 
 
 def write_density(density: AppearanceDensity, folder: Path) -> str:

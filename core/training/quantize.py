@@ -21,8 +21,17 @@ from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.errors import ModelError
 from core.inference.field_classifier import stage_input, tta_views
+from core.inference.ood import load_appearance
 from core.inference.runtime import Engine, LiteRTEngine
-from core.model_card import MODEL_FILE, MODEL_NAMES, DetectorCard, ModelCard, ModelName, load_card
+from core.model_card import (
+    MODEL_FILE,
+    MODEL_NAMES,
+    CellClassifierCard,
+    DetectorCard,
+    ModelCard,
+    ModelName,
+    load_card,
+)
 from core.settings import Settings, get_settings
 from core.training.data.all_fields import all_fields, held_out_logits
 from core.training.data.cell_sources import VALIDATION, sources
@@ -37,6 +46,7 @@ from core.training.export import (
     rewrite_card,
     shipped_network,
 )
+from core.training.ood import Appearance
 
 Precision = Literal["int8", "float32"]
 
@@ -190,7 +200,7 @@ def source_of(card: ModelCard, settings: Settings, cells: Path | None = None) ->
     """
     if isinstance(card, DetectorCard):
         return _detector(card, settings)
-    if card.name == "wbc":
+    if isinstance(card, CellClassifierCard):
         return _wbc(card, settings, cells or settings.runs / "wbc_cells")
     return _all_stage(card, settings)
 
@@ -211,8 +221,8 @@ def _detector(card: DetectorCard, settings: Settings) -> Source:
     )
 
 
-def _wbc(card: ModelCard, settings: Settings, cells: Path) -> Source:
-    from core.training.recipes.wbc import calibrated, left_out_patients
+def _wbc(card: CellClassifierCard, settings: Settings, cells: Path) -> Source:
+    from core.training.recipes.wbc import calibrated, left_out_cells
 
     size = card.input_width
     rng = np.random.default_rng(1)
@@ -225,12 +235,19 @@ def _wbc(card: ModelCard, settings: Settings, cells: Path) -> Source:
         )
     ]
     validation = joined(list(sources(settings, cells, VALIDATION).values()))
-    left_out = left_out_patients(settings, cells)
+    density, threshold = load_appearance(card, settings), card.thresholds.appearance_density
+    if density is None or threshold is None or card.ood_temperature is None:
+        raise ModelError("The card of wbc has no appearance density. Train the model again.")
+    appearance, ood_temperature = Appearance(density, threshold), card.ood_temperature
+    with_lisc = any("LISC" in line for line in card.training_data)
+    left_out = left_out_cells(settings, cells, without=() if with_lisc else ("lisc",))
     return Source(
         keras_reference("wbc", settings),
         np.concatenate(ranges),
         central_crops(validation.chosen(validation.types != NO_TYPE), size)[::6],
-        lambda engine, side: calibrated(engine, validation, left_out, side),
+        lambda engine, side: calibrated(
+            engine, [validation, *left_out], appearance, ood_temperature, side
+        ),
     )
 
 

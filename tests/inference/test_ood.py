@@ -43,7 +43,7 @@ def unfamiliar(said):
 @pytest.mark.usefixtures("pack")
 def test_cells_of_a_training_laboratory_are_familiar_and_many_of_others_not(analyzer):
     assert unfamiliar(answers(analyzer, cells("pbc", 80))) <= 0.05
-    assert unfamiliar(answers(analyzer, cells("lisc", 5))) >= 0.25
+    assert unfamiliar(answers(analyzer, cells("lisc", 5))) >= 0.5
 
 
 @pytest.mark.usefixtures("pack")

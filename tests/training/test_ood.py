@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from core.inference.ood import appearance_features
 from core.training.data.cells import CONTEXT_SIZE, CellCrop, TrainingCells, central_crops
 from core.training.ood import OOD_CELLS, fit_appearance_density
 
@@ -22,13 +21,7 @@ def cells(seed, count, red):
 def test_cells_of_another_colour_are_out_of_distribution():
     training = [cells(seed, 40, 200) for seed in range(3)]
     validation = [cells(seed, 40, 200) for seed in (3, 4)]
-    density, threshold = fit_appearance_density(training, validation, 64)
-
-    def inside(own):
-        return [
-            density.log_density(appearance_features(c)) >= threshold for c in central_crops(own, 64)
-        ]
-
-    known = [one for own in validation for one in inside(own)]
-    assert 0 < known.count(False) <= max(OOD_CELLS * len(known), 1)
-    assert not any(inside(cells(9, 20, 120)))
+    appearance = fit_appearance_density(training, validation, 64)
+    known = np.concatenate([appearance.knows(central_crops(own, 64)) for own in validation])
+    assert 0 < (~known).sum() <= max(OOD_CELLS * len(known), 1)
+    assert not appearance.knows(central_crops(cells(9, 20, 120), 64)).any()

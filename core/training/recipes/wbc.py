@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.datasets.readers import open_set
+from core.domain.decision import DecisionThresholds, decide
 from core.domain.taxonomy import ATTRIBUTES, MATURE_FIVE
 from core.evaluation.calibration import (
     cellness_threshold,
@@ -56,7 +57,7 @@ from core.training.export import (
 )
 from core.training.loop import Plan, Stage, fit, scaled
 from core.training.networks.mobilenet import load_imagenet, wbc_network
-from core.training.ood import fit_appearance_density, write_density
+from core.training.ood import Appearance, fit_appearance_density, write_density
 
 SIZE = 128
 BATCH = 32
@@ -72,6 +73,10 @@ TRAINING_FOLDS = tuple(fold for fold in FOLDS if fold != HELD_OUT_FOLD)
 TARGET_ACCURACY = 0.985
 """Of the classified validation cells. Labels of the Kaggle cells are disputed: a higher target
 would leave a quarter of the cells of leukaemia patients uncertain."""
+TARGET_LEFT_OUT = 0.95
+"""Of the classified cells of patients and of each source left out."""
+MAX_CONFIDENCE = 0.95
+"""Beyond it too few cells are classified to count."""
 LEFT_OUT = ("pbc", "kaggle", "lisc")
 """Sources that are left out in turn for the OOD temperature."""
 
@@ -226,18 +231,18 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
     training = training_sources(settings, cells, folds=options.folds, without=options.without)
 
     engine = export(trained.network, validation, folder, options.size)
-    left_out = (
-        [] if "deepapl" in options.without else left_out_patients(settings, cells, options.folds)
-    )
-    calibration = calibrated(engine, joined(validation), left_out, options.size)
-    density, ood_threshold = fit_appearance_density(
+    appearance = fit_appearance_density(
         [part for part, _ in training if (part.types != NO_TYPE).any()],
         [part for part in validation if (part.types != NO_TYPE).any()],
         options.size,
     )
-    ood_temperature = fit_ood_temperature(trained, settings)
-    temperature, thresholds = calibration["temperature"], calibration["thresholds"]
-    rivals = fit_rivals(engine, temperature, thresholds["uncertain"], left_out, options.size)
+    calibration = calibrated(
+        engine,
+        [joined(validation), *left_out_cells(settings, cells, options.folds, options.without)],
+        appearance,
+        fit_ood_temperature(trained, settings),
+        options.size,
+    )
 
     used = [name for name in SHARES if name not in options.without]
     sets = [name for name in ("pbc", "kaggle", "deepapl", "taleqani", "lisc") if name in used]
@@ -257,10 +262,8 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
             "file's scale (1.8 times the cell's longer side without one), light corrected, RGB "
             "0..255 as float32; mean logits of the crop and its two mirror images"
         ),
-        appearance_sha256=write_density(density, folder),
-        ood_temperature=max(ood_temperature, temperature),
-        temperature=temperature,
-        thresholds=thresholds | {"appearance_density": ood_threshold, "rivals": rivals},
+        appearance_sha256=write_density(appearance.density, folder),
+        **calibration,
         training_data=[_LICENCES[name].format(folds=", ".join(options.folds)) for name in used],
         data_fingerprint=", ".join(
             f"{name} {open_set(name, settings).fingerprint()[:16]}" for name in sets
@@ -289,47 +292,105 @@ def export(
 
 
 def calibrated(
-    engine: Engine, validation: TrainingCells, left_out: Sequence[TrainingCells], size: int = SIZE
+    engine: Engine,
+    parts: Sequence[TrainingCells],
+    appearance: Appearance,
+    ood_temperature: float,
+    size: int = SIZE,
 ) -> dict[str, Any]:
-    """Return `temperature` and `thresholds` of a file for size x size crops.
+    """Return `temperature`, `ood_temperature` and `thresholds` of a file for size x size crops.
 
-    The temperature is the largest of those that suit the validation cells and each of `left_out`,
-    patients that were not trained on: nobody's cells in use were. It fits each cell as it is and
-    with an appearance beyond that of training: fitted on known sources alone it is too low under a
-    shift (Ovadia et al. 2019, NeurIPS). The thresholds are chosen on validation cells.
+    The first of `parts` are validation cells, each other those of patients or of a source that
+    was left out. The temperature is the largest of those that suit one part: nobody's cells in use
+    were trained on. It fits each cell as it is and with an appearance beyond that of training:
+    fitted on known sources alone it is too low under a shift (Ovadia et al. 2019, NeurIPS).
     """
-
-    def of_heads(crops: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        outputs = [tta_outputs(engine, crop) for crop in crops]
-        return (
-            np.stack([output["type"] for output in outputs]),
-            np.stack([output["white"] for output in outputs]),
+    parts = [part.chosen(part.types != NO_TYPE) for part in parts]
+    crops = [central_crops(part, size) for part in parts]
+    outputs = [_outputs(engine, own) for own in crops]
+    truths = [part.types for part in parts]
+    temperature = max(
+        fit_temperature(
+            np.concatenate([own["type"], _outputs(engine, _far(part))["type"]]), np.tile(truth, 2)
         )
-
-    cells = validation.chosen(validation.types != NO_TYPE)
-    logits, white = of_heads(central_crops(cells, size))
-    temperatures = []
-    for part in (cells, *left_out):
-        crops = central_crops(part, size)
-        known = logits if part is cells else of_heads(crops)[0]
-        both = np.concatenate([known, of_heads(_far(crops))[0]])
-        temperatures.append(fit_temperature(both, np.tile(part.types, 2)))
-    temperature = max(temperatures)
-    cellness = softmax(white, 1.0)[:, 1]
-    threshold = uncertainty_threshold(softmax(logits, temperature), cells.types, TARGET_ACCURACY)
+        for own, part, truth in zip(outputs, crops, truths, strict=True)
+    )
+    ood_temperature = max(ood_temperature, temperature)
+    probabilities = [
+        softmax(
+            own["type"], np.where(appearance.knows(part), temperature, ood_temperature)[:, None]
+        )
+        for own, part in zip(outputs, crops, strict=True)
+    ]
+    confidence, rivals = fit_decisions(probabilities, truths)
     return {
         "temperature": temperature,
-        "thresholds": {"uncertain": threshold, "cellness": cellness_threshold(cellness)},
+        "ood_temperature": ood_temperature,
+        "thresholds": {
+            "uncertain": confidence,
+            "cellness": cellness_threshold(softmax(outputs[0]["white"], 1.0)[:, 1]),
+            "appearance_density": appearance.threshold,
+            "rivals": rivals,
+        },
     }
 
 
-def left_out_patients(
-    settings: Settings, cells: Path, folds: Sequence[str] = TRAINING_FOLDS
+def _outputs(engine: Engine, crops: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """Return the logits of the heads `type` and `white`, as in use."""
+    outputs = [tta_outputs(engine, crop) for crop in crops]
+    return {name: np.stack([own[name] for own in outputs]) for name in ("type", "white")}
+
+
+def left_out_cells(
+    settings: Settings,
+    cells: Path,
+    folds: Sequence[str] = TRAINING_FOLDS,
+    without: Sequence[str] = (),
 ) -> list[TrainingCells]:
-    """Return the cells of DeepAPL's patients that a training on `folds` left out, fold by fold."""
+    """Return the cells of patients and sources that a training left out, each by itself.
+
+    These are the folds of DeepAPL that are not in `folds`, and LISC where it is in `without`.
+    """
     names = [f"deepapl_{fold}" for fold in FOLDS if fold not in folds]
+    names = ([] if "deepapl" in without else names) + (["lisc"] if "lisc" in without else [])
     parts = sources(settings, cells, names).values()
     return [part.chosen((part.types != NO_TYPE) & (part.weights > 0)) for part in parts]
+
+
+def fit_decisions(
+    probabilities: Sequence[NDArray[np.float64]], truths: Sequence[NDArray[np.int64]]
+) -> tuple[float, dict[str, dict[str, float]]]:
+    """Return the confidence and the limits of rivals from which a prediction is certain.
+
+    The first of `probabilities` and `truths` are those of validation cells, each other those of
+    patients or a source left out. The confidence is the lowest at which `TARGET_ACCURACY` of the
+    classified validation cells and `TARGET_LEFT_OUT` of the classified cells of each other part are
+    right, or `MAX_CONFIDENCE`.
+    """
+    lowest = uncertainty_threshold(probabilities[0], truths[0], TARGET_ACCURACY)
+    for confidence in (lowest, *np.arange(np.ceil(lowest * 100) / 100, MAX_CONFIDENCE, 0.01)):
+        rivals = fit_rivals(probabilities[1:], truths[1:], confidence)
+        thresholds = DecisionThresholds(confidence, rivals=rivals)
+        if all(
+            _right_among_classified(own, truth, thresholds) >= TARGET_LEFT_OUT
+            for own, truth in zip(probabilities[1:], truths[1:], strict=True)
+        ):
+            return round(float(confidence), 4), rivals
+    return MAX_CONFIDENCE, fit_rivals(probabilities[1:], truths[1:], MAX_CONFIDENCE)
+
+
+def _right_among_classified(
+    probabilities: NDArray[np.float64],
+    truth: NDArray[np.int64],
+    thresholds: DecisionThresholds,
+) -> float:
+    """Return the proportion, 1 where nothing is classified."""
+    classified = [
+        decide(dict(zip(TYPES, own, strict=True)), thresholds) == "classified"
+        for own in probabilities
+    ]
+    right = probabilities.argmax(1) == truth
+    return float(right[classified].mean()) if any(classified) else 1.0
 
 
 def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
@@ -376,28 +437,23 @@ def _far(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def fit_rivals(
-    engine: Engine,
-    temperature: float,
+    probabilities: Sequence[NDArray[np.float64]],
+    truths: Sequence[NDArray[np.int64]],
     confidence: float,
-    left_out: Sequence[TrainingCells],
-    size: int,
 ) -> dict[str, dict[str, float]]:
     """Return by type the probabilities of blast and smudge cell from which it is uncertain.
 
-    They are chosen on patients left out; without any the largest limits hold.
+    They are chosen on patients and sources left out; without any the largest limits hold.
     """
     limits: dict[str, dict[str, float]] = {
         host: {rival: rule.largest for rival, rule in RIVALS.items() if host in rule.hosts}
         for host in TYPES
     }
-    if left_out:
-        known = joined(left_out)
-        crops = central_crops(known, size)
-        logits = np.stack([tta_outputs(engine, crop)["type"] for crop in crops])
+    if probabilities:
         for rival, rule in RIVALS.items():
             found = rival_limits(
-                softmax(logits, temperature),
-                known.types,
+                np.concatenate(probabilities),
+                np.concatenate(truths),
                 rival=TYPES.index(rival),
                 hosts=[TYPES.index(host) for host in rule.hosts],
                 confidence=confidence,

@@ -79,7 +79,7 @@ def test_the_checkpoint_is_measured_on_every_left_out_source(trained, cut_cells)
 
 
 def test_a_network_that_errs_under_another_appearance_gets_a_higher_temperature(cut_cells):
-    from core.training.data.cells import joined
+    from core.training.ood import fit_appearance_density
     from core.training.recipes.wbc import calibrated
 
     cells = TrainingCells.load(cut_cells / "pbc_val")
@@ -104,6 +104,33 @@ def test_a_network_that_errs_under_another_appearance_gets_a_higher_temperature(
         cells.members,
         cells.groups,
     )
-    found = calibrated(ByColour(), joined([told]), [], 32)
-    assert found["temperature"] > 1.5
+    known = fit_appearance_density([told], [told], 32)
+    found = calibrated(ByColour(), [told], known, 1.0, 32)
+    assert found["ood_temperature"] == found["temperature"] > 1.5
     assert found["thresholds"]["cellness"] <= 0.5
+
+
+def test_what_is_certain_is_right_on_the_parts_left_out():
+    from core.training.recipes.wbc import fit_decisions
+
+    rng = np.random.default_rng(0)
+
+    def part(count, right):
+        """Return cells of which `right(confidence)` are named right."""
+        confidence = rng.uniform(0.5, 1, count)
+        truth = np.zeros(count, int)
+        said = np.where(rng.random(count) < right(confidence), 0, 1)
+        values = np.zeros((count, len(TYPES)))
+        values[np.arange(count), said] = confidence
+        values[np.arange(count), 2] = 1 - confidence
+        return values, truth
+
+    home = part(4000, np.ones_like)
+    abroad = part(4000, lambda c: np.where(c > 0.8, 0.97, 0.7))
+    alone, _ = fit_decisions([home[0]], [home[1]])
+    confidence, _ = fit_decisions([home[0], abroad[0]], [home[1], abroad[1]])
+    assert alone == pytest.approx(0.5, abs=0.01)
+    values, truth = abroad
+    certain = values.max(1) >= confidence
+    assert (values.argmax(1) == truth)[certain].mean() >= 0.95
+    assert 0.6 < confidence < 0.8
