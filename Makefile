@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: help run test lint format evaluate bench train quantize compare examples atlas docs screenshots lock sbom clean
+.PHONY: help run test coverage lint format evaluate bench train quantize compare examples atlas docs screenshots lock sbom clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -26,8 +26,11 @@ run: $(VENV)/.run-ready ## Set up and serve the app
 	@echo "Leukoscope: http://localhost:$(PORT)"
 	$(BIN)/python -m core serve --port $(PORT)
 
-test: lint ## Set up, check style and types, run all tests with coverage
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term
+test: lint ## Set up, check style and types, run all tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+coverage: $(VENV)/.dev-ready ## Run all tests and list the lines that none of them runs
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing
 
 lint: $(VENV)/.dev-ready ## Check style, format, types and which package imports which
 	$(BIN)/ruff check .
