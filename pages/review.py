@@ -5,7 +5,7 @@ import streamlit as st
 from core.cases.database import get_database
 from ui.components.cases import errors_shown, open_cases
 from ui.components.page import header
-from ui.review.agreement import show_agreement, show_site_profile
+from ui.review.agreement import offer_site_profile, show_agreement, show_site_profile
 from ui.review.link import show_linked_case
 from ui.review.queue import show_queue
 from ui.review.session import open_review_session, show_review_error
@@ -14,6 +14,7 @@ from ui.review.views import (
     QUEUE,
     choose_scope,
     choose_view,
+    open_agreement,
     scope_of_draft,
     show_draft,
     show_sample,
@@ -42,6 +43,8 @@ else:
 view = choose_view(scope)
 if view == QUEUE:
     show_queue(session, scope)
+    if scope.draft_id is None:
+        offer_site_profile(session, lambda: open_agreement(scope))
 elif view == AGREEMENT:
     show_review_error(session)
     show_agreement(session, scope.sample_id)

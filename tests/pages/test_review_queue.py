@@ -178,6 +178,8 @@ def test_agreement_follows_the_decisions(database, sample):
 def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, monkeypatch):
     app = open_app(PAGE, view_all="Agreement")
     assert not any(b.key == "review_profile_try" for b in app.button)
+    queue = open_app(PAGE)
+    assert not any(b.key == "review_profile_offer" for b in queue.button)
     images = [read_image(data, name) for name, data in synthetic_slides()[2:3]]
     cells = [white(x=20 + 40 * i, type_=t) for i, t in enumerate(["neutrophil", "monocyte"] * 5)]
     local = user_of(database)
@@ -193,6 +195,9 @@ def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, mon
     monkeypatch.setattr(
         "core.adaptation.site.leave_one_out", lambda site, _penalty: np.eye(8)[site.types] * 9
     )
+    checked(queue.run())
+    press(queue, "review_profile_offer")
+    assert any(b.key == "review_profile_try" for b in queue.button)
     checked(app.run())
     app.text_input(key="review_profile_name").set_value("../escape")
     press(app, "review_profile_try")
@@ -206,3 +211,4 @@ def test_a_site_profile_is_tried_and_saved_only_on_request(database, sample, mon
     press(app, "review_profile_save")
     assert [path.name for path in folder.iterdir()] == ["ward-7.profile.json"]
     assert not any(b.key == "review_profile_save" for b in app.button)
+    assert not any(b.key == "review_profile_offer" for b in open_app(PAGE).button)

@@ -1,6 +1,6 @@
 """Agreement between model and reviewers, and the site profile made from reviewed cells."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
@@ -20,7 +20,7 @@ from core.charts.confusion import agreement_figure
 from core.domain.agreement import agreement
 from core.domain.taxonomy import CELL_TYPES, label_name
 from core.inference.pipeline import get_analyzer
-from core.inference.site_profile import SiteProfile
+from core.inference.site_profile import SiteProfile, profile_names
 from ui.components.cases import errors_shown
 from ui.components.shared import chart, metrics, number_of, plain
 from ui.review.session import ReviewSession, review_button
@@ -91,6 +91,24 @@ def _show(pairs: Pairs, first: str, second: str, key: str, empty: str) -> None:
         f"review_matrix_{key}",
         f"Labels of {first} down, of {second} across",
     )
+
+
+def offer_site_profile(session: ReviewSession, open_view: Callable[[], None]) -> None:
+    """Offer to adapt the classifier once enough cells are named, unless there is a profile.
+
+    `open_view` opens the view that fits one.
+    """
+    with errors_shown():
+        counts = label_counts(session.database)
+        types = types_to_learn(counts)
+        if types and not profile_names():
+            st.button(
+                "Adapt the classifier to this site",
+                key="review_profile_offer",
+                icon=":material/model_training:",
+                on_click=open_view,
+                help=f"{_listed({key: counts[key] for key in types})} are named by reviewers.",
+            )
 
 
 def show_site_profile(session: ReviewSession) -> None:

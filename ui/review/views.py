@@ -71,6 +71,11 @@ def scope_of_draft(session: ReviewSession) -> QueueFilter:
     return QueueFilter(sample_id=sample_id, draft_id=session.draft_id)
 
 
+def open_agreement(scope: QueueFilter) -> None:
+    """Switch to the view with the agreement and the site profile, before the page is drawn."""
+    st.session_state["view" if scope.sample_id else "view_all"] = AGREEMENT
+
+
 def choose_scope(session: ReviewSession) -> QueueFilter:
     """Let the reader choose a patient and a sample, or none; the address keeps both."""
     database, sample_id = session.database, cases.number_in_address("sample")
