@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from core.domain.intervals import Estimate, proportion, ratio
-from core.domain.results import CellCounts, FieldAnalysis
+from core.domain.results import CellCounts, FieldAnalysis, PossibleBlasts
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, SUBTYPES
 
 MINIMUM_FOR_PERCENTAGES = 50
@@ -60,6 +60,12 @@ class Differential:
     def white_cells(self) -> int:
         """Leukocytes classified and uncertain white cells."""
         return self.total + self.uncertain
+
+    @property
+    def blasts(self) -> PossibleBlasts:
+        """The possible blasts, of all white cells."""
+        uncertain = self.possible_blasts - self.shares["blast"].count
+        return PossibleBlasts(self.possible_blasts, uncertain, self.white_cells)
 
     @property
     def excluded(self) -> int:

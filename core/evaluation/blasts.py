@@ -26,7 +26,8 @@ def blast_figures(
 ) -> BlastFigures:
     """Return the figures over n cells; the last three arguments are n long like the first two.
 
-    White cells are the leukocytes of the truth; smudge cells are counted apart.
+    White cells are the leukocytes of the truth; smudge cells are counted apart. A patient's share
+    is predicted as in use: of the classified leukocytes and the uncertain cells.
     """
     true, named, status = np.array(truth), np.array(predicted), np.array(statuses)
     patient = np.array(patients)
@@ -40,7 +41,9 @@ def blast_figures(
     shares = []
     for key in np.unique(patient):
         own = white & (patient == key)
-        counted = own & certain & np.isin(named, LEUKOCYTES)
+        counted = (patient == key) & (
+            (certain & np.isin(named, LEUKOCYTES)) | (status == "uncertain")
+        )
         if own.sum() >= LEAST_CELLS and counted.any():
             shares.append(
                 PatientShare(
@@ -48,7 +51,7 @@ def blast_figures(
                     cells=int(own.sum()),
                     uncertain=int((own & (status == "uncertain")).sum()),
                     true=float(blast[own].mean()),
-                    predicted=float((named[counted] == "blast").mean()),
+                    predicted=float(possible[counted].mean()),
                 )
             )
     errors = [abs(own.predicted - own.true) for own in shares]

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from core.domain.differential import Differential, Share, differential, differential_of_counts
-from core.domain.flags import Severity, field_blast_flag, flags
+from core.domain.flags import Severity, blast_flag, flags
 from core.domain.results import (
     Cell,
     CellCounts,
@@ -201,7 +201,7 @@ class PooledStage(Part):
         values["warnings"] = _marked(result)
         if result.blasts is not None:
             values["blasts"] = result.blasts
-            if flag := field_blast_flag(result.blasts):
+            if flag := blast_flag(result.blasts):
                 values["flags"] = [flag]
         return values
 

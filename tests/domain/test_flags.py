@@ -56,7 +56,7 @@ def test_one_blast_is_urgent_and_comes_first():
     found = flagged(NORMAL | {"blast": 1})
     first = next(iter(found.values()))
     assert (first.key, first.severity) == ("possible_blasts", "urgent")
-    assert first.sentence.startswith("1 possible blast. Blasts about ")
+    assert first.sentence.startswith("1 possible blast: 0 % (0-3) of 201 white cells.")
 
 
 def test_an_uncertain_blast_is_flagged_too():

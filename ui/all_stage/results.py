@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from core.charts.differential import probabilities_figure, stages_figure
 from core.charts.field import cam_figure, field_figure
-from core.domain.flags import blasts_text, field_blast_flag
+from core.domain.flags import blast_flag, blasts_text
 from core.domain.probability import probability_text
 from core.domain.results import FieldAnalysis, PossibleBlasts, StageResult
 from core.domain.taxonomy import STAGE_NOTE, STAGES
@@ -137,7 +137,7 @@ def show_possible_blasts(
     """
     found = []
     for patient, result in pooled.items():
-        flag = field_blast_flag(result.blasts) if result.blasts else None
+        flag = blast_flag(result.blasts) if result.blasts else None
         if flag and len(pooled) > 1:
             flag = replace(flag, sentence=f"{patient}: {flag.sentence}")
         found += [flag] if flag else []

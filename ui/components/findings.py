@@ -79,7 +79,9 @@ def show_possible_blasts(
     `counted` is the differential of every patient. `open_first` receives the index of the field and
     the number of the cell to look at first.
     """
-    found = [(patient, flag) for patient, own in counted.items() if (flag := blast_flag(own))]
+    found = [
+        (patient, flag) for patient, own in counted.items() if (flag := blast_flag(own.blasts))
+    ]
     first = _first_possible_blast(analyses)
     if not found or first is None:
         return

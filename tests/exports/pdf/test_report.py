@@ -182,7 +182,7 @@ def test_possible_blasts_and_subtypes_are_printed(printed):
     cells = make_cells(COUNTS)
     cells[0] = replace(cells[0], subtype="band")
     text = words(printed(make_case(cells=cells)))
-    assert "urgent 3 possible blasts. Blasts about 2 % (0-5) of 191 classified white cells" in text
+    assert "urgent 3 possible blasts: 1 % (0-4) of 203 white cells" in text
     assert (
         f"Subtypes as the model suggests them: of {COUNTS['neutrophil']} neutrophils, 1 band."
         in text
