@@ -9,7 +9,7 @@ from ui.components.cases import errors_shown
 from ui.components.page import header
 from ui.components.shared import plain
 from ui.microscope.choose import PAGE, SLIDE, show_slides
-from ui.microscope.viewer import show_viewer
+from ui.microscope.counting import show_slide
 
 header(
     "Microscope",
@@ -49,6 +49,4 @@ with st.container(horizontal=True, vertical_alignment="center"):
     st.markdown(f"**{plain(slide.name)}**")
 with errors_shown(end_page=True), st.spinner("Opening the slide. The first time takes longer."):
     view = get_views().view(slide)
-show_viewer(slide, view)
-if view.micrometres_per_pixel is None:
-    st.caption("The file does not say its scale: lengths are in pixels, objectives are not known.")
+show_slide(slide, view)

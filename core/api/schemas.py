@@ -82,6 +82,20 @@ class SlideInfoAnswer(SlideAnswer):
     """Changes when the file changes."""
 
 
+class SlideCountAnswer(BaseModel):
+    """The white cells of a slide that were found so far, as columns; what a viewer draws."""
+
+    version: str
+    types: list[tuple[str, str]]
+    """Name and colour."""
+    cells: list[tuple[int, int, int, int, int, int]]
+    """Left, top, width and height in pixels of level 0; index of the type; 1 when counted."""
+    numbers: list[int]
+    """Of the cells in the count, from 1."""
+    tiles: list[tuple[int, int, int, int, str]]
+    """Left, top, right, bottom; glass, thick, countable, counted or rejected."""
+
+
 class ImageBody(BaseModel):
     """An image as JSON. Multipart is the better way for large ones."""
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from core.batch.discover import shown
-from core.batch.slides import analyze_tile, analyze_tiles
 from core.domain.results import FailedFile, FieldAnalysis, FieldImage
 from core.errors import BatchError, InputError
 from core.exports.schema import AnalyzedField, Answer
@@ -21,6 +20,7 @@ from core.inference.pipeline import Analyzer, get_analyzer
 from core.inference.site_profile import SiteProfile
 from core.inference.tasks import or_failure
 from core.model_card import MODEL_NAMES, load_card
+from core.slides.analysis import analyze_tile, analyze_tiles
 
 FINGERPRINT = "fingerprint"
 """Key in the answers of jobs; `core.batch.writers` removes it."""

@@ -16,10 +16,10 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.batch.slides import TileResult
 from core.domain.results import FailedFile
 from core.errors import BatchError
 from core.exports.schema import Answer
+from core.slides.analysis import TileResult
 
 _FORMAT = 2
 """Kept as SQLite's `user_version`. The first format was no database but lines of JSON."""

@@ -16,13 +16,13 @@ from core.batch.discover import PassedOver, find_files
 from core.batch.executors import Engine, run_jobs
 from core.batch.jobs import Job, JobRunner, job_or_failure
 from core.batch.journal import Journal
-from core.batch.slides import SlidePlan, TileResult, plan_slide, slide_answer
 from core.batch.writers import batch_export, write_result
 from core.domain.results import CropResult, FailedFile, StageResult, image_title
 from core.errors import BatchError
 from core.exports.batch import write_json
 from core.exports.schema import Answer
 from core.imaging.wsi import Tile, is_slide
+from core.slides.analysis import SlidePlan, TileResult, plan_slide, slide_answer
 
 ResultT = TypeVar("ResultT", CropResult, StageResult)
 

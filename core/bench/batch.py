@@ -15,9 +15,9 @@ from typing import Any
 
 from core.batch.executors import in_process, in_processes, on_cluster
 from core.batch.jobs import Job, JobRunner, analyze_field, models_fingerprint
-from core.batch.slides import TILES_PER_BATCH, plan_slide
 from core.bench.timing import rate
 from core.settings import PROJECT_ROOT
+from core.slides.analysis import TILES_PER_BATCH, plan_slide
 from core.synthetic.fields import make_field
 from core.synthetic.slides import make_slide, write_slide
 

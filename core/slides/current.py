@@ -6,7 +6,7 @@ from pathlib import Path
 from core.settings import Settings, get_settings
 from core.slides.example import example_folder
 from core.slides.folders import SlideFolders
-from core.slides.pyramid import open_for_screen
+from core.slides.pyramid import readable_path
 from core.slides.tiles import SlideViews
 
 _views: dict[Path, SlideViews] = {}
@@ -31,6 +31,6 @@ def get_views(settings: Settings | None = None) -> SlideViews:
     """Return the open slides, by the cache folder of the settings."""
     settings = settings or get_settings()
     if settings.slide_cache not in _views:
-        opener = partial(open_for_screen, settings=settings)
-        _views.setdefault(settings.slide_cache, SlideViews(opener))
+        locate = partial(readable_path, settings=settings)
+        _views.setdefault(settings.slide_cache, SlideViews(locate))
     return _views[settings.slide_cache]

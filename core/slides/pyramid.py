@@ -1,6 +1,6 @@
 """Pyramids of slides and images that have no coarse levels: made once, kept in a cache folder.
 
-A copy is a tiled TIFF of JPEG tiles. Only the screen reads it; analyses read the original.
+A copy is a tiled TIFF of JPEG tiles, as large as the original.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ _QUALITY = 92
 _making = Lock()
 
 
-def open_for_screen(slide: SlideFile, settings: Settings) -> Slide:
-    """Open a slide, or its copy with a pyramid, which is made the first time.
+def readable_path(slide: SlideFile, settings: Settings) -> Path:
+    """Return the path of a slide, or of its copy with a pyramid, which is made the first time.
 
     Raises InputError for what cannot be read, SlideCopyError when the copy cannot be written.
     """
@@ -40,7 +40,7 @@ def open_for_screen(slide: SlideFile, settings: Settings) -> Slide:
         with Slide(slide.path) as opened:
             coarsest = max(opened.width, opened.height) / opened.downsamples[-1]
         if coarsest <= COARSEST:
-            return Slide(slide.path)
+            return slide.path
     copy = _copy_of(slide, settings)
     with _making:
         if not copy.exists():
@@ -48,7 +48,7 @@ def open_for_screen(slide: SlideFile, settings: Settings) -> Slide:
                 _make_copy(slide, copy, settings)
             except OSError as error:
                 raise SlideCopyError from error
-    return Slide(copy)
+    return copy
 
 
 def _make_copy(slide: SlideFile, copy: Path, settings: Settings) -> None:

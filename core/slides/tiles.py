@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
 from math import ceil, log2
+from pathlib import Path
 from threading import Lock
 
 import cv2
@@ -28,8 +29,10 @@ _MOST_BYTES = 96_000_000
 class SlideView:
     """An open slide as tiles. Several threads may use it at a time."""
 
-    def __init__(self, slide: Slide) -> None:
-        self._slide = slide
+    def __init__(self, path: Path) -> None:
+        """Open a slide. Raises DamagedSlideError."""
+        self.path = path
+        self._slide = slide = Slide(path)
         self.width, self.height = slide.width, slide.height
         self.micrometres_per_pixel = slide.micrometres_per_pixel
         self.format = slide.format
@@ -71,8 +74,8 @@ class SlideView:
 class SlideViews:
     """The slides that are open, and the tiles that were encoded last."""
 
-    def __init__(self, opener: Callable[[SlideFile], Slide]) -> None:
-        self._opener = opener
+    def __init__(self, locate: Callable[[SlideFile], Path]) -> None:
+        self._locate = locate
         self._views: OrderedDict[SlideFile, SlideView] = OrderedDict()
         self._tiles: OrderedDict[tuple[SlideFile, int, int, int, bool], bytes] = OrderedDict()
         self._bytes = 0
@@ -92,7 +95,7 @@ class SlideViews:
                     self._views.move_to_end(slide)
                     return self._views[slide]
             check_inside(slide)
-            view = SlideView(self._opener(slide))
+            view = SlideView(self._locate(slide))
             with self._keeping:
                 self._views[slide] = view
                 while len(self._views) > _MOST_OPEN:

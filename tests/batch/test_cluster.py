@@ -8,9 +8,9 @@ import pytest
 from core.batch.executors import in_process, on_cluster
 from core.batch.jobs import Job, JobRunner, analyze_field
 from core.batch.run import Batch, analyze_files
-from core.batch.slides import plan_slide, slide_answer
 from core.errors import BatchError
 from core.settings import PROJECT_ROOT
+from core.slides.analysis import plan_slide, slide_answer
 from tests.batch.tasks import (
     by_index,
     dies_over_one,

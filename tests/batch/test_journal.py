@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.batch.journal import Journal
-from core.batch.slides import TileResult
 from core.domain.boxes import Box
 from core.domain.results import Cell, FailedFile
 from core.domain.taxonomy import CELL_TYPES
 from core.errors import BatchError
 from core.imaging.wsi import tile_grid
+from core.slides.analysis import TileResult
 
 MODELS = {"wbc": "1"}
 PATHS = [Path(f"field {number} ä\udcff.png") for number in range(4)]

@@ -15,7 +15,12 @@ from pyarrow import parquet
 
 from core.batch.jobs import JobRunner, analyze_field, models_fingerprint
 from core.batch.run import Batch, analyze_files
-from core.batch.slides import (
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
+from core.imaging.scale import RED_CELL_MICROMETRES
+from core.imaging.wsi import tile_grid
+from core.settings import PROJECT_ROOT
+from core.slides.analysis import (
     MARGIN_MICROMETRES,
     RED_CELL_PIXELS,
     SlidePlan,
@@ -24,11 +29,6 @@ from core.batch.slides import (
     merge_tile_detections,
     slide_answer,
 )
-from core.domain.boxes import Box
-from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
-from core.imaging.scale import RED_CELL_MICROMETRES
-from core.imaging.wsi import tile_grid
-from core.settings import PROJECT_ROOT
 from core.synthetic.fields import SyntheticField, make_field
 from core.synthetic.slides import GLASS, make_slide, write_slide
 from tests.batch.tasks import (

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from core.slides.counting import get_count
+from core.slides.current import get_views
 from core.slides.folders import SlideFolders
-from tests.pages.app import open_app, texts
+from tests.pages.app import open_app, press, texts
 from tests.slides import made
 
 
@@ -58,3 +60,18 @@ def test_without_folders_a_synthetic_slide_is_shown():
     app = open_app("microscope")
     assert "LEUKOSCOPE_SLIDE_FOLDERS" in app.info[0].value
     assert any("Example" in label for label in links(app))
+
+
+def test_the_cells_of_a_slide_are_counted(folder):
+    made.svs(made.a_slide(), folder / "0042.svs")
+    (slide,) = SlideFolders([folder]).slides().values()
+    app = open_app("microscope", slide=slide.id)
+    app = press(app, "slide_count")
+    count = get_count(slide, get_views().view(slide))
+    count.wait()
+    assert count.error is None
+    app.run()
+    assert not app.exception
+    assert any(heading.value == "Differential" for heading in app.subheader)
+    assert [b.label for b in app.button if b.key == "slide_count"] == ["Go on"]
+    assert "of glass" in texts(app)

@@ -84,12 +84,12 @@ def test_a_slide_is_copied_once_and_old_copies_make_room(folder, settings, monke
     (copy,) = settings.slide_cache.glob("*.tif")
     changed = copy.stat().st_mtime_ns
     file = next(s for s in SlideFolders([folder]).slides().values() if "image" in s.name)
-    other = SlideViews(lambda slide: pyramid.open_for_screen(slide, settings)).view(file)
+    other = SlideViews(lambda slide: pyramid.readable_path(slide, settings)).view(file)
     assert other.width == view.width
     assert copy.stat().st_mtime_ns == changed
     monkeypatch.setattr(settings, "slide_cache_megabytes", 0)
     dicom = next(s for s in SlideFolders([folder]).slides().values() if "dicom" in s.name)
-    pyramid.open_for_screen(dicom, settings)
+    pyramid.readable_path(dicom, settings)
     assert [path for path in settings.slide_cache.iterdir() if path == copy] == []
 
 

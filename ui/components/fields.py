@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from core.domain.boxes import Box
-from core.domain.results import FieldAnalysis, Pixels
-from core.domain.taxonomy import CELL_KINDS, KIND_NAMES, CellKind
+from core.domain.probability import probability_text
+from core.domain.results import Cell, FieldAnalysis, Pixels
+from core.domain.taxonomy import CELL_KINDS, CELL_TYPES, KIND_NAMES, CellKind, label_name
 from core.imaging.overlay import segmentation_overlay
 from core.imaging.preview import preview_jpeg
 from core.imaging.segmentation import (
@@ -21,6 +22,8 @@ from core.imaging.segmentation import (
 from ui.components import shared
 
 _LIGHT = "light_corrected"
+_LEAST_SHOWN = 0.001
+"""Probability below which a type is not listed."""
 _OUTLINED_SIDE = 320
 """Pixels a side of the image of an outlined cell."""
 
@@ -112,6 +115,30 @@ def field_chart(
     number = len(analysis.white_cells())
     alt = f"Field {analysis.title} with {number} white cells boxed and numbered"
     shared.image_chart(figure, key, alt, clicked)
+
+
+def show_cell_facts(cell: Cell, micrometres_per_pixel: float | None) -> None:
+    """Show status, probabilities and measures of a white cell, and its attributes."""
+    subtype = cell.likely_subtype
+    likely = sorted((cell.probabilities or {}).items(), key=lambda item: -item[1])
+    diameter = micrometres_per_pixel and cell.box.diameter * micrometres_per_pixel
+    rows = {
+        "Status": cell.status.replace("_", " "),
+        "Subtype": subtype and f"likely {label_name(subtype).lower()}",
+        "Counted": "in another field that shows the same cell" if cell.duplicate else None,
+        **{
+            CELL_TYPES[key].name: shared.plain(probability_text(probability))
+            for key, probability in likely
+            if probability >= _LEAST_SHOWN
+        },
+        "Diameter": diameter and f"{diameter:.1f} µm",
+        "Detection score": f"{100 * cell.detection_score:.0f} %",
+        "Appearance": "unlike the training images" if cell.in_distribution is False else None,
+    }
+    st.table({name: text for name, text in rows.items() if text}, border="horizontal")
+    if cell.attributes:
+        with st.expander("Attributes", icon=":material/list_alt:"):
+            shared.attributes_table(cell.attributes)
 
 
 def scale_text(analysis: FieldAnalysis) -> str:

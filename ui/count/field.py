@@ -6,9 +6,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from core.charts.field import field_figure
-from core.domain.probability import probability_text
 from core.domain.results import FieldAnalysis
-from core.domain.taxonomy import CELL_TYPES, label_name
 from core.imaging.illumination import flatten
 from core.imaging.segmentation import SegmentationMethod, segment_field
 from ui.all_stage.results import show_class
@@ -18,8 +16,6 @@ from ui.upload.controls import choose_field, properties_table, remove_button
 from ui.upload.session import SessionImage, UploadSession, decode_again
 
 CELL = "wbc_cell"
-LEAST_SHOWN = 0.001
-"""Probability below which a type is not listed."""
 
 
 def status_line(analyses: list[FieldAnalysis]) -> None:
@@ -149,25 +145,7 @@ def show_cell(image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] |
     st.image(jpeg, width=width, alt=f"White cell {chosen}{', outlined' if drawn else ''}")
     if outlined is not None and image.is_kept:
         fields.show_measures(drawn, has_scale=scale is not None)
-    subtype = cell.likely_subtype
-    likely = sorted((cell.probabilities or {}).items(), key=lambda item: -item[1])
-    rows = {
-        "Status": cell.status.replace("_", " "),
-        "Subtype": subtype and f"likely {label_name(subtype).lower()}",
-        "Counted": "in another field that shows the same cell" if cell.duplicate else None,
-        **{
-            CELL_TYPES[key].name: shared.plain(probability_text(probability))
-            for key, probability in likely
-            if probability >= LEAST_SHOWN
-        },
-        "Diameter": scale and f"{cell.box.diameter * scale.micrometres_per_pixel:.1f} µm",
-        "Detection score": f"{100 * cell.detection_score:.0f} %",
-        "Appearance": "unlike the training images" if cell.in_distribution is False else None,
-    }
-    st.table({name: text for name, text in rows.items() if text}, border="horizontal")
-    if cell.attributes:
-        with st.expander("Attributes", icon=":material/list_alt:"):
-            shared.attributes_table(cell.attributes)
+    fields.show_cell_facts(cell, scale and scale.micrometres_per_pixel)
 
 
 def show_properties(image: SessionImage) -> None:

@@ -2,6 +2,13 @@
 const POWERS = [2, 4, 10, 20, 40, 60, 100]
 const MICROMETRES_AT_1X = 10 // one screen pixel: 0.25 µm at 40x, as scanners have it
 const NICE = [1, 2, 5]
+const AREAS = { // colours of the tiles, with what they mean
+  counted: ["counted", "rgb(0 120 90 / .22)"],
+  countable: ["worth counting", "rgb(0 114 178 / .16)"],
+  rejected: ["rejected", "rgb(200 30 30 / .38)"],
+  thick: ["too thick", "rgb(90 60 0 / .38)"],
+  glass: ["glass", "rgb(120 120 120 / .35)"],
+}
 const views = new WeakMap()
 let leaflet
 
@@ -64,6 +71,135 @@ function tileLayer(L, slide, base, view) {
   return layer
 }
 
+// The cells of a count, on one canvas above the map: 100,000 are drawn again at every move.
+class Cells {
+  constructor(view) {
+    this.view = view
+    this.canvas = element(view.box, "canvas", { class: "cells" })
+    this.shown = true
+    this.areaShown = false
+    this.chosen = null
+    this.take({ types: [], cells: [], tiles: [] })
+  }
+
+  take({ types, cells, tiles }) {
+    Object.assign(this, { types, cells, tiles })
+    this.counts = types.map(() => 0)
+    for (const cell of cells) this.counts[cell[4]]++
+    this.draw()
+  }
+
+  draw() {
+    const { view, canvas } = this
+    if (!view.map._loaded) return
+    const { clientWidth: width, clientHeight: height } = view.box
+    const ratio = window.devicePixelRatio || 1
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio)
+      canvas.height = Math.round(height * ratio)
+    }
+    const ink = canvas.getContext("2d")
+    ink.setTransform(ratio, 0, 0, ratio, 0, 0)
+    ink.clearRect(0, 0, width, height)
+    const scale = view.scale, corner = view.map.getBounds().getNorthWest()
+    const left = corner.lng, top = view.map.containerPointToLatLng([0, 0]).lat
+    const right = left + width / scale, bottom = top + height / scale
+    if (this.areaShown) this.drawArea(ink, left, top, right, bottom, scale)
+    if (!this.shown) return
+    const visible = []
+    for (const cell of this.cells) {
+      if (cell[0] < right && cell[0] + cell[2] > left && cell[1] < bottom && cell[1] + cell[3] > top) visible.push(cell)
+    }
+    if (!visible.length) return
+    if (visible[0][2] * scale < 7 && visible.length > 60) this.drawClusters(ink, visible, left, top, scale)
+    else this.drawBoxes(ink, visible, left, top, scale)
+  }
+
+  drawBoxes(ink, cells, left, top, scale) {
+    ink.font = "600 11px sans-serif"
+    for (const [x, y, width, height, type, counted] of cells) {
+      const [name, colour] = this.types[type]
+      const at = [(x - left) * scale - 2, (y - top) * scale - 2, width * scale + 4, height * scale + 4]
+      ink.strokeStyle = colour
+      ink.lineWidth = this.chosen?.[0] === x && this.chosen?.[1] === y ? 4 : 2
+      ink.setLineDash(counted ? [] : [5, 4])
+      ink.strokeRect(...at)
+      if (at[2] > 34) {
+        ink.fillStyle = "rgb(255 255 255 / .85)"
+        const label = counted ? name : `${name}?`
+        ink.fillRect(at[0], at[1] - 15, ink.measureText(label).width + 8, 14)
+        ink.fillStyle = "#1f1a24"
+        ink.fillText(label, at[0] + 4, at[1] - 4)
+      }
+    }
+    ink.setLineDash([])
+  }
+
+  drawClusters(ink, cells, left, top, scale) { // squares of the slide, so that none jumps
+    const side = 2 ** Math.round(Math.log2(56 / scale))
+    const clusters = new Map()
+    for (const [x, y, , , type] of cells) {
+      const key = Math.floor(x / side) * 1e6 + Math.floor(y / side)
+      let found = clusters.get(key)
+      if (!found) clusters.set(key, found = { x: 0, y: 0, number: 0, types: new Map() })
+      found.x += x; found.y += y; found.number++
+      found.types.set(type, (found.types.get(type) ?? 0) + 1)
+    }
+    ink.textAlign = "center"
+    ink.textBaseline = "middle"
+    ink.font = "600 11px sans-serif"
+    for (const { x, y, number, types } of clusters.values()) {
+      const [most] = [...types].reduce((a, b) => b[1] > a[1] ? b : a)
+      const across = (x / number - left) * scale, down = (y / number - top) * scale
+      const radius = number === 1 ? 4 : 8 + 2.5 * Math.log2(number)
+      ink.beginPath()
+      ink.arc(across, down, radius, 0, 7)
+      ink.fillStyle = this.types[most][1]
+      ink.globalAlpha = .85
+      ink.fill()
+      ink.globalAlpha = 1
+      ink.strokeStyle = "#fff"
+      ink.lineWidth = 1.5
+      ink.stroke()
+      if (number > 1) {
+        ink.strokeStyle = "rgb(0 0 0 / .65)"
+        ink.lineWidth = 3
+        ink.strokeText(number, across, down)
+        ink.fillStyle = "#fff"
+        ink.fillText(number, across, down)
+      }
+    }
+    ink.textAlign = "start"
+    ink.textBaseline = "alphabetic"
+  }
+
+  drawArea(ink, left, top, right, bottom, scale) {
+    for (const [x, y, x2, y2, state] of this.tiles) {
+      if (x > right || x2 < left || y > bottom || y2 < top) continue
+      ink.fillStyle = AREAS[state][1]
+      ink.fillRect((x - left) * scale, (y - top) * scale, (x2 - x) * scale, (y2 - y) * scale)
+    }
+  }
+
+  at(x, y) {
+    const slack = 4 / this.view.scale
+    return this.cells.find(cell => x > cell[0] - slack && x < cell[0] + cell[2] + slack
+      && y > cell[1] - slack && y < cell[1] + cell[3] + slack)
+  }
+
+  within(points) { // even-odd rule, by the middles of the cells
+    return this.cells.filter(([left, top, width, height]) => {
+      const x = left + width / 2, y = top + height / 2
+      let inside = false
+      points.forEach(([y1, x1], i) => {
+        const [y2, x2] = points[(i + 1) % points.length]
+        if ((y1 > y) !== (y2 > y) && x < (x2 - x1) * (y - y1) / (y2 - y1) + x1) inside = !inside
+      })
+      return inside
+    })
+  }
+}
+
 class View {
   constructor(L, root, data, base) {
     Object.assign(this, { L, root, base, slide: data.slide, mode: "look", light: false })
@@ -86,12 +222,15 @@ class View {
     this.buildPanels()
     this.tiles = tileLayer(L, this.slide, base, this).addTo(this.map)
     this.marks = L.layerGroup().addTo(this.map)
+    this.cells = new Cells(this)
+    this.map.on("zoomstart", () => this.cells.canvas.classList.add("away"))
+    this.map.on("zoomend", () => { this.cells.canvas.classList.remove("away"); this.cells.draw() })
     this.map.on("move zoom", () => this.draw())
     this.map.on("click", event => this.clicked(event))
     this.map.on("dblclick", event => this.doubleClicked(event))
     this.map.on("mousemove", event => this.moved(event))
     this.box.addEventListener("keydown", event => this.key(event))
-    this.resized = new ResizeObserver(() => this.map.invalidateSize({ pan: false }))
+    this.resized = new ResizeObserver(() => { this.map.invalidateSize({ pan: false }); this.draw() })
     this.resized.observe(this.box)
     this.start()
     this.map.on("moveend", () => this.remember())
@@ -147,6 +286,19 @@ class View {
       this.tiles.redraw()
     }, "wide")
     this.lightButton.setAttribute("aria-pressed", false)
+    this.cellTools = element(tools, "span", { hidden: "" })
+    const shows = (text, label, name) => {
+      const made = button(this.cellTools, text, label, () => {
+        this.cells[name] = !this.cells[name]
+        made.setAttribute("aria-pressed", this.cells[name])
+        this.cells.draw()
+        this.explainArea()
+      }, "wide")
+      made.setAttribute("aria-pressed", name === "shown")
+    }
+    shows("Cells", "Show the cells of the count", "shown")
+    shows("Tiles", "Show which parts were counted or left out", "areaShown")
+    button(this.cellTools, "Next", "Next cell (N)", () => this.next(1), "wide")
     this.modes = {
       distance: button(tools, "Distance", "Measure a distance: click points, Esc ends", () => this.setMode("distance"), "wide"),
       area: button(tools, "Area", "Measure an area: click corners, double click closes", () => this.setMode("area"), "wide"),
@@ -168,6 +320,7 @@ class View {
       this.scaleBar = element(scale, "i")
     } else this.powers = []
     this.now = element(powers, "span", { class: "now" })
+    this.legend = panel("legend", { hidden: "" })
     this.says = panel("says", { role: "status", hidden: "" })
     const overview = panel("overview", { "aria-hidden": "true" })
     const image = element(overview, "img", { alt: "" })
@@ -189,6 +342,8 @@ class View {
   }
 
   draw() {
+    if (!this.map._loaded) return
+    this.cells.draw()
     const bounds = this.map.getBounds()
     const left = Math.max(0, bounds.getWest()), top = Math.max(0, bounds.getNorth())
     const right = Math.min(this.slide.width, bounds.getEast())
@@ -225,6 +380,52 @@ class View {
     return um2 >= 1e5 ? `${+(um2 / 1e6).toPrecision(3)} mm²` : `${+um2.toPrecision(3)} µm²`
   }
 
+  explainArea() {
+    const states = new Set(this.cells.tiles.map(tile => tile[4]))
+    this.legend.replaceChildren()
+    this.legend.hidden = !this.cells.areaShown || !states.size
+    for (const [state, [text, colour]] of Object.entries(AREAS)) {
+      if (!states.has(state)) continue
+      const line = element(this.legend, "span")
+      element(line, "i", { style: `background:${colour}` })
+      line.append(text)
+    }
+  }
+
+  choose(cell) {
+    if (!cell) return
+    this.cells.chosen = cell
+    this.cells.draw()
+    this.send("cell", [cell[0] + cell[2] / 2, cell[1] + cell[3] / 2])
+  }
+
+  next(step) {
+    const { cells, chosen } = this.cells
+    if (!cells.length) return
+    const now = chosen ? cells.findIndex(cell => cell[0] === chosen[0] && cell[1] === chosen[1]) : -1
+    const cell = cells[(now + step + cells.length) % cells.length]
+    const zoom = Math.max(this.map.getZoom(), this.um ? this.zoomOf(40 * this.um / MICROMETRES_AT_1X) : 0)
+    this.map.setView([cell[1] + cell[3] / 2, cell[0] + cell[2] / 2], zoom, { animate: false })
+    this.choose(cell)
+  }
+
+  async take(version) { // the cells of a count, when there are others than those on the screen
+    this.wanted = version
+    if (!version || this.fetching) return
+    while (this.version !== this.wanted) {
+      const now = this.wanted
+      this.fetching = true
+      try {
+        const answer = await fetch(new URL(`slides/${this.slide.id}/count`, this.base))
+        if (!answer.ok) break
+        this.cells.take(await answer.json())
+        this.version = now
+        this.cellTools.hidden = !this.cells.cells.length && !this.cells.tiles.length
+        this.explainArea()
+      } catch { break } finally { this.fetching = false }
+    }
+  }
+
   // Measuring: points are [y, x]; the last one follows the pointer.
   setMode(mode) {
     this.mode = this.mode === mode ? "look" : mode
@@ -242,7 +443,7 @@ class View {
   say(text) { this.says.textContent = text; this.says.hidden = !text }
 
   clicked({ latlng }) {
-    if (this.mode === "look") return
+    if (this.mode === "look") return this.choose(this.cells.shown && this.cells.at(latlng.lng, latlng.lat))
     if (this.closed) { this.points = []; this.closed = false }
     this.points.push([latlng.lat, latlng.lng])
     this.measure(this.points)
@@ -276,15 +477,29 @@ class View {
         return sum + x * y2 - x2 * y
       }, 0)) / 2 * um * um
       this.L.polygon(points, style).addTo(this.marks)
-      this.say(points.length < 3 ? "Click the next corner." : unit ? `${area.toFixed(0)}${unit}²` : this.area(area))
+      const size = unit ? `${area.toFixed(0)}${unit}²` : this.area(area)
+      this.say(points.length < 3 ? "Click the next corner." : this.closed ? this.inside(points, size) : size)
     }
     for (const point of points) {
       this.L.circleMarker(point, { ...style, radius: 3, fillOpacity: 1 }).addTo(this.marks)
     }
   }
 
+  inside(points, size) {
+    const found = this.cells.within(points)
+    if (!this.cells.cells.length) return size
+    const numbers = this.cells.types.map(() => 0)
+    for (const cell of found) numbers[cell[4]]++
+    const parts = this.cells.types.map(([name], i) => [numbers[i], name.toLowerCase()])
+      .filter(([number]) => number).sort((a, b) => b[0] - a[0])
+      .map(([number, name]) => `${number} ${name} (${(100 * number / found.length).toFixed(0)} %)`)
+    return `${size} · ${found.length} cells found${parts.length ? `: ${parts.join(", ")}` : ""}`
+  }
+
   key(event) {
     if (event.key === "0") this.fit()
+    else if (event.key.toLowerCase() === "n" && !event.ctrlKey && !event.metaKey) this.next(1)
+    else if (event.key.toLowerCase() === "p" && !event.ctrlKey && !event.metaKey) this.next(-1)
     else if (event.key === "Escape" && this.mode !== "look") this.setMode(this.mode)
     else return
     event.preventDefault()
@@ -301,19 +516,25 @@ class View {
 }
 
 export default function (component) {
-  const { data, parentElement } = component
+  const { data, parentElement, setTriggerValue } = component
   const root = parentElement.querySelector(".scope")
   const base = new URL("api/", location.href)
   const old = views.get(root)
+  let kept = old
   if (old?.id !== data.slide.id) {
     old?.view?.remove()
-    const kept = { id: data.slide.id }
+    kept = { id: data.slide.id }
     views.set(root, kept)
     const style = parentElement.querySelector("link")
     if (!style.href) style.href = new URL("viewer/leaflet.css", base)
-    load(base).then(
+    kept.opened = load(base).then(
       L => { if (views.get(root) === kept) kept.view = new View(L, root, data, base) },
       () => { root.textContent = "The viewer could not be loaded. Reload the page." })
   }
+  kept.opened.then(() => {
+    if (!kept.view) return
+    kept.view.send = setTriggerValue
+    kept.view.take(data.count)
+  })
   return () => { views.get(root)?.view?.remove(); views.delete(root) }
 }

@@ -1,4 +1,4 @@
-"""The viewer: a component whose script asks the API for tiles."""
+"""The viewer: a component whose script asks the API for tiles and for the cells of a count."""
 
 from pathlib import Path
 
@@ -7,6 +7,9 @@ import streamlit as st
 from core.slides.folders import SlideFile
 from core.slides.tiles import TILE, SlideView
 
+CLICKED = "slide_clicked"
+"""Key in the session of the middle of the cell that was clicked last, x and y in level 0."""
+_KEY = "viewer"
 _HERE = Path(__file__).parent
 _viewer = st.components.v2.component(
     "slide_viewer",
@@ -16,10 +19,10 @@ _viewer = st.components.v2.component(
 )
 
 
-def show_viewer(slide: SlideFile, view: SlideView) -> None:
-    """Show a slide; the part on the screen is in the address of the page."""
+def show_viewer(slide: SlideFile, view: SlideView, count_version: str) -> None:
+    """Show a slide and the cells of its count; the part on the screen is in the address."""
     _viewer(
-        key="viewer",
+        key=_KEY,
         data={
             "slide": {
                 "id": slide.id,
@@ -29,6 +32,18 @@ def show_viewer(slide: SlideFile, view: SlideView) -> None:
                 "micrometres_per_pixel": view.micrometres_per_pixel,
                 "tile_size": TILE,
                 "last_zoom": view.last_zoom,
-            }
+            },
+            "count": count_version,
         },
+        on_cell_change=_clicked,
     )
+
+
+def _clicked() -> None:
+    """Keep the place of the clicked cell. It comes from a browser, so anything may be in it."""
+    place = st.session_state[_KEY]["cell"]
+    match place:
+        case [int() | float() as x, int() | float() as y]:
+            st.session_state[CLICKED] = (float(x), float(y))
+        case _:
+            st.session_state.pop(CLICKED, None)

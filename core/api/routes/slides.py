@@ -9,7 +9,8 @@ from starlette.staticfiles import StaticFiles
 from xstatic.pkg import leaflet
 
 from core.api.deps import PageRoute, ServicesDep
-from core.api.schemas import SlideAnswer, SlideInfoAnswer
+from core.api.schemas import SlideAnswer, SlideCountAnswer, SlideInfoAnswer
+from core.slides.counting import get_count
 from core.slides.current import get_folders, get_views
 from core.slides.tiles import TILE
 
@@ -50,6 +51,33 @@ def slide_info(services: ServicesDep, slide_id: SlideId) -> SlideInfoAnswer:
         tile_size=TILE,
         last_zoom=view.last_zoom,
         version=slide.version,
+    )
+
+
+@router.get("/slides/{slide_id}/count")
+def slide_count(services: ServicesDep, slide_id: SlideId) -> SlideCountAnswer:
+    """Return the white cells that the count of a slide has found so far; none without a count."""
+    slide = get_folders(services.settings).get(slide_id)
+    count = get_count(slide, get_views(services.settings).view(slide))
+    if count is None:
+        return SlideCountAnswer(version="", types=[], cells=[], numbers=[], tiles=[])
+    analysis = count.analysis()
+    known: dict[tuple[str, str], int] = {}
+    cells, numbers = [], []
+    for number, cell in analysis.white_cells():
+        name = cell.type_name if cell.status != "out_of_scope" else "Not counted"
+        kind = known.setdefault((name.partition(",")[0], cell.colour), len(known))
+        x, y, width, height = (round(side) for side in cell.box.xywh)
+        is_counted = int(cell.counted_as is not None)
+        cells.append((x, y, width, height, kind, is_counted))
+        numbers.append(number)
+    tiles = zip(count.areas, count.states(), strict=True)
+    return SlideCountAnswer(
+        version=count.version,
+        types=list(known),
+        cells=cells,
+        numbers=numbers,
+        tiles=[(*tile.interior, state) for tile, state in tiles],
     )
 
 

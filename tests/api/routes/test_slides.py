@@ -8,8 +8,12 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from core.access import VISITOR_COOKIE, new_visitor, visitors
+from core.domain.taxonomy import label_colour
+from core.slides.counting import open_count
+from core.slides.current import get_folders, get_views
 from tests.api.test_access import bearer
 from tests.slides import made
+from tests.slides.test_counting import find
 
 
 @pytest.fixture(scope="module")
@@ -107,3 +111,22 @@ def test_the_viewer_is_served_from_its_package(open_slides):
     answer = open_slides().get("/viewer/leaflet.js")
     assert answer.status_code == 200
     assert "max-age" in answer.headers["cache-control"]
+
+
+def test_the_cells_of_a_count_are_answered_to_draw(open_slides, folder, tmp_path):
+    client = open_slides()
+    slide = only(client)
+    address = f"/slides/{slide['id']}/count"
+    assert client.get(address).json()["cells"] == []
+    settings = client.app.state.services.settings
+    file = get_folders(settings).get(slide["id"])
+    count = open_count(file, get_views(settings).view(file), find)
+    count.start(None)
+    count.wait()
+    drawn = client.get(address).json()
+    assert drawn["types"] == [["Neutrophil", label_colour("neutrophil")]]
+    assert len(drawn["cells"]) == len(count.analysis().cells) > 0
+    x, _, width, _, kind, counted = drawn["cells"][0]
+    assert (kind, counted) == (0, 1)
+    assert 0 <= x < x + width <= 1600
+    assert {tile[4] for tile in drawn["tiles"]} >= {"counted", "glass"}

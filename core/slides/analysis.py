@@ -8,7 +8,7 @@ more confident one stays, as within a tile.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -171,6 +171,20 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     """
     by_tile = {result.tile: result for result in results}
     tiles = [by_tile[tile] for tile in plan.tiles if not by_tile[tile].is_glass]
+    rejected = sum(tile.reject_reason is not None for tile in tiles)
+    counts = {
+        "analysed": len(tiles) - rejected,
+        "with_cells": sum(bool(tile.cells) for tile in tiles),
+        "refused": rejected,
+        "glass": len(plan.tiles) - len(tiles),
+    }
+    return AnalyzedSlide.of(slide_analysis(plan, by_tile), tiles=counts).dump()
+
+
+def slide_analysis(plan: SlidePlan, by_tile: Mapping[Tile, TileResult]) -> FieldAnalysis:
+    """Return what was found in the tiles that are done, as one field in pixels of level 0."""
+    done = [by_tile[tile] for tile in plan.tiles if tile in by_tile]
+    tiles = [result for result in done if not result.is_glass]
     cells = sorted(
         merge_tile_detections(tiles, plan.overlap_margin),
         key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x),
@@ -186,20 +200,13 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
         (c.box for c in cells if c.kind == "wbc"),
     )
     judged, warnings = judge_sizes(cells, checked)
-    slide = replace(
+    return replace(
         plan.slide,
         cells=judged,
         scale=checked.scale,
         reject_reason=reject_reason,
         warnings=warnings,
     )
-    counts = {
-        "analysed": len(tiles) - reasons.total(),
-        "with_cells": sum(bool(tile.cells) for tile in tiles),
-        "refused": reasons.total(),
-        "glass": len(plan.tiles) - len(tiles),
-    }
-    return AnalyzedSlide.of(slide, tiles=counts).dump()
 
 
 def merge_tile_detections(results: Iterable[TileResult], overlap_margin: int) -> list[Cell]:

@@ -1,0 +1,255 @@
+"""A count of white cells in a slide: in the background, tile by tile along a battlement path.
+
+A look at low power comes first: it tells glass and thick parts from the area worth counting. The
+path goes through that area in bands, up and down column by column, as a differential is counted by
+hand, so that it meets the edges and the middle of the smear alike. It ends with enough white cells.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from threading import Lock, Thread
+
+import cv2
+import numpy as np
+
+from core.domain.differential import differential
+from core.domain.results import FailedFile, FieldAnalysis, FieldImage, Pixels
+from core.domain.taxonomy import LEUKOCYTES
+from core.imaging.wsi import Tile
+from core.inference.tasks import or_failure
+from core.slides.analysis import TileResult, analyze_tiles, plan_slide, slide_analysis
+from core.slides.folders import SlideFile
+from core.slides.tiles import SlideView
+
+TARGETS = (100, 200, 400)
+GLASS, THICK, COUNTABLE = "glass", "thick", "countable"
+COUNTED, REJECTED = "counted", "rejected"
+"""States of a tile: the first three by low power, the last two after its analysis."""
+_MICROMETRES_AT_LOW_POWER = 4.0
+_LEAST_COVERED, _MOST_COVERED = 0.03, 0.75
+"""Shares of a tile that cells cover: below there is glass, above cells lie on each other."""
+_DARKER_THAN_GLASS = 25
+_BAND = 4
+"""Rows of tiles that the path goes up and down in."""
+_TILES_AT_A_TIME = 2
+_RULER_TILES = 200
+"""Tiles whose red cells are kept, to check the scale by; those of all would fill the memory."""
+_GROWTH = 1.05
+"""A count is put together again when its tiles became this many times more."""
+
+_working = Lock()
+"""One count of the process works at a time; others wait."""
+
+
+class SlideCount:
+    """A count in one slide. It can be stopped and goes on where it was."""
+
+    def __init__(
+        self,
+        slide: SlideFile,
+        view: SlideView,
+        analyze: Callable[[FieldImage], FieldAnalysis],
+    ) -> None:
+        """Plan a count; nothing is analysed. Raises DamagedSlideError."""
+        self._analyze = analyze
+        self._path, self._name = view.path, slide.name
+        self._plan = plan_slide(view.path, slide.name, None)
+        self.areas = areas(view, self._plan.tiles)
+        """Every tile with `GLASS`, `THICK` or `COUNTABLE`."""
+        self.path = battlement([tile for tile, area in self.areas.items() if area == COUNTABLE])
+        self._results: dict[Tile, TileResult] = {}
+        self._lock = Lock()
+        self._thread: Thread | None = None
+        self._stopped = False
+        self._seconds = 0.0
+        self._known: tuple[int, FieldAnalysis] = (0, replace(self._plan.slide, cells=()))
+        self.error: str | None = None
+        self.target: int | None = None
+        """White cells that are enough; None for the whole area."""
+
+    @property
+    def running(self) -> bool:
+        """Whether tiles are analysed now, or wait for another count."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def done(self) -> int:
+        """Tiles that were analysed."""
+        return len(self._results)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time until the end, by the pace so far; None before the first tiles."""
+        if not self.done:
+            return None
+        tiles = len(self.path) - self.done
+        counted = self._counted_in_tiles()
+        if self.target and counted:
+            tiles = min(tiles, max(0, self.done * (self.target - counted) / counted))
+        return tiles * self._seconds / self.done
+
+    @property
+    def version(self) -> str:
+        """Changes whenever `analysis` does."""
+        return f"{self._known[0]}-{self.running:d}"
+
+    def states(self) -> list[str]:
+        """Return the state of every tile, in the order of `areas`."""
+        with self._lock:
+            return [
+                area
+                if (result := self._results.get(tile)) is None or result.is_glass
+                else REJECTED
+                if result.reject_reason
+                else COUNTED
+                for tile, area in self.areas.items()
+            ]
+
+    def rejections(self) -> Counter[str]:
+        """Return why tiles were rejected, with how many."""
+        with self._lock:
+            reasons = (result.reject_reason for result in self._results.values())
+            return Counter(reason for reason in reasons if reason is not None)
+
+    def analysis(self) -> FieldAnalysis:
+        """Return what was found so far, as one field in pixels of level 0."""
+        with self._lock:
+            results = dict(self._results)
+        number, known = self._known
+        if len(results) > number and (not self.running or len(results) >= _GROWTH * number):
+            known = slide_analysis(self._plan, results)
+            self._known = (len(results), known)
+        return known
+
+    def start(self, target: int | None) -> None:
+        """Count until there are enough white cells; nothing when it runs already."""
+        with self._lock:
+            if self.running:
+                return
+            self.target, self._stopped, self.error = target, False, None
+            self._thread = Thread(target=self._run, name="slide count", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the tiles that are being analysed."""
+        self._stopped = True
+
+    def wait(self) -> None:
+        """Wait for the end."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        outcome = or_failure(self._name, self._count_path)
+        self.error = outcome.error if isinstance(outcome, FailedFile) else None
+
+    def _count_path(self) -> None:
+        with _working:
+            left = [tile for tile in self.path if tile not in self._results]
+            for start in range(0, len(left), _TILES_AT_A_TIME):
+                if self._stopped or self._has_enough():
+                    return
+                self._count(left[start : start + _TILES_AT_A_TIME])
+
+    def _count(self, tiles: Sequence[Tile]) -> None:
+        started = time.monotonic()
+        results = analyze_tiles(self._path, self._name, tiles, self._analyze)
+        with self._lock:
+            for result in results:
+                kept = result
+                if len(self._results) >= _RULER_TILES:
+                    white = tuple(cell for cell in result.cells if cell.kind == "wbc")
+                    kept = replace(result, cells=white)
+                self._results[result.tile] = kept
+            self._seconds += time.monotonic() - started
+
+    def _counted_in_tiles(self) -> int:
+        """Return the white cells of all tiles; those on seams may be counted twice."""
+        with self._lock:
+            return sum(
+                cell.counted_as in LEUKOCYTES
+                for result in self._results.values()
+                for cell in result.cells
+            )
+
+    def _has_enough(self) -> bool:
+        if self.target is None or self._counted_in_tiles() < self.target:
+            return False
+        with self._lock:
+            results = dict(self._results)
+        self._known = (len(results), slide_analysis(self._plan, results))
+        return differential([self._known[1]]).total >= self.target
+
+
+def areas(view: SlideView, tiles: Sequence[Tile]) -> dict[Tile, str]:
+    """Return by a look at low power which tiles are glass, thick, or worth counting.
+
+    Raises DamagedSlideError.
+    """
+    scale = view.micrometres_per_pixel
+    factor = max(1.0, _MICROMETRES_AT_LOW_POWER / scale) if scale else view.width / 2048
+    factor = max(1.0, factor)
+    covered = _covered(view.region(0, 0, view.width, view.height, factor))
+    found = {}
+    for tile in tiles:
+        left, top, right, bottom = (round(side / factor) for side in tile.interior)
+        share = float(covered[top : max(bottom, top + 1), left : max(right, left + 1)].mean())
+        thin = COUNTABLE if share <= _MOST_COVERED else THICK
+        found[tile] = GLASS if share < _LEAST_COVERED else thin
+    return found
+
+
+def _covered(pixels: Pixels) -> Pixels:
+    """Return 1 where cells are: clearly darker than the brightest twentieth in some channel."""
+    glass = np.percentile(pixels[::4, ::4], 95, axis=(0, 1))
+    darker = (glass - cv2.blur(pixels, (3, 3))).max(axis=-1) > _DARKER_THAN_GLASS
+    return darker.astype(np.uint8)
+
+
+def battlement(tiles: Sequence[Tile]) -> list[Tile]:
+    """Order tiles along a battlement: bands of rows, up and down by column, to and fro by band."""
+    rows = sorted({tile.interior[1] for tile in tiles})
+    band_of = {top: number // _BAND for number, top in enumerate(rows)}
+    ordered = sorted(tiles, key=lambda tile: band_of[tile.interior[1]])
+    path: list[Tile] = []
+    for band, of_band in groupby(ordered, key=lambda tile: band_of[tile.interior[1]]):
+        columns: dict[int, list[Tile]] = {}
+        for tile in of_band:
+            columns.setdefault(tile.interior[0], []).append(tile)
+        for number, left in enumerate(sorted(columns, reverse=bool(band % 2))):
+            upwards = bool(number % 2)
+            path += sorted(columns[left], key=lambda tile: tile.interior[1], reverse=upwards)
+    return path
+
+
+def chance_of_missing(share: float, counted: int) -> float:
+    """Return the probability that none of `counted` cells is of a type with this share."""
+    return float((1 - share) ** counted)
+
+
+_MOST_KEPT = 8
+_counts: dict[tuple[SlideFile, Path], SlideCount] = {}
+_starting = Lock()
+
+
+def get_count(slide: SlideFile, view: SlideView) -> SlideCount | None:
+    """Return the count of a slide in this process, if there is one."""
+    return _counts.get((slide, view.path))
+
+
+def open_count(
+    slide: SlideFile, view: SlideView, analyze: Callable[[FieldImage], FieldAnalysis]
+) -> SlideCount:
+    """Return the count of a slide, planned when there is none. Raises DamagedSlideError."""
+    with _starting:
+        key = (slide, view.path)
+        if key not in _counts:
+            idle = [known for known, count in _counts.items() if not count.running]
+            for known in idle[: max(0, len(_counts) + 1 - _MOST_KEPT)]:
+                del _counts[known]
+            _counts[key] = SlideCount(slide, view, analyze)
+        return _counts[key]

@@ -1,0 +1,175 @@
+"""Counting on a slide: start and stop, what was found so far, the clicked cell."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.domain.differential import differential
+from core.domain.results import FieldAnalysis, FieldImage
+from core.imaging.preview import preview_jpeg
+from core.inference.pipeline import Analyzer
+from core.slides.analysis import analyze_tile
+from core.slides.counting import (
+    COUNTABLE,
+    GLASS,
+    TARGETS,
+    THICK,
+    SlideCount,
+    chance_of_missing,
+    get_count,
+    open_count,
+)
+from core.slides.folders import SlideFile
+from core.slides.tiles import SlideView
+from ui.components.actions import action_button
+from ui.components.fields import show_cell_facts
+from ui.components.shared import number_of, open_analyzer, plain
+from ui.count.results import show_differential, status_line
+from ui.microscope.viewer import CLICKED, show_viewer
+
+SECONDS = 2.0
+"""Between two looks at a count that runs."""
+_RARE = 0.01
+_CELL_MICROMETRES = 30.0
+
+
+def show_slide(slide: SlideFile, view: SlideView) -> None:
+    """Show a slide with what its count found; drawn again and again while the count runs."""
+    count = get_count(slide, view)
+    running = count is not None and count.running
+    st.fragment(_show, run_every=SECONDS if running else None)(slide, view, was_running=running)
+
+
+def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
+    count = get_count(slide, view)
+    if (count is not None and count.running) != was_running:
+        st.rerun()
+    analysis = count.analysis() if count else None
+    show_viewer(slide, view, count.version if count else "")
+    if view.micrometres_per_pixel is None:
+        st.caption(
+            "The file does not say its scale: lengths are in pixels, objectives are not known."
+        )
+    controls, card = st.columns([2.4, 1], gap="large")
+    with controls:
+        _show_controls(slide, view, count)
+        if count and analysis:
+            _show_count(count, analysis)
+    with card:
+        if analysis:
+            _show_cell(view, analysis)
+
+
+def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:
+    st.subheader("Count")
+    if count is not None and count.running:
+        action_button("Stop", "slide_stop", count.stop, icon=":material/stop:")
+        return
+    wanted = st.segmented_control(
+        "White cells",
+        [*TARGETS, None],
+        default=TARGETS[1],
+        required=True,
+        format_func=lambda number: "Whole area" if number is None else f"{number}",
+        key="slide_target",
+        help="The count follows a battlement path through the area worth counting and ends with "
+        "this many classified white cells.",
+    )
+
+    def start() -> None:
+        open_count(slide, view, _tile_analysis(open_analyzer())).start(wanted)
+
+    label = "Go on" if count is not None and count.done else "Count"
+    action_button(label, "slide_count", start, icon=":material/play_arrow:", type="primary")
+    if count is None:
+        st.caption(
+            "Empty glass and thick parts are left out. The result stays until the server is "
+            "started again; it is not part of a patient's case."
+        )
+
+
+def _tile_analysis(analyzer: Analyzer) -> Callable[[FieldImage], FieldAnalysis]:
+    return lambda image: analyze_tile(analyzer, image, None)
+
+
+def _show_count(count: SlideCount, analysis: FieldAnalysis) -> None:
+    """Show how far a count is and its differential, and what it cannot say."""
+    if count.error:
+        st.error(plain(count.error), icon=":material/error:")
+    if not count.path:
+        states = count.states()
+        st.warning(
+            f"No part of the slide is worth counting: {states.count(GLASS)} tiles are glass, "
+            f"{states.count(THICK)} are too thick.",
+            icon=":material/search_off:",
+        )
+        return
+    if count.running:
+        left = count.seconds_left
+        time_left = f", {_duration(left)} left" if left is not None else ""
+        st.caption(f"{count.done:,} of {len(count.path):,} tiles done{time_left}")
+    if not count.done:
+        return
+    status_line([analysis])
+    for reason, number in count.rejections().most_common(3):
+        st.caption(f"{number_of(number, 'tile')} rejected: {plain(reason)}")
+    show_differential([analysis], flagged=True)
+    counted = differential([analysis]).total
+    if counted:
+        missed = chance_of_missing(_RARE, counted)
+        st.caption(
+            f"With {counted} cells, blasts that are 1 % of the white cells are missed altogether "
+            f"with a probability of {100 * missed:.1f} %."
+        )
+    outside = [state for state in count.states() if state != COUNTABLE]
+    st.caption(
+        f"Left out by the look at low power: {number_of(outside.count(GLASS), 'tile')} of glass, "
+        f"{number_of(outside.count(THICK), 'thick tile')}. The button *Tiles* of the viewer shows "
+        "them."
+    )
+
+
+def _show_cell(view: SlideView, analysis: FieldAnalysis) -> None:
+    """Show the cell that was clicked in the viewer."""
+    cells = dict(analysis.white_cells())
+    if not cells:
+        return
+    st.subheader("White cell")
+    number = _clicked(analysis)
+    if number is None:
+        st.caption("Click a cell in the slide, or press N for the next one.")
+        return
+    cell, scale = cells[number], view.micrometres_per_pixel
+    side = _CELL_MICROMETRES / scale if scale else 2 * cell.box.longer_side
+    x, y = (round(middle - side / 2) for middle in cell.box.centre)
+    left, top = max(0, x), max(0, y)
+    pixels = view.region(left, top, round(side), round(side), 1)
+    st.image(preview_jpeg(pixels, 240), width=200, alt="The clicked cell")
+    st.markdown(f"**{plain(cell.type_name)}**")
+    show_cell_facts(cell, scale)
+
+
+def _clicked(analysis: FieldAnalysis) -> int | None:
+    """Return the number of the cell whose centre the viewer named last.
+
+    Numbers change while a count runs; places do not.
+    """
+    place = st.session_state.get(CLICKED)
+    if place is None:
+        return None
+    x, y = place
+    inside = [
+        number
+        for number, cell in analysis.white_cells()
+        if cell.box.x <= x <= cell.box.x + cell.box.width
+        and cell.box.y <= y <= cell.box.y + cell.box.height
+    ]
+    return inside[0] if inside else None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
