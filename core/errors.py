@@ -73,6 +73,16 @@ class SlideCopyError(LeukoscopeError):
     )
 
 
+class SlideTooLargeError(InputError):
+    """The count of a slide has more parts than a case can hold."""
+
+    def __init__(self, fields: int, most: int) -> None:
+        super().__init__(
+            f"The count has {fields:,} fields with white cells; a case holds {most:,} of one "
+            "slide. Count fewer cells for a case."
+        )
+
+
 class TileNotFoundError(InputError):
     """The slide has no such tile."""
 

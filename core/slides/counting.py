@@ -36,8 +36,8 @@ _DARKER_THAN_GLASS = 25
 _BAND = 4
 """Rows of tiles that the path goes up and down in."""
 _TILES_AT_A_TIME = 2
-_RULER_TILES = 200
-"""Tiles whose red cells are kept, to check the scale by; those of all would fill the memory."""
+_WHOLE_TILES = 2000
+"""Tiles whose red cells and platelets are kept; those of all would fill the memory."""
 _GROWTH = 1.05
 """A count is put together again when its tiles became this many times more."""
 
@@ -80,6 +80,21 @@ class SlideCount:
     def done(self) -> int:
         """Tiles that were analysed."""
         return len(self._results)
+
+    @property
+    def reds_left_out(self) -> bool:
+        """Whether of some tiles only white cells are kept."""
+        return self.done > _WHOLE_TILES
+
+    @property
+    def counted_tiles(self) -> list[Tile]:
+        """Tiles that were analysed and not rejected."""
+        with self._lock:
+            return [
+                tile
+                for tile, result in self._results.items()
+                if not result.is_glass and result.reject_reason is None
+            ]
 
     @property
     def seconds_left(self) -> float | None:
@@ -161,7 +176,7 @@ class SlideCount:
         with self._lock:
             for result in results:
                 kept = result
-                if len(self._results) >= _RULER_TILES:
+                if len(self._results) >= _WHOLE_TILES:
                     white = tuple(cell for cell in result.cells if cell.kind == "wbc")
                     kept = replace(result, cells=white)
                 self._results[result.tile] = kept

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from core.cases.database import get_database
+from core.cases.samples import load_case
+from core.domain.differential import differential
 from core.slides.counting import get_count
 from core.slides.current import get_views
 from core.slides.folders import SlideFolders
@@ -75,3 +78,12 @@ def test_the_cells_of_a_slide_are_counted(folder):
     assert any(heading.value == "Differential" for heading in app.subheader)
     assert [b.label for b in app.button if b.key == "slide_count"] == ["Go on"]
     assert "of glass" in texts(app)
+    number = differential([count.analysis()]).white_cells
+    app.session_state["slide_save"] = True
+    app.run()
+    app.text_input(key="slide_save_identifier").set_value("P-7")
+    app = press(app, "slide_save_now")
+    assert any("Review sample 1" in label for label in links(app))
+    case = load_case(get_database(), 1)
+    assert differential(stored.analysis for stored in case.fields).white_cells == number > 0
+    assert "0042.svs at " in case.fields[0].analysis.file

@@ -7,7 +7,7 @@ import streamlit as st
 from core.domain.differential import differential
 from core.domain.results import FieldAnalysis, FieldImage
 from core.imaging.preview import preview_jpeg
-from core.inference.pipeline import Analyzer
+from core.inference.pipeline import Analyzer, get_analyzer
 from core.slides.analysis import analyze_tile
 from core.slides.counting import (
     COUNTABLE,
@@ -23,8 +23,9 @@ from core.slides.folders import SlideFile
 from core.slides.tiles import SlideView
 from ui.components.actions import action_button
 from ui.components.fields import show_cell_facts
-from ui.components.shared import number_of, open_analyzer, plain
+from ui.components.shared import number_of, plain
 from ui.count.results import show_differential, status_line
+from ui.microscope.saving import show_saving
 from ui.microscope.viewer import CLICKED, show_viewer
 
 SECONDS = 2.0
@@ -54,7 +55,7 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
     with controls:
         _show_controls(slide, view, count)
         if count and analysis:
-            _show_count(count, analysis)
+            _show_count(view, count, analysis)
     with card:
         if analysis:
             _show_cell(view, analysis)
@@ -77,14 +78,14 @@ def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) 
     )
 
     def start() -> None:
-        open_count(slide, view, _tile_analysis(open_analyzer())).start(wanted)
+        open_count(slide, view, _tile_analysis(get_analyzer())).start(wanted)
 
     label = "Go on" if count is not None and count.done else "Count"
     action_button(label, "slide_count", start, icon=":material/play_arrow:", type="primary")
     if count is None:
         st.caption(
             "Empty glass and thick parts are left out. The result stays until the server is "
-            "started again; it is not part of a patient's case."
+            "started again; save it to a patient to keep it."
         )
 
 
@@ -92,7 +93,7 @@ def _tile_analysis(analyzer: Analyzer) -> Callable[[FieldImage], FieldAnalysis]:
     return lambda image: analyze_tile(analyzer, image, None)
 
 
-def _show_count(count: SlideCount, analysis: FieldAnalysis) -> None:
+def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> None:
     """Show how far a count is and its differential, and what it cannot say."""
     if count.error:
         st.error(plain(count.error), icon=":material/error:")
@@ -121,6 +122,8 @@ def _show_count(count: SlideCount, analysis: FieldAnalysis) -> None:
             f"With {counted} cells, blasts that are 1 % of the white cells are missed altogether "
             f"with a probability of {100 * missed:.1f} %."
         )
+    if counted and not count.running:
+        show_saving(view, count, analysis)
     outside = [state for state in count.states() if state != COUNTABLE]
     st.caption(
         f"Left out by the look at low power: {number_of(outside.count(GLASS), 'tile')} of glass, "

@@ -1,0 +1,40 @@
+"""The counted parts of a slide become fields that hold every cell once, whole."""
+
+import numpy as np
+import pytest
+
+from core.domain.differential import differential
+from core.errors import SlideTooLargeError
+from core.slides import case_fields as module
+from core.slides.case_fields import case_fields
+from core.slides.tiles import SlideView
+from tests.slides.test_counting import drawn, new_count  # noqa: F401 - a fixture
+
+
+def test_every_cell_is_in_one_field_and_whole(drawn):  # noqa: F811
+    count = new_count(drawn)
+    count.start(30)
+    count.wait()
+    view = SlideView(drawn[0].path)
+    whole = count.analysis()
+    fields = case_fields(view, whole, count.counted_tiles, count.areas)
+    assert len(fields) > 1
+    assert sum(len(own.cells) for _, own in fields) == len(whole.cells)
+    assert differential(own for _, own in fields) == differential([whole])
+    assert len({image.sha256 for image, _ in fields}) == len(fields)
+    for image, own in fields:
+        assert (own.width, own.height, own.sha256) == (image.width, image.height, image.sha256)
+        assert image.micrometres_per_pixel == pytest.approx(0.25)
+        for cell in own.cells:
+            inside = image.pixels[cell.box.slices]
+            assert (inside[..., 0] < 130).mean() == pytest.approx(np.pi / 4, abs=0.08)
+
+
+def test_too_many_fields_are_refused(drawn, monkeypatch):  # noqa: F811
+    count = new_count(drawn)
+    count.start(None)
+    count.wait()
+    monkeypatch.setattr(module, "MOST_FIELDS", 2)
+    view = SlideView(drawn[0].path)
+    with pytest.raises(SlideTooLargeError):
+        case_fields(view, count.analysis(), count.counted_tiles, count.areas)
