@@ -83,6 +83,15 @@ class SlideTooLargeError(InputError):
         )
 
 
+class GeoJSONError(InputError):
+    """The file is no GeoJSON with regions."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"The regions cannot be read: {why}. Export annotations from QuPath as GeoJSON."
+        )
+
+
 class TileNotFoundError(InputError):
     """The slide has no such tile."""
 

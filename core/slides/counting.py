@@ -13,7 +13,6 @@ from itertools import groupby
 from pathlib import Path
 from threading import Lock, Thread
 
-import cv2
 import numpy as np
 
 from core.domain.differential import differential
@@ -29,7 +28,7 @@ TARGETS = (100, 200, 400)
 GLASS, THICK, COUNTABLE = "glass", "thick", "countable"
 COUNTED, REJECTED = "counted", "rejected"
 """States of a tile: the first three by low power, the last two after its analysis."""
-_MICROMETRES_AT_LOW_POWER = 4.0
+_MICROMETRES_AT_LOW_POWER = 2.5
 _LEAST_COVERED, _MOST_COVERED = 0.03, 0.75
 """Shares of a tile that cells cover: below there is glass, above cells lie on each other."""
 _DARKER_THAN_GLASS = 25
@@ -101,7 +100,7 @@ class SlideCount:
         """Time until the end, by the pace so far; None before the first tiles."""
         if not self.done:
             return None
-        tiles = len(self.path) - self.done
+        tiles = float(len(self.path) - self.done)
         counted = self._counted_in_tiles()
         if self.target and counted:
             tiles = min(tiles, max(0, self.done * (self.target - counted) / counted))
@@ -221,8 +220,10 @@ def areas(view: SlideView, tiles: Sequence[Tile]) -> dict[Tile, str]:
 def _covered(pixels: Pixels) -> Pixels:
     """Return 1 where cells are: clearly darker than the brightest twentieth in some channel."""
     glass = np.percentile(pixels[::4, ::4], 95, axis=(0, 1))
-    darker = (glass - cv2.blur(pixels, (3, 3))).max(axis=-1) > _DARKER_THAN_GLASS
-    return darker.astype(np.uint8)
+    covered = np.zeros(pixels.shape[:2], np.uint8)
+    for channel, brightest in enumerate(glass):
+        covered |= pixels[..., channel] < brightest - _DARKER_THAN_GLASS
+    return covered
 
 
 def battlement(tiles: Sequence[Tile]) -> list[Tile]:

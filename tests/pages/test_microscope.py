@@ -10,7 +10,7 @@ from core.domain.differential import differential
 from core.slides.counting import get_count
 from core.slides.current import get_views
 from core.slides.folders import SlideFolders
-from tests.pages.app import open_app, press, texts
+from tests.pages.app import open_app, press, texts, upload
 from tests.slides import made
 
 
@@ -87,3 +87,19 @@ def test_the_cells_of_a_slide_are_counted(folder):
     case = load_case(get_database(), 1)
     assert differential(stored.analysis for stored in case.fields).white_cells == number > 0
     assert "0042.svs at " in case.fields[0].analysis.file
+
+
+def test_regions_of_qupath_are_counted_or_refused(folder):
+    made.svs(made.a_slide(), folder / "0042.svs")
+    (slide,) = SlideFolders([folder]).slides().values()
+    ring = [[700, 500], [1300, 500], [1300, 900], [700, 500]]
+    region = {
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"name": "edge"},
+    }
+    app = open_app("microscope", slide=slide.id)
+    upload(app, ("regions.geojson", json.dumps(region).encode()))
+    assert app.dataframe[0].value["Region"].tolist() == ["edge"]
+    assert "edge" in str(viewer(app)[0].proto)
+    upload(app, ("regions.geojson", b"no JSON"))
+    assert "it is no JSON" in app.error[0].value

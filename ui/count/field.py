@@ -145,7 +145,7 @@ def show_cell(image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] |
     st.image(jpeg, width=width, alt=f"White cell {chosen}{', outlined' if drawn else ''}")
     if outlined is not None and image.is_kept:
         fields.show_measures(drawn, has_scale=scale is not None)
-    fields.show_cell_facts(cell, scale and scale.micrometres_per_pixel)
+    fields.show_cell_facts(cell, scale.micrometres_per_pixel if scale else None)
 
 
 def show_properties(image: SessionImage) -> None:

@@ -24,7 +24,9 @@ from core.slides.tiles import SlideView
 from ui.components.actions import action_button
 from ui.components.fields import show_cell_facts
 from ui.components.shared import number_of, plain
-from ui.count.results import show_differential, status_line
+from ui.count.field import status_line
+from ui.count.results import show_differential
+from ui.microscope.regions import regions_of, show_regions
 from ui.microscope.saving import show_saving
 from ui.microscope.viewer import CLICKED, show_viewer
 
@@ -46,7 +48,7 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
     if (count is not None and count.running) != was_running:
         st.rerun()
     analysis = count.analysis() if count else None
-    show_viewer(slide, view, count.version if count else "")
+    show_viewer(slide, view, count.version if count else "", regions_of(slide.id))
     if view.micrometres_per_pixel is None:
         st.caption(
             "The file does not say its scale: lengths are in pixels, objectives are not known."
@@ -56,6 +58,7 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
         _show_controls(slide, view, count)
         if count and analysis:
             _show_count(view, count, analysis)
+        show_regions(slide.id, analysis)
     with card:
         if analysis:
             _show_cell(view, analysis)

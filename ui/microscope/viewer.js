@@ -222,6 +222,7 @@ class View {
     this.buildPanels()
     this.tiles = tileLayer(L, this.slide, base, this).addTo(this.map)
     this.marks = L.layerGroup().addTo(this.map)
+    this.regions = L.layerGroup().addTo(this.map)
     this.cells = new Cells(this)
     this.map.on("zoomstart", () => this.cells.canvas.classList.add("away"))
     this.map.on("zoomend", () => { this.cells.canvas.classList.remove("away"); this.cells.draw() })
@@ -409,6 +410,20 @@ class View {
     this.choose(cell)
   }
 
+  outline(regions) {
+    const now = JSON.stringify(regions)
+    if (now === this.outlined) return
+    this.outlined = now
+    this.regions.clearLayers()
+    for (const { name, rings } of regions) {
+      const points = rings.map(ring => ring.map(([x, y]) => [y, x]))
+      const text = document.createElement("span") // a name from a file is text, never HTML
+      text.textContent = name
+      this.L.polygon(points, { color: "#0a7d5a", weight: 2, fill: false, interactive: false })
+        .bindTooltip(text, { permanent: true, direction: "center" }).addTo(this.regions)
+    }
+  }
+
   async take(version) { // the cells of a count, when there are others than those on the screen
     this.wanted = version
     if (!version || this.fetching) return
@@ -535,6 +550,7 @@ export default function (component) {
     if (!kept.view) return
     kept.view.send = setTriggerValue
     kept.view.take(data.count)
+    kept.view.outline(data.regions)
   })
   return () => { views.get(root)?.view?.remove(); views.delete(root) }
 }

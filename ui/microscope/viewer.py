@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.exports.geojson import Region
 from core.slides.folders import SlideFile
 from core.slides.tiles import TILE, SlideView
 
@@ -19,8 +20,10 @@ _viewer = st.components.v2.component(
 )
 
 
-def show_viewer(slide: SlideFile, view: SlideView, count_version: str) -> None:
-    """Show a slide and the cells of its count; the part on the screen is in the address."""
+def show_viewer(
+    slide: SlideFile, view: SlideView, count_version: str, regions: list[Region]
+) -> None:
+    """Show a slide, the cells of its count and regions; the view is in the address."""
     _viewer(
         key=_KEY,
         data={
@@ -34,6 +37,10 @@ def show_viewer(slide: SlideFile, view: SlideView, count_version: str) -> None:
                 "last_zoom": view.last_zoom,
             },
             "count": count_version,
+            "regions": [
+                {"name": region.name, "rings": [ring.tolist() for ring in region.rings]}
+                for region in regions
+            ],
         },
         on_cell_change=_clicked,
     )
