@@ -145,17 +145,18 @@ class Cells {
       found.x += x; found.y += y; found.number++
       found.types.set(type, (found.types.get(type) ?? 0) + 1)
     }
+    ink.lineJoin = "round"
     ink.textAlign = "center"
     ink.textBaseline = "middle"
     ink.font = "600 11px sans-serif"
     for (const { x, y, number, types } of clusters.values()) {
       const [most] = [...types].reduce((a, b) => b[1] > a[1] ? b : a)
       const across = (x / number - left) * scale, down = (y / number - top) * scale
-      const radius = number === 1 ? 4 : 8 + 2.5 * Math.log2(number)
+      const radius = number === 1 ? 4 : Math.min(22, 8 + 2 * Math.log2(number))
       ink.beginPath()
       ink.arc(across, down, radius, 0, 7)
       ink.fillStyle = this.types[most][1]
-      ink.globalAlpha = .85
+      ink.globalAlpha = .8
       ink.fill()
       ink.globalAlpha = 1
       ink.strokeStyle = "#fff"
