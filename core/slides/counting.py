@@ -28,7 +28,8 @@ TARGETS = (100, 200, 400)
 GLASS, THICK, COUNTABLE = "glass", "thick", "countable"
 COUNTED, REJECTED = "counted", "rejected"
 """States of a tile: the first three by low power, the last two after its analysis."""
-_MICROMETRES_AT_LOW_POWER = 2.5
+_MICROMETRES_AT_LOW_POWER = 4.0
+_PIXELS_WITHOUT_SCALE = 4096
 _LEAST_COVERED, _MOST_COVERED = 0.03, 0.75
 """Shares of a tile that cells cover: below there is glass, above cells lie on each other."""
 _DARKER_THAN_GLASS = 25
@@ -205,9 +206,11 @@ def areas(view: SlideView, tiles: Sequence[Tile]) -> dict[Tile, str]:
     Raises DamagedSlideError.
     """
     scale = view.micrometres_per_pixel
-    factor = max(1.0, _MICROMETRES_AT_LOW_POWER / scale) if scale else view.width / 2048
-    factor = max(1.0, factor)
-    covered = _covered(view.region(0, 0, view.width, view.height, factor))
+    longest = max(view.width, view.height)
+    wanted = longest * scale / _MICROMETRES_AT_LOW_POWER if scale else _PIXELS_WITHOUT_SCALE
+    overview = view.overview(max(1, int(wanted)))
+    factor = longest / max(overview.shape[:2])
+    covered = _covered(overview)
     found = {}
     for tile in tiles:
         left, top, right, bottom = (round(side / factor) for side in tile.interior)

@@ -43,6 +43,13 @@ class SlideView:
         """Colour of the slide's glass, 1 x 1 x 3: one estimate for all tiles."""
         return self._slide.light()
 
+    def overview(self, longest: int) -> Pixels:
+        """Return the whole slide as RGB, its longest side at most `longest` pixels.
+
+        Raises DamagedSlideError.
+        """
+        return self._slide.overview(longest)
+
     def tile(self, zoom: int, column: int, row: int, *, light: bool = False) -> Pixels:
         """Return a tile as RGB; with `light` on even, nearly white glass.
 
