@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 
+import anyio
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -11,6 +12,7 @@ from core.access import VISITOR_COOKIE, new_visitor, visitors
 from core.domain.taxonomy import label_colour
 from core.slides.counting import open_count
 from core.slides.current import get_folders, get_views
+from core.slides.tiles import SlideView
 from tests.api.test_access import bearer
 from tests.slides import made
 from tests.slides.test_counting import find
@@ -130,3 +132,24 @@ def test_the_cells_of_a_count_are_answered_to_draw(open_slides, folder, tmp_path
     assert kind == 0
     assert 0 <= x < x + width <= 1600
     assert {tile[4] for tile in drawn["tiles"]} >= {"counted", "glass"}
+
+
+def test_nothing_is_read_for_a_client_that_has_left(open_slides, monkeypatch):
+    client = open_slides()
+    slide = only(client)
+    read = []
+    monkeypatch.setattr(SlideView, "tile", lambda *place, **_: read.append(place))
+    statuses = []
+
+    async def left():
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    path = f"/slides/{slide['id']}/tiles/2/0_0.jpg"
+    scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode()}
+    scope |= {"query_string": b"", "headers": [], "client": None, "server": ("localhost", 80)}
+    anyio.run(client.app, scope, left, send)
+    assert statuses[0] == 499
+    assert read == []
