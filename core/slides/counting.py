@@ -206,11 +206,9 @@ def areas(view: SlideView, tiles: Sequence[Tile]) -> dict[Tile, str]:
     Raises DamagedSlideError.
     """
     scale = view.micrometres_per_pixel
-    longest = max(view.width, view.height)
-    wanted = longest * scale / _MICROMETRES_AT_LOW_POWER if scale else _PIXELS_WITHOUT_SCALE
-    overview = view.overview(max(1, int(wanted)))
-    factor = longest / max(overview.shape[:2])
-    covered = _covered(overview)
+    factor = _MICROMETRES_AT_LOW_POWER / scale if scale else view.width / _PIXELS_WITHOUT_SCALE
+    factor = max(1.0, factor)
+    covered = _covered(view.overview(factor))
     found = {}
     for tile in tiles:
         left, top, right, bottom = (round(side / factor) for side in tile.interior)

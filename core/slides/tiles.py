@@ -43,12 +43,21 @@ class SlideView:
         """Colour of the slide's glass, 1 x 1 x 3: one estimate for all tiles."""
         return self._slide.light()
 
-    def overview(self, longest: int) -> Pixels:
-        """Return the whole slide as RGB, its longest side at most `longest` pixels.
+    def overview(self, factor: float) -> Pixels:
+        """Return the whole slide as RGB, `factor` times smaller; it is read block by block.
 
         Raises DamagedSlideError.
         """
-        return self._slide.overview(longest)
+        across, down = max(1, int(self.width / factor)), max(1, int(self.height / factor))
+        whole = np.empty((down, across, 3), np.uint8)
+        for top in range(0, down, TILE):
+            for left in range(0, across, TILE):
+                part = whole[top : top + TILE, left : left + TILE]
+                height, width = part.shape[:2]
+                x, y, w, h = (round(side * factor) for side in (left, top, width, height))
+                region = self.region(x, y, w, h, factor)
+                part[:] = cv2.resize(region, (width, height), interpolation=cv2.INTER_AREA)
+        return whole
 
     def tile(self, zoom: int, column: int, row: int, *, light: bool = False) -> Pixels:
         """Return a tile as RGB; with `light` on even, nearly white glass.
