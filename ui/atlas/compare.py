@@ -65,11 +65,11 @@ def _show_side(entry: Entry, side: float) -> None:
     jpeg, notes = labelled_jpeg(entry.key, side=side)
     st.image(jpeg, width="stretch", alt=f"Labelled synthetic drawing: {entry.name}")
     st.markdown(" · ".join(f"**{n}** {note}" for n, note in enumerate(notes, 1)))
-    with st.container(horizontal=True, gap="small"):
+    with st.grid(2, min_column_width=48, wrap=False, gap="xsmall"):
         for seed in (2, 3):
             st.image(
                 portrait_jpeg(entry.key, seed, MEDIUM, side),
-                width=120,
+                width="stretch",
                 alt=f"{entry.name}, another synthetic drawing",
             )
     st.page_link(PAGE, label=f"Open {entry.name}", query_params={"cell": entry.key})

@@ -16,13 +16,13 @@ from core.teaching.confusions import Confusions, model_confusions
 from core.teaching.reference_cells import CREDIT
 from core.teaching.tours import EntryStep
 from ui.atlas.grid import PAGE, show_maturation
-from ui.atlas.images import MEDIUM, labelled_jpeg, open_pbc, portrait_jpeg, real_jpegs
+from ui.atlas.images import MEDIUM, labelled_jpeg, open_pbc, pbc_if_here, portrait_jpeg, real_jpegs
 from ui.components import shared
 from ui.components.fetch import offer_set
 from ui.components.tours import lecture_row
 
 _VARIANTS = (2, 3, 4, 5)
-_REAL = 12
+_REAL = 10
 _UNITS: dict[Unit, str] = {"%": "% of leukocytes", "10^9/L": "× 10⁹/L"}
 
 
@@ -63,6 +63,9 @@ def show_entry(atlas: Atlas, entry: Entry) -> None:
     with right:
         show_facts(atlas, entry)
         st.markdown(entry.text)
+    has_real_cells = pbc_if_here() is not None
+    if has_real_cells:
+        show_real_cells(entry)
     if entry.key in MATURATION:
         st.subheader("Its place in maturation")
         show_maturation(atlas, entry.key)
@@ -70,7 +73,8 @@ def show_entry(atlas: Atlas, entry: Entry) -> None:
         show_attributes(entry)
     show_look_alikes(atlas, entry)
     show_causes(entry)
-    show_real_cells(entry)
+    if not has_real_cells:
+        show_real_cells(entry)
     st.subheader("Sources")
     st.markdown("\n".join(f"- {shared.plain(work)}" for work in atlas.citations(entry)))
 
@@ -86,7 +90,7 @@ def show_figure(entry: Entry) -> None:
         f"Synthetic drawing, {side_of(entry.key):g} µm wide, with red cells of 7.5 µm. "
         "No two cells are alike:"
     )
-    with st.grid(len(_VARIANTS), wrap=False):
+    with st.grid(len(_VARIANTS), min_column_width=48, wrap=False, gap="xsmall"):
         for seed in _VARIANTS:
             st.image(
                 portrait_jpeg(entry.key, seed),

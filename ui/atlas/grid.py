@@ -24,12 +24,20 @@ _STYLE = """<style>
 
 def show_grid(atlas: Atlas) -> None:
     """Show all entries by group."""
-    st.page_link(
-        PAGE,
-        label="Compare two cells side by side",
-        icon=":material/compare:",
-        query_params={"cell": "monocyte", "with": "variant_lymphocyte"},
-    )
+    with st.container(horizontal=True):
+        st.page_link(
+            PAGE,
+            label="Compare two cells side by side",
+            icon=":material/compare:",
+            query_params={"cell": "monocyte", "with": "variant_lymphocyte"},
+        )
+        st.page_link(
+            "pages/attributes.py",
+            label="Find cells by attribute",
+            icon=":material/scatter_plot:",
+            query_params={"view": "map"},
+        )
+        st.page_link("pages/lecture.py", label="Show on a big screen", icon=":material/co_present:")
     st.subheader("Maturation of the granulocytes")
     st.caption(
         "From the youngest to the mature cell: the nucleus shrinks, bends and divides into lobes, "
@@ -60,7 +68,7 @@ def show_maturation(atlas: Atlas, current: str | None = None) -> None:
                 st.markdown(":material/arrow_forward:", width="content")
             entry = atlas.entries[key]
             with st.container(
-                border=True, width=126, gap="xsmall", key=f"atlas_card_maturation_{key}"
+                border=True, width=118, gap="xsmall", key=f"atlas_card_maturation_{key}"
             ):
                 short = entry.name.removesuffix(" neutrophil")
                 show_card(entry, short, here=key == current)

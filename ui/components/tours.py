@@ -48,7 +48,7 @@ def lecture_row(step: Step, address: Mapping[str, str]) -> None:
 
     Only visitors who may edit a tour can add to it.
     """
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(
             "pages/lecture.py",
             label="Lecture view",

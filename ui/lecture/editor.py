@@ -48,7 +48,7 @@ def show_tours(atlas: Atlas) -> None:
             with st.container(border=True, height="stretch"):
                 st.markdown(f"**{plain(tour.title)}**")
                 st.caption(number_of(len(tour.steps), "step"))
-                with st.container(horizontal=True):
+                with st.container(horizontal=True, vertical_alignment="center"):
                     _start(key)
                     st.button(
                         "Edit a copy",
@@ -104,7 +104,7 @@ def show_editor(atlas: Atlas) -> None:
     for index, step in enumerate(tour.steps):
         _show_step(atlas, tour, index, step)
     if tour.steps:
-        with st.container(horizontal=True):
+        with st.container(horizontal=True, vertical_alignment="center"):
             _start(MINE)
             st.download_button(
                 "Export (JSON)",
