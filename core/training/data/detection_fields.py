@@ -116,28 +116,18 @@ def real_fields(settings: Settings) -> tuple[list[Labelled], list[Labelled]]:
     taken from there, where their boxes are complete.
     """
     txl, bccd, kaggle = (open_set(name, settings) for name in ("txl", "bccd", "kaggle"))
-    txl_examples = txl.of_split("train", "val")
-    bccd_examples = bccd.of_split("train", "val")
-    tested = np.concatenate(
-        [
-            hashes(txl, txl.of_split("test")),
-            hashes(bccd, bccd.of_split("test")),
-            hashes(kaggle, kaggle.of_split("test_simple")),
-        ]
-    )
-    txl_hashes = hashes(txl, txl_examples)
-    bccd_hashes = hashes(bccd, bccd_examples)
-    leaks = near_duplicates(txl_hashes, tested)
-    bccd_leaks = near_duplicates(bccd_hashes, np.concatenate([tested, txl_hashes]))
+    tested = ((txl, "test"), (bccd, "test"), (kaggle, "test_simple"))
+    taken = np.concatenate([hashes(data, data.of_split(split)) for data, split in tested])
     training, validation = [], []
-    for example, leak in zip(txl_examples, leaks, strict=True):
-        if example.split == "val" and _is_held_out(example):
-            validation.append(labelled(txl, example))
-        elif not leak:
-            training.append(labelled(txl, example))
-    for example, leak in zip(bccd_examples, bccd_leaks, strict=True):
-        if not leak:
-            training.append(labelled(bccd, example))
+    for data in (txl, bccd):
+        examples = data.of_split("train", "val")
+        own = hashes(data, examples)
+        for example, leak in zip(examples, near_duplicates(own, taken), strict=True):
+            if data is txl and example.split == "val" and _is_held_out(example):
+                validation.append(labelled(data, example))
+            elif not leak:
+                training.append(labelled(data, example))
+        taken = np.concatenate([taken, own])
     return training, validation
 
 
