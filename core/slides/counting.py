@@ -38,6 +38,8 @@ _BAND = 4
 _TILES_AT_A_TIME = 2
 _WHOLE_TILES = 2000
 """Tiles whose red cells and platelets are kept; those of all would fill the memory."""
+_QUIET, _LONGEST_WAIT = 0.25, 2.0
+"""Seconds after the last tile that was read for a screen, and the most that is waited for them."""
 _GROWTH = 1.05
 """A count is put together again when its tiles became this many times more."""
 
@@ -56,7 +58,7 @@ class SlideCount:
     ) -> None:
         """Plan a count; nothing is analysed. Raises DamagedSlideError."""
         self._analyze = analyze
-        self._path, self._name = view.path, slide.name
+        self._view, self._name = view, slide.name
         self._plan = plan_slide(view.path, slide.name, None)
         self.areas = areas(view, self._plan.tiles)
         """Every tile with `GLASS`, `THICK` or `COUNTABLE`."""
@@ -168,11 +170,18 @@ class SlideCount:
             for start in range(0, len(left), _TILES_AT_A_TIME):
                 if self._stopped or self._has_enough():
                     return
+                self._give_way()
                 self._count(left[start : start + _TILES_AT_A_TIME])
+
+    def _give_way(self) -> None:
+        """Wait while somebody moves over the slide, so that its tiles come at once."""
+        until = time.monotonic() + _LONGEST_WAIT
+        while time.monotonic() < min(until, self._view.read_at + _QUIET) and not self._stopped:
+            time.sleep(_QUIET / 5)
 
     def _count(self, tiles: Sequence[Tile]) -> None:
         started = time.monotonic()
-        results = analyze_tiles(self._path, self._name, tiles, self._analyze)
+        results = analyze_tiles(self._view.path, self._name, tiles, self._analyze)
         with self._lock:
             for result in results:
                 kept = result

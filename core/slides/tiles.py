@@ -3,9 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
-from math import ceil, log2
+from math import ceil, inf, log2
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 
 import cv2
 import numpy as np
@@ -36,6 +37,8 @@ class SlideView:
         self.width, self.height = slide.width, slide.height
         self.micrometres_per_pixel = slide.micrometres_per_pixel
         self.format = slide.format
+        self.read_at = -inf
+        """When a tile was read last, by `time.monotonic`: somebody looks at the slide."""
         self.last_zoom = max(0, ceil(log2(max(slide.width, slide.height) / TILE)))
 
     @cached_property
@@ -70,6 +73,7 @@ class SlideView:
         x, y = column * TILE * factor, row * TILE * factor
         if not (0 <= x < self.width and 0 <= y < self.height):
             raise TileNotFoundError
+        self.read_at = monotonic()
         pixels = self.region(x, y, TILE * factor, TILE * factor, factor)
         return flatten(pixels, self.light) if light else pixels
 

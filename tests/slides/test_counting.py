@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from threading import Event
+from time import monotonic
 
 import cv2
 import numpy as np
@@ -184,6 +185,19 @@ def test_the_path_goes_up_and_down_through_neighbours(drawn):
         across = abs(columns.index(one.interior[0]) - columns.index(other.interior[0]))
         down = abs(rows.index(one.interior[1]) - rows.index(other.interior[1]))
         assert across + down == 1 or across == 0  # between bands it stays in its column
+
+
+def test_a_count_gives_way_to_somebody_who_looks_at_the_slide(drawn):
+    slide, _ = drawn
+    view = SlideView(slide.path)
+    seen = []
+    count = SlideCount(slide, view, lambda image: seen.append(monotonic()) or find(image))
+    view.read_at = monotonic() + 0.3
+    looked = view.read_at
+    count.start(1)
+    count.wait()
+    assert seen[0] > looked
+    assert count.done
 
 
 def test_few_cells_miss_rare_blasts():

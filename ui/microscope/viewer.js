@@ -502,14 +502,17 @@ class View {
   }
 
   inside(points, size) {
-    const found = this.cells.within(points)
     if (!this.cells.cells.length) return size
+    const found = this.cells.within(points)
+    const counted = found.filter(cell => cell[5])
     const numbers = this.cells.types.map(() => 0)
-    for (const cell of found) numbers[cell[4]]++
+    for (const cell of counted) numbers[cell[4]]++
     const parts = this.cells.types.map(([name], i) => [numbers[i], name.toLowerCase()])
       .filter(([number]) => number).sort((a, b) => b[0] - a[0])
-      .map(([number, name]) => `${number} ${name} (${(100 * number / found.length).toFixed(0)} %)`)
-    return `${size} · ${found.length} cells found${parts.length ? `: ${parts.join(", ")}` : ""}`
+      .map(([number, name]) => `${name} ${number} (${(100 * number / counted.length).toFixed(0)} %)`)
+    const rest = found.length - counted.length
+    return [size, `${counted.length} classified${parts.length ? `: ${parts.join(", ")}` : ""}`,
+      ...(rest ? [`${rest} uncertain or no white cell, not counted`] : [])].join(" · ")
   }
 
   key(event) {
