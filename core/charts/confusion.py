@@ -76,7 +76,7 @@ def _matrix_figure(  # noqa: PLR0913 - what is written where in one matrix
     )
     for update in (figure.update_xaxes, figure.update_yaxes):
         update(showgrid=False, zeroline=False, automargin=True)
-    lay_out(figure, 150 + 52 * len(down), top=10, right=0, dragmode=False)
+    lay_out(figure, 150 + 52 * len(down), top=10, right=16, dragmode=False)
     return figure
 
 

@@ -100,6 +100,15 @@ def test_nothing_counted_is_said(database, learner):
     assert "Nothing is counted" in app.error[0].value
 
 
+def test_a_learner_erases_all_results(database, user, learner):
+    attempt_id, questions = start(database, learner, number=2)
+    answer(database, learner, attempt_id, 0, questions[0].truth)
+    app = open_app(QUIZ, view="My results")
+    assert "1 of 1 right" in texts(app)
+    press(app, "quiz_erase")
+    assert history(database, learner_of_user(database, user)) == ()
+
+
 def test_attempts_of_others_stay_closed(database, learner):
     other, _ = add_learner(database, "Ben")
     attempt_id, _ = start(database, other, number=2)
@@ -155,7 +164,7 @@ def test_without_an_account_one_learns_by_name_and_makes_no_class(monkeypatch):
     press(app, "quiz_join")
     assert button(app, "Start")
     assert "You learn as Ana" in texts(app)
-    app.session_state["view"] = "Classes"
+    app.session_state["quiz_view"] = "Classes"
     app.run()
     assert "Teachers make tests here" in app.info[0].value
 
@@ -170,6 +179,10 @@ def test_a_field_is_made_and_opened_in_the_count(database):
     assert isinstance(recipe, FieldRecipe)
     assert recipe.counts["blast"] == 3
     assert "3 blast" in texts(app)
+    press(app, "quiz_field_open")
+    assert app.title[0].value == "WBC count"
+    assert [m.value for m in app.metric if m.label == "White cells"] == ["5"]
+    app = open_app(QUIZ, view="Make a field")
     app.selectbox(key="quiz_field_picture").select("Own counts")
     checked(app.run())
     press(app, "quiz_field_make")

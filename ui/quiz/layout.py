@@ -10,11 +10,12 @@ def beside(key: str, least: int, controls: int, most: str = "none") -> tuple[Del
     The picture takes the room that is left, `least` CSS pixels or more and `most` (a length of CSS)
     at most; `controls` is the least width of the controls.
     """
+    item = "[data-testid=stLayoutWrapper]:has(> .st-key-{})"  # what the row lays out
     st.html(
-        f"<style>.st-key-{key}_picture {{flex: 1 1 {least}px; min-width: min({least}px, 100%);"
-        f" max-width: {most}}}"
-        f".st-key-{key}_controls {{flex: 0 1 {controls}px; min-width: min({controls}px, 100%)}}"
-        "</style>"
+        f"<style>{item.format(f'{key}_picture')} {{flex: 1 1 {least}px; max-width: {most};"
+        f" min-width: min({least}px, 100%)}}"
+        f"{item.format(f'{key}_controls')} {{flex: 0 1 {controls}px;"
+        f" min-width: min({controls}px, 100%)}}</style>"
     )
     with st.container(horizontal=True, gap="medium"):
         return st.container(key=f"{key}_picture"), st.container(key=f"{key}_controls", gap="small")

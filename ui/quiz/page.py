@@ -19,6 +19,7 @@ from ui.quiz.play import show_question
 from ui.quiz.results import show_history, show_result
 from ui.quiz.start import show_start
 
+_VIEW = "quiz_view"
 VIEWS = ("Practise", "My results", "Classes", "Make a field")
 
 
@@ -66,13 +67,19 @@ def _show_attempt(database: Database, learner: Learner, attempt_id: int) -> None
 
 
 def _show_views(database: Database, learner: Learner) -> None:
+    asked = st.query_params.get("view")
+
+    def changed() -> None:
+        # Not bound to the address: nobody could leave the page, or be forgotten, by a button then.
+        st.query_params["view"] = st.session_state[_VIEW]
+
     view = st.segmented_control(
         "View",
         VIEWS,
-        default=VIEWS[0],
+        default=asked if asked in VIEWS else VIEWS[0],
         required=True,
-        key="view",
-        bind="query-params",
+        key=_VIEW,
+        on_change=changed,
         label_visibility="collapsed",
     )
     if view == "Practise":

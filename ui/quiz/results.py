@@ -16,6 +16,7 @@ from ui.components.actions import action_button
 from ui.components.cases import errors_shown
 from ui.components.shared import chart, data_table, metrics, number_of
 from ui.quiz.images import field_jpeg
+from ui.quiz.layout import beside
 from ui.quiz.learner import in_address
 from ui.quiz.play import explain, verdict
 from ui.quiz.start import PAGE
@@ -92,8 +93,7 @@ def show_score(found: Score, key: str) -> None:
         },
         150,
     )
-    with st.grid(2, min_column_width=340, gap="large"):
-        left, right = st.container(), st.container()
+    left, right = beside(key, 440, 300, "56rem")
     with left:
         st.subheader("Answers")
         figure = agreement_figure(
