@@ -93,7 +93,7 @@ def show_score(found: Score, key: str) -> None:
         },
         150,
     )
-    left, right = beside(key, 440, 300, "56rem")
+    left, right = beside(key, 440, 350, "56rem")
     with left:
         st.subheader("Answers")
         figure = agreement_figure(
