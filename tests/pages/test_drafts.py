@@ -72,11 +72,6 @@ def test_an_upload_comes_back_by_its_address(slides, monkeypatch):
     app.run()
     assert shown(app) == shown(again)
     assert len(fields_of(app)) == 4
-    # Both pages are entrances to it.
-    stage = go_to(open_app(), STAGE, draft=key_of(app))
-    assert not stage.exception
-    assert len(stage.data_editor[0].value) == 4
-    assert [one.stored.stage is not None for one in fields_of(app)] == [True] * 4
 
 
 def test_an_override_stays_marked_and_out_of_the_pool(slides):
@@ -87,6 +82,7 @@ def test_an_override_stays_marked_and_out_of_the_pool(slides):
         "1 field was analysed against quality control: left out" in w.value for w in app.warning
     )
     again = go_to(open_app(), STAGE, draft=key_of(app))
+    assert [one.stored.stage is not None for one in fields_of(app)] == [True, True]
     table = again.data_editor[0].value
     assert table["overruled"].str.contains("no stain colours").tolist() == [False, True]
     assert any("no stain colours" in w.value for w in again.warning)
