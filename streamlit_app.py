@@ -38,6 +38,8 @@ SECTIONS = {
 st.set_page_config(page_icon=str(ASSETS / "logo_icon.svg"), layout="wide")
 st.logo(str(ASSETS / "logo.svg"), icon_image=str(ASSETS / "logo_icon.svg"), size="large")
 
+# A link opens one case to somebody outside: no menu leads on from there.
+is_linked = "link" in st.query_params
 page = st.navigation(
     {
         section: [
@@ -51,10 +53,18 @@ page = st.navigation(
             for script, title, icon, help_text in pages
         ]
         for section, pages in SECTIONS.items()
-    }
+    },
+    position="hidden" if is_linked else "sidebar",
 )
 st.set_page_config(page_title=f"{page.title} · Leukoscope")
 # The tool bar of tables saves CSV with formulas that spreadsheets run; pages offer safe files.
 st.html("<style>button[aria-label^='Download as CSV'] {display: none}</style>")
+if is_linked:
+    st.html("<style>[data-testid='stMainMenu'] {display: none}</style>")
+if FRAMED not in st.session_state and not is_linked:
+    # Streamlit folds the sidebar on phones only; on a tablet it takes half of the page.
+    fold = (ASSETS / "components" / "fold_sidebar.js").read_text(encoding="utf-8")
+    with st.sidebar:
+        st.components.v2.component("leukoscope_fold_sidebar", js=fold)(key="fold_sidebar", height=0)
 st.session_state[FRAMED] = True
 page.run()

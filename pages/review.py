@@ -21,10 +21,14 @@ from ui.review.views import (
 )
 from ui.upload.session import DRAFT
 
-header(
-    "Review",
+_REVIEW = (
     "Review the white cells that the model is uncertain about. A reviewer's label replaces that of "
-    "the model everywhere.",
+    "the model everywhere."
+)
+_OPINION = "The white cells of one case, as the model and its reviewers see them."
+
+header(
+    *(("Second opinion", _OPINION) if "link" in st.query_params else ("Review", _REVIEW)),
     for_everyone="link" in st.query_params,  # which names one case
 )
 if "link" in st.query_params:

@@ -1,35 +1,60 @@
 """Lists of patients and samples. Each takes the same few queries, however long it is."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from core.cases.database import Database, count
 from core.cases.mappers import patient_of, sample_of, stage_of
 from core.cases.names import searchable
-from core.cases.orm import CellRow, FieldRow, PatientRow, SampleRow
+from core.cases.orm import PENDING, CellRow, FieldRow, PatientRow, SampleRow
 from core.cases.patients import patient_row
-from core.cases.records import CaseState, ListedPatient, Page, Patient, SampleSummary
+from core.cases.records import (
+    CaseState,
+    ListedPatient,
+    Page,
+    Patient,
+    PatientWork,
+    SampleSummary,
+)
 from core.domain.results import StageResult
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 
 PAGE = 25
 _UNCERTAIN = "uncertain"
+_IS_PENDING = and_(PENDING, CellRow.status == "uncertain", CellRow.duplicate.is_(False))
+_IS_POSSIBLE_BLAST = or_(
+    CellRow.label == "blast",
+    and_(
+        CellRow.label.is_(None),
+        CellRow.type == "blast",
+        CellRow.status != "out_of_scope",
+        CellRow.duplicate.is_(False),
+    ),
+)
+Work = Literal["pending", "possible_blasts"]
+_WORK: Mapping[Work, ColumnElement[bool]] = {
+    "pending": _IS_PENDING,
+    "possible_blasts": _IS_POSSIBLE_BLAST,
+}
 
 
-def search_patients(
+def search_patients(  # noqa: PLR0913 - all but the first two by name
     database: Database,
     text: str = "",
     *,
     state: CaseState | None = None,
+    work: Work | None = None,
     offset: int = 0,
     limit: int = PAGE,
 ) -> Page[ListedPatient]:
     """List patients whose identifier or name holds a text, the last sampled first.
 
-    With `state` only those whose last sample is in it. Letter case, white space and the Unicode
+    With `state` only those whose last sample is in it, with `work` only those with cells pending
+    review or with possible blasts. Letter case, white space and the Unicode
     form of letters do not matter.
     """
     later = aliased(SampleRow)
@@ -45,6 +70,11 @@ def search_patients(
         wanted.append(PatientRow.search.contains(searched, autoescape=True))
     if state is not None:
         wanted.append(SampleRow.state == state)
+    if work is not None:
+        own = aliased(SampleRow)
+        cells = select(CellRow.id).join(FieldRow, FieldRow.id == CellRow.field_id)
+        cells = cells.join(own, own.id == FieldRow.sample_id)
+        wanted.append(exists(cells.where(own.patient_id == PatientRow.id, _WORK[work])))
     listed = select(PatientRow, SampleRow).outerjoin(SampleRow, SampleRow.id == last).where(*wanted)
     with database.reading() as session:
         total = count(session, listed)
@@ -58,6 +88,43 @@ def search_patients(
             for patient, sample in rows
         )
     return Page(items, total)
+
+
+def patients_work(database: Database, patients: Collection[int]) -> dict[int, PatientWork]:
+    """Return what is to be done of patients, by their id."""
+    with database.reading() as session:
+        known = session.execute(
+            select(
+                PatientRow.id,
+                PatientRow.changed_at,
+                func.count(SampleRow.id),
+                func.max(SampleRow.changed_at),
+            )
+            .outerjoin(SampleRow, SampleRow.patient_id == PatientRow.id)
+            .where(PatientRow.id.in_(patients))
+            .group_by(PatientRow.id, PatientRow.changed_at)
+        ).all()
+        counted = {
+            patient_id: (pending or 0, blasts or 0)
+            for patient_id, pending, blasts in session.execute(
+                select(
+                    SampleRow.patient_id,
+                    func.sum(case((_IS_PENDING, 1), else_=0)),
+                    func.sum(case((_IS_POSSIBLE_BLAST, 1), else_=0)),
+                )
+                .select_from(CellRow)
+                .join(FieldRow, FieldRow.id == CellRow.field_id)
+                .join(SampleRow, SampleRow.id == FieldRow.sample_id)
+                .where(SampleRow.patient_id.in_(patients), or_(_IS_PENDING, _IS_POSSIBLE_BLAST))
+                .group_by(SampleRow.patient_id)
+            )
+        }
+    return {
+        patient_id: PatientWork(
+            samples, *counted.get(patient_id, (0, 0)), max(filter(None, (changed, sampled)))
+        )
+        for patient_id, changed, samples, sampled in known
+    }
 
 
 def patient_history(

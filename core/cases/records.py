@@ -210,6 +210,19 @@ class ListedPatient:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientWork:
+    """What of a patient is still to be done."""
+
+    samples: int
+    pending: int
+    """Uncertain white cells that need review, in samples that are not signed."""
+    possible_blasts: int
+    """In all samples, as `CellCounts.possible_blasts`."""
+    changed: datetime
+    """When the patient or a sample was changed last (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
 class SampleSummary:
     """A sample with its counts, without its cells."""
 

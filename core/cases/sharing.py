@@ -15,16 +15,17 @@ from core.cases import audit
 from core.cases.database import Database, count, existing
 from core.cases.mappers import record_of
 from core.cases.names import checked_comment, checked_name
-from core.cases.orm import AuditRow, CommentRow, LinkRow, SampleRow
-from core.cases.records import Comment, Link, User
+from core.cases.orm import AuditRow, CommentRow, FieldRow, LinkRow, SampleRow
+from core.cases.records import Comment, LabelledCell, Link, User
 from core.cases.samples import named_sample_row, sample_row
 from core.cases.users import require
-from core.errors import InvalidEntryError, LinkError
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
+from core.errors import InvalidEntryError, LinkError, NotFoundError
 
 LINK_DAYS = 30
 _TOKEN_BYTES = 32
-MOST_BY_LINK = 100
-"""Comments that visitors can add by one link."""
+MOST_BY_LINK = 500
+"""Comments and opinions on cells that visitors can add by one link."""
 _LONGEST_AUTHOR = 100
 
 
@@ -109,16 +110,35 @@ def comment_by_link(database: Database, token: str, author: str, text: str) -> C
         raise InvalidEntryError(f"Give your name, in up to {_LONGEST_AUTHOR} characters.")
     with database.writing() as session:
         link = _open(session, token)
-        by_link = select(AuditRow.id).where(
-            AuditRow.sample_id == link.sample_id,
-            AuditRow.user == f"link {link.id}",
-            AuditRow.action == "comment",
-        )
-        if count(session, by_link) >= MOST_BY_LINK:
-            raise InvalidEntryError(
-                f"This link has taken {MOST_BY_LINK} comments, its limit. Ask for a new one."
-            )
+        _check_room(session, link)
         return _add_comment(session, link.sample_id, f"{name} (by link)", text, f"link {link.id}")
+
+
+def opinion_by_link(  # noqa: PLR0913 - the last two by name
+    database: Database, token: str, author: str, cell: LabelledCell, *, label: str, remark: str = ""
+) -> Comment:
+    """Add a visitor's opinion on a cell as a comment; no label is changed. Raises as a comment."""
+    if label != NOT_A_WHITE_CELL and label not in CELL_TYPES:
+        raise ValueError(f"{label!r} is no cell type")
+    with database.reading() as session:
+        link = _open(session, token)
+        field = existing(session, FieldRow, cell.field_id, "field")
+        if field.sample_id != link.sample_id:
+            raise NotFoundError("cell")
+    text = f"Opinion on cell {cell.name}: {label_name(label)}. {remark}"
+    return comment_by_link(database, token, author, text)
+
+
+def _check_room(session: Session, link: LinkRow) -> None:
+    by_link = select(AuditRow.id).where(
+        AuditRow.sample_id == link.sample_id,
+        AuditRow.user == f"link {link.id}",
+        AuditRow.action == "comment",
+    )
+    if count(session, by_link) >= MOST_BY_LINK:
+        raise InvalidEntryError(
+            f"This link has taken {MOST_BY_LINK} comments, its limit. Ask for a new one."
+        )
 
 
 def _open(session: Session, token: str) -> LinkRow:

@@ -8,6 +8,7 @@ import pytest
 from core.cases.listing import (
     patient_history,
     patient_stages,
+    patients_work,
     samples_holding,
     search_patients,
 )
@@ -65,6 +66,23 @@ def test_the_list_is_narrowed_to_a_state(database, sample):
     add_patient(database, 1)
     assert [line.last for line in search_patients(database, state="draft").items] == [sample]
     assert search_patients(database, state="signed").total == 0
+
+
+def test_the_list_says_what_is_to_be_done(database, patient, sample):
+    idle = add_patient(database, 1)
+    before = patients_work(database, [patient.id, idle.id])
+    counts = {key: (w.samples, w.pending, w.possible_blasts) for key, w in before.items()}
+    assert counts == {patient.id: (1, 1, 0), idle.id: (0, 0, 0)}
+    assert search_patients(database, work="pending").total == 1
+    assert search_patients(database, work="possible_blasts").total == 0
+    uncertain = next(i.id for i in queue(database).items if i.cell.status == "uncertain")
+    label_cells(database, REVIEWER, sample, {uncertain: "blast"})
+    after = patients_work(database, [patient.id])[patient.id]
+    assert (after.pending, after.possible_blasts) == (0, 1)
+    assert after.changed > before[patient.id].changed
+    assert search_patients(database, work="pending").total == 0
+    (found,) = search_patients(database, work="possible_blasts").items
+    assert found.patient.id == patient.id
 
 
 def test_counts_of_a_sample_are_those_of_its_cells(database, patient, sample, images):

@@ -1,12 +1,22 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text, update
 
 from core.cases.audit import history
+from core.cases.cell_groups import case_cells
 from core.cases.orm import LinkRow
 from core.cases.samples import load_case
-from core.cases.sharing import comment, comment_by_link, follow, links, revoke, share
+from core.cases.sharing import (
+    comment,
+    comment_by_link,
+    follow,
+    links,
+    opinion_by_link,
+    revoke,
+    share,
+)
 from core.errors import InvalidEntryError, LinkError, NotAllowedError, NotFoundError
 from tests.cases.made import REVIEWER, VIEWER
 
@@ -50,6 +60,26 @@ def test_a_link_fills_no_database(database, sample, monkeypatch):
     comment_by_link(database, another, "Dr Ole", "by another link")
     comment(database, VIEWER, sample.id, "by a user")
     assert len(load_case(database, sample.id).comments) == 4
+
+
+def test_an_opinion_on_a_cell_is_a_comment_and_changes_no_label(database, sample):
+    _, token = share(database, REVIEWER, sample.id)
+    case = load_case(database, sample.id)
+    *_, last = case_cells(case)
+    given = opinion_by_link(database, token, "Dr Ole", last, label="blast", remark="Nucleoli.")
+    assert given.text == "Opinion on cell 2.1: Blast. Nucleoli."
+    after = load_case(database, sample.id)
+    assert (after.sample, after.analyses[1].cells) == (case.sample, case.analyses[1].cells)
+    foreign = replace(last, field_id=last.field_id + 99)
+    for wrong in (
+        lambda: opinion_by_link(database, token, "Ole", foreign, label="blast"),
+        lambda: opinion_by_link(database, "guessed", "Ole", last, label="blast"),
+        lambda: opinion_by_link(database, token, "Ole", last, label="elephant"),
+        lambda: opinion_by_link(database, token, " ", last, label="blast"),
+    ):
+        with pytest.raises((NotFoundError, LinkError, ValueError, InvalidEntryError)):
+            wrong()
+    assert after.comments == load_case(database, sample.id).comments == (given,)
 
 
 def test_the_token_is_not_in_the_database(database, sample):

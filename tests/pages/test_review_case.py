@@ -1,5 +1,7 @@
 """The page Review on one case: gallery, field, signature, links."""
 
+import re
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -210,16 +212,26 @@ def test_a_link_opens_one_case_for_reading_and_commenting(database, sample):
     app = press(open_app(PAGE, sample=sample.id, view="Sign"), "review_share")
     token = app.code[0].value.partition("?link=")[2]
     visitor = open_app(PAGE, link=token)
-    assert "P\\-1" in str(visitor.table[0].value)
-    assert "Åsa" not in str(visitor.table[0].value)
+    shown = f"{texts(visitor)} {[table.value for table in visitor.table]}"
+    for identifying in ("P\\-1", "P-1", "Åsa", "1970", str(sample.taken)):
+        assert identifying not in shown
     assert not any(b.key and b.key.startswith("review_") for b in visitor.button)
     visitor.text_area(key="link_text").set_value("Looks reactive.")
     press(visitor, "link_comment")
     assert "Give your name" in visitor.error[0].value
     visitor.text_input(key="link_name").set_value("Eve")
     press(visitor, "link_comment")
-    (comment,) = load_case(database, sample.id).comments
+    before = labels_of(database, sample)
+    visitor.text_input(key="link_name_opinion").set_value("Eve")
+    press(visitor, "link_give")
+    assert "Choose what the cell is" in visitor.error[0].value
+    visitor.radio(key="link_opinion").set_value("blast")
+    visitor.text_input(key="link_remark").set_value("Fine chromatin.")
+    press(visitor, "link_give")
+    comment, opinion = load_case(database, sample.id).comments
     assert (comment.author, comment.text) == ("Eve (by link)", "Looks reactive.")
+    assert re.fullmatch(r"Opinion on cell \d\.\d: Blast\. Fine chromatin\.", opinion.text)
+    assert labels_of(database, sample) == before
     revoke = next(b for b in checked(app.run()).button if b.label == "Revoke")
     revoke.click()
     checked(app.run())

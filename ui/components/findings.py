@@ -24,11 +24,17 @@ _FLAG_MARKS: dict[Severity, str] = {
 }
 
 
-def show_summary(summary: CaseSummary, *, with_name: bool = True) -> None:
-    """Show what is known of a stored sample, its flags and its differential."""
+_IDENTIFYING = ("Patient", "Name", "Year of birth", "Sample", "Taken")
+
+
+def show_summary(summary: CaseSummary, *, identified: bool = True) -> None:
+    """Show what is known of a stored sample, its flags and its differential.
+
+    Without `identified` nothing names the patient or the sample.
+    """
     show_urgent(summary.flags)
     known, flags = st.columns([1, 1.2], gap="large")
-    shown = {k: plain(v) for k, v in facts(summary).items() if with_name or k != "Name"}
+    shown = {k: plain(v) for k, v in facts(summary).items() if identified or k not in _IDENTIFYING}
     known.table(shown, border="horizontal")
     with flags:
         st.markdown("**Flags**")

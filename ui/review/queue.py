@@ -16,7 +16,14 @@ from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, Status, label_name
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components import fields, stored
-from ui.components.cases import errors_shown, no_cases, sample_link, sample_name, state_badge
+from ui.components.cases import (
+    errors_shown,
+    local_time,
+    no_cases,
+    sample_link,
+    sample_name,
+    state_badge,
+)
 from ui.components.cell_images import SIDE_MICROMETRES
 from ui.components.shared import attributes_table, on_phone, plain
 from ui.review.session import (
@@ -328,6 +335,4 @@ def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
         for review in reviews:
             label = label_name(review.label).lower() if review.label else "label withdrawn"
             said = f": {plain(review.comment)}" if review.comment else ""
-            st.markdown(
-                f"{review.at:%Y-%m-%d %H:%M} UTC, {plain(review.reviewer)}: **{label}**{said}"
-            )
+            st.markdown(f"{local_time(review.at)}, {plain(review.reviewer)}: **{label}**{said}")

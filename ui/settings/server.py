@@ -12,7 +12,7 @@ from core.evaluation.report import MODEL_TITLES
 from core.model_card import MODEL_NAMES, CellThresholds, ModelName, load_card
 from core.settings import Settings
 from ui.components.actions import kept_button
-from ui.components.cases import errors_shown
+from ui.components.cases import errors_shown, local_time
 
 THRESHOLDS: dict[ModelName, dict[str, str]] = {
     "detector": {
@@ -116,7 +116,7 @@ def show_audit(database: Database) -> None:
             [
                 {
                     "No.": entry.number,
-                    "At (UTC)": f"{entry.at:%Y-%m-%d %H:%M:%S}",
+                    "At": local_time(entry.at),
                     "Who": entry.user,
                     "What": entry.action,
                     "Patient": entry.patient_id,
