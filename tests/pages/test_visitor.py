@@ -78,6 +78,13 @@ def test_a_page_without_patients_is_open(sign_in, page):
     assert {b.label for b in app.button} <= {"Get this set", "Go in"}
 
 
+@pytest.mark.parametrize("page", ["atlas", "attributes"])
+def test_pictures_of_an_open_page_need_no_sign_in(sign_in, page):
+    pictures = [url for image in open_app(page).get("image") for url in image.value]
+    assert pictures
+    assert all(url.startswith("data:image/jpeg") for url in pictures)
+
+
 def test_a_user_with_an_account_uploads_and_signs_out(database, sign_in, monkeypatch):
     said = claims()
     sign_in(**said)

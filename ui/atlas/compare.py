@@ -10,6 +10,7 @@ from core.teaching.tours import ComparisonStep
 from ui.atlas.entry import normal_range
 from ui.atlas.grid import PAGE
 from ui.atlas.images import MEDIUM, labelled_jpeg, portrait_jpeg
+from ui.components.shared import embed_image
 from ui.components.tours import lecture_row
 
 
@@ -63,11 +64,11 @@ def _choice(atlas: Atlas, place: DeltaGenerator, label: str, entry: Entry, param
 
 def _show_side(entry: Entry, side: float) -> None:
     jpeg, notes = labelled_jpeg(entry.key, side=side)
-    st.image(jpeg, width="stretch", alt=f"Labelled synthetic drawing: {entry.name}")
+    embed_image(jpeg, width="stretch", alt=f"Labelled synthetic drawing: {entry.name}")
     st.markdown(" · ".join(f"**{n}** {note}" for n, note in enumerate(notes, 1)))
     with st.grid(2, min_column_width=48, wrap=False, gap="xsmall"):
         for seed in (2, 3):
-            st.image(
+            embed_image(
                 portrait_jpeg(entry.key, seed, MEDIUM, side),
                 width="stretch",
                 alt=f"{entry.name}, another synthetic drawing",

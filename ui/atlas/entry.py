@@ -19,6 +19,7 @@ from ui.atlas.grid import PAGE, show_maturation
 from ui.atlas.images import MEDIUM, labelled_jpeg, open_pbc, pbc_if_here, portrait_jpeg, real_jpegs
 from ui.components import shared
 from ui.components.fetch import offer_set
+from ui.components.shared import embed_image
 from ui.components.tours import lecture_row
 
 _VARIANTS = (2, 3, 4, 5)
@@ -83,7 +84,7 @@ def show_figure(entry: Entry) -> None:
     """Show the labelled drawing and more drawings of the same type."""
     with_labels = st.toggle("Labels", True, key="atlas_labels", persist_state="session")
     jpeg, notes = labelled_jpeg(entry.key, labels=with_labels)
-    st.image(jpeg, width="stretch", alt=f"Labelled synthetic drawing: {entry.name}")
+    embed_image(jpeg, width="stretch", alt=f"Labelled synthetic drawing: {entry.name}")
     if with_labels and notes:
         st.markdown(" · ".join(f"**{n}** {note}" for n, note in enumerate(notes, 1)))
     st.caption(
@@ -92,7 +93,7 @@ def show_figure(entry: Entry) -> None:
     )
     with st.grid(len(_VARIANTS), min_column_width=48, wrap=False, gap="xsmall"):
         for seed in _VARIANTS:
-            st.image(
+            embed_image(
                 portrait_jpeg(entry.key, seed),
                 width="stretch",
                 alt=f"{entry.name}, another synthetic drawing",
@@ -227,5 +228,5 @@ def show_real_cells(entry: Entry) -> None:
         return
     with st.grid("auto", min_column_width=140):
         for number, jpeg in enumerate(jpegs, 1):
-            st.image(jpeg, width="stretch", alt=f"Real cell {number}: {entry.name}")
+            embed_image(jpeg, width="stretch", alt=f"Real cell {number}: {entry.name}")
     st.caption(f"{CREDIT} {SIDE_MICROMETRES:g} µm wide.")

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.teaching.atlas import GROUPS, MATURATION, Atlas, Entry
 from ui.atlas.images import portrait_jpeg
+from ui.components.shared import embed_image
 
 PAGE = "pages/atlas.py"
 _STYLE = """<style>
@@ -82,7 +83,7 @@ def card(entry: Entry, name: str) -> None:
 
 def show_card(entry: Entry, name: str, *, here: bool = False) -> None:
     """Show picture, name and size of an entry; no link where the reader is `here`."""
-    st.image(portrait_jpeg(entry.key), width="stretch", alt=f"{entry.name}, synthetic")
+    embed_image(portrait_jpeg(entry.key), width="stretch", alt=f"{entry.name}, synthetic")
     if here:
         st.markdown(f"**{name}**")
     else:

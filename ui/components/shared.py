@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.charts.field import data_uri
 from core.domain.flags import Flag
 from core.errors import ModelError
 from core.exports.registry import XLSX, ExportFile
@@ -54,6 +55,14 @@ def on_phone() -> bool:
 def chart(figure: go.Figure, key: str, alt: str) -> None:
     """Draw a chart without tool bar."""
     st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
+
+
+def embed_image(jpeg: bytes, *, alt: str, width: Literal["stretch"] | int = "stretch") -> None:
+    """Show a JPEG as a part of the page itself.
+
+    Pages for everyone do: the server gives files only to visitors who signed in.
+    """
+    st.image(data_uri(jpeg), width=width, alt=alt)
 
 
 def image_chart(

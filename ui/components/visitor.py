@@ -64,8 +64,13 @@ def confirm() -> None:
 
 
 def admit_by_link() -> None:
-    """Let a visitor fetch the files of a case that a link opened to them."""
+    """Let a visitor fetch the files of a case or a test that a link opened to them."""
     visitors.admit(_visitor(), datetime.now(UTC) + LINK_HOURS, "fetch")
+
+
+def may_fetch() -> bool:
+    """Return whether the server gives files to this visitor; pages for everyone need not."""
+    return not get_access().sign_in or visitors.may(_visitor(), "fetch")
 
 
 def current_user(database: Database) -> User:

@@ -17,7 +17,7 @@ from core.teaching.reference_cells import CREDIT
 from ui.atlas.images import MEDIUM, map_sheet, member_jpeg, pbc_if_here
 from ui.components.browser import mount
 from ui.components.fetch import offer_set
-from ui.components.shared import data_table, number_of
+from ui.components.shared import data_table, embed_image, number_of
 
 PAGE = "pages/attributes.py"
 EXPLAIN = "pages/explain.py"
@@ -170,7 +170,7 @@ def show_cell(atlas: Atlas, cell_map: CellMap, index: int) -> None:
     with st.container(border=True):
         st.markdown(f"**{entry.name}** · {cell.name}")
         if jpeg := member_jpeg(cell.member, MEDIUM):
-            st.image(jpeg, width=260, alt=f"Real cell: {entry.name}")
+            embed_image(jpeg, width=260, alt=f"Real cell: {entry.name}")
             st.caption(CREDIT)
         if cell.attributes:
             st.table(
@@ -216,7 +216,7 @@ def _list(cell_map: CellMap, found: list[int]) -> None:
             cell = cell_map.cells[index]
             with st.container(gap="xsmall"):
                 if jpeg := member_jpeg(cell.member):
-                    st.image(jpeg, width="stretch", alt=f"{label_name(cell.entry)}, {cell.name}")
+                    embed_image(jpeg, width="stretch", alt=f"{label_name(cell.entry)}, {cell.name}")
                 st.page_link(
                     PAGE,
                     label=label_name(cell.entry),

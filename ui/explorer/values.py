@@ -9,7 +9,7 @@ from core.teaching.attributes import TITLES, Attribute, explained, in_words, obs
 from core.teaching.reference_cells import CREDIT
 from ui.atlas.images import MEDIUM, pbc_if_here, portrait_jpeg, value_jpegs
 from ui.components.fetch import offer_set
-from ui.components.shared import chart, shown_width
+from ui.components.shared import chart, embed_image, shown_width
 
 _REAL, _THUMB = 3, 76
 _FIRST = "nucleus_shape"
@@ -53,7 +53,7 @@ def _show_values(atlas: Atlas, attribute: Attribute) -> None:
             words = in_words(attribute.name, [value])
             with st.container(border=True, height="stretch", gap="small"):
                 st.markdown(f"**{words[:1].upper()}{words[1:]}**")
-                st.image(
+                embed_image(
                     portrait_jpeg(*explanation.drawing, size=MEDIUM),
                     width="stretch",
                     alt=f"{TITLES[attribute.name]} {words}: {entry.name}, synthetic",
@@ -62,7 +62,7 @@ def _show_values(atlas: Atlas, attribute: Attribute) -> None:
                 if real := value_jpegs(attribute.name, value, _REAL):
                     with st.container(horizontal=True, wrap=False, gap="xsmall"):
                         for number, jpeg in enumerate(real, 1):
-                            st.image(jpeg, width=_THUMB, alt=f"Real cell {number}, {words}")
+                            embed_image(jpeg, width=_THUMB, alt=f"Real cell {number}, {words}")
                 st.page_link(
                     "pages/attributes.py",
                     label="Cells with it on the map",

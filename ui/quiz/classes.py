@@ -24,7 +24,7 @@ from core.teaching.classes import (
 from core.teaching.quiz import LEVELS, Question, Rules, answer_name
 from ui.components.actions import action_button
 from ui.components.cases import errors_shown
-from ui.components.shared import data_table, number_of, plain
+from ui.components.shared import data_table, embed_image, number_of, plain
 from ui.components.visitor import current_user
 from ui.quiz.images import item_jpeg, new_questions
 from ui.quiz.results import show_counts, show_score
@@ -113,7 +113,7 @@ def _choose_cells(questions: tuple[Question, ...]) -> None:
     with st.grid("auto", min_column_width=120):
         for place, question in enumerate(questions):
             with st.container(border=True, gap="xsmall"):
-                st.image(item_jpeg(question.item, 160), width="stretch", alt=f"Cell {place + 1}")
+                embed_image(item_jpeg(question.item, 160), width="stretch", alt=f"Cell {place + 1}")
                 st.checkbox(answer_name(question.truth), value=True, key=f"quiz_keep_{place}")
 
 

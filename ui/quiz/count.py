@@ -20,6 +20,7 @@ from core.teaching.learners import (
 from core.teaching.quiz import KEYS, answer_name
 from ui.components.actions import action_button, run_action, show_action_error
 from ui.components.cases import errors_shown
+from ui.components.shared import embed_image
 from ui.quiz.images import field_jpeg
 from ui.quiz.layout import beside
 from ui.quiz.play import show_clock
@@ -52,7 +53,7 @@ def show_count(database: Database, learner: Learner, attempt: Attempt) -> bool:
     )
     picture, controls = beside("quiz_field", 480, 310, "132vh")
     with picture:
-        st.image(
+        embed_image(
             field_jpeg(question.recipe().model_dump_json()),
             width="stretch",
             alt="A synthetic field to count",

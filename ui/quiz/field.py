@@ -25,6 +25,8 @@ from core.synthetic.smears import (
 )
 from ui.components.actions import action_button, kept_button
 from ui.components.cases import errors_shown
+from ui.components.shared import embed_image
+from ui.components.visitor import may_fetch
 from ui.quiz.images import field_jpeg
 from ui.quiz.layout import beside
 from ui.upload.session import PendingUpload, upload_session
@@ -106,13 +108,16 @@ def _choose() -> None:
 def _show(recipe: FieldRecipe) -> None:
     named = st.toggle("Names of the cells", key="quiz_field_named", persist_state="session")
     text = recipe.model_dump_json()
-    st.image(
+    embed_image(
         field_jpeg(text, "stages" if named else None),
         width="stretch",
         alt="A synthetic field" + ", its white cells boxed and named" * named,
     )
     told = ", ".join(f"{n} {label_name(key).lower()}" for key, n in recipe.counts.items() if n)
     st.caption(f"Synthetic, drawn by the program, 0.125 µm a pixel. In it: {told}.")
+    if not may_fetch():
+        st.caption("Sign in to download the field or to count it.")
+        return
     name = f"synthetic_{recipe.seed}"
     with st.container(horizontal=True):
         for label, ending, media, write in (

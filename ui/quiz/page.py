@@ -11,6 +11,7 @@ from core.teaching.quiz import LEVELS
 from ui.components.actions import action_button
 from ui.components.cases import errors_shown, number_in_address
 from ui.components.shared import number_of, plain
+from ui.components.visitor import admit_by_link
 from ui.quiz.classes import show_classes
 from ui.quiz.count import show_count
 from ui.quiz.field import show_field_maker
@@ -38,6 +39,8 @@ def show_page() -> None:
         st.subheader("Learn to name cells")
         ask_name(database)
         return
+    if learner.test_id is not None:
+        admit_by_link()  # for the certificate
     attempt_id = number_in_address("attempt")
     if attempt_id is not None:
         _show_attempt(database, learner, attempt_id)

@@ -16,7 +16,7 @@ from ui.atlas.grid import PAGE as ATLAS
 from ui.atlas.images import labelled_jpeg
 from ui.components.actions import action_button, run_action, show_action_error
 from ui.components.cases import errors_shown
-from ui.components.shared import plain
+from ui.components.shared import embed_image, plain
 from ui.quiz.images import confusions, item_jpeg
 from ui.quiz.layout import beside
 
@@ -99,7 +99,7 @@ def _show_cell(question: Question) -> bool:
     except DataError as error:
         st.error(plain(str(error)), icon=":material/error:")
         return False
-    st.image(jpeg, width="stretch", alt="The cell to name")
+    embed_image(jpeg, width="stretch", alt="The cell to name")
     if question.is_real:
         st.caption(f"{CREDIT} {SIDE_MICROMETRES:g} µm wide.")
     else:
@@ -148,14 +148,16 @@ def explain(attempt: Attempt, question: Question, given: str | None) -> None:
     with st.grid(1 + len(labels), min_column_width=150):
         with st.container():
             try:
-                st.image(item_jpeg(question.item), width="stretch", alt="The cell that was asked")
+                embed_image(
+                    item_jpeg(question.item), width="stretch", alt="The cell that was asked"
+                )
                 st.caption("The cell that was asked")
             except DataError as error:
                 st.caption(plain(str(error)))
         for label in labels:
             with st.container():
                 jpeg, notes = labelled_jpeg(_drawing(question, label), 3, 400)
-                st.image(
+                embed_image(
                     jpeg, width="stretch", alt=f"Labelled synthetic drawing: {answer_name(label)}"
                 )
                 st.markdown(f"**{answer_name(label)}**")

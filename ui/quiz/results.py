@@ -14,7 +14,7 @@ from core.teaching.learners import Attempt, Learner, erase_learner, history, nex
 from core.teaching.quiz import LEVELS, Score, answer_name, compare_counts
 from ui.components.actions import action_button
 from ui.components.cases import errors_shown
-from ui.components.shared import chart, data_table, metrics, number_of
+from ui.components.shared import chart, data_table, embed_image, metrics, number_of
 from ui.quiz.images import field_jpeg
 from ui.quiz.layout import beside
 from ui.quiz.learner import in_address
@@ -34,7 +34,7 @@ def show_result(database: Database, learner: Learner, attempt: Attempt) -> None:
         show_counts(attempt)
         for number, question in enumerate(attempt.questions, 1):
             with st.expander(f"Field {number} with its cells named", expanded=number == 1):
-                st.image(
+                embed_image(
                     field_jpeg(question.recipe().model_dump_json(), attempt.rules.level),
                     width="stretch",
                     alt=f"Field {number} with its cells boxed and named",
