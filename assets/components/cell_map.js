@@ -68,10 +68,6 @@ export default function (component) {
     pen.globalAlpha = 1;
     const ink = getComputedStyle(root).color;
     if (data.chosen !== null) ring([x(data.chosen), y(data.chosen)], radius + 5, ink);
-    for (const place of data.marked) {
-      const at = [margin + place[0] * (width - 2 * margin), margin + place[1] * (height - 2 * margin)];
-      ring(at, radius + 7, ink);
-    }
   }
 
   function nearest(event) {

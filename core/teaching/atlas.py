@@ -172,14 +172,6 @@ class Atlas:
         place = keys.index(key)
         return self.entries[keys[place - 1]], self.entries[keys[(place + 1) % len(keys)]]
 
-    def difference(self, one: str, other: str) -> str | None:
-        """Return how to tell two entries apart; None where the atlas does not say."""
-        for key, against in ((one, other), (other, one)):
-            for similar in self.entries[key].look_alikes:
-                if similar.key == against:
-                    return similar.difference
-        return None
-
     def citations(self, entry: Entry) -> list[str]:
         """Return the works that an entry rests on."""
         return [self.sources[key] for key in entry.sources]

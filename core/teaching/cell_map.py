@@ -34,7 +34,6 @@ CELLS_A_TYPE = 200
 _COMPONENTS = 16
 """Of the principal components that distances are measured in: 95 % of the variance."""
 _NO_VALUE = 255
-_PLACE_NEIGHBOURS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +85,6 @@ class CellMap:
         place = self.components @ (features - self.mean)
         order = np.argsort(np.linalg.norm(self.reduced - place, axis=1))
         return [int(i) for i in order if self.cells[i].member != apart_from][:count]
-
-    def place_of(self, features: NDArray[np.float32]) -> tuple[float, float]:
-        """Return where a new cell is drawn: amid its nearest cells (t-SNE places no new ones)."""
-        near = [self.cells[i] for i in self.nearest(features, _PLACE_NEIGHBOURS)]
-        return float(np.median([c.x for c in near])), float(np.median([c.y for c in near]))
 
 
 def matching(

@@ -1,6 +1,6 @@
 """The map of cells: filtered by attributes, coloured by type; one cell of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -128,10 +128,9 @@ def draw_map(
     cell_map: CellMap,
     shown: set[int],
     chosen: int | None = None,
-    marked: Sequence[tuple[float, float]] = (),
     key: str = "explorer_map",
 ) -> None:
-    """Draw the map; a click opens the cell. `marked` places get a ring."""
+    """Draw the map; a click opens the cell."""
     types = list(CELL_TYPES)
     sheet = map_sheet(_COLUMNS, _TILE)
 
@@ -148,7 +147,6 @@ def draw_map(
         "colours": [label_colour(cell_type) for cell_type in types],
         "shown": [index in shown for index in range(len(cell_map.cells))],
         "chosen": chosen,
-        "marked": list(marked),
         "sprite": data_uri(sheet) if sheet else None,
         "columns": _COLUMNS,
     }

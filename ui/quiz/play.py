@@ -8,7 +8,7 @@ import streamlit as st
 from core.cases.database import Database
 from core.errors import DataError
 from core.synthetic.portraits import SIDE_MICROMETRES
-from core.teaching.atlas import Atlas, get_atlas
+from core.teaching.atlas import Atlas, difference, get_atlas
 from core.teaching.learners import Answer, Attempt, Learner, answer, ask
 from core.teaching.quiz import KEYS, Question, answer_name, likely_mistakes
 from core.teaching.reference_cells import CREDIT
@@ -165,11 +165,9 @@ def explain(attempt: Attempt, question: Question, given: str | None) -> None:
     entry = atlas.entries[question.truth]
     st.markdown(f"**{entry.name}**: {entry.summary}")
     if other:
-        difference = atlas.difference(question.truth, other)
         against = atlas.entries[other]
-        st.markdown(
-            f"**Or {against.phrase}?** {difference or against.summary}",
-        )
+        told_apart = difference(entry, against) or against.summary
+        st.markdown(f"**Or {against.phrase}?** {told_apart}")
         st.page_link(
             ATLAS,
             label=f"Compare in the atlas: {entry.name} and {against.phrase}",
