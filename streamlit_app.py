@@ -55,6 +55,7 @@ page = st.navigation(
         for section, pages in SECTIONS.items()
     },
     position="hidden" if is_linked else "sidebar",
+    expanded=True,
 )
 st.set_page_config(page_title=f"{page.title} · Leukoscope")
 # The tool bar of tables saves CSV with formulas that spreadsheets run; pages offer safe files.

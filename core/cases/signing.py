@@ -129,7 +129,13 @@ def _signatures_needed(
         wanted = user.name != LOCAL_USER and count(session, signers) > 1
     found = flags(differential(analyses), percent_ranges={}, absolute_ranges={})
     is_urgent = any(flag.severity == "urgent" for flag in found)
-    return 2 if wanted and is_urgent else settings.signatures
+    # One reviewer alone must not make the blasts go away that the model saw.
+    overruled = any(
+        cell.suggested == "blast" and cell.suggested_status != "out_of_scope"
+        for analysis in analyses
+        for cell in analysis.cells
+    )
+    return 2 if wanted and (is_urgent or overruled) else settings.signatures
 
 
 def _refuse_unreviewed(session: Session, sample_id: int) -> None:

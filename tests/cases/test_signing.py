@@ -15,7 +15,7 @@ from core.errors import (
     StaleCaseError,
     UnreviewedCellsError,
 )
-from tests.cases.made import REVIEWER, SECOND, VIEWER, new_field, white
+from tests.cases.made import REVIEWER, SECOND, VIEWER, analysis_of, new_field, white
 
 
 @pytest.fixture
@@ -109,6 +109,18 @@ def test_possible_blasts_need_two_people_where_there_are_two(
     with pytest.raises(SignatureError, match="another's"):
         sign(database, REVIEWER, once, settings)
     assert sign(database, SECOND, once, settings).state == "signed"
+
+
+def test_one_reviewer_alone_does_not_overrule_the_models_blasts(settings, database, images):
+    used = settings.model_copy(update={"second_signature": True})
+
+    def needed(cell):
+        return signatures_needed(database, REVIEWER, [analysis_of(images[0], cell)], used)
+
+    for status in ("classified", "uncertain"):
+        assert needed(white("blast", status=status).reviewed("lymphocyte", "ana")) == 2
+    assert needed(white("blast", status="out_of_scope").reviewed("lymphocyte", "ana")) == 1
+    assert needed(white("monocyte").reviewed("lymphocyte", "ana")) == 1
 
 
 def test_a_change_makes_a_half_signed_case_a_draft(database, settings, reviewed, uncertain):

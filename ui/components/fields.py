@@ -153,7 +153,7 @@ def scale_text(analysis: FieldAnalysis) -> str:
 
 def choose_method() -> SegmentationMethod | None:
     """Let the reader choose how nucleus and cell are outlined; None: they are not."""
-    method: SegmentationMethod | None = st.segmented_control(
+    method: SegmentationMethod | None = st.pills(
         "Outline nucleus and cell",
         list(METHODS),
         format_func=METHODS.__getitem__,
