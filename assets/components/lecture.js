@@ -18,6 +18,23 @@ function picture(src, alt) {
   return image;
 }
 
+// Make everything that the slide covers unreachable by key, until the lecture ends.
+function cover(slide, signal) {
+  const covered = [];
+  let node = slide;
+  while (node !== document.body) {
+    const parent = node.parentNode;
+    for (const other of parent.children) {
+      if (other !== node && !other.inert) covered.push(other);
+    }
+    node = parent instanceof ShadowRoot ? parent.host : parent;
+  }
+  for (const other of covered) other.inert = true;
+  signal.addEventListener("abort", () => {
+    for (const other of covered) other.inert = false;
+  });
+}
+
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   const memory = memories.get(parentElement) ?? { labels: true, step: null, revealed: 0 };
@@ -25,6 +42,8 @@ export default function (component) {
   memory.end?.abort();
   const ended = new AbortController();
   memory.end = ended;
+  // A slide is drawn anew for every step: the button that had the focus gets it back.
+  const focused = parentElement.querySelector(".lecture button:focus")?.title;
   const listen = (target, event, act, options = {}) =>
     target.addEventListener(event, act, { signal: ended.signal, ...options });
 
@@ -46,6 +65,7 @@ export default function (component) {
   const dot = element("div", "dot");
   root.append(stage, words, bar, dot);
   parentElement.appendChild(root);
+  cover(root, ended.signal);
 
   // Words beside the images.
   const title = element("h1");
@@ -232,5 +252,6 @@ export default function (component) {
   for (const over of ["pointerup", "pointercancel", "blur"]) listen(window, over, () => point(false));
 
   show();
+  if (focused) bar.querySelector(`[title="${focused}"]`)?.focus();
   return () => ended.abort();
 }
