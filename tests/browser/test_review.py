@@ -66,6 +66,23 @@ def test_keys_label_cells_and_undo(page: Page, database) -> None:
     expect(position).to_have_text("2 of 3, possible blasts first, then least confident")
 
 
+def test_repeated_presses_label_only_the_cell_on_the_screen(page: Page, database) -> None:
+    page.goto("/review?sample=1&cells=Unreviewed")
+    position = page.get_by_text("then least confident")
+    blast = page.get_by_role("button", name=re.compile("^Blast"))
+    press = "document.dispatchEvent(new KeyboardEvent('{}', {{key: '9'}}));"
+    click = "[...document.querySelectorAll('button')].find(b => b.innerText.startsWith('Blast'))"
+    for repeat in (press.format("keydown") + press.format("keyup"), f"{click}?.click()"):
+        expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
+        expect(blast).to_be_enabled()
+        page.wait_for_timeout(500)
+        page.evaluate(f"for (let i = 0; i < 5; i++) setTimeout(() => {{{repeat}}}, 20 * i)")
+        expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
+        page.wait_for_timeout(1000)
+        assert types(database) == ["neutrophil", "blast", "basophil"]
+        page.keyboard.press("u")
+
+
 def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
     page.goto("/review?sample=1&view=Gallery")
     cells, groups = page.locator(".cell"), page.locator(".group")

@@ -2,6 +2,7 @@
 
 from core.cases.reviews import reviews_of
 from core.cases.samples import load_case
+from tests.pages.app import checked
 
 
 def cells_of(database, sample):
@@ -19,3 +20,14 @@ def labels_of(database, sample):
     return [
         (reviews_of(database, cell_id) or (None,))[-1] for cell_id in cells_of(database, sample)
     ]
+
+
+def choice(app, label):
+    """Return the button of the queue that labels the shown cell; `agree` is one of the labels."""
+    return app.button(key=f"review_{label}_{app.session_state['review_shown']}")
+
+
+def choose(app, label):
+    """Press the button of the queue that labels the shown cell."""
+    choice(app, label).click()
+    return checked(app.run())

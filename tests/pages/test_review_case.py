@@ -50,8 +50,8 @@ def test_sure_cells_of_a_type_are_agreed_to_together(database, sample):
     app = gallery(database, sample)
     types = app.radio(key=f"review_agree_type_{sample.id}")
     assert types.options == ["Neutrophils · 1", "Lymphocytes · 1"]
-    assert app.button(key="review_agree_all").label == "Agree to 1 neutrophil"
-    press(app, "review_agree_all")
+    assert app.button(key="review_agree_all_neutrophil").label == "Agree to 1 neutrophil"
+    press(app, "review_agree_all_neutrophil")
     assert [r and r.label for r in labels_of(database, sample)] == [
         "neutrophil",
         None,

@@ -14,7 +14,8 @@ from core.synthetic.examples import synthetic_slides
 from tests.cases.made import SECOND, new_field, white
 from tests.images import read_image
 from tests.pages.app import checked, open_app, press, texts
-from tests.pages.reviews import cells_of, labels_of
+from tests.pages.reviews import cells_of, choice, choose, labels_of
+from ui.review.queue import LABELS
 
 PAGE = "review"
 
@@ -31,24 +32,24 @@ def test_agreeing_means_what_the_model_said_of_a_cell_it_ruled_out(database, sam
     ruled_out = new_field(image, white("neutrophil", 0.35, "out_of_scope"))
     add_fields(database, user_of(database), sample, [ruled_out])
     app = open_app(PAGE)
-    assert app.button(key="review_agree").label == "Agree: Not a white cell"
-    press(app, "review_agree")
+    assert choice(app, "agree").label == "Agree: Not a white cell"
+    choose(app, "agree")
     assert labels_of(database, sample)[-1].label == NOT_A_WHITE_CELL
 
 
 def test_the_least_sure_cell_comes_first_and_the_next_by_itself(database, sample):
     app = open_app(PAGE)
     assert "**1** of 2, possible blasts first, then least confident" in texts(app)
-    assert app.button(key="review_agree").label == "Agree: Monocyte"
+    assert choice(app, "agree").label == "Agree: Monocyte"
     app.text_input(key="review_comment").set_value("vacuoles").run()
-    press(app, "review_agree")
+    choose(app, "agree")
     _, monocyte, *_ = labels_of(database, sample)
     assert (monocyte.label, monocyte.reviewer, monocyte.comment) == (
         "monocyte",
         "local",
         "vacuoles",
     )
-    assert app.button(key="review_agree").label == "Agree: Basophil"
+    assert choice(app, "agree").label == "Agree: Basophil"
     assert app.text_input(key="review_comment").value == ""
     assert "**1** of 1, possible blasts first, then least confident" in texts(app)
 
@@ -57,7 +58,7 @@ def test_uncertain_cells_come_alone_until_none_is_left(database, sample):
     app = open_app(PAGE)
     assert "2 uncertain, to be reviewed" in texts(app)
     assert "2 confident, not reviewed" in texts(app)
-    press(press(app, "review_agree"), "review_agree")
+    choose(choose(app, "agree"), "agree")
     assert [r and r.label for r in labels_of(database, sample)] == [
         None,
         "monocyte",
@@ -68,16 +69,16 @@ def test_uncertain_cells_come_alone_until_none_is_left(database, sample):
     assert "All uncertain cells are reviewed." in texts(app)
     app.segmented_control(key="cells").set_value("Unreviewed")
     checked(app.run())
-    assert app.button(key="review_agree").label == "Agree: Lymphocyte"
-    press(press(app, "review_agree"), "review_agree")
+    assert choice(app, "agree").label == "Agree: Lymphocyte"
+    choose(choose(app, "agree"), "agree")
     assert "No white cell to review here." in texts(app)
     app.segmented_control(key="cells").set_value("All")
     assert "**1** of 4" in texts(checked(app.run()))
 
 
 def test_any_type_can_be_named_and_every_decision_undone(database, sample):
-    app = press(open_app(PAGE), "review_blast")
-    press(app, f"review_{NOT_A_WHITE_CELL}")
+    app = choose(open_app(PAGE), "blast")
+    choose(app, NOT_A_WHITE_CELL)
     assert [r and r.label for r in labels_of(database, sample)] == [
         None,
         "blast",
@@ -86,7 +87,7 @@ def test_any_type_can_be_named_and_every_decision_undone(database, sample):
     ]
     press(app, "review_undo")
     assert labels_of(database, sample)[2].label is None
-    assert app.button(key="review_agree").label == "Agree: Basophil"
+    assert choice(app, "agree").label == "Agree: Basophil"
     press(app, "review_undo")
     assert labels_of(database, sample)[1].label is None
     assert app.button(key="review_undo").disabled
@@ -94,15 +95,22 @@ def test_any_type_can_be_named_and_every_decision_undone(database, sample):
 
 def test_keys_stay_with_their_types(database, sample):
     app = open_app(PAGE)
-    keys = {b.key: b.proto.shortcut for b in app.button if b.key and b.key.startswith("review_")}
-    assert keys["review_agree"].upper() == "A"
-    assert keys["review_undo"].upper() == "U"
-    assert keys["review_neutrophil"] == "1"
+    assert choice(app, "agree").proto.shortcut.upper() == "A"
+    assert app.button(key="review_undo").proto.shortcut.upper() == "U"
+    keys = {label: choice(app, label).proto.shortcut for label in LABELS}
+    assert keys["neutrophil"] == "1"
     press(app, "review_next")
-    moved = {b.key: b.proto.shortcut for b in app.button if b.key and b.key.startswith("review_")}
-    assert {k: v for k, v in moved.items() if k in keys} == {
-        k: v for k, v in keys.items() if k in moved
-    }
+    assert {label: choice(app, label).proto.shortcut for label in LABELS} == keys
+
+
+def test_a_press_for_a_cell_that_left_the_screen_labels_nothing(database, sample):
+    app = open_app(PAGE)
+    late = choice(app, "blast")
+    choose(app, "agree")
+    late.click()
+    checked(app.run())
+    assert [r and r.label for r in labels_of(database, sample)] == [None, "monocyte", None, None]
+    assert not app.error
 
 
 def test_arrows_go_through_the_queue(database, sample):
@@ -116,7 +124,7 @@ def test_arrows_go_through_the_queue(database, sample):
 
 def test_filters_come_from_the_address(database, sample):
     app = open_app(PAGE, type="Lymphocyte", cells="Unreviewed")
-    assert app.button(key="review_agree").label == "Agree: Lymphocyte"
+    assert choice(app, "agree").label == "Agree: Lymphocyte"
     assert "**1** of 1" in texts(app)
     assert "Filtered: lymphocyte." in texts(app)
     app.slider(key="confidence").set_range(0, 50)
@@ -128,18 +136,18 @@ def test_a_change_by_somebody_else_is_named_and_nothing_is_overwritten(database,
     app = open_app(PAGE)
     neutrophil = cells_of(database, sample)[0]
     label_cells(database, SECOND, sample, {neutrophil: "basophil"})
-    press(app, "review_agree")
+    choose(app, "agree")
     assert "ben@lab" in app.error[0].value.replace("\\", "")
     assert labels_of(database, sample)[1] is None
-    assert not any(b.key == "review_agree" for b in app.button)
+    assert not any(b.label.startswith("Agree") for b in app.button)
     press(app, "review_reload")
     assert not app.error
-    press(app, "review_agree")
+    choose(app, "agree")
     assert labels_of(database, sample)[1].label == "monocyte"
 
 
 def test_a_decision_can_be_undone_after_somebody_elses_change_was_loaded(database, sample):
-    app = press(open_app(PAGE), "review_agree")
+    app = choose(open_app(PAGE), "agree")
     neutrophil, monocyte, *_ = cells_of(database, sample)
     seen = load_case(database, sample.id).sample
     label_cells(database, SECOND, seen, {neutrophil: "basophil"})
@@ -156,7 +164,7 @@ def test_a_viewer_sees_why_nothing_can_be_changed(database, sample):
     set_role(database, admin, "ada", "admin")
     set_role(database, admin, "local", "viewer")
     app = open_app(PAGE)
-    assert app.button(key="review_agree").disabled
+    assert choice(app, "agree").disabled
     assert any("needs the role reviewer" in i.value for i in app.info)
 
 

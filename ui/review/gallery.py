@@ -120,7 +120,7 @@ def _offer_agreement(session: ReviewSession, sample: Sample, shown: ShownGroups)
         noun = groups[key].name if number > 1 else label_name(key)
         review_button(
             f"Agree to {number} {noun.lower()}",
-            "review_agree_all",
+            f"review_agree_all_{key}",  # a second press must not agree to the next type
             lambda: session.name_cells(sample, dict.fromkeys(waiting[key], key)),
             type="primary",
             icon=":material/done_all:",

@@ -11,6 +11,7 @@ from core.cases.queue import pending_counts, queue
 from core.cases.records import QueuedCell, QueueFilter
 from core.cases.reviews import reviews_of
 from core.cases.users import users
+from core.charts.field import data_uri
 from core.domain.probability import probability_text
 from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, Status, label_name
@@ -35,6 +36,8 @@ from ui.review.session import (
 )
 
 POSITION = "review_position"
+SHOWN = "review_shown"
+"""Id of the cell on the screen; None from a decision or a step until the next cell is drawn."""
 UNCERTAIN, UNREVIEWED, ALL = "Uncertain", "Unreviewed", "All"
 LABELS = (*CELL_TYPES, NOT_A_WHITE_CELL)
 KEYS = dict(zip(CELL_TYPES, "1234567890", strict=False)) | {NOT_A_WHITE_CELL: "X"}
@@ -68,6 +71,7 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
 
     def step(by: int) -> None:
         st.session_state[POSITION] = (wanted, max(0, index + by))
+        st.session_state[SHOWN] = None
 
     def decided() -> None:
         if not wanted.unreviewed:  # else the decided cell has left the list
@@ -180,6 +184,7 @@ def _show_empty(session: ReviewSession, wanted: QueueFilter, confident: int) -> 
 def _show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:
     """Show a cell and its labels to choose from; `decided` is called after each saved decision."""
     session.saw(queued.sample)
+    st.session_state[SHOWN] = queued.id
     images, choice = st.columns([1.15, 1], gap="large")
     with images, errors_shown():
         _show_images(queued)
@@ -219,10 +224,11 @@ def _show_images(queued: QueuedCell) -> None:
         jpeg, alt = stored.cell_jpeg(queued, stored.LARGE, corrected), name
         caption = _sides(SIDE_MICROMETRES, scale)
     with st.grid(2, min_column_width=140):
-        st.image(jpeg, width="stretch", caption=caption, alt=alt)
+        # As data, not as addresses: the cell is there before the buttons that label it are.
+        st.image(data_uri(jpeg), width="stretch", caption=caption, alt=alt)
         neighbours, side = stored.surroundings_jpeg(queued, corrected)
         alt = f"{name} among its neighbours"
-        st.image(neighbours, width="stretch", caption=_sides(side, scale), alt=alt)
+        st.image(data_uri(neighbours), width="stretch", caption=_sides(side, scale), alt=alt)
     if method:
         fields.show_measures(drawn or None, has_scale=scale is not None)
 
@@ -268,6 +274,10 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
         st.info(plain(barred), icon=":material/lock:")
 
     def name(label: str) -> None:
+        # A second press that was made before the next cell was drawn belongs to no cell.
+        if st.session_state.get(SHOWN) != queued.id:
+            return
+        st.session_state[SHOWN] = None
         session.name_cells(queued.sample, {queued.id: label}, st.session_state.get(COMMENT, ""))
         st.session_state[COMMENT] = ""
         decided()
@@ -275,7 +285,8 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
     def button(label: str, text: str, shortcut: str = "") -> None:
         review_button(
             text,
-            f"review_{'agree' if shortcut else label}",
+            # The key has the id of the cell: the browser sends it back with a press.
+            f"review_{'agree' if shortcut else label}_{queued.id}",
             partial(name, label),
             type="primary" if shortcut else "secondary",
             shortcut=shortcut or KEYS.get(label),
