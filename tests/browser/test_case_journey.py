@@ -69,6 +69,7 @@ def name_cells(page: Page, number: int) -> None:
     decisions = [BLAST, SMUDGE, *["Agree: "] * (number - 2)]
     for left, decision in zip(range(number, 0, -1), decisions, strict=True):
         expect(position).to_have_text(f"1 of {left}, possible blasts first, then least confident")
+        settled(page)
         page.get_by_role("button", name=decision).click()
     expect(page.get_by_text("No white cell to review here.")).to_be_visible()
 
