@@ -18,7 +18,7 @@ with left:
     show_text("limits")
 with right:
     show_text("privacy")
-    st.subheader("Licence")
+    st.header("Licence")
     st.markdown(
         "The software and the model weights are under the MIT licence: you may use, change and "
         "share them with the copyright notice and without warranty. The data sets below keep "
@@ -27,7 +27,7 @@ with right:
     )
 versions = show_models()
 show_sources()
-st.subheader("How to cite")
+st.header("How to cite")
 st.caption("Cite the software with its model versions, and the data sets you use.")
 st.code(
     "Leukoscope: white-cell counts, differentials and ALL classes from blood smears. "

@@ -68,7 +68,7 @@ def show_set(report: ClassifierReport | DetectorReport) -> None:
 
 def show_training(report: ModelReport) -> None:
     """Show the training history."""
-    st.subheader("Training")
+    st.header("Training")
     history = report.history
     minutes = history["seconds"].sum() / 60
     duration = f" in {minutes:.0f} minutes" if minutes else ""
@@ -150,5 +150,5 @@ elif part == DATA:
         show_data(report.metrics.data)
     show_training(report)
 else:
-    st.subheader("Model card")
+    st.header("Model card")
     show_card(report.card)

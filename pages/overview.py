@@ -18,7 +18,7 @@ header(
 )
 left, right = st.columns([1, 1.3], gap="large")
 with left:
-    st.subheader("Start")
+    st.header("Start")
     if kept_button(
         "Open example slides",
         "overview_examples",

@@ -14,14 +14,14 @@ _TEXTS = PROJECT_ROOT / "assets" / "about"
 
 def show_text(name: str) -> None:
     """Show a text of the page: `limits` or `privacy`."""
-    st.subheader(name.capitalize())
+    st.header(name.capitalize())
     st.markdown((_TEXTS / f"{name}.md").read_text(encoding="utf-8"))
 
 
 def show_models() -> list[str]:
     """Show the card of every model; return names and versions of those that have one."""
     versions = []
-    st.subheader("Models")
+    st.header("Models")
     for name, title in MODEL_TITLES.items():
         with st.expander(title, icon=":material/badge:"):
             try:
@@ -36,7 +36,7 @@ def show_models() -> list[str]:
 
 def show_sources() -> None:
     """Show the data sets with licences and citations."""
-    st.subheader("Data sets")
+    st.header("Data sets")
     st.caption(
         "The models were trained and measured on these public data sets. The software contains "
         "none of them."

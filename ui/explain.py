@@ -287,7 +287,7 @@ def _say_what_is_known(chosen: ChosenCell, result: CropResult) -> None:
 
 
 def _show_attributes(entry: Entry, said: CellPrediction, cell_type: str) -> None:
-    st.subheader("What the model reads in it")
+    st.header("What the model reads in it")
     read = said.attribute_probabilities
     values = {name: max(read[name], key=read[name].__getitem__) for name in TITLES}
     st.table(
@@ -318,7 +318,7 @@ def _marked(usual: str, fits: bool) -> str:
 
 
 def _show_other(atlas: Atlas, entry: Entry, said: CellPrediction) -> None:
-    st.subheader("What would make it another type?")
+    st.header("What would make it another type?")
     order = sorted(said.probabilities, key=said.probabilities.__getitem__, reverse=True)
     others = [key for key in order if key != entry.type]
     chosen: str = st.selectbox(
@@ -383,7 +383,7 @@ def _show_evidence(entry: Entry, other: Entry, evidence: list[Evidence]) -> None
 
 
 def _show_nearest(said: CellPrediction, chosen: ChosenCell) -> None:
-    st.subheader("The most similar training cells")
+    st.header("The most similar training cells")
     try:
         cell_map = get_map()
         _check_model(cell_map)

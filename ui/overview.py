@@ -63,7 +63,7 @@ def show_latest() -> None:
         if not latest:
             return
         record_view(database, user.name, "list patients")
-        st.subheader("Latest cases")
+        st.header("Latest cases")
         for patient, sample in latest:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):
                 cases.patient_link(patient.id, patient.identifier)
@@ -76,7 +76,7 @@ def show_accuracy() -> None:
     figures = measured_figures()
     if not figures:
         return
-    st.subheader("Measured")
+    st.header("Measured")
     st.table(
         {
             "What": [f.what for f in figures],
@@ -107,7 +107,7 @@ def _problem(name: str) -> str | None:
 
 def show_health() -> None:
     """Show for each model whether its file matches its card."""
-    st.subheader("Models")
+    st.header("Models")
     with st.grid(3, min_column_width=260):
         for name, (title, task) in MODELS.items():
             with st.container(border=True):

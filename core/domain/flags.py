@@ -117,9 +117,13 @@ def blasts_text(blasts: PossibleBlasts) -> str:
     """Return the share of possible blasts, such as `3 possible blasts: 21 % (5-51) of 14 …`."""
     if not blasts.white_cells:
         return "No white cells were found"
-    cells = "white cell" if blasts.white_cells == 1 else "white cells"
+    cells = _white_cells(blasts.white_cells)
     share = blasts.percent.text(" %", 0)
-    return f"{_possible(blasts)}: {share} of {blasts.white_cells} {cells}"
+    return f"{_possible(blasts)}: {share} of {cells}"
+
+
+def _white_cells(number: int) -> str:
+    return f"{number} white cell" if number == 1 else f"{number} white cells"
 
 
 def _possible(blasts: PossibleBlasts) -> str:
@@ -137,7 +141,7 @@ def _of_erythroblasts(counted: Differential) -> Iterator[Flag]:
     red, spans = counted.erythroblasts, ""
     if counted.total < MINIMUM_FOR_PERCENTAGES:
         noun = CELL_TYPES["erythroblast"].noun(red.count)
-        text = f"{red.count} {noun} beside {counted.total} white cells"
+        text = f"{red.count} {noun} beside {_white_cells(counted.total)}"
     else:
         text = f"{red.percent:.1f} erythroblasts per 100 white cells ({red.low:.1f}-{red.high:.1f})"
         spans = " The interval spans 5." if red.low <= CORRECTION_FROM else ""

@@ -138,8 +138,8 @@ def certificate_lines(attempt: Attempt) -> list[str]:
     if attempt.is_count:
         cells, truth = attempt.counted().total(), attempt.to_count().total()
         return [
-            f"{cells} cells counted on {len(attempt.questions)} synthetic fields with {truth}.",
-            f"Difference over all types: {count_difference(attempt)} cells ({level}).",
+            f"Synthetic fields: {len(attempt.questions)}. Cells counted: {cells}; drawn: {truth}.",
+            f"Difference over all types, in cells: {count_difference(attempt)} ({level}).",
         ]
     score = attempt.score
     lines = [

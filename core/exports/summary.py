@@ -306,7 +306,8 @@ def _reviewed(summary: CaseSummary) -> str:
     reviewers = ", ".join(dict.fromkeys(cell.reviewer for cell in cells if cell.reviewer))
     tally = summary.review
     unseen = sum(tally.unseen.values()) + tally.uncertain
-    seen = f"{tally.reviewed} white cells, by {reviewers}" if tally.reviewed else "no white cell"
+    cell = "white cell" if tally.reviewed == 1 else "white cells"
+    seen = f"{tally.reviewed} {cell}, by {reviewers}" if tally.reviewed else "no white cell"
     return f"{seen}; {unseen} seen by nobody"
 
 
@@ -360,7 +361,7 @@ def _stages(case: Case) -> str | None:
     named = [f"{STAGES[key].name} {counts[key]}" for key in STAGES if counts[key]]
     undecided = len(graded) - counts.total()
     parts = [*named, f"undecided {undecided}"] if undecided else named
-    return f"{', '.join(parts)} of {len(graded)} fields"
+    return f"{', '.join(parts)} of {len(graded)} field{'' if len(graded) == 1 else 's'}"
 
 
 def differential_frame(summary: CaseSummary) -> pd.DataFrame:

@@ -174,7 +174,7 @@ def run(options: argparse.Namespace) -> int:
             f"{folder} cannot be written ({error.strerror}). Make room or name another folder."
         ) from error
     cells = sum(cell["kind"] == "wbc" for truth in truths for cell in truth["cells"])
-    sys.stderr.write(f"{options.fields} fields with {cells} white cells: {folder}.\n")
+    sys.stderr.write(f"{folder}: fields {options.fields}, white cells {cells}.\n")
     return 0
 
 

@@ -107,7 +107,7 @@ def test_marrow_has_no_ranges_and_no_cells_per_volume(models):
 def test_facts_leave_out_what_is_not_known(models):
     known = facts(summarise(make_case(name=None, white_cell_count=None), RANGES, models))
     assert not known.keys() & {"Name", "White cell count", "Corrected for erythroblasts"}
-    assert known["ALL class, suggested"] == "Pre-B ALL 1 of 1 fields"
+    assert known["ALL class, suggested"] == "Pre-B ALL 1 of 1 field"
     assert known["Reviewed"] == "8 white cells, by Ada, Bo; 222 seen by nobody"
 
 

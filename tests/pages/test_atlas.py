@@ -14,7 +14,7 @@ def test_the_first_screen_leads_to_every_entry():
     app = open_app(ATLAS)
     assert {entry.name for entry in get_atlas().entries.values()} <= set(links(app))
     assert app.title[0].value == "Atlas"
-    assert "Maturation of the granulocytes" in [s.value for s in app.subheader]
+    assert "Maturation of the granulocytes" in [s.value for s in app.header]
 
 
 def test_an_address_opens_an_entry_with_its_neighbours_features_and_sources():
@@ -27,7 +27,7 @@ def test_an_address_opens_an_entry_with_its_neighbours_features_and_sources():
     for part in (entry.text, entry.raised[0], entry.lowered[0], "Goasguen"):
         assert part in said
     assert "of this type" in said  # what the model confuses it with
-    heads = [s.value for s in app.subheader]
+    heads = [s.value for s in app.header]
     for head in ("Feature by feature", "Look-alikes", "Raised in", "Lowered in", "Sources"):
         assert head in heads
     tables = [table.value.to_string() for table in app.table]

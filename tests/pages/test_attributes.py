@@ -11,7 +11,7 @@ def links(app):
 
 def test_an_attribute_is_explained_by_its_values_and_their_shares():
     app = open_app(PAGE)
-    assert "Nucleus" in [s.value for s in app.subheader]
+    assert "Nucleus" in [s.value for s in app.header]
     assert "**Two lobes**" in texts(app)
     assert "10,298 cells of healthy donors" in texts(app)
     app.pills(key="explorer_attribute").set_value("granule_type")

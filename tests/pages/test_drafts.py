@@ -189,7 +189,7 @@ def test_without_a_store_the_page_counts_and_says_what_a_reload_loses(slides, mo
     assert len(app.metric) > 0
     assert sum("a reload loses them" in w.value for w in app.warning) == 1
     app.run()
-    assert any("Download" in s.value for s in checked(app).subheader)
+    assert any("Download" in s.value for s in checked(app).header)
 
 
 def test_field_and_cell_have_an_address(slides):

@@ -18,7 +18,7 @@ def test_a_real_cell_is_explained(pack):
     checked(app.run())
     assert "Eosinophil" in app.success[0].value
     assert "never saw this cell" in app.info[0].value
-    heads = [s.value for s in app.subheader]
+    heads = [s.value for s in app.header]
     assert heads == [
         "What the model reads in it",
         "What would make it another type?",
@@ -64,7 +64,7 @@ def test_an_own_image_is_explained_or_rejected_with_the_reason(pack):
     assert "one white cell" in app.info[0].value
     name = next(n for n in pack.names("pbc.zip") if n.startswith("monocyte/"))
     upload(app, ("cell.jpg", pack.jpeg(pack.read("pbc.zip", name))))
-    assert "What the model reads in it" in [s.value for s in app.subheader]
+    assert "What the model reads in it" in [s.value for s in app.header]
     app.file_uploader[0].set_value(
         ("white.png", encoded(np.full((200, 200, 3), 255, np.uint8)), "image/png")
     )

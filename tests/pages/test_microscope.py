@@ -75,7 +75,7 @@ def test_the_cells_of_a_slide_are_counted(folder):
     assert count.error is None
     app.run()
     assert not app.exception
-    assert any(heading.value == "Differential" for heading in app.subheader)
+    assert any(heading.value == "Differential" for heading in app.header)
     assert [b.label for b in app.button if b.key == "slide_count"] == ["Go on"]
     assert "of glass" in texts(app)
     number = differential([count.analysis()]).white_cells

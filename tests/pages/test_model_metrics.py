@@ -126,7 +126,7 @@ def test_the_other_models(folder):
     assert metrics(app)["mAP50"] == f"{figures.map50:.3f}"
     app.segmented_control(key="metrics_kind").set_value("rbc").run()
     assert not app.exception
-    assert any("wrong count of red cells" in s.value for s in app.subheader)
+    assert any("wrong count of red cells" in s.value for s in app.header)
 
 
 @pytest.mark.parametrize("missing", ["card.json", "metrics.json", "predictions.csv.gz"])
@@ -145,7 +145,7 @@ def test_a_model_without_figures_says_how_to_make_them(folder, missing):
 def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     app = show(open_app("model_metrics"), "Comparisons")
     assert any("not compared" in i.value for i in app.info)
-    assert "Data sets" not in [s.value for s in show(app, "Data and training").subheader]
+    assert "Data sets" not in [s.value for s in show(app, "Data and training").header]
     sections = {
         "architectures": comparison_rows.architectures(),
         "domains": comparison_rows.domains(),
@@ -163,9 +163,9 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
         json.dumps(metrics | {"data": comparison_rows.data()})
     )
     st.cache_resource.clear()
-    assert "Data sets" in [s.value for s in checked(app.run()).subheader]
+    assert "Data sets" in [s.value for s in checked(app.run()).header]
     app.segmented_control(key="metrics_data_cellavision_taleqani").set_value("taleqani").run()
-    headings = [s.value for s in show(app, "Comparisons").subheader]
+    headings = [s.value for s in show(app, "Comparisons").header]
     for heading in (
         "Floats and 8-bit integers",
         "Other networks",
@@ -197,7 +197,7 @@ def test_damaged_comparisons_leave_the_rest_of_the_page(folder):
     (folder / "wbc" / "comparisons.json").write_text("{")
     app = open_app("model_metrics", part="Comparisons")
     assert any("damaged" in i.value for i in app.info)
-    assert "Model card" in [s.value for s in show(app, "Model card").subheader]
+    assert "Model card" in [s.value for s in show(app, "Model card").header]
 
 
 def test_two_models_are_compared_image_by_image(folder):

@@ -59,7 +59,7 @@ def test_overview_button_opens_the_analysed_examples(app):
     assert app.title[0].value == "WBC count"
     assert metrics(app)["Fields"] == "8"
     assert int(metrics(app)["White cells"]) > 0
-    assert any("Answer key" in s.value for s in app.subheader)
+    assert any("Answer key" in s.value for s in app.header)
 
 
 def test_examples_are_read_on_where_another_event_cut_the_run_short(app):
@@ -119,7 +119,7 @@ def test_a_field_of_unusual_colours_gets_a_warning(app, pack, change, is_unusual
 
 def test_the_differential_comes_before_the_gallery_and_names_the_models_own_error(app, pack):
     upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
-    heads = [s.value for s in app.subheader]
+    heads = [s.value for s in app.header]
     assert heads.index("Differential") < heads.index("White cells")
     assert any("calls right on CellaVision" in c.value for c in app.caption)
 
@@ -271,7 +271,7 @@ def test_all_fields_get_a_pooled_answer_and_a_bad_one_its_sentence(app, pack):
     urgent, unread = app.error
     assert "possible blast" in urgent.value
     assert "bad\\.tif" in unread.value
-    assert any(s.value == "Pooled answer" for s in app.subheader)
+    assert any(s.value == "Pooled answer" for s in app.header)
     assert any("2 graded fields" in c.value for c in app.caption)
     table = app.data_editor[0].value
     assert table[[f"p_{key}" for key in STAGES]].sum(axis=1).tolist() == pytest.approx(

@@ -58,7 +58,7 @@ def samples(database, user, patient, images):
 
 
 def texts(app: AppTest) -> str:
-    return "\n".join(e.value for kind in (app.markdown, app.subheader, app.caption) for e in kind)
+    return "\n".join(e.value for kind in (app.markdown, app.header, app.caption) for e in kind)
 
 
 def links(app: AppTest) -> list[str]:
@@ -100,7 +100,7 @@ def test_a_patient_shows_every_sample_and_the_change(patient, samples):
         f"2026\\-04\\-01, sample {samples[1].id}",
         f"2026\\-03\\-01, sample {samples[0].id}",
     ]
-    assert {"Distribution", "Over time", "ALL class"} <= {s.value for s in app.subheader}
+    assert {"Distribution", "Over time", "ALL class"} <= {s.value for s in app.header}
     assert "NLR 5.00" in texts(app)
     assert "**Lymphocytes** · range 1-3" in texts(app)
     table = app.dataframe[0].value.set_index("type")
@@ -201,7 +201,7 @@ def test_a_patient_is_added_and_opened(database):
     app.text_input(key="add_identifier").set_value("Z-1")
     checked(button(app, "Add").click().run())
     assert find_patient(database, "Z-1") is not None
-    assert any(s.value == "Z\\-1" for s in app.subheader)
+    assert any(s.value == "Z\\-1" for s in app.header)
 
 
 def test_a_patient_is_deleted_only_after_the_identifier_was_typed(database, patient, samples):
@@ -224,5 +224,5 @@ def test_a_viewer_reads_and_changes_nothing(database, patient, samples, monkeypa
 
 def test_the_overview_shows_the_latest_cases(patient, samples):
     app = open_app()
-    assert any(s.value == "Latest cases" for s in app.subheader)
+    assert any(s.value == "Latest cases" for s in app.header)
     assert f"2026\\-04\\-01, sample {samples[1].id}" in links(app)

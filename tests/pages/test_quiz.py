@@ -55,7 +55,7 @@ def test_a_quiz_from_start_to_result_and_what_was_missed_comes_back(database, le
         else:
             assert "Right" in app.success[0].value
         press(app, "quiz_next")
-    assert {"Answers", "By type", "Your errors"} <= {s.value for s in app.subheader}
+    assert {"Answers", "By type", "Your errors"} <= {s.value for s in app.header}
     assert [m.value for m in app.metric][:2] == ["1 of 5", "20 %"]
     assert len([e for e in app.error if "You said" in e.value]) == 4
     assert "Missed cells come back on" in texts(open_app(QUIZ))
@@ -146,7 +146,7 @@ def test_a_teacher_makes_a_test_from_chosen_cells_and_a_learner_takes_it(databas
     assert any("Certificate" in b.proto.label for b in app.get("download_button"))
 
     app = open_app(QUIZ, view="Classes")
-    assert "Answers" in [s.value for s in app.subheader]
+    assert "Answers" in [s.value for s in app.header]
     labels = [b.proto.label for b in app.get("download_button")]
     assert {"All answers, CSV", "Workbook, XLSX"} <= set(labels)
     assert class_results(database, user, test.id).score().right == 2

@@ -279,7 +279,7 @@ def test_a_store_that_cannot_be_opened_is_a_sentence_and_the_page_goes_on(slides
     get_database.cache_clear()
     with_form(app)
     assert any("cannot be reached" in e.value for e in app.error)
-    assert any(s.value == "Download" for s in app.subheader)
+    assert any(s.value == "Download" for s in app.header)
 
 
 def test_a_viewer_is_told_what_is_missing(slides, monkeypatch):

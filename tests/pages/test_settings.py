@@ -46,7 +46,7 @@ def test_patients_that_look_alike_are_listed_and_merged_on_request():
     user = user_of(database)
     first, second = (create_patient(database, user, PatientDetails(name)) for name in "AB")
     sample = save_sample(database, user, second.id, SampleDetails(date(2026, 3, 1)))
-    assert not any("look alike" in s.value for s in open_app("settings").subheader)
+    assert not any("look alike" in s.value for s in open_app("settings").header)
     with database.writing() as session:
         session.execute(text("UPDATE patients SET identifier = 'A\u202e' WHERE identifier = 'B'"))
     app = open_app("settings")
@@ -55,7 +55,7 @@ def test_patients_that_look_alike_are_listed_and_merged_on_request():
     assert app.button(key=f"merge_{second.id}").disabled
     app.checkbox(key=f"merge_{second.id}_sure").check().run()
     checked(app.button(key=f"merge_{second.id}").click().run())
-    assert not any("look alike" in s.value for s in app.subheader)
+    assert not any("look alike" in s.value for s in app.header)
     assert load_case(database, sample.id).patient == first
 
 
@@ -105,7 +105,7 @@ def test_a_wrong_table_of_ranges_is_a_sentence(tmp_path, monkeypatch):
     get_settings.cache_clear()
     app = open_app("settings")
     assert any("is missing" in e.value for e in app.error)
-    assert any(s.value == "Audit trail" for s in app.subheader)
+    assert any(s.value == "Audit trail" for s in app.header)
 
 
 def test_the_trail_is_shown_and_a_changed_entry_is_found():

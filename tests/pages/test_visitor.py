@@ -73,7 +73,7 @@ def test_every_page_asks_to_sign_in(database, sign_in, page):
 @pytest.mark.parametrize("page", OPEN_PAGES)
 def test_a_page_without_patients_is_open(sign_in, page):
     app = open_app(page)
-    assert any(s.value == OPEN_PAGES[page] for s in app.subheader)
+    assert any(s.value == OPEN_PAGES[page] for s in app.header)
     # The first asks for an administrator when it is pressed, the second for a name only.
     assert {b.label for b in app.button} <= {"Get this set", "Go in"}
 
@@ -197,7 +197,7 @@ def test_without_a_guard_pages_serve_this_machine_only(monkeypatch, headers, add
     monkeypatch.setattr(visitor.st, "context", context)
     monkeypatch.setattr(access.visitors, "guarded", False)
     app = open_app("about")
-    assert bool(app.subheader) == served
+    assert bool(app.header) == served
     assert any("python -m core serve" in e.value for e in app.error) != served
 
 

@@ -29,8 +29,8 @@ def test_every_label_has_an_entry_with_sources_and_look_alikes(label):
     entry = atlas.entries[label]
     assert all(atlas.citations(entry))
     assert all(atlas.entries[other.key] for other in entry.look_alikes)
-    assert "### How to recognise it" in entry.text
-    assert "### Take care" in entry.text
+    assert "## How to recognise it" in entry.text
+    assert "## Take care" in entry.text
 
 
 def test_every_entry_is_drawn_and_the_white_cells_have_all_eleven_attributes():

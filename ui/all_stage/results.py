@@ -189,7 +189,7 @@ def show_pooled(
     graded = [r for r in results if r.stage is not None and r.qc_override is None]
     rejected = sum(r.reject_reason is not None for r in results)
     overridden = sum(r.qc_override is not None for r in results)
-    st.subheader(title)
+    st.header(title)
     (pooled,) = by_patient.values()
     st.markdown(suggestion(pooled))
     if pooled.blasts:
@@ -241,7 +241,7 @@ def _blasts(blasts: PossibleBlasts) -> str:
 @st.fragment
 def field_view(session: UploadSession, images: list[SessionImage]) -> None:
     """Show one field with its class activation map or its cells, and what was found."""
-    st.subheader("Field")
+    st.header("Field")
     image = choose_field(session, images)
     result = graded_of(image)
     drawing, facts = st.columns(2)
@@ -361,10 +361,11 @@ def _activation_map(image: SessionImage) -> NDArray[np.float32] | None:
 
 def show_cells(image: SessionImage, analysis: FieldAnalysis) -> None:
     """Draw a field with its white cells."""
+    cells = shared.number_of(len(analysis.white_cells()), "white cell")
     shared.image_chart(
         field_figure(image.original.image, analysis, shown_width=shared.shown_width(480)),
         "stage_cells",
-        f"Field {analysis.title} with {len(analysis.white_cells())} white cells boxed",
+        f"Field {analysis.title} with {cells} boxed",
     )
     st.caption(
         "Colour shows the type. Solid line: classified. Dashed: uncertain. Dotted grey: not a "
@@ -374,7 +375,7 @@ def show_cells(image: SessionImage, analysis: FieldAnalysis) -> None:
 
 def explain() -> None:
     """Explain the classes under a heading."""
-    st.subheader("What the classes mean")
+    st.header("What the classes mean")
     explain_classes()
 
 
@@ -394,7 +395,7 @@ def explain_classes() -> None:
 
 def show_files(session: UploadSession) -> None:
     """Show a row for each file and the distribution per patient."""
-    st.subheader("Files and patients")
+    st.header("Files and patients")
     images = list(session.images.values())
     text = st.column_config.TextColumn
     table = stages_table([graded_of(i) for i in images], [i.patient for i in images])
@@ -437,7 +438,7 @@ def show_files(session: UploadSession) -> None:
 
 def downloads(session: UploadSession, images: list[SessionImage]) -> None:
     """Offer what is on screen as files."""
-    st.subheader("Download")
+    st.header("Download")
     images, failed = exported(session, images)
     results, patients = [graded_of(image) for image in images], [image.patient for image in images]
     export = StageExport(results, patients, pooled_by_patient(images), failed)

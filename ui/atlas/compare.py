@@ -33,7 +33,7 @@ def show_comparison(atlas: Atlas, one: Entry, other: Entry) -> None:
         with place:
             _show_side(entry, side)
     st.caption(f"Synthetic drawings at one scale, {side:g} µm wide, with red cells of 7.5 µm.")
-    st.subheader("Feature by feature")
+    st.header("Feature by feature")
     st.table(
         _features(*chosen),
         border="horizontal",

@@ -68,7 +68,7 @@ def show_entry(atlas: Atlas, entry: Entry) -> None:
     if has_real_cells:
         show_real_cells(entry)
     if entry.key in MATURATION:
-        st.subheader("Its place in maturation")
+        st.header("Its place in maturation")
         show_maturation(atlas, entry.key)
     if entry.attributes:
         show_attributes(entry)
@@ -76,7 +76,7 @@ def show_entry(atlas: Atlas, entry: Entry) -> None:
     show_causes(entry)
     if not has_real_cells:
         show_real_cells(entry)
-    st.subheader("Sources")
+    st.header("Sources")
     st.markdown("\n".join(f"- {shared.plain(work)}" for work in atlas.citations(entry)))
 
 
@@ -124,7 +124,7 @@ def normal_range(key: str) -> str | None:
 
 def show_attributes(entry: Entry) -> None:
     """Show the eleven attributes in words, beside what was seen in labelled cells."""
-    st.subheader("Feature by feature")
+    st.header("Feature by feature")
     st.page_link(
         "pages/attributes.py", label="What the features mean", icon=":material/scatter_plot:"
     )
@@ -147,7 +147,7 @@ def show_attributes(entry: Entry) -> None:
 
 def show_look_alikes(atlas: Atlas, entry: Entry) -> None:
     """Show each look-alike beside the entry, and what the model mistakes it for."""
-    st.subheader("Look-alikes")
+    st.header("Look-alikes")
     with st.grid("auto", min_column_width=330):
         for similar in entry.look_alikes:
             other = atlas.entries[similar.key]
@@ -202,7 +202,7 @@ def show_causes(entry: Entry) -> None:
     places = st.columns(len(columns), gap="large")
     for place, (title, causes) in zip(places, columns, strict=True):
         with place:
-            st.subheader(title)
+            st.header(title)
             st.markdown("\n".join(f"- {cause}" for cause in causes))
 
 
@@ -210,7 +210,7 @@ def show_real_cells(entry: Entry) -> None:
     """Show real cells where the set is here and has the type, else how to get it."""
     if entry.key in RED_CELLS or entry.key in STAGES:
         return
-    st.subheader("Real cells")
+    st.header("Real cells")
     try:
         cells = open_pbc(str(get_settings().data))
     except DataNotFoundError:

@@ -39,7 +39,7 @@ def show_grid(atlas: Atlas) -> None:
             query_params={"view": "map"},
         )
         st.page_link("pages/lecture.py", label="Show on a big screen", icon=":material/co_present:")
-    st.subheader("Maturation of the granulocytes")
+    st.header("Maturation of the granulocytes")
     st.caption(
         "From the youngest to the mature cell: the nucleus shrinks, bends and divides into lobes, "
         "chromatin clumps, blue turns to pink, dark granules give way to fine ones. All at one "
@@ -47,7 +47,7 @@ def show_grid(atlas: Atlas) -> None:
     )
     show_maturation(atlas)
     for group in GROUPS:
-        st.subheader(group.title)
+        st.header(group.title)
         st.caption(group.about)
         with st.grid("auto", min_column_width=150):
             for key in group.keys:

@@ -192,7 +192,7 @@ def _link(page: str, icon: str, label: str, **address: object) -> None:
 
 def show_comments(case: Case) -> None:
     """Show the comments on a case."""
-    st.subheader("Comments")
+    st.header("Comments")
     if not case.comments:
         st.caption("No comments yet.")
     for said in case.comments:

@@ -112,8 +112,8 @@ def field_chart(
         st.warning(analysis.qc_override, title=title, icon=":material/warning:")
     for sentence in analysis.warnings:
         st.warning(shared.plain(sentence), icon=":material/straighten:")
-    number = len(analysis.white_cells())
-    alt = f"Field {analysis.title} with {number} white cells boxed and numbered"
+    number = shared.number_of(len(analysis.white_cells()), "white cell")
+    alt = f"Field {analysis.title} with {number} boxed and numbered"
     shared.image_chart(figure, key, alt, clicked)
 
 

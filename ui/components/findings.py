@@ -42,7 +42,7 @@ def show_summary(summary: CaseSummary, *, identified: bool = True) -> None:
         if not others:
             st.caption("No others." if summary.flags else "None.")
         list_flags(others)
-    st.subheader("Differential")
+    st.header("Differential")
     counted = summary.counted
     if counted.total == 0:
         st.info("No white cells are classified yet.", icon=":material/search_off:")
@@ -186,7 +186,7 @@ def show_smear(
     smear: SmearFindings, platelet_count: Estimate | None, error: str, *, key: str
 ) -> None:
     """Show the sizes of the red cells and the number of platelets, and how far they are off."""
-    st.subheader("Red cells and platelets")
+    st.header("Red cells and platelets")
     left, right = st.columns([1, 1.15], gap="large")
     known = smear_facts(smear, platelet_count)
     left.table({name: plain(value) for name, value in known.items()}, border="horizontal")

@@ -13,7 +13,7 @@ from ui.upload.session import SessionImage, UploadSession, decode_again
 
 def show_files(session: UploadSession) -> None:
     """Show a row for each file and, with several patients, their distributions."""
-    st.subheader("Files and patients")
+    st.header("Files and patients")
     images = list(session.images.values())
     number, text = st.column_config.NumberColumn, st.column_config.TextColumn
     analyses, patients = [i.result for i in images], [i.patient for i in images]
@@ -58,7 +58,7 @@ def show_files(session: UploadSession) -> None:
 
 def downloads(session: UploadSession, images: list[SessionImage]) -> None:
     """Offer what is on screen as files."""
-    st.subheader("Download")
+    st.header("Download")
     images, failed = exported(session, images)
     method: SegmentationMethod | None = st.selectbox(
         "Measures of nucleus and cell in the table of cells",

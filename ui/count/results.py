@@ -66,7 +66,7 @@ def gallery(images: list[SessionImage]) -> None:
         for number, cell in image.result.white_cells():
             label = f"{index}.{number}" if several else str(number)
             groups.setdefault(group_of(cell), []).append((label, cell, image.shown.cells[number]))
-    st.subheader("White cells")
+    st.header("White cells")
     if not groups:
         st.info("No white cells were found.", icon=":material/search_off:")
         return
@@ -114,7 +114,7 @@ def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
     `flagged` shows flags too, which make sense for the fields of one patient only.
     """
     counted = differential(analyses)
-    st.subheader("Differential")
+    st.header("Differential")
     if counted.warning:
         st.warning(counted.warning, icon=":material/warning:")
     goal = RECOMMENDED_CELLS if counted.total < RECOMMENDED_CELLS else FULL_COUNT
@@ -168,13 +168,13 @@ def show_key(analyses: list[FieldAnalysis]) -> None:
     key = answer_key(analyses, synthetic_truth())
     if key.empty:
         return
-    st.subheader("Answer key of the synthetic slides")
+    st.header("Answer key of the synthetic slides")
     drawn = key[key["truth"].notna()]
     found, right = drawn["found"].notna().sum(), (drawn["answer"] == "right").sum()
     st.markdown(
         f"{found} of {len(drawn)} drawn white cells were found and {right} typed correctly; "
         f"{(drawn['answer'] == 'needs review').sum()} need review. "
-        f"{(key['answer'] == 'not a white cell').sum()} found cells are not white cells. "
+        f"Found, but not white cells: {(key['answer'] == 'not a white cell').sum()}. "
         "A program drew these slides: they show how the page works, not how accurate the models "
         "are."
     )

@@ -199,7 +199,7 @@ def _list(cell_map: CellMap, found: list[int]) -> None:
     # Not the first ones, which are of one type.
     step = max(1, len(found) // _SHOWN)
     some = found[::step][:_SHOWN]
-    st.subheader("Some of these cells" if len(found) > len(some) else "These cells")
+    st.header("Some of these cells" if len(found) > len(some) else "These cells")
     if not pbc_if_here():
         cells = [cell_map.cells[i] for i in some]
         rows = [

@@ -35,7 +35,7 @@ def show_attributes(atlas: Atlas) -> None:
         required=True,
     )
     attribute = explained()[chosen or _FIRST]
-    st.subheader(TITLES[attribute.name])
+    st.header(TITLES[attribute.name])
     st.markdown(attribute.about)
     _show_values(atlas, attribute)
     if pbc_if_here():
@@ -80,7 +80,7 @@ def _show_shares(atlas: Atlas, attribute: Attribute) -> None:
             cells += total
             name = atlas.entries[cell_type].name
             shares[name] = {value: 100 * n / total for value, n in counted.items()}
-    st.subheader("How often, by type")
+    st.header("How often, by type")
     words = {value: in_words(attribute.name, [value]) for value in attribute.values}
     figure = values_figure(shares, words, shown_width(900))
     alt = f"{TITLES[attribute.name]} by cell type, percent of labelled cells"

@@ -42,7 +42,7 @@ _IMPORTED = "lecture_imported"
 
 def show_tours(atlas: Atlas) -> None:
     """Offer the tours that come with the app."""
-    st.subheader("Ready tours")
+    st.header("Ready tours")
     with st.grid("auto", min_column_width=260):
         for key, tour in shipped_tours().items():
             with st.container(border=True, height="stretch"):
@@ -87,7 +87,7 @@ def _offer(tour: Tour) -> None:
 
 def show_editor(atlas: Atlas) -> None:
     """Let the visitor put a tour together, export and import it."""
-    st.subheader("My tour")
+    st.header("My tour")
     _import(atlas)
     _ask()
     tour = my_tour()

@@ -29,6 +29,7 @@ from core.teaching.atlas import Atlas, Entry, difference
 from core.teaching.reference_cells import CREDIT
 from core.teaching.tours import CaseStep, ComparisonStep, EntryStep, Step, SyntheticStep, check_case
 from ui.atlas.images import MEDIUM, labelled_jpeg, pbc_if_here, real_jpegs
+from ui.components.shared import number_of
 from ui.components.stored import cell_jpeg, field_jpeg, surroundings_jpeg
 from ui.components.visitor import current_user
 
@@ -66,7 +67,7 @@ def step_title(atlas: Atlas, step: Step) -> str:
         one, other = atlas.entries[step.cell], atlas.entries[step.other]
         return f"{one.name} or {other.phrase}?"
     if isinstance(step, SyntheticStep):
-        return f"Synthetic field {step.seed} with {step.white_cells} white cells"
+        return f"Synthetic field {step.seed} with {number_of(step.white_cells, 'white cell')}"
     cell = "" if step.cell is None else f", cell {step.cell}"
     return f"Stored sample {step.sample}, field {step.field}{cell}"
 

@@ -164,7 +164,7 @@ def show_confusion(report: ClassifierReport, key: str) -> None:
 
     left, right = st.columns([1.25, 1], gap="large")
     with left:
-        st.subheader("Confusion matrix")
+        st.header("Confusion matrix")
         numbers = st.segmented_control(
             "Numbers in the matrix",
             ["Images", "Percent of row"],
@@ -186,7 +186,7 @@ def show_confusion(report: ClassifierReport, key: str) -> None:
         )
         st.caption("Rows are the truth. Colour is the share of the row. Empty cells are 0.")
     with right:
-        st.subheader("Images behind a cell")
+        st.header("Images behind a cell")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.selectbox(
                 "Cell of the matrix",
@@ -211,7 +211,7 @@ def show_confusion(report: ClassifierReport, key: str) -> None:
 
 def show_classes(report: ClassifierReport, key: str) -> None:
     """Show precision, recall and F1 of every class."""
-    st.subheader("Each class")
+    st.header("Each class")
     shared.data_table(
         class_table(report.metrics.sets[key]),
         column_config={
@@ -230,7 +230,7 @@ def show_classes(report: ClassifierReport, key: str) -> None:
 
 def show_subtypes(figures: Mapping[str, SubtypeFigures]) -> None:
     """Show how often each subtype is told."""
-    st.subheader("Each subtype")
+    st.header("Each subtype")
     shared.data_table(
         subtypes_table(figures),
         column_config={"Subtype": st.column_config.TextColumn(pinned=True), "Cells": COUNT},
@@ -251,7 +251,7 @@ def show_curves(report: ClassifierReport, key: str) -> None:
     )
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("ROC, one against the rest")
+        st.header("ROC, one against the rest")
         st.caption("Beside each name: area under the curve.")
         chart(
             roc_figure(
@@ -264,7 +264,7 @@ def show_curves(report: ClassifierReport, key: str) -> None:
             provenance(report, key),
         )
     with right:
-        st.subheader("Precision and recall")
+        st.header("Precision and recall")
         st.caption("Beside each name: average precision.")
         chart(
             precision_recall_figure(
@@ -285,7 +285,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
     called = report.scored(key, report.card.labels)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Calibration")
+        st.header("Calibration")
         st.caption("On the dotted line, a confidence of 90 % is right 90 times in 100.")
         chart(
             reliability_figure(reliability_bins(report.scored(key))),
@@ -294,7 +294,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
             provenance(report, key),
         )
     with right:
-        st.subheader("Coverage and accuracy")
+        st.header("Coverage and accuracy")
         usual = 100 * report.decision.confidence
         threshold = st.slider(
             "Confidence threshold",
@@ -323,7 +323,7 @@ def show_trust(report: ClassifierReport, key: str) -> None:
 @st.fragment
 def show_worst(report: ClassifierReport, key: str) -> None:
     """Show the most confident errors."""
-    st.subheader("Worst errors")
+    st.header("Worst errors")
     rows = worst_errors(report.scored(key), WORST)
     if rows.empty:
         st.info("No wrong answer in this set.", icon=":material/check:")

@@ -27,7 +27,7 @@ def show_comparisons(name: ModelName) -> None:
     try:
         comparisons = load_comparisons(name)
     except ModelError as error:
-        st.subheader("Comparisons")
+        st.header("Comparisons")
         st.info(str(error), icon=":material/hourglass_empty:")
         return
     if not (comparisons.precisions or comparisons.architectures or comparisons.recipe):
@@ -58,7 +58,7 @@ def protocols(rows: Mapping[str, Row]) -> str:
 
 def show_precisions(rows: Mapping[str, PrecisionRow]) -> None:
     """Show what the shipped weights lose and gain in 8 bits."""
-    st.subheader("Floats and 8-bit integers")
+    st.header("Floats and 8-bit integers")
     shared.data_table(
         precisions_table(rows),
         column_config={
@@ -83,7 +83,7 @@ def show_precisions(rows: Mapping[str, PrecisionRow]) -> None:
 
 def show_architectures(rows: Mapping[str, ArchitectureRow]) -> None:
     """Show the networks beside each other."""
-    st.subheader("Other networks")
+    st.header("Other networks")
     shared.data_table(
         architectures_table(rows),
         column_config={
@@ -103,7 +103,7 @@ def show_architectures(rows: Mapping[str, ArchitectureRow]) -> None:
 
 def show_recipes(rows: Mapping[str, SourcesRow]) -> None:
     """Show what each component of the training's recipe is worth."""
-    st.subheader("A component of the recipe left out")
+    st.header("A component of the recipe left out")
     shared.data_table(
         recipe_table(rows),
         column_config={"Recipe": st.column_config.TextColumn(pinned=True)},

@@ -15,7 +15,7 @@ from ui.metrics.parts import COUNT, chart
 
 def show_data(data: Mapping[str, DataSetFigures]) -> None:
     """Show sizes and colours of all sets, and the classes and samples of a chosen one."""
-    st.subheader("Data sets")
+    st.header("Data sets")
     shared.data_table(
         data_table(data),
         column_config={"Images": COUNT},

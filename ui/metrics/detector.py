@@ -50,7 +50,7 @@ def show_detector(report: DetectorReport, key: str) -> None:
 def show_detections(report: DetectorReport, key: str) -> None:
     """Show the detector's curves, and the numbers it counts against the true ones."""
     figures = report.metrics.sets[key]
-    st.subheader("Each kind of cell")
+    st.header("Each kind of cell")
     shared.data_table(
         kind_table(figures),
         column_config={
@@ -63,7 +63,7 @@ def show_detections(report: DetectorReport, key: str) -> None:
     st.caption("Precision and recall at the score threshold, boxes matched at IoU .5.")
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("Precision and recall")
+        st.header("Precision and recall")
         st.caption("At IoU .5; beside each name its mAP50.")
         chart(
             detection_curves_figure(curves_of(report, key), figures),
@@ -72,7 +72,7 @@ def show_detections(report: DetectorReport, key: str) -> None:
             provenance(report, key),
         )
     with right:
-        st.subheader("True and found counts")
+        st.header("True and found counts")
         kind = st.segmented_control(
             "Count",
             list(KIND_NAMES),
@@ -89,7 +89,7 @@ def show_detections(report: DetectorReport, key: str) -> None:
             "Found over true number of cells in each image",
             provenance(report, key),
         )
-    st.subheader(f"Images with a wrong count of {KIND_NAMES[kind].lower()}s")
+    st.header(f"Images with a wrong count of {KIND_NAMES[kind].lower()}s")
     wrong = count_errors(pairs)
     if wrong.empty:
         st.info("Every image was counted right.", icon=":material/check:")

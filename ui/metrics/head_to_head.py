@@ -39,7 +39,7 @@ def show_head_to_head(report: ClassifierReport) -> None:
 def show_models(report: ClassifierReport) -> None:
     """Compare the predictions of two models on one set."""
     name = report.card.name
-    st.subheader("Two models, image by image")
+    st.header("Two models, image by image")
     shipped = f"Shipped, version {report.card.version}"
     runs = {shipped: report.predictions}
     runs |= {f"Version {title}": rows for title, rows in earlier_runs(name).items()}
@@ -83,7 +83,7 @@ def show_models(report: ClassifierReport) -> None:
         st.info("The two have no image of this set in common.", icon=":material/compare_arrows:")
         return
     show_paired(paired, labels)
-    st.subheader("Difference of the confusion matrices")
+    st.header("Difference of the confusion matrices")
     matrices = paired.matrix("first", labels), paired.matrix("second", labels)
     chart(
         matrix_difference_figure(*matrices, dark=st.context.theme.type == "dark"),
@@ -163,7 +163,7 @@ def difference_cells(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
 @st.fragment
 def show_trainings(comparisons: Comparisons, titles: Mapping[tuple[str, str], str]) -> None:
     """Show two small trainings side by side with their differences."""
-    st.subheader("Two small trainings")
+    st.header("Two small trainings")
     runs = sorted(titles, key=lambda run: run != SHIPPED_TRAINING)
     columns = st.columns(2)
     chosen = [

@@ -41,7 +41,7 @@ def show_overview(report: ClassifierReport | DetectorReport) -> None:
     except ModelError as error:
         st.info(str(error), icon=":material/hourglass_empty:")
         comparisons = Comparisons()
-    st.subheader("A source left out")
+    st.header("A source left out")
     if isinstance(report, DetectorReport):
         show_fields(comparisons)
     elif name == "wbc":
@@ -52,7 +52,7 @@ def show_overview(report: ClassifierReport | DetectorReport) -> None:
             "imitated in the sets below.",
             icon=":material/hourglass_empty:",
         )
-    st.subheader("All sets")
+    st.header("All sets")
     st.table(
         sets_table(report),
         border="horizontal",

@@ -28,7 +28,7 @@ LAYOUTS: dict[ModelName, str] = {
 
 def show_own_set(name: ModelName) -> None:
     """Let the user drop a labelled folder; show the figures of the shipped model on it."""
-    st.subheader("Your own labelled images")
+    st.header("Your own labelled images")
     st.markdown(
         f"{LAYOUTS[name]} Nothing is stored. The same on the command line: "
         f"`python -m core evaluate {name} --data DIR`."

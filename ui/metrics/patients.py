@@ -23,7 +23,7 @@ LEAST_PATIENTS = 3
 def show_blasts(report: ClassifierReport, key: str) -> None:
     """Show how well blasts are separated from other cells, cell by cell and by patient."""
     figures = report.metrics.blasts[key]
-    st.subheader("Blasts and smudge cells")
+    st.header("Blasts and smudge cells")
     st.table(
         blast_table(figures),
         border="horizontal",
@@ -36,7 +36,7 @@ def show_blasts(report: ClassifierReport, key: str) -> None:
 
 def show_shares(figures: BlastFigures, source: str) -> None:
     """Show the share of blasts of every patient beside the true one."""
-    st.subheader("Share of blasts by patient")
+    st.header("Share of blasts by patient")
     bias, reach = limits_of_agreement(figures.patients)
     median = figures.median_share_error or 0.0
     st.caption(
@@ -70,7 +70,7 @@ def show_patients(report: ClassifierReport, key: str) -> None:
         return
     source = provenance(report, key)
     counts = patient_distributions(cells, report.card.labels)
-    st.subheader("Every patient")
+    st.header("Every patient")
     st.caption(
         f"{counts['patient'].nunique()} patients, most blasts on top: cells by type in truth and "
         "as the app counts them. Types that the set labels too badly are left out."

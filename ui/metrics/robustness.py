@@ -54,10 +54,10 @@ def show_robustness(report: ClassifierReport | DetectorReport) -> None:
     if metrics.out_of_distribution and report.card.ood_temperature is not None:
         show_out_of_distribution(report, report.card.ood_temperature)
     if metrics.adaptation:
-        st.subheader("After adapting to a site")
+        st.header("After adapting to a site")
         st.markdown(adaptation_sentence(metrics.adaptation))
     if metrics.cam:
-        st.subheader("Do class activation maps lie on cells?")
+        st.header("Do class activation maps lie on cells?")
         st.markdown(cam_sentence(metrics.cam))
     if metrics.quality_control:
         show_quality_control(metrics.quality_control)
@@ -70,7 +70,7 @@ def show_sets_only() -> None:
 
 def show_corruptions(measured: CorruptionFigures, source: str) -> None:
     """Show what each corruption costs."""
-    st.subheader("Under another stain, camera or optic")
+    st.header("Under another stain, camera or optic")
     st.caption(
         f"{measured.n} images of the set {evaluation_set(measured.set).name}, changed in one way "
         f"at a time, the same in every run. The line marks {WANTED_DROP:.0f} points, the most a "
@@ -100,7 +100,7 @@ def show_corruptions(measured: CorruptionFigures, source: str) -> None:
 def show_out_of_distribution(report: ClassifierReport, ood_temperature: float) -> None:
     """Show how often the classifier finds a cell unlike its training images."""
     measured = report.metrics.out_of_distribution
-    st.subheader("Does it notice another source?")
+    st.header("Does it notice another source?")
     st.caption(
         "Colours and sharpness of a cell's image are compared with those of the training images. "
         f"Where they are unlike, logits are divided by {ood_temperature:.2f} in place of "
@@ -116,7 +116,7 @@ def show_out_of_distribution(report: ClassifierReport, ood_temperature: float) -
 
 def show_quality_control(measured: QualityControlFigures) -> None:
     """Show which images quality control rejects."""
-    st.subheader("Quality control")
+    st.header("Quality control")
     st.caption(
         "Images that are no stained smear in focus are rejected before any prediction. "
         f"AUROC over all kinds: {measured.auroc:.4f}. None of these images was trained on."
@@ -129,7 +129,7 @@ def show_quality_control(measured: QualityControlFigures) -> None:
 
 def show_unseen(unseen: UnseenFigures) -> None:
     """Show the detector on images unlike those of its training."""
-    st.subheader("On images unlike the training's")
+    st.header("On images unlike the training's")
     st.caption(
         "Most of these have no boxes. Nuclei of ALL fields are found by their colour: single ones "
         "must lie in a found box, and a box must hold nuclear colour. Fields at low magnification "
@@ -152,7 +152,7 @@ def show_unseen(unseen: UnseenFigures) -> None:
 
 def show_uneven_light(rows: Sequence[UnevenLightFigures]) -> None:
     """Show how many white cells are still found under uneven light."""
-    st.subheader("Under uneven light")
+    st.header("Under uneven light")
     if not rows:
         st.info(
             "Not measured for this version. `python -m core evaluate detector` measures it.",

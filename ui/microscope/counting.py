@@ -65,7 +65,7 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
 
 
 def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:
-    st.subheader("Count")
+    st.header("Count")
     if count is not None and count.running:
         action_button("Stop", "slide_stop", count.stop, icon=":material/stop:")
         return
@@ -140,7 +140,7 @@ def _show_cell(view: SlideView, analysis: FieldAnalysis) -> None:
     cells = dict(analysis.white_cells())
     if not cells:
         return
-    st.subheader("White cell")
+    st.header("White cell")
     number = _clicked(analysis)
     if number is None:
         st.caption("Click a cell in the slide, or press N for the next one.")

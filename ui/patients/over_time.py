@@ -39,7 +39,7 @@ def show_history(
     user: User,
 ) -> None:
     """Show everything about a patient."""
-    st.subheader(shared.plain(patient.identifier))
+    st.header(shared.plain(patient.identifier))
     if known := patient_facts(patient):
         st.markdown(known)
     if not samples:
@@ -53,7 +53,7 @@ def show_history(
     _show_trends(database, patient, counts)
     _show_stages(counts, stages)
     _show_comparison(counts)
-    st.subheader("Download")
+    st.header("Download")
     shared.download_buttons(history_files(database, patient, counts, user), "history")
     st.caption("One row for each sample and type of the chosen material.")
 
@@ -91,7 +91,7 @@ def _choose_material(counts: Sequence[SampleCounts]) -> str:
 
 
 def _show_distribution(counts: Sequence[SampleCounts]) -> None:
-    st.subheader("Distribution")
+    st.header("Distribution")
     counted = {sample_name(one.sample): one.counted for one in counts if one.counted.total}
     if not counted:
         st.info("No white cells are classified yet.", icon=":material/search_off:")
@@ -104,7 +104,7 @@ def _show_distribution(counts: Sequence[SampleCounts]) -> None:
 
 
 def _show_trends(database: Database, patient: Patient, counts: Sequence[SampleCounts]) -> None:
-    st.subheader("Over time")
+    st.header("Over time")
     has_volumes = any(one.absolute for one in counts)
     shown = PERCENT
     if has_volumes:
@@ -160,7 +160,7 @@ def _show_stages(
     }
     if not graded:
         return
-    st.subheader("ALL class")
+    st.header("ALL class")
     shared.chart(
         stages_figure(graded, shared.shown_width(900)),
         "history_stages",
@@ -173,7 +173,7 @@ def _show_stages(
 def _show_comparison(counts: Sequence[SampleCounts]) -> None:
     if len(counts) < 2:
         return
-    st.subheader("Two samples compared")
+    st.header("Two samples compared")
     by_id = {one.sample.id: one for one in counts}
     ids = list(by_id)
     with st.container(horizontal=True):

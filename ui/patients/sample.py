@@ -26,7 +26,7 @@ def show_sample(database: Database, case: Case, user: User) -> None:
         summary = summarise(case, ranges_in_force(database))
     sample = case.sample
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.subheader(cases.sample_name(sample), width="content")
+        st.header(cases.sample_name(sample), width="content")
         st.markdown(cases.state_badge(sample.state), width="content")
         cases.review_link(sample.id, "Review and sign")
         if summary.counted.possible_blasts:
@@ -42,7 +42,7 @@ def show_sample(database: Database, case: Case, user: User) -> None:
 @st.fragment
 def show_fields(case: Case) -> None:
     """Show one field of the sample with its boxes and cells."""
-    st.subheader("Fields")
+    st.header("Fields")
     if not case.fields:
         st.info("This sample has no fields yet.", icon=":material/folder_open:")
         return
@@ -118,7 +118,7 @@ def _label(cell: Cell) -> str:
 
 def show_downloads(database: Database, case: Case, user: User) -> None:
     """Offer every report of the sample."""
-    st.subheader("Reports")
+    st.header("Reports")
     file_names = shared.file_names_toggle("sample")
     ranges = ranges_in_force(database)
     files = case_files(database, case, ranges, user, file_names=file_names)

@@ -23,7 +23,7 @@ from core.teaching.classes import (
 )
 from core.teaching.quiz import LEVELS, Question, Rules, answer_name
 from ui.components.actions import action_button
-from ui.components.cases import errors_shown
+from ui.components.cases import errors_shown, local_time
 from ui.components.shared import data_table, embed_image, number_of, plain
 from ui.components.visitor import current_user
 from ui.quiz.images import item_jpeg, new_questions
@@ -120,7 +120,7 @@ def _choose_cells(questions: tuple[Question, ...]) -> None:
 def _show_tests(
     database: Database, user: User, tests: list[ClassTest], learners: dict[int, int]
 ) -> None:
-    st.subheader("Your tests")
+    st.header("Your tests")
     by_id = {test.id: test for test in tests}
     chosen: int = st.selectbox(
         "Test",
@@ -134,7 +134,7 @@ def _show_tests(
     )
     test = by_id[chosen]
     what = number_of(len(test.questions), "field" if test.rules.form == "fields" else "cell")
-    state = f"open until {test.expires:%Y-%m-%d %H:%M} UTC" if test.is_open else "closed"
+    state = f"open until {local_time(test.expires)}" if test.is_open else "closed"
     st.markdown(f"{what} · {LEVELS[test.rules.level].name.lower()} · {state}")
     with errors_shown():
         _show_results(class_results(database, user, chosen))
@@ -194,7 +194,7 @@ def _show_results(results: ClassResults) -> None:
                 on_click="ignore",
                 key=f"quiz_certificate_{learner.id}",
             )
-    st.subheader("Learners")
+    st.header("Learners")
     data_table(learners_table(results), alt="Class results by learner")
     with st.container(horizontal=True):
         for label, write, name, media in (

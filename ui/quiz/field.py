@@ -37,7 +37,7 @@ _OWN = "Own counts"
 
 def show_field_maker() -> None:
     """Let somebody choose the cells of a field, draw it, and download it with its truth."""
-    st.subheader("Make a field")
+    st.header("Make a field")
     st.markdown("A synthetic field with the cells that you choose. The exact count is known.")
     picture, controls = beside("quiz_maker", 440, 260)
     with controls:

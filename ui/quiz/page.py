@@ -9,7 +9,7 @@ from core.teaching.classes import ClassTest, follow_test
 from core.teaching.learners import Learner, attempt_of, begin, history
 from core.teaching.quiz import LEVELS
 from ui.components.actions import action_button
-from ui.components.cases import errors_shown, number_in_address
+from ui.components.cases import errors_shown, local_time, number_in_address
 from ui.components.shared import number_of, plain
 from ui.components.visitor import admit_by_link
 from ui.quiz.classes import show_classes
@@ -36,7 +36,7 @@ def show_page() -> None:
         ask_name(database, test.id)
         return
     if learner is None:
-        st.subheader("Learn to name cells")
+        st.header("Learn to name cells")
         ask_name(database)
         return
     if learner.test_id is not None:
@@ -98,10 +98,11 @@ def _show_views(database: Database, learner: Learner) -> None:
 
 
 def _offer_test(test: ClassTest) -> None:
-    st.subheader(plain(test.title))
+    st.header(plain(test.title))
     rules = test.rules
     what = (
-        f"{number_of(len(test.questions), 'field')} to count, {test.rules.number} white cells"
+        f"{number_of(len(test.questions), 'field')} to count, "
+        + number_of(test.rules.number, "white cell")
         if rules.form == "fields"
         else number_of(len(test.questions), "cell")
     )
@@ -109,7 +110,7 @@ def _offer_test(test: ClassTest) -> None:
     told = "after each answer" if rules.feedback == "immediate" else "at the end"
     st.markdown(
         f"{what} · {LEVELS[rules.level].name.lower()} · {time} · explanations {told} · "
-        f"by {plain(test.author)}, until {test.expires:%Y-%m-%d %H:%M} UTC"
+        f"by {plain(test.author)}, until {local_time(test.expires)}"
     )
 
 

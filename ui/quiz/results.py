@@ -13,7 +13,7 @@ from core.teaching.classes import title_and_teacher
 from core.teaching.learners import Attempt, Learner, erase_learner, history, next_due
 from core.teaching.quiz import LEVELS, Score, answer_name, compare_counts
 from ui.components.actions import action_button
-from ui.components.cases import errors_shown
+from ui.components.cases import errors_shown, local_time
 from ui.components.shared import chart, data_table, embed_image, metrics, number_of
 from ui.quiz.images import field_jpeg
 from ui.quiz.layout import beside
@@ -46,7 +46,7 @@ def show_result(database: Database, learner: Learner, attempt: Attempt) -> None:
     if not errors:
         st.success("No errors.", icon=":material/check:")
         return
-    st.subheader("Your errors")
+    st.header("Your errors")
     with errors_shown():
         when = next_due(database, learner)
         if when:
@@ -95,7 +95,7 @@ def show_score(found: Score, key: str) -> None:
     )
     left, right = beside(key, 440, 350, "56rem")
     with left:
-        st.subheader("Answers")
+        st.header("Answers")
         figure = agreement_figure(
             found.agreement,
             "Truth",
@@ -105,7 +105,7 @@ def show_score(found: Score, key: str) -> None:
         )
         chart(figure, f"{key}_matrix", "Confusion matrix: truth down, answers across")
     with right:
-        st.subheader("By type")
+        st.header("By type")
         show_types(found, key)
 
 
@@ -175,7 +175,7 @@ def show_history(database: Database, learner: Learner) -> None:
     if not attempts:
         st.info("No quiz yet. Start one under Practise.", icon=":material/school:")
         return
-    st.subheader("Your quizzes")
+    st.header("Your quizzes")
     for attempt in attempts[:20]:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(_line(attempt), width="stretch")
@@ -198,9 +198,10 @@ def show_history(database: Database, learner: Learner) -> None:
 
 def _line(attempt: Attempt) -> str:
     what = LEVELS[attempt.rules.level].name
-    when = f"{attempt.started:%Y-%m-%d %H:%M}"
+    when = local_time(attempt.started)
     if attempt.is_count:
-        done = f"{attempt.counted().total()} cells counted on {len(attempt.questions)} fields"
+        cells = number_of(attempt.counted().total(), "cell")
+        done = f"{cells} counted on {number_of(len(attempt.questions), 'field')}"
         return f"{when} · Whole fields, {what.lower()} · {done}"
     found = attempt.score
     kappa = found.agreement.kappa
@@ -224,7 +225,7 @@ def _show_missed(attempts: tuple[Attempt, ...]) -> None:
         for label in sorted(totals, key=lambda label: right[label] / totals[label])
     ]
     if rows:
-        st.subheader("What you miss most")
+        st.header("What you miss most")
         data_table(
             pd.DataFrame(rows, columns=["Type", "Cells", "Right", "% right"]).round(0),
             alt="Quiz results by type",

@@ -31,7 +31,7 @@ def show_start(database: Database, learner: Learner) -> None:
     with errors_shown(end_page=True):
         _offer_open(database, learner)
         _offer_repetition(database, learner)
-    st.subheader("New quiz")
+    st.header("New quiz")
     rules = choose_rules("quiz")
 
     def start() -> None:

@@ -35,7 +35,7 @@ def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
         everybody = [user.name for user in users(session.database)]
         left, right = st.columns(2, gap="large")
         with left:
-            st.subheader("Model and reviewer")
+            st.header("Model and reviewer")
             where = "of this sample" if sample_id else "of all samples"
             st.caption(f"Reviewed cells {where} that the model found.")
             pairs = model_agreement(session.database, sample_id)
@@ -48,7 +48,7 @@ def show_agreement(session: ReviewSession, sample_id: int | None) -> None:
                 "only sees less agreement than there is on all."
             )
         with right:
-            st.subheader("Two reviewers")
+            st.header("Two reviewers")
             if len(everybody) < 2:
                 st.info(
                     "This server has only one user. Two reviewers are compared on cells that both "
@@ -113,7 +113,7 @@ def offer_site_profile(session: ReviewSession, open_view: Callable[[], None]) ->
 
 def show_site_profile(session: ReviewSession) -> None:
     """Offer to make a site profile from reviewed cells; it is never applied automatically."""
-    st.subheader("Site profile")
+    st.header("Site profile")
     with errors_shown(end_page=True):
         counts = label_counts(session.database)
     types = types_to_learn(counts)

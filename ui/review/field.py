@@ -16,7 +16,7 @@ from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components import fields
 from ui.components.actions import run_action
 from ui.components.cases import errors_shown
-from ui.components.shared import plain
+from ui.components.shared import number_of, plain
 from ui.components.stored import LARGE, cell_jpeg, field_jpeg, outlined, segmented_field
 from ui.review.session import (
     ACTION,
@@ -123,7 +123,7 @@ def _drawing(
     return {
         "field": stored.id,
         "mode": mode,
-        "title": f"Field {analysis.title} with {len(cells)} boxed white cells",
+        "title": f"Field {analysis.title} with {number_of(len(cells), 'boxed white cell')}",
         "src": data_uri(field_jpeg(stored.id, corrected)),
         "outlines": [
             {"colour": colour, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in line[::2])}

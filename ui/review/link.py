@@ -60,7 +60,7 @@ def _open(database: Database, token: str) -> int:
 def _show_fields(case: Case) -> None:
     if not case.fields:
         return
-    st.subheader("Fields")
+    st.header("Fields")
     titles = [stored.analysis.title for stored in case.fields]
     stored = case.fields[fields.choose_field(titles, "link_field")]
     corrected = fields.light_toggle()
@@ -72,7 +72,7 @@ def _show_fields(case: Case) -> None:
 
 @st.fragment
 def _show_cells(case: Case) -> None:
-    st.subheader("White cells")
+    st.header("White cells")
     corrected = fields.is_light_corrected()
     for group in cell_groups(case):
         if not group.cells:
@@ -97,7 +97,7 @@ def _give_opinion(database: Database, token: str, case: Case) -> None:
     cells = {cell.id: cell for group in cell_groups(case) for cell in group.cells}
     if not cells:
         return
-    st.subheader("Your opinion on a cell")
+    st.header("Your opinion on a cell")
     left, right = st.columns([1, 2.2], gap="large")
     with right:
         chosen = st.selectbox(

@@ -39,7 +39,7 @@ def _show_signed(summary: CaseSummary) -> None:
     tally = summary.review
     unseen = sum(tally.unseen.values()) + tally.uncertain
     overridden = sum(tally.overridden.values())
-    st.subheader("What you sign")
+    st.header("What you sign")
     metrics(
         {
             "Reviewed": (str(tally.reviewed), None, "White cells that a reviewer labelled."),
@@ -97,7 +97,7 @@ def _show_signed(summary: CaseSummary) -> None:
 def _show_state(session: ReviewSession, summary: CaseSummary, wanted: int) -> None:
     case = summary.case
     sample = case.sample
-    st.subheader("Signature")
+    st.header("Signature")
     for signature in case.signatures:
         st.markdown(
             f":green-badge[:material/verified: signed] by **{plain(signature.reviewer)}** on "
@@ -223,7 +223,7 @@ def _write_comment(session: ReviewSession, case: Case) -> None:
 
 
 def _show_links(session: ReviewSession, case: Case) -> None:
-    st.subheader("Links to this case")
+    st.header("Links to this case")
     barred = session.barred_by_role()
     if barred:
         st.caption(plain(barred))

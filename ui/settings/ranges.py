@@ -19,7 +19,7 @@ from ui.components.shared import download_buttons, plain
 
 def show_ranges(database: Database, admin: User, settings: Settings) -> None:
     """Show the current table; an admin can edit it or restore the file."""
-    st.subheader("Reference ranges")
+    st.header("Reference ranges")
     with errors_shown():
         table = ranges_table(database, settings)
         _show_origin(table, settings)

@@ -36,7 +36,7 @@ THRESHOLDS: dict[ModelName, dict[str, str]] = {
 
 def show_thresholds(settings: Settings) -> None:
     """Show the versions and thresholds of the models."""
-    st.subheader("Models and thresholds")
+    st.header("Models and thresholds")
     rows: list[tuple[str, str, str, float, str]] = []
     for name in MODEL_NAMES:
         with errors_shown():
@@ -65,7 +65,7 @@ def show_thresholds(settings: Settings) -> None:
 
 def show_settings(settings: Settings) -> None:
     """Show every setting and its value; secrets stay hidden."""
-    st.subheader("Current settings")
+    st.header("Current settings")
     st.dataframe(
         [
             {
@@ -93,7 +93,7 @@ def _shown(value: object) -> str:
 
 def show_audit(database: Database) -> None:
     """Show the audit trail, latest entries first, and verify it on request."""
-    st.subheader("Audit trail")
+    st.header("Audit trail")
     if kept_button("Verify the audit trail", "audit_verify", icon=":material/verified_user:"):
         with errors_shown():
             checked = audit.verify(database)

@@ -17,7 +17,7 @@ from ui.components.shared import plain
 
 def show_users(database: Database, admin: User) -> None:
     """Show users and their roles; let the admin give roles and add users."""
-    st.subheader("Users and roles")
+    st.header("Users and roles")
     with errors_shown():
         st.dataframe(
             [{"Name": user.name, "Role": user.role} for user in users(database)],
@@ -51,7 +51,7 @@ def show_alike(database: Database, admin: User) -> None:
         groups = patients_alike(database)
         if not groups:
             return
-        st.subheader("Patients that look alike")
+        st.header("Patients that look alike")
         st.caption(
             "Earlier versions stored identifiers as typed, so one patient may have two entries "
             "with identifiers that look the same. Compare their samples before you merge. Merging "
