@@ -28,6 +28,8 @@ from core.imaging.segmentation import CellSegmentation
 
 _PLATE = 0.06
 """Height of a number's plate as a proportion of the image's height, about."""
+_FRAME_GAP = 0.12
+"""Distance of a frame from the box of its cell as a proportion of the box."""
 _EVERY = 3
 """Of the points of an outline one in so many is drawn."""
 _CAM_SIDE = 64
@@ -191,6 +193,33 @@ def field_figure(
     if groups:
         top_legend(figure, shown_width)
     return figure
+
+
+def add_frames(figure: go.Figure, analysis: FieldAnalysis) -> None:
+    """Add a hidden frame around every white cell to its `field_figure`, in their order.
+
+    `shown_frame` shows one: a figure that changes would lose its zoom in the browser.
+    """
+    for _, cell in analysis.white_cells():
+        gap, box = _FRAME_GAP * cell.box.longer_side, cell.box
+        figure.add_shape(
+            type="rect",
+            x0=box.x - gap,
+            y0=box.y - gap,
+            x1=box.right + gap,
+            y1=box.bottom + gap,
+            line={"color": "black", "width": 3},
+            opacity=0,
+        )
+
+
+def shown_frame(analysis: FieldAnalysis, number: int) -> str:
+    """Return CSS of the chart that shows the frame of a white cell of `add_frames`."""
+    place = [number for number, _ in analysis.white_cells()].index(number)
+    return (
+        f".shapelayer path[data-index='{place}'] "
+        "{opacity: 1 !important; filter: drop-shadow(0 0 2px white) drop-shadow(0 0 2px white)}"
+    )
 
 
 def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> None:

@@ -136,7 +136,7 @@ _TYPES = (
     CellType(
         "blast",
         "Blast",
-        "#A50026",
+        "#C80420",
         "Large immature cell: fine chromatin, often nucleoli, little basophilic cytoplasm. "
         "Normally absent from blood. Counted with the leukocytes; always reviewed again.",
     ),

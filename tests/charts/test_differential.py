@@ -9,7 +9,7 @@ from core.charts.differential import (
     probabilities_figure,
     stages_figure,
 )
-from core.charts.field import cam_figure, field_figure
+from core.charts.field import add_frames, cam_figure, field_figure, shown_frame
 from core.domain.boxes import Box
 from core.domain.differential import differential_of_counts
 from core.domain.results import Cell, FieldAnalysis, ImageProperties, StageResult
@@ -60,6 +60,16 @@ def test_every_part_of_a_box_can_be_clicked_and_tells_its_number(analysis):
         box = cell.box
         assert all(box.x < x < box.x + box.width and box.y < y < box.y + box.height for x, y in own)
         assert len(own) == (9 if cell.kind == "wbc" else 1)
+
+
+def test_one_frame_is_shown_and_the_figure_stays_the_same(analysis):
+    figure = field_figure(JPEG, analysis)
+    add_frames(figure, analysis)
+    number, cell = list(analysis.white_cells())[-1]
+    frame = figure.layout.shapes[-1]
+    assert (frame.x0 < cell.box.x, frame.x1 > cell.box.right, frame.opacity) == (True, True, 0)
+    place = len(figure.layout.shapes) - 1
+    assert f"[data-index='{place}']" in shown_frame(analysis, number)
 
 
 def test_field_draws_red_cells_only_when_asked(analysis):

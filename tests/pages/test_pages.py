@@ -239,6 +239,7 @@ def test_patients_are_kept_apart(app, pack):
         app.text_input(key="wbc_patient").set_value(patient).run()
         upload(app, (f"{patient}.jpg", pack.jpeg(pack.bccd(number))))
     assert app.selectbox(key="wbc_chosen").options == ["A", "B", "All 2 patients"]
+    assert app.selectbox(key="wbc_chosen").value == "B"
     assert metrics(app)["Fields"] == "1"
     app.selectbox(key="wbc_chosen").select("All 2 patients").run()
     assert metrics(app)["Fields"] == "2"
@@ -375,6 +376,7 @@ def test_a_site_profile_is_used_only_when_chosen(app, pack, tmp_path, monkeypatc
     assert not any("site profile" in m.value for m in app.markdown)
     app.selectbox(key="wbc_profile").select("ward-7").run()
     upload(app, ("adapted.jpg", pack.jpeg(pack.bccd(10))))
+    assert app.selectbox(key="wbc_field").value == 1, "the new field opens"
     assert any("site profile ward\\-7 v1" in m.value for m in app.markdown)
 
 

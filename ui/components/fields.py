@@ -22,7 +22,7 @@ from core.imaging.segmentation import (
 from ui.components import shared
 
 _LIGHT = "light_corrected"
-_LEAST_SHOWN = 0.001
+_LEAST_SHOWN = 0.01
 """Probability below which a type is not listed."""
 _OUTLINED_SIDE = 320
 """Pixels a side of the image of an outlined cell."""
@@ -120,17 +120,15 @@ def field_chart(
 def show_cell_facts(cell: Cell, micrometres_per_pixel: float | None) -> None:
     """Show status, probabilities and measures of a white cell, and its attributes."""
     subtype = cell.likely_subtype
-    likely = sorted((cell.probabilities or {}).items(), key=lambda item: -item[1])
+    for key, probability in sorted((cell.probabilities or {}).items(), key=lambda item: -item[1]):
+        if probability >= _LEAST_SHOWN:
+            text = shared.plain(probability_text(probability))
+            st.progress(probability, f"{CELL_TYPES[key].name} {text}")
     diameter = micrometres_per_pixel and cell.box.diameter * micrometres_per_pixel
     rows = {
         "Status": cell.status.replace("_", " "),
         "Subtype": subtype and f"likely {label_name(subtype).lower()}",
         "Counted": "in another field that shows the same cell" if cell.duplicate else None,
-        **{
-            CELL_TYPES[key].name: shared.plain(probability_text(probability))
-            for key, probability in likely
-            if probability >= _LEAST_SHOWN
-        },
         "Diameter": diameter and f"{diameter:.1f} µm",
         "Detection score": f"{100 * cell.detection_score:.0f} %",
         "Appearance": "unlike the training images" if cell.in_distribution is False else None,

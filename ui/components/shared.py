@@ -87,7 +87,9 @@ def image_chart(
     room = f"calc(min({100 * ratio:.2f}%, {MAX_HEIGHT}px) + {figure.layout.margin.t}px)"
     st.html(
         f"<style>.st-key-{key}_frame {{position: relative; padding-top: {room}}}"
-        f".st-key-{key} {{position: absolute; inset: 0}}</style>"
+        f".st-key-{key} {{position: absolute; inset: 0}}"
+        # The tool bar lies over the image, not over the legend.
+        f".st-key-{key} .modebar-container {{top: {figure.layout.margin.t}px !important}}</style>"
     )
     with st.container(key=f"{key}_frame"):
         st.plotly_chart(

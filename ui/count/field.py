@@ -5,9 +5,12 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.charts.field import field_figure
+from core.charts.field import add_frames, field_figure, shown_frame
+from core.domain.boxes import Box
 from core.domain.results import FieldAnalysis
+from core.imaging.crop import crop_cell
 from core.imaging.illumination import flatten
+from core.imaging.preview import preview_jpeg
 from core.imaging.segmentation import SegmentationMethod, segment_field
 from ui.all_stage.results import show_class
 from ui.components import fields, shared
@@ -16,6 +19,8 @@ from ui.upload.controls import choose_field, properties_table, remove_button
 from ui.upload.session import SessionImage, UploadSession, decode_again
 
 CELL = "wbc_cell"
+_LARGE_SIDE = 320
+"""Pixels a side of the image of the chosen cell."""
 
 
 def status_line(analyses: list[FieldAnalysis]) -> None:
@@ -71,7 +76,7 @@ def field_view(session: UploadSession, images: list[SessionImage]) -> None:
             st.error(shared.plain(image.lost), icon=":material/broken_image:")
         if method and not image.is_kept:
             st.caption("The page did not keep this image, so nothing can be outlined.")
-        show_cell(image, outlined if method else None)
+        chosen = show_cell(image, outlined if method else None)
         show_properties(image)
         remove_button(session, image)
 
@@ -85,6 +90,9 @@ def field_view(session: UploadSession, images: list[SessionImage]) -> None:
         outlines = [cell.segmentation for cell in outlined.values()]
         width = shared.shown_width(720)
         figure = field_figure(image.shown.image, analysis, kinds, width, outlines)
+        add_frames(figure, analysis)
+        if chosen is not None:
+            st.html(f"<style>.st-key-wbc_drawing {shown_frame(analysis, chosen)}</style>")
         fields.field_chart(figure, analysis, "wbc_drawing", clicked)
         if not analysis.reject_reason:
             st.caption(
@@ -118,14 +126,30 @@ def _outlined(
     return {}
 
 
-def show_cell(image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] | None) -> None:
-    """Let the reader choose a white cell by click or number; show its results.
+@st.cache_data(
+    max_entries=200,
+    ttl="1h",
+    show_spinner=False,
+    hash_funcs={SessionImage: lambda image: image.identity},
+)
+def _large(image: SessionImage, box: Box, corrected: bool) -> bytes | None:
+    """Return a white cell large enough to look at; None of an image that is not kept."""
+    for _, decoded in decode_again([image]):
+        shown = flatten(decoded.pixels) if corrected else decoded.pixels
+        return preview_jpeg(crop_cell(shown, box, size=_LARGE_SIDE))
+    return None
+
+
+def show_cell(
+    image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] | None
+) -> int | None:
+    """Let the reader choose a white cell by click or number; show its results, return its number.
 
     `outlined` has the cells with outlines; None where outlines are not wanted.
     """
     cells = dict(image.result.white_cells())
     if not cells:
-        return
+        return None
     follow_address("cell", CELL, first=0)
     if st.session_state.get(CELL) not in cells:
         st.session_state[CELL] = None
@@ -138,14 +162,18 @@ def show_cell(image: SessionImage, outlined: Mapping[int, fields.OutlinedCell] |
     )
     keep_in_address("cell", CELL, chosen)
     if chosen is None:
-        return
+        return None
     cell, scale = cells[chosen], image.result.scale
     drawn = outlined.get(chosen) if outlined else None
-    jpeg, width = (drawn.jpeg, 200) if drawn else (image.shown.cells[chosen], 120)
-    st.image(jpeg, width=width, alt=f"White cell {chosen}{', outlined' if drawn else ''}")
+    jpeg = drawn.jpeg if drawn else None
+    if jpeg is None and not image.lost:
+        jpeg = _large(image, cell.box, fields.is_light_corrected())
+    shown = jpeg or image.shown.cells[chosen]
+    st.image(shown, width=_LARGE_SIDE, alt=f"White cell {chosen}{', outlined' if drawn else ''}")
     if outlined is not None and image.is_kept:
         fields.show_measures(drawn, has_scale=scale is not None)
     fields.show_cell_facts(cell, scale.micrometres_per_pixel if scale else None)
+    return chosen
 
 
 def show_properties(image: SessionImage) -> None:

@@ -43,7 +43,7 @@ _MAX_LINKS = 8
 def read_uploads(
     session: UploadSession, examples: Callable[[DeltaGenerator], None] | None = None
 ) -> None:
-    """Draw the upload controls; read and analyze what was uploaded.
+    """Draw the upload controls; read and analyze what was uploaded, open the first new field.
 
     `examples` may draw more ways to get images into the row of buttons that it receives.
     """
@@ -61,7 +61,12 @@ def read_uploads(
     _review_links(session)
     pending = [u for u in (*session.pending, *uploads) if u.key not in session.handled]
     if pending:
+        known = set(session.images)
         ingest(session, pending)
+        if new := next((i for key, i in session.images.items() if key not in known), None):
+            st.session_state[_patient_key(session)] = new.patient
+            own = session.of_patient(new.patient)
+            st.session_state[field_key(session)] = next(n for n, i in enumerate(own) if i is new)
         session.empty_uploader()
 
 
@@ -381,9 +386,13 @@ def choose_patient(session: UploadSession) -> str | None:
         return None
     everyone = f"All {len(patients)} patients"
     chosen = st.selectbox(
-        "Patient", [*patients, everyone], key=f"{session.name}_chosen", persist_state="session"
+        "Patient", [*patients, everyone], key=_patient_key(session), persist_state="session"
     )
     return None if chosen == everyone else chosen
+
+
+def _patient_key(session: UploadSession) -> str:
+    return f"{session.name}_chosen"
 
 
 def field_key(session: UploadSession) -> str:
