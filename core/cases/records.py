@@ -92,6 +92,18 @@ class NewField:
 
 
 @dataclass(frozen=True, slots=True)
+class NewLabel:
+    """How a reviewer named a cell of a field that is to be stored."""
+
+    field: int
+    """Index in the fields."""
+    number: int
+    """Of the cell in its field, from 1."""
+    label: str
+    user: User
+
+
+@dataclass(frozen=True, slots=True)
 class MissedCell:
     """A white cell that the model missed, as a user marks and labels it."""
 

@@ -4,16 +4,17 @@ A false cell gets the label `NOT_A_WHITE_CELL`. Undoing appends a review with th
 None there restores the model's type.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.cases.database import Database, count, existing
-from core.cases.mappers import LABELLED, labelled_values, record_of
+from core.cases.mappers import LABELLED, labelled_values, record_of, sample_of
 from core.cases.names import checked_comment
 from core.cases.orm import (
     DRAFT_FIELDS,
@@ -24,8 +25,23 @@ from core.cases.orm import (
     ReviewRow,
     SampleRow,
 )
-from core.cases.records import LabelledCell, MissedCell, Review, Sample, User
-from core.cases.samples import record_edit, sample_to_edit
+from core.cases.records import (
+    LabelledCell,
+    MissedCell,
+    NewField,
+    NewLabel,
+    Review,
+    Sample,
+    SampleDetails,
+    User,
+)
+from core.cases.samples import (
+    check_details,
+    encode_all,
+    insert_sample,
+    record_edit,
+    sample_to_edit,
+)
 from core.cases.users import require
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError
@@ -57,6 +73,41 @@ def label_cells(
         named = [(cell, labels[cell.id]) for cell in cells]
         reviews, details = _append(session, user, named, comment)
         return record_edit(session, user, row, "label cells", **details), reviews
+
+
+def save_labelled_sample(  # noqa: PLR0913, PLR0917 - a sample and its labels
+    database: Database,
+    user: User,
+    patient_id: int,
+    details: SampleDetails,
+    fields: Sequence[NewField],
+    labels: Sequence[NewLabel],
+) -> Sample:
+    """Save a new sample with the labels that reviewers gave before, in their order, or neither.
+
+    Each label becomes a review by its reviewer. Raises as `save_sample`, NotFoundError for a label
+    of no white cell, and ValueError for no label.
+    """
+    require(user, "reviewer")
+    check_details(details)
+    for new in labels:
+        require(new.user, "reviewer")
+        _check(new.label)
+    images = list(zip(fields, encode_all(fields), strict=True))
+    with database.writing() as session:
+        row, ids = insert_sample(database, session, user, patient_id, details, images)
+        cells = {
+            (cell.field_id, cell.number): cell
+            for cell in session.scalars(select(CellRow).where(CellRow.field_id.in_(ids)))
+        }
+        for reviewer, given in groupby(labels, key=lambda new: new.user):
+            named = [(cells.get((ids[new.field], new.number)), new.label) for new in given]
+            found = [(cell, label) for cell, label in named if cell is not None]
+            if len(found) != len(named):
+                raise NotFoundError("cell")
+            _, audited = _append(session, reviewer, found, "")
+            record_edit(session, reviewer, row, "label cells", **audited)
+        return sample_of(row)
 
 
 def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -> Done:

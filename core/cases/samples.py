@@ -71,15 +71,28 @@ def save_sample(
     check_details(details)
     images = encode_all(fields)
     with database.writing() as session:
-        patient_row(session, patient_id)
-        changed = {"changed_by": user.name, "changed_at": datetime.now(UTC)}
-        row = SampleRow(patient_id=patient_id, **asdict(details), **changed)
-        session.add(row)
-        session.flush()
-        added = insert_fields(database, session, row.id, list(zip(fields, images, strict=True)))
-        about = {"patient_id": patient_id, "sample_id": row.id}
-        audit.record(session, user.name, "create sample", **about, fields=added)
-        return sample_of(row)
+        new = list(zip(fields, images, strict=True))
+        return sample_of(insert_sample(database, session, user, patient_id, details, new)[0])
+
+
+def insert_sample(  # noqa: PLR0913, PLR0917 - what a sample is made of
+    database: Database,
+    session: Session,
+    user: User,
+    patient_id: int,
+    details: SampleDetails,
+    fields: Sequence[tuple[NewField, EncodedImage]],
+) -> tuple[SampleRow, list[int]]:
+    """Add a checked sample with its fields; return its row, and the ids of the fields."""
+    patient_row(session, patient_id)
+    changed = {"changed_by": user.name, "changed_at": datetime.now(UTC)}
+    row = SampleRow(patient_id=patient_id, **asdict(details), **changed)
+    session.add(row)
+    session.flush()
+    added = insert_fields(database, session, row.id, fields)
+    about = {"patient_id": patient_id, "sample_id": row.id}
+    audit.record(session, user.name, "create sample", **about, fields=added)
+    return row, added
 
 
 def add_fields(database: Database, user: User, seen: Sample, fields: Sequence[NewField]) -> Sample:

@@ -6,7 +6,7 @@ reaches a little farther, so that every cell is whole in it.
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties
@@ -23,19 +23,31 @@ Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseField:
+    """A part of a slide as a field of a case."""
+
+    image: FieldImage
+    analysis: FieldAnalysis
+    numbers: tuple[int, ...]
+    """Of its cells in the analysis of the slide, from 1, in their order in the field."""
+
+
 def case_fields(
     view: SlideView, analysis: FieldAnalysis, counted: Iterable[Tile], grid: Iterable[Tile]
-) -> list[tuple[FieldImage, FieldAnalysis]]:
+) -> list[CaseField]:
     """Return the blocks of a slide that have white cells, with the cells of each.
 
     `analysis` has the cells of the whole slide, `counted` are the tiles that they were found in,
     of the slide's `grid`. Raises SlideTooLargeError for too many blocks, DamagedSlideError.
     """
     blocks = _blocks(counted, grid)
-    cells: dict[tuple[int, int], list[Cell]] = {}
-    for cell in analysis.cells:
-        cells.setdefault(_block_of(cell.box, blocks), []).append(cell)
-    kept = {key: own for key, own in cells.items() if any(cell.kind == "wbc" for cell in own)}
+    cells: dict[tuple[int, int], dict[int, Cell]] = {}
+    for number, cell in enumerate(analysis.cells, 1):
+        cells.setdefault(_block_of(cell.box, blocks), {})[number] = cell
+    kept = {
+        key: own for key, own in cells.items() if any(cell.kind == "wbc" for cell in own.values())
+    }
     if len(kept) > MOST_FIELDS:
         raise SlideTooLargeError(len(kept), MOST_FIELDS)
     return [_field(view, analysis, blocks[key], own) for key, own in sorted(kept.items())]
@@ -65,10 +77,10 @@ def _block_of(box: Box, blocks: Mapping[tuple[int, int], Rectangle]) -> tuple[in
 
 
 def _field(
-    view: SlideView, slide: FieldAnalysis, block: Rectangle, cells: list[Cell]
-) -> tuple[FieldImage, FieldAnalysis]:
+    view: SlideView, slide: FieldAnalysis, block: Rectangle, cells: Mapping[int, Cell]
+) -> CaseField:
     margin = _MARGIN_MICROMETRES / (view.micrometres_per_pixel or 0.1)
-    for cell in cells:
+    for cell in cells.values():
         x, y, width, height = cell.box.xywh
         block = _around(block, (x, y, x + width, y + height))
     left, top = (max(0, round(side - margin)) for side in block[:2])
@@ -99,9 +111,9 @@ def _field(
         width=width,
         height=height,
         properties=properties,
-        cells=tuple(_moved(cell, left, top, width, height) for cell in cells),
+        cells=tuple(_moved(cell, left, top, width, height) for cell in cells.values()),
     )
-    return image, found
+    return CaseField(image, found, tuple(cells))
 
 
 def _moved(cell: Cell, left: int, top: int, width: int, height: int) -> Cell:

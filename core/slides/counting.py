@@ -8,15 +8,16 @@ hand, so that it meets the edges and the middle of the smear alike. It ends with
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from threading import Lock, Thread
 
 import numpy as np
 
+from core.cases.records import User
 from core.domain.differential import differential
-from core.domain.results import FailedFile, FieldAnalysis, FieldImage, Pixels
+from core.domain.results import Cell, FailedFile, FieldAnalysis, FieldImage, Pixels
 from core.domain.taxonomy import LEUKOCYTES
 from core.imaging.wsi import Tile
 from core.inference.tasks import or_failure
@@ -47,8 +48,33 @@ _working = Lock()
 """One count of the process works at a time; others wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class SlideLabel:
+    """How a reviewer named a cell of a count."""
+
+    cell: Cell
+    """As the model has it."""
+    label: str
+    user: User
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What a count found at one time, as one field in pixels of level 0."""
+
+    model: FieldAnalysis
+    """Before any review."""
+    labels: tuple[tuple[int, SlideLabel], ...]
+    """All labels in the order of the decisions, each with the number of its cell in `model`."""
+    analysis: FieldAnalysis
+    """The same cells as the reviewers named them."""
+
+
 class SlideCount:
-    """A count in one slide. It can be stopped and goes on where it was."""
+    """A count in one slide. It can be stopped and goes on where it was.
+
+    Reviewers name cells of it before it is saved; all who look at the slide see their labels.
+    """
 
     def __init__(
         self,
@@ -69,6 +95,9 @@ class SlideCount:
         self._stopped = False
         self._seconds = 0.0
         self._known: tuple[int, FieldAnalysis] = (0, replace(self._plan.slide, cells=()))
+        self._labels: tuple[SlideLabel, ...] = ()
+        self._relabelled = 0
+        self._snapshot: tuple[object, Snapshot] | None = None
         self.error: str | None = None
         self.target: int | None = None
         """White cells that are enough; None for the whole area."""
@@ -112,7 +141,16 @@ class SlideCount:
     @property
     def version(self) -> str:
         """Changes whenever `analysis` does."""
-        return f"{self._known[0]}-{self.running:d}"
+        return f"{self._known[0]}-{self.running:d}-{self._relabelled}"
+
+    def is_labelled_by(self, user: User) -> bool:
+        """Return whether the user can take a label back."""
+        return any(label.user == user for label in self._labels)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether reviewers named cells."""
+        return bool(self._labels)
 
     def states(self) -> list[str]:
         """Return the state of every tile, in the order of `areas`."""
@@ -132,8 +170,39 @@ class SlideCount:
             reasons = (result.reject_reason for result in self._results.values())
             return Counter(reason for reason in reasons if reason is not None)
 
+    def label(self, cell: Cell, label: str, user: User) -> None:
+        """Name a cell of `Snapshot.model` as a reviewer does. Raises ValueError for no label."""
+        cell.reviewed(label, user.name)
+        with self._lock:
+            self._labels += (SlideLabel(cell, label, user),)
+            self._relabelled += 1
+
+    def undo(self, user: User) -> None:
+        """Take the user's last label back; nothing without one."""
+        with self._lock:
+            labels = list(self._labels)
+            for number in reversed(range(len(labels))):
+                if labels[number].user == user:
+                    del labels[number]
+                    break
+            self._labels = tuple(labels)
+            self._relabelled += 1
+
     def analysis(self) -> FieldAnalysis:
-        """Return what was found so far, as one field in pixels of level 0."""
+        """Return what was found so far as the reviewers named it, in pixels of level 0."""
+        return self.snapshot().analysis
+
+    def snapshot(self) -> Snapshot:
+        """Return what was found so far, and the labels."""
+        found = self._found()
+        with self._lock:
+            labels, key = self._labels, (found, self._relabelled)
+        if self._snapshot is None or self._snapshot[0] != key:
+            self._snapshot = (key, _snapshot(found, labels))
+        return self._snapshot[1]
+
+    def _found(self) -> FieldAnalysis:
+        """Return what the model found so far."""
         with self._lock:
             results = dict(self._results)
         number, known = self._known
@@ -206,7 +275,36 @@ class SlideCount:
         with self._lock:
             results = dict(self._results)
         self._known = (len(results), slide_analysis(self._plan, results))
-        return differential([self._known[1]]).total >= self.target
+        return differential([self.analysis()]).total >= self.target
+
+
+def _snapshot(found: FieldAnalysis, labels: Sequence[SlideLabel]) -> Snapshot:
+    """Put labels on the cells of an analysis.
+
+    Another box of a cell may have won at a seam since: a label belongs to the white cell around the
+    middle of its box. A cell that was labelled stays, also where the merged tiles lack it.
+    """
+    if not labels:
+        return Snapshot(found, (), found)
+    cells = list(found.cells)
+    white = {cell.box: index for index, cell in enumerate(cells) if cell.kind == "wbc"}
+    numbered = []
+    for label in labels:
+        box = label.cell.box
+        if box not in white:
+            x, y = box.centre
+            around = [o for o in white if o.x <= x <= o.right and o.y <= y <= o.bottom]
+            if around:
+                near = min(around, key=lambda o: abs(o.centre[0] - x) + abs(o.centre[1] - y))
+                white[box] = white[near]
+            else:
+                white[box] = len(cells)
+                cells.append(label.cell)
+        numbered.append((white[box] + 1, label))
+    model = replace(found, cells=tuple(cells))
+    for number, label in numbered:
+        cells[number - 1] = cells[number - 1].reviewed(label.label, label.user.name)
+    return Snapshot(model, tuple(numbered), replace(found, cells=tuple(cells)))
 
 
 def areas(view: SlideView, tiles: Sequence[Tile]) -> dict[Tile, str]:
@@ -275,6 +373,7 @@ def open_count(
         key = (slide, view.path)
         if key not in _counts:
             idle = [known for known, count in _counts.items() if not count.running]
+            idle.sort(key=lambda known: _counts[known].has_labels)  # decisions go last
             for known in idle[: max(0, len(_counts) + 1 - _MOST_KEPT)]:
                 del _counts[known]
             _counts[key] = SlideCount(slide, view, analyze)

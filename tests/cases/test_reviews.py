@@ -1,23 +1,25 @@
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from threading import Barrier
 
 import pytest
 
 from core.cases.audit import history
-from core.cases.records import MissedCell
+from core.cases.records import MissedCell, NewLabel, SampleDetails
 from core.cases.reviews import (
     add_cell,
     label_cells,
     label_counts,
     labelled_cells,
     reviews_of,
+    save_labelled_sample,
     undo,
 )
 from core.cases.samples import load_case
 from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
-from tests.cases.made import REVIEWER, SECOND, VIEWER
+from tests.cases.made import REVIEWER, SECOND, VIEWER, new_field, white
 
 
 def cells_of(database, sample):
@@ -41,6 +43,34 @@ def test_labels_are_appended_and_the_last_one_counts(database, sample):
     _, (_, cell), _ = cells_of(database, sample)
     assert cell == before.reviewed("basophil", SECOND.name)
     assert load_case(database, sample.id).sample.version == sample.version == 3
+
+
+def test_labels_from_before_are_saved_with_the_sample_or_neither(database, sample, images):
+    def save(*labels):
+        fields = [new_field(images[0], white(), white("monocyte", x=60.0))]
+        patient, details = sample.patient_id, SampleDetails(date(2026, 3, 1), "peripheral_blood")
+        return save_labelled_sample(database, REVIEWER, patient, details, fields, labels)
+
+    saved = save(
+        NewLabel(0, 2, "blast", SECOND),
+        NewLabel(0, 1, "basophil", REVIEWER),
+        NewLabel(0, 2, NOT_A_WHITE_CELL, REVIEWER),
+    )
+    (_, one), (second, other) = cells_of(database, saved)
+    assert (one.type, one.reviewer, other.status) == ("basophil", REVIEWER.name, "out_of_scope")
+    assert [(r.reviewer, r.label) for r in reviews_of(database, second)] == [
+        (SECOND.name, "blast"),
+        (REVIEWER.name, NOT_A_WHITE_CELL),
+    ]
+    assert load_case(database, saved.id).sample == saved
+    for labels, error in [
+        ([NewLabel(0, 3, "blast", REVIEWER)], NotFoundError),
+        ([NewLabel(0, 1, "blast", VIEWER)], NotAllowedError),
+    ]:
+        with pytest.raises(error):
+            save(*labels)
+    with pytest.raises(NotFoundError):
+        load_case(database, saved.id + 1)
 
 
 def test_a_comment_has_a_length(database, sample):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from core.cases.audit import history
 from core.cases.database import get_database
 from core.cases.samples import load_case
 from core.domain.differential import differential
@@ -12,6 +13,7 @@ from core.slides.current import get_views
 from core.slides.folders import SlideFolders
 from tests.pages.app import open_app, press, texts, upload
 from tests.slides import made
+from ui.microscope.viewer import CLICKED
 
 
 @pytest.fixture
@@ -78,6 +80,24 @@ def test_the_cells_of_a_slide_are_counted(folder):
     assert any(heading.value == "Differential" for heading in app.header)
     assert [b.label for b in app.button if b.key == "slide_count"] == ["Go on"]
     assert "of glass" in texts(app)
+    (first, cell), *_ = count.snapshot().model.white_cells()
+    app.session_state[CLICKED] = cell.box.centre
+    app.run()
+    app.toggle(key="slide_cam").set_value(True)
+    app.run()
+    assert not app.error
+    place = "{:.0f}_{:.0f}".format(*cell.box.centre)
+    app = press(app, f"slide_label_monocyte_{place}")
+    app = press(app, f"slide_label_blast_{place}")
+    assert "Labelled blast by local" in texts(app)
+    assert count.analysis().cells[first - 1].type == "blast"
+    app.session_state[CLICKED] = (-1.0, -1.0)  # the viewer went on, the card did not yet
+    app = press(app, f"slide_label_basophil_{place}")
+    assert count.analysis().cells[first - 1].type == "blast"
+    app.session_state[CLICKED] = cell.box.centre
+    app.run()
+    app = press(app, "slide_undo")
+    assert count.analysis().cells[first - 1].type == "monocyte"
     number = differential([count.analysis()]).white_cells
     app.session_state["slide_save"] = True
     app.run()
@@ -86,6 +106,12 @@ def test_the_cells_of_a_slide_are_counted(folder):
     assert any("Review sample 1" in label for label in links(app))
     case = load_case(get_database(), 1)
     assert differential(stored.analysis for stored in case.fields).white_cells == number > 0
+    named = [c for stored in case.fields for c in stored.analysis.cells if c.reviewer]
+    assert [(c.type, c.reviewer, c.suggested) for c in named] == [("monocyte", "local", cell.type)]
+    assert "label cells" in {entry.action for entry in history(get_database(), 1)}
+    assert not [
+        b for b in app.button if str(b.key).startswith("slide_label_")
+    ]  # changed in the sample now
     assert "0042.svs at " in case.fields[0].analysis.file
 
 

@@ -19,10 +19,13 @@ def test_every_cell_is_in_one_field_and_whole(drawn):  # noqa: F811
     whole = count.analysis()
     fields = case_fields(view, whole, count.counted_tiles, count.areas)
     assert len(fields) > 1
-    assert sum(len(own.cells) for _, own in fields) == len(whole.cells)
-    assert differential(own for _, own in fields) == differential([whole])
-    assert len({image.sha256 for image, _ in fields}) == len(fields)
-    for image, own in fields:
+    assert sorted(n for field in fields for n in field.numbers) == [*range(1, len(whole.cells) + 1)]
+    assert differential(field.analysis for field in fields) == differential([whole])
+    assert len({field.image.sha256 for field in fields}) == len(fields)
+    for field in fields:
+        image, own = field.image, field.analysis
+        for cell, number in zip(own.cells, field.numbers, strict=True):
+            assert cell.box.width == whole.cells[number - 1].box.width
         assert (own.width, own.height, own.sha256) == (image.width, image.height, image.sha256)
         assert image.micrometres_per_pixel == pytest.approx(0.25)
         for cell in own.cells:

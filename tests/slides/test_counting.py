@@ -1,5 +1,6 @@
 """A count in a slide: every cell once, in the area worth counting, stopped and continued."""
 
+from dataclasses import replace
 from itertools import pairwise
 from threading import Event
 from time import monotonic
@@ -11,6 +12,7 @@ from tifffile import imwrite
 
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
+from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import FAILED_INSIDE, DamagedSlideError
 from core.slides.counting import (
     COUNTABLE,
@@ -23,6 +25,7 @@ from core.slides.counting import (
 )
 from core.slides.folders import SlideFolders
 from core.slides.tiles import SlideView
+from tests.cases.made import REVIEWER, SECOND
 
 SCALE = 0.25
 WIDTH, HEIGHT = 2400, 1600
@@ -198,6 +201,41 @@ def test_a_count_gives_way_to_somebody_who_looks_at_the_slide(drawn):
     count.wait()
     assert seen[0] > looked
     assert count.done
+
+
+def test_labels_stay_while_a_count_goes_on_and_are_taken_back(drawn):
+    count = new_count(drawn)
+    count.start(10)
+    count.wait()
+    model = count.snapshot().model
+    _, cell = model.white_cells()[0]
+    count.label(cell, "blast", REVIEWER)
+    count.label(cell, "monocyte", SECOND)
+    moved = replace(cell, box=Box(cell.box.x + 3, cell.box.y, cell.box.width, cell.box.height))
+    gone = replace(cell, box=Box(5, 5, 20, 20))
+    other = model.white_cells()[1][1]
+    count.label(other, NOT_A_WHITE_CELL, REVIEWER)
+    before = count.version
+    count.label(gone, "basophil", REVIEWER)
+    assert count.version != before
+    types = count.analysis().counts.types
+    assert (types["monocyte"], types["basophil"], types["blast"]) == (1, 1, 0)
+    assert len(count.analysis().cells) == len(model.cells) + 1  # no decision is lost
+    count.undo(REVIEWER)
+    count.start(None)
+    count.wait()
+    count.label(moved, "eosinophil", SECOND)  # another box of the cell that was named
+    now = count.snapshot()
+    assert [given.label for _, given in now.labels] == [
+        "blast",
+        "monocyte",
+        NOT_A_WHITE_CELL,
+        "eosinophil",
+    ]
+    assert len({number for number, _ in now.labels}) == 2
+    assert now.analysis.counts.types["eosinophil"] == 1
+    assert {cell.reviewer for cell in now.model.cells} == {None}
+    assert len(now.model.cells) == len(now.analysis.cells)
 
 
 def test_few_cells_miss_rare_blasts():

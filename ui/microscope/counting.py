@@ -1,4 +1,4 @@
-"""Counting on a slide: start and stop, what was found so far, the clicked cell."""
+"""Counting on a slide: start and stop, and what was found so far."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,6 @@ import streamlit as st
 
 from core.domain.differential import differential
 from core.domain.results import FieldAnalysis, FieldImage
-from core.imaging.preview import preview_jpeg
 from core.inference.pipeline import Analyzer, get_analyzer
 from core.slides.analysis import analyze_tile
 from core.slides.counting import (
@@ -22,18 +21,17 @@ from core.slides.counting import (
 from core.slides.folders import SlideFile
 from core.slides.tiles import SlideView
 from ui.components.actions import action_button
-from ui.components.fields import show_cell_facts
-from ui.components.shared import number_of, plain
+from ui.components.shared import number_of, on_phone, plain
 from ui.count.field import status_line
 from ui.count.results import show_differential
+from ui.microscope.card import show_cell
 from ui.microscope.regions import regions_of, show_regions
 from ui.microscope.saving import show_saving
-from ui.microscope.viewer import CLICKED, show_viewer
+from ui.microscope.viewer import show_viewer
 
 SECONDS = 2.0
 """Between two looks at a count that runs."""
 _RARE = 0.01
-_CELL_MICROMETRES = 30.0
 
 
 def show_slide(slide: SlideFile, view: SlideView) -> None:
@@ -53,15 +51,18 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
         st.caption(
             "The file does not say its scale: lengths are in pixels, objectives are not known."
         )
-    controls, card = st.columns([2.4, 1], gap="large")
+    if on_phone():  # where columns follow one another, the clicked cell comes first
+        card, controls = st.container(), st.container()
+    else:
+        controls, card = st.columns([2.4, 1], gap="large")
     with controls:
         _show_controls(slide, view, count)
         if count and analysis:
             _show_count(view, count, analysis)
         show_regions(slide.id, analysis)
     with card:
-        if analysis:
-            _show_cell(view, analysis)
+        if count:
+            show_cell(view, count)
 
 
 def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:
@@ -126,51 +127,13 @@ def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> 
             f"with a probability of {100 * missed:.1f} %."
         )
     if counted and not count.running:
-        show_saving(view, count, analysis)
+        show_saving(view, count)
     outside = [state for state in count.states() if state != COUNTABLE]
     st.caption(
         f"Left out by the look at low power: {number_of(outside.count(GLASS), 'tile')} of glass, "
         f"{number_of(outside.count(THICK), 'thick tile')}. The button *Tiles* of the viewer shows "
         "them."
     )
-
-
-def _show_cell(view: SlideView, analysis: FieldAnalysis) -> None:
-    """Show the cell that was clicked in the viewer."""
-    cells = dict(analysis.white_cells())
-    if not cells:
-        return
-    st.header("White cell")
-    number = _clicked(analysis)
-    if number is None:
-        st.caption("Click a cell in the slide, or press N for the next one.")
-        return
-    cell, scale = cells[number], view.micrometres_per_pixel
-    side = _CELL_MICROMETRES / scale if scale else 2 * cell.box.longer_side
-    x, y = (round(middle - side / 2) for middle in cell.box.centre)
-    left, top = max(0, x), max(0, y)
-    pixels = view.region(left, top, round(side), round(side), 1)
-    st.image(preview_jpeg(pixels, 240), width=200, alt="The clicked cell")
-    st.markdown(f"**{plain(cell.type_name)}**")
-    show_cell_facts(cell, scale)
-
-
-def _clicked(analysis: FieldAnalysis) -> int | None:
-    """Return the number of the cell whose centre the viewer named last.
-
-    Numbers change while a count runs; places do not.
-    """
-    place = st.session_state.get(CLICKED)
-    if place is None:
-        return None
-    x, y = place
-    inside = [
-        number
-        for number, cell in analysis.white_cells()
-        if cell.box.x <= x <= cell.box.x + cell.box.width
-        and cell.box.y <= y <= cell.box.y + cell.box.height
-    ]
-    return inside[0] if inside else None
 
 
 def _duration(seconds: float) -> str:

@@ -213,7 +213,7 @@ class View {
     })
     root.replaceChildren()
     this.box = element(root, "div", { class: "map", role: "application", tabindex: "0",
-      "aria-label": "Slide. Arrow keys move, plus and minus zoom, 0 shows the whole slide." })
+      "aria-label": "Slide. Arrow keys move, plus and minus zoom, W shows the whole slide." })
     this.map = L.map(this.box, {
       crs, zoomControl: false, attributionControl: false, zoomSnap: 0, zoomDelta: 1,
       wheelPxPerZoomLevel: 110, wheelDebounceTime: 20, inertiaDeceleration: 4000,
@@ -281,7 +281,7 @@ class View {
     const tools = panel("tools", { role: "toolbar", "aria-label": "View" })
     button(tools, "+", "Zoom in (+)", () => this.map.zoomIn(), "zoom")
     button(tools, "−", "Zoom out (−)", () => this.map.zoomOut(), "zoom")
-    button(tools, "Whole", "Show the whole slide (0)", () => this.fit(), "wide")
+    button(tools, "Whole", "Show the whole slide (W)", () => this.fit(), "wide")
     this.lightButton = button(tools, "Light", "Correct light and white point", () => {
       this.light = !this.light
       this.lightButton.setAttribute("aria-pressed", this.light)
@@ -516,7 +516,7 @@ class View {
   }
 
   key(event) {
-    if (event.key === "0") this.fit()
+    if (event.key.toLowerCase() === "w" && !event.ctrlKey && !event.metaKey) this.fit()
     else if (event.key.toLowerCase() === "n" && !event.ctrlKey && !event.metaKey) this.next(1)
     else if (event.key.toLowerCase() === "p" && !event.ctrlKey && !event.metaKey) this.next(-1)
     else if (event.key === "Escape" && this.mode !== "look") this.setMode(this.mode)

@@ -239,7 +239,7 @@ def _sides(micrometres: float, scale: float | None) -> str:
     return f"Scale unknown: the cell is assumed to be {ASSUMED_CELL_MICROMETRES} µm across"
 
 
-def _answer(cell: Cell) -> str | None:
+def agreement_of(cell: Cell) -> str | None:
     """Return the label that agrees with the model: its type, or not a white cell."""
     ruled_out = cell.status == "out_of_scope" and cell.reviewer is None
     if ruled_out and cell.type != "platelet":
@@ -295,7 +295,7 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
         )
 
     likely = _likeliest(queued.cell)
-    answer = _answer(queued.cell)
+    answer = agreement_of(queued.cell)
     if answer is not None:
         button(answer, f"Agree: {label_name(answer)}", "A")
     if likely:
