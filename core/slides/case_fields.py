@@ -12,6 +12,7 @@ from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties
 from core.errors import SlideTooLargeError
 from core.imaging.wsi import Tile
+from core.slides.origin import field_name
 from core.slides.tiles import SlideView
 
 MOST_FIELDS = 300
@@ -89,7 +90,7 @@ def _field(
     pixels = view.region(left, top, right - left, bottom - top, 1)
     height, width = pixels.shape[:2]
     checksum = hashlib.sha256(pixels.tobytes()).hexdigest()
-    name = f"{slide.file} at {left}, {top}"
+    name = field_name(slide.file, left, top)
     properties = ImageProperties(
         format=slide.properties.format,
         mode="RGB",

@@ -11,7 +11,7 @@ from core.domain.differential import differential
 from core.slides.counting import get_count
 from core.slides.current import get_views
 from core.slides.folders import SlideFolders
-from tests.pages.app import open_app, press, texts, upload
+from tests.pages.app import go_to, open_app, press, texts, upload
 from tests.slides import made
 from ui.microscope.viewer import CLICKED
 
@@ -112,6 +112,10 @@ def test_the_cells_of_a_slide_are_counted(folder):
     assert not [
         b for b in app.button if str(b.key).startswith("slide_label_")
     ]  # changed in the sample now
+    app = go_to(app, "patients", sample=1)
+    assert "Show in the slide" in links(app)
+    (link,) = (link for link in app.get("page_link") if link.label == "Show in the slide")
+    assert f"slide={slide.id}&x=" in link.proto.query_string
     assert "0042.svs at " in case.fields[0].analysis.file
 
 

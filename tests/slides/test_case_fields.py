@@ -1,5 +1,7 @@
 """The counted parts of a slide become fields that hold every cell once, whole."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from core.domain.differential import differential
 from core.errors import SlideTooLargeError
 from core.slides import case_fields as module
 from core.slides.case_fields import case_fields
+from core.slides.origin import place_of
 from core.slides.tiles import SlideView
 from tests.slides.test_counting import drawn, new_count  # noqa: F401 - a fixture
 
@@ -22,7 +25,13 @@ def test_every_cell_is_in_one_field_and_whole(drawn):  # noqa: F811
     assert sorted(n for field in fields for n in field.numbers) == [*range(1, len(whole.cells) + 1)]
     assert differential(field.analysis for field in fields) == differential([whole])
     assert len({field.image.sha256 for field in fields}) == len(fields)
+    slides = [drawn[0], replace(drawn[0], name="another.tif")]
     for field in fields:
+        place = place_of(field.analysis, lambda: slides)
+        shown = view.region(place.x - 5, place.y - 5, 10, 10, 1)
+        x, y = field.image.width // 2, field.image.height // 2
+        assert (shown == field.image.pixels[y - 5 : y + 5, x - 5 : x + 5]).all()
+        assert place_of(field.analysis, lambda: [drawn[0]] * 2) is None  # which one is not known
         image, own = field.image, field.analysis
         for cell, number in zip(own.cells, field.numbers, strict=True):
             assert cell.box.width == whole.cells[number - 1].box.width

@@ -12,9 +12,12 @@ from core.cases.audit import record_view
 from core.cases.database import Database, get_database
 from core.cases.records import Case, CaseState, Patient, Sample, SampleDetails, User
 from core.cases.samples import HIGHEST_WHITE_CELL_COUNT, load_case
+from core.domain.results import FieldAnalysis
 from core.domain.taxonomy import Material
-from core.errors import LeukoscopeError
+from core.errors import LeukoscopeError, SlideCopyError
 from core.exports.summary import MATERIAL_NAMES
+from core.slides.current import get_folders
+from core.slides.origin import place_of
 from ui.components.shared import plain
 from ui.components.visitor import current_user
 
@@ -179,6 +182,17 @@ def review_link(sample_id: int, label: str, **view: str) -> None:
 def lecture_link(sample_id: int) -> None:
     """Link to the fields of a sample in the lecture view, which shows no names."""
     _link("lecture", "co_present", "Lecture view", sample=sample_id)
+
+
+def slide_link(field: FieldAnalysis) -> None:
+    """Link to a field in the slide that it was cut from, if this server has the slide."""
+    try:
+        place = place_of(field, lambda: get_folders().slides().values())
+    except SlideCopyError:
+        return
+    if place is not None:
+        address = {"slide": place.slide.id, "x": place.x, "y": place.y, "zoom": 0.25}
+        _link("microscope", "biotech", "Show in the slide", **address)
 
 
 def _link(page: str, icon: str, label: str, **address: object) -> None:

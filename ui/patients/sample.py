@@ -56,6 +56,7 @@ def show_fields(case: Case) -> None:
             method = fields.choose_method()
             segmented = segmented_field(stored, method) if method else {}
             _show_properties(stored)
+            cases.slide_link(stored.analysis)
             if stored.stage is not None and stored.stage.stage is not None:
                 _show_stage(stored.stage, STAGES[stored.stage.stage].name)
         with drawing:
