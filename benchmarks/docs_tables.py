@@ -2,7 +2,8 @@
 
 A block `<!-- name -->` … `<!-- /name -->` of a document is replaced by what the function `name` in
 `BLOCKS` returns. The numbers are those that `make evaluate`, `python -m core bench --out
-benchmarks/bench.json` and `python -m benchmarks.api_load` left in their files.
+benchmarks/bench.json`, `python -m benchmarks.api_load` and `python -m benchmarks.slide_accuracy`
+left in their files.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from core.domain.intervals import proportion
 from core.evaluation.curves import at_threshold
 from core.evaluation.model_error import smear_text
 from core.evaluation.report import load_report
@@ -405,6 +407,21 @@ def settings() -> str:
     return _table(("setting", "default", "meaning"), rows)
 
 
+def slides() -> str:
+    """Return the count of a synthetic slide, from the file of `benchmarks.slide_accuracy`."""
+    found = json.loads((PROJECT_ROOT / "benchmarks" / "slide_accuracy.json").read_text())
+
+    def row(cells: str, matched: int, of: int) -> tuple[str, ...]:
+        return cells, f"{of}", f"{matched}", proportion(matched, of, per=100).text(" %")
+
+    rows = (
+        row("recall: drawn cells that were found", found["matched"], found["drawn"]),
+        row("on seams of tiles", found["matched_on_seams"], found["drawn_on_seams"]),
+        row("precision: found cells that were drawn", found["matched"], found["found"]),
+    )
+    return _table(("White cells", "of", "matched", "proportion"), rows)
+
+
 BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "README.md": {"headline": headline},
     "docs/accuracy.md": {
@@ -415,6 +432,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "notes": notes,
         "attributes": attributes,
         "detection": detection,
+        "slides": slides,
         "smear": smear,
         "robustness": robustness,
         "goals": goals,
