@@ -45,8 +45,9 @@ def test_the_first_request_may_be_any_page(page):
     links = page.get_by_test_id("stSidebarNavLink").locator("p")
     expect(links).to_have_text(
         [
-            *("Overview", "WBC count", "ALL stage", "Patients", "Review", "Settings"),
-            *("Atlas", "Model metrics", "About"),
+            *("Overview", "WBC count", "Microscope", "ALL stage", "Patients", "Review"),
+            *("Settings", "Atlas", "Attributes", "Explain a cell", "Lecture", "Quiz"),
+            *("Model metrics", "About"),
         ]
     )
 
@@ -114,7 +115,7 @@ def test_a_click_on_a_boxed_cell_shows_its_details(page, field):
     page.mouse.move(x, y)
     page.mouse.click(x, y)
     expect(page.get_by_role("img", name="White cell 1")).to_be_visible()
-    page.get_by_text("Attributes", exact=True).click()
+    page.get_by_test_id("stMain").get_by_text("Attributes", exact=True).click()
     expect(page.get_by_text("Nuclear cytoplasmic ratio")).to_be_visible()
 
 
