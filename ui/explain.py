@@ -236,7 +236,15 @@ def _show_suggestion(atlas: Atlas, chosen: ChosenCell, result: CropResult) -> No
     assert result.type is not None
     status = result.status if result.in_distribution else without_certainty(result.status)
     name = label_name(result.type)
-    if status == "out_of_scope":
+    if result.type == "blast" and status != "out_of_scope":
+        doubt = "" if status == "classified" else " The model is uncertain."
+        st.error(
+            f"Likeliest: blast, {probability_text(result.confidence)}.{doubt} Have a specialist "
+            "look at this cell. The image of one cell establishes no diagnosis.",
+            title="Possible blast",
+            icon=":material/priority_high:",
+        )
+    elif status == "out_of_scope":
         st.warning(
             f"The model takes this for no white cell that counts. Likeliest type: {name.lower()}, "
             f"{probability_text(result.confidence)}.",

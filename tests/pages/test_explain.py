@@ -1,4 +1,7 @@
+import io
+
 import numpy as np
+from PIL import Image
 
 from core.settings import get_settings
 from core.teaching.cell_map import get_map
@@ -65,6 +68,11 @@ def test_an_own_image_is_explained_or_rejected_with_the_reason(pack):
     name = next(n for n in pack.names("pbc.zip") if n.startswith("monocyte/"))
     upload(app, ("cell.jpg", pack.jpeg(pack.read("pbc.zip", name))))
     assert "What the model reads in it" in [s.value for s in app.header]
+    blast = pack.png(pack.read("deepapl.zip", "blast/Patient_00_9dd1d7d08e.webp"))
+    app.file_uploader[0].set_value(("blast.png", blast, "image/png"))
+    checked(app.run())
+    assert app.error[0].proto.title == "Possible blast"
+    assert not app.success
     app.file_uploader[0].set_value(
         ("white.png", encoded(np.full((200, 200, 3), 255, np.uint8)), "image/png")
     )
@@ -73,3 +81,7 @@ def test_an_own_image_is_explained_or_rejected_with_the_reason(pack):
     app.file_uploader[0].set_value(("text.png", b"no image", "image/png"))
     checked(app.run())
     assert "not an image" in app.error[0].value
+    grey = np.asarray(Image.open(io.BytesIO(blast)).convert("L"))
+    app.file_uploader[0].set_value(("grey.png", encoded(grey), "image/png"))
+    checked(app.run())
+    assert "no stain colours" in app.error[0].value
