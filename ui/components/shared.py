@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from core.access import VISITOR_COOKIE, get_access, visitors
 from core.charts.field import data_uri
 from core.domain.flags import Flag
 from core.errors import ModelError
@@ -55,6 +56,11 @@ def on_phone() -> bool:
 def chart(figure: go.Figure, key: str, alt: str) -> None:
     """Draw a chart without tool bar."""
     st.plotly_chart(figure, key=key, config={"displayModeBar": False}, alt=alt)
+
+
+def may_fetch() -> bool:
+    """Return whether the server gives files to this visitor; pages for everyone need not."""
+    return not get_access().sign_in or visitors.may(st.context.cookies.get(VISITOR_COOKIE), "fetch")
 
 
 def embed_image(jpeg: bytes, *, alt: str, width: Literal["stretch"] | int = "stretch") -> None:
@@ -149,12 +155,16 @@ def download_buttons(files: Iterable[ExportFile], key: str) -> None:
 
 
 def data_table(data: pd.DataFrame, *, alt: str, **options: Any) -> None:
-    """Show a table that can be downloaded as XLSX; `options` are those of `st.dataframe`.
+    """Show a table, for those who may fetch files with its download as XLSX.
+
+    `options` are those of `st.dataframe`.
 
     `alt` names the file too, so it is unique on a page. The app shell hides the CSV download of
     Streamlit's tables, which lets spreadsheets run formulas from file names.
     """
     st.dataframe(data, hide_index=True, alt=alt, **options)
+    if not may_fetch():
+        return
     name = re.sub(r"[^a-z0-9]+", "_", alt.lower()).strip("_")
     st.download_button(
         "XLSX",

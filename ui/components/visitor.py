@@ -68,11 +68,6 @@ def admit_by_link() -> None:
     visitors.admit(_visitor(), datetime.now(UTC) + LINK_HOURS, "fetch")
 
 
-def may_fetch() -> bool:
-    """Return whether the server gives files to this visitor; pages for everyone need not."""
-    return not get_access().sign_in or visitors.may(_visitor(), "fetch")
-
-
 def current_user(database: Database) -> User:
     """Return who is signed in, or the local person where there is no single sign-on.
 

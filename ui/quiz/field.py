@@ -25,8 +25,7 @@ from core.synthetic.smears import (
 )
 from ui.components.actions import action_button, kept_button
 from ui.components.cases import errors_shown
-from ui.components.shared import embed_image
-from ui.components.visitor import may_fetch
+from ui.components.shared import embed_image, may_fetch
 from ui.quiz.images import field_jpeg
 from ui.quiz.layout import beside
 from ui.upload.session import PendingUpload, upload_session
