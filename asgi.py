@@ -27,6 +27,7 @@ from core.api.logs import set_up_logging
 from core.api.quota import UploadQuota
 from core.cases.database import get_database
 from core.cases.drafts import expire_drafts
+from core.cases.learners import expire_learners
 from core.cases.samples import sweep
 from core.cases.users import LOCAL_USER, users
 from core.errors import CaseError, ModelError, OpenAddressError, SettingsError, SignInSettingsError
@@ -55,7 +56,7 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 def sweep_store() -> None:
-    """Check the store, delete expired drafts, and remove images that interrupted saves left.
+    """Check the store, delete what expired, and remove images that interrupted saves left.
 
     Raises CaseError, and OSError when images cannot be removed.
     """
@@ -65,6 +66,8 @@ def sweep_store() -> None:
         return
     if expired := expire_drafts(database):
         logger.info("%d drafts that nobody used were deleted", expired)
+    if expired := expire_learners(database):
+        logger.info("%d learners who did not come back were deleted", expired)
     removed = sweep(database)
     if removed:
         logger.warning("%d images without a case were removed from the store", removed)

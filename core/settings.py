@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     when the address of single sign-on uses HTTPS."""
     draft_days: PositiveInt = 14
     """Days after which uploads that nobody opened or saved to a patient are deleted."""
+    learner_days: PositiveInt = 365
+    """Days after which learners without an account who answered nothing more are deleted with all
+    their results; those of a test whose link is still open stay."""
     session_hours: int = Field(default=12, ge=1, le=720)
     """Hours that a sign-in lasts."""
     signatures: int = Field(default=1, ge=1, le=2)

@@ -95,6 +95,18 @@ def matrix_table(results: ClassResults) -> pd.DataFrame:
     return table
 
 
+def count_differences(results: ClassResults) -> pd.DataFrame:
+    """Return by learner and type how many cells too many (or, negative, too few) were counted."""
+    learners = {"learner": [learner.name for learner, _ in results.finished]}
+    return pd.DataFrame(
+        learners
+        | {
+            answer_name(count.label): [counted - count.truth for counted in count.counted]
+            for count in results.counts()
+        }
+    )
+
+
 def class_csv(results: ClassResults) -> bytes:
     """Return all answers as CSV, with formulas disarmed."""
     return csv_bytes(answers_table(results))
@@ -105,6 +117,8 @@ def class_xlsx(results: ClassResults) -> bytes:
     sheets = {"Learners": learners_table(results), "Types": types_table(results)}
     if results.test.rules.form == "cells":
         sheets["Matrix"] = matrix_table(results)
+    else:
+        sheets["Differences"] = count_differences(results)
     return workbook({**sheets, "Answers": answers_table(results)})
 
 

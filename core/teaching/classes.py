@@ -27,6 +27,7 @@ from core.teaching.quiz import (
     Question,
     Rules,
     Score,
+    compare_counts,
     dump_questions,
     load_question,
     rules_json,
@@ -68,6 +69,18 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassCount:
+    """A type on the fields of a test: how many there are, and how many each learner counted."""
+
+    label: str
+    truth: int
+    counted: tuple[int, ...]
+    """In the order of `ClassResults.finished`."""
+    near: int
+    """Learners whose percentage has the true one within its exact 95 % limits."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClassResults:
     """A test with all that its learners answered."""
 
@@ -78,6 +91,29 @@ class ClassResults:
     def attempts(self) -> list[tuple[Learner, Attempt]]:
         """The learners who began."""
         return [(r.learner, r.attempt) for r in self.results if r.attempt]
+
+    @property
+    def finished(self) -> list[tuple[Learner, Attempt]]:
+        """The learners who answered everything."""
+        return [(learner, attempt) for learner, attempt in self.attempts if attempt.finished]
+
+    def counts(self) -> list[ClassCount]:
+        """Compare what the finished learners counted on whole fields with the truth, by type."""
+        labels = self.test.rules.labels
+        compared = [
+            {line.label: line for line in compare_counts(a.to_count(), a.counted(), labels)}
+            for _, a in self.finished
+        ]
+        return [
+            ClassCount(
+                label,
+                truth=max(line.truth for line in lines if line),
+                counted=tuple(line.counted if line else 0 for line in lines),
+                near=sum(line is None or line.is_near for line in lines),
+            )
+            for label in labels
+            if any(lines := [by_label.get(label) for by_label in compared])
+        ]
 
     def score(self) -> Score:
         """Compare the answers of the whole class with the truth."""

@@ -11,6 +11,7 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,12 +21,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.cases.database import Database, count, existing
-from core.cases.learners import delete_learners
+from core.cases.learners import delete_learners, expire_learners
 from core.cases.mappers import record_of
 from core.cases.names import checked_name
 from core.cases.orm import AnswerRow, AttemptRow, LearnerRow, RepetitionRow
 from core.cases.records import User
-from core.errors import InvalidEntryError, LinkError, NotFoundError
+from core.errors import CaseError, InvalidEntryError, LinkError, NotFoundError
 from core.teaching.quiz import (
     Question,
     Rules,
@@ -158,11 +159,14 @@ def learner_of_user(database: Database, user: User) -> Learner:
 def add_learner(database: Database, name: str, test_id: int | None = None) -> tuple[Learner, str]:
     """Add somebody by the name they give; return them with their secret, which is shown once.
 
-    Raises InvalidEntryError for no name, and when too many were added.
+    Those who expired are deleted. Raises InvalidEntryError for no name, and when too many were
+    added.
     """
     name = checked_name(name, "name")
     if not 0 < len(name) <= _LONGEST_NAME:
         raise InvalidEntryError(f"Give your name, in up to {_LONGEST_NAME} characters.")
+    with suppress(CaseError):  # a lesson must not fail for what others left
+        expire_learners(database)
     secret, now = secrets.token_urlsafe(24), datetime.now(UTC)
     with database.writing() as session:
         same = LearnerRow.test_id == test_id if test_id else LearnerRow.test_id.is_(None)

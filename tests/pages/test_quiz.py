@@ -6,11 +6,12 @@ from sqlalchemy import update
 from core import access
 from core.cases.orm import AttemptRow, RepetitionRow
 from core.synthetic.smears import FieldRecipe
-from core.teaching.classes import class_results, class_tests
+from core.teaching.classes import class_results, class_tests, make_test
 from core.teaching.learners import (
     add_learner,
     answer,
     begin,
+    end_field,
     history,
     keep_count,
     learner_of_user,
@@ -93,6 +94,20 @@ def test_counted_fields_are_compared_with_the_truth(database, learner):
     assert any("Neutrophil" in table.value.to_string() for table in app.table)
 
 
+def test_a_teacher_sees_how_a_class_counts_fields(database, user):
+    rules = checked_rules(form="fields", number=20)
+    test, _ = make_test(database, user, "Count", rules, new_questions(rules, 1))
+    ana, _ = add_learner(database, "Ana", test.id)
+    attempt_id = begin(database, ana, rules, test.questions, test.id)
+    assert "Nobody has finished yet" in open_app(QUIZ, view="Classes").info[0].value
+    keep_count(database, ana, attempt_id, 0, ["basophil"] * 3)
+    end_field(database, ana, attempt_id, 0)
+    app = open_app(QUIZ, view="Classes")
+    assert [m.value for m in app.metric] == ["1 of 1", "23"]
+    assert "Counted minus truth" in [s.value for s in app.header]
+    assert "Basophil" in app.table[0].value.to_string()
+
+
 def test_nothing_counted_is_said(database, learner):
     attempt_id, _ = start(database, learner, form="fields", number=20)
     app = open_app(QUIZ, attempt=attempt_id)
@@ -164,6 +179,13 @@ def test_without_an_account_one_learns_by_name_and_makes_no_class(monkeypatch):
     press(app, "quiz_join")
     assert button(app, "Start")
     assert "You learn as Ana" in texts(app)
+    press(app, "quiz_start")
+    press(app, f"quiz_answer_{open_question(app)[0]}")
+    app.session_state["quiz_view"] = "My results"
+    del app.query_params["attempt"]
+    checked(app.run())
+    assert "What you miss most" in [s.value for s in app.header]
+    assert not app.get("download_button")  # the server would refuse the file
     app.session_state["quiz_view"] = "Classes"
     app.run()
     assert "Teachers make tests here" in app.info[0].value

@@ -10,12 +10,19 @@ from sqlalchemy import select, text, update
 
 from core.cases.backup import make_backup
 from core.cases.database import open_database
+from core.cases.learners import expire_learners
 from core.cases.orm import AnswerRow, AttemptRow, ClassTestRow, LearnerRow, RepetitionRow
 from core.cases.records import User
 from core.cases.restore import restore_backup
 from core.cases.users import remove, set_role, user_of
 from core.errors import InvalidEntryError, LinkError, NotAllowedError, NotFoundError
-from core.exports.classes import certificate_pdf, class_csv, class_xlsx, learners_table
+from core.exports.classes import (
+    certificate_pdf,
+    class_csv,
+    class_xlsx,
+    count_differences,
+    learners_table,
+)
 from core.settings import Settings
 from core.teaching import learners as module
 from core.teaching.atlas import get_atlas
@@ -249,6 +256,65 @@ def test_a_class_a_learner_and_a_user_are_erased_with_all_answers(database):
     assert rows(database) == [0, 0, 0, 0]
     with database.reading() as session:
         assert session.scalars(select(ClassTestRow)).all() == []
+
+
+def test_learners_who_never_return_are_deleted(database):
+    settings = Settings(_env_file=None, learner_days=30)
+    opened, _ = make_test(database, REVIEWER, "Open", RULES, QUESTIONS)
+    over, _ = make_test(database, REVIEWER, "Over", RULES, QUESTIONS)
+    taken(database, opened, "Of an open test", 0)
+    taken(database, over, "Of a test that is over", 0)
+    close_test(database, REVIEWER, over.id)
+    taken(database, over, "Answered this week", 1)
+    own, _ = add_learner(database, "Began this week")
+    begin(database, own, RULES, QUESTIONS)
+    add_learner(database, "Never began")
+    set_role(database, ADMIN, "eve@lab", "viewer")
+    learner_of_user(database, user_of(database, "eve@lab"))
+    assert expire_learners(database, settings) == 0
+    long_ago = datetime.now(UTC) - timedelta(days=31)
+    with database.writing() as session:
+        session.execute(update(LearnerRow).values(made=long_ago))
+        named = select(LearnerRow.id).where(LearnerRow.name.like("Of %"))
+        old = select(AttemptRow.id).where(AttemptRow.learner_id.in_(named))
+        session.execute(
+            update(AnswerRow).where(AnswerRow.attempt_id.in_(old)).values(at=long_ago),
+            execution_options={"synchronize_session": False},
+        )
+        session.execute(
+            update(AttemptRow).where(AttemptRow.learner_id != own.id).values(started=long_ago)
+        )
+    assert expire_learners(database, settings) == 2
+    with database.reading() as session:
+        left = session.scalars(select(LearnerRow.name).order_by(LearnerRow.id)).all()
+    assert left == ["Of an open test", "Answered this week", "Began this week", "eve@lab"]
+    assert rows(database)[:2] == [8, 3]
+
+
+def test_a_class_that_counts_fields_is_compared_type_by_type(database):
+    rules = checked_rules(form="fields", number=20)
+    questions = make_questions(rules, 1, get_atlas(), {})
+    test, _ = make_test(database, REVIEWER, "Count", rules, questions)
+    truth = None
+    for name, more in (("Ana", 0), ("Ben", 3), ("Eve", None)):
+        learner, _ = add_learner(database, name, test.id)
+        attempt_id = begin(database, learner, rules, questions, test.id)
+        truth = attempt_of(database, learner, attempt_id).to_count()
+        if more is not None:
+            cells = [*truth.elements(), *["basophil"] * more]
+            keep_count(database, learner, attempt_id, 0, cells)
+            end_field(database, learner, attempt_id, 0)
+    results = class_results(database, REVIEWER, test.id)
+    assert [learner.name for learner, _ in results.finished] == ["Ana", "Ben"]
+    counts = {count.label: count for count in results.counts()}
+    assert {label: count.truth for label, count in counts.items() if count.truth} == truth
+    basophils = truth["basophil"]
+    assert counts["basophil"].counted == (basophils, basophils + 3)
+    table = count_differences(results)
+    assert table["learner"].tolist() == ["Ana", "Ben"]
+    assert table["Basophil"].tolist() == [0, 3]
+    book = openpyxl.load_workbook(io.BytesIO(class_xlsx(results)))
+    assert book.sheetnames == ["Learners", "Types", "Differences", "Answers"]
 
 
 def test_a_backup_holds_classes_and_learners(database, settings, tmp_path):

@@ -2,6 +2,7 @@
 
 import secrets
 from functools import partial
+from statistics import median
 
 import streamlit as st
 
@@ -9,8 +10,16 @@ from core.cases.database import Database
 from core.cases.records import User
 from core.cases.users import require
 from core.errors import LeukoscopeError, NotAllowedError, SignInError, UnknownPersonError
-from core.exports.classes import certificate_pdf, class_csv, class_xlsx, learners_table
+from core.exports.classes import (
+    certificate_pdf,
+    class_csv,
+    class_xlsx,
+    count_difference,
+    count_differences,
+    learners_table,
+)
 from core.exports.registry import XLSX
+from core.settings import get_settings
 from core.teaching.classes import (
     TEST_DAYS,
     ClassResults,
@@ -24,7 +33,7 @@ from core.teaching.classes import (
 from core.teaching.quiz import LEVELS, Question, Rules, answer_name
 from ui.components.actions import action_button
 from ui.components.cases import errors_shown, local_time
-from ui.components.shared import data_table, embed_image, number_of, plain
+from ui.components.shared import data_table, embed_image, metrics, number_of, plain
 from ui.components.visitor import current_user
 from ui.quiz.images import item_jpeg, new_questions
 from ui.quiz.results import show_counts, show_score
@@ -138,6 +147,11 @@ def _show_tests(
     st.markdown(f"{what} · {LEVELS[test.rules.level].name.lower()} · {state}")
     with errors_shown():
         _show_results(class_results(database, user, chosen))
+    st.caption(
+        "Learners without an account are deleted with their results "
+        f"{number_of(get_settings().learner_days, 'day')} after their last answer. Export what you "
+        "keep longer."
+    )
     with st.container(horizontal=True):
         if test.is_open:
             action_button(
@@ -160,6 +174,45 @@ def _show_tests(
             )
 
 
+def _show_class_counts(results: ClassResults) -> None:
+    """Show how the learners who finished counted the fields: by type, then each of them."""
+    finished, counts = results.finished, results.counts()
+    begun = f"{len(finished)} of {len(results.attempts)}"
+    if not counts:
+        st.info("Nobody has finished yet. Choose a learner.", icon=":material/hourglass_empty:")
+        return
+    metrics(
+        {
+            "Finished": (begun, "learners who began", None),
+            "Median difference": (
+                f"{median(count_difference(attempt) for _, attempt in finished):g}",
+                f"of {sum(count.truth for count in counts)} cells",
+                "Cells that a learner counted too many or too few, over all types.",
+            ),
+        },
+        150,
+    )
+    st.table(
+        {
+            "Type": [answer_name(count.label) for count in counts],
+            "Truth": [str(count.truth) for count in counts],
+            "Median": [f"{median(count.counted):g}" for count in counts],
+            "Lowest": [str(min(count.counted)) for count in counts],
+            "Highest": [str(max(count.counted)) for count in counts],
+            "Within limits": [f"{count.near} of {len(finished)}" for count in counts],
+        },
+        border="horizontal",
+        hide_index=True,
+        alt="Cells counted by the class beside the truth",
+    )
+    st.caption(
+        "Cells on all fields, of the learners who finished. Within limits: the true percentage "
+        "lies within the exact 95 % limits of the learner's percentage (Rümke)."
+    )
+    st.header("Counted minus truth")
+    data_table(count_differences(results), alt="Counted minus truth by learner")
+
+
 def _show_results(results: ClassResults) -> None:
     if not results.attempts:
         st.info("Nobody has begun yet.", icon=":material/hourglass_empty:")
@@ -176,6 +229,8 @@ def _show_results(results: ClassResults) -> None:
     if chosen is None:
         if results.test.rules.form == "cells":
             show_score(results.score(), "quiz_class")
+        else:
+            _show_class_counts(results)
     else:
         learner, attempt = of_learner[chosen]
         if attempt.is_count:

@@ -5,9 +5,10 @@ import streamlit as st
 from core.cases.database import Database
 from core.cases.users import LOCAL_USER
 from core.errors import SignInError, UnknownPersonError
+from core.settings import get_settings
 from core.teaching.learners import Learner, add_learner, learner_of_secret, learner_of_user
 from ui.components.actions import action_button
-from ui.components.shared import plain
+from ui.components.shared import number_of, plain
 from ui.components.visitor import current_user
 
 PARAMETER = "learner"
@@ -40,9 +41,13 @@ def ask_name(database: Database, test_id: int | None = None) -> None:
     with st.form("quiz_join", border=False):
         st.text_input("Your name", key=_NAME, max_chars=100, width=360)
         st.caption(
-            "No account is needed. The teacher sees your name and answers."
-            if test_id
-            else "No account is needed. Nobody else sees your answers."
+            (
+                "No account is needed. The teacher sees your name and answers."
+                if test_id
+                else "No account is needed. Nobody else sees your answers."
+            )
+            + f" They are deleted {number_of(get_settings().learner_days, 'day')} after the last "
+            "one, or when you erase them."
         )
         action_button("Go in", "quiz_join", join, in_form=True, for_everyone=True, type="primary")
 
