@@ -82,8 +82,8 @@ def test_what_is_often_seen_in_labelled_cells_is_named_as_typical():
         ("blast.md", 'sources = ["icsh", "who", "bain", "rodak"]', "sources = []", "sources"),
         ("blast.md", 'key = "monocyte"', 'key = "blast"', "the entry itself"),
         ("blast.md", '"unsegmented-round"', '"square"', "nucleus_shape has values"),
-        ("blast.md", "size = [10, 20]", "size = [20, 10]", "size is no range"),
-        ("blast.md", "size = [10, 20]", "diameter = [10, 20]", "blast.md"),
+        ("blast.md", "size = [10, 25]", "size = [25, 10]", "size is no range"),
+        ("blast.md", "size = [10, 25]", "diameter = [10, 25]", "blast.md"),
         ("blast.md", "+++\n", "---\n", "blast.md"),
     ],
 )
