@@ -70,6 +70,7 @@ def name_cells(page: Page, number: int) -> None:
     for left, decision in zip(range(number, 0, -1), decisions, strict=True):
         expect(position).to_have_text(f"1 of {left}, possible blasts first, then least confident")
         settled(page)
+        page.wait_for_timeout(300)  # presses are held back until the cell was seen
         page.get_by_role("button", name=decision).click()
     expect(page.get_by_text("No white cell to review here.")).to_be_visible()
 

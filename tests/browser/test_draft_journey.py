@@ -38,6 +38,7 @@ def test_a_draft_outlives_the_page_and_is_named_at_the_end(browser, bccd_files, 
         page.get_by_role("radiogroup", name="Cells").get_by_text("All", exact=True).click()
         expect(page).to_have_url(re.compile("cells=All"))
         settled(page)
+        page.wait_for_timeout(300)  # presses are held back until the cell was seen
         page.get_by_role("button", name=re.compile("^Basophil")).first.click()
         expect(page.get_by_role("button", name="Undo")).to_be_enabled()
 

@@ -18,6 +18,8 @@ from tests.cases.made import new_field, white
 from tests.images import read_image
 
 pytestmark = pytest.mark.browser
+SETTLED = 600
+"""Milliseconds until a cell is drawn and presses for it are let through."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,7 @@ def test_keys_label_cells_and_undo(page: Page, database) -> None:
     expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
     expect(page.get_by_role("button", name=re.compile("^Blast"))).to_be_enabled()
     expect(page.get_by_label("Comment, saved with the next decision")).to_be_visible()
+    page.wait_for_timeout(SETTLED)
     page.keyboard.press("9")
     expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
     assert types(database) == ["neutrophil", "blast", "basophil"]
@@ -75,10 +78,17 @@ def test_repeated_presses_label_only_the_cell_on_the_screen(page: Page, database
     for repeat in (press.format("keydown") + press.format("keyup"), f"{click}?.click()"):
         expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
         expect(blast).to_be_enabled()
-        page.wait_for_timeout(500)
-        page.evaluate(f"for (let i = 0; i < 5; i++) setTimeout(() => {{{repeat}}}, 20 * i)")
+        page.wait_for_timeout(SETTLED)
+        # Five within 100 ms, then on and on until the next cell is just drawn.
+        page.evaluate(
+            f"""again = () => {{ {repeat} }}; for (let i = 0; i < 5; i++) setTimeout(again, 20 * i);
+            timer = setInterval(() => {{
+              again();
+              if (document.body.innerText.includes("1 of 2")) clearInterval(timer);
+            }}, 100)"""
+        )
         expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
-        page.wait_for_timeout(1000)
+        page.wait_for_timeout(700)
         assert types(database) == ["neutrophil", "blast", "basophil"]
         page.keyboard.press("u")
 

@@ -13,6 +13,7 @@ _FOLDER = PROJECT_ROOT / "assets" / "components"
 def mount(name: str, key: str, data: Mapping[str, Any], **handlers: Callable[[Any], None]) -> None:
     """Mount a component by its name; `handlers` receive what it sends, by event.
 
+    One without a style sheet draws nothing and takes no height.
     What a browser sends can be anything: handlers check it.
     """
 
@@ -21,13 +22,15 @@ def mount(name: str, key: str, data: Mapping[str, Any], **handlers: Callable[[An
         if message is not None:
             handlers[event](message)
 
+    css = _FOLDER / f"{name}.css"
+    drawn = css.exists()
     # Declared in every run, because a declaration belongs to the running server.
     component = st.components.v2.component(
         f"leukoscope_{name}",
         js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
-        css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+        css=css.read_text(encoding="utf-8") if drawn else None,
     )
     listeners: dict[str, Any] = {
         f"on_{event}_change": lambda event=event: changed(event) for event in handlers
     }
-    component(key=key, data=dict(data), **listeners)
+    component(key=key, data=dict(data), height="content" if drawn else 0, **listeners)

@@ -17,6 +17,7 @@ from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, Status, label_name
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components import fields, stored
+from ui.components.browser import mount
 from ui.components.cases import (
     errors_shown,
     local_time,
@@ -42,6 +43,8 @@ UNCERTAIN, UNREVIEWED, ALL = "Uncertain", "Unreviewed", "All"
 LABELS = (*CELL_TYPES, NOT_A_WHITE_CELL)
 KEYS = dict(zip(CELL_TYPES, "1234567890", strict=False)) | {NOT_A_WHITE_CELL: "X"}
 """Shortcut of each label, the same for every cell; types beyond the tenth have none."""
+AGREE = "A"
+CHOICES = "review_choices"
 COMMENT = "review_comment"
 STATUS_BADGES: dict[Status, str] = {
     "classified": ":green-badge[:material/check: classified]",
@@ -190,6 +193,7 @@ def _show_cell(session: ReviewSession, queued: QueuedCell, decided: Callable[[],
         _show_images(queued)
     with choice:
         _show_state(session, queued)
+        _hold_early_presses(queued)
         _show_choice(session, queued, decided)
     # On a phone, where columns follow one another, the decision comes before the comparison.
     with st.container() if on_phone() else images, errors_shown():
@@ -265,7 +269,19 @@ def _show_state(session: ReviewSession, queued: QueuedCell) -> None:
         label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
         lines.append(f"Labelled **{label_name(label).lower()}** by {plain(cell.reviewer)}")
     st.markdown("  \n".join(lines))
-    st.caption(f"Cell {plain(queued.name)}")
+
+
+def _hold_early_presses(queued: QueuedCell) -> None:
+    """Show the name of the cell; let the browser hold back presses meant for the one before."""
+    keys = [key.lower() for key in (*KEYS.values(), AGREE)]
+    with st.container(gap=None):  # the component takes no place
+        held = {
+            "cell": queued.id,
+            "keys": [k.lower() for k in keys],
+            "buttons": f"st-key-{CHOICES}",
+        }
+        mount("settle", "review_settle", held)
+        st.caption(f"Cell {plain(queued.name)}")
 
 
 def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[], None]) -> None:
@@ -296,18 +312,19 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
 
     likely = _likeliest(queued.cell)
     answer = agreement_of(queued.cell)
-    if answer is not None:
-        button(answer, f"Agree: {label_name(answer)}", "A")
-    if likely:
-        st.caption("Most likely types, calibrated probability")
-        for key, probability in likely:
-            button(key, f"{label_name(key)} · {probability_text(probability)}")
-    st.caption("Other types" if likely else "Types")
-    shown = {key for key, _ in likely}
-    with st.grid(2, min_column_width=170, gap="xsmall"):
-        for key in LABELS:
-            if key not in shown:
-                button(key, label_name(key))
+    with st.container(key=CHOICES):
+        if answer is not None:
+            button(answer, f"Agree: {label_name(answer)}", AGREE)
+        if likely:
+            st.caption("Most likely types, calibrated probability")
+            for key, probability in likely:
+                button(key, f"{label_name(key)} · {probability_text(probability)}")
+        st.caption("Other types" if likely else "Types")
+        shown = {key for key, _ in likely}
+        with st.grid(2, min_column_width=170, gap="xsmall"):
+            for key in LABELS:
+                if key not in shown:
+                    button(key, label_name(key))
     st.text_input(
         "Comment, saved with the next decision",
         key=COMMENT,
