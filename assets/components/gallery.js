@@ -1,6 +1,10 @@
-// White cells grouped by type. The browser handles selection and dragging. Each drop sends one
-// message to Python: the ids of the cells, their new type and the version of the sample.
+// White cells grouped by type. The browser handles selection, dragging and label keys. Each drop or
+// key sends one message to Python: the ids of the cells, their new type and the version of the
+// sample. The pointer, the focus or a finger on a cell enlarges it.
 const selections = new WeakMap();
+const ENLARGED = 300; // CSS pixels, as in the style sheet
+const DELAY = 300; // milliseconds until a cell under the pointer is enlarged
+const ANSWER = 3000; // milliseconds in which Python draws the new state; until then nothing is sent
 
 function element(tag, className, text) {
   const node = document.createElement(tag);
@@ -22,10 +26,14 @@ export default function (component) {
     parentElement.appendChild(root);
   }
   root.replaceChildren();
+  clearTimeout(root.timer);
   root.classList.toggle("readonly", data.readonly);
   const status = element("div", "status");
   status.setAttribute("aria-live", "polite");
   root.appendChild(status);
+  const enlarged = element("figure", "enlarged");
+  enlarged.append(element("img"), element("figcaption"));
+  enlarged.hidden = true;
 
   const buttons = [];
   let last = null;
@@ -35,9 +43,56 @@ export default function (component) {
       button.setAttribute("aria-pressed", String(selected.has(button.cellId)));
     }
     if (data.readonly) status.textContent = "";
-    else if (selected.size) status.textContent = `${selected.size} selected. Drag to a type.`;
-    else status.textContent = "Click a cell to select it. Ctrl adds a cell, Shift a range. Drag to a type.";
+    else if (selected.size) status.textContent = `${selected.size} selected. Drag to a type, or press its key.`;
+    else {
+      status.textContent =
+        "Click a cell to select it. Ctrl adds a cell, Shift a range. Drag to a type, or press its key.";
+    }
   }
+
+  let sent = -Infinity;
+  function send(label, ids) {
+    if (!ids.length || performance.now() - sent < ANSWER) return;
+    sent = performance.now();
+    selected.clear();
+    show();
+    const { sample, version } = data;
+    setTriggerValue("moved", { sample, version, label, ids });
+  }
+
+  function hide() {
+    clearTimeout(root.timer);
+    enlarged.hidden = true;
+  }
+
+  function enlarge(button, cell) {
+    hide();
+    const [image, caption] = enlarged.children;
+    image.src = cell.src;
+    image.alt = "";
+    caption.textContent = cell.title;
+    enlarged.hidden = false;
+    const { left, right, top, bottom } = button.getBoundingClientRect();
+    const { height } = enlarged.getBoundingClientRect();
+    // Beside the cell where there is room, else below or above it.
+    const beside = [right + 8, left - ENLARGED - 8].find(
+      (x) => x >= 0 && x + ENLARGED <= window.innerWidth,
+    );
+    const x = beside ?? (window.innerWidth - ENLARGED) / 2;
+    const y = beside !== undefined ? top : bottom + height + 8 < window.innerHeight ? bottom + 8 : top - height - 8;
+    enlarged.style.left = `${Math.max(x, 0)}px`;
+    enlarged.style.top = `${Math.max(Math.min(y, window.innerHeight - height - 8), 0)}px`;
+  }
+
+  root.onkeydown = (event) => {
+    if (event.key === "Escape") hide();
+    const label = data.keys[event.key.toLowerCase()];
+    if (data.readonly || !label || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    hide();
+    send(label, [...selected]);
+  };
 
   function select(button, event) {
     if (data.readonly) return;
@@ -62,6 +117,11 @@ export default function (component) {
     box.style.setProperty("--colour", group.colour);
     const heading = element("div", "heading");
     heading.append(element("b", "", group.name), element("span", "", group.figures));
+    if (group.target && group.shortcut && !data.readonly) {
+      const key = element("kbd", "", group.shortcut);
+      key.title = "Labels the selected cells";
+      heading.append(key);
+    }
     const cells = element("div", "cells");
     box.append(heading, cells);
     root.appendChild(box);
@@ -83,17 +143,10 @@ export default function (component) {
         depth = 0;
         box.classList.remove("over");
         const own = new Set(group.cells.map((cell) => cell.id));
-        const ids = [...selected].filter((id) => !own.has(id));
-        selected.clear();
-        show();
-        if (ids.length) {
-          setTriggerValue("moved", {
-            sample: data.sample,
-            version: data.version,
-            label: group.key,
-            ids,
-          });
-        }
+        send(
+          group.key,
+          [...selected].filter((id) => !own.has(id)),
+        );
       });
     }
 
@@ -104,12 +157,25 @@ export default function (component) {
       button.tabIndex = 0;
       button.cellId = cell.id;
       button.draggable = !data.readonly;
-      button.title = cell.title;
+      button.setAttribute("aria-label", cell.title);
       const image = element("img");
       image.src = cell.src;
-      image.alt = cell.title;
+      image.alt = "";
       button.append(image, element("div", "", cell.caption));
-      button.addEventListener("click", (event) => select(button, event));
+      button.addEventListener("click", (event) => {
+        select(button, event);
+        if (event.pointerType === "touch") enlarge(button, cell);
+      });
+      button.addEventListener("pointerenter", (event) => {
+        if (event.pointerType !== "mouse") return;
+        clearTimeout(root.timer);
+        root.timer = setTimeout(() => enlarge(button, cell), DELAY);
+      });
+      button.addEventListener("pointerleave", hide);
+      button.addEventListener("blur", hide);
+      button.addEventListener("focus", () => {
+        if (button.matches(":focus-visible")) enlarge(button, cell);
+      });
       button.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") {
           event.preventDefault();
@@ -117,6 +183,7 @@ export default function (component) {
         }
       });
       button.addEventListener("dragstart", (event) => {
+        hide();
         if (!selected.has(cell.id)) {
           selected.clear();
           selected.add(cell.id);
@@ -129,5 +196,7 @@ export default function (component) {
       cells.appendChild(button);
     }
   }
+  root.appendChild(enlarged);
+  root.onwheel = hide;
   show();
 }

@@ -1,6 +1,6 @@
 // Holds back presses that label a cell until it has been on the screen for a moment: a double click
-// or a second press of a key was meant for the cell before. Keys are those of `data.keys`, buttons
-// those of the element with the class `data.buttons`.
+// or a second press of a key was meant for the cell before. Keys are those of `data.keys`; the
+// buttons of a cell are in the element with the class `data.buttons` and its id.
 const MOMENT = 250; // milliseconds; nobody recognises a cell and acts in less
 const states = new WeakMap();
 
@@ -14,8 +14,10 @@ export default function (component) {
       const labels =
         event.type === "keydown"
           ? state.keys.includes(event.key.toLowerCase()) && !event.target.closest?.("input, textarea")
-          : event.target.closest?.(`.${state.buttons}`);
-      if (!labels || performance.now() >= state.open) return;
+          : event.target.closest?.(`[class*="${state.buttons}"]`);
+      // Buttons of the next cell may be there before this component knows of it.
+      const known = document.querySelector(`.${state.buttons}${state.cell}`);
+      if (!labels || (known && performance.now() >= state.open)) return;
       event.preventDefault();
       event.stopImmediatePropagation();
     };

@@ -79,13 +79,17 @@ def test_repeated_presses_label_only_the_cell_on_the_screen(page: Page, database
         expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
         expect(blast).to_be_enabled()
         page.wait_for_timeout(SETTLED)
-        # Five within 100 ms, then on and on until the next cell is just drawn.
+        # Five within 100 ms, and one at the moment at which the next cell is drawn.
         page.evaluate(
-            f"""again = () => {{ {repeat} }}; for (let i = 0; i < 5; i++) setTimeout(again, 20 * i);
-            timer = setInterval(() => {{
+            f"""const again = () => {{ {repeat} }};
+            const shown = document.querySelector("[class*=st-key-review_choices_]").className;
+            for (let i = 0; i < 5; i++) setTimeout(again, 20 * i);
+            new MutationObserver((_, observer) => {{
+              if (document.querySelector(`[class="${{shown}}"]`)) return;
+              if (!document.querySelector("[class*=st-key-review_blast_]")) return;
+              observer.disconnect();
               again();
-              if (document.body.innerText.includes("1 of 2")) clearInterval(timer);
-            }}, 100)"""
+            }}).observe(document.body, {{ subtree: true, childList: true, attributes: true }})"""
         )
         expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
         page.wait_for_timeout(700)
@@ -103,6 +107,16 @@ def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
     cells.nth(0).drag_to(groups.filter(has_text="Immature granulocytes"))
     expect(groups.filter(has_text="Immature granulocytes")).to_contain_text("2 · 66.7 %")
     assert types(database).count("immature_granulocyte") == 2
+    page.keyboard.press("u")
+    expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
+    # A key labels the chosen cells, and a second press nothing more.
+    cells.nth(0).hover()
+    expect(page.locator(".enlarged")).to_contain_text("model: monocyte")
+    cells.nth(0).click()
+    page.keyboard.press("9")
+    page.keyboard.press("1")
+    expect(groups.first).to_contain_text("Blasts1 · 33.3 %")
+    assert types(database) == ["neutrophil", "blast", "basophil"]
     page.keyboard.press("u")
     expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
 

@@ -31,8 +31,8 @@ from core.inference.pipeline import get_analyzer
 from ui.components.cell_images import cell_image, surroundings, synthetic_cells
 from ui.components.fields import OutlinedCell, outlined_cell, segmentation_key
 
-LARGE, SMALL = 480, 128
-"""Pixels a side of the cell under review, and of cells in rows and galleries."""
+LARGE, MEDIUM, SMALL = 480, 224, 128
+"""Pixels a side of the cell under review, of cells that can be enlarged, and of cells in rows."""
 REFERENCES = 4
 
 

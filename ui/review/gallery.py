@@ -1,4 +1,4 @@
-"""All white cells of a case by type: select several and label them, or drag them to a type."""
+"""All white cells of a case by type: select several, label them by a key or drag them to a type."""
 
 from itertools import accumulate
 from typing import Any
@@ -13,8 +13,9 @@ from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
 from ui.components.cases import errors_shown
 from ui.components.fields import is_light_corrected, light_toggle
 from ui.components.shared import number_of, on_phone, plain
-from ui.components.stored import SMALL, cell_jpeg
+from ui.components.stored import MEDIUM, cell_jpeg
 from ui.review.session import (
+    KEYS,
     Handler,
     Moved,
     ReviewSession,
@@ -27,7 +28,7 @@ from ui.review.session import (
 MAX_CELLS = 500
 """Cells that are drawn at once."""
 WAYS = {
-    "drag": ":material/drag_indicator: Drag",
+    "drag": ":material/drag_indicator: Drag or press a key",
     "table": ":material/checklist: Select in a table",
 }
 TARGETS = (*CELL_TYPES, NOT_A_WHITE_CELL)
@@ -52,7 +53,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
     images: dict[int, str] = {}
     with errors_shown(end_page=True):
         corrected = is_light_corrected()
-        images = {cell.id: data_uri(cell_jpeg(cell, SMALL, corrected)) for cell in drawn}
+        images = {cell.id: data_uri(cell_jpeg(cell, MEDIUM, corrected)) for cell in drawn}
     with st.container(horizontal=True):
         way = st.segmented_control(
             "Label several cells",
@@ -73,6 +74,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
         f"review_gallery_{case.sample.id}",
         case.sample,
         {
+            "keys": {key.lower(): label for label, key in KEYS.items()},
             "readonly": session.why_not(case.sample) is not None,
             "groups": [_described(group, cells, images) for group, cells in shown],
         },
@@ -81,7 +83,7 @@ def show_gallery(session: ReviewSession, case: Case) -> None:
 
 
 def handle_moved(session: ReviewSession, sample: Sample) -> Handler:
-    """Return the handler that labels dragged cells."""
+    """Return the handler that labels cells that were dragged, or chosen when a key was pressed."""
 
     def move(moved: Moved, seen: Sample) -> None:
         session.name_cells(seen, dict.fromkeys(moved.ids, moved.label))
@@ -145,6 +147,14 @@ def _title(cell: LabelledCell) -> str:
     return ", ".join(parts)
 
 
+def _caption(group: CellGroup, cell: LabelledCell) -> str:
+    found = cell.cell
+    caption = f"{cell.name} · {probability_text(found.confidence, 0)}"
+    if group.key == UNCERTAIN and found.type:
+        caption += f" {label_name(found.type)}?"
+    return f"{caption} ✓" if found.reviewer else caption
+
+
 def _described(
     group: CellGroup, cells: tuple[LabelledCell, ...], images: dict[int, str]
 ) -> dict[str, Any]:
@@ -155,13 +165,13 @@ def _described(
         "colour": group.colour,
         "figures": f"{number} · {group.share}" if group.share else str(number),
         "target": group.key not in {DUPLICATE, UNCERTAIN},
+        "shortcut": KEYS.get(group.key),
         "cells": [
             {
                 "id": cell.id,
                 "src": images[cell.id],
                 "title": _title(cell),
-                "caption": f"{cell.name} · {probability_text(cell.cell.confidence, 0)}"
-                + (" ✓" if cell.cell.reviewer else ""),
+                "caption": _caption(group, cell),
                 "uncertain": group.key == UNCERTAIN,
             }
             for cell in cells

@@ -29,6 +29,7 @@ from ui.components.cases import (
 from ui.components.cell_images import SIDE_MICROMETRES
 from ui.components.shared import attributes_table, on_phone, plain
 from ui.review.session import (
+    KEYS,
     ReviewSession,
     review_button,
     show_review_error,
@@ -41,10 +42,8 @@ SHOWN = "review_shown"
 """Id of the cell on the screen; None from a decision or a step until the next cell is drawn."""
 UNCERTAIN, UNREVIEWED, ALL = "Uncertain", "Unreviewed", "All"
 LABELS = (*CELL_TYPES, NOT_A_WHITE_CELL)
-KEYS = dict(zip(CELL_TYPES, "1234567890", strict=False)) | {NOT_A_WHITE_CELL: "X"}
-"""Shortcut of each label, the same for every cell; types beyond the tenth have none."""
 AGREE = "A"
-CHOICES = "review_choices"
+CHOICES = "review_choices_"
 COMMENT = "review_comment"
 STATUS_BADGES: dict[Status, str] = {
     "classified": ":green-badge[:material/check: classified]",
@@ -312,7 +311,7 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
 
     likely = _likeliest(queued.cell)
     answer = agreement_of(queued.cell)
-    with st.container(key=CHOICES):
+    with st.container(key=f"{CHOICES}{queued.id}"):
         if answer is not None:
             button(answer, f"Agree: {label_name(answer)}", AGREE)
         if likely:

@@ -15,6 +15,7 @@ from core.cases.samples import load_sample
 from core.cases.users import require
 from core.domain.agreement import LABELS
 from core.domain.results import Cell
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 from core.errors import NotAllowedError, StaleCaseError
 from ui.components.actions import action_error, run_action, show_action_error
 from ui.components.browser import mount
@@ -22,6 +23,8 @@ from ui.components.shared import plain
 
 Mode = Literal["inspect", "add", "remove"]
 
+KEYS = dict(zip(CELL_TYPES, "1234567890", strict=False)) | {NOT_A_WHITE_CELL: "X"}
+"""Shortcut of each label, the same for every cell; types beyond the tenth have none."""
 ACTION = "review"
 """One key for all actions on cases: their errors are shown in one place of the page."""
 
@@ -149,7 +152,7 @@ M = TypeVar("M", bound=Message)
 
 
 class Moved(Message):
-    """Cells were dragged to another type."""
+    """Cells were dragged to another type, or labelled by a key."""
 
     label: Annotated[str, AfterValidator(_is_label)]
     ids: Annotated[list[int], Field(min_length=1, max_length=5000)]
