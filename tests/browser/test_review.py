@@ -14,6 +14,7 @@ from core.cases.users import user_of
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
 from tests.browser.conftest import serving, visiting
+from tests.browser.visits import settled
 from tests.cases.made import new_field, white
 from tests.images import read_image
 
@@ -107,6 +108,7 @@ def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
     cells.nth(0).drag_to(groups.filter(has_text="Immature granulocytes"))
     expect(groups.filter(has_text="Immature granulocytes")).to_contain_text("2 · 66.7 %")
     assert types(database).count("immature_granulocyte") == 2
+    settled(page)
     page.keyboard.press("u")
     expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
     # A key labels the chosen cells, and a second press nothing more.
@@ -117,6 +119,7 @@ def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
     page.keyboard.press("1")
     expect(groups.first).to_contain_text("Blasts1 · 33.3 %")
     assert types(database) == ["neutrophil", "blast", "basophil"]
+    settled(page)
     page.keyboard.press("u")
     expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
 
