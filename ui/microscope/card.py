@@ -25,8 +25,8 @@ from ui.components.shared import plain
 from ui.components.visitor import current_user
 from ui.microscope.saving import saved_as
 from ui.microscope.viewer import CLICKED
-from ui.review.queue import KEYS, LABELS, STATUS_BADGES, agreement_of
-from ui.review.session import suggestion
+from ui.review.queue import LABELS, STATUS_BADGES, agreement_of
+from ui.review.session import KEYS, suggestion
 
 _SHOWN_MICROMETRES = 30.0
 
