@@ -84,12 +84,14 @@ def choose_kinds(analysis: FieldAnalysis, key: str) -> list[CellKind]:
 
 def light_toggle() -> bool:
     """Draw the toggle with its explanation; return whether images are shown light-corrected."""
-    corrected = st.toggle("Light corrected", True, key=_LIGHT, persist_state="session")
-    st.caption(
-        "Each colour channel is divided by its estimated background: the light is even and empty "
-        "glass nearly white. Off: the image as taken."
+    return st.toggle(
+        "Light corrected",
+        True,
+        key=_LIGHT,
+        persist_state="session",
+        help="Each colour channel is divided by its estimated background: the light is even and "
+        "empty glass nearly white. Off: the image as taken.",
     )
-    return corrected
 
 
 def is_light_corrected() -> bool:

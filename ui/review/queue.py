@@ -85,7 +85,6 @@ def show_queue(session: ReviewSession, within: QueueFilter) -> None:
         st.markdown(
             f"**{index + 1}** of {found.total:,}, possible blasts first, then least confident"
         )
-    fields.light_toggle()
     _show_cell(session, found.items[0], decided)
 
 
@@ -208,6 +207,8 @@ def _likeliest(cell: Cell) -> list[tuple[str, float]]:
 
 def _show_images(queued: QueuedCell) -> None:
     suggested, scale = suggestion(queued.cell), queued.micrometres_per_pixel
+    images = st.container()  # above the controls: the cell is to be seen without scrolling
+    fields.light_toggle()
     show_cam = suggested is not None and st.toggle(
         f"Show the class activation map of {label_name(suggested).lower()}",
         key="review_cam",
@@ -226,7 +227,7 @@ def _show_images(queued: QueuedCell) -> None:
     else:
         jpeg, alt = stored.cell_jpeg(queued, stored.LARGE, corrected), name
         caption = _sides(SIDE_MICROMETRES, scale)
-    with st.grid(2, min_column_width=140):
+    with images, st.grid(2, min_column_width=140):
         # As data, not as addresses: the cell is there before the buttons that label it are.
         st.image(data_uri(jpeg), width="stretch", caption=caption, alt=alt)
         neighbours, side = stored.surroundings_jpeg(queued, corrected)
