@@ -31,7 +31,8 @@ def test_counting_and_grading_work_without_the_store(damaged, pack):
     app = upload(
         open_app("all_stage"), ("field.png", pack.png(pack.read("taleqani_all.zip", name)))
     )
-    assert not app.error
+    assert "possible blast" in errors(app)
+    assert any("Pre" in m.value for m in app.markdown)
 
 
 @pytest.mark.parametrize("page", ["patients", "review", "settings", "overview"])

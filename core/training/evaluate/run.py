@@ -132,10 +132,7 @@ def _keep_earlier(folder: Path, version: str) -> None:
 
 
 def write_predictions(predictions: "pd.DataFrame", path: Path) -> None:
-    """Write predictions as compressed CSV, the same bytes for the same predictions.
-
-    Five decimals suffice for every figure and halve the file.
-    """
-    predictions.round(5).to_csv(
+    """Write predictions as compressed CSV, the same bytes for the same predictions."""
+    predictions.to_csv(
         path, index=False, float_format="%.7g", compression={"method": "gzip", "mtime": 0}
     )
