@@ -107,7 +107,7 @@ class GuardedRoute(APIRoute):
 
 
 class PageRoute(GuardedRoute):
-    """A route that pages ask too: whoever may see them needs no token."""
+    """A route that pages ask too: a browser that may see the pages needs no token."""
 
     def identify(
         self,

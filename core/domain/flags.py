@@ -105,8 +105,8 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
 def blast_flag(blasts: PossibleBlasts) -> Flag | None:
     """Return the flag of possible blasts, with their share of all white cells.
 
-    An uncertain cell counts as its most probable type. Of the classified cells alone the share of
-    blasts is too low: on patients left out its median error is five times as large.
+    An uncertain cell counts as its most probable type: blasts are uncertain more often than others,
+    so that their share of the classified cells alone is too low.
     """
     if not blasts.count:
         return None

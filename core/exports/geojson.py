@@ -56,22 +56,6 @@ def cells_geojson(analysis: FieldAnalysis) -> bytes:
     return _collection(features)
 
 
-def regions_geojson(regions: Iterable[Region]) -> bytes:
-    """Return regions as annotations."""
-    features = [
-        {
-            "type": "Feature",
-            "geometry": {
-                "type": "MultiPolygon",
-                "coordinates": [[_closed(ring.tolist())] for ring in region.rings],
-            },
-            "properties": {"objectType": "annotation", "name": region.name},
-        }
-        for region in regions
-    ]
-    return _collection(features)
-
-
 def read_regions(data: bytes) -> list[Region]:
     """Return the regions of a GeoJSON file; points and lines are passed over. Raises GeoJSONError.
 

@@ -1,8 +1,9 @@
 """A count of white cells in a slide: in the background, tile by tile along a battlement path.
 
-A look at low power comes first: it tells glass and thick parts from the area worth counting. The
-path goes through that area in bands, up and down column by column, as a differential is counted by
-hand, so that it meets the edges and the middle of the smear alike. It ends with enough white cells.
+A look at low power comes first: it separates glass and thick parts from the area worth counting.
+The path goes through that area in bands, up and down column by column, as a differential is counted
+by hand, so that it meets the edges and the middle of the smear alike. It ends with enough white
+cells.
 """
 
 import time

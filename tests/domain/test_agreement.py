@@ -69,16 +69,16 @@ def test_what_is_no_label_is_rejected():
 
 
 def test_a_tally_says_what_nobody_looked_at_and_what_was_overridden():
-    certain, unsure = white(), white("monocyte", 0.4, "uncertain")
+    certain, uncertain = white(), white("monocyte", 0.4, "uncertain")
     cells = (
         certain,
         certain.reviewed("neutrophil", "Ada"),
         certain.reviewed("blast", "Ada").reviewed("lymphocyte", "Bo"),
         certain.reviewed(NOT_A_WHITE_CELL, "Ada"),
         white("eosinophil", 0.9, "out_of_scope").reviewed("eosinophil", "Ada"),
-        unsure,
-        unsure.reviewed("lymphocyte", "Ada"),
-        replace(unsure, type=None, probabilities=None).reviewed("blast", "Ada"),  # was missed
+        uncertain,
+        uncertain.reviewed("lymphocyte", "Ada"),
+        replace(uncertain, type=None, probabilities=None).reviewed("blast", "Ada"),  # was missed
         replace(certain, duplicate=True),
     )
     tally = review_tally([SimpleNamespace(white_cells=lambda: tuple(enumerate(cells, 1)))])

@@ -50,23 +50,9 @@ from core.teaching.learners import (
 )
 from core.teaching.quiz import checked_rules, make_questions
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER
-from tests.cases.stores import KINDS, empty_database
 
 RULES = checked_rules(number=4)
 QUESTIONS = make_questions(RULES, 1, get_atlas(), {})
-
-
-@pytest.fixture(params=KINDS)
-def settings(request, tmp_path):
-    with empty_database(request.param) as address:
-        yield Settings(_env_file=None, store=tmp_path, database_url=address)
-
-
-@pytest.fixture
-def database(settings):
-    opened = open_database(settings)
-    yield opened
-    opened.engine.dispose()
 
 
 def wrong(question):

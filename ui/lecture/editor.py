@@ -1,4 +1,4 @@
-"""The first screen of the page Lecture: tours to start, and the editor of one's own."""
+"""The first screen of the page Lecture: tours to start, and the editor of an own tour."""
 
 import random
 from collections.abc import Callable

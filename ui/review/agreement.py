@@ -98,10 +98,12 @@ def offer_site_profile(session: ReviewSession, open_view: Callable[[], None]) ->
 
     `open_view` opens the view that fits one.
     """
+    if profile_names():
+        return
     with errors_shown():
         counts = label_counts(session.database)
         types = types_to_learn(counts)
-        if types and not profile_names():
+        if types:
             st.button(
                 "Adapt the classifier to this site",
                 key="review_profile_offer",
