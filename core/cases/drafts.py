@@ -30,7 +30,7 @@ from core.cases.mappers import (
     set_values,
     stage_values,
 )
-from core.cases.orm import CellRow, DraftRow, FieldRow, PatientRow, SampleRow
+from core.cases.orm import CellRow, DraftRow, FieldRow, PatientRow, ReviewRow, SampleRow
 from core.cases.patients import (
     checked_details,
     enter,
@@ -108,6 +108,8 @@ class DraftField:
     stored: SampleField
     pixels_sha256: str | None
     """None of rejected images."""
+    is_reviewed: bool
+    """Whether somebody labelled or corrected a cell of it, undone or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,11 @@ def load_draft(
             stored = load_fields(session, sample.id)
             of_sample = select(FieldRow.id, FieldRow.pixels).where(FieldRow.sample_id == sample.id)
             pixels = dict(session.execute(of_sample).all())
-            fields += [DraftField(patient, sample.id, one, pixels[one.id]) for one in stored]
+            reviewed = _reviewed(session, pixels)
+            fields += [
+                DraftField(patient, sample.id, one, pixels[one.id], one.id in reviewed)
+                for one in stored
+            ]
         fields.sort(key=lambda field: field.stored.id)
         return _stamp(session, draft), notes, tuple(fields)
 
@@ -237,11 +243,33 @@ def load_fingerprints(database: Database, ids: Iterable[int]) -> dict[int, Mappi
         return fingerprints_of(session, ids)
 
 
-def set_notes(database: Database, draft: Draft, notes: DraftNotes) -> None:
-    """Keep what the page says of the upload. Raises DraftError."""
+def add_notes(database: Database, draft: Draft, new: DraftNotes, read: Iterable[str] = ()) -> None:
+    """Add to what the page says of the uploads: several may go on at once, in several browsers.
+
+    `read` are names of expected files that were read. Whether duplicates count stays as it is.
+    Raises DraftError.
+    """
+    done = set(read)
     with database.writing() as session:
         row = _row(session, draft)
-        _keep_notes(row, notes)
+        notes = _notes(row)
+        expected = dict.fromkeys((*notes.expected, *new.expected))
+        added = DraftNotes(
+            tuple(name for name in expected if name not in done),
+            notes.failed + new.failed,
+            notes.skipped + new.skipped,
+            notes.repeated + new.repeated,
+            notes.keep_duplicates,
+            notes.saved + new.saved,
+        )
+        _keep_notes(row, added)
+
+
+def set_keep_duplicates(database: Database, draft: Draft, keep: bool) -> None:
+    """Count cells in every field that shows them, or once. Raises DraftError."""
+    with database.writing() as session:
+        row = _row(session, draft)
+        _keep_notes(row, replace(_notes(row), keep_duplicates=keep))
 
 
 def add_draft_field(
@@ -272,8 +300,7 @@ def replace_analysis(
     """
     with database.writing() as session:
         row, (old,) = _row(session, draft), _fields(session, draft, [field_id])
-        cells = select(CellRow.id).where(CellRow.field_id == old.id)
-        if session.scalar(cells.where(CellRow.reviewer.is_not(None)).limit(1)) is not None:
+        if _reviewed(session, [old.id]):
             raise InvalidEntryError(
                 f"Cells of {old.file} were reviewed, so it is not analysed again."
             )
@@ -566,10 +593,7 @@ def _known(
         if same is None:
             new.append(field)
             continue
-        reviewed = select(CellRow.id).where(
-            CellRow.field_id == field.id, CellRow.reviewer.is_not(None)
-        )
-        if field.stage is None or same.stage is not None or session.scalar(reviewed.limit(1)):
+        if field.stage is None or same.stage is not None or _reviewed(session, [field.id]):
             raise InvalidEntryError(
                 f"{field.file} is in this case already; its cells would count twice. Remove it "
                 "here, or choose another sample."
@@ -578,6 +602,12 @@ def _known(
         same.models = same.models | {"all_stage": field.models["all_stage"]}
         known.append(field)
     return known, new
+
+
+def _reviewed(session: Session, fields: Iterable[int]) -> set[int]:
+    """Return those fields, by id, of which a cell was reviewed, also where that was undone."""
+    reviewed = select(CellRow.field_id).join(ReviewRow, ReviewRow.cell_id == CellRow.id)
+    return set(session.scalars(reviewed.where(CellRow.field_id.in_(list(fields))).distinct()))
 
 
 def _erase_fields(

@@ -47,17 +47,17 @@ def _values(found: object, names: Iterable[str]) -> dict[str, Any]:
 
 _OF_FIELD = ("file", "sha256", "width", "height", "reject_reason", "qc_override", "seconds", "page")
 """Columns of a field, and of a white cell, that are named as in its result."""
-_OF_CELL = (
+_PREDICTED = (
     "type",
     "subtype",
     "probabilities",
     "status",
     "confidence",
-    "detection_score",
     "attributes",
     "in_distribution",
-    "duplicate",
 )
+"""Those of them that follow from the crop of the cell."""
+_OF_CELL = (*_PREDICTED, "detection_score", "duplicate")
 
 
 def field_row(sample_id: int, new: NewField, image: str) -> FieldRow:
@@ -98,6 +98,11 @@ def cell_rows(field_id: int, new: NewField) -> list[dict[str, Any]]:
         {"number": number, **same, **asdict(cell.box), **_values(cell, _OF_CELL)}
         for number, cell in new.analysis.white_cells()
     ]
+
+
+def prediction_values(cell: Cell) -> dict[str, Any]:
+    """Return the columns of a white cell that follow from its crop."""
+    return _values(cell, _PREDICTED)
 
 
 def cell_of(row: CellRow) -> Cell:

@@ -35,7 +35,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from core.cases.records import CaseState, Origin, Role
+from core.cases.records import CaseState, Origin, ReviewAction, Role
 from core.domain.boxes import Box
 from core.domain.taxonomy import FORMER_LABELS, Material, Sex, Status
 
@@ -228,7 +228,8 @@ class CellRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     field_id: Mapped[int] = mapped_column(ForeignKey("fields.id"))
     number: Mapped[int]
-    """Place in `FieldAnalysis.cells`, from 1; cells added by users follow the model's."""
+    """Place in `FieldAnalysis.cells`, from 1; cells added by users follow the model's. Negative
+    once the decision that added the cell was undone: see `IN_FIELD`."""
     origin: Mapped[Origin] = mapped_column(String(16))
     x: Mapped[float]
     y: Mapped[float]
@@ -256,6 +257,8 @@ class CellRow(Base):
 PENDING = and_(CellRow.label.is_(None), CellRow.closed.is_(False))
 """Cells that a reviewer may still want to see. Queries say it this way, so that indexes apply."""
 REVIEWED = CellRow.label.is_not(None)
+IN_FIELD = CellRow.number > 0
+"""A cell whose adding was undone stays for its reviews, as no white cell, and is never shown."""
 
 for _name, _condition, _columns in (
     ("ix_cells_waiting", PENDING, (CellRow.confidence, CellRow.id)),
@@ -275,7 +278,7 @@ DRAFT_FIELDS = select(FieldRow.id).where(FieldRow.sample_id.in_(DRAFT_SAMPLES))
 
 
 class ReviewRow(Base):
-    """One labelling of one cell. A trigger forbids changing it, and deleting it but for erasure."""
+    """One decision on one cell. A trigger forbids changing it, and deleting it but for erasure."""
 
     __tablename__ = "reviews"
     __table_args__ = (
@@ -290,6 +293,26 @@ class ReviewRow(Base):
     at: Mapped[datetime]
     label: Mapped[str | None] = mapped_column(ReviewLabel)
     comment: Mapped[str] = mapped_column(Text)
+    action: Mapped[ReviewAction] = mapped_column(String(16), server_default="label")
+    undoes: Mapped[int | None]
+    """Id of the review that this one takes back."""
+    changed: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """Attributes of the cell that changed, each with its value before and after; None in reviews
+    stored before this was kept."""
+
+    @property
+    def box_before(self) -> Box | None:
+        """The cell's box before; None where it stayed, and for a new cell."""
+        return self._box(0)
+
+    @property
+    def box(self) -> Box | None:
+        """The cell's box after; None where it stayed."""
+        return self._box(1)
+
+    def _box(self, side: int) -> Box | None:
+        values = (self.changed or {}).get("box", (None, None))[side]
+        return None if values is None else Box(*values)
 
 
 class SignatureRow(Base):

@@ -11,6 +11,7 @@ from core.cases.database import Database, count
 from core.cases.mappers import LABELLED, labelled_values, patient_of, sample_of
 from core.cases.orm import (
     DRAFT_FIELDS,
+    IN_FIELD,
     PENDING,
     REVIEWED,
     CellRow,
@@ -93,10 +94,15 @@ def model_agreement(database: Database, sample_id: int | None = None) -> Pairs:
 
 
 def reviewer_agreement(database: Database, first: str, second: str) -> Pairs:
-    """Count (first's label, second's label) over cells that both have labelled, by their last."""
+    """Count (first's label, second's label) over cells that both have labelled, by their last.
+
+    Only labels count that were not undone; who moves a box does not label its cell.
+    """
+    undone = select(ReviewRow.undoes).where(ReviewRow.undoes.is_not(None))
+    labelling = ReviewRow.action.in_(("label", "add")), ReviewRow.id.not_in(undone)
     last_of = {
         reviewer: select(func.max(ReviewRow.id))
-        .where(ReviewRow.reviewer == reviewer)
+        .where(ReviewRow.reviewer == reviewer, *labelling)
         .group_by(ReviewRow.cell_id)
         for reviewer in (first, second)
     }
@@ -109,6 +115,7 @@ def reviewer_agreement(database: Database, first: str, second: str) -> Pairs:
             one.id.in_(last_of[first]),
             other.id.in_(last_of[second]),
             CellRow.field_id.not_in(DRAFT_FIELDS),
+            IN_FIELD,
         )
         .group_by(one.label, other.label)
     )
@@ -125,7 +132,7 @@ def _pairs(rows: Iterable[Row[str | None, str | None, int]]) -> Pairs:
 
 
 def _conditions(wanted: QueueFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [IN_FIELD]
     type_: ColumnElement[str | None] = func.coalesce(CellRow.label, CellRow.type)
     if wanted.reviewer is not None:
         conditions += [REVIEWED, CellRow.reviewer == wanted.reviewer]

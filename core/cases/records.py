@@ -14,12 +14,14 @@ from core.domain.results import (
     neutral_name,
     without_names,
 )
-from core.domain.taxonomy import Material, Sex
+from core.domain.taxonomy import Material, Sex, label_name
 
 CaseState = Literal["draft", "reviewed", "signed"]
 Role = Literal["viewer", "reviewer", "admin"]
 Origin = Literal["model", "person"]
 """Who found a cell."""
+ReviewAction = Literal["label", "add", "move", "split", "undo"]
+"""What a reviewer did to a cell; moving a box includes resizing it."""
 
 T = TypeVar("T")
 
@@ -138,7 +140,7 @@ class SampleField:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One labelling of one cell. Reviews are appended, never changed; the last one counts."""
+    """One decision on one cell. Reviews are appended, never changed; the last one counts."""
 
     id: int
     cell_id: int
@@ -146,8 +148,25 @@ class Review:
     at: datetime
     """UTC."""
     label: str | None
-    """One of `CELL_TYPES`, `NOT_A_WHITE_CELL`, or None: withdrawn, the model's type stands."""
+    """One of `CELL_TYPES`, `NOT_A_WHITE_CELL`, or None: the model's type stands."""
     comment: str = ""
+    action: ReviewAction = "label"
+    box_before: Box | None = None
+    """None where the box stayed, and for a cell that was added."""
+    box: Box | None = None
+    """None where the box stayed, and in reviews of earlier versions."""
+
+    @property
+    def sentence(self) -> str:
+        """What was done, in words."""
+        label = label_name(self.label).lower() if self.label else "label withdrawn"
+        if self.action == "move":
+            return "box moved or resized"
+        if self.action == "split":
+            return "box split" if self.box_before else "split off another box"
+        if self.action == "undo":
+            return f"undone, now {label}" if self.label else "undone"
+        return label
 
 
 @dataclass(frozen=True, slots=True)

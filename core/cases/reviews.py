@@ -1,10 +1,12 @@
-"""The labels of cells: each decision is a new review, and the last one of a cell counts.
+"""Labels and boxes of cells: each decision is a new review, and the last one of a cell counts.
 
-A false cell gets the label `NOT_A_WHITE_CELL`. Undoing appends a review with the label from before;
-None there restores the model's type.
+A false cell gets the label `NOT_A_WHITE_CELL`. A review keeps what it changed of its cell, so that
+undoing, which appends a review too, restores exactly that. Nobody takes back a decision on which
+a later one was made.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
@@ -14,10 +16,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.cases.database import Database, count, existing
-from core.cases.mappers import LABELLED, labelled_values, record_of, sample_of
+from core.cases.mappers import (
+    LABELLED,
+    labelled_values,
+    prediction_values,
+    record_of,
+    sample_of,
+)
 from core.cases.names import checked_comment
 from core.cases.orm import (
     DRAFT_FIELDS,
+    IN_FIELD,
     REVIEWED,
     CellRow,
     FieldRow,
@@ -31,6 +40,7 @@ from core.cases.records import (
     NewField,
     NewLabel,
     Review,
+    ReviewAction,
     Sample,
     SampleDetails,
     User,
@@ -43,11 +53,15 @@ from core.cases.samples import (
     sample_to_edit,
 )
 from core.cases.users import require
+from core.domain.boxes import Box, image_box
+from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotFoundError
 
 Done = tuple[Sample, tuple[Review, ...]]
 """The sample in its next version, and the reviews that were appended."""
+LEAST_SIDE = 8
+"""Pixels a side of the smallest box that a user may draw."""
 
 
 def label_cells(
@@ -70,8 +84,8 @@ def label_cells(
     with database.writing() as session:
         row = sample_to_edit(session, seen)
         cells = _cells(session, row.id, labels)
-        named = [(cell, labels[cell.id]) for cell in cells]
-        reviews, details = _append(session, user, named, comment)
+        done = [_label(cell, user, labels[cell.id], comment) for cell in cells]
+        reviews, details = _append(session, done)
         return record_edit(session, user, row, "label cells", **details), reviews
 
 
@@ -105,35 +119,39 @@ def save_labelled_sample(  # noqa: PLR0913, PLR0917 - a sample and its labels
             found = [(cell, label) for cell, label in named if cell is not None]
             if len(found) != len(named):
                 raise NotFoundError("cell")
-            _, audited = _append(session, reviewer, found, "")
+            done = [_label(cell, reviewer, label) for cell, label in found]
+            _, audited = _append(session, done)
             record_edit(session, reviewer, row, "label cells", **audited)
         return sample_of(row)
 
 
 def undo(database: Database, user: User, seen: Sample, reviews: Iterable[int]) -> Done:
-    """Take reviews back: their cells get the labels that they had before.
+    """Take reviews back: their cells become what they were before.
 
-    A cell that a user added had none before: it is removed again. Raises as `label_cells`.
+    A cell that they added is gone again. Raises as `label_cells`, and InvalidEntryError when one of
+    the cells was changed since: that decision is not undone unseen.
     """
     require(user, "reviewer")
     wanted = tuple(reviews)
     with database.writing() as session:
         row = sample_to_edit(session, seen)
         undone = session.scalars(
-            select(ReviewRow).where(ReviewRow.id.in_(wanted)).order_by(ReviewRow.id)
+            select(ReviewRow).where(ReviewRow.id.in_(wanted)).order_by(ReviewRow.id.desc())
         ).all()
         if len(undone) != len(wanted):
             raise NotFoundError("review")
-        before = _labels_before(session, undone)
-        named = [(cell, before[cell.id]) for cell in _cells(session, row.id, before)]
-        appended, details = _append(session, user, named, "")
+        _check_last(session, user, undone)
+        cells = {c.id: c for c in _cells(session, row.id, {one.cell_id for one in undone})}
+        done = [_restore(session, user, one, cells[one.cell_id]) for one in undone]
+        appended, details = _append(session, done)
         return record_edit(session, user, row, "undo reviews", undone=wanted, **details), appended
 
 
 def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -> Done:
     """Add a white cell that the model missed, with the user's label.
 
-    Raises as `label_cells`, and InvalidEntryError for a box outside the image.
+    A box that reaches over the edge of the image ends there. Raises as `label_cells`, and as
+    `checked_box`.
     """
     require(user, "reviewer")
     _check(missed.label)
@@ -142,23 +160,80 @@ def add_cell(database: Database, user: User, seen: Sample, missed: MissedCell) -
         field = existing(session, FieldRow, missed.field_id, "field")
         if field.sample_id != row.id:
             raise NotFoundError("field")
-        x, y = missed.box.centre
-        if not (0 <= x <= field.width and 0 <= y <= field.height):
+        box = missed.box.within(image_box(field.width, field.height))
+        if box is None:
             raise InvalidEntryError("The cell lies outside the image. Draw its box on the field.")
-        white = count(session, select(CellRow.id).where(CellRow.field_id == field.id))
         cell = CellRow(
-            field_id=field.id,
-            number=len(field.other_cells) + white + 1,
             origin="person",
-            box=missed.box,
+            box=checked_box(box, field.width, field.height),
             status="uncertain",
             confidence=1.0,
             detection_score=1.0,
+            label=missed.label,
+            reviewer=user.name,
         )
-        session.add(cell)
-        session.flush()
-        reviews, details = _append(session, user, [(cell, missed.label)], "")
+        reviews, details = _append(session, [_add(session, user, field, cell, "add")])
         return record_edit(session, user, row, "add cell", **details), reviews
+
+
+def move_cell(database: Database, user: User, seen: Sample, cell_id: int, moved: Cell) -> Done:
+    """Move a cell's box, or resize it: `moved` is the cell as the model types it in its new box.
+
+    A reviewer's label stays, with the prediction that it was given beside. Raises as `label_cells`,
+    and as `checked_box`.
+    """
+    require(user, "reviewer")
+    with database.writing() as session:
+        row = sample_to_edit(session, seen)
+        (cell,) = _cells(session, row.id, [cell_id])
+        field = existing(session, FieldRow, cell.field_id, "field")
+        box = checked_box(moved.box, field.width, field.height)
+        values = prediction_values(moved) if cell.label is None else {}
+        done = _change(cell, user, "move", {"box": list(box.xywh), **values})
+        reviews, details = _append(session, [done])
+        return record_edit(session, user, row, "move cell", **details), reviews
+
+
+def split_cell(
+    database: Database, user: User, seen: Sample, cell_id: int, parts: tuple[Cell, Cell]
+) -> Done:
+    """Make two cells of one whose box holds both: `parts` as the model types each in its own box.
+
+    A label that the cell had named both at once, so it is withdrawn. Raises as `move_cell`.
+    """
+    require(user, "reviewer")
+    with database.writing() as session:
+        row = sample_to_edit(session, seen)
+        (cell,) = _cells(session, row.id, [cell_id])
+        field = existing(session, FieldRow, cell.field_id, "field")
+        first, second = (
+            {"box": checked_box(part.box, field.width, field.height), **prediction_values(part)}
+            for part in parts
+        )
+        unlabelled = {"box": list(first["box"].xywh), "label": None, "reviewer": None}
+        done = _change(cell, user, "split", first | unlabelled)
+        same = {"detection_score": cell.detection_score, "duplicate": cell.duplicate}
+        other = CellRow(origin="person", **second, **same)
+        reviews, details = _append(session, [done, _add(session, user, field, other, "split")])
+        return record_edit(session, user, row, "split cell", **details), reviews
+
+
+def checked_box(box: Box, width: int, height: int) -> Box:
+    """Return a box that a user drew on an image of some pixels, to a tenth of a pixel.
+
+    Raises InvalidEntryError when it is too small for a cell or not inside the image.
+    """
+    if min(box.width, box.height) < LEAST_SIDE:
+        raise InvalidEntryError(
+            f"A box of {box.width:.0f} × {box.height:.0f} pixels is too small for a cell. "
+            f"Draw each side at least {LEAST_SIDE} pixels long."
+        )
+    left, top, right, bottom = (round(side, 1) for side in box.xyxy)
+    if left < 0 or top < 0 or right > width or bottom > height:
+        raise InvalidEntryError(
+            f"The box reaches outside the image of {width} × {height} pixels. Draw it inside."
+        )
+    return Box(left, top, round(right - left, 1), round(bottom - top, 1))
 
 
 def reviews_of(database: Database, cell_id: int, draft_id: int | None = None) -> tuple[Review, ...]:
@@ -186,7 +261,7 @@ def labelled_cells(
     labelled = (
         select(*LABELLED)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
-        .where(REVIEWED, CellRow.label == label, CellRow.field_id.not_in(DRAFT_FIELDS))
+        .where(REVIEWED, IN_FIELD, CellRow.label == label, CellRow.field_id.not_in(DRAFT_FIELDS))
         .order_by(CellRow.id.desc())
         .limit(limit)
     )
@@ -200,7 +275,7 @@ def label_counts(database: Database) -> Mapping[str, int]:
     """Return how many cells have each label that reviewers gave."""
     counted = (
         select(CellRow.label, func.count())
-        .where(REVIEWED, CellRow.field_id.not_in(DRAFT_FIELDS))
+        .where(REVIEWED, IN_FIELD, CellRow.field_id.not_in(DRAFT_FIELDS))
         .group_by(CellRow.label)
     )
     with database.reading() as session:
@@ -212,12 +287,12 @@ def _check(label: str) -> None:
         raise ValueError(f"{label!r} is no cell type")
 
 
-def _cells(session: Session, sample_id: int, wanted: Mapping[int, str | None]) -> list[CellRow]:
+def _cells(session: Session, sample_id: int, wanted: Collection[int]) -> list[CellRow]:
     """Return cells by id, in this order. Raises NotFoundError unless all are of the sample."""
     cells = session.scalars(
         select(CellRow)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
-        .where(CellRow.id.in_(wanted), FieldRow.sample_id == sample_id)
+        .where(CellRow.id.in_(wanted), FieldRow.sample_id == sample_id, IN_FIELD)
     )
     found = {cell.id: cell for cell in cells}
     if len(found) != len(wanted):
@@ -225,45 +300,120 @@ def _cells(session: Session, sample_id: int, wanted: Mapping[int, str | None]) -
     return [found[cell_id] for cell_id in wanted]
 
 
-def _labels_before(session: Session, undone: Iterable[ReviewRow]) -> dict[int, str | None]:
-    """Return the labels that stood before each cell's first review of these, which are in order."""
+def _check_last(session: Session, user: User, undone: Sequence[ReviewRow]) -> None:
+    """Raise InvalidEntryError unless these reviews are the last of their cells not undone yet."""
     first: dict[int, int] = {}
     for review in undone:
-        first.setdefault(review.cell_id, review.id)
-    reviews = session.scalars(
-        select(ReviewRow).where(ReviewRow.cell_id.in_(first)).order_by(ReviewRow.id)
+        first[review.cell_id] = min(review.id, first.get(review.cell_id, review.id))
+    later = session.scalars(
+        select(ReviewRow).where(ReviewRow.cell_id.in_(first)).order_by(ReviewRow.id.desc())
+    ).all()
+    taken_back = {review.undoes for review in later}
+    gone = taken_back | {review.id for review in undone}
+    for review in later:
+        if review.id > first[review.cell_id] and review.undoes is None and review.id not in gone:
+            who = "You" if review.reviewer == user.name else review.reviewer
+            raise InvalidEntryError(
+                f"{who} changed the cell after this decision, so it is not undone. Look at the "
+                "cell and correct it."
+            )
+    if any(r.id in taken_back or r.undoes is not None or r.changed is None for r in undone):
+        raise InvalidEntryError("This decision cannot be undone. Look at the cell and correct it.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """A review to be appended, and what its cell was called before; the cell has changed."""
+
+    review: ReviewRow
+    cell: CellRow
+    before: str | None
+
+
+def _change(
+    cell: CellRow, user: User, action: ReviewAction, values: Mapping[str, Any], comment: str = ""
+) -> _Decision:
+    """Set attributes of a cell (its box as x, y, width, height) and keep those that changed."""
+    before, changed = cell.label or cell.type, {}
+    for name, value in values.items():
+        was = list(cell.box.xywh) if name == "box" else getattr(cell, name)
+        if was != value:
+            changed[name] = [was, value]
+            setattr(cell, name, Box(*value) if name == "box" else value)
+    review = ReviewRow(
+        cell_id=cell.id,
+        reviewer=user.name,
+        at=datetime.now(UTC),
+        label=cell.label,
+        comment=comment,
+        action=action,
+        changed=changed,
     )
-    before = {
-        review.cell_id: review.label for review in reviews if review.id < first[review.cell_id]
-    }
-    return {cell_id: before.get(cell_id) for cell_id in first}
+    return _Decision(review, cell, before)
+
+
+def _label(cell: CellRow, user: User, label: str, comment: str = "") -> _Decision:
+    return _change(cell, user, "label", {"label": label, "reviewer": user.name}, comment)
+
+
+def _add(
+    session: Session, user: User, field: FieldRow, cell: CellRow, action: ReviewAction
+) -> _Decision:
+    """Give a new cell the next number of its field."""
+    white = count(session, select(CellRow.id).where(CellRow.field_id == field.id, IN_FIELD))
+    cell.field_id, cell.number = field.id, len(field.other_cells) + white + 1
+    session.add(cell)
+    session.flush()
+    added = _change(cell, user, action, {})
+    added.review.changed = {"number": [None, cell.number], "box": [None, list(cell.box.xywh)]}
+    return replace(added, before=None)
+
+
+def _restore(session: Session, user: User, undone: ReviewRow, cell: CellRow) -> _Decision:
+    """Give a cell back what a review changed; one that it added leaves its field."""
+    earlier = {name: before for name, (before, _) in (undone.changed or {}).items()}
+    if "number" not in earlier:
+        taken = _change(cell, user, "undo", earlier)
+    else:
+        number, box = cell.number, list(cell.box.xywh)
+        # Counts leave out what is no white cell.
+        taken = _change(
+            cell,
+            user,
+            "undo",
+            {"label": NOT_A_WHITE_CELL, "reviewer": user.name, "number": -cell.id},
+        )
+        taken.review.changed = {"number": [number, None], "box": [box, None]}
+        session.flush()
+        later = select(CellRow).where(CellRow.field_id == cell.field_id, CellRow.number > number)
+        for follower in session.scalars(later.order_by(CellRow.number)):
+            follower.number -= 1
+            session.flush()
+    taken.review.undoes = undone.id
+    return taken
 
 
 def _append(
-    session: Session,
-    user: User,
-    named: Iterable[tuple[CellRow, str | None]],
-    comment: str,
+    session: Session, decisions: Sequence[_Decision]
 ) -> tuple[tuple[Review, ...], dict[str, Any]]:
-    """Append a review for each cell and make its label the one that counts.
+    """Append the reviews of decisions.
 
-    Returns the reviews, and what the audit trail keeps of them: their ids, cells and labels, and in
-    `before` what the cells were called until now, by a reviewer or by the model.
+    Returns them, and what the audit trail keeps of them: their ids, cells and labels, and in
+    `before` what the cells were called until now, by a reviewer or by the model. Where boxes
+    changed, `after` has what the cells are called now, and `boxes` each box before and after.
     """
-    at = datetime.now(UTC)
-    rows, before = [], []
-    for cell, wanted in named:
-        before.append(cell.label or cell.type)
-        label = NOT_A_WHITE_CELL if wanted is None and cell.origin == "person" else wanted
-        cell.label = label
-        cell.reviewer = None if label is None else user.name
-        rows.append(
-            ReviewRow(cell_id=cell.id, reviewer=user.name, at=at, label=label, comment=comment)
-        )
+    rows = [one.review for one in decisions]
     session.add_all(rows)
     session.flush()
-    kept = [(row.id, row.cell_id, row.label) for row in rows]
-    return tuple(map(_review, rows)), {"reviews": kept, "before": before}
+    details: dict[str, Any] = {
+        "reviews": [(row.id, row.cell_id, row.label) for row in rows],
+        "before": [one.before for one in decisions],
+    }
+    boxes = [(row.changed or {}).get("box") for row in rows]
+    if any(boxes):
+        details["boxes"] = boxes
+        details["after"] = [one.cell.label or one.cell.type for one in decisions]
+    return tuple(map(_review, rows)), details
 
 
 _review = partial(record_of, Review)

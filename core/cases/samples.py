@@ -29,7 +29,15 @@ from core.cases.mappers import (
     set_values,
     stage_values,
 )
-from core.cases.orm import CellRow, CommentRow, FieldRow, PatientRow, SampleRow, SignatureRow
+from core.cases.orm import (
+    IN_FIELD,
+    CellRow,
+    CommentRow,
+    FieldRow,
+    PatientRow,
+    SampleRow,
+    SignatureRow,
+)
 from core.cases.patients import patient_row
 from core.cases.records import (
     Case,
@@ -356,7 +364,7 @@ def load_fields(session: Session, sample_id: int) -> tuple[SampleField, ...]:
     for cell in session.scalars(
         select(CellRow)
         .join(FieldRow, FieldRow.id == CellRow.field_id)
-        .where(FieldRow.sample_id == sample_id)
+        .where(FieldRow.sample_id == sample_id, IN_FIELD)
     ):
         white[cell.field_id].append(cell)
     return tuple(sample_field_of(row, white[row.id]) for row in rows)

@@ -8,6 +8,7 @@ height, `xyxy` is left, top, right, bottom.
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from math import hypot
 from typing import Self
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 Boxes = NDArray[np.float32]
 """n x 4."""
+LEAST_SHARE = 0.1
+"""Of a box that is split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,62 @@ class Box:
             other.bottom - self.bottom,
         )
 
+    def within(self, other: "Box") -> "Box | None":
+        """Return the part of the box that lies in another box; None when there is none."""
+        left, top = max(self.x, other.x), max(self.y, other.y)
+        right, bottom = min(self.right, other.right), min(self.bottom, other.bottom)
+        return Box.from_xyxy(left, top, right, bottom) if left < right and top < bottom else None
+
     def covered_by(self, other: "Box") -> float:
         """Return the fraction of this box that another box covers."""
         across = min(self.right, other.right) - max(self.x, other.x)
         down = min(self.bottom, other.bottom) - max(self.y, other.y)
         return max(across, 0.0) * max(down, 0.0) / self.area
+
+
+Direction = tuple[float, float]
+"""Unit vector, x and y."""
+
+
+def dividing_line(
+    box: Box, start: tuple[float, float], end: tuple[float, float]
+) -> tuple[Direction, float]:
+    """Return how a line through two points divides a box: as `split_box` takes it.
+
+    Raises ValueError for a line without length.
+    """
+    across, down = end[0] - start[0], end[1] - start[1]
+    length = hypot(across, down)
+    if length == 0:
+        raise ValueError("a line needs two points")
+    # At a right angle to the line, to the right; or down.
+    u, v = down / length, -across / length
+    if u < 0 or (u == 0 and v < 0):
+        u, v = -u, -v
+    x, y = box.centre
+    distance = (start[0] - x) * u + (start[1] - y) * v
+    return (u, v), 0.5 + distance / (box.width * u + box.height * abs(v))
+
+
+def split_box(box: Box, direction: Direction, share: float) -> tuple[Box, Box]:
+    """Return the boxes of two touching cells that share a box.
+
+    `direction` leads from the first cell to the second, never to the left; `share` is the part of
+    the box that the first has in this direction. The cells are taken as round, filling the box:
+    beside or above one another they divide it, else they get two opposite corners of it, which
+    overlap. Raises ValueError for a share outside `LEAST_SHARE` to 1 - `LEAST_SHARE`.
+    """
+    if not LEAST_SHARE <= share <= 1 - LEAST_SHARE:
+        raise ValueError("one of the cells would be too small")
+    u, v = direction
+    parts = []
+    for own, is_first in ((share, True), (1 - share, False)):
+        width = box.width / (1 + abs(u) * (1 / own - 1))
+        height = box.height / (1 + abs(v) * (1 / own - 1))
+        left = box.x if is_first else box.right - width
+        top = box.y if is_first == (v > 0) else box.bottom - height
+        parts.append(Box(left, top, width, height))
+    return parts[0], parts[1]
 
 
 def image_box(width: int, height: int) -> Box:

@@ -208,7 +208,13 @@ class Analyzer:
         checked = checked_scale(image, detections)
         crop_scale = checked.micrometres_per_pixel or _crop_scale(pixels, detections)
         cells, warnings = judge_sizes(
-            (self._cell(pixels, d, crop_scale, profile) for d in detections), checked
+            (
+                self._white_cell(pixels, d.box, d.score, crop_scale, profile)
+                if d.kind == "wbc"
+                else Cell(d.kind, d.box, d.score, detection_score=d.score)
+                for d in detections
+            ),
+            checked,
         )
         if examined.doubt:
             cells = without_certain_cells(cells)
@@ -268,27 +274,54 @@ class Analyzer:
             return SmearVerdict(doubt=DOUBTFUL)
         return verdict
 
-    def _cell(
+    def type_boxes(
+        self,
+        analysis: FieldAnalysis,
+        header_scale: float | None,
+        pixels: Pixels,
+        boxes: Iterable[Box],
+        profile: SiteProfile | None = None,
+    ) -> tuple[Cell, ...]:
+        """Type white cells in boxes that a person drew on an analyzed field, as `analyze` does.
+
+        `pixels` are the light-corrected image, `header_scale` is in micrometres per pixel. In a
+        doubtful field nothing is classified.
+        """
+        red = [
+            cell.box
+            for cell in analysis.cells
+            if cell.kind == "rbc" and cell.detection_score >= CONFIDENT_SCORE
+        ]
+        size = analysis.width, analysis.height
+        scale = analysis.scale and analysis.scale.micrometres_per_pixel
+        crop_scale = scale or red_cell_scale(red, *size, at_least=FEW_RED_CELLS)
+        # A header that gave no scale was contradicted by the cells.
+        checked = FieldScale(analysis.scale, is_settled=bool(scale) or header_scale is None)
+        cells, _ = judge_sizes(
+            (self._white_cell(pixels, box, 1.0, crop_scale, profile) for box in boxes), checked
+        )
+        return without_certain_cells(cells) if DOUBTFUL in analysis.warnings else cells
+
+    def _white_cell(
         self,
         pixels: Pixels,
-        detection: Detection,
+        box: Box,
+        score: float,
         scale: float | None,
         profile: SiteProfile | None,
     ) -> Cell:
-        if detection.kind != "wbc":
-            score = detection.score
-            return Cell(detection.kind, detection.box, score, detection_score=score)
         # A platelet here is a mistake of the detector.
-        region = CellRegion(detection.box, scale)
-        answer = self.classifier.predict(pixels, region, profile, excluded=("platelet",))
+        answer = self.classifier.predict(
+            pixels, CellRegion(box, scale), profile, excluded=("platelet",)
+        )
         return Cell(
             kind="wbc",
-            box=detection.box,
+            box=box,
             confidence=answer.confidence,
             status=answer.status,
             type=answer.type,
             probabilities=answer.probabilities,
-            detection_score=detection.score,
+            detection_score=score,
             attributes=answer.attributes,
             in_distribution=answer.in_distribution,
             subtype=answer.subtype,

@@ -1,4 +1,4 @@
-"""Review by keys and pointer in Chromium: label, drag, add and remove cells."""
+"""Review by keys and pointer in Chromium: label, drag, add, remove, move and split cells."""
 
 import re
 from datetime import date
@@ -138,3 +138,53 @@ def test_a_missed_cell_is_added_and_a_false_one_removed(page: Page, database) ->
     page.locator("svg.remove .cell").last.click()
     expect(page.locator("svg.remove .cell title").last).to_contain_text("not a white cell")
     assert types(database) == ["neutrophil", None, "basophil", None]
+
+
+def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=5)
+    page.mouse.up()
+
+
+def test_boxes_are_moved_resized_split_and_undone(page: Page, database) -> None:
+    page.goto("/review?sample=1&view=Fields")
+    before = load_case(database, 1).fields[0].analysis.cells
+    page.get_by_text("Move or resize").click()
+    rect = page.locator("svg.move .cell rect").first
+    expect(rect).to_be_visible()
+    settled(page)
+    box = rect.bounding_box()
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    drag(page, middle, (middle[0] + 3000, middle[1] + 20))  # no farther than the image
+    expect(page.locator(".handle")).to_have_count(4)
+    settled(page)
+    moved = load_case(database, 1).fields[0].analysis
+    assert moved.cells[0].box.right == pytest.approx(moved.width, abs=0.1)
+    assert moved.cells[0].box.y > before[0].box.y
+    corner = page.locator(".handle.nw").bounding_box()
+    corner = corner["x"] + corner["width"] / 2, corner["y"] + corner["height"] / 2
+    drag(page, corner, (corner[0] - 40, corner[1]))
+    left = page.get_by_role("spinbutton", name="Left")
+    expect(left).not_to_have_value(f"{moved.cells[0].box.x:.1f}")
+    settled(page)
+    resized = load_case(database, 1).fields[0].analysis.cells[0].box
+    assert resized.right == pytest.approx(moved.width, abs=0.1)
+    assert resized.width > moved.cells[0].box.width
+
+    page.get_by_text("Split", exact=True).click()
+    rects = page.locator("svg.split .cell rect")
+    number = len(before)
+    expect(rects).to_have_count(number)
+    settled(page)
+    box = rects.first.bounding_box()
+    across = box["x"] + box["width"] / 2
+    drag(page, (across, box["y"] - 3), (across, box["y"] + box["height"] + 3))
+    expect(rects).to_have_count(number + 1)
+    for _ in range(3):
+        settled(page)
+        page.keyboard.press("u")
+        page.wait_for_timeout(300)
+    expect(rects).to_have_count(number)
+    settled(page)
+    assert load_case(database, 1).fields[0].analysis.cells == before

@@ -16,7 +16,7 @@ from core.cases.patients import delete_patient, find_patient, patients_alike
 from core.cases.queue import model_agreement, pending_counts, queue, reviewer_agreement
 from core.cases.records import PatientDetails, QueueFilter, SampleDetails
 from core.cases.restore import restore_backup
-from core.cases.reviews import label_cells, label_counts, labelled_cells, reviews_of
+from core.cases.reviews import label_cells, label_counts, labelled_cells, reviews_of, undo
 from core.cases.samples import load_case, load_image, load_sample, save_sample, sweep
 from core.cases.sharing import comment, share
 from core.cases.signing import mark_reviewed
@@ -72,7 +72,8 @@ def actions(database):
 def test_a_draft_is_as_it_was_uploaded_and_reviewed(database, draft, images):
     before = drafts.stamp(database, draft)
     notes = DraftNotes(("c.png",), (FailedFile("x", "why"),), ("y",), (("a", "b"),), True, (3,))
-    drafts.set_notes(database, draft, notes)
+    drafts.add_notes(database, draft, notes)
+    drafts.set_keep_duplicates(database, draft, True)
     stamp, kept, fields = drafts.load_draft(database, draft)
     assert stamp != before
     assert kept == notes
@@ -81,6 +82,17 @@ def test_a_draft_is_as_it_was_uploaded_and_reviewed(database, draft, images):
     assert fields[2].stored.analysis.reject_reason == GONE
     pixels = [load_image(database, field.stored.id).pixels for field in fields]
     assert all((one == image.pixels).all() for one, image in zip(pixels, images, strict=False))
+
+
+def test_two_uploads_at_once_keep_the_notes_of_both(database, draft):
+    one, other = FailedFile("x", "why"), FailedFile("y", "why")
+    drafts.add_notes(database, draft, DraftNotes(("x", "a")))
+    drafts.add_notes(database, draft, DraftNotes(("y", "b", "a"), repeated=(("c", "d"),)))
+    drafts.set_keep_duplicates(database, draft, True)
+    drafts.add_notes(database, draft, DraftNotes(failed=(other,)))
+    drafts.add_notes(database, draft, DraftNotes(failed=(one,)), ["x", "a"])
+    _, kept, _ = drafts.load_draft(database, draft)
+    assert kept == DraftNotes(("y", "b"), (other, one), (), (("c", "d"),), True)
 
 
 def test_a_draft_opens_for_its_owner_or_by_its_secret_and_not_otherwise(database, draft):
@@ -236,6 +248,13 @@ def test_images_are_moved_marked_removed_and_analysed_again(database, draft, ima
     assert loaded(database, draft)[2].stored.analysis == forced.analysis
     with pytest.raises(InvalidEntryError, match="were reviewed"):
         drafts.replace_analysis(database, REVIEWER, draft, second.id, printed(images[1], white()))
+    sample, cell_id = sample_and_cell(database, draft, 2)
+    _, (review,) = label_cells(database, REVIEWER, sample, {cell_id: "blast"})
+    sample, _ = sample_and_cell(database, draft, 2)
+    undo(database, REVIEWER, sample, [review.id])
+    assert loaded(database, draft)[2].is_reviewed  # its reviews stay, so its cells do
+    with pytest.raises(InvalidEntryError, match="were reviewed"):
+        drafts.replace_analysis(database, REVIEWER, draft, third.id, forced)
     drafts.remove_fields(database, REVIEWER, draft, [first.id, second.id])
     assert [field.stored.id for field in loaded(database, draft)] == [third.id, fourth.id]
     assert len(list(database.images.root.glob("??/*.png"))) == 2

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -6,8 +7,9 @@ from sqlalchemy import event
 from core.cases.patients import create_patient
 from core.cases.queue import model_agreement, pending_counts, queue, reviewer_agreement
 from core.cases.records import PatientDetails, QueueFilter, SampleDetails
-from core.cases.reviews import label_cells, undo
+from core.cases.reviews import label_cells, move_cell, undo
 from core.cases.samples import load_case, save_sample
+from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from tests.cases.made import REVIEWER, SECOND, new_field, white
 
@@ -146,6 +148,10 @@ def test_agreement_counts_pairs_of_last_labels(database, sample, other):
     undo(database, SECOND, sample, [reviews[0].id])
     pairs = reviewer_agreement(database, REVIEWER.name, SECOND.name)
     assert pairs["lymphocyte", "blast"] == 1
+    # Neither who moves a box has labelled its cell, nor who restores another's label.
+    (cell,) = queue(database, QueueFilter(unreviewed=False, sample_id=other.id)).items
+    move_cell(database, REVIEWER, cell.sample, cell.id, replace(cell.cell, box=Box(1, 1, 30, 30)))
+    assert reviewer_agreement(database, REVIEWER.name, SECOND.name) == pairs
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,29 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date
 from threading import Barrier
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of
+from hypothesis import strategies as st
 
-from core.cases.audit import history
-from core.cases.records import MissedCell, NewLabel, SampleDetails
+from core.cases.audit import history, verify
+from core.cases.queue import queue
+from core.cases.records import MissedCell, NewLabel, QueueFilter, SampleDetails
 from core.cases.reviews import (
     add_cell,
     label_cells,
     label_counts,
     labelled_cells,
+    move_cell,
     reviews_of,
     save_labelled_sample,
+    split_cell,
     undo,
 )
 from core.cases.samples import load_case
-from core.domain.boxes import Box
+from core.domain.boxes import Box, image_box, split_box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
 from tests.cases.made import REVIEWER, SECOND, VIEWER, new_field, white
@@ -144,9 +151,140 @@ def test_a_missed_cell_is_added_last_and_removed_by_undo(database, sample):
     )
     assert (added.probabilities, added.suggested, added.box) == (None, None, missed.box)
     sample, _ = undo(database, REVIEWER, sample, [review.id])
-    analysis = load_case(database, sample.id).analyses[0]
-    assert analysis.cells[3].status == "out_of_scope"
-    assert analysis.counts.types == {"neutrophil": 1, "monocyte": 1}
+    stored = load_case(database, sample.id).fields[0]
+    assert stored.analysis.cells == (*field.analysis.cells, first.analysis.cells[4])
+    assert stored.cell_ids[3] == first.cell_ids[4]
+    assert stored.analysis.counts.types == {"neutrophil": 1, "monocyte": 1}
+    assert label_counts(database) == {"monocyte": 1}
+    assert queue(database, QueueFilter(unreviewed=False)).total == 4
+
+
+def typed(box, type_="basophil", status="classified"):
+    """Return a cell as the model types it in a box."""
+    return replace(white(type_, 0.7, status), box=box)
+
+
+def test_a_moved_cell_is_typed_again_unless_a_reviewer_labelled_it(database, sample):
+    (first, before), (second, _), _ = cells_of(database, sample)
+    sample, (review,) = move_cell(database, REVIEWER, sample, first, typed(Box(11, 12, 40, 41)))
+    assert cells_of(database, sample)[0] == (
+        first,
+        replace(typed(Box(11, 12, 40, 41)), detection_score=before.detection_score),
+    )
+    assert (review.action, review.box_before, review.box) == (
+        "move",
+        before.box,
+        Box(11, 12, 40, 41),
+    )
+    sample, _ = label_cells(database, REVIEWER, sample, {second: "lymphocyte"})
+    _, (_, labelled), _ = cells_of(database, sample)
+    sample, _ = move_cell(database, SECOND, sample, second, typed(Box(95, 12.04, 40, 41)))
+    _, (_, moved), _ = cells_of(database, sample)
+    assert moved == replace(labelled, box=Box(95, 12, 40, 41))
+    assert moved.reviewer == REVIEWER.name
+    entry = history(database, sample.id)[-1]
+    assert (entry.action, entry.user) == ("move cell", SECOND.name)
+    assert entry.details["boxes"] == [[list(labelled.box.xywh), [95, 12, 40, 41]]]
+    assert (entry.details["before"], entry.details["after"]) == (["lymphocyte"], ["lymphocyte"])
+
+
+def test_a_split_cell_becomes_two_that_the_model_types(database, sample):
+    cell_id = cells_of(database, sample)[1][0]
+    sample, _ = label_cells(database, REVIEWER, sample, {cell_id: "blast"})
+    parts = typed(Box(90, 20, 16, 31)), typed(Box(106, 20, 14, 31), "monocyte", "uncertain")
+    sample, (one, other) = split_cell(database, REVIEWER, sample, cell_id, parts)
+    stored = load_case(database, sample.id).fields[0]
+    assert stored.cell_ids[2:] == (cell_id, other.cell_id)
+    assert [(c.type, c.status, c.reviewer, c.box) for c in stored.analysis.cells[2:]] == [
+        ("basophil", "classified", None, parts[0].box),
+        ("monocyte", "uncertain", None, parts[1].box),
+    ]
+    assert (one.action, one.label, other.box_before) == ("split", None, None)
+    assert history(database, sample.id)[-1].details["after"] == ["basophil", "monocyte"]
+    assert queue(database, QueueFilter(sample_id=sample.id)).total == 4  # the new one waits too
+
+
+@pytest.mark.parametrize(
+    ("box", "sentence"),
+    [
+        (Box(10, 10, 7, 40), "7 × 40 pixels is too small for a cell"),
+        (Box(-1, 10, 40, 40), "reaches outside the image"),
+        (Box(10, 10, 4000, 40), "reaches outside the image"),
+    ],
+)
+def test_impossible_boxes_are_rejected_with_a_sentence(database, sample, box, sentence):
+    (cell_id, before), *_ = cells_of(database, sample)
+    sound = typed(Box(10, 10, 20, 20))
+    for attempt in (
+        lambda: move_cell(database, REVIEWER, sample, cell_id, typed(box)),
+        lambda: split_cell(database, REVIEWER, sample, cell_id, (sound, typed(box))),
+    ):
+        with pytest.raises(InvalidEntryError, match=sentence):
+            attempt()
+    assert cells_of(database, sample)[0] == (cell_id, before)
+
+
+DECISIONS = st.tuples(
+    st.sampled_from(("label", "remove", "add", "move", "split")),
+    st.integers(0, 5),
+    st.sampled_from((REVIEWER, SECOND)),
+)
+
+
+def decide(database, sample, action, index, user):
+    """Take a decision on one of the cells; return the sample and the reviews."""
+    cells = cells_of(database, sample)
+    cell_id, cell = cells[index % len(cells)]
+    if action in {"label", "remove"}:
+        label = NOT_A_WHITE_CELL if action == "remove" else "eosinophil"
+        return label_cells(database, user, sample, {cell_id: label})
+    field = load_case(database, sample.id).fields[index % 2]
+    size = field.analysis.width, field.analysis.height
+    if action == "add":
+        box = Box(size[0] - 20, size[1] - 20 - index, 40, 40)
+        return add_cell(database, user, sample, MissedCell(field.id, box, "blast"))
+    if action == "move":
+        return move_cell(database, user, sample, cell_id, typed(Box(index, 2, 30 + index, 29)))
+    halves = split_box(replace(cell.box, width=32, height=33), (1, 0), 0.5)
+    return split_cell(database, user, sample, cell_id, tuple(typed(box) for box in halves))
+
+
+@settings_of(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(decisions=st.lists(DECISIONS, min_size=1, max_size=6))
+def test_undo_restores_exactly_the_state_before(database, sample, decisions):
+    sample = load_case(database, sample.id).sample
+    stack = []
+    for decision in decisions:
+        stack.append((cells_of(database, sample), label_counts(database)))
+        sample, reviews = decide(database, sample, *decision)
+        for field in load_case(database, sample.id).analyses:
+            whole = image_box(field.width, field.height)
+            assert all(cell.box.margin_within(whole) > -1e-6 for cell in field.cells)
+        stack.append([review.id for review in reviews])
+    while stack:
+        sample, _ = undo(database, SECOND, sample, stack.pop())
+        assert (cells_of(database, sample), label_counts(database)) == stack.pop()
+    assert verify(database).whole
+
+
+def test_undo_never_takes_back_what_another_decided_since(database, sample):
+    (cell_id, _), *_ = cells_of(database, sample)
+    sample, (mine,) = label_cells(database, REVIEWER, sample, {cell_id: "basophil"})
+    sample, (other,) = label_cells(database, SECOND, sample, {cell_id: "blast"})
+    for user, who in ((REVIEWER, SECOND.name), (SECOND, "You")):
+        with pytest.raises(InvalidEntryError, match=f"{who} changed the cell after"):
+            undo(database, user, sample, [mine.id])
+    assert cells_of(database, sample)[0][1].type == "blast"
+    sample, (taken,) = undo(database, SECOND, sample, [other.id])
+    (_, cell), *_ = cells_of(database, sample)
+    assert (cell.type, cell.reviewer) == ("basophil", REVIEWER.name)
+    for review in (other, taken):
+        with pytest.raises(InvalidEntryError, match="cannot be undone"):
+            undo(database, SECOND, sample, [review.id])
+    sample, _ = undo(database, REVIEWER, sample, [mine.id])
+    assert cells_of(database, sample)[0][1].reviewer is None
 
 
 def test_a_cell_lies_in_a_picture_of_its_case(database, sample):
@@ -177,6 +315,8 @@ def test_viewers_do_not_review(database, sample):
         lambda: label_cells(database, VIEWER, sample, {cell_id: "basophil"}),
         lambda: undo(database, VIEWER, sample, []),
         lambda: add_cell(database, VIEWER, sample, missed),
+        lambda: move_cell(database, VIEWER, sample, cell_id, typed(Box(1, 1, 9, 9))),
+        lambda: split_cell(database, VIEWER, sample, cell_id, 2 * (typed(Box(1, 1, 9, 9)),)),
     ):
         with pytest.raises(NotAllowedError, match="this needs the role reviewer"):
             attempt()

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from core.domain.boxes import (
+    LEAST_SHARE,
     Box,
+    dividing_line,
     image_box,
     iou,
+    split_box,
     suppress_between_groups,
     suppress_with_voting,
     xyxy_array,
@@ -86,3 +89,52 @@ def test_looking_at_neighbours_only_drops_what_looking_at_all_drops(cells):
         if not rivals or iou(boxes[index], boxes[rivals]).max() <= 0.4:
             kept.append(index)
     assert suppress_between_groups(boxes, groups, max_iou=0.4).tolist() == kept
+
+
+@given(
+    box=BOXES,
+    place=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+    angle=st.floats(0, 2 * np.pi),
+)
+def test_both_halves_of_a_split_box_lie_in_it_and_fill_its_sides(box, place, angle):
+    start = box.x + place[0] * box.width, box.y + place[1] * box.height
+    end = start[0] + 40 * np.cos(angle), start[1] + 40 * np.sin(angle)
+    direction, share = dividing_line(box, start, end)
+    assert np.hypot(*direction) == pytest.approx(1)
+    assume(LEAST_SHARE <= share <= 1 - LEAST_SHARE)
+    first, second = split_box(box, direction, share)
+    for half in (first, second):
+        assert half.margin_within(box) >= -1e-3
+    assert min(first.x, second.x) == pytest.approx(box.x, abs=1e-3)
+    assert max(first.right, second.right) == pytest.approx(box.right, abs=1e-3)
+    assert min(first.y, second.y) == pytest.approx(box.y, abs=1e-3)
+    assert max(first.bottom, second.bottom) == pytest.approx(box.bottom, abs=1e-3)
+
+
+def test_a_line_divides_a_box_where_it_is_drawn():
+    box = Box(10, 20, 40, 30)
+    for start, end in (((20, 0), (20, 99)), ((20, 50), (20, 20))):  # whichever way it was drawn
+        assert split_box(box, *dividing_line(box, start, end)) == (
+            Box(10, 20, 10, 30),
+            Box(20, 20, 30, 30),
+        )
+    upper, lower = split_box(box, *dividing_line(box, (0, 35), (70, 35)))
+    assert (upper, lower) == (Box(10, 20, 40, 15), Box(10, 35, 40, 15))
+    # Two round cells of 20 pixels that touch on the diagonal.
+    square = Box(0, 0, 34.142, 34.142)
+    left, right = split_box(square, *dividing_line(square, (0, 34.142), (34.142, 0)))
+    assert left.xywh == pytest.approx((0, 0, 20, 20), abs=0.01)
+    assert right.xywh == pytest.approx((14.142, 14.142, 20, 20), abs=0.01)
+    for start, end in (((5, 5), (5, 5)), ((12, 0), (12, 9)), ((0, 90), (50, 90))):
+        with pytest.raises(ValueError, match=r"line needs two points|too small"):
+            split_box(box, *dividing_line(box, start, end))
+
+
+@given(box=BOXES, other=BOXES)
+def test_the_part_within_another_box_lies_in_both(box, other):
+    part = box.within(other)
+    if part is None:
+        assert box.covered_by(other) == pytest.approx(0, abs=1e-3)
+    else:
+        assert min(part.margin_within(box), part.margin_within(other)) >= -1e-3
+        assert part.area == pytest.approx(box.covered_by(other) * box.area, rel=1e-3)

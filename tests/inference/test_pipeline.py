@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ from PIL import Image
 
 from core.datasets.readers import open_set
 from core.domain.boxes import iou
+from core.imaging.illumination import flatten
 from core.inference.cell_classifier import LEAST_TYPED_SIDE
+from core.inference.quality_control import DOUBTFUL
 from core.synthetic.fields import example_fields, make_field
 from tests.images import read_image
 
@@ -57,6 +60,23 @@ def test_a_real_field_gets_counts_scale_and_probabilities(analyzer, pack):
         assert cell.confidence == max(cell.probabilities.values())
     others = [c for c in analysis.cells if c.kind != "wbc"]
     assert all(c.type is None and c.probabilities is None for c in others)
+
+
+def test_a_box_that_a_person_draws_is_typed_as_the_models_own(analyzer, pack):
+    image = read_image(pack.jpeg(pack.bccd(0)), "field.jpg")
+    analysis, pixels = analyzer.analyze(image), flatten(image.pixels)
+    white = [cell for _, cell in analysis.white_cells()]
+    again = analyzer.type_boxes(analysis, None, pixels, [cell.box for cell in white])
+    assert [replace(cell, detection_score=1.0) for cell in white] == list(again)
+    box = white[0].box
+    (tiny,) = analyzer.type_boxes(analysis, None, pixels, [replace(box, width=9, height=9)])
+    assert tiny.status == "out_of_scope"
+    for doubtful, header in (
+        (replace(analysis, warnings=(DOUBTFUL,)), None),
+        (replace(analysis, scale=None), 0.4),  # the cells contradicted the header
+    ):
+        (cell,) = analyzer.type_boxes(doubtful, header, pixels, [box])
+        assert cell.status == "uncertain"
 
 
 def test_counts_follow_the_labels_over_many_fields(analyzer, pack):

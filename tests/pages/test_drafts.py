@@ -173,7 +173,7 @@ def test_an_upload_that_was_cut_short_shows_what_was_read(slides):
     session = app.session_state["uploads"]
     database = get_database()
     notes = drafts.DraftNotes(expected=(slides[1][0], slides[0][0]))
-    drafts.set_notes(database, session.draft, notes)
+    drafts.add_notes(database, session.draft, notes)
     again = go_to(open_app(), WBC, draft=key_of(app))
     (warning,) = (w for w in again.warning if "Drop them again" in w.value)
     assert slides[1][0].replace("_", "\\_").replace(".", "\\.") in warning.value

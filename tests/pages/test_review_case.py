@@ -11,10 +11,10 @@ from core.cases.samples import load_case
 from core.cases.users import user_of
 from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
-from core.errors import InvalidEntryError, NotFoundError, StaleCaseError
+from core.errors import InvalidEntryError, LeukoscopeError, NotFoundError, StaleCaseError
 from tests.pages.app import checked, open_app, press, texts
 from tests.pages.reviews import cells_of, labels_of
-from ui.review.field import handle_picked, handle_placed
+from ui.review.field import handle_divided, handle_picked, handle_placed, handle_redrawn
 from ui.review.gallery import handle_moved
 from ui.review.session import ReviewSession
 
@@ -132,6 +132,71 @@ def test_a_marked_place_becomes_a_cell_and_a_click_removes_it(database, sample, 
     assert load_case(database, sample.id).sample.version == case.sample.version
     pick(picked)
     assert load_case(database, sample.id).fields[1].analysis.cells[-1].status == "out_of_scope"
+
+
+def test_a_box_is_redrawn_and_divided_by_messages_of_the_browser(database, sample, session):
+    stored = load_case(database, sample.id).fields[0]
+    cell_id, uncertain = stored.cell_ids[0], stored.cell_ids[2]
+    message = {"sample": sample.id, "version": 1, "id": cell_id}
+    redraw = handle_redrawn(session, sample, stored)
+    redraw({**message, "x": 190.25, "y": 20, "width": 36, "height": 40})
+    moved = load_case(database, sample.id).fields[0].analysis.cells[0]
+    assert moved.box == Box.from_xyxy(190.2, 20, 226.2, 60)
+    assert moved.reviewer is None
+    assert sum(moved.probabilities.values()) == pytest.approx(1)
+    divide = handle_divided(session, sample, stored)
+    line = {"start": [315, 0], "end": [315.0, 90]}
+    divide({**message, "version": 2, "id": uncertain, **line})
+    cells = load_case(database, sample.id).fields[0].analysis.cells
+    assert [cells[i].box.xywh for i in (2, 4)] == [(300, 20.5, 15, 31.3), (315, 20.5, 15, 31.3)]
+    for forged in (
+        {**line, "start": [315]},
+        {**line, "end": ["a", 1]},
+        {**line, "start": [float("nan"), 0]},
+        {**line, "version": "2"},
+    ):
+        divide({**message, "version": 3, "id": uncertain, **forged})
+    redraw({**message, "version": 3, "x": 1, "y": 1, "width": 9, "height": -9})
+    for wrong, error in (
+        ({"version": 3, **line, "end": line["start"]}, "does not divide the box"),
+        ({"version": 3, "start": [0, 0], "end": [0, 9]}, "does not divide the box"),
+        ({"version": 3, "id": 999, **line}, "does not exist"),
+        ({"version": 2, "id": uncertain, "start": [315, 0], "end": [315, 9]}, "changed this"),
+    ):
+        with pytest.raises(LeukoscopeError, match=error):
+            divide({**message, "id": uncertain, **wrong})
+    assert load_case(database, sample.id).sample.version == 3
+    session.undo()
+    session.undo()
+    assert load_case(database, sample.id).fields[0].analysis.cells == stored.analysis.cells
+
+
+def test_a_box_is_moved_and_split_by_numbers(database, sample):
+    before = load_case(database, sample.id).fields[0].analysis
+    app = open_app(PAGE, sample=sample.id, view="Fields")
+    app.segmented_control(key="review_mode").set_value("move")
+    checked(app.run())
+    app.selectbox(key="review_picked").select(cells_of(database, sample)[0])
+    checked(app.run())
+    left, _top, width, _height = app.number_input
+    left.set_value(180.0)
+    width.set_value(44.0)
+    next(b for b in app.button if b.label == "Save the box").click()
+    checked(app.run())
+    box = Box(180, 20.5, 44, 31.3)
+    assert load_case(database, sample.id).fields[0].analysis.cells[0].box.xywh == box.xywh
+    app.number_input[2].set_value(3.0)
+    next(b for b in app.button if b.label == "Save the box").click()
+    assert "too small for a cell" in checked(app.run()).error[0].value
+    app.segmented_control(key="review_mode").set_value("split")
+    checked(app.run())
+    next(b for b in app.button if b.label == "Split the cell").click()
+    checked(app.run())
+    cells = load_case(database, sample.id).fields[0].analysis.cells
+    assert [cells[i].box.xywh for i in (0, 4)] == [(180, 20.5, 22, 31.3), (202, 20.5, 22, 31.3)]
+    for _ in range(2):
+        press(app, "review_undo")
+    assert load_case(database, sample.id).fields[0].analysis.cells == before.cells
 
 
 def test_an_unknown_sample_gets_its_sentence(database):

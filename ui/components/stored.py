@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -13,8 +14,9 @@ from core.cases.database import get_database
 from core.cases.records import LabelledCell, QueuedCell, SampleField
 from core.cases.reviews import labelled_cells
 from core.cases.samples import load_image
-from core.domain.results import FieldImage, Pixels
-from core.errors import PictureMissingError
+from core.domain.boxes import Box
+from core.domain.results import Cell, FieldImage, Pixels
+from core.errors import PictureMissingError, ProfileError
 from core.imaging.illumination import flatten
 from core.imaging.overlay import cam_overlay
 from core.imaging.preview import preview_jpeg
@@ -27,7 +29,8 @@ from core.imaging.segmentation import (
 )
 from core.inference.cell_classifier import CellRegion
 from core.inference.explain import explain_cell
-from core.inference.pipeline import get_analyzer
+from core.inference.pipeline import get_analyzer, without_certain_cells
+from core.inference.site_profile import load_profile
 from ui.components.cell_images import cell_image, surroundings, synthetic_cells
 from ui.components.fields import OutlinedCell, outlined_cell, segmentation_key
 
@@ -130,6 +133,21 @@ def cell_attributes(cell: LabelledCell) -> dict[str, str]:
     """Return the morphological attributes that the model predicts. Raises ModelError."""
     pixels = _corrected_pixels(cell.field_id)
     return dict(get_analyzer().classifier.predict(pixels, _region(cell)).attributes)
+
+
+def typed_cells(stored: SampleField, boxes: Sequence[Box]) -> tuple[Cell, ...]:
+    """Return white cells in boxes that a reviewer drew, typed as the others of the field.
+
+    Nothing is classified when the site profile of the field is no longer there. Raises ModelError.
+    """
+    analyzer, wanted, profile = get_analyzer(), stored.analysis.profile, None
+    if wanted is not None:
+        with suppress(ProfileError):
+            found = load_profile(wanted.rpartition(" v")[0], analyzer.classifier.model_sha256)
+            profile = found if found.title == wanted else None
+    header, pixels = _field_image(stored.id).micrometres_per_pixel, _corrected_pixels(stored.id)
+    cells = analyzer.type_boxes(stored.analysis, header, pixels, boxes, profile)
+    return cells if wanted is None or profile is not None else without_certain_cells(cells)
 
 
 def reference_cells(

@@ -1,6 +1,7 @@
 """One stored sample: its findings, fields with their cells, reports, history."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import streamlit as st
 
@@ -130,15 +131,32 @@ def show_downloads(database: Database, case: Case, user: User) -> None:
 def _changes(entry: Entry, names: Mapping[int, str]) -> str:
     """Return which cells an entry changed from what to what; `names` are those of the cells."""
     reviews = entry.details.get("reviews", ())
-    before = entry.details.get("before") or [None] * len(reviews)  # not in entries of 0.9.0
+    unknown = [None] * len(reviews)  # not in entries of 0.9.0, or no box changed
+    before = entry.details.get("before") or unknown
+    after = entry.details.get("after") or [label for *_, label in reviews]
+    boxes = entry.details.get("boxes") or unknown
 
     def name(label: str | None) -> str:
         return label_name(label) if label else "the model's type"
 
+    def change(was: str | None, now: str | None, box: Sequence[Any] | None) -> str:
+        if box is None:
+            return f"{name(was)} → {name(now)}" if was else f"→ {name(now)}"
+        old, new = (
+            f"{name(label)} at {_box_text(at)}" if at else "no cell"
+            for label, at in zip((was, now), box, strict=True)
+        )
+        return f"{old} → {new}"
+
     return "; ".join(
-        f"{names.get(cell, cell)}: {f'{name(was)} → ' if was else '→ '}{name(label)}"
-        for (_, cell, label), was in zip(reviews, before, strict=True)
+        f"{names.get(cell, cell)}: {change(was, now, box)}"
+        for (_, cell, _), was, now, box in zip(reviews, before, after, boxes, strict=True)
     )
+
+
+def _box_text(xywh: Sequence[float]) -> str:
+    x, y, width, height = xywh
+    return f"{x:.0f}, {y:.0f} ({width:.0f} × {height:.0f} pixels)"
 
 
 def show_record(database: Database, case: Case) -> None:

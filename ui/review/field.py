@@ -1,15 +1,18 @@
-"""The field image of a case: inspect a cell, add a missed one, remove a false one."""
+"""The field image of a case: inspect a cell, add, remove, move, resize and split cells."""
 
+from math import sqrt
 from statistics import median
 
 import streamlit as st
 
 from core.cases.cell_groups import case_cells
 from core.cases.records import Case, LabelledCell, MissedCell, Sample, SampleField
+from core.cases.reviews import LEAST_SIDE
 from core.charts.field import data_uri
-from core.domain.boxes import Box
+from core.domain.boxes import LEAST_SHARE, Box, Direction, dividing_line, split_box
 from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, STATUS_LINES, label_name
+from core.errors import InvalidEntryError, NotFoundError
 from core.imaging.overlay import CELL_COLOUR, NUCLEUS_COLOUR
 from core.imaging.segmentation import SegmentationMethod
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
@@ -20,10 +23,12 @@ from ui.components.shared import number_of, plain
 from ui.components.stored import LARGE, cell_jpeg, field_jpeg, outlined, segmented_field
 from ui.review.session import (
     ACTION,
+    Divided,
     Handler,
     Mode,
     Picked,
     Placed,
+    Redrawn,
     ReviewSession,
     browser_component,
     handler,
@@ -34,12 +39,25 @@ MODES: dict[Mode, str] = {
     "inspect": ":material/touch_app: Inspect",
     "add": ":material/add_circle: Add a missed cell",
     "remove": ":material/remove_circle: Remove a false one",
+    "move": ":material/open_with: Move or resize",
+    "split": ":material/content_cut: Split",
 }
 HINTS: dict[Mode, str] = {
     "inspect": "Click a cell to inspect it. Drag to move, scroll to zoom, double-click to reset.",
     "add": "Click the centre of a missed white cell, or draw a box around it.",
     "remove": "Click a box that is not a white cell. It stays as a dotted box and is not counted.",
+    "move": "Drag a box to move it. Click it, then drag a corner to resize it. The model types the "
+    "cell again, unless a reviewer labelled it.",
+    "split": "Draw a line between two touching cells that share a box. The model types "
+    "each of them.",
 }
+DIRECTIONS: dict[str, Direction] = {
+    "To the right of the first": (1, 0),
+    "Below the first": (0, 1),
+    "Below, to the right": (sqrt(0.5), sqrt(0.5)),
+    "Above, to the right": (sqrt(0.5), -sqrt(0.5)),
+}
+"""Where the second of two cells in one box lies."""
 PICKED = "review_picked"
 
 
@@ -90,6 +108,8 @@ def show_fields(session: ReviewSession, case: Case) -> None:
                 _drawing(stored, mode, corrected, method),
                 picked=handle_picked(session, case.sample),
                 placed=handle_placed(session, case.sample, label),
+                redrawn=handle_redrawn(session, case.sample, stored),
+                divided=handle_divided(session, case.sample, stored),
             )
             st.caption(HINTS[mode])
         with aside:
@@ -100,7 +120,12 @@ def show_fields(session: ReviewSession, case: Case) -> None:
                 chosen = _choose_cell(cells)
                 if chosen:
                     _show_cell(chosen, corrected, method)
-                    _label_cell(session, case.sample, chosen, mode, barred)
+                    if mode == "move":
+                        _move_by_numbers(session, case.sample, stored, chosen)
+                    elif mode == "split":
+                        _split_by_numbers(session, case.sample, stored, chosen)
+                    else:
+                        _label_cell(session, case.sample, chosen, mode, barred)
 
 
 def _drawing(
@@ -134,6 +159,7 @@ def _drawing(
         "width": analysis.width,
         "height": analysis.height,
         "diameter": usual_diameter(stored),
+        "least": LEAST_SIDE,
         "chosen": st.session_state.get(PICKED),
         "cells": cells,
     }
@@ -155,10 +181,44 @@ def handle_placed(session: ReviewSession, sample: Sample, label: str) -> Handler
     """Return the handler that adds the marked cell."""
 
     def place(placed: Placed, seen: Sample) -> None:
-        box = Box(placed.x, placed.y, placed.width, placed.height)
-        session.add_cell(seen, MissedCell(placed.field, box, label))
+        session.add_cell(seen, MissedCell(placed.field, placed.box, label))
 
     return handler(Placed, sample, place)
+
+
+def handle_redrawn(session: ReviewSession, sample: Sample, stored: SampleField) -> Handler:
+    """Return the handler that gives a cell the box that was drawn."""
+
+    def redraw(redrawn: Redrawn, seen: Sample) -> None:
+        _box_of(stored, redrawn.id)
+        st.session_state[PICKED] = redrawn.id
+        session.move_cell(seen, stored, redrawn.id, redrawn.box)
+
+    return handler(Redrawn, sample, redraw)
+
+
+def handle_divided(session: ReviewSession, sample: Sample, stored: SampleField) -> Handler:
+    """Return the handler that splits a cell along the line that was drawn."""
+
+    def divide(divided: Divided, seen: Sample) -> None:
+        box = _box_of(stored, divided.id)
+        st.session_state[PICKED] = divided.id
+        try:
+            halves = split_box(box, *dividing_line(box, divided.start, divided.end))
+        except ValueError as error:
+            raise InvalidEntryError(
+                "The line does not divide the box. Draw it between the two cells."
+            ) from error
+        session.split_cell(seen, stored, divided.id, halves)
+
+    return handler(Divided, sample, divide)
+
+
+def _box_of(stored: SampleField, cell_id: int) -> Box:
+    """Return the box of a cell that the page shows. Raises NotFoundError for another cell."""
+    if cell_id not in stored.cell_ids:
+        raise NotFoundError("cell")
+    return stored.analysis.cells[stored.cell_ids.index(cell_id)].box
 
 
 def usual_diameter(stored: SampleField) -> float:
@@ -197,6 +257,58 @@ def _add_by_numbers(
             icon=":material/add_circle:",
             on_click=run_action,
             args=(ACTION, add),
+        )
+
+
+def _move_by_numbers(
+    session: ReviewSession, sample: Sample, stored: SampleField, chosen: LabelledCell
+) -> None:
+    """Offer to move and resize a cell by numbers, without a pointer."""
+    analysis, box = stored.analysis, chosen.cell.box
+    # New keys for each version: the inputs follow a box that was dragged.
+    keys = [f"review_box_{name}_{chosen.id}_{sample.version}" for name in ("x", "y", "w", "h")]
+
+    def move() -> None:
+        x, y, width, height = (st.session_state[key] for key in keys)
+        session.move_cell(sample, stored, chosen.id, Box(x, y, width, height))
+
+    with st.form("review_move_form", border=True):
+        st.markdown("**Box**, in pixels of the image")
+        with st.grid(2, min_column_width=110, gap="xsmall"):
+            for name, key, least, most, value in zip(
+                ("Left", "Top", "Width", "Height"),
+                keys,
+                (0.0, 0.0, 1.0, 1.0),
+                2 * (float(analysis.width), float(analysis.height)),
+                box.xywh,
+                strict=True,
+            ):
+                st.number_input(name, least, most, float(value), 1.0, "%.1f", key=key)
+        st.form_submit_button(
+            "Save the box", icon=":material/open_with:", on_click=run_action, args=(ACTION, move)
+        )
+
+
+def _split_by_numbers(
+    session: ReviewSession, sample: Sample, stored: SampleField, chosen: LabelledCell
+) -> None:
+    """Offer to split a cell without a pointer."""
+    where, share = (f"review_split_{name}_{chosen.id}" for name in ("where", "share"))
+
+    def split() -> None:
+        direction = DIRECTIONS[st.session_state[where]]
+        halves = split_box(chosen.cell.box, direction, st.session_state[share] / 100)
+        session.split_cell(sample, stored, chosen.id, halves)
+
+    with st.form("review_split_form", border=True):
+        st.radio("The second cell lies", list(DIRECTIONS), key=where)
+        least = round(100 * LEAST_SHARE)
+        st.slider("Share of the first cell, %", least, 100 - least, 50, 5, key=share)
+        st.form_submit_button(
+            "Split the cell",
+            icon=":material/content_cut:",
+            on_click=run_action,
+            args=(ACTION, split),
         )
 
 

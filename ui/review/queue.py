@@ -361,6 +361,6 @@ def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
         if not reviews:
             st.caption("No reviews yet.")
         for review in reviews:
-            label = label_name(review.label).lower() if review.label else "label withdrawn"
             said = f": {plain(review.comment)}" if review.comment else ""
-            st.markdown(f"{local_time(review.at)}, {plain(review.reviewer)}: **{label}**{said}")
+            done = f"**{review.sentence}**{said}"
+            st.markdown(f"{local_time(review.at)}, {plain(review.reviewer)}: {done}")

@@ -1,6 +1,6 @@
 """What a reviewer did in this visit; the buttons and browser components that change cases."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
@@ -9,19 +9,29 @@ import streamlit as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from core.cases.database import Database
-from core.cases.records import MissedCell, Sample, User
-from core.cases.reviews import Done, add_cell, label_cells, undo
+from core.cases.records import MissedCell, Sample, SampleField, User
+from core.cases.reviews import (
+    Done,
+    add_cell,
+    checked_box,
+    label_cells,
+    move_cell,
+    split_cell,
+    undo,
+)
 from core.cases.samples import load_sample
 from core.cases.users import require
 from core.domain.agreement import LABELS
+from core.domain.boxes import Box
 from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
-from core.errors import NotAllowedError, StaleCaseError
+from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
 from ui.components.actions import action_error, run_action, show_action_error
 from ui.components.browser import mount
 from ui.components.shared import plain
+from ui.components.stored import typed_cells
 
-Mode = Literal["inspect", "add", "remove"]
+Mode = Literal["inspect", "add", "remove", "move", "split"]
 
 KEYS = dict(zip(CELL_TYPES, "1234567890", strict=False)) | {NOT_A_WHITE_CELL: "X"}
 """Shortcut of each label, the same for every cell; types beyond the tenth have none."""
@@ -54,16 +64,37 @@ class ReviewSession:
         """Add a cell to a sample as it was seen."""
         self._keep(add_cell(self.database, self.user, seen, missed))
 
+    def move_cell(self, seen: Sample, stored: SampleField, cell_id: int, box: Box) -> None:
+        """Give a cell of a field another box; the model types it again."""
+        (moved,) = self._typed(stored, [box])
+        self._keep(move_cell(self.database, self.user, seen, cell_id, moved))
+
+    def split_cell(
+        self, seen: Sample, stored: SampleField, cell_id: int, boxes: tuple[Box, Box]
+    ) -> None:
+        """Make two cells of a field of one; the model types both."""
+        first, second = self._typed(stored, boxes)
+        self._keep(split_cell(self.database, self.user, seen, cell_id, (first, second)))
+
+    def _typed(self, stored: SampleField, boxes: Sequence[Box]) -> tuple[Cell, ...]:
+        require(self.user, "reviewer")
+        size = stored.analysis.width, stored.analysis.height
+        return typed_cells(stored, [checked_box(box, *size) for box in boxes])
+
     def _keep(self, done: Done) -> None:
         sample, reviews = done
         self.saw(sample)
         self.decisions.append((sample.id, tuple(review.id for review in reviews)))
 
     def undo(self) -> None:
-        """Undo the last decision."""
+        """Undo the last decision. One that cannot be undone is dropped, so that others can."""
         sample_id, reviews = self.decisions[-1]
-        seen = self.seen.get(sample_id) or load_sample(self.database, sample_id, self.draft_id)
-        sample, _ = undo(self.database, self.user, seen, reviews)
+        try:
+            seen = self.seen.get(sample_id) or load_sample(self.database, sample_id, self.draft_id)
+            sample, _ = undo(self.database, self.user, seen, reviews)
+        except (InvalidEntryError, NotFoundError):
+            self.decisions.pop()
+            raise
         self.saw(sample)
         self.decisions.pop()
 
@@ -165,15 +196,43 @@ class Picked(Message):
     id: int
 
 
-class Placed(Message):
-    """A missed cell was marked; its box in pixels of the image."""
+# JavaScript writes whole numbers without a decimal point.
+Pixel = Annotated[float, Field(strict=False, allow_inf_nan=False)]
+Side = Annotated[float, Field(strict=False, gt=0, allow_inf_nan=False)]
 
-    # JavaScript writes whole numbers without a decimal point.
+
+class Drawn(Message):
+    """A box in pixels of the image."""
+
+    x: Pixel
+    y: Pixel
+    width: Side
+    height: Side
+
+    @property
+    def box(self) -> Box:
+        """The box."""
+        return Box(self.x, self.y, self.width, self.height)
+
+
+class Placed(Drawn):
+    """A missed cell was marked."""
+
     field: int
-    x: Annotated[float, Field(strict=False, allow_inf_nan=False)]
-    y: Annotated[float, Field(strict=False, allow_inf_nan=False)]
-    width: Annotated[float, Field(strict=False, gt=0, allow_inf_nan=False)]
-    height: Annotated[float, Field(strict=False, gt=0, allow_inf_nan=False)]
+
+
+class Redrawn(Drawn):
+    """The box of a cell was moved or resized."""
+
+    id: int
+
+
+class Divided(Message):
+    """A line was drawn between two cells that share a box, from one point to another."""
+
+    id: int
+    start: Annotated[tuple[Pixel, Pixel], Field(strict=False)]
+    end: Annotated[tuple[Pixel, Pixel], Field(strict=False)]
 
 
 Handler = Callable[[Any], None]

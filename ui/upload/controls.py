@@ -365,9 +365,7 @@ def _offer_to_keep_duplicates(session: UploadSession) -> None:
         return
 
     def change() -> None:
-        session.keep_duplicates = st.session_state[KEEP_DUPLICATES]
-        session.mark_duplicates()
-        session.keep_notes()
+        session.count_duplicates(st.session_state[KEEP_DUPLICATES])
 
     st.toggle(
         "Count cells in every field that shows them",

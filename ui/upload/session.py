@@ -102,6 +102,8 @@ class Views:
 
     image: bytes
     cells: dict[int, bytes]
+    boxes: tuple[tuple[int, Box], ...]
+    """Of these cells, by their numbers."""
 
 
 @dataclass
@@ -129,6 +131,8 @@ class SessionImage:
     """It was graded after it was saved."""
     lost: str | None = None
     """Why the stored image cannot be read."""
+    is_reviewed: bool = False
+    """Somebody labelled or corrected one of its cells."""
     views: dict[bool, Views] = field(default_factory=dict, repr=False)
     """The copies as taken (False) and light-corrected (True), made when they are shown."""
 
@@ -151,11 +155,6 @@ class SessionImage:
     def is_kept(self) -> bool:
         """Whether the image can be decoded again."""
         return self.field_id is not None or self.raw is not None
-
-    @property
-    def is_reviewed(self) -> bool:
-        """Whether somebody labelled one of its cells."""
-        return any(cell.reviewer for cell in self.result.cells)
 
     @property
     def graded(self) -> StageResult | None:
@@ -191,9 +190,8 @@ class SessionImage:
         return self._view(corrected=is_light_corrected())
 
     def _view(self, *, corrected: bool) -> Views:
-        numbers = {number for number, _ in self.result.white_cells()}
         view = self.views.get(corrected)
-        if view is None or view.cells.keys() != numbers:  # reviewers add cells
+        if view is None or view.boxes != _boxes(self.result):  # reviewers add and move cells
             view = self.views[corrected] = self._drawn(corrected=corrected)
         return view
 
@@ -282,6 +280,8 @@ class UploadSession:
         return {patient: self._samples[patient] for patient in wanted if patient in self._samples}
 
     _samples: dict[str, int] = field(default_factory=dict)
+    _noted: tuple[int, int, int] = (0, 0, 0)
+    """How many of the failed, skipped and repeated files the draft knows."""
 
     def open(self, key: str) -> None:
         """Show the draft that a key opens. Raises DraftError and the errors of the store."""
@@ -307,6 +307,7 @@ class UploadSession:
         self.failed, self.skipped = list(notes.failed), list(notes.skipped)
         self.repeated, self.keep_duplicates = list(notes.repeated), notes.keep_duplicates
         self.saved = notes.saved
+        self._noted = self._lengths()
         read = {one.stored.analysis.file for one in fields} | {one.file for one in notes.failed}
         read |= {name for name, _ in notes.repeated}
         self.unread = tuple(name for name in notes.expected if name not in read)
@@ -345,20 +346,26 @@ class UploadSession:
         except CaseError as error:
             self.not_stored = str(error)
 
-    def keep_notes(self, expected: Sequence[str] = ()) -> None:
-        """Store what the page says beside the images; `expected` are the files to be read."""
+    def keep_notes(self, expected: Sequence[str] = (), read: Sequence[str] = ()) -> None:
+        """Store what is new of what the page says beside the images.
+
+        `expected` are the files to be read, `read` those that were.
+        """
+        failed, skipped, repeated = self._noted
         with self.writing() as store:
             if store is not None:
                 database, _, draft = store
-                notes = DraftNotes(
+                new = DraftNotes(
                     tuple(expected),
-                    tuple(self.failed),
-                    tuple(self.skipped),
-                    tuple(self.repeated),
-                    self.keep_duplicates,
-                    self.saved,
+                    tuple(self.failed[failed:]),
+                    tuple(self.skipped[skipped:]),
+                    tuple(self.repeated[repeated:]),
                 )
-                drafts.set_notes(database, draft, notes)
+                drafts.add_notes(database, draft, new, read)
+                self._noted = self._lengths()
+
+    def _lengths(self) -> tuple[int, int, int]:
+        return len(self.failed), len(self.skipped), len(self.repeated)
 
     def add(self, image: SessionImage, decoded_image: FieldImage) -> None:
         """Add an image and store it. Raises InvalidEntryError when the draft has it already."""
@@ -385,6 +392,14 @@ class UploadSession:
                 self.add(image, decoded_image)
         if waiting:
             self.keep_notes()
+
+    def count_duplicates(self, keep: bool) -> None:
+        """Count cells in every field that shows them, or once."""
+        self.keep_duplicates = keep
+        self.mark_duplicates()
+        with self.writing() as store:
+            if store is not None:
+                drafts.set_keep_duplicates(store[0], store[2], keep)
 
     def grade(self, images: Iterable[SessionImage], *, force: bool = False) -> None:
         """Ask the ALL model about images that it was not asked about, or by force about all."""
@@ -573,14 +588,16 @@ def ingest(session: UploadSession, pending: Sequence[PendingUpload]) -> None:
     with st.status(f"Reading {number_of(total, 'file')}", expanded=True) as status:
         _ask_before_leaving()
         bar = st.progress(0.0)
-        session.keep_notes([display_name(name) for name in names])
+        expected = [display_name(name) for name in names]
+        session.keep_notes(expected)
         for number, (upload, name) in enumerate(zip(pending, names, strict=True), 1):
             session.received += 1
-            shown = plain(display_name(name))
+            shown = plain(expected[number - 1])
             bar.progress((number - 1) / total, text=f"{number} of {total}: {shown}")
             status.update(label=f"Analysing file {number} of {total}", expanded=True)
             outcome = _ingest_file(session, upload, name)
             session.handled.add(upload.key)
+            session.keep_notes(read=expected[number - 1 : number])
             forget_upload(upload.key)
             st.write(f"{shown}: {outcome}")
         status.update(label="Comparing the images")
@@ -686,9 +703,13 @@ def _from_store(one: DraftField, before: SessionImage | None) -> SessionImage:
             result=analysis,
             stage=stage,
             field_id=one.stored.id,
+            is_reviewed=one.is_reviewed,
         )
-    before.patient, before.result = one.patient, analysis
-    before.own_result = replace(own, fingerprint=before.own_result.fingerprint)
+    is_same = _boxes(before.result) == _boxes(analysis)
+    before.patient, before.result, before.is_reviewed = one.patient, analysis, one.is_reviewed
+    # That of moved cells is made anew.
+    prints = before.own_result.fingerprint if is_same else None
+    before.own_result = replace(own, fingerprint=prints)
     if stage is None or before.stage is None or before.stage.stage != stage.stage:
         before.stage = stage
     return before
@@ -722,6 +743,7 @@ def _draw_views(pixels: Pixels, corrected: bool, boxes: tuple[tuple[int, Box], .
     return Views(
         preview_jpeg(shown),
         {number: preview_jpeg(crop_cell(shown, box, size=_CROP_SIDE)) for number, box in boxes},
+        boxes,
     )
 
 
