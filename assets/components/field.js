@@ -120,7 +120,7 @@ export default function (component) {
     const side = Math.max(width, height);
     const far = x < view.x || y < view.y || x + width > view.x + view.width;
     if (side * zoom() < SMALL_CELL || far || y + height > view.y + view.height) {
-      const across = Math.min(view.width, 5 * side);
+      const across = Math.min(view.width, 4 * side);
       const down = (across * data.height) / data.width;
       showView({ width: across, x: x + (width - across) / 2, y: y + (height - down) / 2 });
     }

@@ -156,7 +156,8 @@ def test_boxes_are_moved_resized_split_and_undone(page: Page, database) -> None:
     settled(page)
     box = rect.bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    drag(page, middle, (middle[0] + 3000, middle[1] + 20))  # no farther than the image
+    image = page.locator("svg.move").bounding_box()
+    drag(page, middle, (image["x"] + image["width"] - 5, middle[1] + 20))  # no farther
     expect(page.locator(".handle")).to_have_count(4)
     settled(page)
     moved = load_case(database, 1).fields[0].analysis

@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,14 +18,16 @@ import numpy as np
 from core.cases.database import Database, open_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
-from core.cases.reviews import label_cells
+from core.cases.reviews import label_cells, move_cell
 from core.cases.samples import add_fields, load_case, save_sample
+from core.domain.boxes import Box
 from core.domain.results import FieldImage, ImageProperties
 from core.settings import Settings
 from tests.cases.made import REVIEWER, new_field, red, white
 
 LONGEST_LIFE = 4
 """In times a first save takes on this machine now: some children die before theirs, some later."""
+MOVED = Box(12, 20, 30, 31)
 
 
 def noise(seed: int) -> FieldImage:
@@ -34,7 +37,7 @@ def noise(seed: int) -> FieldImage:
 
 
 def save_forever(settings: Settings, patient_id: int, told: int) -> None:
-    """Save a sample of two fields, add a third, name a cell; again and again."""
+    """Save a sample of two fields, add a third, name a cell, move it; again and again."""
     database = open_database(settings)
     saved = os.open(settings.store / "saved.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(told, b"ready")
@@ -43,7 +46,7 @@ def save_forever(settings: Settings, patient_id: int, told: int) -> None:
 
 
 def save_once(database: Database, patient_id: int, saved: int) -> None:
-    """Save one sample in three steps and tell of the first."""
+    """Save one sample in four steps and tell of the first."""
     fields = [
         new_field(noise(random.getrandbits(60)), white(), red(), white("monocyte"))
         for _ in range(3)
@@ -53,7 +56,8 @@ def save_once(database: Database, patient_id: int, saved: int) -> None:
     os.write(saved, f"{sample.id}\n".encode())
     sample = add_fields(database, REVIEWER, sample, fields[2:])
     cell_id = load_case(database, sample.id).fields[0].cell_ids[0]
-    label_cells(database, REVIEWER, sample, {cell_id: "basophil"})
+    sample, _ = label_cells(database, REVIEWER, sample, {cell_id: "basophil"})
+    move_cell(database, REVIEWER, sample, cell_id, replace(white(), box=MOVED))
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from core.cases.database import open_database
 from core.cases.orm import FieldRow, SampleRow
 from core.cases.reviews import reviews_of
 from core.cases.samples import load_case, sweep
+from tests.cases.savers import MOVED
 
 KILLS = 100
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,11 +49,12 @@ def test_nothing_is_lost_or_half_saved_when_savers_are_killed(settings):
 
 
 def check_whole(database, sample_id):
-    """A case is as one of the three steps left it, nothing between."""
+    """A case is as one of the four steps left it, nothing between."""
     case = load_case(database, sample_id)
     assert len(case.fields) == (2 if case.sample.version == 1 else 3)
     assert all(len(field.analysis.cells) == 3 for field in case.fields)
     first = case.fields[0]
-    named = case.sample.version == 3
-    assert (first.analysis.cells[0].reviewer is not None) == named
-    assert len(reviews_of(database, first.cell_ids[0])) == named
+    cell, version = first.analysis.cells[0], case.sample.version
+    assert (cell.reviewer is not None) == (version >= 3)
+    assert (cell.box == MOVED) == (version == 4)
+    assert len(reviews_of(database, first.cell_ids[0])) == max(version - 2, 0)

@@ -11,11 +11,13 @@ from core.cases.database import get_database
 from core.cases.drafts import load_draft, open_draft
 from core.cases.samples import load_sample
 from core.cases.users import set_role, user_of
+from core.domain.results import FailedFile
 from core.inference.pipeline import Analyzer
 from core.settings import get_settings
 from core.synthetic.examples import synthetic_slides
 from tests.pages.app import button, checked, go_to, open_app, press, texts, upload
 from tests.pages.reviews import choose
+from ui.upload.session import UploadSession
 
 WBC, STAGE, REVIEW, PATIENTS = "wbc_count", "all_stage", "review", "patients"
 DENIED = "does not exist or was deleted"
@@ -178,6 +180,24 @@ def test_an_upload_that_was_cut_short_shows_what_was_read(slides):
     (warning,) = (w for w in again.warning if "Drop them again" in w.value)
     assert slides[1][0].replace("_", "\\_").replace(".", "\\.") in warning.value
     assert slides[0][0].replace("_", "\\_").replace(".", "\\.") not in warning.value
+
+
+def test_two_browsers_at_once_keep_the_failed_files_of_both(slides, monkeypatch):
+    app = upload(open_app(WBC), slides[0])
+    compare = UploadSession.mark_duplicates
+    theirs = drafts.DraftNotes(("late.jpg",), (FailedFile("theirs.jpg", "Not an image."),))
+
+    def in_another_browser(session):
+        drafts.add_notes(get_database(), session.draft, theirs)
+        compare(session)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UploadSession, "mark_duplicates", in_another_browser)
+        upload(app, ("mine.jpg", b"x"))
+    app.run()
+    assert "mine\\.jpg" in told(app)
+    assert "theirs\\.jpg" in told(app)
+    assert any("late\\.jpg" in warning.value for warning in app.warning)
 
 
 def test_without_a_store_the_page_counts_and_says_what_a_reload_loses(slides, monkeypatch):

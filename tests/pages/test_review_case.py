@@ -12,6 +12,7 @@ from core.cases.users import user_of
 from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, LeukoscopeError, NotFoundError, StaleCaseError
+from tests.cases.made import SECOND
 from tests.pages.app import checked, open_app, press, texts
 from tests.pages.reviews import cells_of, labels_of
 from ui.review.field import handle_divided, handle_picked, handle_placed, handle_redrawn
@@ -169,6 +170,25 @@ def test_a_box_is_redrawn_and_divided_by_messages_of_the_browser(database, sampl
     session.undo()
     session.undo()
     assert load_case(database, sample.id).fields[0].analysis.cells == stored.analysis.cells
+
+
+def test_a_box_of_a_case_that_changed_meanwhile_is_not_moved_unseen(database, sample):
+    cell = cells_of(database, sample)[0]
+    app = open_app(PAGE, sample=sample.id, view="Fields")
+    app.segmented_control(key="review_mode").set_value("move")
+    checked(app.run())
+    app.selectbox(key="review_picked").select(cell)
+    checked(app.run())
+    label_cells(database, SECOND, sample, {cell: "blast"})
+    next(b for b in app.button if b.label == "Save the box").click()
+    assert f"{SECOND.name} changed this record" in checked(app.run()).error[0].value
+    press(app, "review_reload")
+    assert f"labelled by {SECOND.name}" in texts(app)
+    app.number_input[0].set_value(180.0)
+    next(b for b in app.button if b.label == "Save the box").click()
+    checked(app.run())
+    found = load_case(database, sample.id).fields[0].analysis.cells[0]
+    assert (found.box.x, found.type, found.reviewer) == (180, "blast", SECOND.name)
 
 
 def test_a_box_is_moved_and_split_by_numbers(database, sample):

@@ -1,0 +1,324 @@
+"""Kills the server at random moments of a visit, and checks that no confirmed decision is lost.
+
+    python -m benchmarks.kill_server [--kills 10] [--seed 1] [--longest 40]
+
+A visitor uploads synthetic fields in headless Chromium, labels, adds, moves and removes cells on
+the field, and saves the draft to a patient, again and again. SIGKILL ends the server at a random
+moment, at most `--longest` seconds after the visit began, and it starts again on the same store.
+Everything that the page had confirmed must be there then: each field with its image, each decision
+on a cell, each patient. The draft must open again, and the audit trail be whole. Prints what was
+confirmed and what is missing as JSON.
+
+The exit status is 1 when anything is missing.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Timer
+from urllib.parse import urlsplit
+
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Error as BrowserError
+from sqlalchemy import select
+
+from core.cases.audit import verify
+from core.cases.database import Database, open_database
+from core.cases.orm import CellRow, FieldRow, PatientRow
+from core.domain.taxonomy import NOT_A_WHITE_CELL, label_name
+from core.errors import LeukoscopeError
+from core.settings import PROJECT_ROOT, Settings
+from core.synthetic.fields import make_field
+from tests.browser.conftest import CHROMIUM, free_port, visiting
+from tests.browser.visits import settled, upload
+
+START = 240
+"""Seconds in which the server must answer after a start."""
+CONFIRM = 30
+"""Seconds in which the page must confirm an action."""
+DECISIONS = 6
+"""In a visit, before the draft is saved to a patient."""
+FIRST_SEED = 50_000
+"""Of the synthetic fields."""
+REMOVED = "not a white cell"
+LABELS = ("lymphocyte", "monocyte", "eosinophil", "basophil")
+
+
+@dataclass
+class Confirmed:
+    """What the page confirmed, and what was under way when the server was killed."""
+
+    fields: set[str] = field(default_factory=set)
+    """Names of files."""
+    labels: dict[tuple[str, int], str] = field(default_factory=dict)
+    """By file and number of the cell."""
+    boxes: dict[tuple[str, int], tuple[float, float]] = field(default_factory=dict)
+    """Left and top of moved boxes."""
+    patients: set[str] = field(default_factory=set)
+    under_way: set[tuple[str, int]] = field(default_factory=set)
+    """Cells on which a decision was sent and not confirmed: it was stored, or not."""
+    actions: Counter[str] = field(default_factory=Counter)
+
+
+class Server:
+    """The app on one store and port, to be killed and started again."""
+
+    def __init__(self, store: Path) -> None:
+        self.address = f"http://127.0.0.1:{free_port()}"
+        self._store = store
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server. Raises RuntimeError when it does not answer."""
+        port = self.address.rpartition(":")[2]
+        process = self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-m", "core", "serve", "--port", port],
+            cwd=PROJECT_ROOT,
+            env=os.environ | {"LEUKOSCOPE_STORE": str(self._store), "LEUKOSCOPE_DATABASE_URL": ""},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + START
+        while time.monotonic() < end and process.poll() is None:
+            with suppress(OSError):
+                urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=2).close()  # noqa: S310
+                return
+            time.sleep(0.5)
+        raise RuntimeError("the server does not start")
+
+    def kill(self) -> None:
+        """End the server with SIGKILL."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Visit:
+    """A visitor who uploads, decides on cells and saves, until the server is gone."""
+
+    def __init__(self, page: Page, confirmed: Confirmed, number: int, folder: Path) -> None:
+        """Let a visitor begin; `number` tells their files and patients from those of others."""
+        self._page, self._confirmed, self._number = page, confirmed, number
+        self._folder, self._uploads = folder, 0
+        self.draft: str | None = None
+        """Path of the last draft that holds a field."""
+
+    def go_on(self) -> None:
+        """Visit without an end. Raises BrowserError or AssertionError once the server is gone."""
+        while True:
+            self._page.goto("/wbc_count")
+            file = self._upload()
+            self.draft = urlsplit(self._page.url)._replace(scheme="", netloc="").geturl()
+            self._page.get_by_role("link", name="Review these cells").click()
+            self._page.get_by_role("radio", name="Fields").click()
+            for _ in range(DECISIONS):
+                random.choice((self._label, self._add, self._move, self._remove))(file)
+            self._page.goto(self.draft)
+            self._save()
+            self.draft = None
+
+    def _upload(self) -> str:
+        """Upload a new field; return its name."""
+        self._uploads += 1
+        name = f"field_{self._number}_{self._uploads}.png"
+        stream = BytesIO()
+        seed = FIRST_SEED + 1000 * self._number + self._uploads
+        Image.fromarray(make_field(seed).pixels).save(stream, "PNG")
+        file = self._folder / name
+        file.write_bytes(stream.getvalue())
+        upload(self._page, file)
+        fields = self._page.get_by_test_id("stMetric").filter(has_text="Fields")
+        expect(fields.get_by_test_id("stMetricValue")).to_have_text("1")
+        settled(self._page)
+        self._confirm("upload")
+        self._confirmed.fields.add(name)
+        return name
+
+    def _label(self, file: str) -> None:
+        cell, number = self._cell("Inspect")
+        now = cell.locator("title").inner_text()
+        label = random.choice([one for one in LABELS if label_name(one).lower() not in now])
+        self._confirmed.under_way.add((file, number))
+        cell.click()
+        self._page.get_by_role("combobox", name="Label").click()
+        self._page.get_by_role("option", name=label_name(label), exact=True).click()
+        self._page.get_by_role("button", name="Save", exact=True).click()
+        expect(cell.locator("title")).to_contain_text(label_name(label).lower())
+        self._confirm("label", (file, number), label)
+
+    def _remove(self, file: str) -> None:
+        cell, number = self._cell("Remove a false one")
+        if REMOVED in cell.locator("title").inner_text():
+            return
+        self._confirmed.under_way.add((file, number))
+        cell.click()
+        expect(cell.locator("title")).to_contain_text(REMOVED)
+        self._confirm("remove", (file, number), NOT_A_WHITE_CELL)
+
+    def _add(self, file: str) -> None:
+        before = self._mode("Add a missed cell").count()
+        box = self._page.locator("svg.add").bounding_box()
+        assert box is not None
+        place = {"x": box["width"] * random.uniform(0.2, 0.8), "y": 0.5 * box["height"]}
+        self._page.locator("svg.add").click(position=place)
+        cells = self._page.locator("svg .cell")
+        expect(cells).to_have_count(before + 1)
+        self._confirm("add", (file, int(cells.last.locator("text").inner_text())), "neutrophil")
+
+    def _move(self, file: str) -> None:
+        cell, number = self._cell("Move or resize")
+        self._confirmed.under_way.add((file, number))
+        cell.click()
+        inputs = [self._page.get_by_role("spinbutton", name=name) for name in ("Left", "Top")]
+        for one in inputs:
+            one.fill(f"{random.uniform(5, 300):.1f}")
+        wanted = [float(one.input_value()) for one in inputs]
+        self._page.get_by_role("button", name="Save the box").click()
+        rect = cell.locator("rect")
+        expect(rect).to_have_attribute("x", re.compile(rf"^{wanted[0]:g}$"))
+        expect(rect).to_have_attribute("y", re.compile(rf"^{wanted[1]:g}$"))
+        settled(self._page)
+        self._confirmed.boxes[file, number] = wanted[0], wanted[1]
+        self._confirm("move", (file, number))
+
+    def _save(self) -> None:
+        name = f"P-{self._number}-{self._uploads}"
+        self._page.get_by_text("Save to a patient").click()
+        identifier = self._page.get_by_role("textbox", name="Patient identifier")
+        identifier.fill(name)
+        identifier.press("Enter")
+        save = self._page.get_by_role("button", name="Save 1 field")
+        expect(save).to_be_enabled()
+        settled(self._page)
+        save.click()
+        expect(self._page.get_by_text("1 of 1 saved")).to_be_visible()
+        self._confirm("save")
+        self._confirmed.patients.add(name)
+
+    def _mode(self, name: str) -> Locator:
+        """Choose what a click does; return the cells."""
+        self._page.get_by_role("radio", name=name).click()
+        cells = self._page.locator("svg .cell")
+        expect(cells.first).to_be_visible()
+        settled(self._page)
+        return cells
+
+    def _cell(self, mode: str) -> tuple[Locator, int]:
+        """Choose what a click does; return one of the cells, and its number."""
+        cells = self._mode(mode)
+        cell = cells.nth(random.randrange(cells.count()))
+        return cell, int(cell.locator("text").inner_text())
+
+    def _confirm(
+        self, action: str, cell: tuple[str, int] | None = None, label: str | None = None
+    ) -> None:
+        self._confirmed.actions[action] += 1
+        if cell is not None:
+            self._confirmed.under_way.discard(cell)
+            if label is not None:
+                self._confirmed.labels[cell] = label
+
+
+def missing(database: Database, confirmed: Confirmed) -> list[str]:
+    """Return what was confirmed and is not in the store."""
+    with database.reading() as session:
+        fields = dict(session.execute(select(FieldRow.file, FieldRow.image)).all())
+        patients = set(session.scalars(select(PatientRow.identifier)))
+        rows = session.execute(
+            select(FieldRow.file, CellRow).join(FieldRow, FieldRow.id == CellRow.field_id)
+        )
+        cells = {(file, cell.number): cell for file, cell in rows}
+    lost = [f"field {file}" for file in confirmed.fields - set(fields)]
+    for file in confirmed.fields & set(fields):
+        try:
+            database.images.read(fields[file])
+        except LeukoscopeError as error:
+            lost.append(f"image of {file}: {error}")
+    for key, label in confirmed.labels.items():
+        if key not in confirmed.under_way and (key not in cells or cells[key].label != label):
+            lost.append(f"label {label} of {key}")
+    for key, place in confirmed.boxes.items():
+        found = cells[key].box.xywh[:2] if key in cells else None
+        if key not in confirmed.under_way and found != place:
+            lost.append(f"box of {key} at {place}")
+    lost += [f"patient {name}" for name in confirmed.patients - patients]
+    return lost if verify(database).whole else [*lost, "the audit trail is broken"]
+
+
+def visited(server: Server, visit: Visit, seconds: float) -> None:
+    """Let a visitor work until the server is killed after some seconds."""
+    killer = Timer(seconds, server.kill)
+    killer.start()
+    while killer.is_alive():
+        try:
+            visit.go_on()
+        except (BrowserError, AssertionError) as error:
+            if killer.is_alive():  # the machine is too slow, or the page differs
+                sys.stderr.write(f"{error}\n")
+    killer.join()
+
+
+def opens(browser: Browser, server: Server, draft: str) -> bool:
+    """Return whether a draft shows its field after the restart."""
+    with visiting(browser, server.address) as page:
+        page.goto(draft)
+        fields = page.get_by_test_id("stMetric").filter(has_text="Fields")
+        try:
+            expect(fields.get_by_test_id("stMetricValue")).to_have_text("1")
+        except AssertionError:
+            # It was saved to the patient, and the page did not confirm it.
+            return page.get_by_text("saved from this draft").is_visible()
+        return True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the check; return the exit status."""
+    parser = argparse.ArgumentParser(description="Kill the server and look for lost decisions.")
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--longest", type=float, default=40.0, help="seconds from visit to kill")
+    options = parser.parse_args(arguments)
+    random.seed(options.seed)
+    confirmed, lost = Confirmed(), []
+    with TemporaryDirectory() as folder, sync_playwright() as playwright:
+        store = Path(folder, "store")
+        settings = Settings(_env_file=None, store=store, database_url=None)
+        server = Server(store)
+        known = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
+        browser = playwright.chromium.launch(args=["--no-sandbox"], **known)
+        expect.set_options(timeout=1000 * CONFIRM)
+        server.start()
+        for number in range(options.kills):
+            with visiting(browser, server.address) as page:
+                page.set_default_timeout(1000 * CONFIRM)
+                visit = Visit(page, confirmed, number, Path(folder))
+                visited(server, visit, random.uniform(0, options.longest))
+            database = open_database(settings)
+            lost += missing(database, confirmed)
+            database.engine.dispose()
+            server.start()
+            if visit.draft and not opens(browser, server, visit.draft):
+                lost.append(f"the draft of visit {number} does not open")
+        server.kill()
+        browser.close()
+    told = {"kills": options.kills, "confirmed": dict(confirmed.actions), "missing": lost}
+    sys.stdout.write(json.dumps(told, indent=2) + "\n")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
