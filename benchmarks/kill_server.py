@@ -1,10 +1,10 @@
 """Kills the server at random moments of a visit, and checks that no confirmed decision is lost.
 
-    python -m benchmarks.kill_server [--kills 10] [--seed 1] [--longest 40]
+    python -m benchmarks.kill_server [--kills 10] [--seed 1] [--shortest 0] [--longest 40]
 
 A visitor uploads synthetic fields in headless Chromium, labels, adds, moves and removes cells on
 the field, and saves the draft to a patient, again and again. SIGKILL ends the server at a random
-moment, at most `--longest` seconds after the visit began, and it starts again on the same store.
+moment, `--shortest` to `--longest` seconds after the visit began, and starts again on its store.
 Everything that the page had confirmed must be there then: each field with its image, each decision
 on a cell, each patient. The draft must open again, and the audit trail be whole. Prints what was
 confirmed and what is missing as JSON.
@@ -48,7 +48,7 @@ from tests.browser.visits import settled, upload
 
 START = 240
 """Seconds in which the server must answer after a start."""
-CONFIRM = 30
+CONFIRM = 60
 """Seconds in which the page must confirm an action."""
 DECISIONS = 6
 """In a visit, before the draft is saved to a patient."""
@@ -149,11 +149,11 @@ class Visit:
 
     def _label(self, file: str) -> None:
         cell, number = self._cell("Inspect")
-        now = cell.locator("title").inner_text()
+        now = cell.locator("title").text_content() or ""
         label = random.choice([one for one in LABELS if label_name(one).lower() not in now])
         self._confirmed.under_way.add((file, number))
-        cell.click()
-        self._page.get_by_role("combobox", name="Label").click()
+        self._choose(cell)
+        self._page.get_by_role("combobox", name="Label").fill(label_name(label))
         self._page.get_by_role("option", name=label_name(label), exact=True).click()
         self._page.get_by_role("button", name="Save", exact=True).click()
         expect(cell.locator("title")).to_contain_text(label_name(label).lower())
@@ -161,7 +161,7 @@ class Visit:
 
     def _remove(self, file: str) -> None:
         cell, number = self._cell("Remove a false one")
-        if REMOVED in cell.locator("title").inner_text():
+        if REMOVED in (cell.locator("title").text_content() or ""):
             return
         self._confirmed.under_way.add((file, number))
         cell.click()
@@ -176,12 +176,12 @@ class Visit:
         self._page.locator("svg.add").click(position=place)
         cells = self._page.locator("svg .cell")
         expect(cells).to_have_count(before + 1)
-        self._confirm("add", (file, int(cells.last.locator("text").inner_text())), "neutrophil")
+        self._confirm("add", (file, _number(cells.last)), "neutrophil")
 
     def _move(self, file: str) -> None:
         cell, number = self._cell("Move or resize")
         self._confirmed.under_way.add((file, number))
-        cell.click()
+        self._choose(cell)
         inputs = [self._page.get_by_role("spinbutton", name=name) for name in ("Left", "Top")]
         for one in inputs:
             one.fill(f"{random.uniform(5, 300):.1f}")
@@ -220,7 +220,12 @@ class Visit:
         """Choose what a click does; return one of the cells, and its number."""
         cells = self._mode(mode)
         cell = cells.nth(random.randrange(cells.count()))
-        return cell, int(cell.locator("text").inner_text())
+        return cell, _number(cell)
+
+    def _choose(self, cell: Locator) -> None:
+        cell.click()
+        expect(cell).to_have_class(re.compile("chosen"))
+        settled(self._page)
 
     def _confirm(
         self, action: str, cell: tuple[str, int] | None = None, label: str | None = None
@@ -230,6 +235,11 @@ class Visit:
             self._confirmed.under_way.discard(cell)
             if label is not None:
                 self._confirmed.labels[cell] = label
+
+
+def _number(cell: Locator) -> int:
+    """Return the number that stands at a cell."""
+    return int(cell.locator("text").text_content() or "")
 
 
 def missing(database: Database, confirmed: Confirmed) -> list[str]:
@@ -288,7 +298,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Kill the server and look for lost decisions.")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--longest", type=float, default=40.0, help="seconds from visit to kill")
+    parser.add_argument("--shortest", type=float, default=0.0, help="seconds from visit to kill")
+    parser.add_argument("--longest", type=float, default=40.0)
     options = parser.parse_args(arguments)
     random.seed(options.seed)
     confirmed, lost = Confirmed(), []
@@ -304,7 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with visiting(browser, server.address) as page:
                 page.set_default_timeout(1000 * CONFIRM)
                 visit = Visit(page, confirmed, number, Path(folder))
-                visited(server, visit, random.uniform(0, options.longest))
+                visited(server, visit, random.uniform(options.shortest, options.longest))
             database = open_database(settings)
             lost += missing(database, confirmed)
             database.engine.dispose()
