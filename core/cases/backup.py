@@ -165,8 +165,8 @@ def run(options: argparse.Namespace) -> int:
     rows, broken, missing = made["rows"], made["audit"]["broken"], len(made["missing"])
     images = sum(name.startswith(f"{IMAGES}/") for name in made["files"])
     sys.stderr.write(
-        f"Backed up {rows['patients']:,} patients, {rows['samples']:,} samples, {images:,} images "
-        f"and {made['audit']['entries']:,} audit entries: {options.file}, "
+        f"Backed up: patients {rows['patients']:,}, samples {rows['samples']:,}, "
+        f"images {images:,}, audit entries {made['audit']['entries']:,}. {options.file}, "
         f"{options.file.stat().st_size / 1e6:,.1f} MB.\n"
     )
     if broken:

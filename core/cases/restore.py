@@ -213,7 +213,7 @@ def run(options: argparse.Namespace) -> int:
     """Restore into the place that the settings name and say what is there now."""
     rows = restore_backup(options.file)
     sys.stderr.write(
-        f"Restored {rows['patients']:,} patients, {rows['samples']:,} samples, "
-        f"{rows['fields']:,} fields and {rows['audit']:,} audit entries.\n"
+        f"Restored: patients {rows['patients']:,}, samples {rows['samples']:,}, "
+        f"fields {rows['fields']:,}, audit entries {rows['audit']:,}.\n"
     )
     return 0

@@ -22,7 +22,8 @@ Packer = Callable[[Mapping[str, Path], zipfile.ZipFile, Path], None]
 """Writes a set's sources, by part, into a zip; lists of splits go into the data folder."""
 
 _WEBP_QUALITY = 90
-_PBC_SIDE = 192
+PBC_SIDE = 192
+"""Of a packed cell, in pixels."""
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 _RUN_LENGTH = 25
 """Neighbouring file numbers that are kept together: they may show one patient."""
@@ -51,7 +52,8 @@ def _members(archive: zipfile.ZipFile) -> Iterator[File]:
             yield PurePosixPath(name), lambda name=name: archive.read(name)  # type: ignore[misc]
 
 
-def _webp(content: bytes, side: int | None = None) -> bytes:
+def webp(content: bytes, side: int | None = None) -> bytes:
+    """Return an image file as the packed sets hold it, `side` x `side` px if given."""
     with Image.open(io.BytesIO(content)) as image:
         rgb = image.convert("RGB")
     if side is not None:
@@ -119,7 +121,7 @@ def _pbc(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> None:
     for path, read in files_of(parts["images"]):
         if _is_image(path):
             name = f"{path.parent.name}/{path.stem}.webp"
-            out.writestr(name, _webp(read(), _PBC_SIDE))
+            out.writestr(name, webp(read(), PBC_SIDE))
             names.append(name)
     frames = [
         pd.read_csv(parts[split], keep_default_na=False).assign(split=split)
@@ -143,7 +145,7 @@ def _kaggle(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> N
         if _is_image(path) and path.parts[-3] in {"TRAIN", "TEST", "TEST_SIMPLE"}:
             name = "/".join((*path.parts[-3:-1], f"{path.stem}.webp"))
             if name not in written:
-                out.writestr(name, _webp(read()))
+                out.writestr(name, webp(read()))
                 written.add(name)
 
 
@@ -153,7 +155,7 @@ def _taleqani(parts: Mapping[str, Path], out: zipfile.ZipFile, folder: Path) -> 
     for path, read in files_of(parts["images"]):
         if _is_image(path) and "Original" in path.parts:
             name = f"{path.parent.name}/{path.stem}.webp"
-            content = _webp(read())
+            content = webp(read())
             out.writestr(name, content)
             hashes[name] = picture_hash(content)
     folds = pd.DataFrame(taleqani_folds(hashes), columns=["path", "label", "group", "fold"])
@@ -173,7 +175,7 @@ def _txl(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> None
     for path, read in files_of(parts["images"]):
         inner = "/".join(path.parts[-3:])
         if _is_image(path) and inner.startswith("images/"):
-            out.writestr(str(PurePosixPath(inner).with_suffix(".webp")), _webp(read()))
+            out.writestr(str(PurePosixPath(inner).with_suffix(".webp")), webp(read()))
         elif path.suffix == ".txt" and inner.startswith("labels/"):
             out.writestr(inner, read())
 
@@ -182,7 +184,7 @@ def _bccd(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path) -> Non
     """Write fields, Pascal VOC annotations and the lists of the splits."""
     for path, read in files_of(parts["images"]):
         if _is_image(path) and path.parent.name == "JPEGImages":
-            out.writestr(f"JPEGImages/{path.stem}.webp", _webp(read()))
+            out.writestr(f"JPEGImages/{path.stem}.webp", webp(read()))
         elif path.suffix == ".xml" and path.parent.name == "Annotations":
             out.writestr(f"Annotations/{path.name}", read())
         elif path.suffix == ".txt" and "ImageSets" in path.parts:
@@ -193,7 +195,7 @@ def _cellavision(parts: Mapping[str, Path], out: zipfile.ZipFile, _folder: Path)
     """Write the single cells of `Dataset 2`, their masks and classes."""
     for path, read in files_of(parts["images"]):
         if path.parent.name == "Dataset 2" and path.suffix == ".bmp":
-            out.writestr(f"images/{path.stem}.webp", _webp(read()))
+            out.writestr(f"images/{path.stem}.webp", webp(read()))
         elif path.parent.name == "Dataset 2" and path.suffix == ".png":
             out.writestr(f"masks/{path.name}", read())
         elif path.name == "Class Labels of Dataset 2.csv":

@@ -41,16 +41,16 @@ CONFIDENT_RED_SCORE = 0.5
 """Score of the detector from which such a red cell counts."""
 
 _BLANK = (
-    "The image shows no structure: it may be empty glass or a blank frame. Take a field with cells."
+    "The image shows no structure: it may be empty glass or a blank frame. Take one with cells."
 )
 _COLOURLESS = (
     "The image has no stain colours: it is greyscale or shows an unstained smear. "
     "Send the colour image of a stained smear."
 )
-_BLURRED = "The image is out of focus. Focus the microscope and take the field again."
+_BLURRED = "The image is out of focus. Focus the microscope and take it again."
 _NO_SMEAR = (
     "This does not look like a stained blood smear. "
-    "Send a field of a Romanowsky-stained smear at a magnification that shows single cells."
+    "Send an image of a Romanowsky-stained smear at a magnification that shows single cells."
 )
 HARDLY_A_SMEAR = "This hardly looks like a stained blood smear."
 """What is said of a doubtful image when QC was overridden."""

@@ -1,4 +1,4 @@
-"""Real cells for the atlas: PBC, when the set is on this machine.
+"""Real cells for the attributes and the quiz: PBC, when the set is on this machine.
 
 Acevedo et al. 2020, Data in Brief 30:105474, CC BY 4.0.
 """
@@ -12,12 +12,10 @@ import cv2
 import numpy as np
 
 from core.datasets.readers import DataSet, Example
+from core.datasets.reference_cells import MICROMETRES_PER_PIXEL
 from core.domain.results import Pixels
 from core.synthetic.portraits import SIDE_MICROMETRES
-from core.teaching.atlas import Entry
 
-PBC_MICROMETRES_PER_PIXEL = 0.17
-"""Of the images as they are packed (192 px), by red cells of 7.5 µm."""
 _USUAL = 0.2
 """Least share of the cells of a type with a value from which on the type is shown for it."""
 CREDIT = (
@@ -26,29 +24,14 @@ CREDIT = (
 )
 
 
-def typical_examples(cells: DataSet, entry: Entry, count: int) -> list[Example]:
-    """Return cells of an entry's type or subtype, those with the most usual attributes first.
-
-    Cells with equally usual attributes come in a fixed random order. Empty for types that the set
-    lacks.
-    """
-
-    def rank(example: Example) -> tuple[int, str]:
-        unusual = sum(
-            entry.attributes[name].index(value) if value in entry.attributes[name] else 3
-            for name, value in example.attributes.items()
-            if name in entry.attributes
-        )
-        return unusual, shuffled(example)
-
-    fitting = (e for e in cells.examples if entry.key in (e.label, e.subtype))
-    return sorted(fitting, key=rank)[:count]
-
-
 def read_cell(cells: DataSet, example: Example, size: int) -> Pixels:
     """Return a PBC cell at the scale of the portraits, size x size x 3 RGB."""
-    image = cells.read(example)
-    side = min(round(SIDE_MICROMETRES / PBC_MICROMETRES_PER_PIXEL), *image.shape[:2])
+    return at_scale(cells.read(example), size)
+
+
+def at_scale(image: Pixels, size: int) -> Pixels:
+    """Return the middle of a packed cell of PBC or DeepAPL as `read_cell`."""
+    side = min(round(SIDE_MICROMETRES / MICROMETRES_PER_PIXEL), *image.shape[:2])
     top, left = ((length - side) // 2 for length in image.shape[:2])
     crop = image[top : top + side, left : left + side]
     return np.asarray(cv2.resize(crop, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -361,11 +361,11 @@ def test_the_commands_say_what_they_did(database, filled, tmp_path, monkeypatch,
     monkeypatch.setattr("core.cases.backup.get_database", lambda: database)
     file = str(tmp_path / "by_command.zip")
     assert main(["backup", file]) == 0
-    assert "Backed up 1 patients, 1 samples, 3 images" in capsys.readouterr().err
+    assert "Backed up: patients 1, samples 1, images 3" in capsys.readouterr().err
     place = Settings(_env_file=None, store=tmp_path / "new", database_url=None)
     monkeypatch.setattr("core.cases.restore.get_settings", lambda: place)
     assert main(["restore", file]) == 0
-    assert "Restored 1 patients" in capsys.readouterr().err
+    assert "Restored: patients 1" in capsys.readouterr().err
     assert main(["restore", file]) == 2
     assert "holds data already" in capsys.readouterr().err
     assert main(["restore", str(tmp_path / "none.zip")]) == 2

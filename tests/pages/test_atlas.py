@@ -53,26 +53,28 @@ def test_two_entries_side_by_side_and_another_choice():
 
 def test_real_cells_are_shown_with_credit_and_their_absence_for_types_without_any(pack):
     app = open_app(ATLAS, cell="eosinophil")
+    assert texts(app).count("PBC\n") == 6
     assert "CC BY 4.0" in texts(app)
-    assert "has no cells of this type" in texts(go_to(app, ATLAS, cell="blast"))
+    assert "research use only" in texts(go_to(app, ATLAS, cell="blast"))
+    assert "No public set here has cells" in texts(go_to(app, ATLAS, cell="platelet_clump"))
 
 
-def test_without_the_set_real_cells_can_be_fetched(tmp_path, monkeypatch):
+def test_without_the_set_a_few_real_cells_can_be_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("LEUKOSCOPE_DATA", str(tmp_path))
     get_settings.cache_clear()
     asked = []
 
-    def get(name, _settings, progress):
+    def fetch(name, *, progress):
         asked.append(name)
-        progress(5_000_000, 10_000_000)
+        progress(0.5, "15 of 30 cells")
         raise DataError("The set cannot be reached.")
 
-    monkeypatch.setattr("ui.components.fetch.get", get)
-    app = open_app(ATLAS, cell="eosinophil")
-    assert "17,092 single cells" in texts(app)
-    button(app, "Get this set").click()
+    monkeypatch.setattr("ui.components.references.fetch_cells", fetch)
+    app = open_app(ATLAS, cell="blast")
+    assert "No explicit licence" in texts(app)
+    button(app, "Get cells of DeepAPL, about 1 MB").click()
     checked(app.run())
-    assert asked == ["pbc"]
+    assert asked == ["deepapl"]
     assert "The set cannot be reached" in app.error[0].value
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.domain.boxes import Box
-from ui.components.cell_images import cell_image, surroundings, synthetic_cells
+from ui.components.cell_images import cell_image, surroundings
 
 
 def disc(diameter_um, micrometres_per_pixel):
@@ -56,9 +56,3 @@ def test_beyond_the_edge_there_is_nothing_to_mistake_for_a_cell():
     image = cell_image(field, Box(-10, -10, 20, 20), 0.12, 240)
     assert (image[:100, :100] == 230).all()
     assert (image < 100).any()
-
-
-def test_made_cells_exist_of_common_types_only():
-    assert len(synthetic_cells("neutrophil", 64)) > 3
-    assert all(image.shape == (64, 64, 3) for image in synthetic_cells("lymphocyte", 64))
-    assert synthetic_cells("blast", 64) == ()

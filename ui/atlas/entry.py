@@ -4,21 +4,26 @@ import streamlit as st
 
 from core.cases.database import get_database
 from core.cases.range_tables import ranges_in_force
+from core.datasets.reference_cells import public_cells
 from core.domain.reference_ranges import Unit
 from core.domain.taxonomy import CELL_TYPES, STAGES, label_name
-from core.errors import DataNotFoundError, LeukoscopeError, ModelError
+from core.errors import LeukoscopeError, ModelError
 from core.settings import get_settings
 from core.synthetic.portraits import SIDE_MICROMETRES, side_of
 from core.synthetic.red_cells import RED_CELLS
 from core.teaching.atlas import MATURATION, Atlas, Entry
 from core.teaching.attributes import TITLES, in_words, observed, observed_text
 from core.teaching.confusions import Confusions, model_confusions
-from core.teaching.reference_cells import CREDIT
 from core.teaching.tours import EntryStep
 from ui.atlas.grid import PAGE, show_maturation
-from ui.atlas.images import MEDIUM, labelled_jpeg, open_pbc, pbc_if_here, portrait_jpeg, real_jpegs
+from ui.atlas.images import MEDIUM, labelled_jpeg, portrait_jpeg
 from ui.components import shared
-from ui.components.fetch import offer_set
+from ui.components.references import (
+    Reviewed,
+    credits_of,
+    offer_reference_cells,
+    reference_cells,
+)
 from ui.components.shared import embed_image
 from ui.components.tours import lecture_row
 
@@ -64,9 +69,7 @@ def show_entry(atlas: Atlas, entry: Entry) -> None:
     with right:
         show_facts(atlas, entry)
         st.markdown(entry.text)
-    has_real_cells = pbc_if_here() is not None
-    if has_real_cells:
-        show_real_cells(entry)
+    show_real_cells(entry)
     if entry.key in MATURATION:
         st.header("Its place in maturation")
         show_maturation(atlas, entry.key)
@@ -74,8 +77,6 @@ def show_entry(atlas: Atlas, entry: Entry) -> None:
         show_attributes(entry)
     show_look_alikes(atlas, entry)
     show_causes(entry)
-    if not has_real_cells:
-        show_real_cells(entry)
     st.header("Sources")
     st.markdown("\n".join(f"- {shared.plain(work)}" for work in atlas.citations(entry)))
 
@@ -207,26 +208,18 @@ def show_causes(entry: Entry) -> None:
 
 
 def show_real_cells(entry: Entry) -> None:
-    """Show real cells where the set is here and has the type, else how to get it."""
+    """Show real cells of this type, and how to get those that are not on this machine."""
     if entry.key in RED_CELLS or entry.key in STAGES:
         return
     st.header("Real cells")
-    try:
-        cells = open_pbc(str(get_settings().data))
-    except DataNotFoundError:
-        offer_set("pbc", "atlas_pbc")
-        return
-    except LeukoscopeError as error:
-        st.warning(shared.plain(str(error)), icon=":material/error:")
-        return
-    jpegs = real_jpegs(cells, entry, entry.key, _REAL, MEDIUM)
-    if not jpegs:
-        st.caption(
-            "The open set of real cells (PBC, healthy donors) has no cells of this type. Only "
-            "synthetic drawings are shown."
-        )
-        return
+    cells = reference_cells(entry.key, _REAL, MEDIUM, Reviewed(), synthetic=False)
     with st.grid("auto", min_column_width=140):
-        for number, jpeg in enumerate(jpegs, 1):
-            embed_image(jpeg, width="stretch", alt=f"Real cell {number}: {entry.name}")
-    st.caption(f"{CREDIT} {SIDE_MICROMETRES:g} µm wide.")
+        for cell in cells:
+            with st.container(gap="xxsmall"):
+                embed_image(cell.jpeg, width="stretch", alt=f"{entry.name}, {cell.origin}")
+                st.caption(cell.origin)
+    if cells:
+        st.caption(f"{credits_of(cells)} {SIDE_MICROMETRES:g} µm wide.")
+    elif not public_cells(entry.key):
+        st.caption("No public set here has cells of this type. Only synthetic drawings are shown.")
+    offer_reference_cells([entry.key])

@@ -7,7 +7,6 @@ from core.errors import DataError
 from core.imaging.preview import preview_jpeg
 from core.settings import get_settings
 from core.synthetic.portraits import draw_portrait
-from core.teaching.atlas import Entry
 from core.teaching.cell_map import get_map
 from core.teaching.figures import with_labels
 from core.teaching.reference_cells import (
@@ -15,7 +14,6 @@ from core.teaching.reference_cells import (
     examples_by_member,
     examples_with,
     read_cell,
-    typical_examples,
 )
 
 SMALL, MEDIUM, LARGE = 224, 320, 640
@@ -46,14 +44,6 @@ def open_pbc(data: str) -> DataSet:
     """Open PBC; `data` is its folder. Raises DataError."""
     del data
     return open_set("pbc")
-
-
-@st.cache_data(max_entries=60, show_spinner=False)
-def real_jpegs(_cells: DataSet, _entry: Entry, key: str, count: int, size: int) -> list[bytes]:
-    """Return typical real cells of an entry; none where the set has none."""
-    del key  # names the entry for the cache
-    examples = typical_examples(_cells, _entry, count)
-    return [preview_jpeg(read_cell(_cells, example, size)) for example in examples]
 
 
 def pbc_if_here() -> DataSet | None:

@@ -1,16 +1,12 @@
 """Images of single cells to compare, all at one physical scale."""
 
-from functools import cache
-
 import cv2
 import numpy as np
 
 from core.domain.boxes import Box
 from core.domain.results import Pixels
 from core.imaging.crop import crop_square
-from core.imaging.read import read_images
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES, CROP_MICROMETRES
-from core.synthetic.examples import synthetic_slides, synthetic_truth
 
 SIDE_MICROMETRES = CROP_MICROMETRES
 """Side of the image of a cell."""
@@ -55,18 +51,3 @@ def surroundings(
     first, second = (np.rint(c * size / side).astype(int).tolist() for c in corners)
     cv2.rectangle(drawn, first, second, _FRAME, max(2, size // 200), cv2.LINE_AA)
     return drawn, AROUND_MICROMETRES * side / wanted
-
-
-@cache
-def synthetic_cells(cell_type: str, size: int) -> tuple[Pixels, ...]:
-    """Return the cells of a type in the synthetic slides, as `cell_image`; none of rare types."""
-    found = []
-    for name, data in synthetic_slides():
-        (image,) = read_images(data, name)
-        truth = synthetic_truth()[image.sha256]
-        found += [
-            cell_image(image.pixels, Box(*cell["box"]), truth["micrometres_per_pixel"], size)
-            for cell in truth["cells"]
-            if cell["type"] == cell_type
-        ]
-    return tuple(found)

@@ -12,11 +12,10 @@ import streamlit as st
 
 from core.cases.database import get_database
 from core.cases.records import LabelledCell, QueuedCell, SampleField
-from core.cases.reviews import labelled_cells
 from core.cases.samples import load_image
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldImage, Pixels
-from core.errors import PictureMissingError, ProfileError
+from core.errors import ProfileError
 from core.imaging.illumination import flatten
 from core.imaging.overlay import cam_overlay
 from core.imaging.preview import preview_jpeg
@@ -31,12 +30,11 @@ from core.inference.cell_classifier import CellRegion
 from core.inference.explain import explain_cell
 from core.inference.pipeline import get_analyzer, without_certain_cells
 from core.inference.site_profile import load_profile
-from ui.components.cell_images import cell_image, surroundings, synthetic_cells
+from ui.components.cell_images import cell_image, surroundings
 from ui.components.fields import OutlinedCell, outlined_cell, segmentation_key
 
 LARGE, MEDIUM, SMALL = 480, 224, 128
 """Pixels a side of the cell under review, of cells that can be enlarged, and of cells in rows."""
-REFERENCES = 4
 
 
 def _region(cell: LabelledCell) -> CellRegion:
@@ -148,19 +146,3 @@ def typed_cells(stored: SampleField, boxes: Sequence[Box]) -> tuple[Cell, ...]:
     header, pixels = _field_image(stored.id).micrometres_per_pixel, _corrected_pixels(stored.id)
     cells = analyzer.type_boxes(stored.analysis, header, pixels, boxes, profile)
     return cells if wanted is None or profile is not None else without_certain_cells(cells)
-
-
-def reference_cells(
-    cell_type: str, apart_from: int, corrected: bool
-) -> tuple[Sequence[bytes], str]:
-    """Return reference cells and what they are: reviewed cells, else synthetic ones."""
-    found = []
-    for cell in labelled_cells(get_database(), cell_type, REFERENCES, apart_from=apart_from):
-        try:
-            found.append(cell_jpeg(cell, SMALL, corrected))
-        except PictureMissingError:  # one lost image must not prevent the review of others
-            continue
-    if found:
-        return found, "cells reviewed here"
-    synthetic = synthetic_cells(cell_type, SMALL)[:REFERENCES]
-    return [preview_jpeg(cell) for cell in synthetic], "synthetic cells"

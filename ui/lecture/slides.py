@@ -26,9 +26,9 @@ from core.imaging.preview import preview_jpeg
 from core.synthetic.fields import make_field
 from core.synthetic.portraits import side_of
 from core.teaching.atlas import Atlas, Entry, difference
-from core.teaching.reference_cells import CREDIT
 from core.teaching.tours import CaseStep, ComparisonStep, EntryStep, Step, SyntheticStep, check_case
-from ui.atlas.images import MEDIUM, labelled_jpeg, pbc_if_here, real_jpegs
+from ui.atlas.images import MEDIUM, labelled_jpeg
+from ui.components.references import credits_of, reference_cells
 from ui.components.shared import number_of
 from ui.components.stored import cell_jpeg, field_jpeg, surroundings_jpeg
 from ui.components.visitor import current_user
@@ -99,16 +99,18 @@ def _figure(entry: Entry, side: float | None = None, *, notes: bool = True) -> d
 
 def _entry(atlas: Atlas, step: EntryStep) -> Slide:
     entry = atlas.entries[step.cell]
-    cells = pbc_if_here()
-    real = real_jpegs(cells, entry, entry.key, _REAL, MEDIUM) if cells else []
+    # Cells reviewed here are not for an audience.
+    real = reference_cells(entry.key, _REAL, MEDIUM, None, synthetic=False)
     return Slide(
         entry.name,
         entry.summary,
         step.text,
         figures=[_figure(entry)],
-        strip=[data_uri(jpeg) for jpeg in real],
+        strip=[data_uri(cell.jpeg) for cell in real],
         facts=[f"{entry.size_text} across"],
-        credit=f"Drawing: synthetic. {CREDIT}" if real else "Synthetic drawing.",
+        credit=f"Drawing: synthetic. Real cells: {credits_of(real)}"
+        if real
+        else "Synthetic drawing.",
     )
 
 

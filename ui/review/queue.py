@@ -27,6 +27,7 @@ from ui.components.cases import (
     state_badge,
 )
 from ui.components.cell_images import SIDE_MICROMETRES
+from ui.components.references import Reviewed, show_reference_cells
 from ui.components.shared import attributes_table, on_phone, plain
 from ui.review.session import (
     KEYS,
@@ -335,20 +336,15 @@ def _show_choice(session: ReviewSession, queued: QueuedCell, decided: Callable[[
 
 
 def _show_references(queued: QueuedCell) -> None:
-    likely = _likeliest(queued.cell)[:2]
+    likely = [key for key, _ in _likeliest(queued.cell)[:2]]
     if not likely:
         return
+    finer = queued.cell.likely_subtype
+    keys = [likely[0], *([finer] if finer else []), *likely[1:]]
     corrected = fields.is_light_corrected()
     own = stored.cell_jpeg(queued, stored.SMALL, corrected)
     st.markdown("**Compare**, all at the same scale")
-    for key, _ in likely:
-        images, what = stored.reference_cells(key, queued.id, corrected)
-        name = CELL_TYPES[key].name
-        shown = f"this cell, then {what}" if images else "no reference cell available"
-        st.caption(f"**{name}**: {shown}. {CELL_TYPES[key].description}")
-        if images:
-            alts = ["The cell under review", *([f"{name}, {what}"] * len(images))]
-            st.image([own, *images], width=84, caption=["this cell"] + [""] * len(images), alt=alts)
+    show_reference_cells(keys, own, Reviewed(corrected, queued.id))
 
 
 def _show_details(session: ReviewSession, queued: QueuedCell) -> None:
