@@ -25,7 +25,8 @@ COPY --from=build /opt/leukoscope /opt/leukoscope
 # The server writes to the store and /tmp only, so the rest can be mounted read-only.
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp LEUKOSCOPE_STORE=/var/lib/leukoscope \
-    LEUKOSCOPE_SLIDE_CACHE=/var/lib/leukoscope/slide_cache
+    LEUKOSCOPE_SLIDE_CACHE=/var/lib/leukoscope/slide_cache \
+    LEUKOSCOPE_SLIDE_UPLOADS=/var/lib/leukoscope/slide_uploads
 WORKDIR /opt/leukoscope
 USER 10001:10001
 VOLUME /var/lib/leukoscope

@@ -34,6 +34,7 @@ from core.errors import CaseError, ModelError, OpenAddressError, SettingsError, 
 from core.imaging.decoder import start_decoders
 from core.inference.pipeline import get_analyzer
 from core.settings import PROJECT_ROOT, get_settings
+from core.slides.uploads import expire_uploads
 
 REDRAW = BackMsg(rerun_script=ClientState()).SerializeToString()
 """What a page sends to be drawn as it opens, with nothing pressed and nothing entered."""
@@ -60,6 +61,8 @@ def sweep_store() -> None:
 
     Raises CaseError, and OSError when images cannot be removed.
     """
+    if expired := expire_uploads(get_settings()):
+        logger.info("%d uploads of slides that nobody continued were deleted", expired)
     database = get_database()
     database.check(whole=True)
     if database.read_only:

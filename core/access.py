@@ -18,6 +18,7 @@ from threading import Lock
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from core.cases.records import User
 from core.cases.users import LOCAL_USER
 from core.errors import OpenAddressError, SignInSettingsError
 from core.settings import PROJECT_ROOT, Settings, get_settings
@@ -176,18 +177,27 @@ class Visitors:
 
     guarded: bool = False
     """Whether a guard asks here before it lets a browser fetch or send files."""
-    _admitted: dict[tuple[str, Use], tuple[datetime, str]] = field(default_factory=dict)
-    """Until when, and by which sign-in."""
+    _admitted: dict[tuple[str, Use], tuple[datetime, str, User | None]] = field(
+        default_factory=dict
+    )
+    """Until when, by which sign-in, and as whom."""
     _lock: Lock = field(default_factory=Lock)
 
-    def admit(self, visitor: str | None, until: datetime, *uses: Use, sign_in: str = "") -> None:
+    def admit(
+        self,
+        visitor: str | None,
+        until: datetime,
+        *uses: Use,
+        sign_in: str = "",
+        user: User | None = None,
+    ) -> None:
         """Allow a browser these uses until a time."""
         if visitor is None or not is_visitor(visitor):
             return
         now = datetime.now(UTC)
         with self._lock:
             left = {key: value for key, value in self._admitted.items() if value[0] > now}
-            self._admitted = left | {(visitor, use): (until, sign_in) for use in uses}
+            self._admitted = left | {(visitor, use): (until, sign_in, user) for use in uses}
 
     def dismiss(self, sign_in: str) -> None:
         """Allow the browsers of a sign-in nothing more."""
@@ -200,6 +210,12 @@ class Visitors:
         """Return whether a browser may fetch, or send, files."""
         admitted = self._admitted.get((visitor or "", use))
         return admitted is not None and admitted[0] > datetime.now(UTC)
+
+    def user(self, visitor: str | None) -> User | None:
+        """Return who had signed in when the browser was admitted to slides; None for nobody."""
+        if not self.may(visitor, "slides"):
+            return None
+        return self._admitted[visitor or "", "slides"][2]
 
 
 visitors = Visitors()

@@ -83,6 +83,37 @@ class SlideTooLargeError(InputError):
         )
 
 
+class SlideUploadTooLargeError(InputError):
+    """The slide is larger than uploads may be."""
+
+    def __init__(self, megabytes: int) -> None:
+        super().__init__(
+            f"Slides of up to {megabytes / 1000:g} GB can be uploaded here. Ask the administrator "
+            "to copy a larger one into a slide folder."
+            if megabytes
+            else "Slides cannot be uploaded here. Ask the administrator to copy them into a slide "
+            "folder."
+        )
+
+
+class SlideUploadsFullError(LeukoscopeError):
+    """The server has no room for the slide."""
+
+    sentence = (
+        "The server has no room for this slide now. What has arrived is kept. Delete slides that "
+        "you no longer need, or ask the administrator for space, then go on."
+    )
+
+
+class TooManySlideUploadsError(LeukoscopeError):
+    """The user has as many unfinished uploads as one may have."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"You have {number} unfinished uploads of slides. Go on with them or delete some."
+        )
+
+
 class GeoJSONError(InputError):
     """The file is no GeoJSON with regions."""
 
@@ -255,6 +286,28 @@ class NoPictureError(RequestError):
 
 class UnreadableRequestError(RequestError):
     """The body does not match its content type."""
+
+
+class SlideUploadNotFoundError(RequestError):
+    """There is no such upload of a slide, or no longer."""
+
+    sentence = (
+        "This upload does not exist, has expired or was deleted. Choose the file again to begin "
+        "anew."
+    )
+
+
+class SlideUploadOffsetError(RequestError):
+    """The bytes of an upload do not follow those that are there."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"The server has {offset:,} bytes of this upload. Go on from there.")
+
+
+class UploadProtocolError(RequestError):
+    """The request does not follow the protocol of resumable uploads."""
+
+    sentence = "Uploads follow tus 1.0.0. Send the header `Tus-Resumable: 1.0.0`."
 
 
 class ContentTypeError(RequestError):

@@ -45,6 +45,14 @@ class Settings(BaseSettings):
     """Folder for copies of slides that cannot be read piece by piece; it may be emptied."""
     slide_cache_megabytes: PositiveInt = 20_000
     """Largest size of these copies together; the oldest are removed."""
+    slide_uploads: Path = PROJECT_ROOT / "slide_uploads"
+    """Folder of the slides that users upload on the page Microscope; each sees only their own."""
+    slide_upload_megabytes: NonNegativeInt = 5000
+    """Largest slide that is uploaded; 0 for none."""
+    slide_uploads_total_megabytes: PositiveInt = 50_000
+    """Largest size of all uploaded slides together, with what unfinished ones still lack."""
+    slide_upload_days: PositiveInt = 7
+    """Days after which uploads of slides that nobody continued are deleted."""
     database_url: SecretStr | None = None
     """postgresql://user:password@host/name; without it SQLite in the store folder."""
     pictures: SecretStr | None = None

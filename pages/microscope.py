@@ -8,8 +8,10 @@ from core.slides.current import get_folders, get_views
 from ui.components.cases import errors_shown
 from ui.components.page import header
 from ui.components.shared import plain
+from ui.components.visitor import slide_owner
 from ui.microscope.choose import PAGE, SLIDE, show_slides
 from ui.microscope.counting import show_slide
+from ui.microscope.upload import show_upload
 
 header(
     "Microscope",
@@ -17,7 +19,7 @@ header(
     "keys, zoom with the wheel or the objectives.",
 )
 with errors_shown(end_page=True):
-    folders = get_folders()
+    folders = get_folders(owner=slide_owner())
     slides = list(folders.slides().values())
 asked = st.query_params.get(SLIDE)
 if asked is not None:
@@ -39,8 +41,9 @@ if asked is None:
             "here: SVS, NDPI, MRXS, SCN, BIF, CZI, DICOM, TIFF, and single images.",
             icon=":material/folder_open:",
         )
+    show_upload()
     if slides:
-        show_slides(slides)
+        show_slides(slides, folders.own())
     st.stop()
 # A link within the page changes the parameters, not the address that the browser shows.
 st.query_params[SLIDE] = slide.id

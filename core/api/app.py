@@ -25,7 +25,7 @@ from core.api.metrics import Metrics
 from core.api.middleware import RequestMiddleware
 from core.api.openapi import add_docs, describe
 from core.api.problems import add_handlers
-from core.api.routes import cases, predictions, service, slides
+from core.api.routes import cases, predictions, service, slide_uploads, slides
 from core.api.work import Workers
 from core.cases.database import Database, get_database
 from core.domain.taxonomy import RESEARCH_NOTICE
@@ -79,7 +79,8 @@ def create_app(
     add_docs(app)
     slides.add_viewer(app)
     app.include_router(service.public)
-    for router in (predictions.router, service.router, cases.router, slides.router):
+    routes = (predictions, service, cases, slide_uploads, slides)  # /slides/uploads is no slide
+    for router in (module.router for module in routes):
         app.include_router(router, dependencies=[Depends(bearer)])
     app.add_middleware(RequestMiddleware, services=services)
     add_handlers(app)

@@ -115,14 +115,15 @@ class PageRoute(GuardedRoute):
         request: Request,
         credentials: HTTPAuthorizationCredentials | None,
     ) -> User | None:
-        """Return the user of a token; None for a browser that may see the pages.
+        """Return the user of a token, or who opened the pages; None where nobody signs in.
 
         Raises as `identify`, and TokenError.
         """
         access = services.access
         if credentials is None and access.sign_in:
-            if visitors.may(request.cookies.get(VISITOR_COOKIE), "slides"):
-                return None
+            visitor = request.cookies.get(VISITOR_COOKIE)
+            if visitors.may(visitor, "slides"):
+                return visitors.user(visitor)
             # The guard lets other machines come this far, because their users may have signed in.
             if not is_local(request.scope, request.headers):
                 raise TokenError
@@ -157,6 +158,17 @@ def get_user(request: Request, services: ServicesDep, database: DatabaseDep) -> 
 
 
 UserDep: TypeAlias = Annotated[User, Depends(get_user)]
+
+
+def get_owner(request: Request, services: ServicesDep) -> str | None:
+    """Return whose uploaded slides the request may see; None for nobody's."""
+    caller: User | None = request.state.caller
+    if caller is None:
+        return None if services.access.sign_in else LOCAL_USER
+    return caller.name
+
+
+OwnerDep: TypeAlias = Annotated[str | None, Depends(get_owner)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.api.deps import Services
 from core.api.logs import id_of, request_id
 from core.api.problems import internal
-from core.api.uploads import MAX_JSON_BYTES, limited
+from core.api.uploads import MAX_JSON_BYTES, PIECE, limited
 
 _CLIENT_LEFT = 499  # what nginx writes in its log; nobody is there to see it
 
@@ -24,7 +24,12 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
         self._metrics = services.metrics
-        self._largest = services.settings.api_request_megabytes * 1_000_000
+        largest = services.settings.api_request_megabytes * 1_000_000
+        self._limits = {
+            "multipart/form-data": largest,
+            "application/json": min(largest, MAX_JSON_BYTES),
+            PIECE: services.settings.slide_upload_megabytes * 1_000_000,  # written as it comes
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,8 +51,9 @@ class RequestMiddleware:
                 answered.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        is_form = headers.get("content-type", "").startswith("multipart/form-data")
-        limit = self._largest if is_form else min(self._largest, MAX_JSON_BYTES)
+        limit = self._limits.get(
+            headers.get("content-type", "").partition(";")[0], self._limits["application/json"]
+        )
         started = perf_counter()
         try:
             await self._app(scope, limited(headers, receive, limit), answer)

@@ -1,5 +1,6 @@
 """Bodies and answers that only the API has; those of the contract are in `core.exports.schema`."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -80,6 +81,30 @@ class SlideInfoAnswer(SlideAnswer):
     """Zoom of level 0; each zoom before has half its resolution."""
     version: str
     """Changes when the file changes."""
+
+
+class SlideUploadAnswer(BaseModel):
+    """An unfinished upload of a slide."""
+
+    model_config = example(
+        id="0123456789abcdef0123456789abcdef",
+        name="0042.svs",
+        length=1_200_000_000,
+        offset=640_000_000,
+        modified=1_770_000_000_000,
+        expires="2026-03-08T12:00:00Z",
+    )
+
+    id: str
+    name: str
+    length: int
+    """Bytes of the whole file."""
+    offset: int
+    """Bytes that have arrived."""
+    modified: int
+    """When the file changed on the user's machine, as its browser said: ms since 1970."""
+    expires: datetime
+    """UTC."""
 
 
 class SlideCountAnswer(BaseModel):

@@ -42,6 +42,8 @@ from core.imaging.limits import measure
 from core.imaging.read import display_name
 from core.settings import Settings
 
+PIECE = "application/offset+octet-stream"
+"""Content type of a piece of a resumable upload (tus)."""
 MAX_JSON_BYTES = 32_000_000
 """JSON is held in memory, an image in it several times; larger ones come as multipart."""
 MAX_CASE_BYTES = 100_000

@@ -13,6 +13,7 @@ check the role; ask `user_of` anew for every visit, so that a changed role holds
 import argparse
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -50,6 +51,11 @@ def require(user: User, role: Role) -> None:
     """Raise NotAllowedError unless the user has this role or a higher one."""
     if _RANKS.index(user.role) < _RANKS.index(role):
         raise NotAllowedError(user.name, user.role, role)
+
+
+def folder_of(name: str) -> str:
+    """Return the name of a user's folder of uploaded slides; it says nothing of the user."""
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
 
 
 def lower_role(one: Role, other: Role) -> Role:
@@ -200,7 +206,7 @@ def release(database: Database, admin: User, name: str) -> None:
 def remove(database: Database, admin: User, name: str, settings: Settings | None = None) -> int:
     """Remove a user with their tokens and return how many those were.
 
-    What they did stays, but for their quizzes, which only they have seen.
+    What they did stays, but for their quizzes and uploaded slides, which only they have seen.
 
     Raises NotAllowedError, NotFoundError, and InvalidEntryError for the only admin and for a name
     that the settings would add again.
@@ -223,6 +229,7 @@ def remove(database: Database, admin: User, name: str, settings: Settings | None
         session.execute(update(DraftRow).where(DraftRow.owner == name).values(owner=None))
         session.delete(row)
         audit.record(session, admin.name, "remove user", name=name, tokens=tokens)
+    shutil.rmtree(settings.slide_uploads / folder_of(name), ignore_errors=True)
     database.forget()
     return tokens
 

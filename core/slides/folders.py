@@ -48,9 +48,12 @@ class SlideFile:
 class SlideFolders:
     """The slides of some folders, read again when they may have changed."""
 
-    def __init__(self, folders: Iterable[Path], *, neutral_names: bool = False) -> None:
+    def __init__(
+        self, folders: Iterable[Path], *, neutral_names: bool = False, file_names: bool = False
+    ) -> None:
+        """Name slides by their place in the folder, or with `file_names` by their file only."""
         self._folders = tuple(folders)
-        self._neutral_names = neutral_names
+        self._neutral_names, self._file_names = neutral_names, file_names
         self._found: dict[str, SlideFile] = {}
         self._read_at = -_SECONDS
         self._lock = Lock()
@@ -95,6 +98,8 @@ class SlideFolders:
     def _name(self, digest: str, place: str) -> str:
         if self._neutral_names:
             return f"slide {digest[:6]}"
+        if self._file_names:
+            return display_name(place)
         return " / ".join(display_name(part) for part in place.split("/"))
 
 

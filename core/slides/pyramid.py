@@ -41,7 +41,7 @@ def readable_path(slide: SlideFile, settings: Settings) -> Path:
             coarsest = max(opened.width, opened.height) / opened.downsamples[-1]
         if coarsest <= COARSEST:
             return slide.path
-    copy = _copy_of(slide, settings)
+    copy = copy_of(slide, settings)
     with _making:
         if not copy.exists():
             try:
@@ -61,7 +61,8 @@ def _make_copy(slide: SlideFile, copy: Path, settings: Settings) -> None:
         part.replace(copy)
 
 
-def _copy_of(slide: SlideFile, settings: Settings) -> Path:
+def copy_of(slide: SlideFile, settings: Settings) -> Path:
+    """Return the path of a slide's copy, whether or not there is one."""
     key = hashlib.sha256(f"{slide.id} {slide.version}".encode()).hexdigest()[:32]
     return settings.slide_cache / f"{key}.tif"
 

@@ -122,6 +122,13 @@ class SlideViews:
                     self._views.popitem(last=False)  # closed when no thread reads from it
             return view
 
+    def forget(self, slide: SlideFile) -> None:
+        """Close a slide and drop its tiles."""
+        with self._keeping:
+            self._views.pop(slide, None)
+            for key in [key for key in self._tiles if key[0] == slide]:
+                self._bytes -= len(self._tiles.pop(key))
+
     def jpeg(self, slide: SlideFile, zoom: int, column: int, row: int, *, light: bool) -> bytes:
         """Return a tile as JPEG. Raises as `view`, and TileNotFoundError."""
         key = (slide, zoom, column, row, light)

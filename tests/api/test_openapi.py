@@ -1,6 +1,8 @@
 """The API against its own description, by Schemathesis."""
 
 from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import schemathesis
@@ -21,8 +23,9 @@ from tests.cases.made import ADMIN, REVIEWER, new_field, white
 from tests.images import read_image
 
 opened = {}
+folder = TemporaryDirectory()
 app = create_app(
-    Settings(_env_file=None, database_url=None, api_tokens=True),
+    Settings(_env_file=None, database_url=None, api_tokens=True, slide_uploads=Path(folder.name)),
     analyzer=FakeAnalyzer,
     database=lambda: opened["database"],
 )

@@ -44,6 +44,7 @@ def serving(store: Path, *, port: int | None = None, **environment: str) -> Iter
             **os.environ,
             "LEUKOSCOPE_STORE": str(store),
             "LEUKOSCOPE_SLIDE_CACHE": str(store / "slide_cache"),
+            "LEUKOSCOPE_SLIDE_UPLOADS": str(store / "slide_uploads"),
             "LEUKOSCOPE_DATABASE_URL": "",
             **environment,
         },

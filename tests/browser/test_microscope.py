@@ -1,42 +1,163 @@
-"""A slide on the screen: moved, measured, and opened again at the same view."""
+"""A slide on the screen: uploaded, moved, measured, counted, signed, opened by its address."""
 
+import json
 import re
 
+import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
+from tifffile import imwrite
 
+from core.synthetic.fields import SyntheticField, make_field
 from tests.browser.conftest import serving, visiting
+from tests.browser.visits import settled
+from tests.slides import made
 
 pytestmark = pytest.mark.browser
+_SCALE = 30.0
+"""Pixels across of red cells: 0.25 µm a pixel."""
 
 
-def test_a_view_is_opened_again_by_its_address(browser, tmp_path):
-    with serving(tmp_path) as address, visiting(browser, address) as page:
-        page.goto("/microscope")
-        page.get_by_role("link", name="Example").click()
-        tiles = page.locator(".map .leaflet-tile-loaded img")
-        tiles.first.wait_for()
-        page.get_by_role("button", name="Objective 40×").click()
-        page.locator(".map").click()
-        page.keyboard.press("ArrowRight")
-        expect(page).to_have_url(re.compile(r"x=\d+&y=\d+&zoom=1\.000"))
-        page.get_by_role("button", name="Correct light").click()
-        page.wait_for_function(
-            """() => [...document.querySelectorAll("*")].some(
-                host => host.shadowRoot?.querySelector("img[src*='light=true']")?.complete)"""
-        )
-        page.get_by_role("button", name="Measure a distance").click()
-        box = page.locator(".map").bounding_box()
-        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-        page.mouse.click(x - 100, y)
-        page.mouse.click(x + 100, y)
-        expect(page.locator(".says")).to_have_text("50 µm")
+def a_smear() -> SyntheticField:
+    """Return a dense field mirrored again and again: a small slide with some 300 white cells."""
+    field = make_field(11, 768, 512, white_cells=26, red_cell_pixels=_SCALE)
+    pixels = np.concatenate([field.pixels, field.pixels[:, ::-1]], axis=1)
+    pixels = np.concatenate([pixels, pixels[::-1]] * 2, axis=0)
+    pixels = np.concatenate([pixels, pixels], axis=1)
+    return SyntheticField(pixels, (), field.micrometres_per_pixel)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    made.svs(a_smear(), folder / "smear.svs")
+    store = tmp_path_factory.mktemp("store")
+    with serving(store, LEUKOSCOPE_SLIDE_FOLDERS=json.dumps([str(folder)])) as served:
+        yield served
+
+
+@pytest.fixture
+def page(browser, address):
+    with visiting(browser, address) as page:
+        yield page
+
+
+def open_slide(page: Page) -> None:
+    page.goto("/microscope")
+    page.get_by_role("link", name="smear.svs").click()
+    page.locator(".map .leaflet-tile-loaded img").first.wait_for()
+
+
+def test_a_view_is_opened_again_by_its_address(page):
+    open_slide(page)
+    page.get_by_role("button", name="Objective 40×").click()
+    page.locator(".map").click()
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(re.compile(r"x=\d+&y=\d+&zoom=1\.000"))
+    page.get_by_role("button", name="Correct light").click()
+    page.wait_for_function(
+        """() => [...document.querySelectorAll("*")].some(
+            host => host.shadowRoot?.querySelector("img[src*='light=true']")?.complete)"""
+    )
+    page.get_by_role("button", name="Measure a distance").click()
+    box = page.locator(".map").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.click(x - 100, y)
+    page.mouse.click(x + 100, y)
+    expect(page.locator(".says")).to_have_text("50 µm")
+    view = page.url
+    page.goto("/about")
+    page.goto(view)
+    page.locator(".map .leaflet-tile-loaded img").first.wait_for()
+    expect(page.locator(".powers .now")).to_have_text("40×")
+    page.locator(".map").focus()
+    page.keyboard.press("ArrowRight")
+    x = int(re.search(r"x=(\d+)", view)[1])
+    expect(page).to_have_url(re.compile(f"x={x + 160}&"))
+
+
+def test_an_upload_goes_on_after_a_reload(page, tmp_path):
+    file = tmp_path / "big.tif"
+    pixels = np.tile(a_smear().pixels, (2, 1, 1))[:3500, :3000]
+    imwrite(file, pixels, photometric="rgb", tile=(512, 512))  # 31 MB: four pieces
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto("/microscope")
+    offsets = []
+
+    def send(route):
+        offsets.append(int(route.request.headers["upload-offset"]))
+        if offsets[-1]:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(
+        "**/slides/uploads/*", lambda r: send(r) if r.request.method == "PATCH" else r.continue_()
+    )
+    choose = page.locator(".upload input")
+    choose.set_input_files(file)
+    expect(page.get_by_text("The connection was lost")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("big.tif: 8.0 MB of 31 MB arrived")).to_be_visible()
+    page.unroute("**/slides/uploads/*")
+    sent = []
+    page.on("request", lambda r: sent.append(r.headers.get("upload-offset")))
+    choose.set_input_files(file)
+    expect(page.get_by_text("big.tif is uploaded.")).to_be_visible()
+    assert [int(offset) for offset in sent if offset] == [8_000_000, 16_000_000, 24_000_000]
+    expect(page.get_by_role("button", name="Uploaded by you")).to_be_visible()
+    page.get_by_role("link", name="big.tif").click()
+    page.locator(".map .leaflet-tile-loaded img").first.wait_for()
+
+
+def test_from_a_slide_to_a_signed_case(page):
+    open_slide(page)
+    page.get_by_role("button", name="Count", exact=True).click()
+    expect(page.get_by_role("button", name="Go on", exact=True)).to_be_visible()
+    assert (
+        int(re.search(r"With (\d+) cells", page.get_by_text("missed altogether").inner_text())[1])
+        >= 200
+    )
+    slide = page.locator(".map")
+    view = page.url
+    for _ in range(3):
+        slide.focus()
+        page.keyboard.press("n")
+        page.wait_for_url(lambda url, last=view: url != last)
         view = page.url
-        page.goto("/about")
-        page.goto(view)
-        tiles.first.wait_for()
-        expect(page.locator(".powers .now")).to_have_text("40×")
-        page.locator(".map").focus()
-        page.keyboard.press("ArrowRight")
-        x = int(re.search(r"x=(\d+)", view)[1])
-        expect(page).to_have_url(re.compile(f"x={x + 160}&"))
+        expect(page.get_by_text("Labelled monocyte")).to_be_hidden()
+        settled(page)
+        page.keyboard.press("3")
+        expect(page.get_by_text("Labelled monocyte")).to_be_visible()
+    page.get_by_role("button", name="Measure an area").click()
+    box = slide.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for dx, dy in ((-200, -150), (200, -150), (200, 150)):
+        page.mouse.click(x + dx, y + dy)
+    page.mouse.dblclick(x - 200, y + 150)
+    expect(page.locator(".says")).to_contain_text("classified")
+
+    page.get_by_text("Save to a patient").click()
+    identifier = page.get_by_role("textbox", name="Patient identifier")
+    identifier.fill("P-17")
+    identifier.press("Enter")
+    settled(page)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="Review sample 1").click()
+    page.get_by_role("radiogroup", name="View").get_by_text("Gallery", exact=True).click()
+    groups = page.locator(".group")
+    expect(groups.first).to_be_visible()
+    uncertain = groups.filter(has_text="Uncertain").locator(".cell")
+    if uncertain.count():
+        uncertain.first.click()
+        uncertain.last.click(modifiers=["Shift"])
+        page.keyboard.press("1")
+        expect(uncertain).to_have_count(0)
+    page.get_by_role("radiogroup", name="View").get_by_text("Sign", exact=True).click()
+    page.get_by_role("button", name="Mark as reviewed").click()
+    page.get_by_role("button", name="Sign", exact=True).click()
+    expect(page.get_by_text("The case is signed and read-only.")).to_be_visible()
+    page.goto(view)
+    expect(page.locator(".powers .now")).to_have_text("40×")
+    expect(page.get_by_role("link", name="Review sample 1")).to_be_hidden()  # of another visit
+    expect(page).to_have_url(view)

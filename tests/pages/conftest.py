@@ -22,6 +22,7 @@ def nothing_remembered(tmp_path, monkeypatch):
     """Let no test see settings, cached answers or cases of another one; each has its own store."""
     monkeypatch.setenv("LEUKOSCOPE_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("LEUKOSCOPE_SLIDE_CACHE", str(tmp_path / "slide_cache"))
+    monkeypatch.setenv("LEUKOSCOPE_SLIDE_UPLOADS", str(tmp_path / "slide_uploads"))
     monkeypatch.delenv("LEUKOSCOPE_DATABASE_URL", raising=False)
     forget()
     yield

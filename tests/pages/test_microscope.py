@@ -8,9 +8,11 @@ from core.cases.audit import history
 from core.cases.database import get_database
 from core.cases.samples import load_case
 from core.domain.differential import differential
+from core.settings import get_settings
 from core.slides.counting import get_count
 from core.slides.current import get_views
 from core.slides.folders import SlideFolders
+from core.slides.uploads import SlideUploads
 from tests.pages.app import go_to, open_app, press, texts, upload
 from tests.slides import made
 from ui.microscope.viewer import CLICKED
@@ -133,3 +135,20 @@ def test_regions_of_qupath_are_counted_or_refused(folder):
     assert "edge" in str(viewer(app)[0].proto)
     upload(app, ("regions.geojson", b"no JSON"))
     assert "it is no JSON" in app.error[0].value
+
+
+def test_an_uploaded_slide_is_its_owners_to_see_and_delete(folder):
+    data = made.svs(made.a_slide(), folder / "0042.svs").read_bytes()
+    uploads = SlideUploads("local", get_settings())
+    sent = uploads.create("mine.svs", len(data))
+    uploads.append(sent.id, 0, data)
+    app = open_app("microscope")
+    assert [label for label in links(app) if "svs" in label] == ["0042.svs"]
+    uploads.finish(sent.id)
+    app.run()
+    assert [label for label in links(app) if "svs" in label] == ["mine.svs", "0042.svs"]
+    (button,) = (b for b in app.button if str(b.key).startswith("slide_delete_"))
+    app = press(app, button.key)
+    assert not app.error
+    assert [label for label in links(app) if "svs" in label] == ["0042.svs"]
+    assert not list(uploads.folder.iterdir())

@@ -19,7 +19,7 @@ from core.exports.summary import MATERIAL_NAMES
 from core.slides.current import get_folders
 from core.slides.origin import place_of
 from ui.components.shared import plain
-from ui.components.visitor import current_user
+from ui.components.visitor import current_user, slide_owner
 
 _STATES: dict[CaseState, tuple[str, str]] = {
     "draft": ("gray", "edit_note"),
@@ -187,7 +187,7 @@ def lecture_link(sample_id: int) -> None:
 def slide_link(field: FieldAnalysis) -> None:
     """Link to a field in the slide that it was cut from, if this server has the slide."""
     try:
-        place = place_of(field, lambda: get_folders().slides().values())
+        place = place_of(field, lambda: get_folders(owner=slide_owner()).slides().values())
     except SlideCopyError:
         return
     if place is not None:

@@ -49,7 +49,7 @@ def admit(*, for_everyone: bool) -> None:
         st.stop()
     identity = current_identity()
     visitors.admit(
-        _visitor(), identity.expires, "fetch", "send", "slides", sign_in=identity.session
+        _visitor(), identity.expires, "fetch", "send", "slides", sign_in=identity.session, user=user
     )
     st.session_state[SHOWN_TO] = user
     with st.sidebar:
@@ -76,6 +76,13 @@ def current_user(database: Database) -> User:
     if not get_access().sign_in:
         return users.user_of(database, users.LOCAL_USER)
     return users.user_of_identity(database, current_identity())
+
+
+def slide_owner() -> str | None:
+    """Return whose uploaded slides the visitor sees; None when nobody is known."""
+    with suppress(LeukoscopeError):
+        return current_user(get_database()).name
+    return None
 
 
 def current_identity() -> users.Identity:

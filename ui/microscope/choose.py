@@ -1,11 +1,16 @@
 """Which slide is shown: a list with a small image of each, or the one that the address names."""
 
+from collections.abc import Container
+
 import streamlit as st
 
+from core.cases.database import get_database
 from core.errors import LeukoscopeError
-from core.slides.current import get_views
+from core.slides.current import delete_slide, get_views
 from core.slides.folders import SlideFile
+from ui.components.actions import action_button
 from ui.components.shared import number_of, plain
+from ui.components.visitor import current_user
 
 PAGE = "pages/microscope.py"
 SLIDE = "slide"
@@ -17,8 +22,11 @@ _STYLE = """<style>
 </style>"""
 
 
-def show_slides(slides: list[SlideFile]) -> None:
-    """Show the slides as cards, those whose name has the text that was searched for."""
+def show_slides(slides: list[SlideFile], own: Container[str]) -> None:
+    """Show the slides as cards, those whose name has the text that was searched for.
+
+    Slides with an id in `own` were uploaded by the visitor, who can delete them.
+    """
     search = ""
     if len(slides) > _CARDS:
         search = st.text_input("Search", key="slide_search", icon=":material/search:", width=420)
@@ -30,13 +38,15 @@ def show_slides(slides: list[SlideFile]) -> None:
     st.html(_STYLE)
     with st.grid("auto", min_column_width=210):
         for slide in shown:
-            _card(slide)
+            _card(slide, uploaded=slide.id in own)
     if len(shown) < len(found):
         st.caption(f"{number_of(len(found), 'slide')}, {len(shown)} shown. Search to see others.")
 
 
-def _card(slide: SlideFile) -> None:
+def _card(slide: SlideFile, *, uploaded: bool) -> None:
     with st.container(border=True, height="stretch", gap="xsmall", key=f"slide_card_{slide.id}"):
+        if uploaded:
+            _offer_deletion(slide)
         try:
             thumbnail = get_views().jpeg(slide, 0, 0, 0, light=False)
         except LeukoscopeError as error:
@@ -50,4 +60,15 @@ def _card(slide: SlideFile) -> None:
         st.caption(
             f"{view.width:,} × {view.height:,} px · "
             + (f"{scale:.3g} µm a pixel" if scale else "scale unknown")
+        )
+
+
+def _offer_deletion(slide: SlideFile) -> None:
+    with st.popover("Uploaded by you", icon=":material/lock_person:", width="stretch"):
+        st.caption("Only you see this slide. Cases that were saved from it stay.")
+        action_button(
+            "Delete the slide",
+            f"slide_delete_{slide.id}",
+            lambda: delete_slide(slide, current_user(get_database()).name),
+            icon=":material/delete:",
         )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from starlette.staticfiles import StaticFiles
 from xstatic.pkg import leaflet
 
-from core.api.deps import PageRoute, ServicesDep
+from core.api.deps import OwnerDep, PageRoute, ServicesDep
 from core.api.schemas import SlideAnswer, SlideCountAnswer, SlideInfoAnswer
 from core.slides.counting import get_count
 from core.slides.current import get_folders, get_views
@@ -28,19 +28,19 @@ SlideId = Annotated[str, Path(max_length=64, description="From `GET /slides`")]
 
 
 @router.get("/slides")
-def slides(services: ServicesDep) -> list[SlideAnswer]:
-    """List the slides in the server's slide folders."""
-    found = get_folders(services.settings).slides().values()
+def slides(services: ServicesDep, owner: OwnerDep) -> list[SlideAnswer]:
+    """List the slides in the server's slide folders, and those that the caller uploaded."""
+    found = get_folders(services.settings, owner).slides().values()
     return [SlideAnswer(id=slide.id, name=slide.name) for slide in found]
 
 
 @router.get("/slides/{slide_id}")
-def slide_info(services: ServicesDep, slide_id: SlideId) -> SlideInfoAnswer:
+def slide_info(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> SlideInfoAnswer:
     """Describe a slide. The first time this may take long: a slide without small levels is copied.
 
     Text of the slide's header is not answered.
     """
-    slide = get_folders(services.settings).get(slide_id)
+    slide = get_folders(services.settings, owner).get(slide_id)
     view = get_views(services.settings).view(slide)
     return SlideInfoAnswer(
         id=slide.id,
@@ -55,9 +55,9 @@ def slide_info(services: ServicesDep, slide_id: SlideId) -> SlideInfoAnswer:
 
 
 @router.get("/slides/{slide_id}/count")
-def slide_count(services: ServicesDep, slide_id: SlideId) -> SlideCountAnswer:
+def slide_count(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> SlideCountAnswer:
     """Return the white cells that the count of a slide has found so far; none without a count."""
-    slide = get_folders(services.settings).get(slide_id)
+    slide = get_folders(services.settings, owner).get(slide_id)
     count = get_count(slide, get_views(services.settings).view(slide))
     if count is None:
         return SlideCountAnswer(version="", types=[], cells=[], numbers=[], tiles=[])
@@ -89,6 +89,7 @@ def slide_count(services: ServicesDep, slide_id: SlideId) -> SlideCountAnswer:
 async def tile(  # noqa: PLR0913, PLR0917 - the parts of the address
     request: Request,
     services: ServicesDep,
+    owner: OwnerDep,
     slide_id: SlideId,
     zoom: Annotated[int, Path(ge=0, le=40)],
     column: Annotated[int, Path(ge=0, le=2**24)],
@@ -100,7 +101,7 @@ async def tile(  # noqa: PLR0913, PLR0917 - the parts of the address
 
     Zoom 0 is the whole slide in one tile. Nothing is read for a client that has left.
     """
-    slide = await to_thread.run_sync(get_folders(services.settings).get, slide_id)
+    slide = await to_thread.run_sync(get_folders(services.settings, owner).get, slide_id)
     headers = {
         "ETag": f'"{slide.id}-{slide.version}-{zoom}-{column}-{row}-{light:d}"',
         "Cache-Control": f"private, max-age={_SECONDS}",
