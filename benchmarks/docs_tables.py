@@ -418,6 +418,22 @@ def slides() -> str:
         row("recall: drawn cells that were found", found["matched"], found["drawn"]),
         row("on seams of tiles", found["matched_on_seams"], found["drawn_on_seams"]),
         row("precision: found cells that were drawn", found["matched"], found["found"]),
+        row("recall in the fields one by one", found["matched_in_fields"], found["drawn"]),
+        row(
+            "taken for white cells by the classifier",
+            found["taken_for_white_cells"],
+            found["drawn"],
+        ),
+        row(
+            "the same in the fields one by one",
+            found["taken_for_white_cells_in_fields"],
+            found["drawn"],
+        ),
+        row(
+            "of the same type as in the fields, off seams",
+            found["of_one_type_in_both"],
+            found["off_seams_in_both"],
+        ),
     )
     return _table(("White cells", "of", "matched", "proportion"), rows)
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from core.api.app import create_app
+from core.api.uploads import PIECE
 from core.cases.database import open_database
 from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails
@@ -22,6 +23,7 @@ from tests.api.fake_analyzer import FakeAnalyzer
 from tests.cases.made import ADMIN, REVIEWER, new_field, white
 from tests.images import read_image
 
+schemathesis.serializer.alias(PIECE, "application/octet-stream")
 opened = {}
 folder = TemporaryDirectory()
 app = create_app(

@@ -279,6 +279,49 @@ def test_white_cells_where_tiles_meet_are_found_once(smear, seen):
     assert hits([white[0], white[len(TYPES)]], found) == [1, 1]
 
 
+def test_away_from_seams_cells_are_those_of_the_field_analysed_alone(smear, seen, analyzer):
+    slide, _ = smear
+    image, _ = seen
+    left, top, right, bottom = 2300, 1400, 3700, 2360  # around the second field, on glass
+    properties = ImageProperties("PNG", "RGB", 8, 1)
+    pixels = np.ascontiguousarray(slide.pixels[top:bottom, left:right])
+    alone = analyzer.analyze(
+        FieldImage("field", pixels, "", properties, slide.micrometres_per_pixel)
+    )
+    side = analyzer.detector.input_side * RED_CELL_MICROMETRES / RED_CELL_PIXELS
+    scale = slide.micrometres_per_pixel
+    tiles = tile_grid(4096, 3072, round(side / scale), round(MARGIN_MICROMETRES / scale))
+    seams = {at for tile in tiles for at in tile.interior}
+
+    def off_seams(found):
+        return {
+            cell: label
+            for cell, label in found.items()
+            if min(abs(at - seam) for at in cell for seam in seams) > OVERLAP_MARGIN
+        }
+
+    by_field = off_seams(
+        {
+            (left + cell.box.centre[0], top + cell.box.centre[1]): cell.type
+            for _, cell in alone.white_cells()
+        }
+    )
+    on_slide = off_seams(
+        {
+            Box(*cell["box"]).centre: cell["type"]
+            for cell in image["cells"]
+            if cell["kind"] == "wbc"
+            and left < cell["box"][0] < right
+            and top < cell["box"][1] < bottom
+        }
+    )
+    assert len(by_field) == len(on_slide) >= len(TYPES) / 2
+    for place, label in by_field.items():
+        same = min(on_slide, key=lambda other: np.hypot(*np.subtract(place, other)))
+        assert np.hypot(*np.subtract(place, same)) < OVERLAP_MARGIN
+        assert on_slide[same] == label
+
+
 def test_tiles_out_of_focus_are_left_out_and_glass_is_not_looked_at(seen):
     image, _ = seen
     tiles = image["tiles"]
