@@ -45,22 +45,26 @@ def show_slides(slides: list[SlideFile], own: Container[str]) -> None:
 
 def _card(slide: SlideFile, *, uploaded: bool) -> None:
     with st.container(border=True, height="stretch", gap="xsmall", key=f"slide_card_{slide.id}"):
+        _describe(slide)
         if uploaded:
             _offer_deletion(slide)
-        try:
-            thumbnail = get_views().jpeg(slide, 0, 0, 0, light=False)
-        except LeukoscopeError as error:
-            st.markdown(f"**{plain(slide.name)}**")
-            st.caption(plain(str(error)))
-            return
-        st.image(thumbnail, width="stretch", alt=f"Overview of {slide.name}")
-        view = get_views().view(slide)
-        st.page_link(PAGE, label=plain(slide.name), query_params={SLIDE: slide.id}, width="stretch")
-        scale = view.micrometres_per_pixel
-        st.caption(
-            f"{view.width:,} × {view.height:,} px · "
-            + (f"{scale:.3g} µm a pixel" if scale else "scale unknown")
-        )
+
+
+def _describe(slide: SlideFile) -> None:
+    try:
+        thumbnail = get_views().jpeg(slide, 0, 0, 0, light=False)
+    except LeukoscopeError as error:
+        st.markdown(f"**{plain(slide.name)}**")
+        st.caption(plain(str(error)))
+        return
+    st.image(thumbnail, width="stretch", alt=f"Overview of {slide.name}")
+    view = get_views().view(slide)
+    st.page_link(PAGE, label=plain(slide.name), query_params={SLIDE: slide.id}, width="stretch")
+    scale = view.micrometres_per_pixel
+    st.caption(
+        f"{view.width:,} × {view.height:,} px · "
+        + (f"{scale:.3g} µm a pixel" if scale else "scale unknown")
+    )
 
 
 def _offer_deletion(slide: SlideFile) -> None:
