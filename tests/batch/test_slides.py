@@ -302,13 +302,13 @@ def test_away_from_seams_cells_are_those_of_the_field_analysed_alone(smear, seen
 
     by_field = off_seams(
         {
-            (left + cell.box.centre[0], top + cell.box.centre[1]): cell.type
+            (left + cell.box.centre[0], top + cell.box.centre[1]): (cell.type, cell.status)
             for _, cell in alone.white_cells()
         }
     )
     on_slide = off_seams(
         {
-            Box(*cell["box"]).centre: cell["type"]
+            Box(*cell["box"]).centre: (cell["type"], cell["status"])
             for cell in image["cells"]
             if cell["kind"] == "wbc"
             and left < cell["box"][0] < right
@@ -319,7 +319,8 @@ def test_away_from_seams_cells_are_those_of_the_field_analysed_alone(smear, seen
     for place, label in by_field.items():
         same = min(on_slide, key=lambda other: np.hypot(*np.subtract(place, other)))
         assert np.hypot(*np.subtract(place, same)) < OVERLAP_MARGIN
-        assert on_slide[same] == label
+        sure = [type_ for type_, status in (on_slide[same], label) if status == "classified"]
+        assert len(set(sure)) <= 1  # a cell near the limit may be uncertain in one of the two
 
 
 def test_tiles_out_of_focus_are_left_out_and_glass_is_not_looked_at(seen):

@@ -1,4 +1,4 @@
-"""A slide on the screen: uploaded, moved, measured, counted, signed, opened by its address."""
+"""A slide on the screen: uploaded, moved, measured, and opened again at the same view."""
 
 import json
 import re
@@ -10,7 +10,6 @@ from tifffile import imwrite
 
 from core.synthetic.fields import SyntheticField, make_field
 from tests.browser.conftest import serving, visiting
-from tests.browser.visits import settled
 from tests.slides import made
 
 pytestmark = pytest.mark.browser
@@ -108,56 +107,3 @@ def test_an_upload_goes_on_after_a_reload(page, tmp_path):
     expect(page.get_by_role("button", name="Uploaded by you")).to_be_visible()
     page.get_by_role("link", name="big.tif").click()
     page.locator(".map .leaflet-tile-loaded img").first.wait_for()
-
-
-def test_from_a_slide_to_a_signed_case(page):
-    open_slide(page)
-    page.get_by_role("button", name="Count", exact=True).click()
-    expect(page.get_by_role("button", name="Go on", exact=True)).to_be_visible()
-    assert (
-        int(re.search(r"With (\d+) cells", page.get_by_text("missed altogether").inner_text())[1])
-        >= 200
-    )
-    slide = page.locator(".map")
-    view = page.url
-    for _ in range(3):
-        slide.focus()
-        page.keyboard.press("n")
-        page.wait_for_url(lambda url, last=view: url != last)
-        view = page.url
-        expect(page.get_by_text("Labelled monocyte")).to_be_hidden()
-        settled(page)
-        page.keyboard.press("3")
-        expect(page.get_by_text("Labelled monocyte")).to_be_visible()
-    page.get_by_role("button", name="Measure an area").click()
-    box = slide.bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    for dx, dy in ((-200, -150), (200, -150), (200, 150)):
-        page.mouse.click(x + dx, y + dy)
-    page.mouse.dblclick(x - 200, y + 150)
-    expect(page.locator(".says")).to_contain_text("classified")
-
-    page.get_by_text("Save to a patient").click()
-    identifier = page.get_by_role("textbox", name="Patient identifier")
-    identifier.fill("P-17")
-    identifier.press("Enter")
-    settled(page)
-    page.get_by_role("button", name="Save", exact=True).click()
-    page.get_by_role("link", name="Review sample 1").click()
-    page.get_by_role("radiogroup", name="View").get_by_text("Gallery", exact=True).click()
-    groups = page.locator(".group")
-    expect(groups.first).to_be_visible()
-    uncertain = groups.filter(has_text="Uncertain").locator(".cell")
-    if uncertain.count():
-        uncertain.first.click()
-        uncertain.last.click(modifiers=["Shift"])
-        page.keyboard.press("1")
-        expect(uncertain).to_have_count(0)
-    page.get_by_role("radiogroup", name="View").get_by_text("Sign", exact=True).click()
-    page.get_by_role("button", name="Mark as reviewed").click()
-    page.get_by_role("button", name="Sign", exact=True).click()
-    expect(page.get_by_text("The case is signed and read-only.")).to_be_visible()
-    page.goto(view)
-    expect(page.locator(".powers .now")).to_have_text("40×")
-    expect(page.get_by_role("link", name="Review sample 1")).to_be_hidden()  # of another visit
-    expect(page).to_have_url(view)
