@@ -218,8 +218,9 @@ class Visit:
 
     def _cell(self, mode: str) -> tuple[Locator, int]:
         """Choose what a click does; return one of the cells, and its number."""
-        cells = self._mode(mode)
-        cell = cells.nth(random.randrange(cells.count()))
+        number = self._mode(mode).count()
+        assert number, "no cell is drawn"
+        cell = self._page.locator("svg .cell").nth(random.randrange(number))
         return cell, _number(cell)
 
     def _choose(self, cell: Locator) -> None:
@@ -284,9 +285,11 @@ def visited(server: Server, visit: Visit, seconds: float) -> None:
 def opens(browser: Browser, server: Server, draft: str) -> bool:
     """Return whether a draft shows its field after the restart."""
     with visiting(browser, server.address) as page:
+        page.set_default_timeout(1000 * START)  # the models are not loaded yet
         page.goto(draft)
         try:
-            expect(page.get_by_role("link", name="Review these cells")).to_be_visible()
+            link = page.get_by_role("link", name="Review these cells")
+            expect(link).to_be_visible(timeout=1000 * START)
         except AssertionError:
             # It was saved to the patient, and the page did not confirm it.
             return page.get_by_text("saved from this draft").is_visible()
