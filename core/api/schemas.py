@@ -113,12 +113,17 @@ class SlideCountAnswer(BaseModel):
     version: str
     types: list[tuple[str, str]]
     """Name and colour."""
-    cells: list[tuple[int, int, int, int, int, int]]
-    """Left, top, width and height in pixels of level 0; index of the type; 1 when counted."""
+    cells: list[tuple[int, int, int, int, int, int, int]]
+    """Left, top, width and height in pixels of level 0; index of the type; 1 when counted; 1 in a
+    poor area."""
     numbers: list[int]
     """Of the cells in the count, from 1."""
     tiles: list[tuple[int, int, int, int, str]]
     """Left, top, right, bottom; glass, thick, countable, counted or rejected."""
+    quality: list[tuple[str, str, str]]
+    """Of each tile: sharp, soft or blurred; pale, usual or dark stain; sparse, monolayer or
+    crowded. Empty where it is not known; tiles that are not counted have the values of one
+    nearby."""
 
 
 class ImageBody(BaseModel):

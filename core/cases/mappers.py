@@ -57,7 +57,7 @@ _PREDICTED = (
     "in_distribution",
 )
 """Those of them that follow from the crop of the cell."""
-_OF_CELL = (*_PREDICTED, "detection_score", "duplicate")
+_OF_CELL = (*_PREDICTED, "detection_score", "duplicate", "poor_area")
 
 
 def field_row(sample_id: int, new: NewField, image: str) -> FieldRow:

@@ -247,6 +247,8 @@ class CellRow(Base):
     """As `Cell.in_distribution`."""
     duplicate: Mapped[bool] = mapped_column(default=False, server_default=false())
     """As `Cell.duplicate`."""
+    poor_area: Mapped[str | None] = mapped_column(String(64))
+    """As `Cell.poor_area`."""
     label: Mapped[str | None] = mapped_column(String(32))
     """Of the last review; None while the model's type stands."""
     reviewer: Mapped[str | None] = mapped_column(String(200))

@@ -124,6 +124,9 @@ class Cell:
     reviewer gave another type."""
     duplicate: bool = False
     """An earlier field shows the same cell, and it is counted there."""
+    poor_area: str | None = None
+    """White cells of slides: why the part around it is poor, such as `blurred, pale`; None where it
+    is not."""
 
     @property
     def colour(self) -> str:

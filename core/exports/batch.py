@@ -80,6 +80,7 @@ def write_parquet(batch: BatchExport, stream: BinaryIO) -> None:
             "subtype": text,
             "status": text,
             "duplicate": pa.bool_(),
+            "poor_area": text,
             "confidence": real,
             **dict.fromkeys(_SIDES, real),
             **{f"p_{key}": real for key in CELL_TYPES},

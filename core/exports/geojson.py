@@ -99,7 +99,8 @@ def _feature(number: int, cell: Cell) -> dict[str, Any]:
                 "color": colour,
             },
             "measurements": {"Probability": round(cell.confidence, 4)},
-            "metadata": {"status": cell.status},
+            "metadata": {"status": cell.status}
+            | ({"poor area": cell.poor_area} if cell.poor_area else {}),
         },
     }
 

@@ -240,6 +240,13 @@ class FoundCell(Part):
     probabilities: Probabilities | None = None
     confidence: Probability
     status: Status
+    poor_area: Annotated[
+        str | None,
+        Field(
+            description="White cells of slides: why the part around is poor, such as `blurred, "
+            "pale` (also `dark`, `crowded`); absent where it is not"
+        ),
+    ] = None
 
     @classmethod
     def of(cls, cell: Cell) -> Self:
@@ -253,6 +260,8 @@ class FoundCell(Part):
         if cell.kind == "wbc":
             values |= {"type": cell.type, "subtype": cell.subtype}
             values["probabilities"] = cell.probabilities or {}
+        if cell.poor_area is not None:
+            values["poor_area"] = cell.poor_area
         return cls(**values)
 
 

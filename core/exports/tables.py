@@ -76,6 +76,7 @@ _CELL_COLUMNS: Columns[_FoundCell] = {
     **{f"p_{key}": methodcaller("probability", key) for key in CELL_TYPES},
     **{name: methodcaller("attribute", name) for name in ATTRIBUTES},
     "subtype": lambda row: row.cell.likely_subtype,
+    "poor_area": lambda row: row.cell.poor_area,
 }
 _FILE_COLUMNS: Columns[_CountedField] = {
     "file": lambda row: row.analysis.file,

@@ -91,7 +91,8 @@ class Slide:
         """SHA-256 of the coarsest level and the header, as a slide's own is too long to take."""
         self.micrometres_per_pixel = _scale(properties)
         """Of level 0; None when the file does not say."""
-        self._assumed = self.micrometres_per_pixel or _expected_scale(properties)
+        self.likely_scale = self.micrometres_per_pixel or _expected_scale(properties)
+        """The same where the file does not say, by the objective."""
 
     def __enter__(self) -> Self:
         return self
@@ -101,11 +102,11 @@ class Slide:
 
     def pixels(self, micrometres: float) -> int:
         """Return a length in pixels of level 0, by the likeliest scale when none is known."""
-        return max(1, round(micrometres / self._assumed))
+        return max(1, round(micrometres / self.likely_scale))
 
     def level_for(self, micrometres_per_pixel: float) -> int:
         """Return the coarsest level that is at least this fine; level 0 when none is."""
-        wanted = 1.01 * micrometres_per_pixel / self._assumed  # factors are not quite whole
+        wanted = 1.01 * micrometres_per_pixel / self.likely_scale  # factors are not quite whole
         return max((n for n, factor in enumerate(self.downsamples) if factor <= wanted), default=0)
 
     def read(self, x: int, y: int, width: int, height: int, level: int = 0) -> Pixels:

@@ -26,6 +26,7 @@ from core.inference.pipeline import Analyzer, judge_sizes
 from core.inference.quality_control import DOUBTFUL, reject_blurred
 from core.inference.site_profile import SiteProfile
 from core.model_card import load_card
+from core.slides.quality import TileQuality, poor_area, tile_quality, usual_stain
 
 RED_CELL_PIXELS = 40
 """Side of red cells in the detector's first forward pass over a tile: in the range that it finds
@@ -74,6 +75,8 @@ class TileResult:
     reject_reason: str | None = None
     is_glass: bool = False
     """The tile is empty and was not analysed."""
+    quality: TileQuality | None = None
+    """None of empty tiles, and of those that an earlier version analysed."""
 
 
 def plan_slide(source: Path, name: str, profile: SiteProfile | None) -> SlidePlan:
@@ -127,7 +130,8 @@ def analyze_tiles(
             found = analyze(image)
             cells = (_on_slide(cell, tile, factor) for cell in found.cells)
             own = tuple(c for c in cells if tile.holds(*c.box.centre, beyond=overlap_margin))
-            results.append(TileResult(tile, own, found.reject_reason))
+            quality = tile_quality(image.pixels, slide.likely_scale * factor, light)
+            results.append(TileResult(tile, own, found.reject_reason, quality=quality))
     return tuple(results)
 
 
@@ -181,10 +185,18 @@ def slide_answer(plan: SlidePlan, results: Iterable[TileResult]) -> Answer:
     return AnalyzedSlide.of(slide_analysis(plan, by_tile), tiles=counts).dump()
 
 
-def slide_analysis(plan: SlidePlan, by_tile: Mapping[Tile, TileResult]) -> FieldAnalysis:
-    """Return what was found in the tiles that are done, as one field in pixels of level 0."""
+def slide_analysis(
+    plan: SlidePlan, by_tile: Mapping[Tile, TileResult], stain: float | None = None
+) -> FieldAnalysis:
+    """Return what was found in the tiles that are done, as one field in pixels of level 0.
+
+    `stain` is the `usual_stain` of the slide, where more is known than these tiles.
+    """
     done = [by_tile[tile] for tile in plan.tiles if tile in by_tile]
     tiles = [result for result in done if not result.is_glass]
+    if stain is None:
+        stain = usual_stain(result.quality for result in tiles if result.quality is not None)
+    tiles = [_with_poor_area(result, stain) for result in tiles]
     cells = sorted(
         merge_tile_detections(tiles, plan.overlap_margin),
         key=lambda c: (CELL_KINDS.index(c.kind), c.box.y, c.box.x),
@@ -207,6 +219,15 @@ def slide_analysis(plan: SlidePlan, by_tile: Mapping[Tile, TileResult]) -> Field
         reject_reason=reject_reason,
         warnings=warnings,
     )
+
+
+def _with_poor_area(result: TileResult, stain: float | None) -> TileResult:
+    """Mark the white cells of a tile that is poor."""
+    why = None if result.quality is None else poor_area(result.quality, stain)
+    if why is None:
+        return result
+    cells = (replace(c, poor_area=why) if c.kind == "wbc" else c for c in result.cells)
+    return replace(result, cells=tuple(cells))
 
 
 def merge_tile_detections(results: Iterable[TileResult], overlap_margin: int) -> list[Cell]:

@@ -24,6 +24,7 @@ from core.imaging.wsi import Tile
 from core.inference.tasks import or_failure
 from core.slides.analysis import TileResult, analyze_tiles, plan_slide, slide_analysis
 from core.slides.folders import SlideFile
+from core.slides.quality import MICROMETRES, TileQuality, survey, tile_quality, usual_stain
 from core.slides.tiles import SlideView
 
 TARGETS = (100, 200, 400)
@@ -90,6 +91,7 @@ class SlideCount:
         self.areas = areas(view, self._plan.tiles)
         """Every tile with `GLASS`, `THICK` or `COUNTABLE`."""
         self.path = battlement([tile for tile, area in self.areas.items() if area == COUNTABLE])
+        self._surveyed: dict[Tile, TileQuality] = {}
         self._results: dict[Tile, TileResult] = {}
         self._lock = Lock()
         self._thread: Thread | None = None
@@ -142,7 +144,7 @@ class SlideCount:
     @property
     def version(self) -> str:
         """Changes whenever `analysis` does."""
-        return f"{self._known[0]}-{self.running:d}-{self._relabelled}"
+        return f"{self._known[0]}-{self.running:d}-{self._relabelled}-{bool(self._surveyed):d}"
 
     def is_labelled_by(self, user: User) -> bool:
         """Return whether the user can take a label back."""
@@ -164,6 +166,21 @@ class SlideCount:
                 else COUNTED
                 for tile, area in self.areas.items()
             ]
+
+    def qualities(self) -> list[TileQuality | None]:
+        """Return the quality of every tile, in the order of `areas`; None where it is not known.
+
+        Tiles that were not analysed have the values of a tile nearby.
+        """
+        with self._lock:
+            return [
+                found.quality if (found := self._results.get(tile)) and found.quality else near
+                for tile, near in ((tile, self._surveyed.get(tile)) for tile in self.areas)
+            ]
+
+    def usual_stain(self) -> float | None:
+        """Return what the stain of tiles is compared with; None before anything is measured."""
+        return usual_stain(quality for quality in self.qualities() if quality is not None)
 
     def rejections(self) -> Counter[str]:
         """Return why tiles were rejected, with how many."""
@@ -208,7 +225,7 @@ class SlideCount:
             results = dict(self._results)
         number, known = self._known
         if len(results) > number and (not self.running or len(results) >= _GROWTH * number):
-            known = slide_analysis(self._plan, results)
+            known = slide_analysis(self._plan, results, self.usual_stain())
             self._known = (len(results), known)
         return known
 
@@ -236,12 +253,23 @@ class SlideCount:
 
     def _count_path(self) -> None:
         with _working:
+            if not self._surveyed:
+                looked_at = [tile for tile, area in self.areas.items() if area != GLASS]
+                self._surveyed = survey(looked_at, self._measure)
             left = [tile for tile in self.path if tile not in self._results]
             for start in range(0, len(left), _TILES_AT_A_TIME):
                 if self._stopped or self._has_enough():
                     return
                 self._give_way()
                 self._count(left[start : start + _TILES_AT_A_TIME])
+
+    def _measure(self, tile: Tile) -> TileQuality:
+        """Measure the quality of a tile in its middle half, without analysing it."""
+        left, top, right, bottom = tile.interior
+        width, height = (right - left) // 2 or 1, (bottom - top) // 2 or 1
+        factor = max(1.0, MICROMETRES / self._view.likely_scale)
+        pixels = self._view.region(left + width // 2, top + height // 2, width, height, factor)
+        return tile_quality(pixels, self._view.likely_scale * factor, self._view.light)
 
     def _give_way(self) -> None:
         """Wait while somebody moves over the slide, so that its tiles come at once."""
@@ -275,7 +303,7 @@ class SlideCount:
             return False
         with self._lock:
             results = dict(self._results)
-        self._known = (len(results), slide_analysis(self._plan, results))
+        self._known = (len(results), slide_analysis(self._plan, results, self.usual_stain()))
         return differential([self.analysis()]).total >= self.target
 
 

@@ -36,6 +36,7 @@ class SlideView:
         self._slide = slide = Slide(path)
         self.width, self.height = slide.width, slide.height
         self.micrometres_per_pixel = slide.micrometres_per_pixel
+        self.likely_scale = slide.likely_scale
         self.format = slide.format
         self.read_at = -inf
         """When a tile was read last, by `time.monotonic`: somebody looks at the slide."""

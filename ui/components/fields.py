@@ -133,6 +133,7 @@ def show_cell_facts(cell: Cell, micrometres_per_pixel: float | None) -> None:
         "Counted": "in another field that shows the same cell" if cell.duplicate else None,
         "Diameter": diameter and f"{diameter:.1f} µm",
         "Detection score": f"{100 * cell.detection_score:.0f} %",
+        "Area": cell.poor_area and f"poor: {cell.poor_area}",
         "Appearance": "unlike the training images" if cell.in_distribution is False else None,
     }
     st.table({name: text for name, text in rows.items() if text}, border="horizontal")

@@ -116,6 +116,12 @@ def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> 
     if not count.done:
         return
     status_line([analysis])
+    poor = sum(cell.poor_area is not None for _, cell in analysis.white_cells())
+    if poor:
+        st.caption(
+            f"{number_of(poor, 'white cell')} in poor areas (blurred, pale, dark or crowded). "
+            "Check them; the viewer marks them with a corner."
+        )
     for reason, number in count.rejections().most_common(3):
         st.caption(f"{number_of(number, 'tile')} rejected: {plain(reason)}")
     show_differential([analysis], flagged=True)
@@ -131,8 +137,8 @@ def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> 
     outside = [state for state in count.states() if state != COUNTABLE]
     st.caption(
         f"Left out by the look at low power: {number_of(outside.count(GLASS), 'tile')} of glass, "
-        f"{number_of(outside.count(THICK), 'thick tile')}. The button *Tiles* of the viewer shows "
-        "them."
+        f"{number_of(outside.count(THICK), 'thick tile')}. The map *Tiles* of the viewer shows "
+        "them; the maps *Focus*, *Stain* and *Density* show where types can be relied on."
     )
 
 

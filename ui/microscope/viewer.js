@@ -2,12 +2,22 @@
 const POWERS = [2, 4, 10, 20, 40, 60, 100]
 const MICROMETRES_AT_1X = 10 // one screen pixel: 0.25 µm at 40x, as scanners have it
 const NICE = [1, 2, 5]
-const AREAS = { // colours of the tiles, with what they mean
-  counted: ["counted", "rgb(0 120 90 / .22)"],
-  countable: ["worth counting", "rgb(0 114 178 / .16)"],
-  rejected: ["rejected", "rgb(200 30 30 / .38)"],
-  thick: ["too thick", "rgb(90 60 0 / .38)"],
-  glass: ["glass", "rgb(120 120 120 / .35)"],
+const GOOD = "rgb(0 114 178 / .26)", FAIR = "rgb(240 190 30 / .36)", POOR = "rgb(200 30 30 / .42)"
+const MAPS = { // colours of the tiles, with what they mean
+  Tiles: {
+    counted: ["counted", "rgb(0 120 90 / .22)"],
+    countable: ["worth counting", "rgb(0 114 178 / .16)"],
+    rejected: ["rejected", POOR],
+    thick: ["too thick", "rgb(90 60 0 / .38)"],
+    glass: ["glass", "rgb(120 120 120 / .35)"],
+  },
+  Focus: { sharp: ["sharp", GOOD], soft: ["soft", FAIR], blurred: ["blurred: poor", POOR] },
+  Stain: {
+    usual: ["as the slide", GOOD], pale: ["pale: poor", FAIR], dark: ["dark: poor", POOR],
+  },
+  Density: {
+    monolayer: ["monolayer", GOOD], sparse: ["few cells", FAIR], crowded: ["crowded: poor", POOR],
+  },
 }
 const views = new WeakMap()
 let leaflet
@@ -77,13 +87,13 @@ class Cells {
     this.view = view
     this.canvas = element(view.box, "canvas", { class: "cells" })
     this.shown = true
-    this.areaShown = false
+    this.map = "" // of `MAPS`
     this.chosen = null
-    this.take({ types: [], cells: [], tiles: [] })
+    this.take({ types: [], cells: [], tiles: [], quality: [] })
   }
 
-  take({ types, cells, tiles }) {
-    Object.assign(this, { types, cells, tiles })
+  take({ types, cells, tiles, quality }) {
+    Object.assign(this, { types, cells, tiles, quality })
     this.counts = types.map(() => 0)
     for (const cell of cells) this.counts[cell[4]]++
     this.draw()
@@ -104,7 +114,7 @@ class Cells {
     const scale = view.scale, corner = view.map.getBounds().getNorthWest()
     const left = corner.lng, top = view.map.containerPointToLatLng([0, 0]).lat
     const right = left + width / scale, bottom = top + height / scale
-    if (this.areaShown) this.drawArea(ink, left, top, right, bottom, scale)
+    if (this.map) this.drawMap(ink, left, top, right, bottom, scale)
     if (!this.shown) return
     const visible = []
     for (const cell of this.cells) {
@@ -117,13 +127,22 @@ class Cells {
 
   drawBoxes(ink, cells, left, top, scale) {
     ink.font = "600 11px sans-serif"
-    for (const [x, y, width, height, type, counted] of cells) {
+    for (const [x, y, width, height, type, counted, poor] of cells) {
       const [name, colour] = this.types[type]
       const at = [(x - left) * scale - 2, (y - top) * scale - 2, width * scale + 4, height * scale + 4]
       ink.strokeStyle = colour
       ink.lineWidth = this.chosen?.[0] === x && this.chosen?.[1] === y ? 4 : 2
       ink.setLineDash(counted ? [] : [5, 4])
       ink.strokeRect(...at)
+      if (poor) {
+        const right = at[0] + at[2], size = Math.min(12, at[2] / 2)
+        ink.fillStyle = "#d55e00"
+        ink.beginPath()
+        ink.moveTo(right - size, at[1])
+        ink.lineTo(right, at[1])
+        ink.lineTo(right, at[1] + size)
+        ink.fill()
+      }
       if (at[2] > 34) {
         ink.fillStyle = "rgb(255 255 255 / .85)"
         const label = counted ? name : `${name}?`
@@ -174,12 +193,18 @@ class Cells {
     ink.textBaseline = "alphabetic"
   }
 
-  drawArea(ink, left, top, right, bottom, scale) {
-    for (const [x, y, x2, y2, state] of this.tiles) {
-      if (x > right || x2 < left || y > bottom || y2 < top) continue
-      ink.fillStyle = AREAS[state][1]
+  grades() { // of every tile, on the map that is shown
+    const measure = Object.keys(MAPS).indexOf(this.map) - 1
+    return this.tiles.map((tile, i) => measure < 0 ? tile[4] : this.quality[i][measure])
+  }
+
+  drawMap(ink, left, top, right, bottom, scale) {
+    const grades = this.grades()
+    this.tiles.forEach(([x, y, x2, y2], i) => {
+      if (!grades[i] || x > right || x2 < left || y > bottom || y2 < top) return
+      ink.fillStyle = MAPS[this.map][grades[i]][1]
       ink.fillRect((x - left) * scale, (y - top) * scale, (x2 - x) * scale, (y2 - y) * scale)
-    }
+    })
   }
 
   at(x, y) {
@@ -289,17 +314,22 @@ class View {
     }, "wide")
     this.lightButton.setAttribute("aria-pressed", false)
     this.cellTools = element(tools, "span", { hidden: "" })
-    const shows = (text, label, name) => {
-      const made = button(this.cellTools, text, label, () => {
-        this.cells[name] = !this.cells[name]
-        made.setAttribute("aria-pressed", this.cells[name])
-        this.cells.draw()
-        this.explainArea()
-      }, "wide")
-      made.setAttribute("aria-pressed", name === "shown")
+    const shows = button(this.cellTools, "Cells", "Show the cells of the count", () => {
+      this.cells.shown = !this.cells.shown
+      shows.setAttribute("aria-pressed", this.cells.shown)
+      this.cells.draw()
+      this.explain()
+    }, "wide")
+    shows.setAttribute("aria-pressed", true)
+    const map = element(this.cellTools, "select", { "aria-label": "Map of the slide",
+      title: "Map: which parts were counted, their focus, stain and density of cells" })
+    element(map, "option", { value: "" }, "No map")
+    for (const name of Object.keys(MAPS)) element(map, "option", { value: name }, name)
+    map.onchange = () => {
+      this.cells.map = map.value
+      this.cells.draw()
+      this.explain()
     }
-    shows("Cells", "Show the cells of the count", "shown")
-    shows("Tiles", "Show which parts were counted or left out", "areaShown")
     button(this.cellTools, "Next", "Next cell (N)", () => this.next(1), "wide")
     this.modes = {
       distance: button(tools, "Distance", "Measure a distance: click points, Esc ends", () => this.setMode("distance"), "wide"),
@@ -382,12 +412,20 @@ class View {
     return um2 >= 1e5 ? `${+(um2 / 1e6).toPrecision(3)} mm²` : `${+um2.toPrecision(3)} µm²`
   }
 
-  explainArea() {
-    const states = new Set(this.cells.tiles.map(tile => tile[4]))
+  explain() { // what colours and marks mean
+    const { map, cells, shown } = this.cells
+    const lines = []
+    if (map) {
+      const grades = new Set(this.cells.grades())
+      lines.push(...Object.entries(MAPS[map]).filter(([grade]) => grades.has(grade)).map(([, line]) => line))
+      if (grades.has("")) lines.push(["not measured", "none"])
+    }
+    if (shown && cells.some(cell => cell[6])) {
+      lines.push(["cell in a poor area", "linear-gradient(45deg, transparent 50%, #d55e00 50%)"])
+    }
     this.legend.replaceChildren()
-    this.legend.hidden = !this.cells.areaShown || !states.size
-    for (const [state, [text, colour]] of Object.entries(AREAS)) {
-      if (!states.has(state)) continue
+    this.legend.hidden = !lines.length
+    for (const [text, colour] of lines) {
       const line = element(this.legend, "span")
       element(line, "i", { style: `background:${colour}` })
       line.append(text)
@@ -437,7 +475,7 @@ class View {
         this.cells.take(await answer.json())
         this.version = now
         this.cellTools.hidden = !this.cells.cells.length && !this.cells.tiles.length
-        this.explainArea()
+        this.explain()
       } catch { break } finally { this.fetching = false }
     }
   }

@@ -12,6 +12,7 @@ from core.api.deps import OwnerDep, PageRoute, ServicesDep
 from core.api.schemas import SlideAnswer, SlideCountAnswer, SlideInfoAnswer
 from core.slides.counting import get_count
 from core.slides.current import get_folders, get_views
+from core.slides.quality import grades
 from core.slides.tiles import TILE
 
 VIEWER = "/viewer"
@@ -60,7 +61,7 @@ def slide_count(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> Sl
     slide = get_folders(services.settings, owner).get(slide_id)
     count = get_count(slide, get_views(services.settings).view(slide))
     if count is None:
-        return SlideCountAnswer(version="", types=[], cells=[], numbers=[], tiles=[])
+        return SlideCountAnswer(version="", types=[], cells=[], numbers=[], tiles=[], quality=[])
     analysis = count.analysis()
     known: dict[tuple[str, str], int] = {}
     cells, numbers = [], []
@@ -69,15 +70,18 @@ def slide_count(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> Sl
         kind = known.setdefault((name.partition(",")[0], cell.colour), len(known))
         x, y, width, height = (round(side) for side in cell.box.xywh)
         is_counted = int(cell.counted_as is not None)
-        cells.append((x, y, width, height, kind, is_counted))
+        is_poor = int(cell.poor_area is not None)
+        cells.append((x, y, width, height, kind, is_counted, is_poor))
         numbers.append(number)
     tiles = zip(count.areas, count.states(), strict=True)
+    usual = count.usual_stain()
     return SlideCountAnswer(
         version=count.version,
         types=list(known),
         cells=cells,
         numbers=numbers,
         tiles=[(*tile.interior, state) for tile, state in tiles],
+        quality=[grades(one, usual) if one else ("", "", "") for one in count.qualities()],
     )
 
 
