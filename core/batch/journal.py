@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from core.domain.results import FailedFile
 from core.errors import BatchError
 from core.exports.schema import Answer
-from core.slides.analysis import TileResult
+from core.slides.analysis import TILES, TileResult
 
 _FORMAT = 2
 """Kept as SQLite's `user_version`. The first format was no database but lines of JSON."""
@@ -41,7 +41,6 @@ CREATE INDEX tiles_by_file ON tiles (file);
 CREATE TABLE batch (position INTEGER PRIMARY KEY, file INTEGER);
 """
 _IN_ORDER = "SELECT {0} FROM batch JOIN files ON id = file WHERE {0} IS NOT NULL ORDER BY position"
-_TILES = TypeAdapter(tuple[TileResult, ...])
 
 
 class Journal:
@@ -159,7 +158,7 @@ class Journal:
         """Write what was found in some tiles of a slide. Raises BatchError as `add` does."""
         self._write(
             "INSERT INTO tiles SELECT file, ? FROM batch WHERE position = ?",
-            (_json(_TILES.dump_python(results, mode="json")), index),
+            (_json(TILES.dump_python(results, mode="json")), index),
         )
 
     def tiles(self, index: int) -> Iterator[TileResult]:
@@ -170,7 +169,7 @@ class Journal:
         )
         for (results,) in rows:
             with suppress(ValidationError):  # of another version of the program
-                yield from _TILES.validate_json(results)
+                yield from TILES.validate_json(results)
 
     def images(self) -> Iterator[Answer]:
         """Yield the answers in the order of the files and of the images in them."""

@@ -497,3 +497,46 @@ class RepetitionRow(Base):
     due: Mapped[datetime]
     card: Mapped[dict[str, Any]]
     """Of the scheduler FSRS."""
+
+
+class SlideCountRow(Base):
+    """A count in a slide of the server's folders. `core.slides.count_store` reads and writes it."""
+
+    __tablename__ = "slide_counts"
+    __table_args__ = (UniqueConstraint("slide", "version"), _AUTOINCREMENT)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slide: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    """Of the file: a slide that changed has another count."""
+    models: Mapped[dict[str, Any]]
+    """Versions of the models that analysed the tiles, by name."""
+    used: Mapped[datetime]
+
+
+class SlideTilesRow(Base):
+    """What was found in some tiles of a slide."""
+
+    __tablename__ = "slide_tiles"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    count_id: Mapped[int] = mapped_column(ForeignKey("slide_counts.id"), index=True)
+    results: Mapped[str] = mapped_column(Text)
+    """JSON of `core.slides.analysis.TileResult`, compressed by zlib, in base64."""
+
+
+class SlideLabelRow(Base):
+    """How a reviewer named a cell of a count that is not saved to a patient yet."""
+
+    __tablename__ = "slide_labels"
+    __table_args__ = _AUTOINCREMENT
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    count_id: Mapped[int] = mapped_column(ForeignKey("slide_counts.id"), index=True)
+    cell: Mapped[dict[str, Any]]
+    """As the model has it."""
+    label: Mapped[str] = mapped_column(String(32))
+    reviewer: Mapped[str] = mapped_column(String(200))
+    role: Mapped[Role] = mapped_column(String(16))
+    at: Mapped[datetime]

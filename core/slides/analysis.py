@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from pydantic import TypeAdapter
 
 from core.domain.boxes import Box, suppress_between_groups, xyxy_array
 from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
@@ -77,6 +78,10 @@ class TileResult:
     """The tile is empty and was not analysed."""
     quality: TileQuality | None = None
     """None of empty tiles, and of those that an earlier version analysed."""
+
+
+TILES = TypeAdapter(tuple[TileResult, ...])
+"""To and from JSON."""
 
 
 def plan_slide(source: Path, name: str, profile: SiteProfile | None) -> SlidePlan:

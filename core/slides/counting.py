@@ -8,10 +8,9 @@ cells.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from threading import Lock, Thread
 
 import numpy as np
@@ -20,9 +19,11 @@ from core.cases.records import User
 from core.domain.differential import differential
 from core.domain.results import Cell, FailedFile, FieldAnalysis, FieldImage, Pixels
 from core.domain.taxonomy import LEUKOCYTES
+from core.errors import CaseError
 from core.imaging.wsi import Tile
 from core.inference.tasks import or_failure
 from core.slides.analysis import TileResult, analyze_tiles, plan_slide, slide_analysis
+from core.slides.count_store import CountStore, SlideLabel
 from core.slides.folders import SlideFile
 from core.slides.quality import MICROMETRES, TileQuality, survey, tile_quality, usual_stain
 from core.slides.tiles import SlideView
@@ -50,16 +51,6 @@ _working = Lock()
 """One count of the process works at a time; others wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlideLabel:
-    """How a reviewer named a cell of a count."""
-
-    cell: Cell
-    """As the model has it."""
-    label: str
-    user: User
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """What a count found at one time, as one field in pixels of level 0."""
@@ -83,9 +74,17 @@ class SlideCount:
         slide: SlideFile,
         view: SlideView,
         analyze: Callable[[FieldImage], FieldAnalysis],
+        store: CountStore | None = None,
+        models: Mapping[str, str] | None = None,
     ) -> None:
-        """Plan a count; nothing is analysed. Raises DamagedSlideError."""
+        """Plan a count, with what the store has of it; nothing is analysed.
+
+        `models` are the versions of those behind `analyze`. Raises DamagedSlideError, CaseError.
+        """
         self._analyze = analyze
+        self._store, self._models = store, models or {}
+        self.is_kept = store is not None
+        """Whether a restart of the server leaves the count as it is."""
         self._view, self._name = view, slide.name
         self._plan = plan_slide(view.path, slide.name, None)
         self.areas = areas(view, self._plan.tiles)
@@ -96,9 +95,12 @@ class SlideCount:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._stopped = False
-        self._seconds = 0.0
+        self._seconds, self._counted_now = 0.0, 0
         self._known: tuple[int, FieldAnalysis] = (0, replace(self._plan.slide, cells=()))
-        self._labels: tuple[SlideLabel, ...] = ()
+        results, labels = store.load(self._models) if store else ((), [])
+        planned = frozenset(self._plan.tiles)
+        self._results |= {found.tile: found for found in results if found.tile in planned}
+        self._labels = tuple(labels)
         self._relabelled = 0
         self._snapshot: tuple[object, Snapshot] | None = None
         self.error: str | None = None
@@ -133,13 +135,13 @@ class SlideCount:
     @property
     def seconds_left(self) -> float | None:
         """Time until the end, by the pace so far; None before the first tiles."""
-        if not self.done:
+        if not self._counted_now:
             return None
         tiles = float(len(self.path) - self.done)
         counted = self._counted_in_tiles()
         if self.target and counted:
             tiles = min(tiles, max(0, self.done * (self.target - counted) / counted))
-        return tiles * self._seconds / self.done
+        return tiles * self._seconds / self._counted_now
 
     @property
     def version(self) -> str:
@@ -189,21 +191,27 @@ class SlideCount:
             return Counter(reason for reason in reasons if reason is not None)
 
     def label(self, cell: Cell, label: str, user: User) -> None:
-        """Name a cell of `Snapshot.model` as a reviewer does. Raises ValueError for no label."""
+        """Name a cell of `Snapshot.model` as a reviewer does.
+
+        Raises ValueError for no label, CaseError when it cannot be stored.
+        """
         cell.reviewed(label, user.name)
+        new = SlideLabel(cell, label, user)
+        if self._store:
+            new = self._store.add_label(new)
         with self._lock:
-            self._labels += (SlideLabel(cell, label, user),)
+            self._labels += (new,)
             self._relabelled += 1
 
     def undo(self, user: User) -> None:
-        """Take the user's last label back; nothing without one."""
+        """Take the user's last label back; nothing without one. Raises CaseError."""
+        last = next((label for label in reversed(self._labels) if label.user == user), None)
+        if last is None:
+            return
+        if self._store:
+            self._store.remove_label(last)
         with self._lock:
-            labels = list(self._labels)
-            for number in reversed(range(len(labels))):
-                if labels[number].user == user:
-                    del labels[number]
-                    break
-            self._labels = tuple(labels)
+            self._labels = tuple(label for label in self._labels if label is not last)
             self._relabelled += 1
 
     def analysis(self) -> FieldAnalysis:
@@ -281,13 +289,16 @@ class SlideCount:
         started = time.monotonic()
         results = analyze_tiles(self._view.path, self._name, tiles, self._analyze)
         with self._lock:
-            for result in results:
-                kept = result
-                if len(self._results) >= _WHOLE_TILES:
-                    white = tuple(cell for cell in result.cells if cell.kind == "wbc")
-                    kept = replace(result, cells=white)
-                self._results[result.tile] = kept
+            if len(self._results) >= _WHOLE_TILES:
+                results = tuple(map(_without_reds, results))
+            self._results |= {result.tile: result for result in results}
             self._seconds += time.monotonic() - started
+            self._counted_now += len(results)
+        if self._store:
+            try:
+                self._store.add_tiles(results, self._models)
+            except CaseError:  # the count goes on; a later one may be stored
+                self.is_kept = False
 
     def _counted_in_tiles(self) -> int:
         """Return the white cells of all tiles; those on seams may be counted twice."""
@@ -305,6 +316,10 @@ class SlideCount:
             results = dict(self._results)
         self._known = (len(results), slide_analysis(self._plan, results, self.usual_stain()))
         return differential([self.analysis()]).total >= self.target
+
+
+def _without_reds(result: TileResult) -> TileResult:
+    return replace(result, cells=tuple(cell for cell in result.cells if cell.kind == "wbc"))
 
 
 def _snapshot(found: FieldAnalysis, labels: Sequence[SlideLabel]) -> Snapshot:
@@ -382,28 +397,3 @@ def battlement(tiles: Sequence[Tile]) -> list[Tile]:
 def chance_of_missing(share: float, counted: int) -> float:
     """Return the probability that none of `counted` cells is of a type with this share."""
     return float((1 - share) ** counted)
-
-
-_MOST_KEPT = 8
-_counts: dict[tuple[SlideFile, Path], SlideCount] = {}
-_starting = Lock()
-
-
-def get_count(slide: SlideFile, view: SlideView) -> SlideCount | None:
-    """Return the count of a slide in this process, if there is one."""
-    return _counts.get((slide, view.path))
-
-
-def open_count(
-    slide: SlideFile, view: SlideView, analyze: Callable[[FieldImage], FieldAnalysis]
-) -> SlideCount:
-    """Return the count of a slide, planned when there is none. Raises DamagedSlideError."""
-    with _starting:
-        key = (slide, view.path)
-        if key not in _counts:
-            idle = [known for known, count in _counts.items() if not count.running]
-            idle.sort(key=lambda known: _counts[known].has_labels)  # decisions go last
-            for known in idle[: max(0, len(_counts) + 1 - _MOST_KEPT)]:
-                del _counts[known]
-            _counts[key] = SlideCount(slide, view, analyze)
-        return _counts[key]

@@ -1,19 +1,29 @@
-"""The slides of this process, by its settings."""
+"""The slides of this process, by its settings, and their counts."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from threading import Lock
 
-from core.errors import SlideNotFoundError
+from core.cases.database import Database, get_database
+from core.errors import CaseError, SlideNotFoundError
+from core.inference.pipeline import Analyzer, get_analyzer
 from core.settings import Settings, get_settings
+from core.slides.analysis import analyze_tile
+from core.slides.count_store import CountStore
+from core.slides.counting import SlideCount
 from core.slides.example import example_folder
 from core.slides.folders import SlideFile, SlideFolders
 from core.slides.pyramid import copy_of, readable_path
-from core.slides.tiles import SlideViews
+from core.slides.tiles import SlideView, SlideViews
 from core.slides.uploads import SlideUploads
 
+_MOST_COUNTS = 8
 _views: dict[Path, SlideViews] = {}
+_counts: dict[tuple[SlideFile, Path], SlideCount] = {}
+_opening = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +87,60 @@ def delete_slide(slide: SlideFile, owner: str, settings: Settings | None = None)
     SlideUploads(owner, settings).delete(slide.path.parent.name)
     copy_of(slide, settings).unlink(missing_ok=True)
     get_views(settings).forget(slide)
+
+
+def get_count(
+    slide: SlideFile,
+    view: SlideView,
+    database: Callable[[], Database] = get_database,
+    analyzer: Callable[[], Analyzer] = get_analyzer,
+) -> SlideCount | None:
+    """Return the count of a slide, also one of before a restart; None where there is none.
+
+    Raises DamagedSlideError, ModelError.
+    """
+    with _opening:
+        known = _counts.get((slide, view.path))
+        if known is not None:
+            return known
+        with suppress(CaseError):
+            store = CountStore(database(), slide)
+            if store.exists():
+                return _plan(slide, view, store, analyzer)
+        return None
+
+
+def open_count(
+    slide: SlideFile,
+    view: SlideView,
+    database: Callable[[], Database] = get_database,
+    analyzer: Callable[[], Analyzer] = get_analyzer,
+) -> SlideCount:
+    """Return the count of a slide, planned when there is none.
+
+    Without a store the memory keeps it. Raises DamagedSlideError, ModelError.
+    """
+    with _opening:
+        if (slide, view.path) in _counts:
+            return _counts[slide, view.path]
+        try:
+            return _plan(slide, view, CountStore(database(), slide), analyzer)
+        except CaseError:
+            return _plan(slide, view, None, analyzer)
+
+
+def _plan(
+    slide: SlideFile, view: SlideView, store: CountStore | None, analyzer: Callable[[], Analyzer]
+) -> SlideCount:
+    idle = [known for known, count in _counts.items() if not count.running]
+    for known in idle[: max(0, len(_counts) + 1 - _MOST_COUNTS)]:
+        del _counts[known]
+    count = SlideCount(
+        slide,
+        view,
+        lambda image: analyze_tile(analyzer(), image, None),
+        store,
+        analyzer().versions,
+    )
+    _counts[slide, view.path] = count
+    return count

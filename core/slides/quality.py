@@ -21,7 +21,8 @@ MICROMETRES = 0.5
 """Micrometres per pixel of the image that is measured. At 1 µm sharp and soft edges look alike."""
 _LEAST_COVERED = 0.02
 """Share that cells must cover for focus and stain to be measured."""
-_DARKER_THAN_GLASS = 25
+_DARKER_THAN_GLASS = 12
+"""Grey levels. Less than for finding cells: pale ones are to be measured too."""
 _STEEPEST = 98
 """Percentile of the slopes at the edges of cells."""
 SHARP, SOFT, BLURRED = "sharp", "soft", "blurred"

@@ -9,8 +9,7 @@ from core.cases.database import get_database
 from core.cases.samples import load_case
 from core.domain.differential import differential
 from core.settings import get_settings
-from core.slides.counting import get_count
-from core.slides.current import get_views
+from core.slides.current import get_count, get_views
 from core.slides.folders import SlideFolders
 from core.slides.uploads import SlideUploads
 from tests.pages.app import go_to, open_app, press, texts, upload

@@ -1,4 +1,4 @@
-"""The quality of parts of a slide: blurred, pale and crowded parts are told and their cells marked."""
+"""The quality of parts of a slide: poor parts are told, and their cells marked."""
 
 import json
 from dataclasses import replace
@@ -7,13 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from core.batch.journal import _TILES
 from core.exports.geojson import cells_geojson
 from core.exports.schema import AnalyzedField
 from core.exports.tables import cells_table
 from core.imaging.illumination import GLASS, background
 from core.imaging.wsi import Tile, tile_grid
-from core.slides.analysis import plan_slide, slide_analysis
+from core.slides.analysis import TILES, plan_slide, slide_analysis
 from core.slides.quality import TileQuality, grades, poor_area, survey, tile_quality, usual_stain
 from core.slides.tiles import SlideView
 from core.synthetic.fields import make_field
@@ -95,10 +94,10 @@ def test_tiles_of_an_earlier_journal_are_read(drawn):  # noqa: F811
     count = new_count(drawn)
     count.start(1)
     count.wait()
-    found = _TILES.dump_python(tuple(count._results.values()), mode="json")
-    assert _TILES.validate_python(found) == tuple(count._results.values())
+    found = TILES.dump_python(tuple(count._results.values()), mode="json")
+    assert TILES.validate_python(found) == tuple(count._results.values())
     for result in found:
         del result["quality"]
         for cell in result["cells"]:
             del cell["poor_area"]
-    assert all(result.quality is None for result in _TILES.validate_python(found))
+    assert all(result.quality is None for result in TILES.validate_python(found))

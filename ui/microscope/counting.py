@@ -1,13 +1,10 @@
 """Counting on a slide: start and stop, and what was found so far."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
 from core.domain.differential import differential
-from core.domain.results import FieldAnalysis, FieldImage
-from core.inference.pipeline import Analyzer, get_analyzer
-from core.slides.analysis import analyze_tile
+from core.domain.results import FieldAnalysis
+from core.settings import get_settings
 from core.slides.counting import (
     COUNTABLE,
     GLASS,
@@ -15,9 +12,8 @@ from core.slides.counting import (
     THICK,
     SlideCount,
     chance_of_missing,
-    get_count,
-    open_count,
 )
+from core.slides.current import get_count, open_count
 from core.slides.folders import SlideFile
 from core.slides.tiles import SlideView
 from ui.components.actions import action_button
@@ -82,19 +78,16 @@ def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) 
     )
 
     def start() -> None:
-        open_count(slide, view, _tile_analysis(get_analyzer())).start(wanted)
+        open_count(slide, view).start(wanted)
 
     label = "Go on" if count is not None and count.done else "Count"
     action_button(label, "slide_count", start, icon=":material/play_arrow:", type="primary")
     if count is None:
         st.caption(
-            "Empty glass and thick parts are left out. The result stays until the server is "
-            "started again; save it to a patient to keep it."
+            "Empty glass and thick parts are left out. The count stays with the slide for "
+            f"{get_settings().draft_days} days after it was last opened; save it to a patient to "
+            "keep it."
         )
-
-
-def _tile_analysis(analyzer: Analyzer) -> Callable[[FieldImage], FieldAnalysis]:
-    return lambda image: analyze_tile(analyzer, image, None)
 
 
 def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> None:
@@ -115,6 +108,12 @@ def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> 
         st.caption(f"{count.done:,} of {len(count.path):,} tiles done{time_left}")
     if not count.done:
         return
+    if not count.is_kept:
+        st.warning(
+            "The store could not be written: parts of this count are only in memory and are lost "
+            "when the server is restarted.",
+            icon=":material/cloud_off:",
+        )
     status_line([analysis])
     poor = sum(cell.poor_area is not None for _, cell in analysis.white_cells())
     if poor:

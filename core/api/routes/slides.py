@@ -10,8 +10,7 @@ from xstatic.pkg import leaflet
 
 from core.api.deps import OwnerDep, PageRoute, ServicesDep
 from core.api.schemas import SlideAnswer, SlideCountAnswer, SlideInfoAnswer
-from core.slides.counting import get_count
-from core.slides.current import get_folders, get_views
+from core.slides.current import get_count, get_folders, get_views
 from core.slides.quality import grades
 from core.slides.tiles import TILE
 
@@ -59,7 +58,8 @@ def slide_info(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> Sli
 def slide_count(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> SlideCountAnswer:
     """Return the white cells that the count of a slide has found so far; none without a count."""
     slide = get_folders(services.settings, owner).get(slide_id)
-    count = get_count(slide, get_views(services.settings).view(slide))
+    view = get_views(services.settings).view(slide)
+    count = get_count(slide, view, services.database, services.analyzer)
     if count is None:
         return SlideCountAnswer(version="", types=[], cells=[], numbers=[], tiles=[], quality=[])
     analysis = count.analysis()

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -10,12 +11,13 @@ from starlette.testclient import TestClient
 
 from core.access import VISITOR_COOKIE, new_visitor, visitors
 from core.domain.taxonomy import label_colour
-from core.slides.counting import open_count
-from core.slides.current import get_folders, get_views
+from core.slides.current import get_folders, get_views, open_count
 from core.slides.tiles import SlideView
 from tests.api.test_access import bearer
 from tests.slides import made
 from tests.slides.test_counting import find
+
+FINDER = SimpleNamespace(versions={}, analyze=lambda image, *_, **__: find(image))
 
 
 @pytest.fixture(scope="module")
@@ -115,23 +117,25 @@ def test_the_viewer_is_served_from_its_package(open_slides):
     assert "max-age" in answer.headers["cache-control"]
 
 
-def test_the_cells_of_a_count_are_answered_to_draw(open_slides, folder, tmp_path):
+def test_the_cells_of_a_count_are_answered_to_draw(open_slides, database):
     client = open_slides()
     slide = only(client)
     address = f"/slides/{slide['id']}/count"
     assert client.get(address).json()["cells"] == []
     settings = client.app.state.services.settings
     file = get_folders(settings).get(slide["id"])
-    count = open_count(file, get_views(settings).view(file), find)
+    count = open_count(file, get_views(settings).view(file), lambda: database, lambda: FINDER)
     count.start(None)
     count.wait()
     drawn = client.get(address).json()
     assert drawn["types"] == [["Neutrophil", label_colour("neutrophil")]]
     assert len(drawn["cells"]) == len(count.analysis().cells) > 0
-    x, _, width, _, kind, _ = drawn["cells"][0]
+    x, _, width, _, kind, *_ = drawn["cells"][0]
     assert kind == 0
     assert 0 <= x < x + width <= 1600
     assert {tile[4] for tile in drawn["tiles"]} >= {"counted", "glass"}
+    assert len(drawn["quality"]) == len(drawn["tiles"])
+    assert {focus for focus, _, _ in drawn["quality"]} >= {"sharp", ""}
 
 
 def test_nothing_is_read_for_a_client_that_has_left(open_slides, monkeypatch):
