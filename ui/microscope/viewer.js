@@ -48,14 +48,31 @@ function button(parent, text, label, pressed, classes = "") {
   return made
 }
 
+// Quarter turns exchange x and y and their signs: whatever Leaflet draws turns with them.
+const TURNS = [[1, 0], [0, 1], [-1, 0], [0, -1]] // cosine, sine
+
+function turned(L, turn) {
+  const [cos, sin] = TURNS[turn]
+  const onto = ({ x, y }, scale = 1) => L.point(scale * (cos * x - sin * y), scale * (sin * x + cos * y))
+  return {
+    transform: onto, _transform: onto,
+    untransform: ({ x, y }, scale = 1) => L.point((cos * x + sin * y) / scale, (cos * y - sin * x) / scale),
+  }
+}
+
 function tileLayer(L, slide, base, view) {
   const sharp = window.devicePixelRatio > 1.4 ? 1 : 0 // screens with small pixels show finer tiles
   const size = slide.tile_size >> sharp
   const Layer = L.GridLayer.extend({
     createTile(place, done) {
       const zoom = place.z + sharp
+      const [column, row] = [
+        [place.x, place.y], [place.y, -1 - place.x], [-1 - place.x, -1 - place.y], [-1 - place.y, place.x],
+      ][view.turn]
       const tile = document.createElement("div")
-      const image = element(tile, "img", { alt: "", decoding: "async" })
+      const inner = element(tile, "div")
+      inner.style.cssText = `width:${size}px;height:${size}px;transform:rotate(${90 * view.turn}deg)`
+      const image = element(inner, "img", { alt: "", decoding: "async" })
       image.style.cssText = "display:block;position:absolute;left:0;top:0"
       image.onload = () => {
         image.style.width = `${image.naturalWidth * size / slide.tile_size}px`
@@ -65,7 +82,7 @@ function tileLayer(L, slide, base, view) {
       image.onerror = () => { if (image.src) { done(new Error("tile"), tile); view.tileFailed() } }
       const light = view.light ? "&light=true" : ""
       image.src = new URL(
-        `slides/${slide.id}/tiles/${zoom}/${place.x}_${place.y}.jpg?v=${slide.version}${light}`, base)
+        `slides/${slide.id}/tiles/${zoom}/${column}_${row}.jpg?v=${slide.version}${light}`, base)
       return tile
     },
   })
@@ -75,7 +92,7 @@ function tileLayer(L, slide, base, view) {
     bounds: [[0, 0], [slide.height - 1, slide.width - 1]], noWrap: true,
   })
   layer.on("tileunload", ({ tile }) => { // the browser gives up what nobody sees any more
-    const image = tile.firstChild
+    const image = tile.querySelector("img")
     if (!image.complete) { image.onerror = null; image.removeAttribute("src") }
   })
   return layer
@@ -111,25 +128,35 @@ class Cells {
     const ink = canvas.getContext("2d")
     ink.setTransform(ratio, 0, 0, ratio, 0, 0)
     ink.clearRect(0, 0, width, height)
-    const scale = view.scale, corner = view.map.getBounds().getNorthWest()
-    const left = corner.lng, top = view.map.containerPointToLatLng([0, 0]).lat
-    const right = left + width / scale, bottom = top + height / scale
-    if (this.map) this.drawMap(ink, left, top, right, bottom, scale)
+    const { left, top, right, bottom } = view.visible
+    this.origin = view.map.latLngToContainerPoint([0, 0])
+    if (this.map) this.drawMap(ink, left, top, right, bottom)
     if (!this.shown) return
     const visible = []
     for (const cell of this.cells) {
       if (cell[0] < right && cell[0] + cell[2] > left && cell[1] < bottom && cell[1] + cell[3] > top) visible.push(cell)
     }
     if (!visible.length) return
-    if (visible[0][2] * scale < 7 && visible.length > 60) this.drawClusters(ink, visible, left, top, scale)
-    else this.drawBoxes(ink, visible, left, top, scale)
+    if (visible[0][2] * view.scale < 7 && visible.length > 60) this.drawClusters(ink, visible)
+    else this.drawBoxes(ink, visible)
   }
 
-  drawBoxes(ink, cells, left, top, scale) {
+  place(x, y) { // on the screen
+    const [cos, sin] = TURNS[this.view.turn], scale = this.view.scale
+    return [this.origin.x + scale * (cos * x - sin * y), this.origin.y + scale * (sin * x + cos * y)]
+  }
+
+  rectangle(x, y, width, height) {
+    const [x1, y1] = this.place(x, y), [x2, y2] = this.place(x + width, y + height)
+    return [Math.min(x1, x2), Math.min(y1, y2), Math.abs(x2 - x1), Math.abs(y2 - y1)]
+  }
+
+  drawBoxes(ink, cells) {
     ink.font = "600 11px sans-serif"
     for (const [x, y, width, height, type, counted, poor] of cells) {
       const [name, colour] = this.types[type]
-      const at = [(x - left) * scale - 2, (y - top) * scale - 2, width * scale + 4, height * scale + 4]
+      const shown = this.rectangle(x, y, width, height)
+      const at = [shown[0] - 2, shown[1] - 2, shown[2] + 4, shown[3] + 4]
       ink.strokeStyle = colour
       ink.lineWidth = this.chosen?.[0] === x && this.chosen?.[1] === y ? 4 : 2
       ink.setLineDash(counted ? [] : [5, 4])
@@ -154,8 +181,8 @@ class Cells {
     ink.setLineDash([])
   }
 
-  drawClusters(ink, cells, left, top, scale) { // squares of the slide, so that none jumps
-    const side = 2 ** Math.round(Math.log2(56 / scale))
+  drawClusters(ink, cells) { // squares of the slide, so that none jumps
+    const side = 2 ** Math.round(Math.log2(56 / this.view.scale))
     const clusters = new Map()
     for (const [x, y, , , type] of cells) {
       const key = Math.floor(x / side) * 1e6 + Math.floor(y / side)
@@ -170,7 +197,7 @@ class Cells {
     ink.font = "600 11px sans-serif"
     for (const { x, y, number, types } of clusters.values()) {
       const [most] = [...types].reduce((a, b) => b[1] > a[1] ? b : a)
-      const across = (x / number - left) * scale, down = (y / number - top) * scale
+      const [across, down] = this.place(x / number, y / number)
       const radius = number === 1 ? 4 : Math.min(22, 8 + 2 * Math.log2(number))
       ink.beginPath()
       ink.arc(across, down, radius, 0, 7)
@@ -198,12 +225,12 @@ class Cells {
     return this.tiles.map((tile, i) => measure < 0 ? tile[4] : this.quality[i][measure])
   }
 
-  drawMap(ink, left, top, right, bottom, scale) {
+  drawMap(ink, left, top, right, bottom) {
     const grades = this.grades()
     this.tiles.forEach(([x, y, x2, y2], i) => {
       if (!grades[i] || x > right || x2 < left || y > bottom || y2 < top) return
       ink.fillStyle = MAPS[this.map][grades[i]][1]
-      ink.fillRect((x - left) * scale, (y - top) * scale, (x2 - x) * scale, (y2 - y) * scale)
+      ink.fillRect(...this.rectangle(x, y, x2 - x, y2 - y))
     })
   }
 
@@ -228,19 +255,19 @@ class Cells {
 
 class View {
   constructor(L, root, data, base) {
-    Object.assign(this, { L, root, base, slide: data.slide, mode: "look", light: false })
+    Object.assign(this, { L, root, base, slide: data.slide, mode: "look", light: false, turn: 0 })
     const { width, height, last_zoom: last } = this.slide
     this.um = this.slide.micrometres_per_pixel
-    const crs = L.extend({}, L.CRS.Simple, {
-      transformation: new L.Transformation(1, 0, 1, 0),
+    this.crs = L.extend({}, L.CRS.Simple, {
+      transformation: turned(L, 0),
       scale: zoom => 2 ** (zoom - last),
       zoom: scale => last + Math.log2(scale),
     })
     root.replaceChildren()
     this.box = element(root, "div", { class: "map", role: "application", tabindex: "0",
-      "aria-label": "Slide. Arrow keys move, plus and minus zoom, W shows the whole slide." })
+      "aria-label": "Slide. Arrow keys move, plus and minus zoom, T turns, W shows the whole slide." })
     this.map = L.map(this.box, {
-      crs, zoomControl: false, attributionControl: false, zoomSnap: 0, zoomDelta: 1,
+      crs: this.crs, zoomControl: false, attributionControl: false, zoomSnap: 0, zoomDelta: 1,
       wheelPxPerZoomLevel: 110, wheelDebounceTime: 20, inertiaDeceleration: 4000,
       maxZoom: last + 3, minZoom: -1, keyboardPanDelta: 160, doubleClickZoom: false,
       maxBounds: [[-height * .5, -width * .5], [height * 1.5, width * 1.5]],
@@ -265,6 +292,7 @@ class View {
 
   start() {
     const asked = new URLSearchParams(location.search)
+    this.turnTo(["90", "180", "270"].indexOf(asked.get("turn")) + 1)
     const [x, y, scale] = ["x", "y", "zoom"].map(name => Number.parseFloat(asked.get(name)))
     if ([x, y, scale].every(Number.isFinite) && scale > 0) {
       this.map.setView([y, x], this.zoomOf(scale), { animate: false })
@@ -276,10 +304,23 @@ class View {
   get scale() { return 2 ** (this.map.getZoom() - this.slide.last_zoom) } // screen px a slide px
   get power() { return MICROMETRES_AT_1X * this.scale / this.um }
 
+  get visible() { // in pixels of the slide
+    const bounds = this.map.getBounds()
+    return { left: bounds.getWest(), top: bounds.getSouth(), right: bounds.getEast(), bottom: bounds.getNorth() }
+  }
+
+  turnTo(turn) { // in quarters, clockwise
+    this.turn = (turn + 4) % 4
+    this.crs.transformation = turned(this.L, this.turn)
+    this.layOverview()
+    if (this.map._loaded) this.map.setView(this.map.getCenter(), this.map.getZoom(), { reset: true })
+  }
+
   fit(animate = true) {
     const { width, height } = this.slide
     const size = this.map.getSize()
-    const zoom = this.zoomOf(Math.min(size.x / width, size.y / height) * .94)
+    const [across, down] = this.turn % 2 ? [height, width] : [width, height]
+    const zoom = this.zoomOf(Math.min(size.x / across, size.y / down) * .94)
     this.map.setMinZoom(Math.min(zoom - .5, this.slide.last_zoom))
     this.map.setView([height / 2, width / 2], zoom, { animate })
   }
@@ -296,6 +337,8 @@ class View {
       address.searchParams.set("x", Math.round(centre.lng))
       address.searchParams.set("y", Math.round(centre.lat))
       address.searchParams.set("zoom", this.scale.toPrecision(4))
+      if (this.turn) address.searchParams.set("turn", 90 * this.turn)
+      else address.searchParams.delete("turn")
       history.replaceState(history.state, "", address)
     }, 250)
   }
@@ -307,6 +350,8 @@ class View {
     button(tools, "+", "Zoom in (+)", () => this.map.zoomIn(), "zoom")
     button(tools, "−", "Zoom out (−)", () => this.map.zoomOut(), "zoom")
     button(tools, "Whole", "Show the whole slide (W)", () => this.fit(), "wide")
+    button(tools, "⟲", "Turn left (Shift+T)", () => this.turnTo(this.turn - 1), "zoom")
+    button(tools, "⟳", "Turn right (T)", () => this.turnTo(this.turn + 1), "zoom")
     this.lightButton = button(tools, "Light", "Correct light and white point", () => {
       this.light = !this.light
       this.lightButton.setAttribute("aria-pressed", this.light)
@@ -354,35 +399,46 @@ class View {
     this.now = element(powers, "span", { class: "now" })
     this.legend = panel("legend", { hidden: "" })
     this.says = panel("says", { role: "status", hidden: "" })
-    const overview = panel("overview", { "aria-hidden": "true" })
-    const image = element(overview, "img", { alt: "" })
+    const overview = this.overview = panel("overview", { "aria-hidden": "true" })
+    const inner = element(overview, "div")
+    const image = element(inner, "img", { alt: "" })
+    image.onload = () => this.layOverview()
     image.src = new URL(`slides/${this.slide.id}/tiles/0/0_0.jpg?v=${this.slide.version}`, this.base)
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg")
     svg.setAttribute("viewBox", `0 0 ${this.slide.width} ${this.slide.height}`)
     svg.setAttribute("preserveAspectRatio", "none")
     this.shown = document.createElementNS(svg.namespaceURI, "rect")
     svg.append(this.shown)
-    overview.append(svg)
+    inner.append(svg)
     const move = event => {
-      const rect = overview.getBoundingClientRect()
+      const rect = overview.getBoundingClientRect(), [cos, sin] = TURNS[this.turn]
+      const across = event.clientX - (rect.left + rect.right) / 2
+      const down = event.clientY - (rect.top + rect.bottom) / 2
       this.map.panTo([
-        (event.clientY - rect.top) / rect.height * this.slide.height,
-        (event.clientX - rect.left) / rect.width * this.slide.width], { animate: false })
+        (.5 + (cos * down - sin * across) / inner.offsetHeight) * this.slide.height,
+        (.5 + (cos * across + sin * down) / inner.offsetWidth) * this.slide.width], { animate: false })
     }
     overview.onpointerdown = event => { overview.setPointerCapture(event.pointerId); move(event) }
     overview.onpointermove = event => { if (event.buttons) move(event) }
   }
 
+  layOverview() { // turned, in a box that it fills
+    const inner = this.overview.firstChild
+    const { offsetWidth: width, offsetHeight: height } = inner
+    const [across, down] = this.turn % 2 ? [height, width] : [width, height]
+    Object.assign(this.overview.style, { width: `${across}px`, height: `${down}px` })
+    inner.style.transform =
+      `translate(${(across - width) / 2}px, ${(down - height) / 2}px) rotate(${90 * this.turn}deg)`
+  }
+
   draw() {
     if (!this.map._loaded) return
     this.cells.draw()
-    const bounds = this.map.getBounds()
-    const left = Math.max(0, bounds.getWest()), top = Math.max(0, bounds.getNorth())
-    const right = Math.min(this.slide.width, bounds.getEast())
-    const bottom = Math.min(this.slide.height, bounds.getSouth())
-    const y = Math.min(top, bottom), down = Math.abs(bottom - top)
+    const { left, top, right, bottom } = this.visible
+    const x = Math.max(0, left), y = Math.max(0, top)
+    const across = Math.min(this.slide.width, right) - x, down = Math.min(this.slide.height, bottom) - y
     const least = this.slide.width / 60 // a view of a few cells would be no rectangle
-    for (const [name, value] of Object.entries({ x: left, y, width: Math.max(right - left, least), height: Math.max(down, least) })) {
+    for (const [name, value] of Object.entries({ x, y, width: Math.max(across, least), height: Math.max(down, least) })) {
       this.shown.setAttribute(name, Math.max(0, value))
     }
     const scale = this.scale
@@ -555,7 +611,9 @@ class View {
 
   key(event) {
     if (event.key.toLowerCase() === "w" && !event.ctrlKey && !event.metaKey) this.fit()
-    else if (event.key.toLowerCase() === "n" && !event.ctrlKey && !event.metaKey) this.next(1)
+    else if (event.key.toLowerCase() === "t" && !event.ctrlKey && !event.metaKey) {
+      this.turnTo(this.turn + (event.shiftKey ? -1 : 1))
+    } else if (event.key.toLowerCase() === "n" && !event.ctrlKey && !event.metaKey) this.next(1)
     else if (event.key.toLowerCase() === "p" && !event.ctrlKey && !event.metaKey) this.next(-1)
     else if (event.key === "Escape" && this.mode !== "look") this.setMode(this.mode)
     else return
