@@ -343,6 +343,10 @@ class CommentRow(Base):
     author: Mapped[str] = mapped_column(String(200))
     at: Mapped[datetime]
     text: Mapped[str] = mapped_column(Text)
+    slide: Mapped[str | None] = mapped_column(String(64), index=True)
+    """Id of the slide that `place` is in."""
+    place: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """As `Comment.place`."""
 
 
 class LinkRow(Base):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from core.domain.boxes import Box
 from core.domain.results import (
@@ -187,6 +187,17 @@ class Comment:
     at: datetime
     """UTC."""
     text: str
+    place: Mapping[str, Any] | None = None
+    """The view of a slide that it is about, as the page Microscope has it in its address: `slide`,
+    `x`, `y`, `zoom` and `turn`; None of a comment on the whole case."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedComment:
+    """A comment at a place in a slide, and its case."""
+
+    sample_id: int
+    comment: Comment
 
 
 @dataclass(frozen=True, slots=True, eq=False)

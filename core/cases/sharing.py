@@ -6,7 +6,9 @@ database opens nothing.
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -15,8 +17,8 @@ from core.cases import audit
 from core.cases.database import Database, count, existing
 from core.cases.mappers import record_of
 from core.cases.names import checked_comment, checked_name
-from core.cases.orm import AuditRow, CommentRow, FieldRow, LinkRow, SampleRow
-from core.cases.records import Comment, LabelledCell, Link, User
+from core.cases.orm import DRAFT_SAMPLES, AuditRow, CommentRow, FieldRow, LinkRow, SampleRow
+from core.cases.records import Comment, LabelledCell, Link, PlacedComment, User
 from core.cases.samples import named_sample_row, sample_row
 from core.cases.users import require
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
@@ -29,11 +31,44 @@ MOST_BY_LINK = 500
 _LONGEST_AUTHOR = 100
 
 
-def comment(database: Database, user: User, sample_id: int, text: str) -> Comment:
-    """Add a comment to a case, signed or not. Raises NotFoundError, InvalidEntryError."""
+def comment(
+    database: Database,
+    user: User,
+    sample_id: int,
+    text: str,
+    place: Mapping[str, Any] | None = None,
+) -> Comment:
+    """Add a comment to a case, signed or not; `place` as in `Comment`.
+
+    Raises NotFoundError, InvalidEntryError.
+    """
     require(user, "viewer")
     with database.writing() as session:
-        return _add_comment(session, sample_id, user.name, text, user.name)
+        return _add_comment(session, sample_id, user.name, text, user.name, place)
+
+
+def comments_on_slide(database: Database, slide: str) -> list[PlacedComment]:
+    """Return the comments at places of the slide with this id, in their order."""
+    with database.reading() as session:
+        rows = session.scalars(
+            select(CommentRow).where(CommentRow.slide == slide).order_by(CommentRow.id)
+        )
+        return [PlacedComment(row.sample_id, record_of(Comment, row)) for row in rows]
+
+
+def samples_of_files(database: Database, beginning: str) -> list[int]:
+    """Return the samples, the last first, with a field whose file name begins so; no drafts."""
+    with database.reading() as session:
+        found = session.scalars(
+            select(FieldRow.sample_id)
+            .where(
+                FieldRow.file.startswith(beginning, autoescape=True),
+                FieldRow.sample_id.not_in(DRAFT_SAMPLES),
+            )
+            .distinct()
+            .order_by(FieldRow.sample_id.desc())
+        )
+        return list(found)
 
 
 def share(
@@ -148,12 +183,26 @@ def _open(session: Session, token: str) -> LinkRow:
     return row
 
 
-def _add_comment(session: Session, sample_id: int, author: str, text: str, who: str) -> Comment:
+def _add_comment(  # noqa: PLR0913, PLR0917 - a comment and who is audited for it
+    session: Session,
+    sample_id: int,
+    author: str,
+    text: str,
+    who: str,
+    place: Mapping[str, Any] | None = None,
+) -> Comment:
     text = checked_comment(text)
     if not text:
         raise InvalidEntryError("The comment is empty.")
     sample = named_sample_row(session, sample_id)
-    row = CommentRow(sample_id=sample_id, author=author, at=datetime.now(UTC), text=text)
+    row = CommentRow(
+        sample_id=sample_id,
+        author=author,
+        at=datetime.now(UTC),
+        text=text,
+        slide=place["slide"] if place else None,
+        place=dict(place) if place else None,
+    )
     session.add(row)
     session.flush()
     _record(session, who, "comment", sample, comment=row.id)

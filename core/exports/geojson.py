@@ -50,10 +50,23 @@ class Region:
         return tuple(cell for cell, is_inside in zip(known, inside, strict=True) if is_inside)
 
 
-def cells_geojson(analysis: FieldAnalysis) -> bytes:
-    """Return the white cells of a slide as detections, classified by type."""
-    features = [_feature(number, cell) for number, cell in analysis.white_cells()]
-    return _collection(features)
+def cells_geojson(
+    analysis: FieldAnalysis | None, remarks: Iterable[tuple[float, float, str]] = ()
+) -> bytes:
+    """Return the white cells of a slide as detections, classified by type.
+
+    `remarks` at places (x, y, text) become annotations that are points.
+    """
+    cells = analysis.white_cells() if analysis else ()
+    points = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [x, y]},
+            "properties": {"objectType": "annotation", "name": text},
+        }
+        for x, y, text in remarks
+    ]
+    return _collection([*(_feature(number, cell) for number, cell in cells), *points])
 
 
 def read_regions(data: bytes) -> list[Region]:

@@ -516,6 +516,13 @@ class CaseComment(Part):
     author: str
     at: Moment
     text: str
+    place: Annotated[
+        dict[str, str | float] | None,
+        Field(
+            description="View of a slide that it is about: `slide` (its id), `x` and `y` in pixels "
+            "of level 0, `zoom`, `turn` in degrees"
+        ),
+    ] = None
 
 
 class ReviewChange(Part):

@@ -11,10 +11,12 @@ from core.cases.samples import load_case
 from core.cases.sharing import (
     comment,
     comment_by_link,
+    comments_on_slide,
     follow,
     links,
     opinion_by_link,
     revoke,
+    samples_of_files,
     share,
 )
 from core.errors import InvalidEntryError, LinkError, NotAllowedError, NotFoundError
@@ -32,6 +34,20 @@ def test_comments_tell_who_when_and_what(database, sample):
         comment(database, VIEWER, sample.id, " ")
     with pytest.raises(NotFoundError):
         comment(database, VIEWER, 999, "to nobody")
+
+
+def test_a_comment_may_belong_to_a_place_in_a_slide(database, sample):
+    place = {"slide": "5f3a", "x": 10, "y": 20, "zoom": 0.5, "turn": 90}
+    said = comment(database, VIEWER, sample.id, "Rouleaux", place)
+    comment(database, VIEWER, sample.id, "The whole case")
+    (placed,) = comments_on_slide(database, "5f3a")
+    assert (placed.sample_id, placed.comment) == (sample.id, said)
+    assert [one.place for one in load_case(database, sample.id).comments] == [place, None]
+    assert comments_on_slide(database, "5f3b") == []
+    assert [entry.details["comment"] for entry in history(database, sample.id)][:2]
+    file = load_case(database, sample.id).fields[0].analysis.file
+    assert samples_of_files(database, file[:4]) == [sample.id]
+    assert samples_of_files(database, f"_{file[1:4]}") == []  # no pattern
 
 
 def test_a_link_opens_its_case_for_reading_and_commenting(database, sample):

@@ -14,7 +14,7 @@ from core.slides.folders import SlideFolders
 from core.slides.uploads import SlideUploads
 from tests.pages.app import go_to, open_app, press, texts, upload
 from tests.slides import made
-from ui.microscope.viewer import CLICKED
+from ui.microscope.viewer import CLICKED, PINNED
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_without_folders_a_synthetic_slide_is_shown():
     assert any("Example" in label for label in links(app))
 
 
-def test_the_cells_of_a_slide_are_counted(folder):
+def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journey
     made.svs(made.a_slide(), folder / "0042.svs")
     (slide,) = SlideFolders([folder]).slides().values()
     app = open_app("microscope", slide=slide.id)
@@ -113,10 +113,30 @@ def test_the_cells_of_a_slide_are_counted(folder):
     assert not [
         b for b in app.button if str(b.key).startswith("slide_label_")
     ]  # changed in the sample now
+    app.session_state[PINNED] = {"slide": "another", "x": 9, "y": 9, "zoom": 1.0, "turn": 0}
+    app.run()
+    assert not [area for area in app.text_area if area.key == "slide_comment_text"]
+    app.session_state[PINNED] = place = {
+        "slide": slide.id,
+        "x": 710,
+        "y": 520,
+        "zoom": 0.5,
+        "turn": 90,
+    }
+    app.run()
+    app.text_area(key="slide_comment_text").set_value("Rouleaux")
+    app = press(app, "slide_comment_add")
+    assert "Rouleaux" in texts(app)
+    (said,) = load_case(get_database(), 1).comments
+    assert (said.text, said.place, said.author) == ("Rouleaux", place, "local")
+    assert {"comment"} <= {entry.action for entry in history(get_database(), 1)}
+    assert "'x': 710" in str(viewer(app)[0].proto) or '"x": 710' in str(viewer(app)[0].proto)
     app = go_to(app, "patients", sample=1)
     assert "Show in the slide" in links(app)
-    (link,) = (link for link in app.get("page_link") if link.label == "Show in the slide")
-    assert f"slide={slide.id}&x=" in link.proto.query_string
+    shown = [link for link in app.get("page_link") if link.label == "Show in the slide"]
+    addresses = [link.proto.query_string for link in shown]
+    assert all(f"slide={slide.id}&x=" in address for address in addresses)
+    assert any(address.endswith("x=710&y=520&zoom=0.5&turn=90") for address in addresses)
     assert "0042.svs at " in case.fields[0].analysis.file
 
 

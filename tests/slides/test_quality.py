@@ -88,6 +88,9 @@ def test_cells_of_poor_tiles_are_marked_wherever_they_go(drawn):  # noqa: F811
     assert sum("poor_area" in cell for cell in cells) == len(marked)
     features = json.loads(cells_geojson(analysis))["features"]
     assert sum("poor area" in f["properties"]["metadata"] for f in features) == len(marked)
+    (point,) = json.loads(cells_geojson(None, [(7, 9, "Rouleaux")]))["features"]
+    assert point["geometry"] == {"type": "Point", "coordinates": [7, 9]}
+    assert point["properties"] == {"objectType": "annotation", "name": "Rouleaux"}
 
 
 def test_tiles_of_an_earlier_journal_are_read(drawn):  # noqa: F811

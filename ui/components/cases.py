@@ -204,8 +204,8 @@ def _link(page: str, icon: str, label: str, **address: object) -> None:
     )
 
 
-def show_comments(case: Case) -> None:
-    """Show the comments on a case."""
+def show_comments(case: Case, *, places: bool = True) -> None:
+    """Show the comments on a case; with `places` each links to its place in a slide."""
     st.header("Comments")
     if not case.comments:
         st.caption("No comments yet.")
@@ -213,3 +213,5 @@ def show_comments(case: Case) -> None:
         with st.container(border=True):
             st.caption(f"{plain(said.author)}, {local_time(said.at)}")
             st.text(said.text)
+            if places and said.place is not None:
+                _link("microscope", "location_on", "Show in the slide", **said.place)

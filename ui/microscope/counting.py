@@ -21,6 +21,7 @@ from ui.components.shared import number_of, on_phone, plain
 from ui.count.field import status_line
 from ui.count.results import show_differential
 from ui.microscope.card import show_cell
+from ui.microscope.comments import comments_of, show_comments
 from ui.microscope.regions import regions_of, show_regions
 from ui.microscope.saving import show_saving
 from ui.microscope.viewer import show_viewer
@@ -42,7 +43,8 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
     if (count is not None and count.running) != was_running:
         st.rerun()
     analysis = count.analysis() if count else None
-    show_viewer(slide, view, count.version if count else "", regions_of(slide.id))
+    comments = comments_of(slide)
+    show_viewer(slide, view, count.version if count else "", regions_of(slide.id), comments)
     if view.micrometres_per_pixel is None:
         st.caption(
             "The file does not say its scale: lengths are in pixels, objectives are not known."
@@ -55,10 +57,11 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
         _show_controls(slide, view, count)
         if count and analysis:
             _show_count(view, count, analysis)
-        show_regions(slide.id, analysis)
+        show_regions(slide.id, analysis, comments)
     with card:
         if count:
             show_cell(view, count)
+        show_comments(slide, comments)
 
 
 def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.cases.records import PlacedComment
 from core.domain.differential import differential_of_counts
 from core.domain.results import CellCounts, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
@@ -30,8 +31,10 @@ def _read(data: bytes) -> list[Region]:
     return read_regions(data)
 
 
-def show_regions(slide_id: str, analysis: FieldAnalysis | None) -> None:
-    """Ask for regions, count the cells in each, and offer the cells as GeoJSON."""
+def show_regions(
+    slide_id: str, analysis: FieldAnalysis | None, comments: list[PlacedComment]
+) -> None:
+    """Ask for regions, count the cells in each, and offer cells and comments as GeoJSON."""
     with st.expander("QuPath: regions and cells", icon=":material/pentagon:"):
         uploaded = st.file_uploader(
             "Regions (GeoJSON)",
@@ -45,18 +48,23 @@ def show_regions(slide_id: str, analysis: FieldAnalysis | None) -> None:
                 data_table(_counts(_read(uploaded.getvalue()), analysis), alt="Cells by region")
             except GeoJSONError as error:
                 st.error(plain(str(error)), icon=":material/error:")
-        if analysis is None or not analysis.white_cells():
+        remarks = [
+            (placed.comment.place["x"], placed.comment.place["y"], placed.comment.text)
+            for placed in comments
+            if placed.comment.place
+        ]
+        if (analysis is None or not analysis.white_cells()) and not remarks:
             st.caption("Once cells are counted, they can be opened in QuPath too.")
             return
         st.download_button(
             "Cells as GeoJSON",
-            lambda: cells_geojson(analysis),
+            lambda: cells_geojson(analysis, remarks),
             "cells.geojson",
             MEDIA_TYPE,
             icon=":material/download:",
             on_click="ignore",
             key="slide_cells_geojson",
-            help="Detections with their type, for QuPath.",
+            help="Detections with their type, and comments at places, for QuPath.",
         )
 
 

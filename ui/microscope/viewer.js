@@ -276,6 +276,7 @@ class View {
     this.tiles = tileLayer(L, this.slide, base, this).addTo(this.map)
     this.marks = L.layerGroup().addTo(this.map)
     this.regions = L.layerGroup().addTo(this.map)
+    this.pins = L.layerGroup().addTo(this.map)
     this.cells = new Cells(this)
     this.map.on("zoomstart", () => this.cells.canvas.classList.add("away"))
     this.map.on("zoomend", () => { this.cells.canvas.classList.remove("away"); this.cells.draw() })
@@ -378,6 +379,7 @@ class View {
     button(this.cellTools, "Next", "Next cell (N)", () => this.next(1), "wide")
     this.modes = {
       distance: button(tools, "Distance", "Measure a distance: click points, Esc ends", () => this.setMode("distance"), "wide"),
+      comment: button(tools, "Comment", "Comment on a place: click it", () => this.setMode("comment"), "wide"),
       area: button(tools, "Area", "Measure an area: click corners, double click closes", () => this.setMode("area"), "wide"),
     }
     for (const made of Object.values(this.modes)) made.setAttribute("aria-pressed", false)
@@ -519,6 +521,26 @@ class View {
     }
   }
 
+  pin(places, pinned) { // numbered as in the list
+    const now = JSON.stringify([places, pinned])
+    if (now === this.pinnedNow) return
+    this.pinnedNow = now
+    this.pins.clearLayers()
+    const draw = ({ x, y }, text) => this.L.circleMarker([y, x], {
+      radius: 7, color: "#fff", weight: 2, fillColor: "#d6006f", fillOpacity: 1, interactive: false,
+    }).bindTooltip(text, { permanent: true, direction: "top", offset: [0, -6] }).addTo(this.pins)
+    places.forEach((place, i) => draw(place, String(i + 1)))
+    if (pinned) draw(pinned, "new")
+  }
+
+  goTo(view) { // a press of "Show"; the same data comes again when the page is drawn again
+    const now = JSON.stringify(view)
+    if (!view || now === this.gone) { this.gone = now; return }
+    this.gone = now
+    this.turnTo((view.turn ?? 0) / 90)
+    this.map.setView([view.y, view.x], this.zoomOf(view.zoom), { animate: false })
+  }
+
   async take(version) { // the cells of a count, when there are others than those on the screen
     this.wanted = version
     if (!version || this.fetching) return
@@ -546,6 +568,7 @@ class View {
     this.say({
       look: "", distance: "Click two or more points. Esc ends.",
       area: "Click the corners, double click the last one.",
+      comment: "Click the place. The text is entered below the slide.",
     }[this.mode])
     this.box.focus({ preventScroll: true })
   }
@@ -554,13 +577,17 @@ class View {
 
   clicked({ latlng }) {
     if (this.mode === "look") return this.choose(this.cells.shown && this.cells.at(latlng.lng, latlng.lat))
+    if (this.mode === "comment") {
+      this.send("place", [this.slide.id, latlng.lng, latlng.lat, this.scale, 90 * this.turn])
+      return this.setMode(this.mode)
+    }
     if (this.closed) { this.points = []; this.closed = false }
     this.points.push([latlng.lat, latlng.lng])
     this.measure(this.points)
   }
 
   moved({ latlng }) {
-    if (this.mode !== "look" && this.points.length && !this.closed) {
+    if (this.points?.length && !this.closed && this.mode !== "look") {
       this.measure([...this.points, [latlng.lat, latlng.lng]])
     }
   }
@@ -651,6 +678,8 @@ export default function (component) {
     kept.view.send = setTriggerValue
     kept.view.take(data.count)
     kept.view.outline(data.regions)
+    kept.view.pin(data.places, data.pinned)
+    kept.view.goTo(data.shown)
   })
   return () => { views.get(root)?.view?.remove(); views.delete(root) }
 }

@@ -1,15 +1,22 @@
 """The viewer: a component whose script asks the API for tiles and for the cells of a count."""
 
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
+from core.cases.records import PlacedComment
 from core.exports.geojson import Region
 from core.slides.folders import SlideFile
 from core.slides.tiles import TILE, SlideView
 
 CLICKED = "slide_clicked"
 """Key in the session of the middle of the cell that was clicked last, x and y in level 0."""
+PINNED = "slide_pinned"
+"""Key of the view that a comment is asked for, as `Comment.place`."""
+SHOWN = "slide_shown"
+"""Key of the view that the viewer is to go to, set by a button."""
 _KEY = "viewer"
 _HERE = Path(__file__).parent
 _viewer = st.components.v2.component(
@@ -21,9 +28,13 @@ _viewer = st.components.v2.component(
 
 
 def show_viewer(
-    slide: SlideFile, view: SlideView, count_version: str, regions: list[Region]
+    slide: SlideFile,
+    view: SlideView,
+    count_version: str,
+    regions: list[Region],
+    comments: list[PlacedComment],
 ) -> None:
-    """Show a slide, the cells of its count and regions; the view is in the address."""
+    """Show a slide, the cells of its count, regions and places; the view is in the address."""
     _viewer(
         key=_KEY,
         data={
@@ -41,9 +52,19 @@ def show_viewer(
                 {"name": region.name, "rings": [ring.tolist() for ring in region.rings]}
                 for region in regions
             ],
+            "places": [placed.comment.place for placed in comments],
+            "pinned": pinned_in(slide),
+            "shown": st.session_state.pop(SHOWN, None),
         },
         on_cell_change=_clicked,
+        on_place_change=_pinned,
     )
+
+
+def pinned_in(slide: SlideFile) -> dict[str, Any] | None:
+    """Return the view of this slide that a comment is asked for."""
+    pinned: dict[str, Any] | None = st.session_state.get(PINNED)
+    return pinned if pinned and pinned["slide"] == slide.id else None
 
 
 def _clicked() -> None:
@@ -54,3 +75,22 @@ def _clicked() -> None:
             st.session_state[CLICKED] = (float(x), float(y))
         case _:
             st.session_state.pop(CLICKED, None)
+
+
+def _pinned() -> None:
+    """Keep the place that was chosen for a comment, if it is one."""
+    match st.session_state[_KEY]["place"]:
+        case [str() as slide, *numbers] if (
+            len(numbers) == 4
+            and all(isinstance(n, int | float) and isfinite(n) for n in numbers)
+            and numbers[2] > 0
+            and numbers[3] in range(0, 360, 90)
+        ):
+            x, y, zoom, turn = numbers
+            st.session_state[PINNED] = {
+                "slide": slide,
+                "x": round(x),
+                "y": round(y),
+                "zoom": float(f"{zoom:.4g}"),
+                "turn": int(turn),
+            }

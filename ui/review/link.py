@@ -44,7 +44,7 @@ def show_linked_case(database: Database, token: str) -> None:
     _show_fields(case)
     _show_cells(case)
     _give_opinion(database, token, case)
-    show_comments(case)
+    show_comments(case, places=False)
     _write_comment(database, token)
 
 
