@@ -71,7 +71,7 @@ class JobRunner:
 
         def run() -> tuple[Any, ...]:
             if job.tiles:
-                return analyze_tiles(source, job.file, job.tiles, analyze)
+                return tuple(analyze_tiles(source, job.file, job.tiles, analyze))
             check_is_file(source)
             with decoded_from(source) as images:
                 named = (replace(image, name=job.file) for image in images)

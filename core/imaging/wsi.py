@@ -120,8 +120,9 @@ class Slide:
             region = self._slide.read_region((x, y), level, size)
         except OpenSlideError as error:
             raise DamagedSlideError from error
-        white = Image.new("RGBA", size, "white")
-        return np.asarray(Image.alpha_composite(white, region).convert("RGB"), np.uint8)
+        if region.getextrema()[3] != (255, 255):
+            region = Image.alpha_composite(Image.new("RGBA", size, "white"), region)
+        return np.asarray(region.convert("RGB"), np.uint8)
 
     def light(self) -> NDArray[np.float32]:
         """Return the colour of the slide's glass as a background for `flatten`, 1 x 1 x 3.

@@ -111,9 +111,11 @@ def analyze_tiles(
     name: str,
     tiles: Iterable[Tile],
     analyze: Callable[[FieldImage], FieldAnalysis],
-) -> tuple[TileResult, ...]:
-    """Analyse some tiles of a slide, those of empty glass left out. Raises DamagedSlideError."""
-    results = []
+) -> Iterator[TileResult]:
+    """Analyse tiles of a slide one by one, those of empty glass left out.
+
+    Raises DamagedSlideError.
+    """
     with Slide(source) as slide:
         level = slide.level_for(FINE_MICROMETRES)
         factor = slide.downsamples[level]
@@ -122,7 +124,7 @@ def analyze_tiles(
         light = slide.light()
         for tile in tiles:
             if slide.is_glass(tile):
-                results.append(TileResult(tile, is_glass=True))
+                yield TileResult(tile, is_glass=True)
                 continue
             image = FieldImage(
                 name=name,
@@ -136,8 +138,7 @@ def analyze_tiles(
             cells = (_on_slide(cell, tile, factor) for cell in found.cells)
             own = tuple(c for c in cells if tile.holds(*c.box.centre, beyond=overlap_margin))
             quality = tile_quality(image.pixels, slide.likely_scale * factor, light)
-            results.append(TileResult(tile, own, found.reject_reason, quality=quality))
-    return tuple(results)
+            yield TileResult(tile, own, found.reject_reason, quality=quality)
 
 
 def analyze_tile(

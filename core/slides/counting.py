@@ -6,12 +6,14 @@ by hand, so that it meets the edges and the middle of the smear alike. It ends w
 cells.
 """
 
+import os
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from threading import Lock, Thread
+from threading import Lock, Thread, get_native_id
 
 import numpy as np
 
@@ -39,9 +41,10 @@ _LEAST_COVERED, _MOST_COVERED = 0.03, 0.75
 _DARKER_THAN_GLASS = 25
 _BAND = 4
 """Rows of tiles that the path goes up and down in."""
-_TILES_AT_A_TIME = 2
 _WHOLE_TILES = 2000
 """Tiles whose red cells and platelets are kept; those of all would fill the memory."""
+_NICE = 10
+"""Of the thread that counts: tiles for a screen come first."""
 _QUIET, _LONGEST_WAIT = 0.25, 2.0
 """Seconds after the last tile that was read for a screen, and the most that is waited for them."""
 _GROWTH = 1.05
@@ -95,7 +98,8 @@ class SlideCount:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._stopped = False
-        self._seconds, self._counted_now = 0.0, 0
+        self._began = self._seconds = 0.0
+        self._counted_now = 0
         self._known: tuple[int, FieldAnalysis] = (0, replace(self._plan.slide, cells=()))
         results, labels = store.load(self._models) if store else ((), [])
         planned = frozenset(self._plan.tiles)
@@ -256,6 +260,8 @@ class SlideCount:
             self._thread.join()
 
     def _run(self) -> None:
+        if sys.platform == "linux":  # where a thread has a priority of its own
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICE)
         outcome = or_failure(self._name, self._count_path)
         self.error = outcome.error if isinstance(outcome, FailedFile) else None
 
@@ -264,12 +270,17 @@ class SlideCount:
             if not self._surveyed:
                 looked_at = [tile for tile, area in self.areas.items() if area != GLASS]
                 self._surveyed = survey(looked_at, self._measure)
-            left = [tile for tile in self.path if tile not in self._results]
-            for start in range(0, len(left), _TILES_AT_A_TIME):
-                if self._stopped or self._has_enough():
-                    return
-                self._give_way()
-                self._count(left[start : start + _TILES_AT_A_TIME])
+            tiles = self._tiles_to_count()
+            for result in analyze_tiles(self._view.path, self._name, tiles, self._analyze):
+                self._take(result)
+
+    def _tiles_to_count(self) -> Iterator[Tile]:
+        for tile in [tile for tile in self.path if tile not in self._results]:
+            self._give_way()
+            if self._stopped or self._has_enough():
+                return
+            self._began = time.monotonic()
+            yield tile
 
     def _measure(self, tile: Tile) -> TileQuality:
         """Measure the quality of a tile in its middle half, without analysing it."""
@@ -285,18 +296,17 @@ class SlideCount:
         while time.monotonic() < min(until, self._view.read_at + _QUIET) and not self._stopped:
             time.sleep(_QUIET / 5)
 
-    def _count(self, tiles: Sequence[Tile]) -> None:
-        started = time.monotonic()
-        results = analyze_tiles(self._view.path, self._name, tiles, self._analyze)
+    def _take(self, result: TileResult) -> None:
         with self._lock:
             if len(self._results) >= _WHOLE_TILES:
-                results = tuple(map(_without_reds, results))
-            self._results |= {result.tile: result for result in results}
-            self._seconds += time.monotonic() - started
-            self._counted_now += len(results)
+                white = tuple(cell for cell in result.cells if cell.kind == "wbc")
+                result = replace(result, cells=white)
+            self._results[result.tile] = result
+            self._seconds += time.monotonic() - self._began
+            self._counted_now += 1
         if self._store:
             try:
-                self._store.add_tiles(results, self._models)
+                self._store.add_tiles([result], self._models)
             except CaseError:  # the count goes on; a later one may be stored
                 self.is_kept = False
 
@@ -316,10 +326,6 @@ class SlideCount:
             results = dict(self._results)
         self._known = (len(results), slide_analysis(self._plan, results, self.usual_stain()))
         return differential([self.analysis()]).total >= self.target
-
-
-def _without_reds(result: TileResult) -> TileResult:
-    return replace(result, cells=tuple(cell for cell in result.cells if cell.kind == "wbc"))
 
 
 def _snapshot(found: FieldAnalysis, labels: Sequence[SlideLabel]) -> Snapshot:
