@@ -80,7 +80,8 @@ class Settings(BaseSettings):
     """Browsers reach the server over HTTPS; cookies are sent over HTTPS only. Set automatically
     when the address of single sign-on uses HTTPS."""
     draft_days: PositiveInt = 14
-    """Days after which uploads that nobody opened or saved to a patient are deleted."""
+    """Days after which uploads and counts of slides that nobody opened or saved to a patient are
+    deleted."""
     learner_days: PositiveInt = 365
     """Days after which learners without an account who answered nothing more are deleted with all
     their results; those of a test whose link is still open stay."""

@@ -10,7 +10,7 @@ import pytest
 from core.exports.geojson import cells_geojson
 from core.exports.schema import AnalyzedField
 from core.exports.tables import cells_table
-from core.imaging.illumination import GLASS, background
+from core.imaging.illumination import GLASS, flatten
 from core.imaging.wsi import Tile, tile_grid
 from core.slides.analysis import TILES, plan_slide, slide_analysis
 from core.slides.quality import TileQuality, grades, poor_area, survey, tile_quality, usual_stain
@@ -23,11 +23,15 @@ USUAL = TileQuality(1.5, 0.15, 0.5)
 
 @pytest.fixture(scope="module")
 def field():
-    return make_field(3, 640, 480, red_cell_pixels=30)
+    made = make_field(3, 640, 480, red_cell_pixels=30)
+    return replace(made, pixels=flatten(made.pixels))
+
+
+LIGHT = np.full((1, 1, 3), GLASS, np.float32)
 
 
 def measured(field, pixels):
-    return tile_quality(pixels, field.micrometres_per_pixel, background(field.pixels))
+    return tile_quality(pixels, field.micrometres_per_pixel, LIGHT)
 
 
 def test_focus_stain_and_density_are_told(field):
@@ -47,7 +51,7 @@ def test_focus_stain_and_density_are_told(field):
 
 def test_focus_does_not_depend_on_the_scan(field):
     coarse = cv2.resize(field.pixels, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-    again = tile_quality(coarse, field.micrometres_per_pixel / 0.6, background(field.pixels))
+    again = tile_quality(coarse, field.micrometres_per_pixel / 0.6, LIGHT)
     assert again.edge == pytest.approx(measured(field, field.pixels).edge, rel=0.15)
 
 
