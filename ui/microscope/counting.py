@@ -17,6 +17,7 @@ from core.slides.current import get_count, open_count
 from core.slides.folders import SlideFile
 from core.slides.tiles import SlideView
 from ui.components.actions import action_button
+from ui.components.cases import errors_shown
 from ui.components.shared import number_of, on_phone, plain
 from ui.count.field import status_line
 from ui.count.results import show_differential
@@ -33,7 +34,8 @@ _RARE = 0.01
 
 def show_slide(slide: SlideFile, view: SlideView) -> None:
     """Show a slide with what its count found; drawn again and again while the count runs."""
-    count = get_count(slide, view)
+    with errors_shown(end_page=True):
+        count = get_count(slide, view)
     running = count is not None and count.running
     st.fragment(_show, run_every=SECONDS if running else None)(slide, view, was_running=running)
 
