@@ -120,7 +120,7 @@ class Slide:
             region = self._slide.read_region((x, y), level, size)
         except OpenSlideError as error:
             raise DamagedSlideError from error
-        if region.getextrema()[3] != (255, 255):
+        if region.getchannel("A").getextrema() != (255, 255):
             region = Image.alpha_composite(Image.new("RGBA", size, "white"), region)
         return np.asarray(region.convert("RGB"), np.uint8)
 

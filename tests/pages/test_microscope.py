@@ -126,11 +126,11 @@ def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journe
     app.run()
     app.text_area(key="slide_comment_text").set_value("Rouleaux")
     app = press(app, "slide_comment_add")
-    assert "Rouleaux" in texts(app)
+    assert [text.value for text in app.text] == ["Rouleaux"]
     (said,) = load_case(get_database(), 1).comments
     assert (said.text, said.place, said.author) == ("Rouleaux", place, "local")
     assert {"comment"} <= {entry.action for entry in history(get_database(), 1)}
-    assert "'x': 710" in str(viewer(app)[0].proto) or '"x": 710' in str(viewer(app)[0].proto)
+    assert ": 710" in str(viewer(app)[0].proto)
     app = go_to(app, "patients", sample=1)
     assert "Show in the slide" in links(app)
     shown = [link for link in app.get("page_link") if link.label == "Show in the slide"]
