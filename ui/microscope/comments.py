@@ -1,6 +1,8 @@
 """Comments at places of a slide: they belong to the samples that were saved from it."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import streamlit as st
 
@@ -47,12 +49,16 @@ def show_comments(slide: SlideFile, comments: list[PlacedComment]) -> None:
                     "Show",
                     key=f"{_KEY}_show_{said.id}",
                     icon=":material/location_on:",
-                    on_click=st.session_state.update,
-                    args=({SHOWN: said.place},),
+                    on_click=_go_to,
+                    args=(said.place,),
                 )
                 cases.sample_link(placed.sample_id, f"Sample {placed.sample_id}")
     if pinned is not None:
         _write(slide, pinned)
+
+
+def _go_to(place: Mapping[str, Any] | None) -> None:
+    st.session_state[SHOWN] = {**(place or {}), "press": uuid4().hex}
 
 
 def _write(slide: SlideFile, pinned: dict[str, Any]) -> None:

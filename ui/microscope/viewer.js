@@ -256,6 +256,7 @@ class Cells {
 class View {
   constructor(L, root, data, base) {
     Object.assign(this, { L, root, base, slide: data.slide, mode: "look", light: false, turn: 0 })
+    this.press = data.shown?.press // of before: the address says what to show first
     const { width, height, last_zoom: last } = this.slide
     this.um = this.slide.micrometres_per_pixel
     this.crs = L.extend({}, L.CRS.Simple, {
@@ -429,6 +430,7 @@ class View {
     const { offsetWidth: width, offsetHeight: height } = inner
     const [across, down] = this.turn % 2 ? [height, width] : [width, height]
     Object.assign(this.overview.style, { width: `${across}px`, height: `${down}px` })
+    this.legend.style.top = `${down + 24}px`
     inner.style.transform =
       `translate(${(across - width) / 2}px, ${(down - height) / 2}px) rotate(${90 * this.turn}deg)`
   }
@@ -533,10 +535,9 @@ class View {
     if (pinned) draw(pinned, "new")
   }
 
-  goTo(view) { // a press of "Show"; the same data comes again when the page is drawn again
-    const now = JSON.stringify(view)
-    if (!view || now === this.gone) { this.gone = now; return }
-    this.gone = now
+  goTo(view) { // once for each press of "Show": the data come again whenever the page is drawn
+    if (!view || view.slide !== this.slide.id || view.press === this.press) return
+    this.press = view.press
     this.turnTo((view.turn ?? 0) / 90)
     this.map.setView([view.y, view.x], this.zoomOf(view.zoom), { animate: false })
   }

@@ -16,7 +16,7 @@ CLICKED = "slide_clicked"
 PINNED = "slide_pinned"
 """Key of the view that a comment is asked for, as `Comment.place`."""
 SHOWN = "slide_shown"
-"""Key of the view that the viewer is to go to, set by a button."""
+"""Key of the view that the viewer goes to, with the `press` of a button that asked for it."""
 _KEY = "viewer"
 _HERE = Path(__file__).parent
 _viewer = st.components.v2.component(
@@ -54,7 +54,7 @@ def show_viewer(
             ],
             "places": [placed.comment.place for placed in comments],
             "pinned": pinned_in(slide),
-            "shown": st.session_state.pop(SHOWN, None),
+            "shown": st.session_state.get(SHOWN),
         },
         on_cell_change=_clicked,
         on_place_change=_pinned,
