@@ -478,16 +478,17 @@ class View {
     if (map) {
       const grades = new Set(this.cells.grades())
       lines.push(...Object.entries(MAPS[map]).filter(([grade]) => grades.has(grade)).map(([, line]) => line))
-      if (grades.has("")) lines.push(["not measured", "none"])
+      if (grades.has("")) lines.push(["not measured", "transparent"])
     }
     if (shown && cells.some(cell => cell[6])) {
-      lines.push(["cell in a poor area", "linear-gradient(45deg, transparent 50%, #d55e00 50%)"])
+      lines.push(["cell in a poor area", "transparent 50%, #d55e00 50%"])
     }
     this.legend.replaceChildren()
     this.legend.hidden = !lines.length
     for (const [text, colour] of lines) {
       const line = element(this.legend, "span")
-      element(line, "i", { style: `background:${colour}` })
+      const ink = colour.includes(",") ? colour : `${colour}, ${colour}`
+      element(line, "i", { style: `background:linear-gradient(45deg, ${ink}) #e9e9e6` }) // as on glass
       line.append(text)
     }
   }
