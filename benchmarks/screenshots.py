@@ -53,12 +53,13 @@ def patients(page: Page) -> tuple[Locator, Locator]:
     return page.get_by_role("heading", name="sample 1"), fields
 
 
-def review(page: Page) -> tuple[Locator, Locator]:
-    """Show the first cell of the review queue."""
-    page.goto("/review")
-    history = page.get_by_text("Attributes and history")
-    expect(history).to_be_visible()
-    return page.get_by_role("button", name="Previous"), history
+def review(page: Page) -> tuple[Locator, None]:
+    """Show the workbench with all white cells, which fills the window."""
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.goto("/review?sample=1&cells=All")
+    expect(page.locator(".bench .references img").last).to_be_visible()
+    page.wait_for_timeout(5000)  # the images of the gallery come one after the other
+    return page.get_by_role("heading", level=1), None
 
 
 SCREENSHOTS = (wbc_count, patients, review)
@@ -84,14 +85,16 @@ def save_example_case(address: str) -> None:
         )["sample"]
 
 
-def take(page: Page, first: Locator, after: Locator, name: str) -> int:
+def take(page: Page, first: Locator, after: Locator | None, name: str) -> int:
     """Write the window from `first` to `after` as WebP; return the size of the file in bytes."""
     settled(page)
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
     first.evaluate(SCROLL, TOOLBAR + GAP)
     page.wait_for_timeout(1000)  # charts fade in
-    end = after.evaluate("element => element.getBoundingClientRect().y") - GAP
     image = Image.open(BytesIO(page.screenshot(animations="disabled")))
+    end = image.height
+    if after is not None:
+        end = after.evaluate("element => element.getBoundingClientRect().y") - GAP
     path = FOLDER / f"{name}.webp"
     shown = image.convert("RGB").crop((0, 0, image.width, min(round(end), image.height)))
     shown.save(path, "WEBP", quality=QUALITY, method=6)

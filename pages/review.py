@@ -4,14 +4,14 @@ import streamlit as st
 
 from core.cases.database import get_database
 from ui.components.cases import errors_shown, open_cases
-from ui.components.page import header
+from ui.components.page import compact_header, header
 from ui.review.agreement import offer_site_profile, show_agreement, show_site_profile
+from ui.review.bench import show_bench
 from ui.review.link import show_linked_case
-from ui.review.queue import show_queue
 from ui.review.session import open_review_session, show_review_error
 from ui.review.views import (
     AGREEMENT,
-    QUEUE,
+    CELLS,
     choose_scope,
     choose_view,
     open_agreement,
@@ -27,26 +27,25 @@ _REVIEW = (
 )
 _OPINION = "The white cells of one case, as the model and its reviewers see them."
 
-header(
-    *(("Second opinion", _OPINION) if "link" in st.query_params else ("Review", _REVIEW)),
-    for_everyone="link" in st.query_params,  # which names one case
-)
 if "link" in st.query_params:
+    header("Second opinion", _OPINION, for_everyone=True)  # which names one case
     token = st.query_params["link"]
     with errors_shown(end_page=True):
         opened = get_database()
     show_linked_case(opened, token)
     st.stop()
+bar = compact_header("Review", _REVIEW)
 session = open_review_session(*open_cases())
 session.draft_id = None
-if DRAFT in st.query_params:
-    session.draft_id = show_draft(session, st.query_params[DRAFT])
-    scope = scope_of_draft(session)
-else:
-    scope = choose_scope(session)
-view = choose_view(scope)
-if view == QUEUE:
-    show_queue(session, scope)
+with bar:
+    if DRAFT in st.query_params:
+        session.draft_id = show_draft(session, st.query_params[DRAFT])
+        scope = scope_of_draft(session)
+    else:
+        scope = choose_scope(session)
+    view = choose_view(scope)
+if view == CELLS:
+    show_bench(session, scope)
     if scope.draft_id is None:
         offer_site_profile(session, lambda: open_agreement(scope))
 elif view == AGREEMENT:

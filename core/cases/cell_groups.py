@@ -1,5 +1,6 @@
 """The white cells of a case grouped by type, abnormal ones first."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from core.cases.records import Case, LabelledCell
@@ -86,20 +87,27 @@ def order_in_group(cell: Cell) -> tuple[int, float]:
 
 def cell_groups(case: Case) -> tuple[CellGroup, ...]:
     """Group the white cells of a case by `GROUP_ORDER`, each group sorted by `order_in_group`."""
-    sorted_cells: dict[str, list[LabelledCell]] = {key: [] for key in GROUP_ORDER}
-    for cell in case_cells(case):
-        sorted_cells[group_of(cell.cell)].append(cell)
     counted = differential(case.analyses)
     shares = {key: f"{s.percent:.1f} %" for key, s in counted.shares.items()}
     shares["erythroblast"] = f"{counted.erythroblasts.percent:.1f} per 100"
     shares["smudge_cell"] = f"{counted.smudge_cells.percent:.1f} per 100"
+    return grouped(case_cells(case), shares)
+
+
+def grouped(
+    cells: Iterable[LabelledCell], shares: Mapping[str, str] | None = None
+) -> tuple[CellGroup, ...]:
+    """Group white cells as `cell_groups` does; `shares` are those of the groups."""
+    sorted_cells: dict[str, list[LabelledCell]] = {key: [] for key in GROUP_ORDER}
+    for cell in cells:
+        sorted_cells[group_of(cell.cell)].append(cell)
     return tuple(
         CellGroup(
             key=key,
             name=group_name(key),
             colour=label_colour(key),
-            share=shares.get(key, ""),
-            cells=tuple(sorted(cells, key=lambda c: (*order_in_group(c.cell), c.id))),
+            share=(shares or {}).get(key, ""),
+            cells=tuple(sorted(found, key=lambda c: (*order_in_group(c.cell), c.id))),
         )
-        for key, cells in sorted_cells.items()
+        for key, found in sorted_cells.items()
     )

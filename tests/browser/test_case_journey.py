@@ -21,7 +21,7 @@ from tests.cases.stores import empty_database
 pytestmark = pytest.mark.browser
 
 PATIENT = "P-2026-017"
-BLAST, SMUDGE, ADDED = re.compile("^Blast"), "Smudge cell", "Monocyte"
+BLAST, SMUDGE, ADDED = "[data-label=blast]", "[data-label=smudge_cell]", "Monocyte"
 """Two types that no cell here has, so each is a correction; and the type of a missed cell."""
 
 
@@ -65,14 +65,15 @@ def save(page: Page, files: list[Path], day: date) -> None:
 def name_cells(page: Page, number: int) -> None:
     """Correct the two least confident cells; agree with the model on all others."""
     choose(page, "Cells", "Unreviewed")
-    position = page.get_by_text("then least confident")
-    decisions = [BLAST, SMUDGE, *["Agree: "] * (number - 2)]
-    for left, decision in zip(range(number, 0, -1), decisions, strict=True):
-        expect(position).to_have_text(f"1 of {left}, possible blasts first, then least confident")
-        settled(page)
-        page.wait_for_timeout(300)  # presses are held back until the cell was seen
-        page.get_by_role("button", name=decision).click()
-    expect(page.get_by_text("No white cell to review here.")).to_be_visible()
+    left = page.locator(".bench .position")
+    decisions = [BLAST, SMUDGE, *[".agree"] * (number - 2)]
+    for cells, decision in zip(range(number, 0, -1), decisions, strict=True):
+        expect(left).to_have_text("1 cell to review" if cells == 1 else f"{cells} cells to review")
+        expect(page.locator(".bench .large .waits")).to_have_count(0)
+        page.wait_for_timeout(400)  # presses are held back until the cell was seen
+        page.locator(f".bench {decision}").click()
+    expect(left).to_have_text("None left to review")
+    expect(page.locator(".bench .strip")).not_to_have_class(re.compile("busy"))
 
 
 def add_missed_cell(page: Page) -> None:

@@ -38,12 +38,15 @@ def test_a_draft_outlives_the_page_and_is_named_at_the_end(browser, bccd_files, 
         page.get_by_role("radiogroup", name="Cells").get_by_text("All", exact=True).click()
         expect(page).to_have_url(re.compile("cells=All"))
         settled(page)
-        page.wait_for_timeout(300)  # presses are held back until the cell was seen
-        page.get_by_role("button", name=re.compile("^Basophil")).first.click()
-        expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+        expect(page.locator(".bench .large img")).to_be_visible()
+        expect(page.locator(".bench .large .waits")).to_have_count(0)
+        page.wait_for_timeout(400)  # presses are held back until the cell was seen
+        page.locator(".bench [data-label=basophil]").click()
+        expect(page.locator(".bench .undo")).to_be_enabled()
+        expect(page.locator(".bench .strip")).not_to_have_class(re.compile("busy"))
 
         page.reload()
-        expect(page.get_by_text("then least confident")).to_be_visible()
+        expect(page.locator(".bench .large img")).to_be_visible()
         page.get_by_role("link", name="Back to the count").click()
         basophils = page.get_by_text(re.compile(r"^Basophils \(\d+\)"))
         assert counted(page, 12) == cells

@@ -8,7 +8,8 @@ from playwright.sync_api import Page, expect
 
 from core.cases.database import open_database
 from core.cases.patients import create_patient
-from core.cases.records import PatientDetails, SampleDetails
+from core.cases.records import PatientDetails, SampleDetails, User
+from core.cases.reviews import label_cells, reviews_of, undo
 from core.cases.samples import load_case, save_sample
 from core.cases.users import user_of
 from core.settings import Settings
@@ -20,7 +21,7 @@ from tests.images import read_image
 
 pytestmark = pytest.mark.browser
 SETTLED = 600
-"""Milliseconds until a cell is drawn and presses for it are let through."""
+"""Milliseconds after which presses for a drawn cell are let through."""
 
 
 @pytest.fixture(scope="module")
@@ -53,75 +54,139 @@ def types(database) -> list[str | None]:
     return [cell.type if cell.status == "classified" else None for cell in cells]
 
 
+def chosen(page: Page, name: str) -> None:
+    """Wait until a cell is shown large and labels for it are let through."""
+    expect(page.locator(".bench .head b")).to_have_text(f"Cell {name}")
+    expect(page.locator(".bench .large img")).to_be_visible()
+    expect(page.locator(".bench .large .waits")).to_have_count(0)
+    page.wait_for_timeout(SETTLED)
+
+
+def saved(page: Page) -> None:
+    """Wait until the server has answered every decision."""
+    expect(page.locator(".bench .strip")).not_to_have_class(re.compile("busy"))
+
+
+def undone(page: Page, text: str) -> None:
+    expect(page.locator(".bench .notice")).to_have_text(f"Undone: {text}")
+
+
 def test_keys_label_cells_and_undo(page: Page, database) -> None:
     page.goto("/review?sample=1&cells=Unreviewed")
-    position = page.get_by_text("then least confident")
-    expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
-    expect(page.get_by_role("button", name=re.compile("^Blast"))).to_be_enabled()
-    expect(page.get_by_label("Comment, saved with the next decision")).to_be_visible()
-    page.wait_for_timeout(SETTLED)
+    left = page.locator(".bench .position")
+    expect(left).to_have_text("3 cells to review")
+    chosen(page, "1.2")  # the uncertain one
+    expect(page.locator(".bench .cell img")).to_have_count(3)  # the last images to come
     page.keyboard.press("9")
-    expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
+    # The next cell is there before the server has answered.
+    assert page.locator(".bench .head b").inner_text() == "Cell 1.1"
+    assert page.locator(".bench .large .waits").count() == 0
+    expect(left).to_have_text("2 cells to review")
+    saved(page)
     assert types(database) == ["neutrophil", "blast", "basophil"]
+    expect(page.locator(".bench .blasts")).to_contain_text("1 possible blast")
     page.keyboard.press("u")
-    expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
+    undone(page, "Cell 1.2, blast")
+    expect(left).to_have_text("3 cells to review")
+    chosen(page, "1.2")
     assert types(database) == ["neutrophil", None, "basophil"]
     page.keyboard.press("ArrowRight")
-    expect(position).to_have_text("2 of 3, possible blasts first, then least confident")
+    chosen(page, "1.1")
 
 
 def test_repeated_presses_label_only_the_cell_on_the_screen(page: Page, database) -> None:
     page.goto("/review?sample=1&cells=Unreviewed")
-    position = page.get_by_text("then least confident")
-    blast = page.get_by_role("button", name=re.compile("^Blast"))
-    press = "document.dispatchEvent(new KeyboardEvent('{}', {{key: '9'}}));"
-    click = "[...document.querySelectorAll('button')].find(b => b.innerText.startsWith('Blast'))"
-    for repeat in (press.format("keydown") + press.format("keyup"), f"{click}?.click()"):
-        expect(position).to_have_text("1 of 3, possible blasts first, then least confident")
-        expect(blast).to_be_enabled()
-        page.wait_for_timeout(SETTLED)
-        # Five within 100 ms, and one at the moment at which the next cell is drawn.
-        page.evaluate(
-            f"""const again = () => {{ {repeat} }};
-            const shown = document.querySelector("[class*=st-key-review_choices_]").className;
-            for (let i = 0; i < 5; i++) setTimeout(again, 20 * i);
-            new MutationObserver((_, observer) => {{
-              if (document.querySelector(`[class="${{shown}}"]`)) return;
-              if (!document.querySelector("[class*=st-key-review_blast_]")) return;
-              observer.disconnect();
-              again();
-            }}).observe(document.body, {{ subtree: true, childList: true, attributes: true }})"""
-        )
-        expect(position).to_have_text("1 of 2, possible blasts first, then least confident")
-        page.wait_for_timeout(700)
+    press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'KEY'}));"
+    click = """[...document.querySelectorAll('[data-testid=stBidiComponentIsolated]')]
+        .map((host) => host.shadowRoot.querySelector('.labels [data-label=blast]'))
+        .find(Boolean).click();"""
+    for again in (press.replace("KEY", "9"), click):
+        chosen(page, "1.2")
+        # Five within 100 ms: the next cell is on the screen after the first one.
+        page.evaluate(f"for (let i = 0; i < 5; i++) setTimeout(() => {{ {again} }}, 20 * i)")
+        expect(page.locator(".bench .position")).to_have_text("2 cells to review")
+        saved(page)
         assert types(database) == ["neutrophil", "blast", "basophil"]
         page.keyboard.press("u")
+        undone(page, "Cell 1.2, blast")
+    # Two decisions, and Undo three times at once: one of them is taken back, as the page says.
+    for name in ("1.2", "1.1"):
+        chosen(page, name)
+        page.keyboard.press("0")
+    saved(page)
+    page.evaluate(press.replace("KEY", "u") * 3)
+    undone(page, "Cell 1.1, smudge cell")
+    assert types(database) == ["neutrophil", "smudge_cell", "basophil"]
+    page.wait_for_timeout(SETTLED)
+    page.keyboard.press("u")
+    undone(page, "Cell 1.2, smudge cell")
+    assert types(database) == ["neutrophil", None, "basophil"]
 
 
-def test_several_cells_are_dragged_to_a_type(page: Page, database) -> None:
-    page.goto("/review?sample=1&view=Gallery")
-    cells, groups = page.locator(".cell"), page.locator(".group")
+def test_several_cells_are_dragged_to_a_label_or_a_group(page: Page, database) -> None:
+    page.goto("/review?sample=1")
+    cells, groups = page.locator(".bench .cell"), page.locator(".bench .group")
     expect(cells).to_have_count(3)
     cells.nth(0).click()
     cells.nth(1).click(modifiers=["Control"])
-    expect(page.locator(".status")).to_contain_text("2 selected")
-    cells.nth(0).drag_to(groups.filter(has_text="Immature granulocytes"))
+    expect(page.locator(".bench .position")).to_contain_text("2 cells chosen")
+    cells.nth(0).drag_to(page.locator(".bench [data-label=immature_granulocyte]"))
     expect(groups.filter(has_text="Immature granulocytes")).to_contain_text("2 · 66.7 %")
     assert types(database).count("immature_granulocyte") == 2
-    settled(page)
+    cells.nth(1).drag_to(groups.filter(has_text="Basophils"))
+    expect(groups.filter(has_text="Basophils")).to_contain_text("2 · 66.7 %")
+    page.wait_for_timeout(SETTLED)
     page.keyboard.press("u")
-    expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
-    # A key labels the chosen cells, and a second press nothing more.
+    expect(page.locator(".bench .notice")).to_contain_text("Undone: Cell 1.")
+    page.wait_for_timeout(SETTLED)
+    page.keyboard.press("u")
+    undone(page, "2 cells, immature granulocyte")
+    assert types(database) == ["neutrophil", None, "basophil"]
     cells.nth(0).hover()
-    expect(page.locator(".enlarged")).to_contain_text("model: monocyte")
-    cells.nth(0).click()
+    expect(page.locator(".bench .enlarged")).to_contain_text("model: monocyte")
+
+
+def test_a_rejected_decision_goes_back_and_says_so(page: Page, database) -> None:
+    page.goto("/review?sample=1&cells=Unreviewed")
+    chosen(page, "1.2")
+    before = load_case(database, 1)
+    ben = User("ben@lab", "reviewer")
+    label_cells(database, ben, before.sample, {before.fields[0].cell_ids[0]: "eosinophil"})
     page.keyboard.press("9")
-    page.keyboard.press("1")
-    expect(groups.first).to_contain_text("Blasts1 · 33.3 %")
-    assert types(database) == ["neutrophil", "blast", "basophil"]
-    settled(page)
+    expect(page.locator(".bench .notice.error")).to_contain_text(
+        "Cell 1.2, blast not saved. ben@lab"
+    )
+    chosen(page, "1.2")
+    assert types(database) == ["eosinophil", None, "basophil"]
+    page.keyboard.press("9")
+    saved(page)
+    assert types(database) == ["eosinophil", "blast", "basophil"]
     page.keyboard.press("u")
-    expect(groups.filter(has_text="Uncertain")).to_contain_text("Uncertain: not counted1")
+    undone(page, "Cell 1.2, blast")
+    undo(database, ben, load_case(database, 1).sample, [reviews_of(database, 1)[-1].id])
+
+
+def test_the_workbench_fits_the_window_and_a_phone_shows_one_cell(
+    browser, page: Page, database
+) -> None:
+    page.set_viewport_size({"width": 1366, "height": 700})
+    page.goto("/review?sample=1&cells=All")
+    chosen(page, "1.2")
+    scrolls = "(pane) => pane.scrollHeight > pane.clientHeight + 1"
+    assert not page.get_by_test_id("stMain").evaluate(scrolls)
+    boxes = [
+        page.locator(f".bench .{name}").bounding_box() for name in ("gallery", "middle", "labels")
+    ]
+    assert [box["x"] for box in boxes] == sorted(box["x"] for box in boxes)
+    assert all(box["y"] + box["height"] <= 700 for box in boxes)
+    assert not page.locator(".bench .labels").evaluate(scrolls)
+    page.set_viewport_size({"width": 390, "height": 844})
+    expect(page.locator(".bench .gallery")).to_be_hidden()
+    expect(page.locator(".bench .large img")).to_be_in_viewport()
+    expect(page.locator(".bench .agree")).to_be_in_viewport()
+    page.get_by_role("button", name="All cells").click()
+    expect(page.locator(".bench .gallery")).to_be_visible()
+    page.set_viewport_size({"width": 1400, "height": 1400})
 
 
 def test_a_missed_cell_is_added_and_a_false_one_removed(page: Page, database) -> None:

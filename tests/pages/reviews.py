@@ -1,8 +1,13 @@
-"""What tests of the page Review ask of the database."""
+"""What tests of the page Review ask of the database, and what the workbench sends."""
+
+import json
+from collections.abc import Mapping
+from uuid import uuid4
 
 from core.cases.reviews import reviews_of
 from core.cases.samples import load_case
 from tests.pages.app import checked
+from ui.review.session import SentLabels, SentUndo
 
 
 def cells_of(database, sample):
@@ -22,12 +27,52 @@ def labels_of(database, sample):
     ]
 
 
-def choice(app, label):
-    """Return the button of the queue that labels the shown cell; `agree` is one of the labels."""
-    return app.button(key=f"review_{label}_{app.session_state['review_shown']}")
+def bench(app):
+    """Return what the browser is told: cells, groups, answers, images."""
+    return next(
+        data
+        for component in app.get("bidi_component")
+        for data in [json.loads(component.proto.json or component.proto.mixed.json or "{}")]
+        if "groups" in data
+    )
 
 
-def choose(app, label):
-    """Press the button of the queue that labels the shown cell."""
-    choice(app, label).click()
-    return checked(app.run())
+def steps(app):
+    """Return the cells to go through, the first one first."""
+    return [cell for cell in bench(app)["cells"] if cell["isStep"]]
+
+
+def sent(app, labels: Mapping[int, str], comment: str = "") -> SentLabels:
+    """Return the decision on shown cells, as the browser sends it."""
+    data = bench(app)
+    (sample,) = {cell["sample"] for cell in data["cells"] if cell["id"] in labels}
+    named = [{"cell": cell, "label": label} for cell, label in labels.items()]
+    version = data["samples"][str(sample)]["version"]
+    return SentLabels(id=uuid4().hex, sample=sample, version=version, labels=named, comment=comment)
+
+
+def receive(app, *decisions):
+    """Let the page receive decisions; return their answers."""
+    session = app.session_state["review_session"]
+    session.receive(decisions)
+    answers = [session.answers[decision.id] for decision in decisions]
+    checked(app.run())
+    return answers
+
+
+def choose(app, label: str, comment: str = ""):
+    """Label the first cell to go through; with `agree` as the model says."""
+    first = steps(app)[0]
+    decision = sent(app, {first["id"]: first["agree"] if label == "agree" else label}, comment)
+    assert receive(app, decision) == [None]
+    return app
+
+
+def undo(app):
+    """Press Undo, on the workbench or in another view; return the answer of the workbench."""
+    if pressed := [b for b in app.button if (b.key or "").startswith("review_undo_")]:
+        pressed[0].click()
+        checked(app.run())
+        return None
+    last = bench(app)["undo"]["id"]
+    return receive(app, SentUndo(id=uuid4().hex, undo=last))[0]

@@ -16,7 +16,7 @@ from core.inference.pipeline import Analyzer
 from core.settings import get_settings
 from core.synthetic.examples import synthetic_slides
 from tests.pages.app import button, checked, go_to, open_app, press, texts, upload
-from tests.pages.reviews import choose
+from tests.pages.reviews import choose, undo
 from ui.upload.session import UploadSession
 
 WBC, STAGE, REVIEW, PATIENTS = "wbc_count", "all_stage", "review", "patients"
@@ -104,7 +104,7 @@ def test_cells_are_reviewed_before_anything_is_saved(slides):
     types = next(iter(app.session_state["uploads"].images.values())).result.counts.types
     assert types["basophil"] in (before, before + 1)
     assert any(cell.reviewer for cell in fields_of(app)[0].stored.analysis.cells)
-    press(review, "review_undo")
+    undo(review)
     assert not any(cell.reviewer for cell in fields_of(app)[0].stored.analysis.cells)
     # Without the key the sample is at no address.
     for page in (REVIEW, PATIENTS):

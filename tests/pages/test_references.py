@@ -3,7 +3,7 @@
 from core.cases.reviews import label_cells
 from core.settings import get_settings
 from tests.pages.app import open_app
-from tests.pages.reviews import cells_of
+from tests.pages.reviews import bench, cells_of, steps
 from ui.components.references import HERE, SYNTHETIC, Reviewed, credits_of, reference_cells
 
 
@@ -35,6 +35,9 @@ def test_visitors_without_an_account_see_no_reviewed_cell(database, user, sample
 
 def test_the_review_compares_with_types_and_their_credit(pack, database, sample):
     app = open_app("review")
-    shown = "\n".join(c.value for c in app.caption)
-    assert "**Monocyte**: The largest white cell" in shown
-    assert "All images are 24 µm wide. PBC: Acevedo et al. 2020" in shown
+    references = bench(app)["images"][f"r{steps(app)[0]['id']}"]
+    first = references["rows"][0]
+    assert first["name"] == "Monocyte"
+    assert first["description"].startswith("The largest white cell")
+    assert {origin for _, origin in first["images"]} == {"PBC"}
+    assert "PBC: Acevedo et al. 2020" in references["credits"]

@@ -1,9 +1,8 @@
-"""The page Review on one case: gallery, field, signature, links."""
+"""The page Review on one case: table, field, signature, links."""
 
 import re
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from core.cases.audit import latest
 from core.cases.reviews import label_cells
@@ -11,25 +10,18 @@ from core.cases.samples import load_case
 from core.cases.users import user_of
 from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
-from core.errors import InvalidEntryError, LeukoscopeError, NotFoundError, StaleCaseError
+from core.errors import InvalidEntryError, LeukoscopeError
 from tests.cases.made import SECOND
 from tests.pages.app import checked, open_app, press, texts
-from tests.pages.reviews import cells_of, labels_of
+from tests.pages.reviews import cells_of, labels_of, undo
 from ui.review.field import handle_divided, handle_picked, handle_placed, handle_redrawn
-from ui.review.gallery import handle_moved
 from ui.review.session import ReviewSession
 
 PAGE = "review"
 
 
-def gallery(database, sample) -> AppTest:
-    return open_app(PAGE, sample=sample.id, view="Gallery")
-
-
 def test_several_cells_are_named_in_the_table(database, sample):
-    app = gallery(database, sample)
-    app.segmented_control(key="review_way").set_value("table")
-    checked(app.run())
+    app = open_app(PAGE, sample=sample.id, view="Table")
     key = f"review_table_{sample.id}_{sample.version}"
     frame = next(f.value for f in app.dataframe if "counts as" in f.value)
     rows = [i for i, name in enumerate(frame["counts as"]) if name.startswith("Uncertain")]
@@ -41,72 +33,13 @@ def test_several_cells_are_named_in_the_table(database, sample):
     press(app, "review_apply")
     named = [r.label for r in labels_of(database, sample) if r]
     assert named == ["immature_granulocyte"] * 2
-    press(app, "review_undo")
+    undo(app)
     assert all(r.label is None for r in labels_of(database, sample) if r)
-
-
-def test_sure_cells_of_a_type_are_agreed_to_together(database, sample):
-    _, _, basophil, _ = cells_of(database, sample)
-    sample, _ = label_cells(database, user_of(database), sample, {basophil: "basophil"})
-    app = gallery(database, sample)
-    types = app.radio(key=f"review_agree_type_{sample.id}")
-    assert types.options == ["Neutrophils · 1", "Lymphocytes · 1"]
-    assert app.button(key="review_agree_all_neutrophil").label == "Agree to 1 neutrophil"
-    press(app, "review_agree_all_neutrophil")
-    assert [r and r.label for r in labels_of(database, sample)] == [
-        "neutrophil",
-        None,
-        "basophil",
-        None,
-    ]
-    assert app.radio(key=f"review_agree_type_{sample.id}").options == ["Lymphocytes · 1"]
-    press(app, "review_undo")
-    assert labels_of(database, sample)[0].label is None
 
 
 @pytest.fixture
 def session(database):
     return ReviewSession(database, user_of(database))
-
-
-def test_dragged_cells_are_named_by_one_message(database, sample, session):
-    move = handle_moved(session, sample)
-    _, monocyte, basophil, _ = cells_of(database, sample)
-    message = {"sample": sample.id, "version": sample.version, "ids": [monocyte, basophil]}
-    move({**message, "label": "smudge_cell"})
-    assert [r and r.label for r in labels_of(database, sample)][1:3] == ["smudge_cell"] * 2
-    assert len(session.decisions) == 1
-    # The same message again is of a version that is gone.
-    with pytest.raises(StaleCaseError):
-        move({**message, "label": "basophil"})
-    assert labels_of(database, sample)[1].label == "smudge_cell"
-
-
-@pytest.mark.parametrize(
-    "forged",
-    [
-        {"label": "elephant"},
-        {"ids": []},
-        {"ids": ["1"]},
-        {"ids": [True]},
-        {"sample": 2},
-        {"version": "1"},
-        {"more": 1},
-        {"label": None},
-    ],
-)
-def test_a_forged_drag_changes_nothing(database, sample, session, forged):
-    move = handle_moved(session, sample)
-    sound = {"sample": sample.id, "version": 1, "ids": cells_of(database, sample)[:1]}
-    move({**sound, "label": "basophil", **forged})
-    move("basophil")
-    assert labels_of(database, sample) == [None] * 4
-
-
-def test_cells_of_another_sample_are_not_named(database, sample, session):
-    move = handle_moved(session, sample)
-    with pytest.raises(NotFoundError):
-        move({"sample": sample.id, "version": 1, "ids": [999], "label": "basophil"})
 
 
 def test_a_marked_place_becomes_a_cell_and_a_click_removes_it(database, sample, session):
@@ -167,8 +100,8 @@ def test_a_box_is_redrawn_and_divided_by_messages_of_the_browser(database, sampl
         with pytest.raises(LeukoscopeError, match=error):
             divide({**message, "id": uncertain, **wrong})
     assert load_case(database, sample.id).sample.version == 3
-    session.undo()
-    session.undo()
+    for decision in session.decisions[::-1]:
+        session.undo(decision.id)
     assert load_case(database, sample.id).fields[0].analysis.cells == stored.analysis.cells
 
 
@@ -215,7 +148,7 @@ def test_a_box_is_moved_and_split_by_numbers(database, sample):
     cells = load_case(database, sample.id).fields[0].analysis.cells
     assert [cells[i].box.xywh for i in (0, 4)] == [(180, 20.5, 22, 31.3), (202, 20.5, 22, 31.3)]
     for _ in range(2):
-        press(app, "review_undo")
+        undo(app)
     assert load_case(database, sample.id).fields[0].analysis.cells == before.cells
 
 
@@ -278,7 +211,7 @@ def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample
 def test_views_and_visits_are_audited_once(database, sample):
     for _ in range(2):
         app = open_app("patients", sample=sample.id)
-    gallery(database, sample)
+    open_app(PAGE, sample=sample.id)
     press(open_app(PAGE, sample=sample.id, view="Sign"), "review_share")
     app = press(open_app(PAGE, sample=sample.id, view="Sign"), "review_share")
     token = app.code[0].value.partition("?link=")[2]
@@ -332,7 +265,7 @@ def test_a_wrong_link_shows_nothing(database, sample):
 def test_possible_blasts_stand_above_every_view_and_one_press_opens_the_first(
     database, user, sample
 ):
-    app = open_app("review", sample=sample.id, view="Gallery")
+    app = open_app("review", sample=sample.id, view="Table")
     assert not any("possible blast" in error.value for error in app.error)
     stored = load_case(database, sample.id)
     field, cell = stored.fields[1], stored.fields[1].cell_ids[0]

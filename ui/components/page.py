@@ -3,12 +3,36 @@
 from urllib.parse import urlsplit
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.domain.taxonomy import RESEARCH_NOTICE
 from ui.components.visitor import admit
 
 FRAMED = "framed"
 """Key in the session that the app shell sets."""
+
+
+# Of pages that fill the window: small margins, with room for the menu and for the button that
+# unfolds the sidebar. Components that draw a change at once do not fade while the server works.
+_COMPACT = """<style>
+[data-testid='stHeader'] {background: none}
+[data-testid='stHeader'], [data-testid='stHeader'] * {pointer-events: none}
+[data-testid='stHeader'] :is(button, a), [data-testid='stHeader'] :is(button, a) * {
+  pointer-events: auto;
+}
+[data-testid='stMainBlockContainer'] {padding: 0.6rem 1rem 0.5rem}
+[data-testid='stMainBlockContainer'] > [data-testid='stVerticalBlock'] {gap: 0.5rem}
+.st-key-header {padding: 0 2.5rem 0 0; min-height: 2.5rem}
+.st-key-header h1 {font-size: 1.2rem; padding: 0}
+.st-key-header [data-testid='stHeading'] [data-testid='stMarkdownContainer'] {margin: 0}
+.st-key-header [data-testid='stCaptionContainer'] {font-size: 0.7rem}
+[data-testid='stElementContainer']:has([data-testid='stBidiComponentIsolated']) {
+  opacity: 1 !important;
+}
+[data-testid='stApp']:has([data-testid='stExpandSidebarButton']) .st-key-header > :first-child {
+  margin-left: 5rem;
+}
+</style>"""
 
 
 def header(title: str, subtitle: str, *, for_everyone: bool = False) -> None:
@@ -21,6 +45,18 @@ def header(title: str, subtitle: str, *, for_everyone: bool = False) -> None:
     st.title(title)
     st.markdown(subtitle)
     st.caption(RESEARCH_NOTICE)
+
+
+def compact_header(title: str, subtitle: str) -> DeltaGenerator:
+    """Draw the header of a page that fills the window; return the row, for controls beside it."""
+    _enter_app_shell()
+    admit(for_everyone=False)
+    st.html(_COMPACT)
+    row = st.container(horizontal=True, vertical_alignment="center", key="header")
+    with row.container(gap=None, width="content"):
+        st.title(title, help=subtitle, anchor=False)
+        st.caption(RESEARCH_NOTICE)
+    return row
 
 
 def _enter_app_shell() -> None:

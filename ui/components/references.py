@@ -4,7 +4,7 @@ Cells reviewed here come first, then cells of public sets, then synthetic ones; 
 is, and none names a patient.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -20,7 +20,6 @@ from core.datasets.reference_cells import (
     sets_to_fetch,
 )
 from core.datasets.sources import PUBLIC_SETS
-from core.domain.taxonomy import CELL_TYPES, SUBTYPES, label_name
 from core.errors import LeukoscopeError, PictureMissingError
 from core.imaging.preview import preview_jpeg
 from core.settings import get_settings
@@ -28,14 +27,12 @@ from core.synthetic.portraits import draw_portrait
 from core.teaching.reference_cells import at_scale
 from ui.components.actions import kept_button
 from ui.components.cell_images import SIDE_MICROMETRES
-from ui.components.shared import on_phone, plain
-from ui.components.stored import SMALL, cell_jpeg
+from ui.components.shared import plain
+from ui.components.stored import cell_jpeg
 from ui.components.visitor import current_user
 
 REFERENCES = 4
 HERE, SYNTHETIC = "reviewed here", "synthetic"
-_WIDTH, _ON_PHONE = 84, 66
-"""CSS pixels of a cell: a row fits a phone."""
 _KEPT = "10m"
 """Another process may have fetched cells, and files may be removed."""
 
@@ -120,30 +117,6 @@ def credits_of(cells: Iterable[ReferenceCell]) -> str:
         if PUBLIC_SETS[name].name in shown
     )
     return " ".join(lines)
-
-
-def show_reference_cells(keys: Sequence[str], beside: bytes, reviewed: Reviewed) -> None:
-    """Show a row of reference cells for each type or subtype, a cell to compare at its beginning.
-
-    `beside` is the JPEG of that cell.
-    """
-    shown: list[ReferenceCell] = []
-    for key in keys:
-        cells = reference_cells(key, REFERENCES, SMALL, reviewed)
-        shown += cells
-        name = label_name(key)
-        if key in CELL_TYPES:
-            st.caption(f"**{name}**: {CELL_TYPES[key].description}")
-        else:
-            st.caption(f"**{label_name(SUBTYPES[key].type)}, {name.lower()}**")
-        st.image(
-            [beside, *(cell.jpeg for cell in cells)],
-            width=_ON_PHONE if on_phone() else _WIDTH,
-            caption=["this cell", *(cell.origin for cell in cells)],
-            alt=["This cell", *(f"{name}, {cell.origin}" for cell in cells)],
-        )
-    st.caption(f"All images are {SIDE_MICROMETRES:g} µm wide. {credits_of(shown)}")
-    offer_reference_cells(keys)
 
 
 def offer_reference_cells(keys: Iterable[str]) -> None:

@@ -45,8 +45,8 @@ def _place(cell: LabelledCell) -> object:
     return cell.field_id, cell.cell.box.xywh, cell.micrometres_per_pixel
 
 
-_FIELDS, _CELLS = 8, 4000
-"""Images that are kept of fields, and of cells."""
+_FIELDS, _CELLS, _AROUND = 8, 4000, 200
+"""Images that are kept of fields, of cells, and of cells among their neighbours."""
 _KEPT = "1h"
 """Images of a deleted patient must not stay in memory."""
 _BY: dict[str | type[Any], Callable[[Any], Any]] = {
@@ -83,7 +83,7 @@ def cell_jpeg(cell: LabelledCell, size: int, corrected: bool) -> bytes:
     return preview_jpeg(cell_image(pixels, cell.cell.box, cell.micrometres_per_pixel, size))
 
 
-@st.cache_data(max_entries=_FIELDS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
+@st.cache_data(max_entries=_AROUND, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
 def surroundings_jpeg(cell: LabelledCell, corrected: bool) -> tuple[bytes, float]:
     """Return a cell among its neighbours, and the side of that image in µm."""
     pixels = _field_pixels(cell.field_id, corrected)

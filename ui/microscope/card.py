@@ -7,9 +7,10 @@ import streamlit as st
 from core.cases.database import get_database
 from core.cases.users import require
 from core.charts.field import data_uri
+from core.domain.agreement import LABELS
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
-from core.domain.taxonomy import NOT_A_WHITE_CELL, label_name
+from core.domain.taxonomy import NOT_A_WHITE_CELL, Status, label_name
 from core.errors import LeukoscopeError
 from core.imaging.illumination import flatten
 from core.imaging.overlay import cam_overlay
@@ -25,10 +26,15 @@ from ui.components.shared import plain
 from ui.components.visitor import current_user
 from ui.microscope.saving import saved_as
 from ui.microscope.viewer import CLICKED
-from ui.review.queue import LABELS, STATUS_BADGES, agreement_of
+from ui.review.bench import agreement_of
 from ui.review.session import KEYS, suggestion
 
 _SHOWN_MICROMETRES = 30.0
+_STATUS_BADGES: dict[Status, str] = {
+    "classified": ":green-badge[:material/check: classified]",
+    "uncertain": ":orange-badge[:material/help: uncertain: not counted]",
+    "out_of_scope": ":gray-badge[:material/block: not a white cell]",
+}
 
 
 def show_cell(view: SlideView, count: SlideCount) -> None:
@@ -44,7 +50,7 @@ def show_cell(view: SlideView, count: SlideCount) -> None:
     cell = now.analysis.cells[number - 1]
     with cases.errors_shown():
         _show_image(view, cell)
-    st.markdown(f"**{plain(cell.type_name)}** {STATUS_BADGES[cell.status]}")
+    st.markdown(f"**{plain(cell.type_name)}** {_STATUS_BADGES[cell.status]}")
     if cell.reviewer:
         label = NOT_A_WHITE_CELL if cell.status == "out_of_scope" else str(cell.type)
         suggested = suggestion(cell)

@@ -31,7 +31,7 @@ def show_sample(database: Database, case: Case, user: User) -> None:
         st.markdown(cases.state_badge(sample.state), width="content")
         cases.review_link(sample.id, "Review and sign")
         if summary.counted.possible_blasts:
-            cases.review_link(sample.id, "Show the possible blasts", view="Gallery")
+            cases.review_link(sample.id, "Show the possible blasts")
         if case.fields:
             cases.lecture_link(sample.id)
     show_summary(summary)

@@ -4,12 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
+from uuid import uuid4
 
 import streamlit as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from core.cases.database import Database
-from core.cases.records import MissedCell, Sample, SampleField, User
+from core.cases.records import MissedCell, Review, Sample, SampleField, User
 from core.cases.reviews import (
     Done,
     add_cell,
@@ -25,11 +26,18 @@ from core.domain.agreement import LABELS
 from core.domain.boxes import Box
 from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
-from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
+from core.errors import (
+    InvalidEntryError,
+    LeukoscopeError,
+    NotAllowedError,
+    NotFoundError,
+    StaleCaseError,
+)
 from ui.components.actions import action_error, run_action, show_action_error
 from ui.components.browser import mount
-from ui.components.shared import plain
+from ui.components.shared import number_of, plain
 from ui.components.stored import typed_cells
+from ui.components.visitor import confirm
 
 Mode = Literal["inspect", "add", "remove", "move", "split"]
 
@@ -39,16 +47,44 @@ ACTION = "review"
 """One key for all actions on cases: their errors are shown in one place of the page."""
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one press or drag changed, and one press of Undo takes back."""
+
+    id: str
+    sample_id: int
+    reviews: tuple[Review, ...]
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Ids of the cells."""
+        return tuple(review.cell_id for review in self.reviews)
+
+    @property
+    def text(self) -> str:
+        """What was done in words, such as `basophil` or `3 cells`."""
+        first = self.reviews[0]
+        if len(self.reviews) == 1 or first.action == "split":
+            return first.sentence
+        cells = number_of(len(self.reviews), "cell")
+        is_one = len({review.label for review in self.reviews}) == 1
+        return f"{cells}, {first.sentence}" if is_one else cells
+
+
 @dataclass
 class ReviewSession:
     """Decisions of one user in this visit."""
 
     database: Database
     user: User
-    decisions: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
-    """Sample and reviews of every decision that can be undone."""
+    decisions: list[Decision] = field(default_factory=list)
+    """Every decision that can be undone, the last one last."""
     seen: dict[int, Sample] = field(default_factory=dict)
     """Every sample as the page showed it last: a newer version is not overwritten unseen."""
+    own: dict[tuple[int, int], int] = field(default_factory=dict)
+    """The version of a sample that a change of this visit made, by sample and version before."""
+    answers: dict[str, str | None] = field(default_factory=dict)
+    """Why each decision that the browser still sends was not saved, by id; None: it was."""
     draft_id: int | None = None
     """The draft that is reviewed, and was opened by its key."""
 
@@ -56,47 +92,97 @@ class ReviewSession:
         """Remember the version of a sample that the page shows."""
         self.seen[sample.id] = sample
 
-    def name_cells(self, seen: Sample, labels: Mapping[int, str], comment: str = "") -> None:
-        """Name cells of a sample as it was seen."""
-        self._keep(label_cells(self.database, self.user, seen, labels, comment))
+    def name_cells(
+        self, seen: Sample, labels: Mapping[int, str], comment: str = "", *, decision: str = ""
+    ) -> None:
+        """Name cells of a sample as it was seen; `decision` is the id if the browser gave one."""
+        done = label_cells(self.database, self.user, seen, labels, comment)
+        self._keep(seen, done, decision)
 
     def add_cell(self, seen: Sample, missed: MissedCell) -> None:
         """Add a cell to a sample as it was seen."""
-        self._keep(add_cell(self.database, self.user, seen, missed))
+        self._keep(seen, add_cell(self.database, self.user, seen, missed))
 
     def move_cell(self, seen: Sample, stored: SampleField, cell_id: int, box: Box) -> None:
         """Give a cell of a field another box; the model types it again."""
         (moved,) = self._typed(stored, [box])
-        self._keep(move_cell(self.database, self.user, seen, cell_id, moved))
+        self._keep(seen, move_cell(self.database, self.user, seen, cell_id, moved))
 
     def split_cell(
         self, seen: Sample, stored: SampleField, cell_id: int, boxes: tuple[Box, Box]
     ) -> None:
         """Make two cells of a field of one; the model types both."""
         first, second = self._typed(stored, boxes)
-        self._keep(split_cell(self.database, self.user, seen, cell_id, (first, second)))
+        done = split_cell(self.database, self.user, seen, cell_id, (first, second))
+        self._keep(seen, done)
 
     def _typed(self, stored: SampleField, boxes: Sequence[Box]) -> tuple[Cell, ...]:
         require(self.user, "reviewer")
         size = stored.analysis.width, stored.analysis.height
         return typed_cells(stored, [checked_box(box, *size) for box in boxes])
 
-    def _keep(self, done: Done) -> None:
+    def _keep(self, seen: Sample, done: Done, decision: str = "") -> None:
         sample, reviews = done
-        self.saw(sample)
-        self.decisions.append((sample.id, tuple(review.id for review in reviews)))
+        self._changed(seen, sample)
+        self.decisions.append(Decision(decision or uuid4().hex, sample.id, reviews))
 
-    def undo(self) -> None:
-        """Undo the last decision. One that cannot be undone is dropped, so that others can."""
-        sample_id, reviews = self.decisions[-1]
+    def _changed(self, seen: Sample, sample: Sample) -> None:
+        self.own[sample.id, seen.version] = sample.version
+        self.saw(sample)
+
+    def undo(self, decision: str) -> None:
+        """Undo the last decision. One that cannot be undone is dropped, so that others can.
+
+        Raises as `core.cases.reviews.undo`, and InvalidEntryError when the last one is another.
+        """
+        if not self.decisions or self.decisions[-1].id != decision:
+            raise InvalidEntryError("This decision is not the last one. Nothing was undone.")
+        last = self.decisions[-1]
+        ids = [review.id for review in last.reviews]
         try:
-            seen = self.seen.get(sample_id) or load_sample(self.database, sample_id, self.draft_id)
-            sample, _ = undo(self.database, self.user, seen, reviews)
+            seen = self.seen.get(last.sample_id) or load_sample(
+                self.database, last.sample_id, self.draft_id
+            )
+            done, _ = undo(self.database, self.user, seen, ids)
         except (InvalidEntryError, NotFoundError):
             self.decisions.pop()
             raise
-        self.saw(sample)
+        self._changed(seen, done)
         self.decisions.pop()
+
+    def receive(self, outbox: Sequence["Sent"]) -> None:
+        """Do what the browser sent and was not done yet, in its order; keep the answers.
+
+        The browser draws a decision at once and sends it until it is answered. A decision is of
+        the version that the browser knew; changes of this visit since then are no surprise to the
+        user, changes by others are, and reject it.
+        """
+        self.answers = {
+            sent.id: self.answers[sent.id] for sent in outbox if sent.id in self.answers
+        }
+        for sent in outbox:
+            if sent.id not in self.answers:
+                self.answers[sent.id] = self._answer(sent)
+
+    def _answer(self, sent: "Sent") -> str | None:
+        try:
+            confirm()
+            if isinstance(sent, SentUndo):
+                self.undo(sent.undo)
+                return None
+            version = sent.version
+            while (sent.sample, version) in self.own:
+                version = self.own[sent.sample, version]
+            seen = load_sample(self.database, sent.sample, self.draft_id)
+            labels = {one.cell: one.label for one in sent.labels}
+            at_version = replace(seen, version=version)
+            self.name_cells(at_version, labels, sent.comment, decision=sent.id)
+        except StaleCaseError as error:
+            # The answer comes with the case as it is now: nothing is to be loaded again.
+            return f"{str(error).partition(', after')[0]}. You see it as it is now: decide again."
+        except LeukoscopeError as error:
+            return str(error)
+        return None
 
     def barred_by_role(self) -> str | None:
         """Return why the user cannot change any case, or None when they may."""
@@ -150,15 +236,33 @@ def show_review_error(session: ReviewSession) -> None:
     show_action_error(ACTION)
 
 
+def show_rejected(session: ReviewSession) -> None:
+    """Show why decisions were rejected whose answer the workbench, now gone, did not show."""
+    for why in filter(None, session.answers.values()):
+        st.error(plain(f"A label was not saved. {why}"), icon=":material/error:")
+    session.answers.clear()
+
+
 def undo_button(session: ReviewSession) -> None:
-    """Offer to undo the last decision of this visit."""
+    """Offer to undo the last decision of this visit.
+
+    The key has its id: a second press that was made before the page showed what the first one
+    undid undoes nothing more.
+    """
+    last = session.decisions[-1] if session.decisions else None
+
+    def take_back() -> None:
+        if last is not None and last in session.decisions:
+            session.undo(last.id)
+            st.toast(f"Undone: {last.text}", icon=":material/undo:")
+
     review_button(
-        "Undo",
-        "review_undo",
-        session.undo,
+        "Undo" if last is None else f"Undo: {last.text}",
+        f"review_undo_{last.id if last else ''}",
+        take_back,
         icon=":material/undo:",
         shortcut="U",
-        disabled=not session.decisions,
+        disabled=last is None,
         help=f"Decisions of this visit that can be undone: {len(session.decisions)}",
     )
 
@@ -169,10 +273,46 @@ def _is_label(label: str) -> str:
     return label
 
 
-class Message(BaseModel):
-    """Fields of every message of a component in the browser, which may be forged."""
+Id = Annotated[str, Field(pattern="^[0-9a-f]{16,32}$")]
+Label = Annotated[str, AfterValidator(_is_label)]
+
+
+class FromBrowser(BaseModel):
+    """What a component in the browser sends, which may be forged."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class NamedCell(FromBrowser):
+    """A cell and its label."""
+
+    cell: int
+    label: Label
+
+
+class SentLabels(FromBrowser):
+    """A decision on cells of one sample."""
+
+    id: Id
+    sample: int
+    version: int
+    """State of the sample that the user saw."""
+    labels: Annotated[list[NamedCell], Field(min_length=1, max_length=5000)]
+    comment: str
+
+
+class SentUndo(FromBrowser):
+    """Undo of a decision."""
+
+    id: Id
+    undo: Id
+
+
+Sent = SentLabels | SentUndo
+
+
+class Message(FromBrowser):
+    """Fields of every message on one sample."""
 
     sample: int
     version: int
@@ -180,13 +320,6 @@ class Message(BaseModel):
 
 
 M = TypeVar("M", bound=Message)
-
-
-class Moved(Message):
-    """Cells were dragged to another type, or labelled by a key."""
-
-    label: Annotated[str, AfterValidator(_is_label)]
-    ids: Annotated[list[int], Field(min_length=1, max_length=5000)]
 
 
 class Picked(Message):

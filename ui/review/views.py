@@ -1,4 +1,4 @@
-"""The views of the page Review: the queue and agreement of all cases, or those of one sample."""
+"""The views of the page Review, and whose cells they show."""
 
 import streamlit as st
 
@@ -12,13 +12,13 @@ from core.domain.differential import differential
 from ui.components import cases, shared
 from ui.components.findings import show_possible_blasts
 from ui.review.field import PICKED, field_key, show_fields
-from ui.review.gallery import show_gallery
-from ui.review.session import ReviewSession, show_review_error, undo_button
+from ui.review.session import ReviewSession, show_rejected, show_review_error, undo_button
 from ui.review.sign import show_signing
+from ui.review.table import show_table
 from ui.upload.session import DRAFT, draft_owner
 
 LISTED_PATIENTS = 200
-QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT = "Queue", "Gallery", "Fields", "Sign", "Agreement"
+CELLS, TABLE, FIELDS, SIGN, AGREEMENT = "Cells", "Table", "Fields", "Sign", "Agreement"
 _OPENED = "review_blast_opened"
 
 
@@ -27,15 +27,15 @@ def choose_view(scope: QueueFilter) -> str:
 
     A draft is signed, and compared with other reviewers, once it was saved to a patient.
     """
-    views, key = [QUEUE, AGREEMENT], "view_all"
+    views, key = [CELLS, AGREEMENT], "view_all"
     if scope.draft_id is not None:
-        views, key = [QUEUE, GALLERY, FIELDS], "view_draft"
+        views, key = [CELLS, FIELDS, TABLE] if scope.sample_id else [CELLS], "view_draft"
     elif scope.sample_id:
-        views, key = [QUEUE, GALLERY, FIELDS, SIGN, AGREEMENT], "view"
+        views, key = [CELLS, FIELDS, TABLE, SIGN, AGREEMENT], "view"
     view: str = st.segmented_control(
         "View",
         views,
-        default=QUEUE,
+        default=CELLS,
         required=True,
         key=key,
         bind="query-params",
@@ -48,17 +48,13 @@ def show_draft(session: ReviewSession, key: str) -> int:
     """Open a draft by its key and link back to its count; return its id."""
     with cases.errors_shown(end_page=True):
         draft = open_draft(session.database, key, draft_owner(session.user))
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.page_link(
-            "pages/wbc_count.py",
-            label="Back to the count",
-            icon=":material/arrow_back:",
-            query_params={DRAFT: key},
-        )
-        st.markdown(
-            ":gray-badge[:material/edit_note: draft] To sign, save it to a patient on the page of "
-            "the count."
-        )
+    st.page_link(
+        "pages/wbc_count.py",
+        label="Back to the count",
+        icon=":material/arrow_back:",
+        query_params={DRAFT: key},
+        help="The images are a draft. To sign, save it to a patient on the page of the count.",
+    )
     return draft.id
 
 
@@ -102,26 +98,26 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
             st.query_params["patient"] = str(patient_id)
 
     sample_names = {item.sample.id: cases.sample_name(item.sample) for item in samples}
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        for name, label, options, chosen in (
-            ("patient", "Patient", names, patient_id),
-            ("sample", "Sample", sample_names, sample_id),
-        ):
-            ids: list[int | None] = list(options)
-            # A new key for each choice, so that the address and not an earlier visit decides.
-            key = f"review_{name}_{patient_id}_{sample_id}"
-            st.selectbox(
-                label,
-                ids,
-                index=ids.index(chosen) if chosen in options else None,
-                format_func=options.__getitem__,
-                placeholder=f"All {name}s",
-                key=key,
-                on_change=go,
-                args=(name, key),
-                disabled=not options,
-                width=280,
-            )
+    for name, label, options, chosen in (
+        ("patient", "Patient", names, patient_id),
+        ("sample", "Sample", sample_names, sample_id),
+    ):
+        ids: list[int | None] = list(options)
+        # A new key for each choice, so that the address and not an earlier visit decides.
+        key = f"review_{name}_{patient_id}_{sample_id}"
+        st.selectbox(
+            label,
+            ids,
+            index=ids.index(chosen) if chosen in options else None,
+            format_func=options.__getitem__,
+            placeholder=f"All {name}s",
+            key=key,
+            on_change=go,
+            args=(name, key),
+            disabled=not options,
+            width=160,
+            label_visibility="collapsed",
+        )
     return QueueFilter(patient_id=patient_id, sample_id=sample_id)
 
 
@@ -129,6 +125,7 @@ def choose_scope(session: ReviewSession) -> QueueFilter:
 def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
     """Show a view of a sample; changes count at once, without a rerun of the page."""
     show_review_error(session)
+    show_rejected(session)
     case = cases.open_case(session.database, session.user, sample_id, session.draft_id)
     session.saw(case.sample)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -158,4 +155,4 @@ def show_sample(session: ReviewSession, sample_id: int, view: str) -> None:
         shared.chart(figure, "review_strip", "Percentage of each white cell type in this sample")
     if own.uncertain:
         st.caption(f"{shared.uncertain_text(own.uncertain)}.")
-    (show_gallery if view == GALLERY else show_fields)(session, case)
+    (show_table if view == TABLE else show_fields)(session, case)
