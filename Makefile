@@ -56,7 +56,9 @@ quantize: $(VENV)/.run-ready ## Ship the detector and the cell classifier in 8 b
 
 compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and precisions on small protocols
 	for name in convnet vgg19 resnet50 mobilenetv2 mobilenetv2_skcab; do $(BIN)/python -m research network $$name || exit 1; done
-	for name in pbc kaggle cellavision; do $(BIN)/python -m research source $$name || exit 1; done
+	for name in convnet vgg19 resnet50 mobilenetv2; do $(BIN)/python -m research stages $$name || exit 1; done
+	for name in deepapl pbc kaggle; do $(BIN)/python -m research source $$name || exit 1; done
+	$(BIN)/python -m research patients deepapl
 	for name in nothing appearance stain_transfer edge_truncation imagenet; do $(BIN)/python -m research recipe $$name || exit 1; done
 	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m research fields $$name || exit 1; done
 	for name in detector wbc; do $(BIN)/python -m research precision $$name || exit 1; done

@@ -9,18 +9,22 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from core.errors import LeukoscopeError
-from core.evaluation.comparisons import ARCHITECTURES
+from core.evaluation.comparisons import ARCHITECTURES, Row
 from core.evaluation.tables import FIELDS, NOTHING
 from core.model_card import MODEL_NAMES
 from core.settings import Settings, get_settings
+from core.training.data.all_fields import FOLDS
 
 _KNOWN = {
     "network": ARCHITECTURES,
-    "source": ("pbc", "kaggle", "cellavision"),
+    "stages": ARCHITECTURES[:-1],
+    "source": ("pbc", "kaggle", "deepapl"),
+    "patients": ("deepapl",),
     "recipe": ("appearance", "stain_transfer", "edge_truncation", "imagenet", NOTHING),
     "fields": (*FIELDS, NOTHING),
     "precision": MODEL_NAMES,
@@ -34,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "what",
         choices=_KNOWN,
-        help="a network for the cell classifier; a source or a component of its recipe to leave "
-        "out; fields that the detector is trained without; a model in floats and 8 bits",
+        help="a network for cells (network) or for ALL fields (stages); a source or a component of "
+        "the recipe to leave out; a set whose patients are left out fold by fold; fields that the "
+        "detector is trained without; a model in floats and 8 bits",
     )
     parser.add_argument("name", help="; ".join(f"{k}: {', '.join(v)}" for k, v in _KNOWN.items()))
     parser.add_argument(
@@ -45,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="FACTOR",
         help="factor on the protocol's length",
     )
+    parser.add_argument(
+        "--folds", nargs="+", choices=FOLDS, default=FOLDS, help="of `stages`: folds to leave out"
+    )
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of cells and checkpoints")
     chosen = parser.parse_args(arguments)
     if chosen.name not in _KNOWN[chosen.what]:
@@ -52,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     settings = get_settings()
     try:
-        row = compare(chosen.what, chosen.name, settings, chosen.run, chosen.epochs)
+        row = compare(chosen, settings)
     except LeukoscopeError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
@@ -60,30 +68,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def compare(
-    what: str, name: Any, settings: Settings, run: Path | None, epochs: float
-) -> dict[str, object]:
+def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, object]:
     """Train, measure and keep the row of one comparison; returns what was written."""
-    if what == "precision":
+    name: Any = chosen.name
+    row: Row
+    if chosen.what == "precision":
         from research.compare_precision import compare_precisions
 
-        rows = compare_precisions(name, settings, run)
-        return {key: row.json_object() for key, row in rows.items()}
-    if what == "fields":
+        rows = compare_precisions(name, settings, chosen.run)
+        return {key: own.json_object() for key, own in rows.items()}
+
+    def run(*parts: str) -> Path:
+        return chosen.run or settings.runs.joinpath("compared", *parts)
+
+    if chosen.what == "fields":
         from research import compare_fields as fields
 
-        length = max(round(fields.EPOCHS * epochs), 1)
-        folder = run or settings.runs / "compared" / "detector"
-        return fields.compare_parts(name, settings, folder, epochs=length).json_object()
-    from research import compare_cells as cells
+        length = max(round(fields.EPOCHS * chosen.epochs), 1)
+        row = fields.compare_parts(name, settings, run("detector"), epochs=length)
+    elif chosen.what == "stages":
+        from research import compare_stages as stages
 
-    folder = run or settings.runs / "compared" / "wbc"
-    if what == "network":
-        protocol = cells.ARCHITECTURE_PROTOCOL.scaled(epochs)
-        return cells.compare_architecture(name, settings, folder, protocol).json_object()
-    protocol = cells.SOURCE_PROTOCOL.scaled(epochs)
-    section: Literal["sources", "recipe"] = "sources" if what == "source" else "recipe"
-    return cells.compare_ablation(section, name, settings, folder, protocol).json_object()
+        usual = stages.Protocol(folds=tuple(chosen.folds))
+        stage_protocol = replace(usual, epochs=max(round(usual.epochs * chosen.epochs), 1))
+        row = stages.compare_stages(name, settings, run("all_stage"), stage_protocol)
+    elif chosen.what in {"source", "patients"}:
+        from research import left_out
+
+        lengths = left_out.Length().scaled(chosen.epochs)
+        if chosen.what == "source":
+            row = left_out.compare_source(name, settings, run("left_out"), lengths)
+        else:
+            row = left_out.compare_patients(settings, run("left_out"), lengths)
+    else:
+        from research import compare_cells as cells
+
+        if chosen.what == "network":
+            protocol = cells.ARCHITECTURE_PROTOCOL.scaled(chosen.epochs)
+            row = cells.compare_architecture(name, settings, run("wbc"), protocol)
+        else:
+            protocol = cells.RECIPE_PROTOCOL.scaled(chosen.epochs)
+            row = cells.compare_recipe(name, settings, run("wbc"), protocol)
+    return row.json_object()
 
 
 if __name__ == "__main__":

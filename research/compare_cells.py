@@ -1,15 +1,15 @@
-"""Small trainings of cell classifiers on one protocol: which network, which sources, which recipe.
+"""Small trainings of cell classifiers on one protocol: which network, which recipe.
 
-`python -m research network NAME` trains a network on PBC cells of all types, `source NAME`
-MobileNetV2 on the mature types of PBC and Kaggle but for the source left out (CellaVision is only
-ever left out), `recipe NAME` on both sources without one component of the recipe. All are measured
-on the same test cells. None of these networks is shipped: the protocols are too short for that.
+`python -m research network NAME` trains a network on PBC cells of all types, `recipe NAME`
+MobileNetV2 on the mature types of PBC and Kaggle without one component of the recipe. All are
+measured on the same test cells. None of these networks is shipped: the protocols are too short for
+that.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core.bench.timing import median_ms
 from core.datasets.readers import Example, open_set
 from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
-from core.evaluation.calibration import fit_temperature, softmax
+from core.evaluation.calibration import softmax
 from core.evaluation.comparisons import Architecture, ArchitectureRow, ScoredCells, SourcesRow
 from core.evaluation.metrics import classification_metrics
 from core.inference.runtime import LiteRTEngine
@@ -32,7 +32,7 @@ from research.architectures import compared_network, start_from_imagenet
 from research.comparisons import write_row
 
 SOURCES = ("pbc", "kaggle", "cellavision")
-"""What can be left out; the last one is never trained on."""
+"""What the recipe is measured on; the last one is never trained on."""
 COMPONENTS = {
     "appearance": Augmentation(appearance=False),
     "stain_transfer": Augmentation(stain_transfer=0),
@@ -78,7 +78,7 @@ class Protocol:
 
 ARCHITECTURE_PROTOCOL = Protocol(epochs=4, steps=34)
 """So that VGG19 takes about twelve minutes on two cores."""
-SOURCE_PROTOCOL = Protocol(epochs=8, steps=60)
+RECIPE_PROTOCOL = Protocol(epochs=8, steps=60)
 
 
 class _TypesAlone(CellBatches):
@@ -135,22 +135,24 @@ def _logits(network: Any, cells: TrainingCells, size: int) -> NDArray[np.float32
 def _measured(
     network: Any, cells: TrainingCells, labels: Sequence[str], all_labels: Sequence[str], size: int
 ) -> ScoredCells:
-    figures = classification_metrics(
-        [TYPES[k] for k in cells.types],
-        softmax(_logits(network, cells, size), 1.0),
-        list(labels),
-        all_labels=list(all_labels),
-    )
-    return ScoredCells(
-        n=figures.n,
-        accuracy=figures.accuracy,
-        balanced_accuracy=figures.balanced_accuracy,
-        macro_f1=figures.macro_f1,
-        ece=figures.ece,
+    probabilities = softmax(_logits(network, cells, size), 1.0)
+    return scored([TYPES[k] for k in cells.types], probabilities, labels, all_labels)
+
+
+def scored(
+    truth: Sequence[str],
+    probabilities: NDArray[np.float64],
+    labels: Sequence[str],
+    all_labels: Sequence[str] | None = None,
+) -> ScoredCells:
+    """Return the figures that rows keep; the arguments are those of `classification_metrics`."""
+    figures = classification_metrics(truth, probabilities, labels, all_labels=all_labels)
+    return ScoredCells.model_validate(
+        {field: getattr(figures, field) for field in ScoredCells.model_fields}
     )
 
 
-def _shipped_form(network: Any, example: NDArray[np.uint8]) -> tuple[int, float]:
+def shipped_form(network: Any, example: NDArray[np.uint8]) -> tuple[int, float]:
     """Return the bytes of a network's LiteRT file and its median milliseconds an image."""
     size = example.shape[0]
     inputs = keras.Input((size, size, 3), batch_size=1, name="pixels")
@@ -176,7 +178,7 @@ def compare_architecture(
     seconds = _train(network, [training], protocol, own_run, Augmentation())
     tests: Mapping[str, Sequence[str]] = {"pbc": types, "cellavision": MATURE_FIVE}
     cells = {key: source_cells(settings, run, key, "test", protocol.tested_a_type) for key in tests}
-    file_bytes, milliseconds = _shipped_form(network, central_crops(cells["pbc"], size)[0])
+    file_bytes, milliseconds = shipped_form(network, central_crops(cells["pbc"], size)[0])
     row = ArchitectureRow(
         protocol=protocol.sentence(start),
         recipe=RECIPE,
@@ -194,43 +196,29 @@ def compare_architecture(
     return row
 
 
-def compare_ablation(
-    section: Literal["sources", "recipe"],
-    without: str,
-    settings: Settings,
-    run: Path,
-    protocol: Protocol = SOURCE_PROTOCOL,
+def compare_recipe(
+    without: str, settings: Settings, run: Path, protocol: Protocol = RECIPE_PROTOCOL
 ) -> SourcesRow:
-    """Train MobileNetV2 without a source or a component of the recipe, measure it, keep the row.
-
-    It learns the mature types. The row of a source that the shipped model is trained on also has
-    the temperature that suits its training cells when the network has not seen them.
-    """
+    """Train MobileNetV2 on mature types without a component of the recipe and keep its row."""
     keras.utils.set_random_seed(SEED)
-    size, trained_on = protocol.size, [name for name in SOURCES[:-1] if name != without]
+    size, trained_on = protocol.size, list(SOURCES[:-1])
 
     def cells(source: str, split: str, each: int) -> TrainingCells:
         return source_cells(settings, run, source, split, each).of_types(MATURE_FIVE)
 
-    training = {name: cells(name, "train", protocol.cells_a_type) for name in SOURCES[:-1]}
+    training = [cells(name, "train", protocol.cells_a_type) for name in trained_on]
     network = compared_network("mobilenetv2", len(MATURE_FIVE), size)
     start = "random" if without == "imagenet" else "ImageNet"
     if start == "ImageNet":
         start_from_imagenet(network, settings)
-    name = f"{'without' if section == 'sources' else section}_{without}_{protocol.length}"
+    folder = run / f"recipe_{without}_{protocol.length}"
     augmentation = COMPONENTS.get(without, Augmentation())
-    seconds = _train(
-        network, [training[key] for key in trained_on], protocol, run / name, augmentation
-    )
-    unseen = training.get(without)
+    seconds = _train(network, training, protocol, folder, augmentation)
     row = SourcesRow(
         protocol=protocol.sentence(start),
         recipe=RECIPE,
         trained_on=trained_on,
         training_seconds=seconds,
-        temperature=None
-        if unseen is None
-        else fit_temperature(_logits(network, unseen, size), unseen.types),
         sets={
             key: _measured(
                 network,
@@ -242,7 +230,7 @@ def compare_ablation(
             for key in SOURCES
         },
     )
-    write_row(settings.models / "wbc", section, without, row)
+    write_row(settings.models / "wbc", "recipe", without, row)
     return row
 
 

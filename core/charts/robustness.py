@@ -54,11 +54,11 @@ def corruptions_figure(measured: CorruptionFigures) -> go.Figure:
 
 
 def sources_figure(rows: Mapping[str, SourcesRow]) -> go.Figure:
-    """Draw the accuracy on each source, a bar a training; hatched where it was left out."""
+    """Draw the balanced accuracy on each source, a bar a training; hatched where it lacked it."""
     figure = go.Figure()
     ordered = [rows[key] for key in SOURCES if key in rows]
     for row, colour in zip(ordered, cycle((MAIN, NEUTRAL, SECOND, THIRD, NEUTRAL))):
-        shares = {key: own.accuracy for key, own in row.sets.items()}
+        shares = {key: own.balanced_accuracy or own.accuracy for key, own in row.sets.items()}
         values = [100 * share.value for share in shares.values()]
         figure.add_bar(
             x=[SOURCES[key] for key in shares],
@@ -72,9 +72,11 @@ def sources_figure(rows: Mapping[str, SourcesRow]) -> go.Figure:
                 "color": colour,
                 "pattern": {"shape": ["" if key in row.trained_on else "/" for key in shares]},
             },
-            name="Trained on " + " and ".join(SOURCES[key] for key in row.trained_on),
+            name="Trained on " + ", ".join(SOURCES[key] for key in row.trained_on),
             hovertemplate="%{x}: %{y:.1f} %<extra></extra>",
         )
     lay_out(figure, 380, top=40, barmode="group", legend=LEGEND_ABOVE, dragmode=False)
-    figure.update_yaxes(title="Accuracy, %", range=[0, 101], zeroline=False, automargin=True)
+    figure.update_yaxes(
+        title="Balanced accuracy, %", range=[0, 101], zeroline=False, automargin=True
+    )
     return figure

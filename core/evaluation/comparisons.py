@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from core.domain.intervals import Estimate
 from core.errors import ModelError
-from core.evaluation.schema import Figures, Proportion
+from core.evaluation.schema import BlastFigures, ClassificationFigures, Figures, Proportion
 from core.model_card import ModelName
 from core.settings import Settings, get_settings
 
@@ -20,7 +20,7 @@ ARCHITECTURES: tuple[Architecture, ...] = get_args(Architecture)
 
 
 class ScoredCells(Figures):
-    """A cell classifier on one source."""
+    """A classifier on one source: of cells, or of ALL fields."""
 
     n: int
     accuracy: Estimate
@@ -69,6 +69,15 @@ class SourcesRow(Row):
     temperature: float | None = None
     """The one that suits the training cells of a source that was left out."""
     sets: dict[str, ScoredCells]
+
+
+class PatientsRow(Row):
+    """Cell classifiers on patients that each of them did not see, joined over folds."""
+
+    folds: list[str]
+    patients: int
+    figures: ClassificationFigures
+    blasts: BlastFigures
 
 
 class FieldsRow(Row):
@@ -122,6 +131,7 @@ class Comparisons(Figures):
 
     architectures: Mapping[str, ArchitectureRow] = Field({})
     sources: Mapping[str, SourcesRow] = Field({}, alias="domains")
+    patients: Mapping[str, PatientsRow] = Field({})
     recipe: Mapping[str, SourcesRow] = Field({})
     fields: Mapping[str, FieldsRow] = Field({}, alias="parts")
     precisions: Mapping[str, PrecisionRow] = Field({}, alias="numbers")

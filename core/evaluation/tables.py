@@ -25,9 +25,8 @@ SOURCES = {
     "cellavision": "CellaVision",
     "lisc": "LISC",
     "deepapl": "DeepAPL",
-    "txl_bccd": "TXL-PBC and BCCD",
 }
-"""Sources of single cells; each names itself in the training data of a card."""
+"""Sources of typed cells; each names itself in the training data of a card."""
 NOT_MEASURED = "not measured"
 FIELDS = {"bccd": "BCCD", "txl_575": "TXL, 575 px", "txl_360": "TXL, 360 px"}
 RECIPES = {
@@ -311,53 +310,67 @@ def recipe_sentence(rows: Iterable[comparisons.Row | comparisons.PrecisionRow]) 
 def left_out_table(report: ClassifierReport, compared: comparisons.Comparisons) -> pd.DataFrame:
     """Return a row a source of cells: what was measured where nothing of it was trained on.
 
-    The shipped classifier counts where its card names no training data of the source; the small
+    The shipped classifier counts where its card names no training data of the source; the shorter
     trainings that were `compared` are measured on the source that each of them lacks.
     """
-    return pd.DataFrame(
-        {
-            "Source": title,
-            "Shipped, balanced accuracy": shipped[0],
-            "ECE": shipped[1],
-            "Trained without it, accuracy": small[0],
-            "ECE, trained without it": small[1],
+    shipped, shorter = _shipped_away(report), _trained_without(compared)
+
+    def row(key: str) -> dict[str, str]:
+        balanced, ece = _figures(shipped.get(key))
+        if key in _trained_on(report):
+            balanced = ece = "trained on it"
+        without, without_ece = _figures(shorter.get(key))
+        return {
+            "Source": SOURCES[key],
+            "Shipped, balanced accuracy": balanced,
+            "ECE": ece,
+            "Trained without it, balanced accuracy": without,
+            "ECE, trained without it": without_ece,
         }
-        for key, title in SOURCES.items()
-        for shipped, small in ((_shipped_on(report, key), _without(compared, key)),)
-    )
+
+    return pd.DataFrame(row(key) for key in SOURCES)
 
 
-def _shipped_on(report: ClassifierReport, key: str) -> tuple[str, str]:
-    names = SOURCES[key].split(" and ")
-    if any(name in line for name in names for line in report.card.training_data):
-        return "trained on it", "trained on it"
-    figures = report.metrics.sets.get(key)
-    if figures is None:
+_Scored = comparisons.ScoredCells | schema.ClassificationFigures
+
+
+def _trained_on(report: ClassifierReport) -> set[str]:
+    lines = report.card.training_data
+    return {key for key, title in SOURCES.items() if any(title in line for line in lines)}
+
+
+def _shipped_away(report: ClassifierReport) -> dict[str, _Scored]:
+    """Return the shipped classifier's figures on sources that it was not trained on."""
+    unseen = SOURCES.keys() - _trained_on(report)
+    return {key: own for key, own in report.metrics.sets.items() if key in unseen}
+
+
+def _trained_without(compared: comparisons.Comparisons) -> dict[str, _Scored]:
+    """Return the figures of each shorter training on the source that it lacks."""
+    return {key: row.sets[key] for key, row in compared.sources.items() if key in row.sets}
+
+
+def _figures(own: _Scored | None) -> tuple[str, str]:
+    if own is None:
         return NOT_MEASURED, NOT_MEASURED
-    return percent(figures.balanced_accuracy), percent_or_none(figures.ece)
+    return percent(own.balanced_accuracy), percent_or_none(own.ece)
 
 
-def _without(compared: comparisons.Comparisons, key: str) -> tuple[str, str]:
-    row = compared.sources.get(key)
-    own = row and row.sets.get(key)
-    if not own:
-        return NOT_MEASURED, NOT_MEASURED
-    return percent(own.balanced_accuracy or own.accuracy), percent_or_none(own.ece)
-
-
-def left_out_sentence(compared: comparisons.Comparisons) -> str:
-    """Return mean and worst over the sources that were left out of a training."""
-    measured = {key: row.sets[key] for key, row in compared.sources.items() if key in row.sets}
-    if not measured:
+def left_out_sentence(report: ClassifierReport, compared: comparisons.Comparisons) -> str:
+    """Return mean and worst over the sources that some training did not see."""
+    measured = _shipped_away(report) | _trained_without(compared)
+    values = {
+        key: own.balanced_accuracy.value for key, own in measured.items() if own.balanced_accuracy
+    }
+    if not values:
         return "No training left a source out."
-    values = {key: (own.balanced_accuracy or own.accuracy).value for key, own in measured.items()}
     worst = min(values, key=values.__getitem__)
     mean, ece = (
-        100 * sum(numbers) / len(measured)
-        for numbers in (values.values(), [own.ece for own in measured.values()])
+        100 * sum(numbers) / len(values)
+        for numbers in (values.values(), [measured[key].ece for key in values])
     )
     return (
-        f"{len(measured)} of {len(SOURCES)} sources were left out in turn: mean accuracy "
+        f"{len(values)} of {len(SOURCES)} sources were left out in turn: mean balanced accuracy "
         f"{mean:.1f} %, worst {100 * values[worst]:.1f} % ({SOURCES[worst]}), mean ECE {ece:.1f} %."
     )
 
@@ -390,14 +403,23 @@ def uneven_light_table(rows: Sequence[schema.UnevenLightFigures]) -> pd.DataFram
 
 
 def architectures_table(rows: Mapping[str, comparisons.ArchitectureRow]) -> pd.DataFrame:
-    """Return a row a network: accuracy and macro F1 at home and elsewhere, size and speed."""
+    """Return a row a network: accuracy and macro F1 at home, accuracy elsewhere, size and speed."""
+
+    def figures(key: str, own: comparisons.ScoredCells) -> dict[str, str]:
+        title = SOURCES.get(key) or data_set_title(key)
+        if key == "cellavision":
+            return {title: percent(own.accuracy)}
+        return {f"{title} accuracy": percent(own.accuracy), f"{title} F1": percent(own.macro_f1)}
+
     return pd.DataFrame(
         {
             "Network": _by_recipe(TITLES[name], row),
             "Start": row.start,
-            "PBC accuracy": percent(row.sets["pbc"].accuracy),
-            "PBC macro F1": percent(row.sets["pbc"].macro_f1),
-            "CellaVision": percent(row.sets["cellavision"].accuracy),
+            **{
+                column: value
+                for key, own in row.sets.items()
+                for column, value in figures(key, own).items()
+            },
             "Weights, M": row.parameters / 1e6,
             "File, MB": row.file_bytes / 1e6,
             "ms": row.milliseconds,
@@ -414,7 +436,7 @@ def sources_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
     """
     return pd.DataFrame(
         {
-            "Trained on": _by_recipe(" and ".join(SOURCES[key] for key in row.trained_on), row),
+            "Trained on": ", ".join(SOURCES[key] for key in row.trained_on),
             **_by_source(row, {key: " *" for key in row.sets if key not in row.trained_on}),
         }
         for row in _in_order(rows, SOURCES).values()
@@ -432,7 +454,8 @@ def recipe_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
 def _by_source(row: comparisons.SourcesRow, marks: Mapping[str, str]) -> dict[str, str]:
     """Return accuracy and ECE on each source, with its mark."""
     return {
-        SOURCES[key]: f"{percent(own.accuracy)}, ECE {100 * own.ece:.0f} %{marks.get(key, '')}"
+        SOURCES[key]: f"{percent(own.balanced_accuracy or own.accuracy)}, "
+        f"ECE {100 * own.ece:.0f} %{marks.get(key, '')}"
         for key, own in row.sets.items()
     }
 
@@ -520,9 +543,8 @@ def run_titles(compared: comparisons.Comparisons) -> dict[tuple[str, str], str]:
         ("architectures", key): _by_recipe(TITLES[key], row)
         for key, row in _in_order(compared.architectures, TITLES).items()
     }
-    for key, row in compared.sources.items():
-        trained = " and ".join(SOURCES[name] for name in row.trained_on)
-        titles["sources", key] = _by_recipe(f"MobileNetV2, mature types of {trained}", row)
+    for key, row in _in_order(compared.sources, SOURCES).items():
+        titles["sources", key] = _by_recipe(f"MobileNetV2, without {SOURCES[key]}", row)
     for key, row in _in_order(compared.recipe, RECIPES).items():
         titles["recipe", key] = _by_recipe(f"MobileNetV2, recipe: {RECIPES[key].lower()}", row)
     return titles
@@ -546,7 +568,7 @@ def difference_table(
 
     rows = []
     for key in [key for key in first if key in second]:
-        one, other, source = first[key], second[key], SOURCES[key]
+        one, other, source = first[key], second[key], SOURCES.get(key) or data_set_title(key)
         rows += [
             row(f"{source}, accuracy", one.accuracy, other.accuracy),
             row(f"{source}, macro F1", one.macro_f1, other.macro_f1),

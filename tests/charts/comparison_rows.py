@@ -2,7 +2,10 @@
 
 from dataclasses import asdict
 
+import numpy as np
+
 from core.evaluation import metrics
+from core.evaluation.blasts import blast_figures
 from core.evaluation.comparisons import Comparisons
 from core.evaluation.schema import DataSetFigures
 
@@ -17,7 +20,13 @@ def proportion(hits: int, total: int) -> dict:
 
 def measured(hits: int, total: int = 100) -> dict:
     share = proportion(hits, total)
-    return {"n": total, "accuracy": share, "macro_f1": share, "ece": 0.05}
+    return {
+        "n": total,
+        "accuracy": share,
+        "balanced_accuracy": share,
+        "macro_f1": share,
+        "ece": 0.05,
+    }
 
 
 def architectures() -> dict:
@@ -51,6 +60,26 @@ def domains() -> dict:
             ("kaggle", ["pbc"], {"pbc": 97, "kaggle": 55, "cellavision": 58}),
             ("cellavision", ["pbc", "kaggle"], {"pbc": 96, "kaggle": 88, "cellavision": 63}),
         )
+    }
+
+
+def patients() -> dict:
+    """Two patients, thirty cells each: one healthy, one with half of its cells blasts."""
+    truth = ["neutrophil"] * 45 + ["blast"] * 15
+    probabilities = np.array([[0.9, 0.1] if name == "neutrophil" else [0.2, 0.8] for name in truth])
+    blasts = blast_figures(
+        truth, truth, ["classified"] * 60, probabilities[:, 1], ["a"] * 30 + ["b"] * 30
+    )
+    figures = metrics.classification_metrics(truth, probabilities, ["neutrophil", "blast"])
+    return {
+        "deepapl": {
+            "protocol": "the shipped recipe",
+            "training_seconds": 60.0,
+            "folds": list("01234"),
+            "patients": 2,
+            "figures": figures.json_object(),
+            "blasts": blasts.json_object(),
+        }
     }
 
 

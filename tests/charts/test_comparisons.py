@@ -42,7 +42,7 @@ def test_what_was_not_trained_on_is_marked():
     table = sources_table(comparisons(domains=domains()).sources).set_index("Trained on")
     assert table.loc["PBC", "Kaggle"].startswith("55.0 %")
     assert table.loc["PBC", "Kaggle"].endswith("ECE 5 % *")
-    assert not table.loc["PBC and Kaggle", "Kaggle"].endswith("*")
+    assert not table.loc["PBC, Kaggle", "Kaggle"].endswith("*")
     assert table["CellaVision"].str.endswith("*").all()
     bars = sources_figure(comparisons(domains=domains()).sources).data
     assert [list(bar.marker.pattern.shape) for bar in bars] == [["", "/", "/"], ["", "", "/"]]
@@ -85,7 +85,7 @@ def test_every_model_has_its_own_figures():
 def test_two_runs_are_compared_on_the_sets_of_both():
     compared = comparisons(architectures=architectures(), domains=domains())
     titles = run_titles(compared)
-    assert titles["sources", "cellavision"] == "MobileNetV2, mature types of PBC and Kaggle"
+    assert titles["sources", "cellavision"] == "MobileNetV2, without CellaVision"
     assert titles.keys() == compared.runs.keys()
     first, second = compared.architectures["vgg19"].sets, compared.sources["kaggle"].sets
     table = difference_table(first, second).set_index("Figure")

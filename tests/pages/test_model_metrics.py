@@ -150,6 +150,7 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
         "architectures": comparison_rows.architectures(),
         "domains": comparison_rows.domains(),
         "recipe": comparison_rows.recipes(),
+        "patients": comparison_rows.patients(),
         "numbers": comparison_rows.numbers(),
     }
     (folder / "wbc" / "comparisons.json").write_text(json.dumps(sections))
@@ -175,12 +176,15 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     assert any("eight-type recipe is that of" in c.value for c in app.caption)
     show(app, "Another source")
     table = next(f.value for f in app.dataframe if "Source" in f.value).set_index("Source")
-    assert table.loc["Kaggle", "Trained without it, accuracy"].startswith("55.0 %")
+    assert table.loc["Kaggle", "Trained without it, balanced accuracy"].startswith("55.0 %")
     assert table.loc["Kaggle", "Shipped, balanced accuracy"] == "trained on it"
     assert table.loc["LISC"].eq("not measured").all()
     assert any(
-        "2 of 6 sources" in c.value and "mean accuracy 59.0 %" in c.value for c in app.caption
+        "2 of 5 sources" in c.value and "mean balanced accuracy 59.0 %" in c.value
+        for c in app.caption
     )
+    assert "Every DeepAPL patient left out" in [s.value for s in app.header]
+    assert any("2 patients, 60 cells, 5 folds" in c.value for c in app.caption)
     show(app, "Head to head")
     assert app.selectbox(key="metrics_run_0").value == ("architectures", "mobilenetv2")
     app.selectbox(key="metrics_run_0").set_value(("architectures", "vgg19"))

@@ -14,7 +14,6 @@ from core.evaluation.comparisons import (
     Comparisons,
     ScoredCells,
     SourcesRow,
-    load_comparisons,
 )
 from core.settings import get_settings
 from research.__main__ import main
@@ -92,8 +91,8 @@ def test_the_smallest_trainings_leave_whole_rows(
     from research.compare_cells import (
         SOURCES,
         Protocol,
-        compare_ablation,
         compare_architecture,
+        compare_recipe,
     )
 
     tiny = Protocol(epochs=1, steps=1, size=32, cells_a_type=2, tested_a_type=2)
@@ -109,12 +108,7 @@ def test_the_smallest_trainings_leave_whole_rows(
     # The plain network stands for MobileNetV2, which takes long to compile.
     plain = compared_network
     monkeypatch.setattr(compare_cells, "compared_network", lambda _, *size: plain("convnet", *size))
-    row = compare_ablation("sources", "kaggle", settings_with_detector, tmp_path, tiny)
-    assert row.trained_on == ["pbc"]
-    assert tuple(row.sets) == SOURCES
-    written = load_comparisons("wbc", settings_with_detector)
-    assert written.sources["kaggle"].sets == row.sets
-    row = compare_ablation("recipe", "appearance", settings_with_detector, tmp_path, tiny)
+    row = compare_recipe("appearance", settings_with_detector, tmp_path, tiny)
     assert row.trained_on == ["pbc", "kaggle"]
     assert tuple(row.sets) == SOURCES
 

@@ -49,7 +49,7 @@ def protocols(rows: Mapping[str, Row]) -> str:
         for row in rows.values()
     )
     return (
-        "A small protocol, the same for each: "
+        "A short protocol, the same for each: "
         + "; ".join(texts)
         + ". None of these networks is shipped."
         + recipe_sentence(rows.values())

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 
+import pandas as pd
 import streamlit as st
 
 from core.charts.robustness import sources_figure
 from core.errors import ModelError
-from core.evaluation.comparisons import Comparisons, SourcesRow, load_comparisons
+from core.evaluation.comparisons import Comparisons, PatientsRow, SourcesRow, load_comparisons
 from core.evaluation.report import ClassifierReport, DetectorReport
 from core.evaluation.tables import (
+    SOURCES,
+    blast_table,
     fields_table,
     left_out_sentence,
     left_out_table,
+    percent,
+    percent_or_none,
     sets_table,
     sources_table,
 )
@@ -19,6 +24,7 @@ from core.model_card import ModelName
 from ui.components import shared
 from ui.metrics.comparisons import protocols
 from ui.metrics.parts import chart
+from ui.metrics.patients import show_shares
 
 _SHARES = (
     "In brackets: 95 % confidence intervals. Macro F1: mean over the classes of F1, the harmonic "
@@ -70,31 +76,66 @@ def show_left_out(report: ClassifierReport, comparisons: Comparisons) -> None:
         alt="Accuracy and calibration error on each source that was not trained on",
     )
     st.caption(
-        f"{left_out_sentence(comparisons)} Shipped: the shipped classifier on sources that it was "
-        "not trained on. Trained without it: a small training on the other sources."
+        f"{left_out_sentence(report, comparisons)} Shipped: the shipped classifier on sources that "
+        "it was not trained on. Trained without it: a shorter training by the same recipe."
     )
     if comparisons.sources:
         show_sources(comparisons.sources)
+    for key, row in comparisons.patients.items():
+        show_patients_left_out(key, row)
 
 
 def show_sources(rows: Mapping[str, SourcesRow]) -> None:
-    """Show the small trainings on every source."""
+    """Show the trainings without one source on every source."""
     source = "; ".join(
-        f"trained on {' and '.join(row.trained_on)}, revision {row.git_revision or 'not noted'}"
+        f"trained on {', '.join(row.trained_on)}, revision {row.git_revision or 'not noted'}"
         for row in rows.values()
     )
     chart(
         sources_figure(rows),
         "metrics_sources",
-        "Accuracy on each source, with and without training on it",
-        f"Small trainings ({source}). Test cells of each source. Leukoscope",
+        "Balanced accuracy on each source, with and without training on it",
+        f"Trainings without one source ({source}). Test cells of each source. Leukoscope",
     )
     st.caption(
-        f"Star and hatching: never trained on. Mature types; Kaggle has four. {protocols(rows)}"
+        "Star and hatching: never trained on. DeepAPL: patients that no training saw, seven types; "
+        f"PBC: eight types; Kaggle: four; the others: five. {protocols(rows)}"
     )
     shared.data_table(
         sources_table(rows),
-        alt="Accuracy and calibration error on each source by what was trained on",
+        alt="Balanced accuracy and calibration error on each source by what was trained on",
+    )
+
+
+def show_patients_left_out(key: str, row: PatientsRow) -> None:
+    """Show what networks say of all patients of a set, each by one that did not see them."""
+    title = SOURCES[key]
+    st.header(f"Every {title} patient left out")
+    accuracy = pd.DataFrame(
+        {
+            "Figure": ["Balanced accuracy over seven types", "ECE"],
+            "Measured (95 % interval)": [
+                percent(row.figures.balanced_accuracy),
+                percent_or_none(row.figures.ece),
+            ],
+        }
+    )
+    st.table(
+        pd.concat([accuracy, blast_table(row.blasts)]),
+        border="horizontal",
+        hide_index=True,
+        alt=f"Figures of all {title} patients, each left out of training",
+    )
+    st.caption(
+        f"{row.patients} patients, {row.figures.n:,} cells, {len(row.folds)} folds by patient, "
+        f"each by a network that did not see its patients: {row.protocol}. Temperature and "
+        "thresholds: those of the shipped classifier."
+    )
+    show_shares(
+        row.blasts,
+        f"{title}, {row.patients} patients, each left out of training, revision "
+        f"{row.git_revision or 'not noted'}. Leukoscope",
+        key="folds",
     )
 
 

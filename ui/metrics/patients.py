@@ -34,29 +34,29 @@ def show_blasts(report: ClassifierReport, key: str) -> None:
         show_shares(figures, provenance(report, key))
 
 
-def show_shares(figures: BlastFigures, source: str) -> None:
-    """Show the share of blasts of every patient beside the true one."""
+def show_shares(figures: BlastFigures, source: str, key: str = "set") -> None:
+    """Show the share of blasts of every patient beside the true one; `key` tells charts apart."""
     st.header("Share of blasts by patient")
     bias, reach = limits_of_agreement(figures.patients)
     median = figures.median_share_error or 0.0
     st.caption(
         f"{len(figures.patients)} patients with 20 white cells or more. Median error "
         f"{100 * median:.1f} percentage points; mean {bias:+.1f}, 95 % limits of agreement "
-        f"{bias - reach:+.1f} to {bias + reach:+.1f} (dashed). The predicted share is that of the "
-        "classified cells; uncertain cells are left out."
+        f"{bias - reach:+.1f} to {bias + reach:+.1f} (dashed). The predicted share is that of all "
+        "white cells, uncertain ones by their most probable type."
     )
     data = pd.DataFrame([one.model_dump() for one in figures.patients])
     with st.grid(2, min_column_width=320, gap="large"):
         chart(
             patient_shares_figure(figures.patients),
-            "metrics_patient_shares",
+            f"metrics_patient_shares_{key}",
             "Predicted over true share of blasts, one point a patient",
             source,
             data=data,
         )
         chart(
             bland_altman_figure(figures.patients),
-            "metrics_bland_altman",
+            f"metrics_bland_altman_{key}",
             "Error of the share of blasts over its size, with 95 % limits of agreement",
             source,
             data=data,

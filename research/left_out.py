@@ -1,0 +1,179 @@
+"""Trainings of the shipped recipe without one source, or without the patients of one fold.
+
+`python -m research source NAME` trains the cell classifier from ImageNet without a source, shorter
+than the shipped one, and measures it on every source. `python -m research patients deepapl` trains
+a network without each fold of DeepAPL and joins what each says of the patients that it did not
+see. The networks of the folds share a start: the one trained without DeepAPL.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.domain.decision import decide
+from core.domain.taxonomy import DEEPAPL_SEVEN, KAGGLE_FOUR, MATURE_FIVE, PBC_EIGHT
+from core.evaluation.blasts import blast_figures
+from core.evaluation.calibration import fit_temperature, softmax
+from core.evaluation.comparisons import PatientsRow, ScoredCells, SourcesRow
+from core.evaluation.metrics import classification_metrics
+from core.model_card import load_card
+from core.settings import Settings
+from core.training.data.all_fields import FOLDS
+from core.training.data.cell_sources import sources
+from core.training.data.cells import TYPES, TrainingCells
+from core.training.evaluate.checkpoint import outputs_of
+from core.training.export import shipped_network
+from core.training.loop import seconds_of
+from core.training.recipes.wbc import (
+    BATCH,
+    HELD_OUT_FOLD,
+    STEPS,
+    TRAINING_FOLDS,
+    Options,
+    train,
+)
+from research.compare_cells import RECIPE, scored
+from research.comparisons import write_row
+
+SOURCES = ("pbc", "kaggle", "deepapl")
+"""Sources that the shipped network is trained on and that can be left out. It never saw LISC and
+CellaVision."""
+_DEEPAPL = "deepapl"
+_MEASURED: dict[str, tuple[str, Sequence[str]]] = {
+    "cellavision": ("cellavision", MATURE_FIVE),
+    "lisc": ("lisc", MATURE_FIVE),
+    "deepapl": (f"deepapl_{HELD_OUT_FOLD}", DEEPAPL_SEVEN),
+    "kaggle": ("kaggle_val", KAGGLE_FOUR),
+    "pbc": ("pbc_test", PBC_EIGHT),
+}
+"""Cells of each source that no training saw, and the types that they are scored over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long the networks are trained, as fractions of the recipe's number of epochs."""
+
+    source: float = 0.2
+    fold: float = 0.075
+    """On top of the network without DeepAPL."""
+    steps: int = STEPS
+
+    def scaled(self, factor: float) -> "Length":
+        """Return the lengths times a factor."""
+        return Length(self.source * factor, self.fold * factor, self.steps)
+
+
+def compare_source(without: str, settings: Settings, run: Path, length: Length) -> SourcesRow:
+    """Train without a source, measure on every source, and keep the row."""
+    options = _without(without, run, length)
+    folder = run / f"without_{without}"
+    network = train(settings, folder, options).network
+    temperature = load_card("wbc", settings).temperature
+    names = [name for name, _ in _MEASURED.values()]
+    cells = sources(settings, options.cells_folder(settings), names)
+    scores: dict[str, ScoredCells] = {}
+    own_temperature = None
+    for key, (name, labels) in _MEASURED.items():
+        measured = cells[name].of_types(labels)
+        measured = measured.chosen(measured.weights > 0)
+        logits = outputs_of(network, measured, options.size)["type"]
+        scores[key] = scored(_names(measured), softmax(logits, temperature), labels, TYPES)
+        if key == without:
+            own_temperature = fit_temperature(logits, measured.types)
+    row = SourcesRow(
+        protocol=_sentence(options, "ImageNet"),
+        recipe=RECIPE,
+        trained_on=[key for key in SOURCES if key != without],
+        training_seconds=seconds_of(folder),
+        temperature=own_temperature,
+        sets=scores,
+    )
+    write_row(settings.models / "wbc", "sources", without, row)
+    return row
+
+
+def compare_patients(settings: Settings, run: Path, length: Length) -> PatientsRow:
+    """Join what networks say of DeepAPL patients that they did not see, and keep the row.
+
+    The patients of `HELD_OUT_FOLD` are those that the shipped network did not see.
+    """
+    start = run / f"without_{_DEEPAPL}"
+    base = _without(_DEEPAPL, run, length)
+    train(settings, start, base)
+    card = load_card("wbc", settings)
+    thresholds = card.thresholds.decision
+    seconds = 0.0
+    parts, outputs = [], []
+    for fold in FOLDS:
+        if fold == HELD_OUT_FOLD:
+            network, size = shipped_network("wbc", settings), card.input_width
+        else:
+            options = Options(
+                epochs=length.fold,
+                folds=tuple(other for other in FOLDS if other != fold),
+                start=str(start),
+                cells=base.cells,
+                steps=length.steps,
+            )
+            folder = run / f"fold_{fold}"
+            network, size = train(settings, folder, options).network, options.size
+            seconds += seconds_of(folder)
+        name = f"{_DEEPAPL}_{fold}"
+        cells = sources(settings, base.cells_folder(settings), [name])[name]
+        parts.append(cells.chosen(cells.weights > 0))
+        outputs.append(outputs_of(network, parts[-1], size)["type"])
+    truth = [name for part in parts for name in _names(part)]
+    groups = [str(group) for part in parts for group in part.groups]
+    probabilities = softmax(np.concatenate(outputs), card.temperature)
+    of_seven = np.isin(truth, DEEPAPL_SEVEN)
+    row = PatientsRow(
+        protocol=_sentence(options, "the network without DeepAPL as")
+        + f"; fold {HELD_OUT_FOLD} by the shipped network",
+        recipe=RECIPE,
+        training_seconds=seconds,
+        folds=list(FOLDS),
+        patients=len(set(groups)),
+        figures=classification_metrics(
+            [name for name, kept in zip(truth, of_seven, strict=True) if kept],
+            probabilities[of_seven],
+            DEEPAPL_SEVEN,
+            all_labels=TYPES,
+        ),
+        blasts=blast_figures(
+            truth,
+            [TYPES[k] for k in probabilities.argmax(1)],
+            [decide(dict(zip(TYPES, own, strict=True)), thresholds) for own in probabilities],
+            probabilities[:, TYPES.index("blast")],
+            groups,
+        ),
+    )
+    write_row(settings.models / "wbc", "patients", _DEEPAPL, row)
+    return row
+
+
+def _without(source: str, run: Path, length: Length) -> Options:
+    """Return the options of a training without a source.
+
+    Without DeepAPL all of Taleqani is trained on: no fold of it is measured.
+    """
+    return Options(
+        epochs=length.source,
+        folds=FOLDS if source == _DEEPAPL else TRAINING_FOLDS,
+        without=(source,),
+        start="imagenet",
+        cells=run / "cells",
+        steps=length.steps,
+    )
+
+
+def _names(cells: TrainingCells) -> list[str]:
+    return [TYPES[k] for k in cells.types]
+
+
+def _sentence(options: Options, start: Any) -> str:
+    """Describe a training for the file and the page."""
+    views = sum(stage.epochs for stage in options.stages) * options.steps * BATCH
+    return f"the shipped recipe, {views:,} augmented crops of {options.size} px, {start} start"
