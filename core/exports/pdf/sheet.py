@@ -56,6 +56,8 @@ class Sheet:
         self._pdf.set_auto_page_break(False)
         for style, file in (("", "DejaVuSans.ttf"), ("B", "DejaVuSans-Bold.ttf")):
             self._pdf.add_font(_FAMILY, style, _FONTS / file)
+        # The bold file is a subset (Latin, Greek, Cyrillic, Hebrew, Arabic): others are not bold.
+        self._pdf.set_fallback_fonts([_FAMILY], exact_match=False)
         self._pdf.set_text_shaping(True)
         self._pdf.set_image_filter("DCTDecode")
         self._pdf.set_title(title)

@@ -143,6 +143,7 @@ def test_an_empty_case_is_a_page(printed):
     ("name", "shown"),
     [
         ("Привет Ωmega", "Привет Ωmega"),
+        ("გიორგი", "გიორგი"),
         ("山田 Taro 🩸", "□□ Taro □"),
         ("tab\tnew\nline\x00end", "tab new line end"),
         ("a\u202eb\u2066c\u200bd", "abcd"),
