@@ -16,17 +16,22 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from core.domain.intervals import proportion
+from core.evaluation.comparisons import load_comparisons
 from core.evaluation.curves import at_threshold
 from core.evaluation.model_error import smear_text
 from core.evaluation.report import load_report
 from core.evaluation.sets import evaluation_set
 from core.evaluation.tables import (
     adaptation_sentence,
+    architectures_table,
     blast_table,
     cam_sentence,
     corruptions_table,
     data_set_title,
+    left_out_sentence,
+    left_out_table,
     ood_table,
+    patients_table,
     percent,
     quality_control_table,
     sets_table,
@@ -145,6 +150,31 @@ def light() -> str:
     ]
     head = (f"{measured.n} fields", "as taken", "corrected", "corrected where uneven")
     return _table(head, rows)
+
+
+def left_out() -> str:
+    """Return what was measured on every source that a training did not see."""
+    report, compared = _report("wbc"), load_comparisons("wbc")
+    table = _markdown(left_out_table(report, compared))
+    return f"{table}\n\n{left_out_sentence(report, compared)}"
+
+
+def every_patient() -> str:
+    """Return the figures over all DeepAPL patients, each left out of training."""
+    row = load_comparisons("wbc").patients.get("deepapl")
+    if row is None:
+        return "Not measured."
+    text = f"{row.patients} patients, {row.figures.n:,} cells. Trainings: {row.protocol}."
+    return f"{_markdown(patients_table(row))}\n\n{text}"
+
+
+def other_networks() -> str:
+    """Return the networks that were compared on ALL fields."""
+    rows = load_comparisons("all_stage").architectures
+    if not rows:
+        return "Not measured."
+    protocols = "; ".join(dict.fromkeys(row.protocol for row in rows.values()))
+    return f"{_markdown(architectures_table(rows))}\n\n{protocols[0].upper()}{protocols[1:]}."
 
 
 def notes() -> str:
@@ -443,6 +473,9 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
     "docs/accuracy.md": {
         "classification": classification,
         "blasts": blasts,
+        "left_out": left_out,
+        "every_patient": every_patient,
+        "other_networks": other_networks,
         "field_flags": field_flags,
         "light": light,
         "notes": notes,

@@ -23,7 +23,7 @@ from core.training.data.all_fields import FOLDS
 _KNOWN = {
     "network": ARCHITECTURES,
     "stages": ARCHITECTURES[:-1],
-    "source": ("pbc", "kaggle", "deepapl"),
+    "source": ("pbc", "kaggle", "lisc", "deepapl"),
     "patients": ("deepapl",),
     "recipe": ("appearance", "stain_transfer", "edge_truncation", "imagenet", NOTHING),
     "fields": (*FIELDS, NOTHING),

@@ -30,6 +30,7 @@ from core.training.loop import seconds_of
 from core.training.recipes.wbc import (
     BATCH,
     HELD_OUT_FOLD,
+    SIZE,
     STEPS,
     TRAINING_FOLDS,
     Options,
@@ -38,18 +39,18 @@ from core.training.recipes.wbc import (
 from research.compare_cells import RECIPE, scored
 from research.comparisons import write_row
 
-SOURCES = ("pbc", "kaggle", "deepapl")
-"""Sources that the shipped network is trained on and that can be left out. It never saw LISC and
-CellaVision."""
+SOURCES = ("pbc", "kaggle", "lisc", "deepapl")
+"""Sources of typed cells that the recipe trains on; any of them can be left out."""
 _DEEPAPL = "deepapl"
 _MEASURED: dict[str, tuple[str, Sequence[str]]] = {
     "cellavision": ("cellavision", MATURE_FIVE),
-    "lisc": ("lisc", MATURE_FIVE),
     "deepapl": (f"deepapl_{HELD_OUT_FOLD}", DEEPAPL_SEVEN),
     "kaggle": ("kaggle_val", KAGGLE_FOUR),
     "pbc": ("pbc_test", PBC_EIGHT),
 }
-"""Cells of each source that no training saw, and the types that they are scored over."""
+"""Cells that no training saw, and the types that they are scored over. Of LISC all cells are
+trained on, unless it is left out."""
+_LISC = ("lisc", MATURE_FIVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Length:
     """How long the networks are trained, as fractions of the recipe's number of epochs."""
 
     source: float = 0.2
-    fold: float = 0.075
+    fold: float = 0.05
     """On top of the network without DeepAPL."""
     steps: int = STEPS
 
@@ -72,11 +73,11 @@ def compare_source(without: str, settings: Settings, run: Path, length: Length) 
     folder = run / f"without_{without}"
     network = train(settings, folder, options).network
     temperature = load_card("wbc", settings).temperature
-    names = [name for name, _ in _MEASURED.values()]
-    cells = sources(settings, options.cells_folder(settings), names)
+    tested = _MEASURED | ({"lisc": _LISC} if without == "lisc" else {})
+    cells = sources(settings, options.cells_folder(settings), [name for name, _ in tested.values()])
     scores: dict[str, ScoredCells] = {}
     own_temperature = None
-    for key, (name, labels) in _MEASURED.items():
+    for key, (name, labels) in tested.items():
         measured = cells[name].of_types(labels)
         measured = measured.chosen(measured.weights > 0)
         logits = outputs_of(network, measured, options.size)["type"]
@@ -95,45 +96,49 @@ def compare_source(without: str, settings: Settings, run: Path, length: Length) 
     return row
 
 
+def _fold_options(fold: str, start: Path, run: Path, length: Length) -> Options:
+    return Options(
+        epochs=length.fold,
+        folds=tuple(other for other in FOLDS if other != fold),
+        start=str(start),
+        cells=run / "cells",
+        steps=length.steps,
+    )
+
+
 def compare_patients(settings: Settings, run: Path, length: Length) -> PatientsRow:
     """Join what networks say of DeepAPL patients that they did not see, and keep the row.
 
-    The patients of `HELD_OUT_FOLD` are those that the shipped network did not see.
+    The shipped network did not see those of `HELD_OUT_FOLD`. Trains what the run folder lacks.
     """
     start = run / f"without_{_DEEPAPL}"
-    base = _without(_DEEPAPL, run, length)
-    train(settings, start, base)
+    train(settings, start, _without(_DEEPAPL, run, length))
     card = load_card("wbc", settings)
     thresholds = card.thresholds.decision
-    seconds = 0.0
     parts, outputs = [], []
     for fold in FOLDS:
         if fold == HELD_OUT_FOLD:
-            network, size = shipped_network("wbc", settings), card.input_width
+            network = shipped_network("wbc", settings)
         else:
-            options = Options(
-                epochs=length.fold,
-                folds=tuple(other for other in FOLDS if other != fold),
-                start=str(start),
-                cells=base.cells,
-                steps=length.steps,
-            )
-            folder = run / f"fold_{fold}"
-            network, size = train(settings, folder, options).network, options.size
-            seconds += seconds_of(folder)
+            options = _fold_options(fold, start, run, length)
+            network = train(settings, run / f"fold_{fold}", options).network
         name = f"{_DEEPAPL}_{fold}"
-        cells = sources(settings, base.cells_folder(settings), [name])[name]
+        cells = sources(settings, run / "cells", [name])[name]
         parts.append(cells.chosen(cells.weights > 0))
-        outputs.append(outputs_of(network, parts[-1], size)["type"])
+        outputs.append(outputs_of(network, parts[-1], SIZE)["type"])
     truth = [name for part in parts for name in _names(part)]
     groups = [str(group) for part in parts for group in part.groups]
     probabilities = softmax(np.concatenate(outputs), card.temperature)
     of_seven = np.isin(truth, DEEPAPL_SEVEN)
     row = PatientsRow(
-        protocol=_sentence(options, "the network without DeepAPL as")
+        protocol=_sentence(
+            _fold_options(FOLDS[0], start, run, length), "the network without DeepAPL as"
+        )
         + f"; fold {HELD_OUT_FOLD} by the shipped network",
         recipe=RECIPE,
-        training_seconds=seconds,
+        training_seconds=sum(
+            seconds_of(run / f"fold_{fold}") for fold in FOLDS if fold != HELD_OUT_FOLD
+        ),
         folds=list(FOLDS),
         patients=len(set(groups)),
         figures=classification_metrics(

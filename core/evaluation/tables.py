@@ -132,6 +132,26 @@ def blast_table(figures: schema.BlastFigures) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["Figure", "Measured (95 % interval)"])
 
 
+def patients_table(row: comparisons.PatientsRow) -> pd.DataFrame:
+    """Return the figures over all patients, each by a network that did not see the patient."""
+    error, patients = row.blasts.median_share_error, row.blasts.patients
+    own = pd.DataFrame(
+        [
+            (
+                f"Balanced accuracy over {len(row.figures.labels)} types",
+                percent(row.figures.balanced_accuracy),
+            ),
+            ("ECE", percent_or_none(row.figures.ece)),
+            (
+                f"Blast share of {len(patients)} patients, median error",
+                "not measured" if error is None else f"{100 * error:.1f} points",
+            ),
+        ],
+        columns=["Figure", "Measured (95 % interval)"],
+    )
+    return pd.concat([own, blast_table(row.blasts)], ignore_index=True)
+
+
 def corruptions_table(measured: schema.CorruptionFigures) -> pd.DataFrame:
     """Return a row for each corruption: accuracy with 95 % limits, points lost, and percentages.
 
@@ -353,15 +373,18 @@ def _trained_without(compared: comparisons.Comparisons) -> dict[str, _Scored]:
 def _figures(own: _Scored | None) -> tuple[str, str]:
     if own is None:
         return NOT_MEASURED, NOT_MEASURED
-    return percent(own.balanced_accuracy), percent_or_none(own.ece)
+    return percent(_balanced(own)), percent_or_none(own.ece)
+
+
+def _balanced(own: _Scored) -> Estimate:
+    """Return the balanced accuracy. Rows of before it was kept have as many cells of each type."""
+    return own.balanced_accuracy or own.accuracy
 
 
 def left_out_sentence(report: ClassifierReport, compared: comparisons.Comparisons) -> str:
     """Return mean and worst over the sources that some training did not see."""
     measured = _shipped_away(report) | _trained_without(compared)
-    values = {
-        key: own.balanced_accuracy.value for key, own in measured.items() if own.balanced_accuracy
-    }
+    values = {key: _balanced(own).value for key, own in measured.items()}
     if not values:
         return "No training left a source out."
     worst = min(values, key=values.__getitem__)
@@ -454,8 +477,7 @@ def recipe_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
 def _by_source(row: comparisons.SourcesRow, marks: Mapping[str, str]) -> dict[str, str]:
     """Return accuracy and ECE on each source, with its mark."""
     return {
-        SOURCES[key]: f"{percent(own.balanced_accuracy or own.accuracy)}, "
-        f"ECE {100 * own.ece:.0f} %{marks.get(key, '')}"
+        SOURCES[key]: f"{percent(_balanced(own))}, ECE {100 * own.ece:.0f} %{marks.get(key, '')}"
         for key, own in row.sets.items()
     }
 

@@ -48,12 +48,9 @@ def protocols(rows: Mapping[str, Row]) -> str:
         else row.protocol
         for row in rows.values()
     )
-    return (
-        "A short protocol, the same for each: "
-        + "; ".join(texts)
-        + ". None of these networks is shipped."
-        + recipe_sentence(rows.values())
-    )
+    title = "A short protocol, the same for each" if len(texts) == 1 else "Short protocols"
+    recipes = recipe_sentence(rows.values())
+    return f"{title}: {'; '.join(texts)}. None of these networks is shipped.{recipes}"
 
 
 def show_precisions(rows: Mapping[str, PrecisionRow]) -> None:

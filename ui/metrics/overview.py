@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import pandas as pd
 import streamlit as st
 
 from core.charts.robustness import sources_figure
@@ -11,12 +10,10 @@ from core.evaluation.comparisons import Comparisons, PatientsRow, SourcesRow, lo
 from core.evaluation.report import ClassifierReport, DetectorReport
 from core.evaluation.tables import (
     SOURCES,
-    blast_table,
     fields_table,
     left_out_sentence,
     left_out_table,
-    percent,
-    percent_or_none,
+    patients_table,
     sets_table,
     sources_table,
 )
@@ -77,7 +74,7 @@ def show_left_out(report: ClassifierReport, comparisons: Comparisons) -> None:
     )
     st.caption(
         f"{left_out_sentence(report, comparisons)} Shipped: the shipped classifier on sources that "
-        "it was not trained on. Trained without it: a shorter training by the same recipe."
+        "it was not trained on. Trained without it: a shorter training on the other sources."
     )
     if comparisons.sources:
         show_sources(comparisons.sources)
@@ -111,17 +108,8 @@ def show_patients_left_out(key: str, row: PatientsRow) -> None:
     """Show what networks say of all patients of a set, each by one that did not see them."""
     title = SOURCES[key]
     st.header(f"Every {title} patient left out")
-    accuracy = pd.DataFrame(
-        {
-            "Figure": ["Balanced accuracy over seven types", "ECE"],
-            "Measured (95 % interval)": [
-                percent(row.figures.balanced_accuracy),
-                percent_or_none(row.figures.ece),
-            ],
-        }
-    )
     st.table(
-        pd.concat([accuracy, blast_table(row.blasts)]),
+        patients_table(row),
         border="horizontal",
         hide_index=True,
         alt=f"Figures of all {title} patients, each left out of training",
