@@ -25,8 +25,8 @@ def notices() -> Iterator[str]:
         yield f"Licence: {licence_of(package)}\nSource: {source_of(package)}\n"
         for text in texts_of(package):
             yield f"\n{text.rstrip()}\n"
-    yield f"{'=' * 80}\nDejaVu 2.35 (the bold font in part)\nLicence: Bitstream Vera and Arev\n"
-    yield "Source: https://dejavu-fonts.github.io\n"
+    yield f"{'=' * 80}\nDejaVu 2.35\nLicence: Bitstream Vera and Arev\n"
+    yield "Source: https://dejavu-fonts.github.io (of the bold font a part)\n"
     yield f"\n{(_FONTS / 'LICENSE_DEJAVU').read_text(encoding='utf-8').rstrip()}\n"
 
 
