@@ -95,7 +95,8 @@ def show_sources(rows: Mapping[str, SourcesRow]) -> None:
         f"Trainings without one source ({source}). Test cells of each source. Leukoscope",
     )
     st.caption(
-        "Star and hatching: never trained on. DeepAPL: patients that no training saw, seven types; "
+        "Star and hatching: never trained on. DeepAPL: patients that no training saw, seven types, "
+        "one of which (smudge cells) no other source has; "
         f"PBC: eight types; Kaggle: four; the others: five. {protocols(rows)}"
     )
     shared.data_table(
