@@ -12,7 +12,6 @@ from core.settings import PROJECT_ROOT
 IMPORTED_AS = {"ai-edge-quantizer": "ai_edge_quantizer"}
 TRAINING = {
     "tensorflow",
-    "pooch",
     "kagglehub",
     "ai_edge_quantizer",
     "matplotlib",
