@@ -111,7 +111,7 @@ class Visit:
     """A visitor who uploads, decides on cells and saves, until the server is gone."""
 
     def __init__(self, page: Page, confirmed: Confirmed, number: int, folder: Path) -> None:
-        """Let a visitor begin; `number` tells their files and patients from those of others."""
+        """Let a visitor begin; `number` marks their files and patients."""
         self._page, self._confirmed, self._number = page, confirmed, number
         self._folder, self._uploads = folder, 0
         self.draft: str | None = None

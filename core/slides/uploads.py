@@ -66,8 +66,8 @@ class SlideUpload:
     offset: int
     """Bytes that are there."""
     modified: int
-    """When the file changed on the user's machine, in ms since 1970: it tells two files of one name
-    and size apart."""
+    """When the file changed on the user's machine, in ms since 1970: it distinguishes two files of
+    one name and size."""
     expires: datetime | None
     """UTC; None once it is finished."""
     path: Path

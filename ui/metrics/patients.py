@@ -35,7 +35,7 @@ def show_blasts(report: ClassifierReport, key: str) -> None:
 
 
 def show_shares(figures: BlastFigures, source: str, key: str = "set") -> None:
-    """Show the share of blasts of every patient beside the true one; `key` tells charts apart."""
+    """Show the share of blasts of every patient beside the true one; `key` names the charts."""
     st.header("Share of blasts by patient")
     bias, reach = limits_of_agreement(figures.patients)
     median = figures.median_share_error or 0.0

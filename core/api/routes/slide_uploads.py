@@ -120,10 +120,10 @@ def create_upload(
     ] = "",
 ) -> Response:
     """Begin the upload of a slide; its address is in the header `Location`."""
-    told = _metadata(upload_metadata)
-    modified = told.get("modified", "")
+    metadata = _metadata(upload_metadata)
+    modified = metadata.get("modified", "")
     upload = uploads.create(
-        told.get("filename", ""),
+        metadata.get("filename", ""),
         upload_length,
         int(modified) if modified.isdecimal() and len(modified) < 16 else 0,
     )
