@@ -526,6 +526,16 @@ class StaleCaseError(CaseError):
         )
 
 
+class CountSavedError(CaseError):
+    """A sample holds the count of the slide already."""
+
+    def __init__(self, sample_id: int) -> None:
+        super().__init__(
+            f"Sample {sample_id} holds the count of this slide: it was saved there already. "
+            "Nothing was changed here. Open that sample to go on."
+        )
+
+
 class SignedCaseError(CaseError):
     """The case is signed and therefore read-only."""
 

@@ -63,6 +63,7 @@ STATUS: Mapping[type[LeukoscopeError], int] = {
     errors.UnknownPersonError: 403,
     errors.StaleCaseError: 409,
     errors.SignedCaseError: 409,
+    errors.CountSavedError: 409,
     errors.UnnamedCaseError: 409,
     errors.UnreviewedCellsError: 409,
     errors.SignatureError: 409,

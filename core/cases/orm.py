@@ -160,6 +160,7 @@ class SampleRow(Base):
     __table_args__ = (
         CheckConstraint("state IN ('draft', 'reviewed', 'signed')", name="state"),
         Index(None, "patient_id", "taken", "id"),
+        Index(None, "slide", "slide_version"),
         _AUTOINCREMENT,
     )
 
@@ -168,6 +169,11 @@ class SampleRow(Base):
     taken: Mapped[date]
     material: Mapped[Material] = mapped_column(String(32))
     white_cell_count: Mapped[float | None]
+    slide: Mapped[str | None] = mapped_column(String(64))
+    """Id of the slide whose count was saved as this sample; None of uploaded fields, and of samples
+    stored before this was kept."""
+    slide_version: Mapped[str | None] = mapped_column(String(64))
+    """Of the slide's file, as `SlideCountRow.version`."""
     state: Mapped[CaseState] = mapped_column(String(16), default="draft")
     version: Mapped[int] = mapped_column(default=1)
     changed_by: Mapped[str] = mapped_column(String(200))

@@ -106,6 +106,18 @@ class NewLabel:
 
 
 @dataclass(frozen=True, slots=True)
+class CountOrigin:
+    """The count of a slide that a sample is saved from."""
+
+    slide: str
+    """Id of the slide."""
+    version: str
+    """Of its file."""
+    known: int | None
+    """The last sample with this count that the user knows of; None for none."""
+
+
+@dataclass(frozen=True, slots=True)
 class MissedCell:
     """A white cell that the model missed, as a user marks and labels it."""
 

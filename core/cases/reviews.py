@@ -35,6 +35,7 @@ from core.cases.orm import (
     SampleRow,
 )
 from core.cases.records import (
+    CountOrigin,
     LabelledCell,
     MissedCell,
     NewField,
@@ -47,6 +48,7 @@ from core.cases.records import (
 )
 from core.cases.samples import (
     check_details,
+    count_holder,
     encode_all,
     insert_sample,
     record_edit,
@@ -56,7 +58,7 @@ from core.cases.users import require
 from core.domain.boxes import Box, image_box
 from core.domain.results import Cell
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL
-from core.errors import InvalidEntryError, NotFoundError
+from core.errors import CountSavedError, InvalidEntryError, NotFoundError
 
 Done = tuple[Sample, tuple[Review, ...]]
 """The sample in its next version, and the reviews that were appended."""
@@ -89,18 +91,20 @@ def label_cells(
         return record_edit(session, user, row, "label cells", **details), reviews
 
 
-def save_labelled_sample(  # noqa: PLR0913, PLR0917 - a sample and its labels
+def save_slide_count(  # noqa: PLR0913, PLR0917 - a sample and its labels
     database: Database,
     user: User,
     patient_id: int,
     details: SampleDetails,
     fields: Sequence[NewField],
     labels: Sequence[NewLabel],
+    origin: CountOrigin,
 ) -> Sample:
-    """Save a new sample with the labels that reviewers gave before, in their order, or neither.
+    """Save the count of a slide as a sample with the labels that reviewers gave, or neither.
 
-    Each label becomes a review by its reviewer. Raises as `save_sample`, NotFoundError for a label
-    of no white cell, and ValueError for no label.
+    Each label becomes a review by its reviewer, in their order. Raises as `save_sample`,
+    CountSavedError when another sample than the known one holds the count, NotFoundError for a
+    label of no white cell, and ValueError for no label.
     """
     require(user, "reviewer")
     check_details(details)
@@ -109,7 +113,11 @@ def save_labelled_sample(  # noqa: PLR0913, PLR0917 - a sample and its labels
         _check(new.label)
     images = list(zip(fields, encode_all(fields), strict=True))
     with database.writing() as session:
+        holder = count_holder(session, origin.slide, origin.version)
+        if holder is not None and holder.id != origin.known:
+            raise CountSavedError(holder.id)
         row, ids = insert_sample(database, session, user, patient_id, details, images)
+        row.slide, row.slide_version = origin.slide, origin.version
         cells = {
             (cell.field_id, cell.number): cell
             for cell in session.scalars(select(CellRow).where(CellRow.field_id.in_(ids)))

@@ -142,6 +142,25 @@ def load_sample(database: Database, sample_id: int, draft_id: int | None = None)
         return sample_of(_sample_and_patient(session, sample_id, draft_id)[0])
 
 
+def sample_with_count(database: Database, slide: str, version: str) -> Sample | None:
+    """Return the last sample that holds the count of a slide; None without one.
+
+    `slide` and `version` are those of the slide's file.
+    """
+    with database.reading() as session:
+        row = count_holder(session, slide, version)
+        return None if row is None else sample_of(row)
+
+
+def count_holder(session: Session, slide: str, version: str) -> SampleRow | None:
+    """Return the row of the last sample that holds the count of a slide; None without one."""
+    return session.scalars(
+        select(SampleRow)
+        .where(SampleRow.slide == slide, SampleRow.slide_version == version)
+        .order_by(SampleRow.id.desc())
+    ).first()
+
+
 def load_case(database: Database, sample_id: int, draft_id: int | None = None) -> Case:
     """Return a sample with everything in it.
 

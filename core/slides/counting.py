@@ -88,7 +88,7 @@ class SlideCount:
         self._store, self._models = store, models or {}
         self.is_kept = store is not None
         """Whether a restart of the server leaves the count as it is."""
-        self._view, self._name = view, slide.name
+        self.slide, self._view = slide, view
         self._plan = plan_slide(view.path, slide.name, None)
         self.areas = areas(view, self._plan.tiles)
         """Every tile with `GLASS`, `THICK` or `COUNTABLE`."""
@@ -262,7 +262,7 @@ class SlideCount:
     def _run(self) -> None:
         if sys.platform == "linux":  # where a thread has a priority of its own
             os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICE)
-        outcome = or_failure(self._name, self._count_path)
+        outcome = or_failure(self.slide.name, self._count_path)
         self.error = outcome.error if isinstance(outcome, FailedFile) else None
 
     def _count_path(self) -> None:
@@ -271,7 +271,7 @@ class SlideCount:
                 looked_at = [tile for tile, area in self.areas.items() if area != GLASS]
                 self._surveyed = survey(looked_at, self._measure)
             tiles = self._tiles_to_count()
-            for result in analyze_tiles(self._view.path, self._name, tiles, self._analyze):
+            for result in analyze_tiles(self._view.path, self.slide.name, tiles, self._analyze):
                 self._take(result)
 
     def _tiles_to_count(self) -> Iterator[Tile]:

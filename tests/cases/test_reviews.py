@@ -9,8 +9,9 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from core.cases.audit import history, verify
+from core.cases.patients import delete_patient
 from core.cases.queue import queue
-from core.cases.records import MissedCell, NewLabel, QueueFilter, SampleDetails
+from core.cases.records import CountOrigin, MissedCell, NewLabel, QueueFilter, SampleDetails
 from core.cases.reviews import (
     add_cell,
     label_cells,
@@ -18,15 +19,21 @@ from core.cases.reviews import (
     labelled_cells,
     move_cell,
     reviews_of,
-    save_labelled_sample,
+    save_slide_count,
     split_cell,
     undo,
 )
-from core.cases.samples import load_case
+from core.cases.samples import load_case, sample_with_count
 from core.domain.boxes import Box, image_box, split_box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
-from core.errors import InvalidEntryError, NotAllowedError, NotFoundError, StaleCaseError
-from tests.cases.made import REVIEWER, SECOND, VIEWER, new_field, white
+from core.errors import (
+    CountSavedError,
+    InvalidEntryError,
+    NotAllowedError,
+    NotFoundError,
+    StaleCaseError,
+)
+from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, new_field, white
 
 
 def cells_of(database, sample):
@@ -52,12 +59,41 @@ def test_labels_are_appended_and_the_last_one_counts(database, sample):
     assert load_case(database, sample.id).sample.version == sample.version == 3
 
 
-def test_labels_from_before_are_saved_with_the_sample_or_neither(database, sample, images):
-    def save(*labels):
+@pytest.fixture
+def save(database, sample, images):
+    """Give a function that saves the count of a slide with labels."""
+
+    def save_count(*labels, known=None, version="1"):
         fields = [new_field(images[0], white(), white("monocyte", x=60.0))]
         patient, details = sample.patient_id, SampleDetails(date(2026, 3, 1), "peripheral_blood")
-        return save_labelled_sample(database, REVIEWER, patient, details, fields, labels)
+        origin = CountOrigin("5f3a", version, known)
+        return save_slide_count(database, REVIEWER, patient, details, fields, labels, origin)
 
+    return save_count
+
+
+def test_a_count_is_saved_twice_only_by_who_knows_of_the_first(database, sample, save):
+    assert sample_with_count(database, "5f3a", "1") is None
+    first = save()
+    assert sample_with_count(database, "5f3a", "1") == first
+    with pytest.raises(CountSavedError, match=f"Sample {first.id} holds"):
+        save()
+    assert sample_with_count(database, "5f3a", "1") == first
+    again = save(known=first.id)
+    assert sample_with_count(database, "5f3a", "1") == again
+    with pytest.raises(CountSavedError, match=f"Sample {again.id} holds"):
+        save(known=first.id)
+    save(version="2")
+    assert sample_with_count(database, "5f3a", "1") == again
+
+
+def test_a_deleted_sample_holds_no_count(database, sample, save):
+    save()
+    delete_patient(database, ADMIN, sample.patient_id)
+    assert sample_with_count(database, "5f3a", "1") is None
+
+
+def test_labels_from_before_are_saved_with_the_sample_or_neither(database, save):
     saved = save(
         NewLabel(0, 2, "blast", SECOND),
         NewLabel(0, 1, "basophil", REVIEWER),
@@ -75,7 +111,7 @@ def test_labels_from_before_are_saved_with_the_sample_or_neither(database, sampl
         ([NewLabel(0, 1, "blast", VIEWER)], NotAllowedError),
     ]:
         with pytest.raises(error):
-            save(*labels)
+            save(*labels, known=saved.id)
     with pytest.raises(NotFoundError):
         load_case(database, saved.id + 1)
 

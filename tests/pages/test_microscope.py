@@ -6,13 +6,14 @@ import pytest
 
 from core.cases.audit import history
 from core.cases.database import get_database
+from core.cases.patients import find_patient
 from core.cases.samples import load_case
 from core.domain.differential import differential
 from core.settings import get_settings
 from core.slides.current import get_count, get_views
 from core.slides.folders import SlideFolders
 from core.slides.uploads import SlideUploads
-from tests.pages.app import go_to, open_app, press, texts, upload
+from tests.pages.app import checked, go_to, open_app, press, texts, upload
 from tests.slides import made
 from ui.microscope.viewer import CLICKED, PINNED
 
@@ -31,6 +32,13 @@ def links(app):
 
 def viewer(app):
     return app.get("bidi_component")
+
+
+def saving(app, identifier):
+    """Open the form and enter a patient."""
+    app.session_state["slide_save"] = True
+    checked(app.run()).text_input(key="slide_save_identifier").set_value(identifier)
+    return app
 
 
 def test_a_slide_is_chosen_and_opened_by_its_address(folder):
@@ -100,10 +108,10 @@ def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journe
     app = press(app, "slide_undo")
     assert count.analysis().cells[first - 1].type == "monocyte"
     number = differential([count.analysis()]).white_cells
-    app.session_state["slide_save"] = True
-    app.run()
-    app.text_input(key="slide_save_identifier").set_value("P-7")
-    app = press(app, "slide_save_now")
+    others = [saving(open_app("microscope", slide=slide.id), "P-8") for _ in range(2)]
+    others[0].session_state[CLICKED] = cell.box.centre
+    others[0].run()
+    app = press(saving(app, "P-7"), "slide_save_now")
     assert any("Review sample 1" in label for label in links(app))
     case = load_case(get_database(), 1)
     assert differential(stored.analysis for stored in case.fields).white_cells == number > 0
@@ -116,7 +124,7 @@ def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journe
     app.session_state[PINNED] = {"slide": "another", "x": 9, "y": 9, "zoom": 1.0, "turn": 0}
     app.run()
     assert not [area for area in app.text_area if area.key == "slide_comment_text"]
-    app.session_state[PINNED] = place = {
+    app.session_state[PINNED] = pinned = {
         "slide": slide.id,
         "x": 710,
         "y": 520,
@@ -128,7 +136,7 @@ def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journe
     app = press(app, "slide_comment_add")
     assert [text.value for text in app.text] == ["Rouleaux"]
     (said,) = load_case(get_database(), 1).comments
-    assert (said.text, said.place, said.author) == ("Rouleaux", place, "local")
+    assert (said.text, said.place, said.author) == ("Rouleaux", pinned, "local")
     assert {"comment"} <= {entry.action for entry in history(get_database(), 1)}
     assert ": 710" in str(viewer(app)[0].proto)
     app = go_to(app, "patients", sample=1)
@@ -138,6 +146,17 @@ def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journe
     assert all(f"slide={slide.id}&x=" in address for address in addresses)
     assert any(address.endswith("x=710&y=520&zoom=0.5&turn=90") for address in addresses)
     assert "0042.svs at " in case.fields[0].analysis.file
+    for other, key in zip(others, (f"slide_label_basophil_{place}", "slide_save_now"), strict=True):
+        press(other, key)
+        assert "Sample 1 holds the count" in other.error[0].value
+        assert "The count of this slide is in sample 1" in texts(other)
+        assert "Sample 1" in links(other)
+    assert find_patient(get_database(), "P-8") is None
+    assert other.button(key="slide_save_now").disabled
+    other.checkbox(key="slide_save_again").check().run()
+    press(other, "slide_save_now")
+    assert "The count of this slide is in sample 2" in texts(other)
+    assert find_patient(get_database(), "P-8")
 
 
 def test_regions_of_qupath_are_counted_or_refused(folder):

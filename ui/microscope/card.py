@@ -1,6 +1,7 @@
 """The card of the clicked cell: its image, what the model says, and the reviewer's label."""
 
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -20,15 +21,17 @@ from core.inference.explain import explain_cell
 from core.slides.counting import SlideCount
 from core.slides.tiles import SlideView
 from ui.components import cases
-from ui.components.actions import action_button
+from ui.components.actions import run_action, show_action_error
 from ui.components.fields import show_cell_facts
 from ui.components.shared import plain
 from ui.components.visitor import current_user
-from ui.microscope.saving import saved_as
+from ui.microscope.saving import check_not_saved, saved_as
 from ui.microscope.viewer import CLICKED
 from ui.review.bench import agreement_of
 from ui.review.session import KEYS, suggestion
 
+_LABELLING = "slide_labelling"
+"""Action of all buttons that name a cell."""
 _SHOWN_MICROMETRES = 30.0
 _STATUS_BADGES: dict[Status, str] = {
     "classified": ":green-badge[:material/check: classified]",
@@ -104,10 +107,11 @@ def _show_image(view: SlideView, cell: Cell) -> None:
 
 def _show_labels(count: SlideCount, cell: Cell) -> None:
     """Let a reviewer name a cell of the model's analysis, with the keys of the page Review."""
-    sample = saved_as(count)
-    if sample is not None:
+    show_action_error(_LABELLING)
+    held = saved_as(count.slide)
+    if held is not None:
         st.caption("This count is saved. Change labels in the sample.")
-        cases.review_link(sample, f"Review sample {sample}")
+        cases.review_link(held.id, f"Review sample {held.id}")
         return
     database = get_database()
     try:
@@ -117,10 +121,16 @@ def _show_labels(count: SlideCount, cell: Cell) -> None:
         st.caption(plain(str(error)))
         return
     _show_choice(count, cell)
-    action_button(
+
+    def undo() -> None:
+        check_not_saved(count.slide)
+        count.undo(current_user(database))
+
+    st.button(
         "Undo",
-        "slide_undo",
-        lambda: count.undo(current_user(database)),
+        key="slide_undo",
+        on_click=run_action,
+        args=(_LABELLING, undo),
         icon=":material/undo:",
         shortcut="U",
         disabled=not count.is_labelled_by(user),
@@ -142,36 +152,36 @@ def _show_choice(count: SlideCount, cell: Cell) -> None:
             return
         reviewer = current_user(get_database())
         require(reviewer, "reviewer")
+        check_not_saved(count.slide)
         count.label(cell, label, reviewer)
 
-    def button(label: str) -> None:
-        action_button(
-            label_name(label),
-            f"slide_label_{label}_{place}",
-            partial(name, label),
-            shortcut=KEYS.get(label),
+    def button(text: str, key: str, label: str, **options: Any) -> None:
+        # The buttons of a cell are gone with it: the error of any is shown in one place.
+        st.button(
+            text,
+            key=f"slide_label_{key}_{place}",
+            on_click=run_action,
+            args=(_LABELLING, partial(name, label)),
             width="stretch",
+            **options,
         )
+
+    def offer(label: str) -> None:
+        button(label_name(label), label, label, shortcut=KEYS.get(label))
 
     agreed = agreement_of(cell)
     probabilities = cell.probabilities or {}
     ordered = sorted(LABELS, key=lambda label: -probabilities.get(label, 0.0))
     with st.grid(2, min_column_width=130, gap="xsmall"):
         if agreed is not None:
-            action_button(
-                f"Agree: {label_name(agreed).lower()}",
-                f"slide_label_agree_{place}",
-                partial(name, agreed),
-                shortcut="A",
-                type="primary",
-                width="stretch",
-            )
+            text = f"Agree: {label_name(agreed).lower()}"
+            button(text, "agree", agreed, shortcut="A", type="primary")
         for label in [*ordered[:2], NOT_A_WHITE_CELL]:
-            button(label)
+            offer(label)
     with (
         st.expander("Other types", icon=":material/list:"),
         st.grid(2, min_column_width=130, gap="xsmall"),
     ):
         for label in LABELS:
             if label not in (*ordered[:2], NOT_A_WHITE_CELL):
-                button(label)
+                offer(label)

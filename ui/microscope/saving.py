@@ -5,38 +5,65 @@ import streamlit as st
 from core.cases.database import get_database
 from core.cases.names import checked_identifier
 from core.cases.patients import create_patient, find_patient
-from core.cases.records import NewField, NewLabel, PatientDetails
-from core.cases.reviews import save_labelled_sample
+from core.cases.records import (
+    CountOrigin,
+    NewField,
+    NewLabel,
+    PatientDetails,
+    Sample,
+)
+from core.cases.reviews import save_slide_count
+from core.cases.samples import sample_with_count
 from core.cases.users import require
+from core.errors import CaseError, CountSavedError
 from core.inference.pipeline import get_analyzer
 from core.inference.tasks import models_of
 from core.slides.case_fields import case_fields
 from core.slides.counting import SlideCount
+from core.slides.folders import SlideFile
 from core.slides.tiles import SlideView
 from ui.components import cases
 from ui.components.actions import action_button
 from ui.components.visitor import current_user
 
 _KEY = "slide_save"
-_SAVED = "slide_saved"
-"""Key in the session: what was saved of which count, and as which sample."""
 
 
-def saved_as(count: SlideCount) -> int | None:
-    """Return the sample that this visitor saved the count as it is, if any."""
-    found: int | None = st.session_state.get(_SAVED, {}).get((id(count), count.done))
-    return found
+def saved_as(slide: SlideFile) -> Sample | None:
+    """Return the last sample that holds the count of a slide.
+
+    None without one, and for those who may not read cases.
+    """
+    try:
+        database = get_database()
+        require(current_user(database), "viewer")
+        return sample_with_count(database, slide.id, slide.version)
+    except CaseError:
+        return None
+
+
+def check_not_saved(slide: SlideFile, known: int | None = None) -> None:
+    """Raise CountSavedError if another sample than the known one holds the count of a slide.
+
+    Somebody saved it since the page was drawn, and that sample would lack what is done now.
+    """
+    held = saved_as(slide)
+    if held is not None and held.id != known:
+        raise CountSavedError(held.id)
 
 
 def show_saving(view: SlideView, count: SlideCount) -> None:
-    """Offer to save a count that does not run; afterwards, to review it."""
-    sample = saved_as(count)
-    if sample is not None:
+    """Offer to save a count that does not run, and name the sample that holds it already."""
+    held = saved_as(count.slide)
+    if held is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(":green-badge[:material/check: saved]", width="content")
-            cases.sample_link(sample, f"Sample {sample}")
-            cases.review_link(sample, f"Review sample {sample}")
-        return
+            st.markdown(
+                ":green-badge[:material/check: saved] The count of this slide is in sample "
+                f"{held.id}, taken on {held.taken:%Y-%m-%d}.",
+                width="content",
+            )
+            cases.sample_link(held.id, f"Sample {held.id}")
+            cases.review_link(held.id, f"Review sample {held.id}")
     box = st.expander("Save to a patient", icon=":material/save:", key=_KEY, on_change="rerun")
     if not box.open:
         return
@@ -55,6 +82,14 @@ def show_saving(view: SlideView, count: SlideCount) -> None:
             "labels that reviewers gave here. Review, report and signature follow on the pages of "
             "the case."
         )
+        if held is not None:
+            st.warning(
+                f"Sample {held.id} stays as it is, and the new sample has the same cells: for "
+                "one patient they count twice. Save the count again only if that sample belongs "
+                "to the wrong patient, or if cells were counted since.",
+                icon=":material/content_copy:",
+            )
+            again = st.checkbox("Save it as another sample", key=f"{_KEY}_again")
         with st.grid(2, min_column_width=230):
             st.text_input(
                 "Patient identifier",
@@ -64,8 +99,11 @@ def show_saving(view: SlideView, count: SlideCount) -> None:
             )
             cases.sample_inputs(_KEY)
 
+        known = None if held is None else held.id
+
         def save() -> None:
             user = current_user(database)
+            check_not_saved(count.slide, known)
             identifier = checked_identifier(st.session_state[f"{_KEY}_identifier"], "identifier")
             now = count.snapshot()
             models = models_of(get_analyzer().versions, now.model, None)
@@ -83,7 +121,15 @@ def show_saving(view: SlideView, count: SlideCount) -> None:
                 database, user, PatientDetails(identifier)
             )
             details = cases.entered_sample(_KEY)
-            done = save_labelled_sample(database, user, patient.id, details, fields, labels)
-            st.session_state.setdefault(_SAVED, {})[id(count), count.done] = done.id
+            origin = CountOrigin(count.slide.id, count.slide.version, known)
+            save_slide_count(database, user, patient.id, details, fields, labels, origin)
+            st.session_state[_KEY] = False
 
-        action_button("Save", f"{_KEY}_now", save, icon=":material/save:", type="primary")
+        action_button(
+            "Save",
+            f"{_KEY}_now",
+            save,
+            icon=":material/save:",
+            type="primary",
+            disabled=held is not None and not again,
+        )
