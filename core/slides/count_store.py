@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from core.cases.database import Database
 from core.cases.orm import SlideCountRow, SlideLabelRow, SlideTilesRow
 from core.cases.records import User
+from core.cases.samples import count_holder
 from core.domain.results import Cell
 from core.settings import get_settings
 from core.slides.analysis import TILES, TileResult
@@ -117,6 +118,13 @@ class CountStore:
         with self._database.writing() as session:
             session.execute(delete(SlideLabelRow).where(SlideLabelRow.id == label.id))
 
+    def delete_unless_saved(self) -> None:
+        """Delete the count with its labels, unless a sample holds it."""
+        with self._database.writing() as session:
+            row = self._find(session)
+            if row is not None and not count_holder(session, row.slide, row.version):
+                _delete(session, SlideCountRow.id == row.id)
+
     def _find(self, session: Session) -> SlideCountRow | None:
         return session.scalars(
             select(SlideCountRow).where(
@@ -130,13 +138,18 @@ class CountStore:
         if row is None:
             now = datetime.now(UTC)
             oldest = now - timedelta(days=get_settings().draft_days)
-            expired = select(SlideCountRow.id).where(SlideCountRow.used <= oldest)
-            for table in (SlideTilesRow, SlideLabelRow):
-                session.execute(delete(table).where(table.count_id.in_(expired)))
-            session.execute(delete(SlideCountRow).where(SlideCountRow.used <= oldest))
+            _delete(session, SlideCountRow.used <= oldest)
             row = SlideCountRow(
                 slide=self._slide.id, version=self._slide.version, models={}, used=now
             )
             session.add(row)
             session.flush()
         return row
+
+
+def _delete(session: Session, which: ColumnElement[bool]) -> None:
+    """Delete counts with what was found and their labels."""
+    counts = select(SlideCountRow.id).where(which)
+    for table in (SlideTilesRow, SlideLabelRow):
+        session.execute(delete(table).where(table.count_id.in_(counts)))
+    session.execute(delete(SlideCountRow).where(which))

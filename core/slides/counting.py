@@ -95,7 +95,7 @@ class SlideCount:
         self.path = battlement([tile for tile, area in self.areas.items() if area == COUNTABLE])
         self._surveyed: dict[Tile, TileQuality] = {}
         self._results: dict[Tile, TileResult] = {}
-        self._lock = Lock()
+        self._lock, self._storing = Lock(), Lock()
         self._thread: Thread | None = None
         self._stopped = False
         self._began = self._seconds = 0.0
@@ -254,6 +254,12 @@ class SlideCount:
         """Stop after the tiles that are being analysed."""
         self._stopped = True
 
+    def abandon(self) -> None:
+        """Stop, and store nothing more."""
+        self.stop()
+        with self._storing:
+            self._store = None
+
     def wait(self) -> None:
         """Wait for the end."""
         if self._thread is not None:
@@ -304,11 +310,12 @@ class SlideCount:
             self._results[result.tile] = result
             self._seconds += time.monotonic() - self._began
             self._counted_now += 1
-        if self._store:
-            try:
-                self._store.add_tiles([result], self._models)
-            except CaseError:  # the count goes on; a later one may be stored
-                self.is_kept = False
+        with self._storing:
+            if self._store:
+                try:
+                    self._store.add_tiles([result], self._models)
+                except CaseError:  # the count goes on; a later one may be stored
+                    self.is_kept = False
 
     def _counted_in_tiles(self) -> int:
         """Return the white cells of all tiles; those on seams may be counted twice."""

@@ -81,12 +81,26 @@ def get_views(settings: Settings | None = None) -> SlideViews:
     return _views[settings.slide_cache]
 
 
-def delete_slide(slide: SlideFile, owner: str, settings: Settings | None = None) -> None:
-    """Delete a slide that a user uploaded, with its copy. Raises SlideUploadNotFoundError."""
+def delete_slide(
+    slide: SlideFile,
+    owner: str,
+    settings: Settings | None = None,
+    database: Callable[[], Database] = get_database,
+) -> None:
+    """Delete a slide that a user uploaded, with its copy and its count.
+
+    The count stays where a sample holds it, and expires where the store cannot be written. Raises
+    SlideUploadNotFoundError.
+    """
     settings = settings or get_settings()
     SlideUploads(owner, settings).delete(slide.path.parent.name)
     copy_of(slide, settings).unlink(missing_ok=True)
     get_views(settings).forget(slide)
+    with _opening:
+        for known in [known for known in _counts if known[0] == slide]:
+            _counts.pop(known).abandon()
+    with suppress(CaseError):
+        CountStore(database(), slide).delete_unless_saved()
 
 
 def get_count(

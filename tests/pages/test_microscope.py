@@ -10,7 +10,8 @@ from core.cases.patients import find_patient
 from core.cases.samples import load_case
 from core.domain.differential import differential
 from core.settings import get_settings
-from core.slides.current import get_count, get_views
+from core.slides.count_store import CountStore
+from core.slides.current import get_count, get_folders, get_views
 from core.slides.folders import SlideFolders
 from core.slides.uploads import SlideUploads
 from tests.pages.app import checked, go_to, open_app, press, texts, upload
@@ -185,8 +186,13 @@ def test_an_uploaded_slide_is_its_owners_to_see_and_delete(folder):
     uploads.finish(sent.id)
     app.run()
     assert [label for label in links(app) if "svs" in label] == ["mine\\.svs", "0042\\.svs"]
+    (mine,) = get_folders(owner="local").own().values()
+    store = CountStore(get_database(), mine)
+    store.add_tiles([], {})
+    assert store.exists()
     (button,) = (b for b in app.button if str(b.key).startswith("slide_delete_"))
     app = press(app, button.key)
     assert not app.error
+    assert not store.exists()
     assert [label for label in links(app) if "svs" in label] == ["0042\\.svs"]
     assert not list(uploads.folder.iterdir())

@@ -1,19 +1,22 @@
 """Counts of slides and their labels are there after a restart, and nothing of other models."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select, update
 
 from core.cases.database import open_database
 from core.cases.orm import SlideCountRow, SlideLabelRow, SlideTilesRow
+from core.cases.patients import create_patient, delete_patient
+from core.cases.records import CountOrigin, PatientDetails, SampleDetails
+from core.cases.reviews import save_slide_count
 from core.errors import StoreReadOnlyError
 from core.settings import Settings
 from core.slides.count_store import CountStore
 from core.slides.counting import SlideCount
 from core.slides.tiles import SlideView
-from tests.cases.made import REVIEWER, SECOND
+from tests.cases.made import ADMIN, REVIEWER, SECOND
 from tests.slides.test_counting import drawn, find, found  # noqa: F401 - a fixture
 
 MODELS = {"wbc": "1"}
@@ -109,3 +112,33 @@ def test_counts_that_nobody_opens_are_deleted(started, drawn, database):  # noqa
         assert session.scalars(select(SlideLabelRow)).all() == []
         counts = session.scalars(select(SlideTilesRow.count_id).distinct()).all()
     assert len(counts) == 1
+
+
+def rows(database):
+    """Return how many counts, parts of them and labels are stored."""
+    tables = SlideCountRow, SlideTilesRow, SlideLabelRow
+    with database.reading() as session:
+        return [session.scalar(select(func.count()).select_from(table)) for table in tables]
+
+
+def test_a_count_is_deleted_unless_a_sample_holds_it(started, drawn, database):  # noqa: F811
+    count = started()
+    count.start(5)
+    count.wait()
+    count.label(count.snapshot().model.white_cells()[0][1], "blast", REVIEWER)
+    kept = rows(database)
+    patient = create_patient(database, REVIEWER, PatientDetails("P-1"))
+    details = SampleDetails(date(2026, 3, 1))
+    origin = CountOrigin(drawn[0].id, drawn[0].version, None)
+    save_slide_count(database, REVIEWER, patient.id, details, [], [], origin)
+    store = CountStore(database, drawn[0])
+    store.delete_unless_saved()
+    assert rows(database) == kept
+    delete_patient(database, ADMIN, patient.id)
+    count.abandon()
+    store.delete_unless_saved()
+    assert rows(database) == [0, 0, 0]
+    count.start(None)
+    count.wait()
+    assert count.done == len(count.path)
+    assert rows(database) == [0, 0, 0]

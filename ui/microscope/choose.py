@@ -69,7 +69,9 @@ def _describe(slide: SlideFile) -> None:
 
 def _offer_deletion(slide: SlideFile) -> None:
     with st.popover("Uploaded by you", icon=":material/lock_person:", width="stretch"):
-        st.caption("Only you see this slide. Cases that were saved from it stay.")
+        st.caption(
+            "Only you see this slide. Its count is deleted with it; cases that were saved stay."
+        )
         action_button(
             "Delete the slide",
             f"slide_delete_{slide.id}",

@@ -174,7 +174,7 @@ def delete_upload(services: ServicesDep, uploads: UploadsDep, upload_id: UploadI
     if slide is None:
         uploads.delete(upload_id)
     else:
-        delete_slide(slide, uploads.owner, services.settings)
+        delete_slide(slide, uploads.owner, services.settings, services.database)
     return Response(status_code=204, headers={"Tus-Resumable": _TUS})
 
 
