@@ -45,7 +45,7 @@ class Bench {
     this.undoFrom = 0; // when Undo is let through
     this.build(parent);
     this.onKey = (event) => this.key(event);
-    this.onLeave = (event) => this.outbox.length && event.preventDefault();
+    this.onLeave = (event) => (this.outbox.length || this.comment.value) && event.preventDefault();
     this.onResize = () => this.fit();
   }
 

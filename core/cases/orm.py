@@ -35,7 +35,7 @@ from sqlalchemy.orm import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from core.cases.records import CaseState, Origin, ReviewAction, Role
+from core.cases.records import CaseState, Origin, ReviewAction, Role, TextKind
 from core.domain.boxes import Box
 from core.domain.taxonomy import FORMER_LABELS, Material, Sex, Status
 
@@ -353,6 +353,27 @@ class CommentRow(Base):
     """Id of the slide that `place` is in."""
     place: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """As `Comment.place`."""
+
+
+class UnfinishedTextRow(Base):
+    """A text that a user is still writing on a case; see `core.cases.unfinished`."""
+
+    __tablename__ = "unfinished_texts"
+    __table_args__ = (
+        CheckConstraint("kind IN ('conclusion', 'comment')", name="kind"),
+        UniqueConstraint("sample_id", "author", "kind"),
+        _AUTOINCREMENT,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
+    author: Mapped[str | None] = mapped_column(String(200))
+    """None once the user was removed: another user may get the name."""
+    kind: Mapped[TextKind] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(Text)
+    version: Mapped[int]
+    """Grows with every text that is kept; the first has 1."""
+    at: Mapped[datetime]
 
 
 class LinkRow(Base):

@@ -23,6 +23,7 @@ from core.cases.orm import (
     ReviewRow,
     SampleRow,
     SignatureRow,
+    UnfinishedTextRow,
 )
 from core.cases.records import Patient, PatientDetails, User
 from core.cases.users import require
@@ -103,6 +104,7 @@ def erase(session: Session, user: str, row: PatientRow) -> set[str]:
         FieldRow.sample_id.in_(samples),
         SignatureRow.sample_id.in_(samples),
         CommentRow.sample_id.in_(samples),
+        UnfinishedTextRow.sample_id.in_(samples),
         LinkRow.sample_id.in_(samples),
         SampleRow.patient_id == row.id,
     ):

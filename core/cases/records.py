@@ -22,6 +22,8 @@ Origin = Literal["model", "person"]
 """Who found a cell."""
 ReviewAction = Literal["label", "add", "move", "split", "undo"]
 """What a reviewer did to a cell; moving a box includes resizing it."""
+TextKind = Literal["conclusion", "comment"]
+"""What a text becomes once it is signed or added."""
 
 T = TypeVar("T")
 
@@ -202,6 +204,21 @@ class Comment:
     place: Mapping[str, Any] | None = None
     """The view of a slide that it is about, as the page Microscope has it in its address: `slide`,
     `x`, `y`, `zoom` and `turn`; None of a comment on the whole case."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedText:
+    """A text that somebody is still writing on a case: it was not signed, nor added."""
+
+    id: int | None
+    """None before it was kept."""
+    author: str | None
+    """None of a user who was removed."""
+    text: str
+    version: int = 0
+    """Grows with every text that is kept; 0 of one that was not."""
+    at: datetime | None = None
+    """When it was kept (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,14 @@ from core.cases.database import Database, count, existing, get_database
 from core.cases.learners import delete_learners
 from core.cases.mappers import record_of
 from core.cases.names import checked_name
-from core.cases.orm import DraftRow, EndedSessionRow, LearnerRow, TokenRow, UserRow
+from core.cases.orm import (
+    DraftRow,
+    EndedSessionRow,
+    LearnerRow,
+    TokenRow,
+    UnfinishedTextRow,
+    UserRow,
+)
 from core.cases.records import Role, User
 from core.errors import (
     InvalidEntryError,
@@ -206,7 +213,8 @@ def release(database: Database, admin: User, name: str) -> None:
 def remove(database: Database, admin: User, name: str, settings: Settings | None = None) -> int:
     """Remove a user with their tokens and return how many those were.
 
-    What they did stays, but for their quizzes and uploaded slides, which only they have seen.
+    What they did stays, but for what only they have seen: their quizzes, uploaded slides, and
+    comments that they did not add yet.
 
     Raises NotAllowedError, NotFoundError, and InvalidEntryError for the only admin and for a name
     that the settings would add again.
@@ -225,8 +233,14 @@ def remove(database: Database, admin: User, name: str, settings: Settings | None
         tokens = count(session, select(TokenRow.id).where(of_user))
         session.execute(delete(TokenRow).where(of_user))
         delete_learners(session, LearnerRow.user == name)
-        # Another user may get the name: drafts open for nobody, and are deleted in their time.
+        # Another user may get the name: drafts open for nobody, and are deleted in their time;
+        # conclusions that they did not sign stay for other reviewers.
         session.execute(update(DraftRow).where(DraftRow.owner == name).values(owner=None))
+        written = UnfinishedTextRow.author == name
+        session.execute(
+            delete(UnfinishedTextRow).where(written, UnfinishedTextRow.kind == "comment")
+        )
+        session.execute(update(UnfinishedTextRow).where(written).values(author=None))
         session.delete(row)
         audit.record(session, admin.name, "remove user", name=name, tokens=tokens)
     shutil.rmtree(settings.slide_uploads / folder_of(name), ignore_errors=True)

@@ -16,10 +16,11 @@ from core.cases.records import PatientDetails, SampleDetails
 from core.cases.reviews import label_cells
 from core.cases.samples import add_fields, save_sample
 from core.cases.sharing import comment
+from core.cases.unfinished import keep_text
 from tests.cases.made import ADMIN, REVIEWER, new_field, white
 
 IDENTIFIER, NAME, FORMER, WORDS = "ZQ-8841-X", "Katarzyna Ostrów", "Kasimir", "a rare remark"
-FILE = "katarzyna_1970.png"
+UNSIGNED, FILE = "an unsigned guess", "katarzyna_1970.png"
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def erased(database, images):
     sample = add_fields(database, REVIEWER, sample, [new_field(second, white())])
     sample, _ = label_cells(database, REVIEWER, sample, {queue(database).items[0].id: "basophil"})
     comment(database, REVIEWER, sample.id, WORDS)
+    keep_text(database, REVIEWER, sample.id, "conclusion", UNSIGNED, 0)
     stored = [
         hashlib.sha256(path.read_bytes()).hexdigest()
         for path in database.images.root.glob("??/*.png")
@@ -55,7 +57,7 @@ def erased(database, images):
     gone = [sha256 for sha256 in stored if sha256 not in left]
     assert len(gone) == 2
     assert len(left) == 1
-    return [IDENTIFIER, NAME, FORMER, WORDS, FILE, *gone, first.sha256, second.sha256]
+    return [IDENTIFIER, NAME, FORMER, WORDS, UNSIGNED, FILE, *gone, first.sha256, second.sha256]
 
 
 def holds(content: bytes, text: str) -> bool:

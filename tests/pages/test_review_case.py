@@ -5,12 +5,17 @@ import re
 import pytest
 
 from core.cases.audit import latest
+from core.cases.range_tables import ranges_in_force
+from core.cases.records import SampleDetails
 from core.cases.reviews import label_cells
-from core.cases.samples import load_case
+from core.cases.samples import load_case, save_sample
+from core.cases.signing import mark_reviewed
+from core.cases.unfinished import keep_text
 from core.cases.users import user_of
 from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, LeukoscopeError
+from core.exports.registry import case_files
 from tests.cases.made import SECOND
 from tests.pages.app import checked, open_app, press, texts
 from tests.pages.reviews import cells_of, labels_of, undo
@@ -206,6 +211,87 @@ def test_signing_is_blocked_until_all_uncertain_cells_are_named(database, sample
     case = load_case(database, sample.id)
     assert case.sample.state == "draft"
     assert [c.text for c in case.comments] == ["Reopened: wrong slide"]
+
+
+@pytest.fixture
+def reviewed(database, user, sample):
+    """Return the sample with all uncertain cells labelled, marked as reviewed."""
+    _, monocyte, basophil, _ = cells_of(database, sample)
+    named = {monocyte: "monocyte", basophil: "basophil"}
+    return mark_reviewed(database, user, label_cells(database, user, sample, named)[0])
+
+
+def sign_view(sample):
+    return open_app(PAGE, sample=sample.id, view="Sign")
+
+
+def type_text(app, sample, text, kind="conclusion"):
+    app.text_area(key=f"review_{kind}_{sample.id}").set_value(text)
+    return checked(app.run())
+
+
+def typed(app, sample, kind="conclusion"):
+    return app.text_area(key=f"review_{kind}_{sample.id}").value
+
+
+def test_conclusion_and_comment_survive_a_reload_and_are_in_no_report(database, user, reviewed):
+    app = type_text(sign_view(reviewed), reviewed, "Reactive\nlymphocytes.")
+    assert "No report holds it before you sign." in texts(app)
+    type_text(app, reviewed, "Ask Ben.", "comment")
+    app = sign_view(reviewed)
+    assert typed(app, reviewed) == "Reactive\nlymphocytes."
+    assert typed(app, reviewed, "comment") == "Ask Ben."
+    press(app, "review_add_comment")
+    assert typed(app, reviewed, "comment") == typed(sign_view(reviewed), reviewed, "comment") == ""
+    case = load_case(database, reviewed.id)
+    assert (case.conclusion, [c.text for c in case.comments]) == ("", ["Ask Ben."])
+    files = case_files(database, case, ranges_in_force(database), user, file_names=True)
+    texts_of_files = [file.write() for file in files if file.name.endswith("json")]
+    assert texts_of_files
+    assert not any(b"Reactive" in text for text in texts_of_files)
+    press(app, "review_sign")
+    assert load_case(database, reviewed.id).conclusion == "Reactive\nlymphocytes."
+    app.text_input(key="review_reason").set_value("typing error")
+    press(app, "review_reopen")
+    assert typed(sign_view(reviewed), reviewed) == "Reactive\nlymphocytes."
+
+
+def test_two_windows_do_not_overwrite_each_others_conclusion(database, reviewed):
+    one, other = sign_view(reviewed), sign_view(reviewed)
+    type_text(one, reviewed, "Reactive.")
+    type_text(other, reviewed, "No blasts.")
+    assert any("Another window changed this conclusion" in w.value for w in other.warning)
+    assert "Reactive." in [t.value for t in other.get("text")]
+    assert typed(other, reviewed) == "No blasts."
+    press(other, "review_sign")
+    assert "is not kept" in other.error[0].value
+    assert load_case(database, reviewed.id).signatures == ()
+    press(other, "review_keep_conclusion")
+    assert typed(checked(one.run()), reviewed) == "No blasts."  # nothing new was typed there
+    type_text(other, reviewed, "None.")
+    type_text(one, reviewed, "Some.")
+    press(one, "review_use_conclusion")
+    assert typed(one, reviewed) == "None."
+    assert not one.warning
+    press(one, "review_sign")
+    assert load_case(database, reviewed.id).conclusion == "None."
+
+
+def test_the_conclusion_of_another_reviewer_is_shown_and_added_by_one_press(database, reviewed):
+    kept = keep_text(database, SECOND, reviewed.id, "conclusion", "Ask for flow cytometry.", 0)
+    app = type_text(sign_view(reviewed), reviewed, "Reactive.")
+    assert f"{SECOND.name}," in texts(app)
+    press(app, f"review_insert_{kept.id}")
+    assert typed(sign_view(reviewed), reviewed) == "Reactive.\nAsk for flow cytometry."
+
+
+def test_a_comment_stays_with_the_case_that_it_was_written_on(database, user, sample):
+    other = save_sample(database, user, sample.patient_id, SampleDetails(sample.taken))
+    app = type_text(sign_view(sample), sample, "Ask Ben.", "comment")
+    app.query_params["sample"] = str(other.id)
+    assert typed(checked(app.run()), other, "comment") == ""
+    app.query_params["sample"] = str(sample.id)
+    assert typed(checked(app.run()), sample, "comment") == "Ask Ben."
 
 
 def test_views_and_visits_are_audited_once(database, sample):

@@ -10,7 +10,15 @@ import streamlit as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from core.cases.database import Database
-from core.cases.records import MissedCell, Review, Sample, SampleField, User
+from core.cases.records import (
+    MissedCell,
+    Review,
+    Sample,
+    SampleField,
+    TextKind,
+    UnfinishedText,
+    User,
+)
 from core.cases.reviews import (
     Done,
     add_cell,
@@ -21,6 +29,7 @@ from core.cases.reviews import (
     undo,
 )
 from core.cases.samples import load_sample
+from core.cases.unfinished import keep_text
 from core.cases.users import require
 from core.domain.agreement import LABELS
 from core.domain.boxes import Box
@@ -85,6 +94,8 @@ class ReviewSession:
     """The version of a sample that a change of this visit made, by sample and version before."""
     answers: dict[str, str | None] = field(default_factory=dict)
     """Why each decision that the browser still sends was not saved, by id; None: it was."""
+    texts: dict[str, UnfinishedText] = field(default_factory=dict)
+    """Every unfinished text as the page showed it last, by the key of its widget."""
     draft_id: int | None = None
     """The draft that is reviewed, and was opened by its key."""
 
@@ -184,6 +195,25 @@ class ReviewSession:
             return str(error)
         return None
 
+    def keep_text(self, kind: TextKind, sample_id: int, seen: int | None = None) -> None:
+        """Keep a text as it was typed, unless another window kept one after the version `seen`.
+
+        Raises as `core.cases.unfinished.keep_text`.
+        """
+        key = text_key(kind, sample_id)
+        typed, version = st.session_state[key], self.texts[key].version if seen is None else seen
+        kept = keep_text(self.database, self.user, sample_id, kind, typed, version)
+        if kept.text == typed:
+            self.texts[key] = kept
+
+    def kept_text(self, kind: TextKind, sample_id: int) -> str:
+        """Return a text that the user sees. Raises InvalidEntryError unless it is kept so."""
+        key = text_key(kind, sample_id)
+        typed: str = st.session_state[key]
+        if typed != self.texts[key].text:
+            raise InvalidEntryError(f"The {kind} on the page is not kept. Keep it first.")
+        return typed
+
     def barred_by_role(self) -> str | None:
         """Return why the user cannot change any case, or None when they may."""
         try:
@@ -199,6 +229,11 @@ class ReviewSession:
         if sample.state == "signed":
             return "The case is signed and read-only. To change it, reopen it with a reason."
         return None
+
+
+def text_key(kind: TextKind, sample_id: int) -> str:
+    """Return the key of the text area of an unfinished text."""
+    return f"review_{kind}_{sample_id}"
 
 
 def suggestion(cell: Cell) -> str | None:

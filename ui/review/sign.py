@@ -1,22 +1,27 @@
 """From draft to signature: what is signed, conclusion, comments and links of a case."""
 
+from collections.abc import Sequence
+from functools import partial
+
 import streamlit as st
 
-from core.cases.names import LONGEST_COMMENT
 from core.cases.range_tables import ranges_in_force
-from core.cases.records import Case, Link
+from core.cases.records import Case, Link, UnfinishedText
 from core.cases.sharing import LINK_DAYS, comment, links, revoke, share
 from core.cases.signing import mark_reviewed, reopen, sign, signatures_needed
+from core.cases.unfinished import unfinished_texts
 from core.errors import SettingsError
 from core.exports.conclusions import conclusion_templates, filled_conclusion
 from core.exports.summary import CaseSummary, overridden_text, review_frame, summarise
+from ui.components.actions import run_action
 from ui.components.cases import errors_shown, local_time, show_comments
 from ui.components.findings import list_flags
 from ui.components.shared import metrics, number_of, plain
-from ui.review.session import ReviewSession, review_button
+from ui.review.session import ACTION, ReviewSession, review_button, text_key
+from ui.review.writing import send_while_typing, write_text
 
 FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
-REASON, COMMENT = "review_reason", "review_case_comment"
+REASON = "review_reason"
 
 
 def show_signing(session: ReviewSession, case: Case) -> None:
@@ -24,13 +29,16 @@ def show_signing(session: ReviewSession, case: Case) -> None:
     with errors_shown(end_page=True):
         summary = summarise(case, ranges_in_force(session.database))
         wanted = signatures_needed(session.database, session.user, case.analyses)
+        conclusions = unfinished_texts(session.database, case.sample.id, "conclusion")
+        comments = unfinished_texts(session.database, case.sample.id, "comment")
+    send_while_typing()
     left, right = st.columns([1.6, 1], gap="large")
     with left:
         _show_signed(summary)
     with right:
-        _show_state(session, summary, wanted)
+        _show_state(session, summary, wanted, conclusions)
         show_comments(case)
-        _write_comment(session, case)
+        _write_comment(session, case.sample.id, comments)
     _show_links(session, case)
 
 
@@ -94,7 +102,12 @@ def _show_signed(summary: CaseSummary) -> None:
     list_flags(summary.flags)
 
 
-def _show_state(session: ReviewSession, summary: CaseSummary, wanted: int) -> None:
+def _show_state(
+    session: ReviewSession,
+    summary: CaseSummary,
+    wanted: int,
+    conclusions: Sequence[UnfinishedText],
+) -> None:
     case = summary.case
     sample = case.sample
     st.header("Signature")
@@ -106,7 +119,7 @@ def _show_state(session: ReviewSession, summary: CaseSummary, wanted: int) -> No
     blocked = _blocked(session, case)
     if wanted > 1 and sample.state != "signed":
         st.caption("Two people must sign this case.")
-    conclusion = _conclude(session, summary)
+    _conclude(session, summary, conclusions)
     if blocked:
         st.info(plain(blocked), icon=":material/lock:")
     with st.container(horizontal=True):
@@ -128,7 +141,7 @@ def _show_state(session: ReviewSession, summary: CaseSummary, wanted: int) -> No
                         session.database,
                         session.user,
                         sample,
-                        conclusion=st.session_state[conclusion],
+                        conclusion=session.kept_text("conclusion", sample.id),
                     )
                 ),
                 type="primary",
@@ -156,22 +169,27 @@ def _show_state(session: ReviewSession, summary: CaseSummary, wanted: int) -> No
         )
 
 
-def _conclude(session: ReviewSession, summary: CaseSummary) -> str:
-    """Let a signer write the conclusion, or show what was signed; return the key of the text."""
-    case = summary.case
-    key, template = f"review_conclusion_{case.sample.id}", f"review_template_{case.sample.id}"
+def _conclude(
+    session: ReviewSession, summary: CaseSummary, conclusions: Sequence[UnfinishedText]
+) -> None:
+    """Let a signer write the conclusion, or show what was signed."""
+    case, sample_id = summary.case, summary.case.sample.id
+    key, template = text_key("conclusion", sample_id), f"review_template_{sample_id}"
     if case.sample.state == "signed":
         st.markdown("**Conclusion**")
         st.text(case.conclusion or "None.")
-        return key
+        return
     if session.barred_by_role():
-        return key
-    st.session_state.setdefault(key, case.conclusion)
+        return
 
-    def insert() -> None:
-        text = filled_conclusion(templates[st.session_state[template]], summary.counted)
+    def insert(text: str) -> None:
         st.session_state[key] = "\n".join(filter(None, (st.session_state[key], text)))
+        session.keep_text("conclusion", sample_id)
+
+    def insert_template() -> None:
+        chosen = templates[st.session_state[template]]
         st.session_state[template] = None
+        run_action(ACTION, lambda: insert(filled_conclusion(chosen, summary.counted)))
 
     try:
         templates = conclusion_templates()
@@ -184,19 +202,35 @@ def _conclude(session: ReviewSession, summary: CaseSummary) -> str:
             list(templates),
             index=None,
             key=template,
-            on_change=insert,
+            on_change=insert_template,
             placeholder="Insert a template",
             label_visibility="collapsed",
         )
-    st.text_area(
+    write_text(
+        session,
+        "conclusion",
+        sample_id,
+        conclusions,
         "Conclusion",
-        key=key,
-        max_chars=LONGEST_COMMENT,
+        kept="No report holds it before you sign.",
+        start=case.conclusion,
         height=120,
-        persist_state="session",
         help="Signed with your name; it stands in every report and cannot be changed afterwards.",
     )
-    return key
+    signed = {signature.reviewer for signature in case.signatures}
+    for other in conclusions:
+        if other.author in signed | {session.user.name} or not (other.text.strip() and other.at):
+            continue
+        with st.container(border=True, gap="xsmall"):
+            author = plain(other.author or "A user who was removed")
+            st.caption(f"{author}, {local_time(other.at)}, not signed")
+            st.text(other.text)
+            review_button(
+                "Add to your conclusion",
+                f"review_insert_{other.id}",
+                partial(insert, other.text),
+                icon=":material/add:",
+            )
 
 
 def _blocked(session: ReviewSession, case: Case) -> str | None:
@@ -213,12 +247,25 @@ def _blocked(session: ReviewSession, case: Case) -> str | None:
     return None
 
 
-def _write_comment(session: ReviewSession, case: Case) -> None:
-    def write() -> None:
-        comment(session.database, session.user, case.sample.id, st.session_state[COMMENT])
-        st.session_state[COMMENT] = ""
+def _write_comment(
+    session: ReviewSession, sample_id: int, comments: Sequence[UnfinishedText]
+) -> None:
+    key = text_key("comment", sample_id)
 
-    st.text_area("Your comment", key=COMMENT, max_chars=LONGEST_COMMENT, height=90)
+    def write() -> None:
+        comment(session.database, session.user, sample_id, session.kept_text("comment", sample_id))
+        st.session_state[key] = ""
+        session.keep_text("comment", sample_id)
+
+    write_text(
+        session,
+        "comment",
+        sample_id,
+        comments,
+        "Your comment",
+        kept="Nobody else sees it before you add it.",
+        height=90,
+    )
     review_button("Add comment", "review_add_comment", write, icon=":material/comment:")
 
 
