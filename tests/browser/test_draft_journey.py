@@ -1,6 +1,7 @@
 """An upload that is reviewed, reloaded and opened in a second browser before it has a patient."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -21,6 +22,28 @@ def counted(page: Page, fields: int) -> int:
     return metric(page, "White cells")
 
 
+def asks_before_leaving(page: Page) -> bool:
+    """Return whether the browser would ask before the page is left."""
+    return page.evaluate(
+        """() => !window.dispatchEvent(new Event("beforeunload", { cancelable: true }))"""
+    )
+
+
+def upload_and_try_to_leave(page: Page, files: list[Path]) -> None:
+    """Upload files; the browser asks while they are on their way, and while they are read."""
+    assert not asks_before_leaving(page)
+    held = []
+    page.route("**/_stcore/upload_file/**", lambda route: held.append(route))  # noqa: PLW0108
+    upload(page, *files)
+    expect(page.get_by_test_id("stFileChip").first).to_be_visible()
+    assert asks_before_leaving(page)
+    page.unroute("**/_stcore/upload_file/**")
+    for route in held:
+        route.continue_()
+    expect(page.get_by_text(re.compile("^Analysing file"))).to_be_visible()
+    assert asks_before_leaving(page)
+
+
 def test_a_draft_outlives_the_page_and_is_named_at_the_end(browser, bccd_files, tmp_path):
     with (
         serving(tmp_path / "store") as address,
@@ -29,8 +52,9 @@ def test_a_draft_outlives_the_page_and_is_named_at_the_end(browser, bccd_files, 
     ):
         page.goto("/wbc_count")
         expect(page.get_by_text("Suitable images")).to_be_visible()
-        upload(page, *bccd_files(*range(12)))
+        upload_and_try_to_leave(page, bccd_files(*range(12)))
         cells = counted(page, 12)
+        assert not asks_before_leaving(page)
         expect(page).to_have_url(re.compile("draft="))
         draft = page.url
 

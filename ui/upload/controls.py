@@ -22,6 +22,7 @@ from core.inference.quality_control import DOUBTFUL
 from core.settings import get_settings
 from ui.components import cases, fields
 from ui.components.actions import action_button, kept_button
+from ui.components.browser import mount
 from ui.components.shared import file_names_toggle, number_of, plain
 from ui.components.visitor import current_user
 from ui.upload.session import (
@@ -58,6 +59,7 @@ def read_uploads(
             examples(row)
         if session.images or session.failed:
             row.button("Clear all", icon=":material/delete:", on_click=session.clear)
+    mount("ask_before_leaving", "ask_before_leaving", {})
     _review_links(session)
     pending = [u for u in (*session.pending, *uploads) if u.key not in session.handled]
     if pending:
@@ -67,6 +69,7 @@ def read_uploads(
             st.session_state[_patient_key(session)] = new.patient
             own = session.of_patient(new.patient)
             st.session_state[field_key(session)] = next(n for n, i in enumerate(own) if i is new)
+    if session.handled:  # what lies in the uploader was read, or is no image
         session.empty_uploader()
 
 

@@ -51,7 +51,7 @@ from core.imaging.read import display_name
 from core.inference.pipeline import get_analyzer
 from core.inference.site_profile import SiteProfile
 from core.inference.tasks import models_of, or_failure
-from core.settings import PROJECT_ROOT, get_settings
+from core.settings import get_settings
 from ui.components.fields import is_light_corrected
 from ui.components.shared import number_of, plain
 from ui.components.visitor import current_user
@@ -586,7 +586,6 @@ def ingest(session: UploadSession, pending: Sequence[PendingUpload]) -> None:
     numbered = enumerate(pending, session.received + 1)
     names = [neutral_name(number) if is_neutral else up.name for number, up in numbered]
     with st.status(f"Reading {number_of(total, 'file')}", expanded=True) as status:
-        _ask_before_leaving()
         bar = st.progress(0.0)
         expected = [display_name(name) for name in names]
         session.keep_notes(expected)
@@ -607,15 +606,6 @@ def ingest(session: UploadSession, pending: Sequence[PendingUpload]) -> None:
             session.failed.append(FailedFile(name, str(UploadsFullError())))
         session.keep_notes()
         status.update(label=f"{number_of(total, 'file')} read", state="complete")
-
-
-def _ask_before_leaving() -> None:
-    """Let the browser ask before it leaves the page; the next run takes this off the page."""
-    script = PROJECT_ROOT / "assets" / "components" / "ask_before_leaving.js"
-    ask = st.components.v2.component(
-        "leukoscope_ask_before_leaving", js=script.read_text(encoding="utf-8")
-    )
-    ask(key="ask_before_leaving", height=0)
 
 
 def _ingest_file(session: UploadSession, upload: PendingUpload, name: str) -> str:
