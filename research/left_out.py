@@ -1,7 +1,8 @@
 """Trainings of the shipped recipe without one source, or without the patients of one fold.
 
 `python -m research source NAME` trains the cell classifier from ImageNet without a source, shorter
-than the shipped one, and measures it on every source. `python -m research patients deepapl` trains
+than the shipped one, and measures it on every source. LISC is left out of every training, as of the
+shipped one, so that it can measure each of them. `python -m research patients deepapl` trains
 a network without each fold of DeepAPL and joins what each says of the patients that it did not
 see. The networks of the folds share a start: the one trained without DeepAPL.
 """
@@ -40,17 +41,16 @@ from research.compare_cells import RECIPE, scored
 from research.comparisons import write_row
 
 SOURCES = ("pbc", "kaggle", "lisc", "deepapl")
-"""Sources of typed cells that the recipe trains on; any of them can be left out."""
-_DEEPAPL = "deepapl"
+"""Sources of typed cells that the recipe can train on."""
+_DEEPAPL, _LISC = "deepapl", "lisc"
 _MEASURED: dict[str, tuple[str, Sequence[str]]] = {
     "cellavision": ("cellavision", MATURE_FIVE),
     "deepapl": (f"deepapl_{HELD_OUT_FOLD}", DEEPAPL_SEVEN),
     "kaggle": ("kaggle_val", KAGGLE_FOUR),
+    "lisc": (_LISC, MATURE_FIVE),
     "pbc": ("pbc_test", PBC_EIGHT),
 }
-"""Cells that no training saw, and the types that they are scored over. Of LISC all cells are
-trained on, unless it is left out."""
-_LISC = ("lisc", MATURE_FIVE)
+"""Cells that no training saw, and the types that they are scored over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +70,13 @@ class Length:
 def compare_source(without: str, settings: Settings, run: Path, length: Length) -> SourcesRow:
     """Train without a source, measure on every source, and keep the row."""
     options = _without(without, run, length)
-    folder = run / f"without_{without}"
-    network = train(settings, folder, options).network
+    network = network_without_source(without, settings, run, length)
     temperature = load_card("wbc", settings).temperature
-    tested = _MEASURED | ({"lisc": _LISC} if without == "lisc" else {})
-    cells = sources(settings, options.cells_folder(settings), [name for name, _ in tested.values()])
+    names = [name for name, _ in _MEASURED.values()]
+    cells = sources(settings, options.cells_folder(settings), names)
     scores: dict[str, ScoredCells] = {}
     own_temperature = None
-    for key, (name, labels) in tested.items():
+    for key, (name, labels) in _MEASURED.items():
         measured = cells[name].of_types(labels)
         measured = measured.chosen(measured.weights > 0)
         logits = outputs_of(network, measured, options.size)["type"]
@@ -87,8 +86,8 @@ def compare_source(without: str, settings: Settings, run: Path, length: Length) 
     row = SourcesRow(
         protocol=_sentence(options, "ImageNet"),
         recipe=RECIPE,
-        trained_on=[key for key in SOURCES if key != without],
-        training_seconds=seconds_of(folder),
+        trained_on=[key for key in SOURCES if key not in options.without],
+        training_seconds=seconds_of(_folder_without(without, run)),
         temperature=own_temperature,
         sets=scores,
     )
@@ -96,11 +95,34 @@ def compare_source(without: str, settings: Settings, run: Path, length: Length) 
     return row
 
 
-def _fold_options(fold: str, start: Path, run: Path, length: Length) -> Options:
+def network_without_source(source: str, settings: Settings, run: Path, length: Length) -> Any:
+    """Return the network that is trained from ImageNet without a source."""
+    folder = _folder_without(source, run)
+    return train(settings, folder, _without(source, run, length)).network
+
+
+def network_without_fold(fold: str, settings: Settings, run: Path, length: Length) -> Any:
+    """Return a network that did not see the DeepAPL patients of a fold.
+
+    The shipped one did not see those of `HELD_OUT_FOLD`; the others go on from the network without
+    DeepAPL, which must have been trained into the run folder.
+    """
+    if fold == HELD_OUT_FOLD:
+        return shipped_network("wbc", settings)
+    options = _fold_options(fold, run, length)
+    return train(settings, run / f"fold_{fold}", options).network
+
+
+def _folder_without(source: str, run: Path) -> Path:
+    return run / f"without_{source}"
+
+
+def _fold_options(fold: str, run: Path, length: Length) -> Options:
     return Options(
         epochs=length.fold,
         folds=tuple(other for other in FOLDS if other != fold),
-        start=str(start),
+        without=(_LISC,),
+        start=str(_folder_without(_DEEPAPL, run)),
         cells=run / "cells",
         steps=length.steps,
     )
@@ -111,17 +133,12 @@ def compare_patients(settings: Settings, run: Path, length: Length) -> PatientsR
 
     The shipped network did not see those of `HELD_OUT_FOLD`. Trains what the run folder lacks.
     """
-    start = run / f"without_{_DEEPAPL}"
-    train(settings, start, _without(_DEEPAPL, run, length))
+    network_without_source(_DEEPAPL, settings, run, length)
     card = load_card("wbc", settings)
     thresholds = card.thresholds.decision
     parts, outputs = [], []
     for fold in FOLDS:
-        if fold == HELD_OUT_FOLD:
-            network = shipped_network("wbc", settings)
-        else:
-            options = _fold_options(fold, start, run, length)
-            network = train(settings, run / f"fold_{fold}", options).network
+        network = network_without_fold(fold, settings, run, length)
         name = f"{_DEEPAPL}_{fold}"
         cells = sources(settings, run / "cells", [name])[name]
         parts.append(cells.chosen(cells.weights > 0))
@@ -131,9 +148,7 @@ def compare_patients(settings: Settings, run: Path, length: Length) -> PatientsR
     probabilities = softmax(np.concatenate(outputs), card.temperature)
     of_seven = np.isin(truth, DEEPAPL_SEVEN)
     row = PatientsRow(
-        protocol=_sentence(
-            _fold_options(FOLDS[0], start, run, length), "the network without DeepAPL as"
-        )
+        protocol=_sentence(_fold_options(FOLDS[0], run, length), "the network without DeepAPL as")
         + f"; fold {HELD_OUT_FOLD} by the shipped network",
         recipe=RECIPE,
         training_seconds=sum(
@@ -167,7 +182,7 @@ def _without(source: str, run: Path, length: Length) -> Options:
     return Options(
         epochs=length.source,
         folds=FOLDS if source == _DEEPAPL else TRAINING_FOLDS,
-        without=(source,),
+        without=tuple(dict.fromkeys((_LISC, source))),
         start="imagenet",
         cells=run / "cells",
         steps=length.steps,

@@ -63,6 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     wbc.add_argument(
         "--checkpoint", type=Path, metavar="DIR", help="publish these weights, train nothing"
     )
+    wbc.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="choose temperatures and thresholds of the shipped file again, with the folds and "
+        "sources that it was trained on",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,10 +80,16 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     recipe: Any = import_module(f"core.training.recipes.{args.model}")
     chosen = {name: value for name in _WBC_ONLY if (value := getattr(args, name)) is not None}
+    if args.calibrate and args.model == "wbc":
+        from core.training.recalibrate import recalibrate
+
+        options = _options(recipe, args, chosen)
+        recalibrate(settings, folder, options, args.publish_version)
+        return 0
     if args.model == "wbc":
         trained = _wbc(recipe, settings, folder, args, chosen)
-    elif chosen:
-        raise DataError(f"Only wbc can be trained with --{next(iter(chosen))}.")
+    elif chosen or args.calibrate:
+        raise DataError(f"Only wbc can be trained with --{next(iter(chosen), 'calibrate')}.")
     else:
         trained = recipe.train(settings, folder, epochs=args.epochs, seed=args.seed)
     if args.no_publish:
@@ -103,16 +115,19 @@ def _wbc(
     recipe: Any, settings: Settings, folder: Path, args: argparse.Namespace, chosen: dict[str, Any]
 ) -> Any:
     """Train the cell classifier, or load the checkpoint to publish."""
-    _known(chosen.get("folds", ()), recipe.FOLDS, "fold")
-    _known(chosen.get("without", ()), tuple(recipe.SHARES), "source")
     checkpoint = chosen.pop("checkpoint", None)
-    for name in ("folds", "without"):
-        if name in chosen:
-            chosen[name] = tuple(chosen[name])
-    options = recipe.Options(epochs=args.epochs, seed=args.seed, **chosen)
+    options = _options(recipe, args, chosen)
     if checkpoint is not None:
         return recipe.load_checkpoint(checkpoint, options)
     return recipe.train(settings, folder, options)
+
+
+def _options(recipe: Any, args: argparse.Namespace, chosen: dict[str, Any]) -> Any:
+    """Return how the cell classifier is trained. Raises DataError for unknown folds or sources."""
+    _known(chosen.get("folds", ()), recipe.FOLDS, "fold")
+    _known(chosen.get("without", ()), tuple(recipe.SHARES), "source")
+    lists = {name: tuple(chosen[name]) for name in ("folds", "without") if name in chosen}
+    return recipe.Options(epochs=args.epochs, seed=args.seed, **chosen | lists)
 
 
 def _known(names: list[str] | tuple[str, ...], known: tuple[str, ...], what: str) -> None:

@@ -398,27 +398,23 @@ def fit_ood_temperature(trained: Trained, settings: Settings) -> float:
 
     The largest of the temperatures that suit the sources left out, each cell as it is and with an
     appearance beyond that of training: which of them the next laboratory resembles is not known.
-    Where the training left out no source, each of `LEFT_OUT` is predicted by a network that
-    is trained without it from ImageNet, shorter than the shipped one.
+    Each of `LEFT_OUT` that the training did not leave out is predicted by a network that is trained
+    without it from ImageNet, shorter than the shipped one.
     """
     options = trained.options
     cells = options.cells_folder(settings)
-    networks: dict[str, Any] = {}
+    temperatures = []
     for source in LEFT_OUT:
-        if source in options.without:
-            networks[source] = trained.network
-    if not networks:
-        for source in LEFT_OUT:
+        network = trained.network
+        if source not in options.without:
             shorter = replace(
                 options,
                 start="imagenet",
-                without=(source,),
+                without=(*options.without, source),
                 epochs=options.epochs * LEFT_OUT_LENGTH,
                 minutes=options.minutes and options.minutes * LEFT_OUT_LENGTH,
             )
-            networks[source] = train(settings, trained.run / "left_out" / source, shorter).network
-    temperatures = []
-    for source, network in networks.items():
+            network = train(settings, trained.run / "left_out" / source, shorter).network
         name = {"pbc": "pbc_val", "kaggle": "kaggle_val"}.get(source, source)
         unseen = sources(settings, cells, [name])[name]
         unseen = unseen.chosen((unseen.types != NO_TYPE) & (unseen.weights > 0))

@@ -23,15 +23,22 @@ def options(cut_cells):
     return Options(folds=("0",), without=("lisc",), epochs=0.01, steps=2, size=64, cells=cut_cells)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def eager():
+    """Two steps of thirteen heads are done sooner than their graph is made."""
+    from core.training.recipes import wbc
+
+    with pytest.MonkeyPatch.context() as patch:
+        eager = wbc.compile_arguments() | {"run_eagerly": True}
+        patch.setattr(wbc, "compile_arguments", lambda: eager)
+        yield
+
+
 @pytest.fixture(scope="module")
 def trained(options, tmp_path_factory):
     from core.training.recipes import wbc
 
-    with pytest.MonkeyPatch.context() as patch:
-        # Two steps of thirteen heads are done sooner than their graph is made.
-        eager = wbc.compile_arguments() | {"run_eagerly": True}
-        patch.setattr(wbc, "compile_arguments", lambda: eager)
-        return wbc.train(get_settings(), tmp_path_factory.mktemp("run"), options)
+    return wbc.train(get_settings(), tmp_path_factory.mktemp("run"), options)
 
 
 def test_two_steps_leave_a_network_with_all_heads_and_its_checkpoints(trained, options):
@@ -50,11 +57,13 @@ def test_a_published_network_names_cells_out_of_its_file(trained, cut_cells, tmp
     from core.training.recipes import wbc
 
     monkeypatch.setattr(wbc, "FOLDS", ("0", "4"))  # those that are cut out here
+    monkeypatch.setattr(wbc, "LEFT_OUT", ("kaggle", "lisc"))  # one network is trained for this
     settings = get_settings().model_copy(update={"models": tmp_path})
     wbc.publish(trained, settings, "9.9.9")
     card = load_card("wbc", settings)
     assert (card.version, card.labels) == ("9.9.9", list(TYPES))
     assert card.ood_temperature >= card.temperature > 0
+    assert (trained.run / "left_out/kaggle/weights.npz").exists()
     assert set(card.thresholds.by_name()) == {"uncertain", "cellness", "appearance_density"}
     assert card.thresholds.rivals["monocyte"]["blast"] <= wbc.RIVALS["blast"].largest
     assert not any("LISC" in line for line in card.training_data)
