@@ -70,6 +70,9 @@ class SlideInfoAnswer(SlideAnswer):
         tile_size=512,
         last_zoom=8,
         version="18f2-4c00",
+        planes=5,
+        middle_plane=3,
+        plane_step=0.5,
     )
 
     width: int
@@ -81,6 +84,12 @@ class SlideInfoAnswer(SlideAnswer):
     """Zoom of level 0; each zoom before has half its resolution."""
     version: str
     """Changes when the file changes."""
+    planes: int
+    """Focal planes that can be asked for; 1 of most slides."""
+    middle_plane: int
+    """The plane of tiles without another one, and of the count."""
+    plane_step: float | None
+    """Micrometres between two planes, where the file says it."""
 
 
 class SlideUploadAnswer(BaseModel):

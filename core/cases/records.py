@@ -203,7 +203,8 @@ class Comment:
     text: str
     place: Mapping[str, Any] | None = None
     """The view of a slide that it is about, as the page Microscope has it in its address: `slide`,
-    `x`, `y`, `zoom` and `turn`; None of a comment on the whole case."""
+    `x`, `y`, `zoom` and `turn`, and `plane` in a slide with focal planes; None of a comment on the
+    whole case."""
 
 
 @dataclass(frozen=True, slots=True)

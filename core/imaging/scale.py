@@ -213,13 +213,22 @@ def ome_scale(description: str) -> float | None:
     PhysicalSizeX and PhysicalSizeY, each with its unit (µm unless named; OME schema 2016-06). The
     size across is taken for both when only that is given.
     """
-    pixels = _OME_PIXELS.search(description)
-    if pixels is None:
-        return None
-    found = {name: html.unescape(text) for name, _, text in _ATTRIBUTE.findall(pixels[1])}
+    found = _ome_pixels(description)
     across = _physical_size(found, "X")
     down = _physical_size(found, "Y") if "PhysicalSizeY" in found else across
     return None if across is None or down is None else microscope_scale((across, down))
+
+
+def ome_step(description: str) -> float | None:
+    """Return the micrometres between focal planes of the first image of OME-XML, if it says it."""
+    return _physical_size(_ome_pixels(description), "Z")
+
+
+def _ome_pixels(description: str) -> dict[str, str]:
+    """Return the attributes of the first image of OME-XML."""
+    pixels = _OME_PIXELS.search(description)
+    found = _ATTRIBUTE.findall(pixels[1]) if pixels else ()
+    return {name: html.unescape(text) for name, _, text in found}
 
 
 def _physical_size(attributes: Mapping[str, str], axis: str) -> float | None:

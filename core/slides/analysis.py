@@ -223,7 +223,7 @@ def slide_analysis(
         cells=judged,
         scale=checked.scale,
         reject_reason=reject_reason,
-        warnings=warnings,
+        warnings=(*plan.slide.warnings, *warnings),
     )
 
 

@@ -89,7 +89,9 @@ class SlideCount:
         self.is_kept = store is not None
         """Whether a restart of the server leaves the count as it is."""
         self.slide, self._view = slide, view
-        self._plan = plan_slide(view.path, slide.name, None)
+        plan = plan_slide(view.path, slide.name, None)
+        notes = tuple(filter(None, [view.planes.note]))
+        self._plan = replace(plan, slide=replace(plan.slide, warnings=notes))
         self.areas = areas(view, self._plan.tiles)
         """Every tile with `GLASS`, `THICK` or `COUNTABLE`."""
         self.path = battlement([tile for tile, area in self.areas.items() if area == COUNTABLE])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -16,7 +16,7 @@ from core.slides.count_store import CountStore
 from core.slides.counting import SlideCount
 from core.slides.example import example_folder
 from core.slides.folders import SlideFile, SlideFolders
-from core.slides.pyramid import copy_of, readable_path
+from core.slides.pyramid import readable_path, remove_copies
 from core.slides.tiles import SlideView, SlideViews
 from core.slides.uploads import SlideUploads
 
@@ -76,7 +76,10 @@ def get_views(settings: Settings | None = None) -> SlideViews:
     """Return the open slides, by the cache folder of the settings."""
     settings = settings or get_settings()
     if settings.slide_cache not in _views:
-        locate = partial(readable_path, settings=settings)
+
+        def locate(slide: SlideFile, plane: int | None) -> Path:
+            return readable_path(slide, settings, plane)
+
         _views.setdefault(settings.slide_cache, SlideViews(locate))
     return _views[settings.slide_cache]
 
@@ -94,7 +97,7 @@ def delete_slide(
     """
     settings = settings or get_settings()
     SlideUploads(owner, settings).delete(slide.path.parent.name)
-    copy_of(slide, settings).unlink(missing_ok=True)
+    remove_copies(slide, settings)
     get_views(settings).forget(slide)
     with _opening:
         for known in [known for known in _counts if known[0] == slide]:
@@ -146,6 +149,9 @@ def open_count(
 def _plan(
     slide: SlideFile, view: SlideView, store: CountStore | None, analyzer: Callable[[], Analyzer]
 ) -> SlideCount:
+    models = analyzer().versions
+    if view.planes.number > 1:  # what was found in another plane is not mixed in
+        models = {**models, "focal_plane": str(view.planes.middle)}
     idle = [known for known, count in _counts.items() if not count.running]
     for known in idle[: max(0, len(_counts) + 1 - _MOST_COUNTS)]:
         del _counts[known]
@@ -154,7 +160,7 @@ def _plan(
         view,
         lambda image: analyze_tile(analyzer(), image, None),
         store,
-        analyzer().versions,
+        models,
     )
     _counts[slide, view.path] = count
     return count

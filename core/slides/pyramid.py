@@ -22,6 +22,7 @@ from core.imaging.read import check_bytes
 from core.imaging.wsi import Slide
 from core.settings import Settings
 from core.slides.folders import SlideFile
+from core.slides.planes import plane_rows
 
 COARSEST = 4096
 """Longest side of the coarsest level up to which a slide is read as it is."""
@@ -31,40 +32,51 @@ _QUALITY = 92
 _making = Lock()
 
 
-def readable_path(slide: SlideFile, settings: Settings) -> Path:
+def readable_path(slide: SlideFile, settings: Settings, plane: int | None = None) -> Path:
     """Return the path of a slide, or of its copy with a pyramid, which is made the first time.
 
-    Raises InputError for what cannot be read, SlideCopyError when the copy cannot be written.
+    With the number of a focal plane it is the copy of that plane. Raises InputError for what cannot
+    be read, SlideCopyError when the copy cannot be written.
     """
-    if OpenSlide.detect_format(slide.path) is not None:
+    if plane is None and OpenSlide.detect_format(slide.path) is not None:
         with Slide(slide.path) as opened:
             coarsest = max(opened.width, opened.height) / opened.downsamples[-1]
         if coarsest <= COARSEST:
             return slide.path
-    copy = copy_of(slide, settings)
+    copy = _copy_of(slide, settings, plane)
     with _making:
         if not copy.exists():
             try:
-                _make_copy(slide, copy, settings)
+                _make_copy(slide, copy, settings, plane)
             except OSError as error:
                 raise SlideCopyError from error
     return copy
 
 
-def _make_copy(slide: SlideFile, copy: Path, settings: Settings) -> None:
+def _make_copy(slide: SlideFile, copy: Path, settings: Settings, plane: int | None) -> None:
     """Write the copy of a slide, whole or not at all. Raises InputError, OSError."""
     _make_room(settings)
     copy.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=copy.parent) as folder:
         part = Path(folder, copy.name)
-        _write_copy(slide, part, settings)
+        _write_copy(slide, part, settings, plane)
         part.replace(copy)
 
 
-def copy_of(slide: SlideFile, settings: Settings) -> Path:
-    """Return the path of a slide's copy, whether or not there is one."""
-    key = hashlib.sha256(f"{slide.id} {slide.version}".encode()).hexdigest()[:32]
-    return settings.slide_cache / f"{key}.tif"
+def remove_copies(slide: SlideFile, settings: Settings) -> None:
+    """Remove the copies of a slide, of all its focal planes."""
+    for copy in settings.slide_cache.glob(f"{_key(slide)}*.tif"):
+        copy.unlink(missing_ok=True)
+
+
+def _copy_of(slide: SlideFile, settings: Settings, plane: int | None) -> Path:
+    """Return the path of a copy, whether or not there is one."""
+    of_plane = "" if plane is None else f"-{plane}"
+    return settings.slide_cache / f"{_key(slide)}{of_plane}.tif"
+
+
+def _key(slide: SlideFile) -> str:
+    return hashlib.sha256(f"{slide.id} {slide.version}".encode()).hexdigest()[:32]
 
 
 def _make_room(settings: Settings) -> None:
@@ -79,7 +91,11 @@ def _make_room(settings: Settings) -> None:
             path.unlink()
 
 
-def _write_copy(slide: SlideFile, path: Path, settings: Settings) -> None:
+def _write_copy(slide: SlideFile, path: Path, settings: Settings, plane: int | None) -> None:
+    if plane is not None:
+        with plane_rows(slide.path, plane, _TILE) as (width, height, rows, scale):
+            write_pyramid(path, width, height, rows, scale)
+        return
     if OpenSlide.detect_format(slide.path) is not None:
         with Slide(slide.path) as opened:
             rows = _rows_of_slide(opened)

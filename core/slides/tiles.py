@@ -18,6 +18,7 @@ from core.imaging.illumination import flatten
 from core.imaging.preview import preview_jpeg
 from core.imaging.wsi import Slide
 from core.slides.folders import SlideFile, check_inside
+from core.slides.planes import FocusPlanes, focus_planes
 
 TILE = 512
 """Side of a tile in pixels; those at the right and lower edge are smaller."""
@@ -30,9 +31,10 @@ _MOST_BYTES = 96_000_000
 class SlideView:
     """An open slide as tiles. Several threads may use it at a time."""
 
-    def __init__(self, path: Path) -> None:
-        """Open a slide. Raises DamagedSlideError."""
+    def __init__(self, path: Path, planes: FocusPlanes | None = None) -> None:
+        """Open a slide, or the copy of one of its focal `planes`. Raises DamagedSlideError."""
         self.path = path
+        self.planes = planes or FocusPlanes()
         self._slide = slide = Slide(path)
         self.width, self.height = slide.width, slide.height
         self.micrometres_per_pixel = slide.micrometres_per_pixel
@@ -95,30 +97,43 @@ class SlideView:
 class SlideViews:
     """The slides that are open, and the tiles that were encoded last."""
 
-    def __init__(self, locate: Callable[[SlideFile], Path]) -> None:
+    def __init__(self, locate: Callable[[SlideFile, int | None], Path]) -> None:
+        """Open slides where `locate` says, in a focal plane of those that have several."""
         self._locate = locate
-        self._views: OrderedDict[SlideFile, SlideView] = OrderedDict()
-        self._tiles: OrderedDict[tuple[SlideFile, int, int, int, bool], bytes] = OrderedDict()
+        self._views: OrderedDict[tuple[SlideFile, int], SlideView] = OrderedDict()
+        self._planes: dict[SlideFile, FocusPlanes] = {}
+        self._tiles: OrderedDict[tuple[SlideFile, int | None, int, int, int, bool], bytes] = (
+            OrderedDict()
+        )
         self._bytes = 0
-        self._opening: dict[str, Lock] = {}
+        self._opening: dict[tuple[str, int | None], Lock] = {}
         self._keeping = Lock()
 
-    def view(self, slide: SlideFile) -> SlideView:
-        """Open a slide, or return it if it is open.
+    def view(self, slide: SlideFile, plane: int | None = None) -> SlideView:
+        """Open a slide, or return it if it is open: its middle focal plane, or that of a number.
 
-        Raises InputError for what cannot be read or lies outside its folder.
+        Raises InputError for what cannot be read or lies outside its folder, TileNotFoundError for
+        a plane that the slide has not.
         """
         with self._keeping:
-            opening = self._opening.setdefault(slide.id, Lock())
-        with opening:  # making a copy takes long; other slides need not wait
+            opening = self._opening.setdefault((slide.id, plane), Lock())
+        with opening:  # making a copy takes long; others need not wait
+            planes = self._planes.get(slide)
+            if planes is None:
+                check_inside(slide)
+                planes = self._planes[slide] = focus_planes(slide.path)
+            number = plane or planes.middle
+            if number > planes.number:
+                raise TileNotFoundError
             with self._keeping:
-                if slide in self._views:
-                    self._views.move_to_end(slide)
-                    return self._views[slide]
+                if (slide, number) in self._views:
+                    self._views.move_to_end((slide, number))
+                    return self._views[slide, number]
             check_inside(slide)
-            view = SlideView(self._locate(slide))
+            path = self._locate(slide, number if planes.number > 1 else None)
+            view = SlideView(path, planes)
             with self._keeping:
-                self._views[slide] = view
+                self._views[slide, number] = view
                 while len(self._views) > _MOST_OPEN:
                     self._views.popitem(last=False)  # closed when no thread reads from it
             return view
@@ -126,22 +141,33 @@ class SlideViews:
     def forget(self, slide: SlideFile) -> None:
         """Close a slide and drop its tiles."""
         with self._keeping:
-            self._views.pop(slide, None)
+            self._planes.pop(slide, None)
+            for known in [known for known in self._views if known[0] == slide]:
+                del self._views[known]
             for key in [key for key in self._tiles if key[0] == slide]:
                 self._bytes -= len(self._tiles.pop(key))
 
-    def jpeg(self, slide: SlideFile, zoom: int, column: int, row: int, *, light: bool) -> bytes:
+    def jpeg(  # noqa: PLR0913 - the parts of an address
+        self,
+        slide: SlideFile,
+        zoom: int,
+        column: int,
+        row: int,
+        *,
+        light: bool,
+        plane: int | None = None,
+    ) -> bytes:
         """Return a tile as JPEG. Raises as `view`, and TileNotFoundError."""
-        key = (slide, zoom, column, row, light)
+        key = (slide, plane, zoom, column, row, light)
         with self._keeping:
             if key in self._tiles:
                 self._tiles.move_to_end(key)
                 return self._tiles[key]
+        view = self.view(slide, plane)
         try:
-            pixels = self.view(slide).tile(zoom, column, row, light=light)
+            pixels = view.tile(zoom, column, row, light=light)
         except DamagedSlideError:
-            with self._keeping:
-                self._views.pop(slide, None)  # OpenSlide reads nothing more after a failure
+            self._close(view)  # OpenSlide reads nothing more after a failure
             raise
         encoded = preview_jpeg(pixels, TILE, _QUALITY)
         with self._keeping:
@@ -151,3 +177,8 @@ class SlideViews:
             while self._bytes > _MOST_BYTES:
                 self._bytes -= len(self._tiles.popitem(last=False)[1])
         return encoded
+
+    def _close(self, view: SlideView) -> None:
+        with self._keeping:
+            for known in [known for known, open_view in self._views.items() if open_view is view]:
+                del self._views[known]

@@ -40,6 +40,7 @@ from core.imaging.read import check_bytes, display_name
 from core.imaging.wsi import SLIDE_SUFFIXES
 from core.settings import Settings
 from core.slides import probe
+from core.slides.planes import focus_planes
 
 UPLOADED_SUFFIXES = SLIDE_SUFFIXES | SUFFIXES - {".mrxs"}
 MOST_UNFINISHED = 20
@@ -286,8 +287,10 @@ def _stored_name(sent: str, *, neutral: bool) -> str:
 def _check_opens(path: Path, settings: Settings) -> None:
     """Raise InputError unless a file can be opened as a slide or as a single image.
 
-    Both happens in other processes: what a client sent may crash the library that reads it.
+    That happens in other processes: what a client sent may crash the library that reads it.
     """
+    if focus_planes(path).number > 1:
+        return
     try:
         subprocess.run(  # noqa: S603 - our own interpreter and program
             [sys.executable, "-I", probe.__file__, str(path)],

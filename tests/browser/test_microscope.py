@@ -30,6 +30,7 @@ def a_smear() -> SyntheticField:
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("slides")
     made.svs(a_smear(), folder / "smear.svs")
+    made.ome_tiff_with_planes(made.a_slide(), folder / "stack.ome.tif", tile=(256, 256))
     store = tmp_path_factory.mktemp("store")
     with serving(store, LEUKOSCOPE_SLIDE_FOLDERS=json.dumps([str(folder)])) as served:
         yield served
@@ -41,9 +42,9 @@ def page(browser, address):
         yield page
 
 
-def open_slide(page: Page) -> None:
+def open_slide(page: Page, name: str = "smear.svs") -> None:
     page.goto("/microscope")
-    page.get_by_role("link", name="smear.svs").click()
+    page.get_by_role("link", name=name).click()
     page.locator(".map .leaflet-tile-loaded img").first.wait_for()
 
 
@@ -51,6 +52,7 @@ def test_a_view_is_opened_again_by_its_address(page):
     open_slide(page)
     page.get_by_role("button", name="Objective 40×").click()
     page.locator(".map").click()
+    expect(page.get_by_label("Focal plane")).to_have_count(0)
     page.keyboard.press("ArrowRight")
     expect(page).to_have_url(re.compile(r"x=\d+&y=\d+&zoom=1\.000"))
     page.get_by_role("button", name="Correct light").click()
@@ -73,6 +75,24 @@ def test_a_view_is_opened_again_by_its_address(page):
     page.keyboard.press("ArrowRight")
     x = int(re.search(r"x=(\d+)", view)[1])
     expect(page).to_have_url(re.compile(f"x={x + 160}&"))
+
+
+def test_focal_planes_are_gone_through_by_keys_and_named_in_the_address(page):
+    open_slide(page, "stack.ome.tif")
+    plane = page.get_by_label("Focal plane", exact=True)
+    expect(plane).to_have_text("Plane 2/3")
+    expect(page.get_by_text("Cells are found in focal plane 2 of 3")).to_be_visible()
+    page.locator(".map").focus()
+    page.keyboard.press("PageUp")
+    page.keyboard.press("PageUp")
+    expect(plane).to_have_text("Plane 3/3")
+    expect(page).to_have_url(re.compile("plane=3"))
+    expect(page.locator(".map .leaflet-tile-loaded img[src*='plane=2']")).to_have_count(0)
+    page.reload()
+    page.locator(".map .leaflet-tile-loaded img[src*='plane=3']").first.wait_for()
+    page.get_by_role("button", name="Focus down").click()
+    expect(plane).to_have_text("Plane 2/3")
+    expect(page).not_to_have_url(re.compile("plane="))
 
 
 def test_an_upload_goes_on_after_a_reload(page, tmp_path):

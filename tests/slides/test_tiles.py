@@ -84,7 +84,7 @@ def test_a_slide_is_copied_once_and_old_copies_make_room(folder, settings, monke
     (copy,) = settings.slide_cache.glob("*.tif")
     changed = copy.stat().st_mtime_ns
     file = next(s for s in SlideFolders([folder]).slides().values() if "image" in s.name)
-    other = SlideViews(lambda slide: pyramid.readable_path(slide, settings)).view(file)
+    other = SlideViews(lambda s, plane: pyramid.readable_path(s, settings, plane)).view(file)
     assert other.width == view.width
     assert copy.stat().st_mtime_ns == changed
     monkeypatch.setattr(settings, "slide_cache_megabytes", 0)

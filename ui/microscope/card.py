@@ -101,6 +101,8 @@ def _show_image(view: SlideView, cell: Cell) -> None:
     alt = f"The clicked cell with the map of {name}" if show_cam else "The clicked cell"
     # As data, not as an address: the cell is there before the buttons that label it are.
     st.image(data_uri(preview_jpeg(pixels, 240)), width=200, alt=alt)
+    if view.planes.number > 1:
+        st.caption(f"Focal plane {view.planes.middle} of {view.planes.number}")
     if show_cam:
         st.caption(f"Input of the model; what supports {name}")
 

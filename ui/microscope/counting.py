@@ -68,6 +68,8 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
 
 def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:
     st.header("Count")
+    if view.planes.note:
+        st.caption(view.planes.note)
     if count is not None and count.running:
         action_button("Stop", "slide_stop", count.stop, icon=":material/stop:")
         return

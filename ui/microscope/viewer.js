@@ -81,8 +81,9 @@ function tileLayer(L, slide, base, view) {
       }
       image.onerror = () => { if (image.src) { done(new Error("tile"), tile); view.tileFailed() } }
       const light = view.light ? "&light=true" : ""
+      const plane = slide.planes > 1 ? `&plane=${view.plane}` : ""
       image.src = new URL(
-        `slides/${slide.id}/tiles/${zoom}/${column}_${row}.jpg?v=${slide.version}${light}`, base)
+        `slides/${slide.id}/tiles/${zoom}/${column}_${row}.jpg?v=${slide.version}${light}${plane}`, base)
       return tile
     },
   })
@@ -256,6 +257,8 @@ class Cells {
 class View {
   constructor(L, root, data, base) {
     Object.assign(this, { L, root, base, slide: data.slide, mode: "look", light: false, turn: 0 })
+    this.plane = this.wantedPlane = this.slide.middle_plane
+    this.stale = [] // layers of planes that are shown until the wanted one has come
     this.press = data.shown?.press // of before: the address says what to show first
     const { width, height, last_zoom: last } = this.slide
     this.um = this.slide.micrometres_per_pixel
@@ -266,7 +269,8 @@ class View {
     })
     root.replaceChildren()
     this.box = element(root, "div", { class: "map", role: "application", tabindex: "0",
-      "aria-label": "Slide. Arrow keys move, plus and minus zoom, T turns, W shows the whole slide." })
+      "aria-label": "Slide. Arrow keys move, plus and minus zoom, T turns, W shows the whole slide."
+        + (this.slide.planes > 1 ? " Page Up and Page Down focus." : "") })
     this.map = L.map(this.box, {
       crs: this.crs, zoomControl: false, attributionControl: false, zoomSnap: 0, zoomDelta: 1,
       wheelPxPerZoomLevel: 110, wheelDebounceTime: 20, inertiaDeceleration: 4000,
@@ -300,7 +304,34 @@ class View {
       this.map.setView([y, x], this.zoomOf(scale), { animate: false })
     } else this.fit(false)
     this.draw()
+    this.focusOn(Number.parseInt(asked.get("plane")))
   }
+
+  async focusOn(plane) { // shows a focal plane once the server has it ready; the first time takes long
+    if (!(plane >= 1 && plane <= this.slide.planes) || plane === this.wantedPlane) return
+    this.wantedPlane = plane
+    this.sayPlane()
+    const slow = setTimeout(() => this.say(`Opening focal plane ${plane}. The first time takes longer.`), 400)
+    const answer = await fetch(new URL(`slides/${this.slide.id}?plane=${plane}`, this.base)).catch(() => null)
+    clearTimeout(slow)
+    if (plane !== this.wantedPlane || !this.box.isConnected) return // another one since
+    this.say("")
+    if (!answer?.ok) {
+      this.wantedPlane = this.plane
+      this.sayPlane()
+      return this.tileFailed()
+    }
+    this.plane = plane
+    this.stale.push(this.tiles)
+    const next = this.tiles = tileLayer(this.L, this.slide, this.base, this)
+    next.once("load", () => {
+      if (this.tiles === next) for (const layer of this.stale.splice(0)) layer.remove()
+    })
+    next.addTo(this.map)
+    this.remember()
+  }
+
+  sayPlane() { if (this.planeText) this.planeText.textContent = `Plane ${this.wantedPlane}/${this.slide.planes}` }
 
   zoomOf(scale) { return this.slide.last_zoom + Math.log2(scale) }
   get scale() { return 2 ** (this.map.getZoom() - this.slide.last_zoom) } // screen px a slide px
@@ -341,6 +372,8 @@ class View {
       address.searchParams.set("zoom", this.scale.toPrecision(4))
       if (this.turn) address.searchParams.set("turn", 90 * this.turn)
       else address.searchParams.delete("turn")
+      if (this.plane !== this.slide.middle_plane) address.searchParams.set("plane", this.plane)
+      else address.searchParams.delete("plane")
       history.replaceState(history.state, "", address)
     }, 250)
   }
@@ -354,6 +387,14 @@ class View {
     button(tools, "Whole", "Show the whole slide (W)", () => this.fit(), "wide")
     button(tools, "⟲", "Turn left (Shift+T)", () => this.turnTo(this.turn - 1), "zoom")
     button(tools, "⟳", "Turn right (T)", () => this.turnTo(this.turn + 1), "zoom")
+    if (this.slide.planes > 1) {
+      const { planes, plane_step: step } = this.slide
+      button(tools, "▼", "Focus down, to the glass (Page Down)", () => this.focusOn(this.wantedPlane - 1))
+      this.planeText = element(tools, "output", { title:
+        `Focal plane of ${planes}${step ? `, ${+step.toPrecision(3)} µm apart` : ""}`, "aria-label": "Focal plane" })
+      button(tools, "▲", "Focus up (Page Up)", () => this.focusOn(this.wantedPlane + 1))
+      this.sayPlane()
+    }
     this.lightButton = button(tools, "Light", "Correct light and white point", () => {
       this.light = !this.light
       this.lightButton.setAttribute("aria-pressed", this.light)
@@ -540,6 +581,7 @@ class View {
     if (!view || view.slide !== this.slide.id || view.press === this.press) return
     this.press = view.press
     this.turnTo((view.turn ?? 0) / 90)
+    this.focusOn(view.plane ?? this.slide.middle_plane)
     this.map.setView([view.y, view.x], this.zoomOf(view.zoom), { animate: false })
   }
 
@@ -580,7 +622,8 @@ class View {
   clicked({ latlng }) {
     if (this.mode === "look") return this.choose(this.cells.shown && this.cells.at(latlng.lng, latlng.lat))
     if (this.mode === "comment") {
-      this.send("place", [this.slide.id, latlng.lng, latlng.lat, this.scale, 90 * this.turn])
+      this.send("place", [this.slide.id, latlng.lng, latlng.lat, this.scale, 90 * this.turn,
+        this.slide.planes > 1 ? this.plane : 0])
       return this.setMode(this.mode)
     }
     if (this.closed) { this.points = []; this.closed = false }
@@ -644,7 +687,9 @@ class View {
       this.turnTo(this.turn + (event.shiftKey ? -1 : 1))
     } else if (event.key.toLowerCase() === "n" && !event.ctrlKey && !event.metaKey) this.next(1)
     else if (event.key.toLowerCase() === "p" && !event.ctrlKey && !event.metaKey) this.next(-1)
-    else if (event.key === "Escape" && this.mode !== "look") this.setMode(this.mode)
+    else if (this.slide.planes > 1 && (event.key === "PageUp" || event.key === "PageDown")) {
+      this.focusOn(this.wantedPlane + (event.key === "PageUp" ? 1 : -1))
+    } else if (event.key === "Escape" && this.mode !== "look") this.setMode(this.mode)
     else return
     event.preventDefault()
     event.stopPropagation()

@@ -46,6 +46,9 @@ def show_viewer(
                 "micrometres_per_pixel": view.micrometres_per_pixel,
                 "tile_size": TILE,
                 "last_zoom": view.last_zoom,
+                "planes": view.planes.number,
+                "middle_plane": view.planes.middle,
+                "plane_step": view.planes.step,
             },
             "count": count_version,
             "regions": [
@@ -81,16 +84,17 @@ def _pinned() -> None:
     """Keep the place that was chosen for a comment, if it is one."""
     match st.session_state[_KEY]["place"]:
         case [str() as slide, *numbers] if (
-            len(numbers) == 4
+            len(numbers) == 5
             and all(isinstance(n, int | float) and isfinite(n) for n in numbers)
             and numbers[2] > 0
             and numbers[3] in range(0, 360, 90)
+            and numbers[4] in range(1001)
         ):
-            x, y, zoom, turn = numbers
+            x, y, zoom, turn, plane = numbers
             st.session_state[PINNED] = {
                 "slide": slide,
                 "x": round(x),
                 "y": round(y),
                 "zoom": float(f"{zoom:.4g}"),
                 "turn": int(turn),
-            }
+            } | ({"plane": int(plane)} if plane else {})

@@ -25,6 +25,10 @@ _readers = CapacityLimiter(4)
 """Tiles that are read at a time: a few more than cores, for the others wait for the disk."""
 
 SlideId = Annotated[str, Path(max_length=64, description="From `GET /slides`")]
+Plane = Annotated[
+    int | None,
+    Query(ge=1, le=1000, description="Focal plane, from 1 nearest to the glass; else the middle"),
+]
 
 
 @router.get("/slides")
@@ -35,13 +39,17 @@ def slides(services: ServicesDep, owner: OwnerDep) -> list[SlideAnswer]:
 
 
 @router.get("/slides/{slide_id}")
-def slide_info(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> SlideInfoAnswer:
+def slide_info(
+    services: ServicesDep, owner: OwnerDep, slide_id: SlideId, plane: Plane = None
+) -> SlideInfoAnswer:
     """Describe a slide. The first time this may take long: a slide without small levels is copied.
+
+    So is each focal plane of a slide with several: ask for its description before its tiles.
 
     Text of the slide's header is not answered.
     """
     slide = get_folders(services.settings, owner).get(slide_id)
-    view = get_views(services.settings).view(slide)
+    view = get_views(services.settings).view(slide, plane)
     return SlideInfoAnswer(
         id=slide.id,
         name=slide.name,
@@ -51,6 +59,9 @@ def slide_info(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> Sli
         tile_size=TILE,
         last_zoom=view.last_zoom,
         version=slide.version,
+        planes=view.planes.number,
+        middle_plane=view.planes.middle,
+        plane_step=view.planes.step,
     )
 
 
@@ -100,6 +111,7 @@ async def tile(  # noqa: PLR0913, PLR0917 - the parts of the address
     row: Annotated[int, Path(ge=0, le=2**24)],
     *,
     light: Annotated[bool, Query(description="On even, nearly white glass")] = False,
+    plane: Plane = None,
 ) -> Response:
     """Return a tile as JPEG; those at the right and lower edge are smaller.
 
@@ -107,7 +119,7 @@ async def tile(  # noqa: PLR0913, PLR0917 - the parts of the address
     """
     slide = await to_thread.run_sync(get_folders(services.settings, owner).get, slide_id)
     headers = {
-        "ETag": f'"{slide.id}-{slide.version}-{zoom}-{column}-{row}-{light:d}"',
+        "ETag": f'"{slide.id}-{slide.version}-{zoom}-{column}-{row}-{light:d}-{plane or 0}"',
         "Cache-Control": f"private, max-age={_SECONDS}",
         "Vary": "Authorization, Cookie",
     }
@@ -118,7 +130,7 @@ async def tile(  # noqa: PLR0913, PLR0917 - the parts of the address
         if await request.is_disconnected():
             return Response(status_code=_CLIENT_LEFT)
         content = await to_thread.run_sync(
-            partial(views.jpeg, slide, zoom, column, row, light=light)
+            partial(views.jpeg, slide, zoom, column, row, light=light, plane=plane)
         )
     return Response(content, headers=headers, media_type="image/jpeg")
 

@@ -30,7 +30,8 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def open_slides(open_client, folder, tmp_path):
     def opened(client=("testclient", 50000), **changed):
-        made = open_client(slide_folders=(folder,), slide_cache=tmp_path / "cache", **changed)
+        usual = {"slide_folders": (folder,), "slide_cache": tmp_path / "cache"}
+        made = open_client(**(usual | changed))
         return TestClient(
             made.app, "http://localhost:8501", raise_server_exceptions=False, client=client
         )
@@ -41,6 +42,25 @@ def open_slides(open_client, folder, tmp_path):
 def only(client, headers=None):
     (slide,) = client.get("/slides", headers=headers).json()
     return slide
+
+
+def test_a_tile_is_of_a_focal_plane(open_slides, tmp_path):
+    folder = tmp_path / "slides"
+    folder.mkdir()
+    made.ome_tiff_with_planes(made.a_slide(), folder / "stack.ome.tif", tile=(256, 256))
+    client = open_slides(slide_folders=(folder,))
+    slide = f"/slides/{only(client)['id']}"
+    described = client.get(f"{slide}?plane=3").json()
+    assert [described[key] for key in ("planes", "middle_plane", "plane_step")] == [3, 2, 0.5]
+    address = f"{slide}/tiles/2/1_1.jpg"
+    tiles = [client.get(f"{address}?plane={plane}") for plane in (1, 2, 3)]
+    assert len({tile.headers["etag"] for tile in tiles}) == 3
+    assert client.get(address).content == tiles[1].content != tiles[0].content
+    tag = {"If-None-Match": tiles[0].headers["etag"]}
+    assert client.get(f"{address}?plane=1", headers=tag).status_code == 304
+    assert client.get(f"{address}?plane=2", headers=tag).content == tiles[1].content
+    assert client.get(f"{address}?plane=4").status_code == 404
+    assert client.get(f"{address}?plane=0").status_code == 422
 
 
 def test_a_slide_is_listed_described_and_shown(open_slides):
