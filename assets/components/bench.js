@@ -14,13 +14,6 @@ const ENLARGED = 300; // CSS pixels, as in the style sheet
 const TYPING = "input, textarea, select, [contenteditable='true'], [role=combobox], [role=listbox], [role=slider], [role=dialog]";
 const benches = new WeakMap();
 
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 function button(className, text, press) {
   const node = element("button", className, text);
   node.type = "button";

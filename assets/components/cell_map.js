@@ -3,12 +3,6 @@
 const charts = new WeakMap();
 const REACH = 14; // CSS pixels from a dot within which it is pointed at
 
-function element(tag, className) {
-  const node = document.createElement(tag);
-  node.className = className;
-  return node;
-}
-
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   charts.get(parentElement)?.abort();

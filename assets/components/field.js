@@ -9,7 +9,7 @@ const HANDLE = 22; // CSS pixels across, large enough for a finger
 const SMALL_CELL = 90; // CSS pixels; a smaller chosen cell is enlarged before its box is changed
 const CORNERS = { nw: [0, 0], ne: [1, 0], sw: [0, 1], se: [1, 1] };
 
-function element(tag, attributes = {}) {
+function svgElement(tag, attributes = {}) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
@@ -18,7 +18,7 @@ function element(tag, attributes = {}) {
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
   parentElement.querySelector("svg")?.remove();
-  const svg = element("svg", { class: data.mode, role: "group", "aria-label": data.title });
+  const svg = svgElement("svg", { class: data.mode, role: "group", "aria-label": data.title });
   parentElement.appendChild(svg);
 
   const previous = views.get(parentElement);
@@ -55,20 +55,20 @@ export default function (component) {
   showView(view);
 
   svg.appendChild(
-    element("image", { href: data.src, x: 0, y: 0, width: data.width, height: data.height }),
+    svgElement("image", { href: data.src, x: 0, y: 0, width: data.width, height: data.height }),
   );
   for (const { points, colour } of data.outlines) {
-    svg.appendChild(element("polygon", { class: "outline", points, stroke: colour }));
+    svg.appendChild(svgElement("polygon", { class: "outline", points, stroke: colour }));
   }
   const fontSize = Math.max(data.width, data.height) / 45;
   const edits = data.mode === "move" || data.mode === "split";
   let grasped = null; // the cell that is dragged: its box, its nodes and, when resized, the corner
   for (const cell of data.cells) {
     const [x, y, width, height] = cell.box;
-    const group = element("g", { class: cell.id === data.chosen ? "cell chosen" : "cell" });
-    const box = element("rect", { x, y, width, height, stroke: cell.colour });
+    const group = svgElement("g", { class: cell.id === data.chosen ? "cell chosen" : "cell" });
+    const box = svgElement("rect", { x, y, width, height, stroke: cell.colour });
     if (cell.dashes) box.setAttribute("stroke-dasharray", cell.dashes);
-    const number = element("text", {
+    const number = svgElement("text", {
       x: x + 2,
       y: y > fontSize ? y - fontSize / 4 : y + fontSize,
       "font-size": fontSize,
@@ -76,7 +76,7 @@ export default function (component) {
       "stroke-width": fontSize / 7,
     });
     number.textContent = cell.number;
-    const title = element("title");
+    const title = svgElement("title");
     title.textContent = cell.title;
     group.append(title, box, number);
     if (data.mode !== "add") {
@@ -105,7 +105,7 @@ export default function (component) {
       group.addEventListener("pointerdown", grasp(null));
       if (cell.id === data.chosen) {
         for (const corner of Object.keys(CORNERS)) {
-          const node = element("rect", { class: `handle ${corner}` });
+          const node = svgElement("rect", { class: `handle ${corner}` });
           node.addEventListener("pointerdown", grasp(corner));
           handles.push({ node, box: shown, corner });
         }
@@ -207,10 +207,10 @@ export default function (component) {
     if (data.mode === "split" || grasped) svg.setPointerCapture(event.pointerId);
     const here = point(event);
     if (data.mode === "add") {
-      drawn ??= svg.appendChild(element("rect", { class: "drawn" }));
+      drawn ??= svg.appendChild(svgElement("rect", { class: "drawn" }));
       for (const [name, value] of Object.entries(dragged(event))) drawn.setAttribute(name, value);
     } else if (data.mode === "split") {
-      drawn ??= svg.appendChild(element("line", { class: "drawn" }));
+      drawn ??= svg.appendChild(svgElement("line", { class: "drawn" }));
       const ends = { x1: start.x, y1: start.y, x2: here.x, y2: here.y };
       for (const [name, value] of Object.entries(ends)) drawn.setAttribute(name, value);
     } else if (grasped) {

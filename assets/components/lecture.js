@@ -4,13 +4,6 @@
 const SVG = "http://www.w3.org/2000/svg";
 const memories = new WeakMap(); // What stays from slide to slide: labels, boxes that are shown.
 
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text) node.textContent = text;
-  return node;
-}
-
 function picture(src, alt) {
   const image = element("img");
   image.src = src;

@@ -2,13 +2,6 @@
 // list after each one, so that no press is lost however fast they come.
 const counts = new WeakMap();
 
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const known = counts.get(parentElement);

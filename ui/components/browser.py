@@ -1,4 +1,7 @@
-"""Components of `assets/components` that run in the browser."""
+"""Components of `assets/components` that run in the browser.
+
+Their scripts share the helpers in `dom.js`.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,9 +28,10 @@ def mount(name: str, key: str, data: Mapping[str, Any], **handlers: Callable[[An
     css = _FOLDER / f"{name}.css"
     drawn = css.exists()
     # Declared in every run, because a declaration belongs to the running server.
+    scripts = (_FOLDER / f"{script}.js" for script in ("dom", name))
     component = st.components.v2.component(
         f"leukoscope_{name}",
-        js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
+        js="".join(script.read_text(encoding="utf-8") for script in scripts),
         css=css.read_text(encoding="utf-8") if drawn else None,
     )
     listeners: dict[str, Any] = {

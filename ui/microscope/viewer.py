@@ -1,7 +1,6 @@
 """The viewer: a component whose script asks the API for tiles and for the cells of a count."""
 
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -10,6 +9,7 @@ from core.cases.records import PlacedComment
 from core.exports.geojson import Region
 from core.slides.folders import SlideFile
 from core.slides.tiles import TILE, SlideView
+from ui.components.browser import mount
 
 CLICKED = "slide_clicked"
 """Key in the session of the middle of the cell that was clicked last, x and y in level 0."""
@@ -18,13 +18,6 @@ PINNED = "slide_pinned"
 SHOWN = "slide_shown"
 """Key of the view that the viewer goes to, with the `press` of a button that asked for it."""
 _KEY = "viewer"
-_HERE = Path(__file__).parent
-_viewer = st.components.v2.component(
-    "slide_viewer",
-    html='<link rel="stylesheet"><div class="scope"></div>',
-    css=(_HERE / "viewer.css").read_text(encoding="utf-8"),
-    js=(_HERE / "viewer.js").read_text(encoding="utf-8"),
-)
 
 
 def show_viewer(
@@ -35,9 +28,10 @@ def show_viewer(
     comments: list[PlacedComment],
 ) -> None:
     """Show a slide, the cells of its count, regions and places; the view is in the address."""
-    _viewer(
-        key=_KEY,
-        data={
+    mount(
+        "slide_viewer",
+        _KEY,
+        {
             "slide": {
                 "id": slide.id,
                 "version": slide.version,
@@ -59,8 +53,8 @@ def show_viewer(
             "pinned": pinned_in(slide),
             "shown": st.session_state.get(SHOWN),
         },
-        on_cell_change=_clicked,
-        on_place_change=_pinned,
+        cell=_clicked,
+        place=_pinned,
     )
 
 
@@ -70,9 +64,8 @@ def pinned_in(slide: SlideFile) -> dict[str, Any] | None:
     return pinned if pinned and pinned["slide"] == slide.id else None
 
 
-def _clicked() -> None:
+def _clicked(place: Any) -> None:
     """Keep the place of the clicked cell. It comes from a browser, so anything may be in it."""
-    place = st.session_state[_KEY]["cell"]
     match place:
         case [int() | float() as x, int() | float() as y]:
             st.session_state[CLICKED] = (float(x), float(y))
@@ -80,9 +73,9 @@ def _clicked() -> None:
             st.session_state.pop(CLICKED, None)
 
 
-def _pinned() -> None:
+def _pinned(place: Any) -> None:
     """Keep the place that was chosen for a comment, if it is one."""
-    match st.session_state[_KEY]["place"]:
+    match place:
         case [str() as slide, *numbers] if (
             len(numbers) == 5
             and all(isinstance(n, int | float) and isfinite(n) for n in numbers)

@@ -1,13 +1,13 @@
 """Counting the white cells of whole fields by key."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.cases.database import Database
 from core.errors import InvalidEntryError
-from core.settings import PROJECT_ROOT
 from core.teaching.learners import (
     MOST_COUNTED,
     Attempt,
@@ -19,13 +19,13 @@ from core.teaching.learners import (
 )
 from core.teaching.quiz import KEYS, answer_name
 from ui.components.actions import action_button, run_action, show_action_error
+from ui.components.browser import mount
 from ui.components.cases import errors_shown
 from ui.components.shared import embed_image
 from ui.quiz.images import field_jpeg
 from ui.quiz.layout import beside
 from ui.quiz.play import show_clock
 
-_FOLDER = PROJECT_ROOT / "assets" / "components"
 _ACTION = "quiz_count"
 
 
@@ -98,19 +98,14 @@ def _keys(database: Database, learner: Learner, attempt_id: int, number: int) ->
     if attempt.open_question != number:
         st.rerun()
     kept = [a.given for a in attempt.answers if a.question == number]
-    # Declared in every run, because a declaration belongs to the running server.
-    pad = st.components.v2.component(
-        "leukoscope_tally",
-        js=(_FOLDER / "tally.js").read_text(encoding="utf-8"),
-        css=(_FOLDER / "tally.css").read_text(encoding="utf-8"),
-    )
 
-    def pressed() -> None:
+    def pressed(_presses: Any) -> None:
         run_action(_ACTION, lambda: _keep(database, learner, attempt_id, number), for_everyone=True)
 
-    pad(
-        key=_key(attempt_id, number),
-        data={
+    mount(
+        "tally",
+        _key(attempt_id, number),
+        {
             "attempt": attempt_id,
             "question": number,
             "presses": kept,
@@ -121,7 +116,7 @@ def _keys(database: Database, learner: Learner, attempt_id: int, number: int) ->
                 for place, label in enumerate(attempt.questions[number].options)
             ],
         },
-        on_presses_change=pressed,
+        presses=pressed,
     )
     show_action_error(_ACTION)
 

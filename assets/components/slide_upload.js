@@ -6,16 +6,8 @@ const WAITS = [1, 2, 5, 10, 20, 30] // seconds, then the last one again and agai
 const LATER = new Set([0, 408, 409, 425, 429, 500, 502, 503, 504])
 const uploads = new WeakMap()
 
-function element(parent, name, attributes = {}, text = "") {
-  const made = document.createElement(name)
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
-  made.textContent = text
-  parent.append(made)
-  return made
-}
-
 function button(parent, text, pressed) {
-  const made = element(parent, "button", { type: "button" }, text)
+  const made = put(parent, "button", { type: "button" }, text)
   made.onclick = pressed
   return made
 }
@@ -47,21 +39,21 @@ function sentence(text) {
 class Upload {
   constructor(root, data, base) {
     Object.assign(this, { data, base, run: 0 })
-    const row = element(root, "div", { class: "row" })
-    this.chooser = element(row, "input", { type: "file", accept: data.accept, hidden: "" })
+    const row = put(root, "div", { class: "row" })
+    this.chooser = put(row, "input", { type: "file", accept: data.accept, hidden: "" })
     this.choose = button(row, "Upload a slide", () => this.chooser.click())
-    element(row, "span", { class: "hint" }, data.hint)
+    put(row, "span", { class: "hint" }, data.hint)
     this.chooser.onchange = () => {
       const [file] = this.chooser.files
       this.chooser.value = "" // so that the same file can be chosen again
       if (file) this.begin(file)
     }
-    this.now = element(root, "div", { class: "now", hidden: "" })
-    this.bar = element(this.now, "progress", { max: 1, value: 0, "aria-label": "Sent" })
-    this.says = element(this.now, "span", { role: "status" })
+    this.now = put(root, "div", { class: "now", hidden: "" })
+    this.bar = put(this.now, "progress", { max: 1, value: 0, "aria-label": "Sent" })
+    this.says = put(this.now, "span", { role: "status" })
     this.pause = button(this.now, "Pause", () => this.sending ? this.stop("Paused. ") : this.goOn())
     this.cancel = button(this.now, "Cancel", () => this.forget())
-    this.left = element(root, "div", { class: "left" })
+    this.left = put(root, "div", { class: "left" })
     this.ask = event => { event.preventDefault(); event.returnValue = "" }
     this.online = () => this.wake?.()
     window.addEventListener("online", this.online)
@@ -85,9 +77,9 @@ class Upload {
     this.left.replaceChildren()
     for (const { id, name, length, offset, expires } of found) {
       if (this.file && id === this.id) continue
-      const line = element(this.left, "div")
+      const line = put(this.left, "div")
       const until = new Date(expires).toLocaleDateString(undefined, { day: "numeric", month: "short" })
-      element(line, "span", {}, `${name}: ${size(offset)} of ${size(length)} arrived, kept until ${until}. Choose the file again to go on.`)
+      put(line, "span", {}, `${name}: ${size(offset)} of ${size(length)} arrived, kept until ${until}. Choose the file again to go on.`)
       button(line, "Delete", async () => { await this.call("DELETE", id).catch(() => {}); this.list() })
     }
     return found
@@ -233,7 +225,7 @@ class Upload {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
-  const root = parentElement.querySelector(".upload")
+  const root = parentElement.querySelector(".upload") ?? put(parentElement, "div", { class: "upload" })
   if (!uploads.has(root)) uploads.set(root, new Upload(root, data, new URL("api/", location.href)))
   uploads.get(root).finished = setTriggerValue
   return () => { uploads.get(root)?.remove(); uploads.delete(root) }

@@ -34,16 +34,8 @@ function load(base) {
   return leaflet
 }
 
-function element(parent, name, attributes = {}, text = "") {
-  const made = document.createElement(name)
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
-  made.textContent = text
-  parent.append(made)
-  return made
-}
-
 function button(parent, text, label, pressed, classes = "") {
-  const made = element(parent, "button", { type: "button", title: label, "aria-label": label, class: classes }, text)
+  const made = put(parent, "button", { type: "button", title: label, "aria-label": label, class: classes }, text)
   made.onclick = pressed
   return made
 }
@@ -69,10 +61,10 @@ function tileLayer(L, slide, base, view) {
       const [column, row] = [
         [place.x, place.y], [place.y, -1 - place.x], [-1 - place.x, -1 - place.y], [-1 - place.y, place.x],
       ][view.turn]
-      const tile = document.createElement("div")
-      const inner = element(tile, "div")
+      const tile = element("div")
+      const inner = put(tile, "div")
       inner.style.cssText = `width:${size}px;height:${size}px;transform:rotate(${90 * view.turn}deg)`
-      const image = element(inner, "img", { alt: "", decoding: "async" })
+      const image = put(inner, "img", { alt: "", decoding: "async" })
       image.style.cssText = "display:block;position:absolute;left:0;top:0"
       image.onload = () => {
         image.style.width = `${image.naturalWidth * size / slide.tile_size}px`
@@ -103,7 +95,7 @@ function tileLayer(L, slide, base, view) {
 class Cells {
   constructor(view) {
     this.view = view
-    this.canvas = element(view.box, "canvas", { class: "cells" })
+    this.canvas = put(view.box, "canvas", { class: "cells" })
     this.shown = true
     this.map = "" // of `MAPS`
     this.chosen = null
@@ -268,7 +260,7 @@ class View {
       zoom: scale => last + Math.log2(scale),
     })
     root.replaceChildren()
-    this.box = element(root, "div", { class: "map", role: "application", tabindex: "0",
+    this.box = put(root, "div", { class: "map", role: "application", tabindex: "0",
       "aria-label": "Slide. Arrow keys move, plus and minus zoom, T turns, W shows the whole slide."
         + (this.slide.planes > 1 ? " Page Up and Page Down focus." : "") })
     this.map = L.map(this.box, {
@@ -380,7 +372,7 @@ class View {
 
   buildPanels() {
     const panel = (classes, attributes = {}) =>
-      element(this.root, "div", { class: `panel ${classes}`, ...attributes })
+      put(this.root, "div", { class: `panel ${classes}`, ...attributes })
     const tools = panel("tools", { role: "toolbar", "aria-label": "View" })
     button(tools, "+", "Zoom in (+)", () => this.map.zoomIn(), "zoom")
     button(tools, "−", "Zoom out (−)", () => this.map.zoomOut(), "zoom")
@@ -390,7 +382,7 @@ class View {
     if (this.slide.planes > 1) {
       const { planes, plane_step: step } = this.slide
       button(tools, "▼", "Focus down, to the glass (Page Down)", () => this.focusOn(this.wantedPlane - 1))
-      this.planeText = element(tools, "output", { title:
+      this.planeText = put(tools, "output", { title:
         `Focal plane of ${planes}${step ? `, ${+step.toPrecision(3)} µm apart` : ""}`, "aria-label": "Focal plane" })
       button(tools, "▲", "Focus up (Page Up)", () => this.focusOn(this.wantedPlane + 1))
       this.sayPlane()
@@ -401,7 +393,7 @@ class View {
       this.tiles.redraw()
     }, "wide")
     this.lightButton.setAttribute("aria-pressed", false)
-    this.cellTools = element(tools, "span", { hidden: "" })
+    this.cellTools = put(tools, "span", { hidden: "" })
     const shows = button(this.cellTools, "Cells", "Show the cells of the count", () => {
       this.cells.shown = !this.cells.shown
       shows.setAttribute("aria-pressed", this.cells.shown)
@@ -409,10 +401,10 @@ class View {
       this.explain()
     }, "wide")
     shows.setAttribute("aria-pressed", true)
-    const map = element(this.cellTools, "select", { "aria-label": "Map of the slide",
+    const map = put(this.cellTools, "select", { "aria-label": "Map of the slide",
       title: "Map: which parts were counted, their focus, stain and density of cells" })
-    element(map, "option", { value: "" }, "No map")
-    for (const name of Object.keys(MAPS)) element(map, "option", { value: name }, name)
+    put(map, "option", { value: "" }, "No map")
+    for (const name of Object.keys(MAPS)) put(map, "option", { value: name }, name)
     map.onchange = () => {
       this.cells.map = map.value
       this.cells.draw()
@@ -437,15 +429,15 @@ class View {
         return [power, made]
       })
       const scale = panel("scale")
-      this.scaleText = element(scale, "span")
-      this.scaleBar = element(scale, "i")
+      this.scaleText = put(scale, "span")
+      this.scaleBar = put(scale, "i")
     } else this.powers = []
-    this.now = element(powers, "span", { class: "now" })
+    this.now = put(powers, "span", { class: "now" })
     this.legend = panel("legend", { hidden: "" })
     this.says = panel("says", { role: "status", hidden: "" })
     const overview = this.overview = panel("overview", { "aria-hidden": "true" })
-    const inner = element(overview, "div")
-    const image = element(inner, "img", { alt: "" })
+    const inner = put(overview, "div")
+    const image = put(inner, "img", { alt: "" })
     image.onload = () => this.layOverview()
     image.src = new URL(`slides/${this.slide.id}/tiles/0/0_0.jpg?v=${this.slide.version}`, this.base)
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg")
@@ -527,9 +519,9 @@ class View {
     this.legend.replaceChildren()
     this.legend.hidden = !lines.length
     for (const [text, colour] of lines) {
-      const line = element(this.legend, "span")
+      const line = put(this.legend, "span")
       const ink = colour.includes(",") ? colour : `${colour}, ${colour}`
-      element(line, "i", { style: `background:linear-gradient(45deg, ${ink}) #e9e9e6` }) // as on glass
+      put(line, "i", { style: `background:linear-gradient(45deg, ${ink}) #e9e9e6` }) // as on glass
       line.append(text)
     }
   }
@@ -558,8 +550,7 @@ class View {
     this.regions.clearLayers()
     for (const { name, rings } of regions) {
       const points = rings.map(ring => ring.map(([x, y]) => [y, x]))
-      const text = document.createElement("span") // a name from a file is text, never HTML
-      text.textContent = name
+      const text = element("span", "", name) // a name from a file is text, never HTML
       this.L.polygon(points, { color: "#0a7d5a", weight: 2, fill: false, interactive: false })
         .bindTooltip(text, { permanent: true, direction: "center" }).addTo(this.regions)
     }
@@ -706,16 +697,18 @@ class View {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
-  const root = parentElement.querySelector(".scope")
   const base = new URL("api/", location.href)
+  let root = parentElement.querySelector(".scope")
+  if (!root) {
+    put(parentElement, "link", { rel: "stylesheet", href: new URL("viewer/leaflet.css", base) })
+    root = put(parentElement, "div", { class: "scope" })
+  }
   const old = views.get(root)
   let kept = old
   if (old?.id !== data.slide.id) {
     old?.view?.remove()
     kept = { id: data.slide.id }
     views.set(root, kept)
-    const style = parentElement.querySelector("link")
-    if (!style.href) style.href = new URL("viewer/leaflet.css", base)
     kept.opened = load(base).then(
       L => { if (views.get(root) === kept) kept.view = new View(L, root, data, base) },
       () => { root.textContent = "The viewer could not be loaded. Reload the page." })
