@@ -59,10 +59,13 @@ class _Tiff:
         """Yield a plane, from 0."""
         if self._image.dataoffset is not None:
             # Planes without directories of their own lie behind the first.
-            shape = self._image.shape
-            whole = np.memmap(self._path, np.uint8, "r", self._image.dataoffset, shape)
-            for top in range(0, shape[1], _ROWS):
-                yield np.asarray(whole[plane, top : top + _ROWS])
+            _, height, width, _ = self._image.shape
+            with self._path.open("rb") as file:
+                file.seek(self._image.dataoffset + plane * height * width * 3)
+                for top in range(0, height, _ROWS):
+                    high = min(_ROWS, height - top)
+                    data = file.read(high * width * 3)
+                    yield np.frombuffer(data, np.uint8).reshape(high, width, 3)
             return
         frame: Any = self._image.pages[plane]
         page = frame.aspage()
