@@ -41,7 +41,11 @@ from ui.upload.controls import choose_patient, field_key, show_problems
 from ui.upload.saving import save_section
 from ui.upload.session import SessionImage, UploadSession
 
-GALLERY_LIMIT = 48
+GALLERY_LIMIT = 24
+"""Cells of a type that are shown at first."""
+
+GalleryCell = tuple[str, SessionImage, int, Cell]
+"""What the cell is called, its image, its number there, and the cell."""
 
 
 def show_blasts(session: UploadSession, images: list[SessionImage]) -> None:
@@ -61,11 +65,11 @@ def show_blasts(session: UploadSession, images: list[SessionImage]) -> None:
 def gallery(images: list[SessionImage]) -> None:
     """Show the white cells by type: blasts, uncertain cells, then the others."""
     several = len(images) > 1
-    groups: dict[str, list[tuple[str, Cell, bytes]]] = {}
+    groups: dict[str, list[GalleryCell]] = {}
     for index, image in enumerate(images, 1):
         for number, cell in image.result.white_cells():
             label = f"{index}.{number}" if several else str(number)
-            groups.setdefault(group_of(cell), []).append((label, cell, image.shown.cells[number]))
+            groups.setdefault(group_of(cell), []).append((label, image, number, cell))
     st.header("White cells")
     if not groups:
         st.info("No white cells were found.", icon=":material/search_off:")
@@ -76,9 +80,9 @@ def gallery(images: list[SessionImage]) -> None:
     for group in GROUP_ORDER:
         cells = groups.get(group, [])
         if group == "blast":
-            cells.sort(key=lambda item: -item[1].confidence)
+            cells.sort(key=lambda item: -item[-1].confidence)
         if group == UNCERTAIN:
-            cells.sort(key=lambda item: _order_of_uncertain(item[1]))
+            cells.sort(key=lambda item: _order_of_uncertain(item[-1]))
         if cells:
             wide = len(cells) > 9 or group in ("blast", UNCERTAIN)
             with grid.cell(column_span="all" if wide else 1):
@@ -91,7 +95,7 @@ def _order_of_uncertain(cell: Cell) -> tuple[int, float]:
     return place, -confidence if cell.is_possible_blast else confidence
 
 
-def gallery_group(group: str, cells: list[tuple[str, Cell, bytes]]) -> None:
+def gallery_group(group: str, cells: list[GalleryCell]) -> None:
     """Show the cells of one type with number and confidence."""
     st.markdown(f"**{group_name(group)}** ({len(cells)})")
     if len(cells) > GALLERY_LIMIT and not st.toggle(
@@ -103,9 +107,10 @@ def gallery_group(group: str, cells: list[tuple[str, Cell, bytes]]) -> None:
         f"{label} · {probability_text(cell.confidence, 0)}"
         + (f" {CELL_TYPES[cell.type].name}?" if group not in named and cell.type else "")
         + (f" {label_name(cell.likely_subtype).lower()}?" if cell.likely_subtype else "")
-        for label, cell, _ in cells
+        for label, _, _, cell in cells
     ]
-    st.image([jpeg for _, _, jpeg in cells], caption=captions, width=104, alt=captions)
+    jpegs = [image.shown.cells[number] for _, image, number, _ in cells]
+    st.image(jpegs, caption=captions, width=104, alt=captions)
 
 
 def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:

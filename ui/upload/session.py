@@ -715,7 +715,12 @@ def _boxes(result: FieldAnalysis) -> tuple[tuple[int, Box], ...]:
     return tuple((number, cell.box) for number, cell in result.white_cells())
 
 
-@st.cache_resource(max_entries=2 * MAX_IMAGES, ttl="1h", show_spinner=False)
+@st.cache_resource(
+    max_entries=2 * MAX_IMAGES,
+    ttl="1h",
+    show_spinner=False,
+    hash_funcs={tuple: repr},  # hashing box by box takes longer than all else of a cached page
+)
 def _stored_views(
     field_id: int,
     corrected: bool,
