@@ -6,18 +6,27 @@
 // ids of its cells and the version of the sample that was on the screen.
 //
 // Images come once: the component asks for what it lacks, the next cells first.
+//
+// The middle shows the chosen cell, or its field with a box around each white cell.
 const MOMENT = 250; // milliseconds; nobody recognises a cell and acts in less
 const AHEAD = 6; // cells whose images are fetched before they are shown
 const PATIENCE = 5000; // milliseconds until a message without answer is sent again
 const DELAY = 300; // milliseconds until a cell under the pointer is enlarged
 const ENLARGED = 300; // CSS pixels, as in the style sheet
 const TYPING = "input, textarea, select, [contenteditable='true'], [role=combobox], [role=listbox], [role=slider], [role=dialog]";
+const SVG = "http://www.w3.org/2000/svg";
 const benches = new WeakMap();
 
 function button(className, text, press) {
   const node = element("button", className, text);
   node.type = "button";
   node.addEventListener("click", press);
+  return node;
+}
+
+function drawing(tag, attributes) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
 }
 
@@ -30,6 +39,7 @@ class Bench {
   constructor(parent) {
     this.images = new Map(); // by look, then by name: an <img>, a list of rows, or null
     this.places = new Map(); // of the cells in their fields, by id
+    this.inField = false; // what the middle shows
     this.nodes = new Map(); // of the gallery, by id of the cell
     this.selected = new Set();
     this.outbox = [];
@@ -80,7 +90,16 @@ class Bench {
     this.position = element("span", "position");
     this.notice = element("span", "notice");
     this.notice.setAttribute("role", "status");
-    bar.append(this.previous, this.next, this.undoButton, this.all, this.position, this.blasts, this.notice);
+    const ways = element("div", "ways");
+    ways.setAttribute("role", "group");
+    ways.setAttribute("aria-label", "Show");
+    this.ways = ["Cell", "Field"].map((name, i) => {
+      const node = button("way", name, () => this.showField(i === 1));
+      node.title = "F changes between the cell and its field";
+      return node;
+    });
+    ways.append(...this.ways);
+    bar.append(this.previous, this.next, ways, this.undoButton, this.all, this.position, this.blasts, this.notice);
     this.strip = element("div", "strip");
     this.gallery = element("div", "gallery");
     this.gallery.setAttribute("role", "group");
@@ -116,10 +135,11 @@ class Bench {
     this.head = element("div", "head");
     this.large = figure("large");
     this.around = figure("around");
-    const pair = element("div", "pair");
-    pair.append(this.large, this.around);
+    this.pair = element("div", "pair");
+    this.pair.append(this.large, this.around);
     this.references = element("div", "references");
-    this.middle.append(this.head, pair, this.references);
+    this.field = figure("field");
+    this.middle.append(this.head, this.pair, this.references, this.field);
   }
 
   // --- what Python says -------------------------------------------------------------------------
@@ -130,7 +150,8 @@ class Bench {
       this.chosen = null;
       this.selected.clear();
     }
-    for (const { id, place } of data.cells) {
+    for (const { id, box } of data.cells) {
+      const place = box.join();
       const before = this.places.get(id);
       this.places.set(id, place);
       if (before === undefined || before === place) continue;
@@ -216,7 +237,8 @@ class Bench {
     const place = steps.findIndex((cell) => cell.id === this.chosen);
     const ahead = steps.slice(place + 1, place + 1 + AHEAD);
     const before = place > 0 ? [steps[place - 1]] : [];
-    const names = ["l", "s", "r"].map((letter) => letter + this.chosen);
+    const names = this.inField ? [`f${this.byId.get(this.chosen).field}`] : [];
+    names.push(...["l", "s", "r"].map((letter) => letter + this.chosen));
     for (const cell of [...ahead, ...before]) names.push(`l${cell.id}`, `s${cell.id}`);
     for (const cell of ahead) names.push(`r${cell.id}`);
     for (const cell of this.data.cells) names.push(`t${cell.id}`);
@@ -278,6 +300,13 @@ class Bench {
     const next =
       order.slice(place + 1).find(left) ?? (this.data.keeps ? undefined : order.find(left));
     this.choose(next ? next.id : from);
+  }
+
+  // Show the chosen cell in its field, or large.
+  showField(inField) {
+    this.inField = inField;
+    this.draw();
+    this.ask();
   }
 
   showBlast() {
@@ -370,13 +399,14 @@ class Bench {
     const by = { arrowleft: -1, arrowright: 1 }[pressed];
     if (pressed === "escape") this.hide();
     if (by && target.closest?.("[role=radiogroup], [role=tablist]")) return;
-    if (!label && !by && pressed !== "a" && pressed !== "u") return;
+    if (!label && !by && !["a", "f", "u"].includes(pressed)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     this.hide();
     if (by) this.step(by);
     else if (event.repeat) return;
     else if (pressed === "u") this.undo();
+    else if (pressed === "f") this.showField(!this.inField);
     else if (!this.isReady()) return;
     else if (label) this.label(label.key);
     else this.agree();
@@ -640,8 +670,11 @@ class Bench {
     place(this.large, large, this.data.side, cell.title);
     place(this.around, look.get(`s${cell.id}`), "Its place in the field", `${cell.name} among its neighbours`);
     this.drawReferences(cell, look.get(`r${cell.id}`));
+    const field = look.get(`f${cell.field}`);
+    this.drawField(cell, field);
     // Labels are let through a moment after the cell was painted.
-    const shown = large === undefined ? null : `${cell.id} ${this.data.look}`;
+    const painted = this.inField ? field : large;
+    const shown = painted === undefined ? null : `${cell.id} ${this.data.look} ${this.inField}`;
     if (shown && shown === this.shown) return;
     this.shown = shown;
     this.open = Infinity;
@@ -649,8 +682,56 @@ class Bench {
     const open = () => {
       if (this.shown === shown) this.open = performance.now() + MOMENT;
     };
-    const ready = large ? large.decode().catch(() => {}) : Promise.resolve();
+    const ready = painted?.decode ? painted.decode().catch(() => {}) : Promise.resolve();
     ready.then(() => this.afterPaint(open));
+  }
+
+  // A press on a box chooses its cell, one on that of the chosen cell shows it large.
+  drawField(cell, field) {
+    this.ways.forEach((node, i) => node.setAttribute("aria-pressed", String(this.inField === (i === 1))));
+    this.pair.hidden = this.references.hidden = this.inField;
+    this.field.hidden = !this.inField;
+    if (!this.inField) return;
+    const [frame, caption] = this.field.children;
+    frame.classList.toggle("waits", field === undefined);
+    if (!field) {
+      this.painted = null;
+      frame.replaceChildren(...(field === null ? [element("p", "", "The image is missing.")] : []));
+      return;
+    }
+    const { source, width, height } = field;
+    if (this.painted !== field) {
+      this.painted = field;
+      const svg = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "group" });
+      svg.append(drawing("image", { href: source, width, height }), drawing("g", {}));
+      frame.replaceChildren(svg);
+    }
+    const svg = frame.firstChild;
+    svg.setAttribute("aria-label", `The field of ${cell.name.toLowerCase()} with its white cells`);
+    const pending = this.pending();
+    const size = Math.max(width, height) / 40;
+    const own = this.data.cells.filter((one) => one.field === cell.field);
+    const boxes = own.map((one) => {
+      const [x, y, across, down] = one.box;
+      const label = this.data.labels.find(({ key }) => key === pending.get(one.id));
+      const isUncertain = one.isUncertain && !pending.has(one.id);
+      const node = drawing("g", { class: `boxed${this.selected.has(one.id) ? " chosen" : ""}` });
+      const rect = { x, y, width: across, height: down, stroke: (label ?? one).colour };
+      const number = drawing("text", { x, y: y > size ? y - size / 4 : y + size, "font-size": size });
+      number.textContent = one.caption.split(" ")[0].split(".").at(-1);
+      const title = drawing("title", {});
+      title.textContent = one.title;
+      node.append(title, drawing("rect", { ...rect, class: "halo" }));
+      node.append(drawing("rect", isUncertain ? { ...rect, "stroke-dasharray": "6 4" } : rect), number);
+      node.addEventListener("click", (event) => {
+        const isPlain = !event.shiftKey && !event.ctrlKey && !event.metaKey;
+        if (one.id === this.chosen && isPlain) this.showField(false);
+        else this.select(one.id, event);
+      });
+      return node;
+    });
+    svg.lastChild.replaceChildren(...boxes);
+    caption.textContent = `${own.length === 1 ? "1 white cell" : `${own.length} white cells`} of this list in the field. Press a box to choose its cell, press it again to see it large. Boxes are added and corrected in the view Fields.`;
   }
 
   drawReferences(cell, rows) {

@@ -94,6 +94,30 @@ def test_keys_label_cells_and_undo(page: Page, database) -> None:
     chosen(page, "1.1")
 
 
+def test_one_steps_from_a_cell_to_its_field_and_back(page: Page, database) -> None:
+    page.goto("/review?sample=1&cells=Unreviewed")
+    chosen(page, "1.2")
+    address = page.url
+    page.keyboard.press("f")
+    boxes = page.locator(".bench .field .boxed")
+    expect(boxes).to_have_count(3)
+    expect(page.locator(".bench .field .chosen text")).to_have_text("2")
+    boxes.filter(has=page.locator("text", has_text=re.compile("^1$"))).click()
+    expect(page.locator(".bench .head b")).to_have_text("Cell 1.1")
+    expect(page.locator(".bench .large img")).to_be_hidden()
+    page.wait_for_timeout(SETTLED)
+    page.keyboard.press("9")  # a label belongs to the cell that is framed
+    expect(page.locator(".bench .field .chosen text")).to_have_text("3")
+    saved(page)
+    assert types(database) == ["blast", None, "basophil"]
+    page.keyboard.press("u")
+    undone(page, "Cell 1.1, blast")
+    page.locator(".bench .field .chosen").click()
+    expect(page.locator(".bench .large img")).to_be_visible()
+    expect(page.locator(".bench .head b")).to_have_text("Cell 1.1")
+    assert page.url == address
+
+
 def test_repeated_presses_label_only_the_cell_on_the_screen(page: Page, database) -> None:
     page.goto("/review?sample=1&cells=Unreviewed")
     press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'KEY'}));"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from core.cases.records import SampleDetails
 from core.cases.reviews import label_cells, reviews_of
-from core.cases.samples import add_fields, load_sample, save_sample
+from core.cases.samples import add_fields, load_case, load_sample, save_sample
 from core.cases.users import set_role, user_of
 from core.domain.taxonomy import NOT_A_WHITE_CELL, RESEARCH_NOTICE
 from core.settings import get_settings
@@ -126,6 +126,13 @@ def test_images_are_sent_once_and_only_of_cells_on_the_page(database, sample):
     app.session_state["review_bench"] = {"said": said}
     assert set(bench(checked(app.run()))["images"]) == {f"l{second}"}
     assert bench(checked(app.run()))["images"] == {}
+    field = steps(app)[0]["field"]
+    said = {"at": 2, "chosen": first, "lacking": [f"f{field}", "f99"], "outbox": []}
+    app.session_state["review_bench"] = {"said": said}
+    (drawn,) = bench(checked(app.run()))["images"].items()
+    size = load_case(database, sample.id).fields[0].analysis
+    assert drawn[0] == f"f{field}"
+    assert (drawn[1]["width"], drawn[1]["height"]) == (size.width, size.height)
 
 
 @pytest.mark.parametrize(

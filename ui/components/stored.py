@@ -76,6 +76,12 @@ def field_jpeg(field_id: int, corrected: bool) -> bytes:
     return preview_jpeg(_field_pixels(field_id, corrected))
 
 
+def field_size(field_id: int) -> tuple[int, int]:
+    """Return width and height of a stored field in pixels."""
+    height, width = _field_image(field_id).pixels.shape[:2]
+    return width, height
+
+
 @st.cache_data(max_entries=_CELLS, ttl=_KEPT, show_spinner=False, hash_funcs=_BY)
 def cell_jpeg(cell: LabelledCell, size: int, corrected: bool) -> bytes:
     """Return a cell at the scale that all cells share."""

@@ -85,7 +85,8 @@ class Said(FromBrowser):
     """Grows with every message."""
     chosen: int | None
     lacking: Annotated[list[str], Field(max_length=4 * MAX_CELLS)]
-    """Images to send, the most urgent first: a letter of `_IMAGES` and the id of a cell."""
+    """Images to send, the most urgent first: a letter of `_IMAGES` and the id of a cell, or
+    `FIELD` and that of a field."""
     outbox: Annotated[list[Sent], Field(max_length=1000)]
 
 
@@ -322,7 +323,9 @@ def _described(
         "caption": f"{caption} ✓" if found.reviewer else caption,
         "isUncertain": is_uncertain,
         "isStep": cell.id in steps,
-        "place": str(found.box.xywh),
+        "field": cell.field_id,
+        "box": list(found.box.xywh),
+        "colour": found.colour,
         "agree": agreement_of(found),
         "likely": {
             key: [probability, probability_text(probability)]
@@ -421,20 +424,34 @@ _IMAGES: dict[str, Callable[[LabelledCell, bool], Any]] = {
 """Images of a cell by letter: thumbnail, large, in its surroundings, references."""
 
 
+FIELD = "f"
+"""Letter of the image of a whole field."""
+
+
+def _field(cell: LabelledCell, corrected: bool) -> dict[str, Any]:
+    """Return the image of a cell's field, and its size in pixels, which boxes are in."""
+    width, height = stored.field_size(cell.field_id)
+    source = data_uri(stored.field_jpeg(cell.field_id, corrected))
+    return {"source": source, "width": width, "height": height}
+
+
 def _draw(lacking: Sequence[str], cells: Mapping[int, LabelledCell]) -> dict[str, Any]:
     """Return images by what the browser calls them, as many as there is time for.
 
     What cannot be drawn is None, so that it is not asked for again.
     """
     corrected, end = fields.is_light_corrected(), time.monotonic() + _SECONDS
+    in_field = {cell.field_id: cell for cell in cells.values()}
     drawn: dict[str, Any] = {}
     for name in lacking:
-        number = name[1:]
-        cell = cells.get(int(number)) if number.isdecimal() and len(number) < 20 else None
-        if cell is None or name[0] not in _IMAGES:
+        letter, number = name[:1], name[1:]
+        draw = _field if letter == FIELD else _IMAGES.get(letter)
+        of = in_field if letter == FIELD else cells
+        cell = of.get(int(number)) if number.isdecimal() and len(number) < 20 else None
+        if cell is None or draw is None:
             continue
         try:
-            drawn[name] = _IMAGES[name[0]](cell, corrected)
+            drawn[name] = draw(cell, corrected)
         except LeukoscopeError:
             drawn[name] = None
         if time.monotonic() > end:
