@@ -55,6 +55,7 @@ _PREDICTED = (
     "confidence",
     "attributes",
     "in_distribution",
+    "typed_by",
 )
 """Those of them that follow from the crop of the cell."""
 _OF_CELL = (*_PREDICTED, "detection_score", "duplicate", "poor_area")

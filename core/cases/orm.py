@@ -255,6 +255,8 @@ class CellRow(Base):
     """As `Cell.duplicate`."""
     poor_area: Mapped[str | None] = mapped_column(String(64))
     """As `Cell.poor_area`."""
+    typed_by: Mapped[str | None] = mapped_column(String(64))
+    """As `Cell.typed_by`."""
     label: Mapped[str | None] = mapped_column(String(32))
     """Of the last review; None while the model's type stands."""
     reviewer: Mapped[str | None] = mapped_column(String(200))

@@ -408,7 +408,8 @@ def _append(
 
     Returns them, and what the audit trail keeps of them: their ids, cells and labels, and in
     `before` what the cells were called until now, by a reviewer or by the model. Where boxes
-    changed, `after` has what the cells are called now, and `boxes` each box before and after.
+    changed, `after` has what the cells are called now, and `boxes` each box before and after;
+    `typed_by` is `Cell.typed_by` where that changed.
     """
     rows = [one.review for one in decisions]
     session.add_all(rows)
@@ -421,6 +422,8 @@ def _append(
     if any(boxes):
         details["boxes"] = boxes
         details["after"] = [one.cell.label or one.cell.type for one in decisions]
+    if any("typed_by" in (row.changed or {}) for row in rows):
+        details["typed_by"] = [one.cell.typed_by for one in decisions]
     return tuple(map(_review, rows)), details
 
 

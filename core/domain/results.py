@@ -127,6 +127,8 @@ class Cell:
     poor_area: str | None = None
     """White cells of slides: why the part around it is poor, such as `blurred, pale`; None where it
     is not."""
+    typed_by: str | None = None
+    """Version of the cell classifier that typed it again; None where that of its field did."""
 
     @property
     def colour(self) -> str:

@@ -144,7 +144,7 @@ def summarise(case: Case, ranges: ReferenceRanges, settings: Settings | None = N
         ranges_of(patient, sample, unit, ranges) for unit in ("%", "10^9/L", "ratio")
     )
     is_blood = sample.material == "peripheral_blood"
-    used = {item for stored in case.fields for item in stored.models.items()}
+    used = _models(case)
     exact = None if white_cells is None else Estimate.exact(white_cells)
 
     def row(key: str, share: Share) -> Row:
@@ -230,8 +230,17 @@ def _accuracy(case: Case, settings: Settings) -> tuple[CallAccuracy, ...]:
 
 def _version(case: Case, model: str) -> str | None:
     """Return the version that analysed all fields, or None."""
-    versions = {stored.models.get(model) for stored in case.fields}
+    if not all(model in stored.models for stored in case.fields):
+        return None
+    versions = {version for name, version in _models(case) if name == model}
     return versions.pop() if len(versions) == 1 else None
+
+
+def _models(case: Case) -> set[tuple[str, str]]:
+    """Return names and versions of all models that analysed the fields, or typed a cell again."""
+    used = {item for stored in case.fields for item in stored.models.items()}
+    again = {cell.typed_by for analysis in case.analyses for cell in analysis.cells}
+    return used | {("wbc", version) for version in again if version is not None}
 
 
 def smear_facts(smear: SmearFindings, platelet_count: Estimate | None) -> dict[str, str]:

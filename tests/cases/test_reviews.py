@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core.cases.audit import history, verify
 from core.cases.patients import delete_patient
 from core.cases.queue import queue
+from core.cases.range_tables import ranges_in_force
 from core.cases.records import CountOrigin, MissedCell, NewLabel, QueueFilter, SampleDetails
 from core.cases.reviews import (
     add_cell,
@@ -33,6 +34,7 @@ from core.errors import (
     NotFoundError,
     StaleCaseError,
 )
+from core.exports.summary import summarise
 from tests.cases.made import ADMIN, REVIEWER, SECOND, VIEWER, new_field, white
 
 
@@ -222,6 +224,19 @@ def test_a_moved_cell_is_typed_again_unless_a_reviewer_labelled_it(database, sam
     assert (entry.action, entry.user) == ("move cell", SECOND.name)
     assert entry.details["boxes"] == [[list(labelled.box.xywh), [95, 12, 40, 41]]]
     assert (entry.details["before"], entry.details["after"]) == (["lymphocyte"], ["lymphocyte"])
+
+
+def test_a_cell_that_another_version_typed_says_so_until_that_is_undone(database, sample):
+    (cell_id, before), *_ = cells_of(database, sample)
+    newer = replace(typed(Box(11, 12, 40, 41)), typed_by="3")
+    sample, (review,) = move_cell(database, REVIEWER, sample, cell_id, newer)
+    assert history(database, sample.id)[-1].details["typed_by"] == ["3"]
+    case = load_case(database, sample.id)
+    assert case.fields[0].analysis.cells[0].typed_by == "3"
+    summary = summarise(case, ranges_in_force(database))
+    assert [text.split(" (")[0] for text in summary.models] == ["detector 1", "wbc 2", "wbc 3"]
+    undo(database, REVIEWER, sample, [review.id])
+    assert cells_of(database, sample)[0] == (cell_id, before)
 
 
 def test_a_split_cell_becomes_two_that_the_model_types(database, sample):

@@ -16,6 +16,7 @@ from core.domain.boxes import Box
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import InvalidEntryError, LeukoscopeError
 from core.exports.registry import case_files
+from core.inference.pipeline import get_analyzer
 from tests.cases.made import SECOND
 from tests.pages.app import checked, open_app, press, texts
 from tests.pages.reviews import cells_of, labels_of, undo
@@ -83,6 +84,7 @@ def test_a_box_is_redrawn_and_divided_by_messages_of_the_browser(database, sampl
     assert moved.box == Box.from_xyxy(190.2, 20, 226.2, 60)
     assert moved.reviewer is None
     assert sum(moved.probabilities.values()) == pytest.approx(1)
+    assert moved.typed_by == get_analyzer().versions["wbc"]  # the field was analysed by another
     divide = handle_divided(session, sample, stored)
     line = {"start": [315, 0], "end": [315.0, 90]}
     divide({**message, "version": 2, "id": uncertain, **line})

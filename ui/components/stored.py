@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import streamlit as st
@@ -151,4 +152,7 @@ def typed_cells(stored: SampleField, boxes: Sequence[Box]) -> tuple[Cell, ...]:
             profile = found if found.title == wanted else None
     header, pixels = _field_image(stored.id).micrometres_per_pixel, _corrected_pixels(stored.id)
     cells = analyzer.type_boxes(stored.analysis, header, pixels, boxes, profile)
+    version = analyzer.versions["wbc"]
+    if version != stored.models.get("wbc"):
+        cells = tuple(replace(cell, typed_by=version) for cell in cells)
     return cells if wanted is None or profile is not None else without_certain_cells(cells)

@@ -135,6 +135,7 @@ def _changes(entry: Entry, names: Mapping[int, str]) -> str:
     before = entry.details.get("before") or unknown
     after = entry.details.get("after") or [label for *_, label in reviews]
     boxes = entry.details.get("boxes") or unknown
+    versions = entry.details.get("typed_by") or unknown
 
     def name(label: str | None) -> str:
         return label_name(label) if label else "the model's type"
@@ -150,7 +151,10 @@ def _changes(entry: Entry, names: Mapping[int, str]) -> str:
 
     return "; ".join(
         f"{names.get(cell, cell)}: {change(was, now, box)}"
-        for (_, cell, _), was, now, box in zip(reviews, before, after, boxes, strict=True)
+        + (f", typed by wbc {version}" if version else "")
+        for (_, cell, _), was, now, box, version in zip(
+            reviews, before, after, boxes, versions, strict=True
+        )
     )
 
 
