@@ -32,37 +32,38 @@ def example_folder(settings: Settings) -> Path:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 with TemporaryDirectory(dir=settings.slide_cache) as part:
-                    _write(Path(part, path.name))
+                    write_smear(Path(part, path.name), _ACROSS, _DOWN)
                     Path(part, path.name).replace(path)
             except OSError as error:
                 raise SlideCopyError from error
     return folder
 
 
-def _write(path: Path) -> None:
+def write_smear(path: Path, across: int, down: int) -> None:
     """Write a field mirrored again and again on glass: its edges then continue each other.
 
-    Its light is even, as scanners correct it.
+    Its light is even, as scanners correct it. A field has 1536 x 1024 pixels; memory holds a stripe
+    and a sixteenth of the slide.
     """
-    across, down = _FIELD
+    width, height = _FIELD
     field = make_field(
-        _SEED, across, down, white_cells=_WHITE_CELLS, red_cell_pixels=_RED_CELL_PIXELS
+        _SEED, width, height, white_cells=_WHITE_CELLS, red_cell_pixels=_RED_CELL_PIXELS
     )
-    width, height = across * _ACROSS + 2 * _BORDER, down * _DOWN + 2 * _BORDER
-    write_pyramid(
-        path, width, height, _stripes(flatten(field.pixels), width), field.micrometres_per_pixel
-    )
+    size = width * across + 2 * _BORDER, height * down + 2 * _BORDER
+    rows = _stripes(flatten(field.pixels), across, down)
+    write_pyramid(path, *size, rows, field.micrometres_per_pixel)
 
 
-def _stripes(field: Pixels, width: int) -> Iterator[Pixels]:
+def _stripes(field: Pixels, across: int, down: int) -> Iterator[Pixels]:
     """Yield the slide in stripes of 512 pixels, which divide border and field."""
+    width = field.shape[1] * across + 2 * _BORDER
     glass = np.broadcast_to(np.uint8(GLASS), (_BORDER, width, 3))
     side = glass[:, :_BORDER]
     yield glass
-    for down in range(_DOWN):
-        pixels = field[::-1] if down % 2 else field
+    for row in range(down):
+        pixels = field[::-1] if row % 2 else field
         for top in range(0, len(pixels), _BORDER):
-            row = pixels[top : top + _BORDER]
-            parts = [row[:, ::-1] if across % 2 else row for across in range(_ACROSS)]
+            part = pixels[top : top + _BORDER]
+            parts = [part[:, ::-1] if column % 2 else part for column in range(across)]
             yield np.concatenate([side, *parts, side], axis=1)
     yield glass
