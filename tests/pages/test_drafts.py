@@ -66,7 +66,7 @@ def test_an_upload_comes_back_by_its_address(slides, monkeypatch):
     )
     with monkeypatch.context() as patched:  # nothing is analysed again
         patched.setattr(Analyzer, "analyze", None)
-        again = go_to(open_app(), WBC, draft=key_of(app))
+        again = open_app(WBC, draft=key_of(app))
     assert shown(again) == shown(app)
     assert [i.reject_reason is None for _, i, _ in shown(again)[0]] == [True, True, False]
     assert "no\\.jpg" in told(again)
@@ -176,7 +176,7 @@ def test_an_upload_that_was_cut_short_shows_what_was_read(slides):
     database = get_database()
     notes = drafts.DraftNotes(expected=(slides[1][0], slides[0][0]))
     drafts.add_notes(database, session.draft, notes)
-    again = go_to(open_app(), WBC, draft=key_of(app))
+    again = open_app(WBC, draft=key_of(app))
     (warning,) = (w for w in again.warning if "Drop them again" in w.value)
     assert slides[1][0].replace("_", "\\_").replace(".", "\\.") in warning.value
     assert slides[0][0].replace("_", "\\_").replace(".", "\\.") not in warning.value
