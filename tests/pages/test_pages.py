@@ -388,7 +388,8 @@ def counted_page(*statuses):
     from tests.cases.made import analysis_of, white
     from tests.images import read_image
     from ui.count.results import show_results
-    from ui.upload.session import session_image, upload_session
+    from ui.upload.images import session_image
+    from ui.upload.session import upload_session
 
     session = upload_session()
     if not session.images:

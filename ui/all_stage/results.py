@@ -30,14 +30,9 @@ from ui.upload.controls import (
     remove_button,
     show_problems,
 )
+from ui.upload.images import SessionImage, decode_again, graded_field
 from ui.upload.saving import save_section
-from ui.upload.session import (
-    DRAFT,
-    SessionImage,
-    UploadSession,
-    decode_again,
-    graded_field,
-)
+from ui.upload.session import DRAFT, UploadSession
 
 _GRADING = (
     "Benign, early pre-B, pre-B or pro-B ALL, with the regions that the model used. The model was "

@@ -16,7 +16,8 @@ from ui.all_stage.results import show_class
 from ui.components import fields, shared
 from ui.components.cases import follow_address, keep_in_address
 from ui.upload.controls import choose_field, properties_table, remove_button
-from ui.upload.session import SessionImage, UploadSession, decode_again
+from ui.upload.images import SessionImage, decode_again
+from ui.upload.session import UploadSession
 
 CELL = "wbc_cell"
 _LARGE_SIDE = 320

@@ -8,7 +8,8 @@ from core.exports.tables import differentials_by_patient, files_table, patients_
 from core.imaging.segmentation import METHODS, SegmentationMethod
 from ui.components import shared
 from ui.upload.controls import exported, patient_editor
-from ui.upload.session import SessionImage, UploadSession, decode_again
+from ui.upload.images import SessionImage, decode_again
+from ui.upload.session import UploadSession
 
 
 def show_files(session: UploadSession) -> None:

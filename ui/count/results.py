@@ -38,8 +38,9 @@ from ui.components.fields import light_toggle
 from ui.count.field import CELL, field_view, status_line
 from ui.count.files import downloads, show_files
 from ui.upload.controls import choose_patient, field_key, show_problems
+from ui.upload.images import SessionImage
 from ui.upload.saving import save_section
-from ui.upload.session import SessionImage, UploadSession
+from ui.upload.session import UploadSession
 
 GALLERY_LIMIT = 24
 """Cells of a type that are shown at first."""

@@ -25,15 +25,8 @@ from ui.components.actions import action_button, kept_button
 from ui.components.browser import mount
 from ui.components.shared import file_names_toggle, number_of, plain
 from ui.components.visitor import current_user
-from ui.upload.session import (
-    DRAFT,
-    MAX_BYTES,
-    PendingUpload,
-    SessionImage,
-    UploadSession,
-    forget_upload,
-    ingest,
-)
+from ui.upload.images import SessionImage
+from ui.upload.session import DRAFT, MAX_BYTES, PendingUpload, UploadSession, forget_upload, ingest
 
 UNNAMED = "Unnamed"
 KEEP_DUPLICATES = "keep_duplicates"

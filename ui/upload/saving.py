@@ -26,7 +26,8 @@ from ui.components.actions import action_button, kept_button
 from ui.components.shared import number_of, plain
 from ui.components.visitor import current_user
 from ui.upload.controls import UNNAMED
-from ui.upload.session import SessionImage, UploadSession, decode_again, new_field
+from ui.upload.images import SessionImage, decode_again, new_field
+from ui.upload.session import UploadSession
 
 _MATCHES = 10
 
