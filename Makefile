@@ -51,8 +51,9 @@ bench: $(VENV)/.run-ready ## Time the models and the analysis of a field
 train: $(VENV)/.run-ready ## Train all models (hours)
 	for model in detector wbc all_stage; do $(BIN)/python -m core train $$model || exit 1; done
 
-quantize: $(VENV)/.run-ready ## Ship the detector and the cell classifier in 8 bits
+quantize: $(VENV)/.run-ready ## Ship the models in 8 bits, of the ALL model the weights alone
 	for model in detector wbc; do $(BIN)/python -m core quantize $$model || exit 1; done
+	$(BIN)/python -m core quantize all_stage --precision int8_weights
 
 compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and precisions on small protocols
 	for name in convnet vgg19 resnet50 mobilenetv2 mobilenetv2_skcab; do $(BIN)/python -m research network $$name || exit 1; done

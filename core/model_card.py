@@ -12,6 +12,8 @@ from core.errors import ModelError
 from core.settings import Settings, get_settings
 
 ModelName = Literal["detector", "wbc", "all_stage"]
+Precision = Literal["int8", "int8_weights", "float32"]
+"""Of a network's arithmetic; `int8_weights`: of its weights alone."""
 MODEL_NAMES: tuple[ModelName, ...] = ("detector", "wbc", "all_stage")
 MODEL_FILE = "model.tflite"
 APPEARANCE_FILE = "appearance.npz"
@@ -106,8 +108,8 @@ class ModelCard(_Frozen):
     appearance_sha256: str | None = None
     """Of the file with the appearance density of the training crops, where a model has one."""
     file_bytes: int
-    precision: Literal["float32", "int8"] = "float32"
-    """Of the network's arithmetic; int8 files come from `python -m core quantize`."""
+    precision: Precision = "float32"
+    """8-bit files come from `python -m core quantize`."""
     licence: str
     intended_use: str
     limits: list[str]

@@ -216,11 +216,17 @@ def _litert_weights(content: bytes) -> dict[str, list[NDArray[np.float32]]]:
         return constant * scales.reshape(shape)
 
     found = {}
-    for operation in interpreter._get_ops_details():  # noqa: SLF001 - no public name
+    operations = interpreter._get_ops_details()  # noqa: SLF001 - no public name
+    kept_as = {
+        int(operation["outputs"][0]): int(operation["inputs"][0])
+        for operation in operations
+        if operation["op_name"] == "DEQUANTIZE"
+    }
+    for operation in operations:
         order = _KERNEL_AXES.get(operation["op_name"])
         if order is None:
             continue
-        kernel, bias = operation["inputs"][1:3]
+        kernel, bias = (kept_as.get(int(index), index) for index in operation["inputs"][1:3])
         if named := _KERNEL_NAME.search(tensors[kernel]["name"]):
             found[named[1]] = [values(kernel).transpose(order), values(bias)]
     return found

@@ -1,6 +1,6 @@
 """`python -m core train`: trains a model, exports it and writes its card and history.
 
-A model that shipped in 8-bit integers before is shipped so again (`core.training.quantize`).
+A model that shipped with 8-bit integers before is shipped so again (`core.training.quantize`).
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DataError
-from core.model_card import MODEL_NAMES, load_card, model_path
+from core.model_card import MODEL_NAMES, Precision, load_card, model_path
 from core.settings import Settings, get_settings
 
 _LOG = logging.getLogger(__name__)
@@ -97,10 +97,10 @@ def run(args: argparse.Namespace) -> int:
         return 0
     precision = _shipped_precision(args.model, settings)
     recipe.publish(trained, settings, args.publish_version)
-    if precision == "int8":
+    if precision != "float32":
         from core.training.quantize import ship
 
-        ship(args.model, "int8", settings, chosen.get("cells"))
+        ship(args.model, precision, settings, chosen.get("cells"))
     _publish_history(args.model, args.checkpoint or folder, settings)
     _LOG.info(
         "%s trained and exported in %.0f minutes; measure it with `python -m core evaluate %s`",
@@ -145,7 +145,7 @@ def _publish_history(model: str, folder: Path, settings: Settings) -> None:
             return
 
 
-def _shipped_precision(name: str, settings: Settings) -> str:
+def _shipped_precision(name: str, settings: Settings) -> Precision:
     """Return what a model that was shipped before computes with: it stays so."""
     if not model_path(name, settings).with_name("card.json").exists():
         return "float32"

@@ -13,7 +13,7 @@ from core.model_card import load_card, model_path, read_checked
 from core.settings import get_settings
 from core.training import quantize
 from core.training.data.detection_fields import framed
-from core.training.quantize import Source, agreement, quantized, ship
+from core.training.quantize import Source, agreement, quantized, ship, with_small_weights
 
 SIDE = 32
 
@@ -26,7 +26,7 @@ def patches(seed, count):
     return (colours[:, None, None] + noise).clip(0, 255).astype(np.uint8)
 
 
-def network(side=SIDE):
+def network(side=SIDE, channels=24):
     """Return an untrained network that tells the three colours apart."""
     import keras
     from keras import layers
@@ -36,7 +36,7 @@ def network(side=SIDE):
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
     x = layers.Conv2D(16, 3, 2, "same", name="Conv1")(x)
     x = layers.DepthwiseConv2D(3, padding="same")(layers.ReLU(6.0)(x))
-    x = layers.ReLU(6.0)(layers.Conv2D(24, 1)(x))
+    x = layers.ReLU(6.0)(layers.Conv2D(channels, 1)(x))
     pooled = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, {"type": layers.Dense(3)(pooled), "features": pooled})
 
@@ -71,6 +71,19 @@ def test_weights_are_integers_but_for_both_ends(floats):
     )
     assert same > 0.9
     assert 0 < differences["type"] < 0.2
+
+
+@pytest.mark.training
+def test_weights_alone_are_kept_in_8_bits():
+    from core.training.export import litert_file
+
+    content = litert_file(network(channels=80), list(patches(0, 2)))
+    holdout = list(patches(3, 40))
+    small = with_small_weights(content, holdout, "wbc")
+    assert len(small) < len(content) - 3 * 80 * 16 / 2
+    same, differences = agreement(LiteRTEngine(content), LiteRTEngine(small), holdout, "wbc")
+    assert same > 0.95
+    assert 0 < differences["type"] < 0.1
 
 
 @pytest.mark.training
