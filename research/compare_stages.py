@@ -19,7 +19,7 @@ from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
 from core.evaluation.comparisons import Architecture, ArchitectureRow
-from core.inference.runtime import tta_views
+from core.inference.field_classifier import tta_views
 from core.settings import Settings
 from core.training.data.all_fields import FOLDS, Fields, all_fields, another_stain, of_fold
 from core.training.loop import Plan, Stage, fit, seconds_of

@@ -13,7 +13,7 @@ from core.domain.taxonomy import SUBTYPES, Status
 from core.evaluation.calibration import softmax
 from core.imaging.crop import crop_square
 from core.inference.ood import AppearanceDensity, appearance_features
-from core.inference.runtime import Engine, mean_outputs, tta_views
+from core.inference.runtime import Engine, mean_outputs
 from core.inference.site_profile import SiteProfile
 from core.model_card import CellClassifierCard
 
@@ -28,12 +28,6 @@ LEAST_TYPED_SIDE = 36
 of leukaemia with white cells of 25 to 35 pixels, lymphoblasts passed for lymphocytes."""
 _LEAST_SUBTYPE = 0.6
 """Probability from which on a subtype is told; people agree little on bands and variants."""
-FIRST_VIEWS = (0, 4, 6)
-"""Of `tta_views`: the crop, left and right exchanged, top and bottom exchanged."""
-SURE = 0.8
-"""Probability of a type, before any temperature, from which on three views suffice. One cell in
-twenty of a known laboratory has less, one in three of others; there five more views name 2 % more
-cells right."""
 CENTRAL_PROPORTION = 0.6
 """Side of the cell in a single-cell image in which the detector finds none, in sides of it."""
 
@@ -67,17 +61,8 @@ def central_box(pixels: Pixels) -> Box:
 
 
 def tta_outputs(engine: Engine, crop: Pixels) -> dict[str, NDArray[np.float32]]:
-    """Return the mean outputs over a square crop and its two mirror images (TTA).
-
-    Where these do not name a type with `SURE`, all eight views of the crop are seen.
-    """
-    views = tta_views(crop)
-    outputs = mean_outputs(engine, [views[k] for k in FIRST_VIEWS])
-    if softmax(outputs["type"], 1.0).max() >= SURE:
-        return outputs
-    others = mean_outputs(engine, [view for k, view in enumerate(views) if k not in FIRST_VIEWS])
-    share = len(FIRST_VIEWS) / len(views)
-    return {key: share * seen + (1 - share) * others[key] for key, seen in outputs.items()}
+    """Return the mean outputs over a square crop and its two mirror images (TTA)."""
+    return mean_outputs(engine, (crop, crop[:, ::-1], crop[::-1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

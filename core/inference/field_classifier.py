@@ -11,7 +11,7 @@ from core.domain.decision import DecisionThresholds, decide
 from core.domain.results import FieldImage, Pixels, StageResult
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import softmax
-from core.inference.runtime import Engine, tta_views
+from core.inference.runtime import Engine
 from core.model_card import FieldClassifierCard
 
 CORNER = 0.17
@@ -64,6 +64,11 @@ def stage_input(pixels: Pixels, size: int) -> Pixels:
     method = cv2.INTER_AREA if min(pixels.shape[:2]) > size else cv2.INTER_LINEAR
     scaled = cv2.resize(without_corner(pixels), (size, size), interpolation=method)
     return np.asarray(scaled)
+
+
+def tta_views(pixels: Pixels) -> tuple[Pixels, ...]:
+    """Return the eight views of a square image: four rotations, each plain and mirrored."""
+    return tuple(np.rot90(p, k) for p in (pixels, pixels[:, ::-1]) for k in range(4))
 
 
 class FieldClassifier:

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.domain.results import Pixels
 from core.errors import ModelError
 
 Array = NDArray[np.float32]
@@ -20,11 +19,6 @@ class Engine(Protocol):
     def run(self, pixels: NDArray[Any]) -> Mapping[str, Array]:
         """Run on 1 x H x W x 3 RGB in 0..255 and return the outputs by name, batch first."""
         ...
-
-
-def tta_views(pixels: Pixels) -> tuple[Pixels, ...]:
-    """Return the eight views of a square image: four rotations, each plain and mirrored."""
-    return tuple(np.rot90(p, k) for p in (pixels, pixels[:, ::-1]) for k in range(4))
 
 
 def mean_outputs(engine: Engine, views: Iterable[NDArray[Any]]) -> dict[str, Array]:

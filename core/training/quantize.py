@@ -22,9 +22,9 @@ from tqdm.contrib.concurrent import thread_map
 from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.errors import ModelError
-from core.inference.field_classifier import stage_input
+from core.inference.field_classifier import stage_input, tta_views
 from core.inference.ood import load_appearance
-from core.inference.runtime import Engine, LiteRTEngine, tta_views
+from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import (
     MODEL_FILE,
     MODEL_NAMES,

@@ -10,7 +10,7 @@ from core.model_card import MODEL_FILE, ModelCard, load_card
 from core.settings import Settings
 from core.training.export import rewrite_card, shipped_network
 from core.training.quantize import source_of
-from core.training.recipes.wbc import PREPROCESSING, Options, Trained, fit_ood_temperature
+from core.training.recipes.wbc import Options, Trained, fit_ood_temperature
 
 _LOG = logging.getLogger(__name__)
 
@@ -27,4 +27,4 @@ def recalibrate(settings: Settings, run: Path, options: Options, version: str) -
     source = source_of(card, settings, options.cells_folder(settings))
     changes = source.calibration((folder / MODEL_FILE).read_bytes(), card)
     _LOG.info("wbc: %s", changes)
-    return rewrite_card(folder, card, version=version, preprocessing=PREPROCESSING, **changes)
+    return rewrite_card(folder, card, version=version, **changes)

@@ -8,7 +8,7 @@ from core.datasets.readers import open_set
 from core.domain.boxes import Box
 from core.domain.taxonomy import CELL_TYPES
 from core.evaluation.calibration import softmax
-from core.inference.cell_classifier import CellRegion, tta_outputs
+from core.inference.cell_classifier import CellRegion
 from tests.images import read_image
 
 logits = hnp.arrays(np.float32, 8, elements=st.floats(-50, 50, width=32))
@@ -38,27 +38,6 @@ def test_single_cells_of_every_type_are_named(analyzer, pack):
             assert result.confidence == max(result.probabilities.values())
             right.append(result.type == label)
     assert np.mean(right) >= 0.93
-
-
-@pytest.mark.parametrize(("height", "runs"), [(9.0, 3), (0.5, 8)])
-def test_a_cell_that_three_views_do_not_name_is_seen_in_all_eight(height, runs):
-    class Corner:
-        """Speaks for the first type by the brightness of the upper left corner."""
-
-        seen = 0
-
-        def run(self, pixels):
-            self.seen += 1
-            logits = np.zeros((1, 10), np.float32)
-            logits[0, 0] = height + float(pixels[0, 0, 0, 0])
-            return {"type": logits}
-
-    crop = np.zeros((4, 4, 3), np.float32)
-    crop[0, 0] = 1.0  # in the corner of two views of eight, of one of the first three
-    engine = Corner()
-    named = tta_outputs(engine, crop)["type"][0]
-    assert engine.seen == runs
-    assert named == pytest.approx(height + (1 / 3 if runs == 3 else 2 / 8))
 
 
 def test_attributes_are_read_from_the_same_network(analyzer, pack):

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from core.datasets.readers import Example, open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
-from core.inference.field_classifier import stage_input, without_corner
-from core.inference.runtime import Engine, mean_outputs, tta_views
+from core.inference.field_classifier import stage_input, tta_views, without_corner
+from core.inference.runtime import Engine, mean_outputs
 from core.settings import Settings
 from core.training.augmentation import appearance
 

@@ -22,8 +22,6 @@ from core.evaluation.blasts import HEALTHY, blast_figures
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
 from core.evaluation.metrics import classification_metrics, proportion
 from core.evaluation.schema import BlastFigures, ClassifierFigures, SubtypeFigures
-from core.inference.cell_classifier import FIRST_VIEWS, SURE
-from core.inference.runtime import tta_views
 from core.model_card import load_card
 from core.settings import Settings, get_settings
 from core.training.data.all_fields import FOLDS
@@ -43,21 +41,13 @@ _OVER_ALL = ", all types"
 
 
 def outputs_of(network: Any, cells: TrainingCells, size: int) -> dict[str, Logits]:
-    """Return mean logits over views of each crop as `tta_outputs` does, n x outputs by head."""
-    crops = central_crops(cells, size)
-
-    def seen(rows: NDArray[np.bool_], numbers: Sequence[int]) -> dict[str, Logits]:
-        views = [np.stack([tta_views(crop)[k] for crop in crops[rows]]) for k in numbers]
-        found = [network.predict(v.astype(np.float32), batch_size=_BATCH, verbose=0) for v in views]
-        return {name: np.mean([f[name] for f in found], axis=0) for name in found[0]}
-
-    outputs = seen(np.ones(len(cells), bool), FIRST_VIEWS)
-    unsure = softmax(outputs["type"], 1.0).max(1) < SURE
-    if unsure.any():
-        all_views = seen(unsure, range(8))
-        for name, own in outputs.items():
-            own[unsure] = all_views[name]
-    return outputs
+    """Return mean logits over each crop and its two mirror images, n x outputs by head."""
+    views = central_crops(cells, size).astype(np.float32)
+    found = [
+        network.predict(turned, batch_size=_BATCH, verbose=0)
+        for turned in (views, views[:, :, ::-1], views[:, ::-1])
+    ]
+    return {name: np.mean([f[name] for f in found], axis=0) for name in found[0]}
 
 
 def measure(

@@ -25,9 +25,8 @@ from core.datasets.readers import open_set
 from core.domain.results import Pixels
 from core.domain.taxonomy import STAGES
 from core.evaluation.calibration import fit_temperature, softmax, uncertainty_threshold
-from core.inference.field_classifier import CORNER, stage_input
+from core.inference.field_classifier import CORNER, stage_input, tta_views
 from core.inference.quality_control import SMEAR_SIZE
-from core.inference.runtime import tta_views
 from core.settings import Settings
 from core.training.data.all_fields import (
     FOLD_HEADS,

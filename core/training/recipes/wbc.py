@@ -24,7 +24,7 @@ from core.evaluation.calibration import (
     softmax,
     uncertainty_threshold,
 )
-from core.inference.cell_classifier import CROP_MICROMETRES, SURE, tta_outputs
+from core.inference.cell_classifier import CROP_MICROMETRES, tta_outputs
 from core.inference.runtime import Engine, LiteRTEngine
 from core.model_card import MODEL_FILE
 from core.settings import Settings
@@ -115,12 +115,6 @@ _LICENCES = {
     "fields": "white cells of TXL-PBC and BCCD train, typed by the version before (MIT)",
     "negatives": "red cells, glass and rims of cells from TXL-PBC and BCCD train (MIT)",
 }
-PREPROCESSING = (
-    f"Square crop of {CROP_MICROMETRES:.0f} µm around the cell by the scale of red cells or file "
-    "(1.8 times the cell's longer side without one), light corrected, RGB 0..255 as float32; mean "
-    "logits of the crop and its two mirror images, of all eight rotations and mirror images where "
-    f"these name no type with {SURE:.0%}"
-)
 _LOG = logging.getLogger(__name__)
 
 
@@ -263,7 +257,11 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
         subtypes=list(SUBTYPES),
         input_width=options.size,
         input_height=options.size,
-        preprocessing=PREPROCESSING,
+        preprocessing=(
+            f"Square crop of {CROP_MICROMETRES:.0f} µm around the cell by the red cells' or the "
+            "file's scale (1.8 times the cell's longer side without one), light corrected, RGB "
+            "0..255 as float32; mean logits of the crop and its two mirror images"
+        ),
         appearance_sha256=write_density(appearance.density, folder),
         **calibration,
         training_data=[_LICENCES[name].format(folds=", ".join(options.folds)) for name in used],

@@ -5,8 +5,8 @@ import pytest
 
 from core.datasets.readers import open_set
 from core.domain.taxonomy import STAGES
-from core.inference.field_classifier import stage_input, without_corner
-from core.inference.runtime import LiteRTEngine, tta_views
+from core.inference.field_classifier import stage_input, tta_views, without_corner
+from core.inference.runtime import LiteRTEngine
 from core.model_card import load_card, read_checked
 from core.settings import get_settings
 from core.training.data.all_fields import FOLD_HEADS, FOLDS, Fields
