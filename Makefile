@@ -60,6 +60,7 @@ compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and pr
 	for name in convnet vgg19 resnet50 mobilenetv2; do $(BIN)/python -m research stages $$name || exit 1; done
 	for name in deepapl pbc kaggle; do $(BIN)/python -m research source $$name || exit 1; done
 	$(BIN)/python -m research patients deepapl
+	$(BIN)/python -m research labels deepapl
 	for name in nothing appearance stain_transfer edge_truncation imagenet; do $(BIN)/python -m research recipe $$name || exit 1; done
 	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m research fields $$name || exit 1; done
 	for name in detector wbc; do $(BIN)/python -m research precision $$name || exit 1; done

@@ -25,6 +25,7 @@ _KNOWN = {
     "stages": ARCHITECTURES[:-1],
     "source": ("pbc", "kaggle", "lisc", "deepapl"),
     "patients": ("deepapl",),
+    "labels": ("deepapl",),
     "recipe": ("appearance", "stain_transfer", "edge_truncation", "imagenet", NOTHING),
     "fields": (*FIELDS, NOTHING),
     "precision": MODEL_NAMES,
@@ -39,8 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "what",
         choices=_KNOWN,
         help="a network for cells (network) or for ALL fields (stages); a source or a component of "
-        "the recipe to leave out; a set whose patients are left out fold by fold; fields that the "
-        "detector is trained without; a model in floats and 8 bits",
+        "the recipe to leave out; a set whose patients are left out fold by fold, or whose doubted "
+        "labels are corrected; fields that the detector is trained without; a model in floats and "
+        "in 8 bits",
     )
     parser.add_argument("name", help="; ".join(f"{k}: {', '.join(v)}" for k, v in _KNOWN.items()))
     parser.add_argument(
@@ -92,10 +94,15 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, object]
         usual = stages.Protocol(folds=tuple(chosen.folds))
         stage_protocol = replace(usual, epochs=max(round(usual.epochs * chosen.epochs), 1))
         row = stages.compare_stages(name, settings, run("all_stage"), stage_protocol)
-    elif chosen.what in {"source", "patients"}:
+    elif chosen.what in {"source", "patients", "labels"}:
         from research import left_out
 
         lengths = left_out.Length().scaled(chosen.epochs)
+        if chosen.what == "labels":
+            from research.label_agreement import correct_labels
+
+            corrections = correct_labels(settings, run("left_out"), lengths)
+            return {"corrections": corrections["type"].value_counts().to_dict()}
         if chosen.what == "source":
             row = left_out.compare_source(name, settings, run("left_out"), lengths)
         else:

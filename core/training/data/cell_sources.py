@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 from tqdm.contrib.concurrent import thread_map
@@ -33,6 +34,7 @@ from core.training.data.cells import (
     DETAILS,
     NO_SUBTYPE,
     NO_TYPE,
+    SUBTYPES,
     TYPES,
     CellCrop,
     TrainingCells,
@@ -65,7 +67,10 @@ _CONFIDENT, _LIKELY = 0.95, 0.6
 """Confidence from which on the shipped classifier's prediction counts as the type of a cell; the
 lower one where the field's label speaks for it too."""
 _NOISY_TYPES = ("eosinophil", "basophil")
-"""Types of DeepAPL of which about half look wrong: not learnt until they are corrected."""
+"""Types of DeepAPL of which about half look wrong: learnt only where networks agree on them."""
+CORRECTIONS = Path(__file__).with_name("deepapl_corrections.csv")
+"""Doubted cells of DeepAPL as networks agree on them that did not see the patient: path, type
+(empty: not learnt), subtype (empty: unknown). `python -m research labels deepapl` writes it."""
 _OTHER_THAN_BLASTS = ("neutrophil", "eosinophil", "basophil", "erythroblast", "smudge_cell")
 """Types that the shipped classifier rarely confuses with blasts on fields of leukaemia."""
 _WEAK_LABEL = 0.7
@@ -91,6 +96,7 @@ def training_sources(
 
     `folds` are those of DeepAPL and Taleqani, `without` the sources to leave out whole; their
     shares go to the others. Parts of one source share by the square root of their numbers of cells.
+    Doubted labels of DeepAPL are corrected here and nowhere else: what is measured keeps them.
     """
     names = {"pbc": ["pbc_train"], "kaggle": ["kaggle_train"]}
     for source in ("deepapl", "taleqani"):
@@ -100,11 +106,28 @@ def training_sources(
         if source in without:
             continue
         parts = sources(settings, folder, names.get(source, [source]))
+        if source == "deepapl":
+            parts = {name: corrected(part) for name, part in parts.items()}
         lengths = {name: len(part) ** 0.5 for name, part in parts.items()}
         for name, part in parts.items():
             found.append((part, share * lengths[name] / sum(lengths.values())))
             _LOG.info("%s: %d cells, share %.3f", name, len(part), found[-1][1])
     return found
+
+
+def corrected(cells: TrainingCells) -> TrainingCells:
+    """Return cells of DeepAPL with the types and subtypes of `CORRECTIONS`, trusted in full."""
+    rows = pd.read_csv(CORRECTIONS, keep_default_na=False).set_index("path")
+    types, details, weights = cells.types.copy(), cells.details.copy(), cells.weights.copy()
+    subtype = list(DETAILS).index("subtype")
+    for k, member in enumerate(cells.members):
+        if member in rows.index:
+            found = rows.loc[member]
+            weights[k] = 1.0 if found["type"] else 0.0
+            if found["type"]:
+                types[k] = TYPES.index(found["type"])
+            details[k, subtype] = SUBTYPES.index(found["subtype"]) if found["subtype"] else -1
+    return replace(cells, types=types, details=details, weights=weights)
 
 
 def sources(settings: Settings, folder: Path, names: Sequence[str]) -> dict[str, TrainingCells]:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from core.datasets.readers import open_set
@@ -6,12 +7,15 @@ from core.domain.taxonomy import PBC_EIGHT
 from core.imaging.illumination import set_white_point
 from core.inference.cell_classifier import CellRegion, central_box
 from core.settings import get_settings
+from core.training.data import cell_sources
 from core.training.data.cell_sources import (
+    CORRECTIONS,
     MAX_COVERED,
     NEGATIVES,
     _negative_box,
     cells_at,
     cells_of_all_fields,
+    corrected,
     negative_cells,
     shipped_detector,
     untyped_cells,
@@ -52,6 +56,50 @@ def test_noisy_labels_of_deepapl_weigh_less_or_nothing(cells):
     subtypes = cells.details[folders == "promonocyte", SUBTYPE]
     assert set(subtypes) == {SUBTYPES.index("promonocyte")}
     assert set(cells.types[folders == "blast"]) == {TYPES.index("blast")}
+
+
+def test_cells_that_networks_agreed_on_are_trusted_and_the_others_not_learnt(
+    cells, tmp_path, monkeypatch
+):
+    members = cells.members.tolist()
+    eosinophil, band = (
+        [k for k, member in enumerate(members) if member.startswith(folder)][:3]
+        for folder in ("eosinophil/", "neutrophil_band/")
+    )
+    rows = ["path,type,subtype"]
+    for k, told in zip(eosinophil, ("eosinophil,", "neutrophil,", ","), strict=True):
+        rows.append(f"{members[k]},{told}")
+    for k, told in zip(band[:2], ("neutrophil,band", "neutrophil,"), strict=True):
+        rows.append(f"{members[k]},{told}")
+    written = tmp_path / "corrections.csv"
+    written.write_text("\n".join(rows) + "\n")
+    monkeypatch.setattr(cell_sources, "CORRECTIONS", written)
+    found = corrected(cells)
+    assert found.weights[eosinophil].tolist() == [1, 1, 0]
+    types = [TYPES.index(name) for name in ("eosinophil", "neutrophil", "eosinophil")]
+    assert found.types[eosinophil].tolist() == types
+    assert found.weights[band].tolist() == [1, 1, np.float32(0.4)]
+    known = SUBTYPES.index("band")
+    assert found.details[band, SUBTYPE].tolist() == [known, -1, known]
+    others = np.setdiff1d(np.arange(len(cells)), eosinophil + band)
+    for name in ("types", "weights", "details"):
+        assert (getattr(found, name)[others] == getattr(cells, name)[others]).all()
+    assert cells.weights[eosinophil].tolist() == [0, 0, 0], "what is measured keeps its labels"
+
+
+def test_every_correction_is_of_a_doubted_cell(pack):
+    del pack
+    rows = pd.read_csv(CORRECTIONS, keep_default_na=False)
+    examples = {e.member: e for e in open_set("deepapl").examples}
+    assert set(rows["path"]) <= examples.keys()
+    assert {path.split("/")[0] for path in rows["path"]} == {
+        "eosinophil",
+        "basophil",
+        "neutrophil_band",
+    }
+    assert set(rows["type"]) <= {*TYPES, ""}
+    assert set(rows["subtype"]) <= {"band", ""}
+    assert not rows["path"].duplicated().any()
 
 
 def test_cells_keep_their_patient_and_what_the_set_says_of_them(cells, pack):
