@@ -419,6 +419,27 @@ def load() -> str:
     return _table((title, "load alone", "under attack"), rows)
 
 
+def pages() -> str:
+    """Return what a visitor of the pages waits for."""
+    file = PROJECT_ROOT / "benchmarks" / "pages.json"
+    if not file.exists():
+        return "Not measured."
+    measured = json.loads(file.read_text())
+    rows = [
+        (what, f"{measured[key]:.2f} s")
+        for what, key in (
+            ("First load of a page", "first_load_s"),
+            ("12 fields of 640 × 480 px to the answer", "twelve_fields_s"),
+            ("6 fields of 1712 × 1368 px to the answer", "six_large_fields_s"),
+            ("Saving 12 fields to a patient", "save_twelve_s"),
+            ("Reload of a draft of 60 fields", "reload_sixty_s"),
+            ("From a label key to the next cell, median", "label_key_s"),
+            ("From a label key to the next cell, longest of 12", "label_key_longest_s"),
+        )
+    ]
+    return _table((f"median of {measured['rounds']} rounds", "measured"), rows)
+
+
 def settings() -> str:
     """Return every setting with its default, from the class that reads them."""
     rows = []
@@ -486,7 +507,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "robustness": robustness,
         "goals": goals,
     },
-    "docs/speed.md": {"speed": speed, "load": load},
+    "docs/speed.md": {"speed": speed, "pages": pages, "load": load},
     "docs/settings.md": {"settings": settings},
 }
 """Of each document, the blocks that are written."""
