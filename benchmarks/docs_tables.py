@@ -433,8 +433,6 @@ def pages() -> str:
             ("6 fields of 1712 × 1368 px to the answer", "six_large_fields_s"),
             ("Saving 12 fields to a patient", "save_twelve_s"),
             ("Reload of a draft of 60 fields", "reload_sixty_s"),
-            ("From a label key to the next cell, median", "label_key_s"),
-            ("From a label key to the next cell, longest of 12", "label_key_longest_s"),
         )
     ]
     return _table((f"median of {measured['rounds']} rounds", "measured"), rows)

@@ -4,14 +4,12 @@
 
 Serves the app on an empty store and visits it with BCCD fields (`python -m core data get bccd`):
 first load of a page, twelve fields of 640 x 480 and six of 1712 x 1368 to the answer, saving the
-twelve to a patient, the reload of a draft of sixty, and from a label key to the next cell. Prints
-seconds as JSON, the median of the rounds, and writes them to `benchmarks/pages.json`. Run it on a
-machine that does nothing else.
+twelve to a patient, and the reload of a draft of sixty. Prints seconds as JSON, the median of the
+rounds, and writes them to `benchmarks/pages.json`. Run it on a machine that does nothing else.
 """
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -35,24 +33,6 @@ SECONDS = 180
 """In which every step must be done."""
 WIDTH, HEIGHT = 1712, 1368
 """Of a large field."""
-KEYS = 12
-"""Cells that are labelled."""
-SEEN = 1200
-"""Milliseconds between two labels: presses for a cell that was hardly seen are held back."""
-_WATCH = """() => {
-  const head = () => document.querySelector(".bench .head b")?.textContent
-  const ready = () => !document.querySelector(".bench .large .waits")
-  window.waited = []
-  document.addEventListener("keydown", () => {
-    const [begin, from] = [performance.now(), head()]
-    const look = () => {
-      if (head() !== from && ready()) window.waited.push((performance.now() - begin) / 1000)
-      else if (performance.now() - begin < 10000) requestAnimationFrame(look)
-    }
-    requestAnimationFrame(look)
-  }, true)
-}"""
-"""Notes of every key after how many seconds the next cell was on the screen."""
 
 
 def fields(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -130,21 +110,6 @@ def save(page: Page, number: int, patient: str) -> float:
     return seconds_of(wait)
 
 
-def labels(page: Page) -> list[float]:
-    """Return the seconds from a label key to the next cell, for `KEYS` cells of a draft."""
-    page.get_by_role("link", name="Review these cells").click()
-    page.get_by_role("radiogroup", name="Cells").get_by_text("All", exact=True).click()
-    expect(page).to_have_url(re.compile("cells=All"))
-    settled(page)
-    expect(page.locator(".bench .large img")).to_be_visible()
-    page.evaluate(_WATCH)
-    for _ in range(KEYS):
-        page.wait_for_timeout(SEEN)
-        page.keyboard.press("2")
-    expect(page.locator(".bench .strip")).not_to_have_class(re.compile("busy"))
-    return list(page.evaluate("() => window.waited"))
-
-
 def measured(browser: Browser, address: str, files: tuple[list[Path], list[Path]]) -> dict:
     """Visit once; return seconds by step."""
     small, large = files
@@ -166,9 +131,6 @@ def measured(browser: Browser, address: str, files: tuple[list[Path], list[Path]
 
         page.goto("about:blank")
         found["reload_sixty_s"] = seconds_of(reload)
-        waited = labels(page)
-        found["label_key_s"] = median(waited)
-        found["label_key_longest_s"] = max(waited)
     return found
 
 
