@@ -15,7 +15,7 @@ def open_app(page: str | None = None, /, **address: object) -> AppTest:
     app = AppTest.from_file(script, default_timeout=SECONDS)
     if page is None:
         return checked(app.run())
-    # Only a first run tells the app's pages; the overview in it analyses an example otherwise.
+    # The pages are known only after a first run, and the overview in it analyses an example.
     with pytest.MonkeyPatch.context() as patch:
         for part in ("show_example", "show_latest", "show_accuracy", "show_health"):
             patch.setattr(overview, part, lambda: None)
