@@ -111,7 +111,9 @@ def start_count(page: Page, server: Server, slide: str) -> None:
     page.goto(f"{server.api.removesuffix('/api')}/microscope?slide={slide}")
     page.get_by_text("Whole area", exact=True).click()
     page.get_by_role("button", name="Count", exact=True).click()
-    page.get_by_role("button", name="Stop").wait_for(timeout=BEGINS * 1000)
+    page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).wait_for(
+        timeout=BEGINS * 1000
+    )
 
 
 def measure(gigapixels: float, seconds: int, folder: Path | None) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def count(page: Page) -> int:
     The page is left meanwhile: the count goes on, and has the processor for itself.
     """
     page.get_by_role("button", name="Count", exact=True).click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    stop = page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True)
+    expect(stop).to_be_visible()
     slide = page.url
     address = re.sub(r"microscope\?slide=(\w+).*", r"api/slides/\1/count", slide)
     page.goto("about:blank")
