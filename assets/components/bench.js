@@ -13,8 +13,9 @@ const AHEAD = 6; // cells whose images are fetched before they are shown
 const PATIENCE = 5000; // milliseconds until a message without answer is sent again
 const DELAY = 300; // milliseconds until a cell under the pointer is enlarged
 const ENLARGED = 300; // CSS pixels, as in the style sheet
-const TYPING = "input, textarea, select, [contenteditable='true'], [role=combobox], [role=listbox], [role=slider], [role=dialog]";
+const TYPING = "input:not([type=radio], [type=checkbox]), textarea, select, [contenteditable='true'], [role=combobox], [role=listbox], [role=slider], [role=dialog]";
 const SVG = "http://www.w3.org/2000/svg";
+const COMMENTS = "leukoscope_comments"; // where the tab keeps comments that are not sent yet
 const benches = new WeakMap();
 
 function button(className, text, press) {
@@ -29,6 +30,18 @@ function drawing(tag, attributes) {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
 }
+
+// The comments that are not sent yet, by cell. They stay in the tab until it is closed, so that a look
+// at another view, a reload or an accidental Back loses none.
+const comments = {
+  all: () => JSON.parse(sessionStorage.getItem(COMMENTS) ?? "{}"),
+  of: (cell) => comments.all()[cell] ?? "",
+  keep(cell, text) {
+    const all = { ...comments.all(), [cell]: text };
+    if (!text) delete all[cell];
+    sessionStorage.setItem(COMMENTS, JSON.stringify(all));
+  },
+};
 
 function newId() {
   const bytes = crypto.getRandomValues(new Uint8Array(12));
@@ -120,9 +133,10 @@ class Bench {
     this.gallery.addEventListener("scroll", () => this.hide(), { passive: true });
     this.buildMiddle();
     this.comment = element("input", "comment");
-    this.comment.placeholder = "Comment, saved with the next decision";
+    this.comment.placeholder = "Comment, saved with the label";
     this.comment.ariaLabel = this.comment.placeholder;
     this.comment.maxLength = 500;
+    this.comment.addEventListener("input", () => comments.keep(this.chosen, this.comment.value));
     parent.appendChild(this.root);
   }
 
@@ -188,6 +202,7 @@ class Bench {
       } else if (why !== null) {
         this.say(`${one.text} not saved. ${why}`, true);
         this.choose(one.labels[0].cell);
+        if (one.comment) comments.keep(this.chosen, one.comment);
       }
     }
     this.byId = new Map(data.cells.map((cell) => [cell.id, cell]));
@@ -355,7 +370,7 @@ class Bench {
       const comment = this.comment.value;
       this.outbox.push({ id: newId(), sample, version, labels: own, comment, text });
     }
-    this.comment.value = "";
+    comments.keep(this.chosen, "");
     this.say("");
     this.advance(last);
     this.draw();
@@ -801,6 +816,7 @@ class Bench {
     const text = many ? `Agree: ${this.selected.size} cells` : `Agree: ${name}`;
     this.agreeButton.replaceChildren(element("span", "", text), element("kbd", "", "A"));
     this.comment.disabled = Boolean(barred);
+    if (this.comment.value !== comments.of(cell.id)) this.comment.value = comments.of(cell.id);
     this.why.textContent = barred ?? "";
   }
 }

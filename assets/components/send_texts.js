@@ -1,5 +1,6 @@
 // A text area sends its text when it is left, or by Ctrl+Enter. This has a text sent while it is
-// typed, at each pause, and lets the browser ask when the page is left sooner than that.
+// typed, at each pause and when the window goes out of sight, and lets the browser ask when the page
+// is left sooner than that.
 const PAUSE = 700 // milliseconds
 
 export default function () {
@@ -26,11 +27,14 @@ export default function () {
     send()
     event.preventDefault()
   }
+  const hidden = () => document.hidden && send() // a phone may end a page out of sight unasked
   document.addEventListener("input", typed)
+  document.addEventListener("visibilitychange", hidden)
   window.addEventListener("beforeunload", leave)
   return () => {
     send()
     document.removeEventListener("input", typed)
+    document.removeEventListener("visibilitychange", hidden)
     window.removeEventListener("beforeunload", leave)
   }
 }

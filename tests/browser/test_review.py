@@ -11,6 +11,7 @@ from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails, User
 from core.cases.reviews import label_cells, reviews_of, undo
 from core.cases.samples import load_case, save_sample
+from core.cases.unfinished import unfinished_texts
 from core.cases.users import user_of
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
@@ -188,6 +189,63 @@ def test_a_rejected_decision_goes_back_and_says_so(page: Page, database) -> None
     page.keyboard.press("u")
     undone(page, "Cell 1.2, blast")
     undo(database, ben, load_case(database, 1).sample, [reviews_of(database, 1)[-1].id])
+
+
+def test_keys_label_cells_after_a_filter_was_pressed(page: Page, database) -> None:
+    page.goto("/review?sample=1&cells=Unreviewed")
+    chosen(page, "1.2")
+    page.get_by_role("radiogroup", name="Cells").get_by_text("All", exact=True).click()
+    expect(page.locator(".bench .position")).to_have_text("3 cells")
+    chosen(page, "1.2")
+    page.keyboard.press("9")  # the filter still has the focus
+    expect(page.locator(".bench .blasts")).to_contain_text("1 possible blast")
+    saved(page)
+    assert types(database) == ["neutrophil", "blast", "basophil"]
+    page.keyboard.press("u")
+    undone(page, "Cell 1.2, blast")
+
+
+def test_a_comment_stays_with_its_cell_until_the_cell_is_labelled(page: Page, database) -> None:
+    page.goto("/review?sample=1&cells=Unreviewed")
+    chosen(page, "1.2")
+    comment = page.locator(".bench .comment")
+    comment.press_sequentially("Auer rod?")
+    page.get_by_role("radiogroup", name="View").get_by_text("Sign", exact=True).click()
+    expect(page.get_by_role("heading", name="What you sign")).to_be_visible()
+    page.get_by_role("radiogroup", name="View").get_by_text("Cells", exact=True).click()
+    chosen(page, "1.2")
+    expect(comment).to_have_value("Auer rod?")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    chosen(page, "1.2")
+    expect(comment).to_have_value("Auer rod?")
+    page.get_by_role("button", name="Next cell").click()
+    expect(comment).to_have_value("")
+    page.get_by_role("button", name="Previous cell").click()
+    chosen(page, "1.2")
+    page.locator(".bench [data-label=blast]").click()
+    saved(page)
+    cell = load_case(database, 1).fields[0].cell_ids[1]
+    assert reviews_of(database, cell)[-1].comment == "Auer rod?"
+    expect(comment).to_have_value("")
+    page.keyboard.press("u")
+    undone(page, "Cell 1.2, blast")
+
+
+def test_a_conclusion_typed_just_before_the_page_is_left_is_kept(page: Page, database) -> None:
+    page.goto("/review?sample=1&view=Sign")
+    conclusion = page.get_by_role("textbox", name="Conclusion")
+    expect(conclusion).to_be_visible()
+    settled(page)
+    page.once("dialog", lambda dialog: dialog.accept())
+    conclusion.press_sequentially("No blasts.")
+    page.reload()
+    expect(conclusion).to_have_value("No blasts.")
+    (kept,) = unfinished_texts(database, 1, "conclusion")
+    assert kept.text == "No blasts."
+    conclusion.fill("")
+    conclusion.blur()
+    expect(page.get_by_text("Kept 2")).to_have_count(0)
 
 
 def test_the_workbench_fits_the_window_and_a_phone_shows_one_cell(
