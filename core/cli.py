@@ -146,11 +146,11 @@ def _number(noun: str, most: int, text: str) -> int:
 
 
 def _analyze(options: argparse.Namespace) -> int:
-    from core.batch.jobs import JobRunner, analyze_field, models_fingerprint
+    from core.batch.jobs import JobRunner, analyze_field
     from core.batch.run import Batch, analyze_files
     from core.errors import BatchError
     from core.inference.tasks import with_profile
-    from core.model_card import MODEL_NAMES, load_card
+    from core.model_card import MODEL_NAMES, load_card, models_fingerprint
 
     if options.out is None and options.resume:
         raise BatchError("--resume goes on where --out was left. Name that file with --out.")
@@ -187,8 +187,9 @@ def _stage(options: argparse.Namespace) -> int:
 def _results(
     options: argparse.Namespace, task: "Task[Any]"
 ) -> "tuple[list[Any], list[FailedFile]]":
-    from core.batch.jobs import JobRunner, models_fingerprint
+    from core.batch.jobs import JobRunner
     from core.batch.run import Batch, answer_files
+    from core.model_card import models_fingerprint
 
     run_job = JobRunner(task.run, models_fingerprint(), _profile(options))
     return answer_files(Batch(options.paths, jobs=options.jobs), run_job)

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.domain.decision import DecisionThresholds
-from core.errors import ModelError
+from core.errors import BatchError, ModelError
 from core.settings import Settings, get_settings
 
 ModelName = Literal["detector", "wbc", "all_stage"]
@@ -195,3 +196,19 @@ def read_checked(
         why = f"The file {file} of the model {card.name} does not match its card"
         raise _unusable(why, card.name)
     return content
+
+
+def models_fingerprint() -> str:
+    """Return one SHA-256 over those of all model files. Raises ModelError."""
+    checksums = "".join(load_card(name).sha256 for name in MODEL_NAMES)
+    return hashlib.sha256(checksums.encode()).hexdigest()
+
+
+@cache
+def check_models(expected: str) -> None:
+    """Raise BatchError unless this machine has the models of the one that sent the work."""
+    if models_fingerprint() != expected:
+        raise BatchError(
+            "A worker has other models than the machine that started it. Bring all machines to "
+            "one version. A batch then goes on with --resume."
+        )

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import (
     Field,
@@ -41,6 +42,10 @@ class Settings(BaseSettings):
     slide_folders: tuple[Path, ...] = ()
     """Folders of whole slides for the page Microscope, as a JSON list of paths. Nothing outside
     them is shown."""
+    slide_engine: Literal["local", "ray"] = "local"
+    """Who counts on the page Microscope: `local`, this server, or `ray`, the cluster that
+    RAY_ADDRESS names, or else one on this machine. Its machines have the program, the slides and
+    `slide_cache` under the same paths."""
     slide_cache: Path = PROJECT_ROOT / "slide_cache"
     """Folder for copies of slides that cannot be read piece by piece; it may be emptied."""
     slide_cache_megabytes: PositiveInt = 20_000

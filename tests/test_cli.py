@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -347,6 +348,16 @@ def test_a_cluster_without_ray_is_explained(folder, capfdbinary, monkeypatch):
     status, printed, messages = run(capfdbinary, "analyze", folder, "--engine", "ray")
     assert (status, printed) == (2, None)
     assert "requirements-ray.txt" in messages
+
+
+def test_a_cluster_that_does_not_answer_is_explained(folder, capfdbinary, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is optional: requirements-ray.txt")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{taken.getsockname()[1]}")
+        status, printed, messages = run(capfdbinary, "analyze", folder, "--engine", "ray")
+    assert (status, printed) == (2, None)
+    assert "Check RAY_ADDRESS" in messages
 
 
 @pytest.mark.parametrize(

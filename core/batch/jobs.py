@@ -1,17 +1,15 @@
 """What a worker does at a time: a file, or a few tiles of a slide."""
 
-import hashlib
 import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from core.batch.discover import shown
 from core.domain.results import FailedFile, FieldAnalysis, FieldImage
-from core.errors import BatchError, InputError
+from core.errors import InputError
 from core.exports.schema import AnalyzedField, Answer
 from core.imaging.decoder import decoded_from
 from core.imaging.duplicates import stored_form
@@ -19,7 +17,7 @@ from core.imaging.wsi import Tile
 from core.inference.pipeline import Analyzer, get_analyzer
 from core.inference.site_profile import SiteProfile
 from core.inference.tasks import or_failure
-from core.model_card import MODEL_NAMES, load_card
+from core.model_card import check_models
 from core.slides.analysis import analyze_tile, analyze_tiles
 
 FINGERPRINT = "fingerprint"
@@ -63,7 +61,7 @@ class JobRunner:
         Raises ModelError when the models cannot be loaded, BatchError when they are not those of
         the machine that started the batch.
         """
-        _check_models(self.models)
+        check_models(self.models)
         analyzer, source = get_analyzer(), self.folder / job.path
 
         def analyze(tile: FieldImage) -> FieldAnalysis:
@@ -116,19 +114,3 @@ def analyze_field(analyzer: Analyzer, image: FieldImage, profile: SiteProfile | 
     if found.fingerprint is not None:
         answer[FINGERPRINT] = stored_form(found.fingerprint)
     return answer
-
-
-def models_fingerprint() -> str:
-    """Return one SHA-256 over those of all model files. Raises ModelError."""
-    checksums = "".join(load_card(name).sha256 for name in MODEL_NAMES)
-    return hashlib.sha256(checksums.encode()).hexdigest()
-
-
-@cache
-def _check_models(expected: str) -> None:
-    """Raise BatchError unless this machine has the models of the one that started the batch."""
-    if models_fingerprint() != expected:
-        raise BatchError(
-            "A worker has other models than the machine that started the batch. "
-            "Bring all machines to one version, then go on with --resume."
-        )

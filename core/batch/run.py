@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from core.batch.discover import PassedOver, find_files
-from core.batch.executors import Engine, run_jobs
 from core.batch.jobs import Job, JobRunner, job_or_failure
 from core.batch.journal import Journal
 from core.batch.writers import batch_export, write_result
 from core.domain.results import CropResult, FailedFile, StageResult, image_title
 from core.errors import BatchError
+from core.executors import Engine, run_jobs
 from core.exports.batch import write_json
 from core.exports.schema import Answer
 from core.imaging.wsi import Tile, is_slide

@@ -13,9 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from core.batch.executors import in_process, in_processes, on_cluster
-from core.batch.jobs import Job, JobRunner, analyze_field, models_fingerprint
+from core.batch.jobs import Job, JobRunner, analyze_field
 from core.bench.timing import rate
+from core.executors import in_process, in_processes, on_cluster
+from core.model_card import models_fingerprint
 from core.settings import PROJECT_ROOT
 from core.slides.analysis import TILES_PER_BATCH, plan_slide
 from core.synthetic.fields import make_field

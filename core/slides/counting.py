@@ -21,7 +21,7 @@ from core.cases.records import User
 from core.domain.differential import differential
 from core.domain.results import Cell, FailedFile, FieldAnalysis, FieldImage, Pixels
 from core.domain.taxonomy import LEUKOCYTES
-from core.errors import CaseError
+from core.errors import BatchError, CaseError, ModelError
 from core.imaging.wsi import Tile
 from core.inference.tasks import or_failure
 from core.slides.analysis import TileResult, analyze_tiles, plan_slide, slide_analysis
@@ -50,6 +50,9 @@ _QUIET, _LONGEST_WAIT = 0.25, 2.0
 _GROWTH = 1.05
 """A count is put together again when its tiles became this many times more."""
 
+Cluster = Callable[[Iterator[Tile]], Iterator[TileResult]]
+"""Analyses tiles elsewhere, in any order. Raises BatchError, ModelError."""
+
 _working = Lock()
 """One count of the process works at a time; others wait."""
 
@@ -72,19 +75,22 @@ class SlideCount:
     Reviewers name cells of it before it is saved; all who look at the slide see their labels.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - who analyses, and who keeps what
         self,
         slide: SlideFile,
         view: SlideView,
         analyze: Callable[[FieldImage], FieldAnalysis],
         store: CountStore | None = None,
         models: Mapping[str, str] | None = None,
+        *,
+        cluster: Cluster | None = None,
     ) -> None:
         """Plan a count, with what the store has of it; nothing is analysed.
 
-        `models` are the versions of those behind `analyze`. Raises DamagedSlideError, CaseError.
+        `models` are the versions of those behind `analyze`. With a cluster this process analyses
+        tiles only when the cluster fails. Raises DamagedSlideError, CaseError.
         """
-        self._analyze = analyze
+        self._analyze, self._cluster = analyze, cluster
         self._store, self._models = store, models or {}
         self.is_kept = store is not None
         """Whether a restart of the server leaves the count as it is."""
@@ -110,6 +116,8 @@ class SlideCount:
         self._relabelled = 0
         self._snapshot: tuple[object, Snapshot] | None = None
         self.error: str | None = None
+        self.cluster_error: str | None = None
+        """Why the cluster does not analyse the tiles of this run."""
         self.target: int | None = None
         """White cells that are enough; None for the whole area."""
 
@@ -117,6 +125,11 @@ class SlideCount:
     def running(self) -> bool:
         """Whether tiles are analysed now, or wait for another count."""
         return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Whether the cluster analyses the tiles, not this process."""
+        return self._cluster is not None and self.cluster_error is None
 
     @property
     def done(self) -> int:
@@ -249,6 +262,7 @@ class SlideCount:
             if self.running:
                 return
             self.target, self._stopped, self.error = target, False, None
+            self.cluster_error = None
             self._thread = Thread(target=self._run, name="slide count", daemon=True)
             self._thread.start()
 
@@ -278,16 +292,23 @@ class SlideCount:
             if not self._surveyed:
                 looked_at = [tile for tile, area in self.areas.items() if area != GLASS]
                 self._surveyed = survey(looked_at, self._measure)
-            tiles = self._tiles_to_count()
+            self._began = time.monotonic()
+            if self._cluster is not None:
+                try:
+                    for result in self._cluster(self._tiles_to_count()):
+                        self._take(result)
+                except (BatchError, ModelError) as error:
+                    self.cluster_error = str(error)
+                else:
+                    return
+            tiles = map(self._give_way, self._tiles_to_count())
             for result in analyze_tiles(self._view.path, self.slide.name, tiles, self._analyze):
                 self._take(result)
 
     def _tiles_to_count(self) -> Iterator[Tile]:
         for tile in [tile for tile in self.path if tile not in self._results]:
-            self._give_way()
             if self._stopped or self._has_enough():
                 return
-            self._began = time.monotonic()
             yield tile
 
     def _measure(self, tile: Tile) -> TileQuality:
@@ -298,11 +319,12 @@ class SlideCount:
         pixels = self._view.region(left + width // 2, top + height // 2, width, height, factor)
         return tile_quality(pixels, self._view.likely_scale * factor, self._view.light)
 
-    def _give_way(self) -> None:
+    def _give_way(self, tile: Tile) -> Tile:
         """Wait while somebody moves over the slide, so that its tiles come at once."""
         until = time.monotonic() + _LONGEST_WAIT
         while time.monotonic() < min(until, self._view.read_at + _QUIET) and not self._stopped:
             time.sleep(_QUIET / 5)
+        return tile
 
     def _take(self, result: TileResult) -> None:
         with self._lock:
@@ -310,7 +332,9 @@ class SlideCount:
                 white = tuple(cell for cell in result.cells if cell.kind == "wbc")
                 result = replace(result, cells=white)
             self._results[result.tile] = result
-            self._seconds += time.monotonic() - self._began
+            now = time.monotonic()
+            self._seconds += now - self._began
+            self._began = now
             self._counted_now += 1
         with self._storing:
             if self._store:

@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
 from core.cases.database import Database, get_database
 from core.errors import CaseError, SlideNotFoundError
 from core.inference.pipeline import Analyzer, get_analyzer
+from core.model_card import models_fingerprint
 from core.settings import Settings, get_settings
 from core.slides.analysis import analyze_tile
+from core.slides.cluster import TileRunner, analyze_on_cluster
 from core.slides.count_store import CountStore
-from core.slides.counting import SlideCount
+from core.slides.counting import Cluster, SlideCount
 from core.slides.example import example_folder
 from core.slides.folders import SlideFile, SlideFolders
 from core.slides.pyramid import readable_path, remove_copies
@@ -161,6 +163,12 @@ def _plan(
         lambda image: analyze_tile(analyzer(), image, None),
         store,
         models,
+        cluster=_cluster_for(slide, view) if get_settings().slide_engine == "ray" else None,
     )
     _counts[slide, view.path] = count
     return count
+
+
+def _cluster_for(slide: SlideFile, view: SlideView) -> Cluster:
+    run = TileRunner(view.path.absolute(), models_fingerprint())
+    return partial(analyze_on_cluster, run, slide.name)

@@ -7,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from core.batch.jobs import Job, JobRunner, models_fingerprint
+from core.batch.jobs import Job, JobRunner
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import CELL_TYPES
 from core.exports.schema import AnalyzedField
+from core.model_card import models_fingerprint
 from core.synthetic.fields import SyntheticCell, SyntheticField
 from core.synthetic.slides import GLASS, write_slide
 

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from core.batch.executors import in_process, on_cluster
 from core.batch.jobs import Job, JobRunner, analyze_field
 from core.batch.run import Batch, analyze_files
 from core.errors import BatchError
+from core.executors import in_process, on_cluster
 from core.settings import PROJECT_ROOT
 from core.slides.analysis import plan_slide, slide_answer
 from tests.batch.tasks import (

@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from core.batch.jobs import JobRunner, analyze_field, models_fingerprint
+from core.batch.jobs import JobRunner, analyze_field
 from core.batch.run import Batch, analyze_files
 from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis, FieldImage, ImageProperties, Scale
 from core.imaging.scale import RED_CELL_MICROMETRES
 from core.imaging.wsi import tile_grid
+from core.model_card import models_fingerprint
 from core.settings import PROJECT_ROOT
 from core.slides.analysis import (
     MARGIN_MICROMETRES,

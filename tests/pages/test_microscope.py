@@ -1,6 +1,7 @@
 """The page Microscope: which slides it offers, and what it says when there is none to show."""
 
 import json
+import sys
 
 import pytest
 
@@ -75,6 +76,23 @@ def test_without_folders_a_synthetic_slide_is_shown():
     app = open_app("microscope")
     assert "LEUKOSCOPE_SLIDE_FOLDERS" in app.info[0].value
     assert any("Example" in label for label in links(app))
+
+
+def test_without_its_cluster_the_server_counts_and_says_so(folder, monkeypatch):
+    monkeypatch.setenv("LEUKOSCOPE_SLIDE_ENGINE", "ray")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    get_settings.cache_clear()
+    made.svs(made.a_slide(), folder / "0042.svs")
+    (slide,) = SlideFolders([folder]).slides().values()
+    app = press(open_app("microscope", slide=slide.id), "slide_count")
+    count = get_count(slide, get_views().view(slide))
+    count.wait()
+    assert count.error is None
+    assert count.done == len(count.path)
+    app.run()
+    said = app.warning[0].value.replace("\\", "")
+    assert "Install requirements-ray.txt" in said
+    assert said.endswith("This server analyses the tiles instead.")
 
 
 def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journey

@@ -98,9 +98,8 @@ def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) 
 
 
 def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> None:
-    """Show how far a count is and its differential, and what it cannot say."""
-    if count.error:
-        st.error(plain(count.error), icon=":material/error:")
+    """Show how far a count is, its differential, and what it cannot say."""
+    _show_progress(count)
     if not count.path:
         states = count.states()
         st.warning(
@@ -109,10 +108,6 @@ def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> 
             icon=":material/search_off:",
         )
         return
-    if count.running:
-        left = count.seconds_left
-        time_left = f", {_duration(left)} left" if left is not None else ""
-        st.caption(f"{count.done:,} of {len(count.path):,} tiles done{time_left}")
     if not count.done:
         return
     if not count.is_kept:
@@ -146,6 +141,24 @@ def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> 
         f"{number_of(outside.count(THICK), 'thick tile')}. The map *Tiles* of the viewer shows "
         "them; the maps *Focus*, *Stain* and *Density* show where types can be relied on."
     )
+
+
+def _show_progress(count: SlideCount) -> None:
+    """Show how far a count is, who analyses the tiles, and why it stopped."""
+    if count.error:
+        st.error(plain(count.error), icon=":material/error:")
+    if count.cluster_error:
+        st.warning(
+            f"{plain(count.cluster_error)} This server analyses the tiles instead.",
+            icon=":material/cloud_off:",
+        )
+    if count.running:
+        left = count.seconds_left
+        time_left = f", {_duration(left)} left" if left is not None else ""
+        by = ""
+        if count.is_on_cluster:
+            by = " by the Ray cluster" if time_left else ", waiting for the Ray cluster"
+        st.caption(f"{count.done:,} of {len(count.path):,} tiles done{by}{time_left}")
 
 
 def _duration(seconds: float) -> str:

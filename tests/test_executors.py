@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from core.batch.executors import in_process, in_processes
 from core.batch.jobs import JobRunner, analyze_field
 from core.domain.results import FailedFile
 from core.errors import BatchError
+from core.executors import in_process, in_processes
 from core.settings import PROJECT_ROOT
 from tests.batch.tasks import (
     by_index,
@@ -59,7 +59,7 @@ def test_processes_go_when_their_parent_is_killed(tmp_path):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from core.batch.executors import in_processes\n"
+        "from core.executors import in_processes\n"
         "from tests.batch.tasks import jobs_for, runner\n"
         "if __name__ == '__main__':\n"
         "    jobs = jobs_for(sorted(Path(sys.argv[1]).iterdir()))\n"

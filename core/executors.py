@@ -1,4 +1,4 @@
-"""Run the jobs of a batch here, in processes of this machine, or on a Ray cluster.
+"""Run jobs here, in processes of this machine, or on a Ray cluster.
 
 Each executor takes jobs as it needs them and yields every job with its result, in the order in
 which they finish. Every job is answered once.
@@ -7,25 +7,36 @@ which they finish. Every job is answered once.
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import cv2
 
-from core.batch.jobs import Job
 from core.domain.results import FailedFile
 from core.errors import BatchError, LeukoscopeError
 from core.settings import get_settings
 
+
+class Job(Protocol):
+    """What a worker does at a time."""
+
+    @property
+    def file(self) -> str:
+        """Name of the file that is read."""
+        ...
+
+
 Engine = Literal["local", "ray"]
+JobT = TypeVar("JobT", bound=Job)
 ResultT = TypeVar("ResultT")
-Run = Callable[[Job], ResultT | FailedFile]
-Results = Generator[tuple[Job, ResultT | FailedFile], None, None]
+Run = Callable[[JobT], ResultT | FailedFile]
+Results = Generator[tuple[JobT, ResultT | FailedFile], None, None]
 
 _DEATHS_PER_WORKER = 3
 """In a row; then the batch stops."""
@@ -33,11 +44,15 @@ _RETRIES = 3
 """How often the cluster gives a job to another worker before its file counts as failed."""
 _JOBS_PER_PROCESSOR = 2
 """Under way on the cluster, so that no processor waits for the next."""
+_SECONDS_TO_ANSWER = 10
 
 
 def run_jobs(
-    run: Run[ResultT], jobs: Iterable[Job], engine: Engine = "local", workers: int | None = None
-) -> Results[ResultT]:
+    run: Run[JobT, ResultT],
+    jobs: Iterable[JobT],
+    engine: Engine = "local",
+    workers: int | None = None,
+) -> Results[JobT, ResultT]:
     """Choose the executor. Raises BatchError, and what `run` raises."""
     if engine == "ray":
         return on_cluster(run, jobs, workers)
@@ -46,13 +61,15 @@ def run_jobs(
     return in_processes(run, jobs, workers)
 
 
-def in_process(run: Run[ResultT], jobs: Iterable[Job]) -> Results[ResultT]:
+def in_process(run: Run[JobT, ResultT], jobs: Iterable[JobT]) -> Results[JobT, ResultT]:
     """Run one job after another in this process."""
     for job in jobs:
         yield job, run(job)
 
 
-def in_processes(run: Run[ResultT], jobs: Iterable[Job], workers: int) -> Results[ResultT]:
+def in_processes(
+    run: Run[JobT, ResultT], jobs: Iterable[JobT], workers: int
+) -> Results[JobT, ResultT]:
     """Run `workers` jobs at a time, each in a process with one thread.
 
     A process that dies costs the file of its job; a new process takes its place. Raises BatchError
@@ -62,7 +79,7 @@ def in_processes(run: Run[ResultT], jobs: Iterable[Job], workers: int) -> Result
     # One pool a process: a process that dies breaks its pool, which names the lost job.
     pools = [_new_pool() for _ in range(workers)]
     idle = list(range(workers))
-    running: dict[Future[ResultT | FailedFile], tuple[int, Job]] = {}
+    running: dict[Future[ResultT | FailedFile], tuple[int, JobT]] = {}
 
     def start() -> None:
         while idle and (job := next(waiting, None)):
@@ -115,8 +132,8 @@ def _leave_with_parent() -> None:
 
 
 def on_cluster(
-    run: Run[ResultT], jobs: Iterable[Job], workers: int | None = None
-) -> Results[ResultT]:
+    run: Run[JobT, ResultT], jobs: Iterable[JobT], workers: int | None = None
+) -> Results[JobT, ResultT]:
     """Run `workers` jobs at a time on a Ray cluster (https://docs.ray.io); None for all processors.
 
     Joins the cluster that `RAY_ADDRESS` names or that runs on this machine; without one, a cluster
@@ -126,7 +143,6 @@ def on_cluster(
     """
     try:
         import ray
-        from ray.exceptions import RayError
     except ImportError as error:
         raise BatchError(
             "Ray is not installed. Install requirements-ray.txt, or use the local engine."
@@ -135,16 +151,17 @@ def on_cluster(
     if not joined:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no statistics leave the machine
         try:
+            _knock(os.environ.get("RAY_ADDRESS", ""))
             ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, RayError) as error:
+        except Exception as error:  # of no common class, bare ones among them
             raise BatchError(
-                "The Ray cluster cannot be reached, or it rejects the token of this machine. Check "
-                "RAY_ADDRESS and the token, then go on with --resume."
+                "The Ray cluster cannot be reached or started, or it rejects the token of this "
+                "machine. Check RAY_ADDRESS and the token. A batch then goes on with --resume."
             ) from error
     try:
         waiting, shared = iter(jobs), ray.put(run)
         remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(_run_on_one_core)
-        running: dict[Any, Job] = {}
+        running: dict[Any, JobT] = {}
         most = workers or _JOBS_PER_PROCESSOR * int(ray.cluster_resources().get("CPU", 1))
 
         def start() -> None:
@@ -162,6 +179,16 @@ def on_cluster(
             ray.shutdown()
 
 
+def _knock(address: str) -> None:
+    """Raise OSError when no machine answers at an address; Ray would try for a quarter of an hour.
+
+    Without a port, such as `auto`, Ray knows what to do.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+
+
 def _cluster_result(ready: Any, job: Job) -> Any:
     import ray
     from ray.exceptions import RayError, RayTaskError
@@ -173,13 +200,13 @@ def _cluster_result(ready: Any, job: Job) -> Any:
             raise error.cause from error
         raise BatchError(
             "A worker of the cluster cannot run the program. Install the same version on all "
-            "machines, then go on with --resume."
+            "machines. A batch then goes on with --resume."
         ) from error
     except RayError:
         return _worker_lost(job)
 
 
-def _run_on_one_core(run: Run[ResultT], job: Job) -> ResultT | FailedFile:
+def _run_on_one_core(run: Run[JobT, ResultT], job: JobT) -> ResultT | FailedFile:
     _use_one_core()
     return run(job)
 
