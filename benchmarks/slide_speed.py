@@ -2,8 +2,8 @@
 
     python -m benchmarks.slide_speed [--gigapixels 1] [--seconds 60] [--folder FOLDER]
 
-Writes a synthetic slide, tile by tile, into a temporary folder in FOLDER (about 0.6 GB of disk and
-300 MB of memory for 10⁹ pixels), serves it, and asks for tiles as a viewer does: views of six tiles
+Writes a synthetic slide, tile by tile, into a temporary folder in FOLDER (1.2 GB of disk for 10⁹
+pixels), serves it, and asks for tiles as a viewer does: views of six tiles
 at random places and zooms, hardly any tile twice. Then Chromium starts a count of the whole area,
 and the same number of seconds passes again. Prints seconds, megabytes and tiles as JSON and writes
 them to `benchmarks/slide_speed.json`. Run it on a machine that does nothing else.

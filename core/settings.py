@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     slide_cache: Path = PROJECT_ROOT / "slide_cache"
     """Folder for copies of slides that cannot be read piece by piece; it may be emptied."""
     slide_cache_megabytes: PositiveInt = 20_000
-    """Largest size of these copies together; the oldest are removed."""
+    """Largest size of these copies together; the oldest are removed. While a copy is made, it takes
+    a byte for each pixel of the slide more."""
     slide_uploads: Path = PROJECT_ROOT / "slide_uploads"
     """Folder of the slides that users upload on the page Microscope; each sees only their own."""
     slide_upload_megabytes: NonNegativeInt = 5000

@@ -42,8 +42,8 @@ def example_folder(settings: Settings) -> Path:
 def write_smear(path: Path, across: int, down: int) -> None:
     """Write a field mirrored again and again on glass: its edges then continue each other.
 
-    Its light is even, as scanners correct it. A field has 1536 x 1024 pixels; memory holds a stripe
-    and a sixteenth of the slide.
+    Its light is even, as scanners correct it. A field has 1536 x 1024 pixels; memory holds a few
+    fields and a stripe.
     """
     width, height = _FIELD
     field = make_field(

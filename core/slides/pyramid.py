@@ -1,14 +1,15 @@
 """Pyramids of slides and images that have no coarse levels: made once, kept in a cache folder.
 
-A copy is a tiled TIFF of JPEG tiles, as large as the original.
+A copy is a tiled TIFF of JPEG tiles, about a third larger than its finest level.
 """
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from threading import Lock
+from typing import IO
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ from core.slides.planes import plane_rows
 COARSEST = 4096
 """Longest side of the coarsest level up to which a slide is read as it is."""
 _TILE = 512
-_FACTOR = 4
+"""As `tiles.TILE`."""
 _QUALITY = 92
 _making = Lock()
 
@@ -127,31 +128,20 @@ def write_pyramid(
 ) -> None:
     """Write an image as a pyramid; `rows` are stripes of 512 pixels, from the top.
 
-    Memory holds one stripe and a sixteenth of the image.
+    Each level is half as wide as the one before, so that a tile for the screen at any zoom is one
+    tile of a level. Memory holds one stripe. The pixels of the smaller levels lie in files beside
+    `path` until it is written: a byte for each pixel of the image.
     """
     sizes = [(width, height)]
-    while max(sizes[-1]) > COARSEST // _FACTOR:
+    while max(sizes[-1]) > _TILE:
         across, down = sizes[-1]
-        sizes.append((-(-across // _FACTOR), -(-down // _FACTOR)))
-    smaller = np.full((*sizes[min(1, len(sizes) - 1)][::-1], 3), 255, np.uint8)
-
-    def tiles() -> Iterator[Pixels]:
-        for number, row in enumerate(rows):
-            if len(sizes) > 1:
-                top = number * _TILE // _FACTOR
-                part = smaller[top : top + _TILE // _FACTOR]
-                part[:] = cv2.resize(row, part.shape[1::-1], interpolation=cv2.INTER_AREA)
-            yield from _tiles_of(row)
-
+        sizes.append((-(-across // 2), -(-down // 2)))
     scale = micrometres_per_pixel and (1e4 / micrometres_per_pixel,) * 2
-    with TiffWriter(path, bigtiff=True) as writer:
+    with TiffWriter(path, bigtiff=True) as writer, ExitStack() as files:
         for level, (across, down) in enumerate(sizes):
-            if level > 1:
-                smaller = np.asarray(
-                    cv2.resize(smaller, (across, down), interpolation=cv2.INTER_AREA), np.uint8
-                )
+            smaller = files.enter_context(TemporaryFile(dir=path.parent))
             writer.write(
-                tiles() if level == 0 else _all_tiles(smaller),
+                _tiles(rows, smaller),
                 shape=(down, across, 3),
                 dtype=np.uint8,
                 tile=(_TILE, _TILE),
@@ -163,11 +153,22 @@ def write_pyramid(
                 resolutionunit="CENTIMETER" if scale else None,
                 metadata=None,
             )
+            rows = _stripes_in(smaller, -(-across // 2))
 
 
-def _all_tiles(pixels: Pixels) -> Iterator[Pixels]:
-    for top in range(0, len(pixels), _TILE):
-        yield from _tiles_of(pixels[top : top + _TILE])
+def _tiles(rows: Iterator[Pixels], smaller: IO[bytes]) -> Iterator[Pixels]:
+    """Yield the tiles of stripes; append the pixels of the stripes, half as large, to a file."""
+    for row in rows:
+        down, across = (-(-length // 2) for length in row.shape[:2])
+        smaller.write(cv2.resize(row, (across, down), interpolation=cv2.INTER_AREA).data)
+        yield from _tiles_of(row)
+
+
+def _stripes_in(file: IO[bytes], width: int) -> Iterator[Pixels]:
+    """Read the stripes of an image whose pixels are all that a file holds."""
+    file.seek(0)
+    while pixels := file.read(_TILE * width * 3):
+        yield np.frombuffer(pixels, np.uint8).reshape(-1, width, 3)
 
 
 def _tiles_of(row: Pixels) -> Iterator[Pixels]:

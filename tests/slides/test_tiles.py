@@ -7,6 +7,7 @@ from PIL import Image
 
 from core.errors import DamagedSlideError, InputError, SlideCopyError, TileNotFoundError
 from core.imaging.illumination import GLASS
+from core.imaging.wsi import Slide
 from core.settings import Settings
 from core.slides import pyramid
 from core.slides.current import get_views
@@ -91,6 +92,13 @@ def test_a_slide_is_copied_once_and_old_copies_make_room(folder, settings, monke
     dicom = next(s for s in SlideFolders([folder]).slides().values() if "dicom" in s.name)
     pyramid.readable_path(dicom, settings)
     assert [path for path in settings.slide_cache.iterdir() if path == copy] == []
+
+
+def test_a_copy_has_a_level_for_every_zoom(folder, settings):
+    view = open_slide(folder, "image", settings)
+    (copy,) = settings.slide_cache.iterdir()  # and nothing is left of its making
+    with Slide(copy) as slide:
+        assert slide.downsamples == pytest.approx([2**n for n in range(view.last_zoom + 1)])
 
 
 def test_a_cache_that_cannot_be_written_is_said(folder, settings):
