@@ -430,7 +430,9 @@ def pages() -> str:
             ("6 fields of 1712 × 1368 px to the answer", "six_large_fields_s"),
             ("Saving 12 fields to a patient", "save_twelve_s"),
             ("Reload of a draft of 60 fields", "reload_sixty_s"),
+            ("Key of a label to the next cell", "label_key_s"),
         )
+        if key in measured
     ]
     return _table((f"median of rounds, here of {measured['rounds']}", "measured"), rows)
 

@@ -4,8 +4,9 @@
 
 Serves the app on an empty store and visits it with BCCD fields (`python -m core data get bccd`):
 first load of a page, twelve fields of 640 x 480 and six of 1712 x 1368 to the answer, saving the
-twelve to a patient, and the reload of a draft of sixty. Prints seconds as JSON, the median of the
-rounds, and writes them to `benchmarks/pages.json`. Run it on a machine that does nothing else.
+twelve to a patient, the reload of a draft of sixty, and the key of a label to the next cell in its
+review. Prints seconds as JSON, the median of the rounds, and writes them to
+`benchmarks/pages.json`. Run it on a machine that does nothing else.
 """
 
 import argparse
@@ -33,6 +34,24 @@ SECONDS = 180
 """In which every step must be done."""
 WIDTH, HEIGHT = 1712, 1368
 """Of a large field."""
+LABELLED = 11
+"""Cells."""
+HELD = 600
+"""Milliseconds after which the workbench lets a label through for a cell that was just drawn."""
+_PRESS = """(key) => new Promise((done) => {
+  const bench = [...document.querySelectorAll("[data-testid=stBidiComponentIsolated]")]
+    .map((host) => host.shadowRoot.querySelector(".bench")).find(Boolean);
+  const name = () => bench.querySelector(".head b").textContent;
+  const before = name();
+  const begin = performance.now();
+  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const look = () => {
+    const drawn = name() !== before && bench.querySelector(".large .frame:not(.waits) img");
+    requestAnimationFrame(drawn ? () => done(performance.now() - begin) : look);
+  };
+  requestAnimationFrame(look);
+})"""
+"""Presses a key on the workbench; returns the milliseconds until the next cell is on the screen."""
 
 
 def fields(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -110,6 +129,25 @@ def save(page: Page, number: int, patient: str) -> float:
     return seconds_of(wait)
 
 
+def next_cell(page: Page) -> float:
+    """Return the seconds from the key of a label to the next cell on the screen.
+
+    Median of `LABELLED` cells of the draft that is open. A key counts once the browser drew the
+    large image of the next cell.
+    """
+    page.get_by_role("link", name="Review these cells").click()
+    page.get_by_role("radiogroup", name="Cells").get_by_text("All", exact=True).click()
+    page.locator(".bench .middle").click()
+    expect(page.locator(".bench .cell img").first).to_be_visible()
+    settled(page)
+    taken = []
+    for _ in range(LABELLED):
+        expect(page.locator(".bench .large .waits")).to_have_count(0)
+        page.wait_for_timeout(HELD)
+        taken.append(page.evaluate(_PRESS, "1"))
+    return median(taken) / 1000
+
+
 def measured(browser: Browser, address: str, files: tuple[list[Path], list[Path]]) -> dict:
     """Visit once; return seconds by step."""
     small, large = files
@@ -131,6 +169,7 @@ def measured(browser: Browser, address: str, files: tuple[list[Path], list[Path]
 
         page.goto("about:blank")
         found["reload_sixty_s"] = seconds_of(reload)
+        found["label_key_s"] = next_cell(page)
     return found
 
 
