@@ -9,6 +9,7 @@ from core.cases.database import open_database
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
 from tests.api.fake_analyzer import FakeAnalyzer
+from tests.cases.stores import put_migrated
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def settings(tmp_path):
 
 @pytest.fixture
 def database(settings):
+    put_migrated(settings.store)
     opened = open_database(settings)
     yield opened
     opened.engine.dispose()

@@ -27,7 +27,13 @@ schemathesis.serializer.alias(PIECE, "application/octet-stream")
 opened = {}
 folder = TemporaryDirectory()
 app = create_app(
-    Settings(_env_file=None, database_url=None, api_tokens=True, slide_uploads=Path(folder.name)),
+    Settings(
+        _env_file=None,
+        database_url=None,
+        api_tokens=True,
+        slide_uploads=Path(folder.name),
+        slide_cache=Path(folder.name, "copies"),
+    ),
     analyzer=FakeAnalyzer,
     database=lambda: opened["database"],
 )
@@ -64,6 +70,7 @@ def test_operations_do_what_their_description_says(label):
     @given(case=OPERATIONS[label].as_strategy())
     def check(case):
         headers = {"Authorization": f"Bearer {opened['token']}"}
-        case.call_and_validate(headers=headers, excluded_checks=UNDECIDABLE)
+        # The first list of slides makes the example.
+        case.call_and_validate(headers=headers, excluded_checks=UNDECIDABLE, timeout=120)
 
     check()

@@ -12,14 +12,16 @@ from core.cases.samples import save_sample
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
 from tests.cases.made import REVIEWER, new_field, red, white
-from tests.cases.stores import KINDS, empty_database
+from tests.cases.stores import KINDS, empty_database, migrated_database
 from tests.images import read_image
 
 
 @pytest.fixture(params=KINDS)
 def settings(request, tmp_path):
-    """Settings of an empty store, once per database."""
-    with empty_database(request.param) as address:
+    """Settings of a store, once per kind: empty where the test itself opens the database."""
+    opened = "database" in request.fixturenames
+    kind = request.param
+    with migrated_database(kind, tmp_path) if opened else empty_database(kind) as address:
         yield Settings(_env_file=None, store=tmp_path, database_url=address)
 
 

@@ -16,6 +16,7 @@ from core.cases.users import user_of
 from core.settings import get_settings
 from core.synthetic.examples import synthetic_slides
 from tests.cases.made import new_field, red, white
+from tests.cases.stores import put_migrated
 from tests.images import read_image
 
 
@@ -34,6 +35,7 @@ def packages_scanned_once():
 @pytest.fixture(autouse=True)
 def nothing_remembered(tmp_path, monkeypatch):
     """Let no test see settings, cached answers or cases of another one; each has its own store."""
+    put_migrated(tmp_path / "store")
     monkeypatch.setenv("LEUKOSCOPE_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("LEUKOSCOPE_SLIDE_CACHE", str(tmp_path / "slide_cache"))
     monkeypatch.setenv("LEUKOSCOPE_SLIDE_UPLOADS", str(tmp_path / "slide_uploads"))
