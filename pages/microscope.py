@@ -6,22 +6,26 @@ from core.errors import SlideNotFoundError
 from core.settings import get_settings
 from core.slides.current import get_folders, get_views
 from ui.components.cases import errors_shown
-from ui.components.page import header
+from ui.components.page import compact_header, header
 from ui.components.shared import plain
 from ui.components.visitor import slide_owner
 from ui.microscope.choose import PAGE, SLIDE, show_slides
 from ui.microscope.counting import show_slide
 from ui.microscope.upload import show_upload
 
-header(
-    "Microscope",
+TITLE = "Microscope"
+ABOUT = (
     "Look at whole slides as under the microscope: move with the mouse, a finger or the arrow "
-    "keys, zoom with the wheel or the objectives.",
+    "keys, zoom with the wheel or the objectives."
 )
+asked = st.query_params.get(SLIDE)
+if asked is None:
+    header(TITLE, ABOUT)
+else:  # the slide has the window
+    row = compact_header(TITLE, ABOUT)
 with errors_shown(end_page=True):
     folders = get_folders(owner=slide_owner())
     slides = list(folders.slides().values())
-asked = st.query_params.get(SLIDE)
 if asked is not None:
     try:
         slide = folders.get(asked)
@@ -47,7 +51,7 @@ if asked is None:
     st.stop()
 # A link within the page changes the parameters, not the address that the browser shows.
 st.query_params[SLIDE] = slide.id
-with st.container(horizontal=True, vertical_alignment="center"):
+with row:
     st.page_link(PAGE, label="All slides", icon=":material/arrow_back:", query_params={})
     st.markdown(f"**{plain(slide.name)}**")
 with errors_shown(end_page=True), st.spinner("Opening the slide. The first time takes longer."):

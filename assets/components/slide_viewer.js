@@ -2,6 +2,7 @@
 const POWERS = [2, 4, 10, 20, 40, 60, 100]
 const MICROMETRES_AT_1X = 10 // one screen pixel: 0.25 µm at 40x, as scanners have it
 const NICE = [1, 2, 5]
+const NOT_COUNTED = "Not counted" // as the API calls what is no white cell
 const GOOD = "rgb(0 114 178 / .26)", FAIR = "rgb(240 190 30 / .36)", POOR = "rgb(200 30 30 / .42)"
 const MAPS = { // colours of the tiles, with what they mean
   Tiles: {
@@ -165,7 +166,7 @@ class Cells {
       }
       if (at[2] > 34) {
         ink.fillStyle = "rgb(255 255 255 / .85)"
-        const label = counted ? name : `${name}?`
+        const label = counted || name === NOT_COUNTED ? name : `${name}?`
         ink.fillRect(at[0], at[1] - 15, ink.measureText(label).width + 8, 14)
         ink.fillStyle = "#1f1a24"
         ink.fillText(label, at[0] + 4, at[1] - 4)
@@ -381,10 +382,10 @@ class View {
     button(tools, "⟳", "Turn right (T)", () => this.turnTo(this.turn + 1), "zoom")
     if (this.slide.planes > 1) {
       const { planes, plane_step: step } = this.slide
-      button(tools, "▼", "Focus down, to the glass (Page Down)", () => this.focusOn(this.wantedPlane - 1))
+      button(tools, "▼", "Focus down, to the glass (Page Down)", () => this.focusOn(this.wantedPlane - 1), "zoom")
       this.planeText = put(tools, "output", { title:
         `Focal plane of ${planes}${step ? `, ${+step.toPrecision(3)} µm apart` : ""}`, "aria-label": "Focal plane" })
-      button(tools, "▲", "Focus up (Page Up)", () => this.focusOn(this.wantedPlane + 1))
+      button(tools, "▲", "Focus up (Page Up)", () => this.focusOn(this.wantedPlane + 1), "zoom")
       this.sayPlane()
     }
     this.lightButton = button(tools, "Light", "Correct light and white point", () => {

@@ -25,6 +25,8 @@ _FLAG_MARKS: dict[Severity, str] = {
 
 
 _IDENTIFYING = ("Patient", "Name", "Year of birth", "Sample", "Taken")
+_TABLE_PIXELS = 450
+"""Across of a differential without counts per volume."""
 
 
 def show_summary(summary: CaseSummary, *, identified: bool = True) -> None:
@@ -144,8 +146,10 @@ def show_differential(
         **_columns("percent", "%", "%.1f"),
         **(_columns("absolute", "10⁹/L", "%.2f") if has_volumes else {}),
     }
-    # With counts per volume the table is wide, so the chart goes below.
-    table, drawing = (st.container(), st.container()) if has_volumes else st.columns([1.15, 1])
+    # With counts per volume the table is wide, so the chart goes below; so it does where both side
+    # by side would hide the last columns.
+    box = st.container() if has_volumes else st.grid(2, min_column_width=_TABLE_PIXELS)
+    table, drawing = box.container(), box.container()
     with table:
         st.dataframe(
             [
