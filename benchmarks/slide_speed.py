@@ -3,35 +3,41 @@
     python -m benchmarks.slide_speed [--gigapixels 1] [--seconds 60] [--folder FOLDER]
 
 Writes a synthetic slide, tile by tile, into a temporary folder in FOLDER (1.2 GB of disk for 10⁹
-pixels), serves it, and asks for tiles as a viewer does: views of six tiles
-at random places and zooms, hardly any tile twice. Then Chromium starts a count of the whole area,
-and the same number of seconds passes again. Prints seconds, megabytes and tiles as JSON and writes
-them to `benchmarks/slide_speed.json`. Run it on a machine that does nothing else.
+pixels), serves it, and asks for tiles as a viewer does: views of six tiles at random places and
+zooms, hardly any tile twice. Then Chromium opens the page of the slide in new windows until its
+first tiles are drawn, starts a count of the whole area, and the same number of seconds passes
+again. Last it stops the count, and moves and zooms over 10⁵ cells, which take the place of those
+found. Prints seconds, megabytes, tiles and frames a second as JSON and writes them to
+`benchmarks/slide_speed.json`. Run it on a machine that does nothing else. Headless Chromium draws
+without a graphics card: `renderer` says by what.
 
 The exit status is 1 when a tile failed, or when the count did not go on.
 """
 
 import argparse
 import json
+import math
 import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import requests
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from benchmarks.api_load import memory_of
 from core.bench.api import Server, serving
+from core.domain.taxonomy import LEUKOCYTES, label_colour
 from core.settings import PROJECT_ROOT
 from core.slides.example import write_smear
-from tests.browser.conftest import CHROMIUM
+from tests.browser.conftest import CHROMIUM, visiting
 
 RESULT = PROJECT_ROOT / "benchmarks" / "slide_speed.json"
 AT_A_TIME = 6
@@ -46,6 +52,22 @@ _IN_VAIN = 200
 BEGINS = 600
 """Seconds in which the count must have its first tile."""
 SEED = 1
+OPENINGS = 6
+"""Of the page; the first one, when the server has drawn none yet, is told apart."""
+CELLS = 100_000
+STEPS = 240
+"""Movements of the mouse for a figure."""
+TILES_SHOWN = ".map .leaflet-tile-loaded img"
+COUNT_FRAMES = """() => {
+    const drawn = window.drawnAt = []
+    const next = time => { drawn.push(time); if (window.drawnAt) requestAnimationFrame(next) }
+    requestAnimationFrame(next)
+}"""
+RENDERER = """() => {
+    const gl = document.createElement("canvas").getContext("webgl")
+    const about = gl?.getExtension("WEBGL_debug_renderer_info")
+    return about ? gl.getParameter(about.UNMASKED_RENDERER_WEBGL) : "software, without WebGL"
+}"""
 
 
 def views(slide: dict[str, Any]) -> Iterator[list[tuple[int, int, int]]]:
@@ -100,20 +122,95 @@ def look(
     }
 
 
+def opening(browser: Browser, address: str) -> float:
+    """Return the seconds from nothing to the first tiles of a slide in a new window."""
+    with visiting(browser, address) as page:
+        begin = time.perf_counter()
+        page.goto(address)
+        page.locator(TILES_SHOWN).first.wait_for()
+        page.wait_for_function("() => new Promise(done => requestAnimationFrame(() => done(true)))")
+        return time.perf_counter() - begin
+
+
+def frames(browser: Browser, address: str, slide: dict[str, Any]) -> dict[str, Any]:
+    """Move and zoom over a slide whose count has many cells; return the figures."""
+    chance = np.random.default_rng(SEED)
+    places = chance.integers(0, (slide["width"] - 60, slide["height"] - 60), (CELLS, 2))
+    kinds = chance.integers(0, len(LEUKOCYTES), CELLS)
+    answer = {
+        "version": "",
+        "types": [(kind, label_colour(kind)) for kind in LEUKOCYTES],
+        "cells": [(x, y, 52, 52, kind, 1, 0) for (x, y), kind in zip(places, kinds, strict=True)],
+        "numbers": list(range(1, CELLS + 1)),
+        "tiles": [],
+        "quality": [],
+    }
+    body = json.dumps(answer, default=int)
+    with visiting(browser, address) as page:
+        page.route("**/api/slides/*/count", lambda route: route.fulfill(body=body))
+        page.goto(address)
+        page.get_by_role("button", name="Show the cells of the count").wait_for()
+        return {
+            "cells": CELLS,
+            "renderer": page.evaluate(RENDERER),
+            "moving_whole": _frames_of(page, _move),
+            "zooming": _frames_of(page, _zoom),
+            "moving_near": _frames_of(page, _move),
+        }
+
+
+def _frames_of(page: Page, action: Callable[[Page], None]) -> dict[str, float]:
+    page.evaluate(COUNT_FRAMES)
+    action(page)
+    gaps = np.diff(
+        page.evaluate("() => { const all = window.drawnAt; delete window.drawnAt; return all }")
+    )
+    half, most = np.percentile(gaps, [50, 95])
+    return {"frames_per_s": 1000 / half, "longest_frame_p95_s": most / 1000}
+
+
+def _move(page: Page) -> None:
+    """Drag the slide in circles."""
+    x, y = _middle(page)
+    page.mouse.move(x + 150, y)
+    page.mouse.down()
+    for step in range(STEPS):
+        angle = 2 * math.pi * step / 40
+        page.mouse.move(x + 150 * math.cos(angle), y + 150 * math.sin(angle))
+    page.mouse.up()
+
+
+def _zoom(page: Page) -> None:
+    """Zoom in and out by the wheel, and end nearer than before."""
+    page.mouse.move(*_middle(page))
+    for step in range(STEPS // 4):
+        page.mouse.wheel(0, 100 if step % 8 > 4 else -100)
+        page.wait_for_timeout(60)
+
+
+def _middle(page: Page) -> tuple[float, float]:
+    box = page.locator(".scope .map").bounding_box()
+    if box is None:
+        raise RuntimeError("The slide is not shown.")
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
 def counted(address: str) -> int:
     """Return how many tiles the count has."""
     states = requests.get(f"{address}/count", timeout=60).json()["tiles"]
     return sum(tile[-1] in {"counted", "rejected"} for tile in states)
 
 
-def start_count(page: Page, server: Server, slide: str) -> None:
-    """Start a count of the whole area, and wait for its first tile."""
-    page.goto(f"{server.api.removesuffix('/api')}/microscope?slide={slide}")
+def start_count(page: Page, address: str) -> None:
+    """Start a count of the whole area."""
+    page.goto(address)
     page.get_by_text("Whole area", exact=True).click()
     page.get_by_role("button", name="Count", exact=True).click()
-    page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True).wait_for(
-        timeout=BEGINS * 1000
-    )
+    _stop_button(page).wait_for(timeout=BEGINS * 1000)
+
+
+def _stop_button(page: Page) -> Locator:
+    return page.get_by_test_id("stMain").get_by_role("button", name="Stop", exact=True)
 
 
 def measure(gigapixels: float, seconds: int, folder: Path | None) -> dict[str, Any]:
@@ -131,12 +228,15 @@ def measure(gigapixels: float, seconds: int, folder: Path | None) -> dict[str, A
             address = f"{server.api}/slides/{listed['id']}"
             begin = time.perf_counter()
             slide = requests.get(address, timeout=600).json()
-            opening = time.perf_counter() - begin
+            answered = time.perf_counter() - begin
             asked = views(slide)
             alone = look(server, address, asked, seconds)
             options = {"executable_path": str(CHROMIUM)} if CHROMIUM.exists() else {}
             browser = playwright.chromium.launch(args=["--no-sandbox"], **options)
-            start_count(browser.new_page(), server, listed["id"])
+            shown = f"{server.api.removesuffix('/api')}/microscope?slide={listed['id']}"
+            opened = [opening(browser, shown) for _ in range(OPENINGS)]
+            page = browser.new_page()
+            start_count(page, shown)
             end = time.monotonic() + BEGINS
             while not (before := counted(address)):
                 if time.monotonic() > end:
@@ -144,16 +244,23 @@ def measure(gigapixels: float, seconds: int, folder: Path | None) -> dict[str, A
                 time.sleep(1)
             counting = look(server, address, asked, seconds)
             counting["counted_tiles"] = counted(address) - before
+            _stop_button(page).click()
+            _stop_button(page).wait_for(state="detached", timeout=BEGINS * 1000)
+            page.close()
+            drawn = frames(browser, shown, slide)
             browser.close()
         return {
             "width": slide["width"],
             "height": slide["height"],
             "file_megabytes": path.stat().st_size / 1e6,
             "writing_s": writing,
-            "opening_s": opening,
+            "opening_s": answered,
+            "page_first_opened_s": opened[0],
+            "page_opened_s": median(opened[1:]),
             "seconds": seconds,
             "alone": alone,
             "counting": counting,
+            "drawing": drawn,
         }
 
 
