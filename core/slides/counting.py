@@ -44,7 +44,7 @@ _BAND = 4
 _WHOLE_TILES = 2000
 """Tiles whose red cells and platelets are kept; those of all would fill the memory."""
 _NICE = 10
-"""Of the thread that counts: tiles for a screen come first."""
+"""Of the thread that counts, and of those that it starts: tiles for a screen come first."""
 _QUIET, _LONGEST_WAIT = 0.25, 2.0
 """Seconds after the last tile that was read for a screen, and the most that is waited for them."""
 _GROWTH = 1.05

@@ -160,7 +160,7 @@ def _plan(
     count = SlideCount(
         slide,
         view,
-        lambda image: analyze_tile(analyzer(), image, None),
+        lambda image: analyze_tile(analyzer().background, image, None),
         store,
         models,
         cluster=_cluster_for(slide, view) if get_settings().slide_engine == "ray" else None,

@@ -18,6 +18,7 @@ from tests.slides import made
 from tests.slides.test_counting import find
 
 FINDER = SimpleNamespace(versions={}, analyze=lambda image, *_, **__: find(image))
+FINDER.background = FINDER
 
 
 @pytest.fixture(scope="module")
