@@ -51,7 +51,7 @@ def test_a_count_of_all_fields_raises_the_flag_with_the_blasts_first(page, all_f
     assert alert.bounding_box()["y"] < heading.bounding_box()["y"]
 
     groups = page.locator(".st-key-wbc_gallery").get_by_test_id("stMarkdown").all_inner_texts()
-    first = page.locator(".st-key-wbc_gallery").get_by_test_id("stImageCaption").first
+    first = page.locator(".st-key-wbc_gallery").locator("figcaption").first
     groups = [text for text in groups if re.search(r"\(\d+\)$", text)]
     assert re.match("Blasts|Uncertain", groups[0])
     if groups[0].startswith("Uncertain"):

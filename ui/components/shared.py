@@ -1,7 +1,8 @@
 """What all pages share: models, escaped text, images that can be zoomed, tables."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
 from typing import Any, Literal
 
 import pandas as pd
@@ -69,6 +70,24 @@ def embed_image(jpeg: bytes, *, alt: str, width: Literal["stretch"] | int = "str
     Pages for everyone do: the server gives files only to visitors who signed in.
     """
     st.image(data_uri(jpeg), width=width, alt=alt)
+
+
+def thumbnails(jpegs: Sequence[bytes], captions: Sequence[str], width: int) -> None:
+    """Show small JPEGs in rows, each above its caption; `width` in CSS pixels.
+
+    They are one element of the page: the captions of `st.image` are Markdown each, which takes the
+    browser a good part of the time in which it draws a page of many.
+    """
+    figures = "".join(
+        f'<figure style="margin: 0; width: {width}px">'
+        f'<img src="{data_uri(jpeg)}" alt="{escape(caption)}" width="{width}" style="display: '
+        'block; border-radius: 0.4rem">'
+        f'<figcaption aria-hidden="true" style="font-size: 0.875rem; line-height: 1.3; '
+        f'opacity: 0.78; overflow-wrap: anywhere; text-align: center">{escape(caption)}'
+        "</figcaption></figure>"
+        for jpeg, caption in zip(jpegs, captions, strict=True)
+    )
+    st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 0.75rem">{figures}</div>')
 
 
 def image_chart(

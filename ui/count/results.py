@@ -111,7 +111,7 @@ def gallery_group(group: str, cells: list[GalleryCell]) -> None:
         for label, _, _, cell in cells
     ]
     jpegs = [image.shown.cells[number] for _, image, number, _ in cells]
-    st.image(jpegs, caption=captions, width=104, alt=captions)
+    shared.thumbnails(jpegs, captions, width=104)
 
 
 def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:

@@ -241,7 +241,8 @@ def _blocked(session: ReviewSession, case: Case) -> str | None:
         return barred
     if waiting := sum(analysis.counts.uncertain for analysis in case.analyses):
         cells = number_of(waiting, "uncertain white cell")
-        return f"{cells} left to review. Label them in the queue or the gallery first."
+        them = "it" if waiting == 1 else "them"
+        return f"{cells} left to review. Label {them} in the view Cells first."
     if session.user.name in [signature.reviewer for signature in case.signatures]:
         return "You have signed this case. Another user must give the second signature."
     return None
