@@ -32,7 +32,7 @@ def show_signing(session: ReviewSession, case: Case) -> None:
         conclusions = unfinished_texts(session.database, case.sample.id, "conclusion")
         comments = unfinished_texts(session.database, case.sample.id, "comment")
     send_while_typing()
-    left, right = st.columns([1.6, 1], gap="large")
+    left, right = st.columns([1.6, 1], gap="medium")
     with left:
         _show_signed(summary)
     with right:
@@ -51,7 +51,7 @@ def _show_signed(summary: CaseSummary) -> None:
     metrics(
         {
             "Reviewed": (str(tally.reviewed), None, "White cells that a reviewer labelled."),
-            "Seen by nobody": (
+            "Unseen": (
                 str(unseen),
                 None,
                 "White cells that no reviewer labelled: they count as the model typed them.",
@@ -84,7 +84,7 @@ def _show_signed(summary: CaseSummary) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "type": st.column_config.TextColumn("Type", pinned=True, width=140),
+            "type": st.column_config.TextColumn("Type", pinned=True, width=158),
             "cells": number("Cells", width=50),
             "percent": number("%", format="%.1f", width=50),
             "limits": st.column_config.TextColumn("95 % limits", width=84),
