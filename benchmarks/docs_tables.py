@@ -429,12 +429,44 @@ def pages() -> str:
             ("12 fields of 640 × 480 px to the answer", "twelve_fields_s"),
             ("6 fields of 1712 × 1368 px to the answer", "six_large_fields_s"),
             ("Saving 12 fields to a patient", "save_twelve_s"),
-            ("Reload of a draft of 60 fields", "reload_sixty_s"),
+            ("Reload of a draft of 60 fields, until its count is shown", "reload_sixty_shown_s"),
+            ("Reload of a draft of 60 fields, the whole page", "reload_sixty_s"),
             ("Key of a label to the next cell", "label_key_s"),
         )
         if key in measured
     ]
     return _table((f"median of rounds, here of {measured['rounds']}", "measured"), rows)
+
+
+def slide_speed() -> str:
+    """Return how a large slide is opened, its tiles read and its cells drawn."""
+    measured = json.loads((PROJECT_ROOT / "benchmarks" / "slide_speed.json").read_text())
+    drawn = measured["drawing"]
+    rows = [
+        ("The page from nothing to its first tiles", f"{measured['page_opened_s']:.2f} s"),
+        ("The same for the first visitor", f"{measured['page_first_opened_s']:.2f} s"),
+    ]
+    for part, when in (("alone", "alone"), ("counting", "while cells are counted")):
+        own = measured[part]
+        times = (own["latency_p50_s"], own["latency_p95_s"])
+        milliseconds = ", ".join(f"{1000 * seconds:.0f}" for seconds in times)
+        rows.append((f"A tile, {when}: median, 95th percentile", f"{milliseconds} ms"))
+    rows.append(
+        ("Most memory of the server", f"{measured['counting']['memory_most_megabytes']:.0f} MB")
+    )
+    for part, what in (
+        ("moving_whole", "moving the whole slide"),
+        ("zooming", "zooming"),
+        ("moving_near", "moving near"),
+    ):
+        rows.append(
+            (
+                f"Frames a second over {drawn['cells']:,} cells, {what}, median",
+                f"{drawn[part]['frames_per_s']:.0f}",
+            )
+        )
+    pixels = measured["width"] * measured["height"]
+    return _table((f"slide of {pixels / 1e9:.2f} · 10⁹ px", "measured"), rows)
 
 
 def settings() -> str:
@@ -504,7 +536,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "robustness": robustness,
         "goals": goals,
     },
-    "docs/speed.md": {"speed": speed, "pages": pages, "load": load},
+    "docs/speed.md": {"speed": speed, "pages": pages, "load": load, "slide_speed": slide_speed},
     "docs/settings.md": {"settings": settings},
 }
 """Of each document, the blocks that are written."""

@@ -95,10 +95,15 @@ def seconds_of(action: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def counted(page: Page, number: int) -> None:
-    """Wait until a page shows the count of so many fields."""
+def shown(page: Page, number: int) -> None:
+    """Wait until the first screen of a count of so many fields is there."""
     value = page.get_by_test_id("stMetric").filter(has_text="Fields")
     expect(value.get_by_test_id("stMetricValue")).to_have_text(str(number))
+
+
+def counted(page: Page, number: int) -> None:
+    """Wait until the whole page of a count of so many fields is there."""
+    shown(page, number)
     settled(page)
 
 
@@ -163,12 +168,13 @@ def measured(browser: Browser, address: str, files: tuple[list[Path], list[Path]
         answer(page, small)
         draft = page.url
 
-        def reload() -> None:
-            page.goto(draft)
-            counted(page, len(small))
-
         page.goto("about:blank")
-        found["reload_sixty_s"] = seconds_of(reload)
+        begin = time.perf_counter()
+        page.goto(draft)
+        shown(page, len(small))
+        found["reload_sixty_shown_s"] = time.perf_counter() - begin
+        counted(page, len(small))
+        found["reload_sixty_s"] = time.perf_counter() - begin
         found["label_key_s"] = next_cell(page)
     return found
 
