@@ -29,7 +29,8 @@ def count_on(slide, cluster, analyze=not_here):
 def ray():
     ray = pytest.importorskip("ray", reason="Ray is optional: requirements-ray.txt")
     runtime = {"env_vars": {"PYTHONPATH": str(PROJECT_ROOT)}}
-    ray.init(num_cpus=2, runtime_env=runtime, log_to_driver=False, include_dashboard=False)
+    # Not the cluster of another test at the same time.
+    ray.init("local", num_cpus=2, runtime_env=runtime, log_to_driver=False, include_dashboard=False)
     yield ray
     ray.shutdown()
 
