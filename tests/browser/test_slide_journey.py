@@ -23,7 +23,7 @@ _COUNTING = 600
 def a_smear() -> SyntheticField:
     """Return some 250 neutrophils, all of which the classifier names with certainty."""
     types = ["neutrophil"] * 60
-    field = make_field(4, 768, 512, white_cells=types, red_cell_pixels=_RED_CELL_PIXELS)
+    field = make_field(2, 768, 512, white_cells=types, red_cell_pixels=_RED_CELL_PIXELS)
     pixels = np.concatenate([field.pixels, field.pixels[:, ::-1]], axis=1)
     pixels = np.concatenate([pixels, pixels[::-1]] * 2 + [pixels])
     return SyntheticField(pixels, (), field.micrometres_per_pixel)
