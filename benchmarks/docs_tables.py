@@ -433,7 +433,6 @@ def pages() -> str:
             ("Reload of a draft of 60 fields, the whole page", "reload_sixty_s"),
             ("Key of a label to the next cell", "label_key_s"),
         )
-        if key in measured
     ]
     return _table((f"median of rounds, here of {measured['rounds']}", "measured"), rows)
 

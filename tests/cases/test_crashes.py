@@ -13,7 +13,7 @@ from core.cases.reviews import reviews_of
 from core.cases.samples import load_case, sweep
 from tests.cases.savers import MOVED
 
-KILLS = 50
+KILLS = 100
 ROOT = Path(__file__).resolve().parents[2]
 
 
