@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DataError
-from core.model_card import MODEL_NAMES, Precision, load_card, model_path
+from core.model_card import MODEL_NAMES, ModelCard, load_card, model_path
 from core.settings import Settings, get_settings
 
 _LOG = logging.getLogger(__name__)
@@ -45,9 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--publish-version",
-        default="0.1.0",
         metavar="VERSION",
-        help="version written into the model's card (%(default)s)",
+        help="version written into the model's card (the patch number after the shipped one)",
     )
     parser.add_argument(
         "--no-publish", action="store_true", help="only train: the shipped model stays"
@@ -78,13 +77,15 @@ def run(args: argparse.Namespace) -> int:
     settings = get_settings()
     folder = args.folder or settings.runs / args.model
     started = time.monotonic()
+    shipped = _shipped_card(args.model, settings)
+    version = args.publish_version or (_next_patch(shipped.version) if shipped else "0.1.0")
     recipe: Any = import_module(f"core.training.recipes.{args.model}")
     chosen = {name: value for name in _WBC_ONLY if (value := getattr(args, name)) is not None}
     if args.calibrate and args.model == "wbc":
         from core.training.recalibrate import recalibrate
 
         options = _options(recipe, args, chosen)
-        recalibrate(settings, folder, options, args.publish_version)
+        recalibrate(settings, folder, options, version)
         return 0
     if args.model == "wbc":
         trained = _wbc(recipe, settings, folder, args, chosen)
@@ -95,12 +96,11 @@ def run(args: argparse.Namespace) -> int:
     if args.no_publish:
         _LOG.info("%s trained; its weights are in %s", args.model, folder)
         return 0
-    precision = _shipped_precision(args.model, settings)
-    recipe.publish(trained, settings, args.publish_version)
-    if precision != "float32":
+    recipe.publish(trained, settings, version)
+    if shipped and shipped.precision != "float32":
         from core.training.quantize import ship
 
-        ship(args.model, precision, settings, chosen.get("cells"))
+        ship(args.model, shipped.precision, settings, chosen.get("cells"))
     _publish_history(args.model, args.checkpoint or folder, settings)
     _LOG.info(
         "%s trained and exported in %.0f minutes; measure it with `python -m core evaluate %s`",
@@ -145,8 +145,13 @@ def _publish_history(model: str, folder: Path, settings: Settings) -> None:
             return
 
 
-def _shipped_precision(name: str, settings: Settings) -> Precision:
-    """Return what a model that was shipped before computes with: it stays so."""
+def _shipped_card(name: str, settings: Settings) -> ModelCard | None:
+    """Return the card of the model that was shipped before, None where there is none."""
     if not model_path(name, settings).with_name("card.json").exists():
-        return "float32"
-    return load_card(name, settings).precision
+        return None
+    return load_card(name, settings)
+
+
+def _next_patch(version: str) -> str:
+    major, minor, patch = version.split(".")
+    return f"{major}.{minor}.{int(patch) + 1}"
