@@ -15,6 +15,8 @@ HEALTHY = tuple(key for key in LEUKOCYTES if key not in ("immature_granulocyte",
 """Types whose name, given with certainty, hides a blast."""
 LEAST_CELLS = 20
 """White cells of a patient whose share of blasts is compared."""
+LEUKAEMIC = 0.20
+"""Share of blasts from which leukaemia is acute (WHO classification of haematolymphoid tumours)."""
 
 
 def blast_figures(
@@ -68,4 +70,19 @@ def blast_figures(
         smudge_excluded=share(~certain | (named == "smudge_cell"), smudge),
         patients=shares,
         median_share_error=float(np.median(errors)) if errors else None,
+    )
+
+
+def leukaemic_patients(patients: Sequence[PatientShare]) -> tuple[Estimate | None, Estimate | None]:
+    """Return how many patients with `LEUKAEMIC` or more blasts are found, and false alarms.
+
+    The first is a proportion of the patients who have that share, the second of all others; None
+    where there is no such patient.
+    """
+    have = [own.true >= LEUKAEMIC for own in patients]
+    called = [own.predicted >= LEUKAEMIC for own in patients]
+    found = sum(a and b for a, b in zip(have, called, strict=True))
+    return (
+        proportion(found, sum(have)),
+        proportion(sum(called) - found, len(have) - sum(have)),
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from core.domain.intervals import Estimate
 from core.domain.taxonomy import label_name
 from core.evaluation import comparisons, schema
+from core.evaluation.blasts import LEUKAEMIC, leukaemic_patients
 from core.evaluation.comparisons import FoundCells, StagedFields, TypedCells
 from core.evaluation.report import ClassifierReport, DetectorReport
 from core.evaluation.sets import DATA_SETS, evaluation_set
@@ -120,7 +121,9 @@ def _set_figures(own: schema.ClassificationFigures | schema.DetectionFigures) ->
 
 
 def blast_table(figures: schema.BlastFigures) -> pd.DataFrame:
-    """Return how blasts and smudge cells are told from other cells."""
+    """Return how blasts and smudge cells are told from other cells, by cell and by patient."""
+    error, patients = figures.median_share_error, figures.patients
+    found, false_alarms = leukaemic_patients(patients)
     rows = (
         (f"Blasts ({figures.blasts}) that raise the flag", percent(figures.possible)),
         ("Blasts called a healthy type with certainty", percent(figures.certain_healthy)),
@@ -128,13 +131,18 @@ def blast_table(figures: schema.BlastFigures) -> pd.DataFrame:
         ("Other white cells called blasts, certain or not", percent(figures.others_possible)),
         ("Other white cells that are uncertain", percent(figures.others_uncertain)),
         ("Smudge cells excluded", percent(figures.smudge_excluded)),
+        (
+            f"Blast share of {len(patients)} patients, median error",
+            "not measured" if error is None else f"{100 * error:.1f} points",
+        ),
+        (f"Patients with {100 * LEUKAEMIC:.0f} % blasts or more, found", percent(found)),
+        ("Other patients counted with as many", percent(false_alarms)),
     )
     return pd.DataFrame(rows, columns=["Figure", "Measured (95 % interval)"])
 
 
 def patients_table(row: comparisons.PatientsRow) -> pd.DataFrame:
     """Return the figures over all patients, each by a network that did not see the patient."""
-    error, patients = row.blasts.median_share_error, row.blasts.patients
     own = pd.DataFrame(
         [
             (
@@ -142,10 +150,6 @@ def patients_table(row: comparisons.PatientsRow) -> pd.DataFrame:
                 percent(row.figures.balanced_accuracy),
             ),
             ("ECE", percent_or_none(row.figures.ece)),
-            (
-                f"Blast share of {len(patients)} patients, median error",
-                "not measured" if error is None else f"{100 * error:.1f} points",
-            ),
         ],
         columns=["Figure", "Measured (95 % interval)"],
     )

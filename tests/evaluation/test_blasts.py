@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from core.evaluation.blasts import LEAST_CELLS, blast_figures
+from core.evaluation.blasts import LEAST_CELLS, blast_figures, leukaemic_patients
+from core.evaluation.schema import PatientShare
 
 
 def test_figures_of_a_few_cells():
@@ -41,3 +42,14 @@ def test_a_patients_share_is_that_of_the_classified_and_the_uncertain_white_cell
     assert patient.true == 10 / count
     assert patient.predicted == 8 / count
     assert found.median_share_error == pytest.approx(abs(patient.predicted - patient.true))
+
+
+def test_a_patient_is_leukaemic_from_a_fifth_of_blasts():
+    shares = [(0.2, 0.25), (0.6, 0.19), (0.19, 0.2), (0.0, 0.1), (0.1, 0.0)]
+    patients = [
+        PatientShare(patient=str(k), cells=100, uncertain=0, true=true, predicted=predicted)
+        for k, (true, predicted) in enumerate(shares)
+    ]
+    found, false_alarms = leukaemic_patients(patients)
+    assert (found.value, false_alarms.value) == (1 / 2, 1 / 3)
+    assert leukaemic_patients(patients[:2])[1] is None
