@@ -31,15 +31,28 @@ function drawing(tag, attributes) {
   return node;
 }
 
-// The comments that are not sent yet, by cell. They stay in the tab until it is closed, so that a look
-// at another view, a reload or an accidental Back loses none.
+// The comments that are not sent yet, by cell. The tab keeps them until it is closed, so that a look at
+// another view, a reload or an accidental Back loses none; a browser that forbids storage, until the
+// page is left.
+function stored() {
+  try {
+    return JSON.parse(sessionStorage.getItem(COMMENTS) ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
 const comments = {
-  all: () => JSON.parse(sessionStorage.getItem(COMMENTS) ?? "{}"),
-  of: (cell) => comments.all()[cell] ?? "",
+  all: stored(),
+  of: (cell) => comments.all[cell] ?? "",
   keep(cell, text) {
-    const all = { ...comments.all(), [cell]: text };
-    if (!text) delete all[cell];
-    sessionStorage.setItem(COMMENTS, JSON.stringify(all));
+    if (text) comments.all[cell] = text;
+    else delete comments.all[cell];
+    try {
+      sessionStorage.setItem(COMMENTS, JSON.stringify(comments.all));
+    } catch {
+      // They stay in `all`.
+    }
   },
 };
 

@@ -39,12 +39,15 @@ def database(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(browser, database):
+def address(database):
+    with serving(database.images.root.parent) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
     tall = {"viewport": {"width": 1400, "height": 1400}}
-    with (
-        serving(database.images.root.parent) as address,
-        visiting(browser, address, **tall) as page,
-    ):
+    with visiting(browser, address, **tall) as page:
         yield page
 
 
@@ -232,6 +235,31 @@ def test_a_comment_stays_with_its_cell_until_the_cell_is_labelled(page: Page, da
     expect(comment).to_have_value("")
     page.keyboard.press("u")
     undone(page, "Cell 1.2, blast")
+
+
+def test_cells_are_labelled_where_the_browser_forbids_storage(browser, address, database) -> None:
+    forbid = """Object.defineProperty(window, "sessionStorage", {
+      get() { throw new DOMException("forbidden", "SecurityError"); },
+    });"""
+    with visiting(browser, address) as other:
+        other.add_init_script(forbid)
+        other.goto("/review?sample=1&cells=Unreviewed")
+        chosen(other, "1.2")
+        comment = other.locator(".bench .comment")
+        comment.press_sequentially("Auer rod?")
+        other.get_by_role("button", name="Next cell").click()
+        expect(comment).to_have_value("")
+        other.get_by_role("button", name="Previous cell").click()
+        chosen(other, "1.2")
+        expect(comment).to_have_value("Auer rod?")
+        other.locator(".bench [data-label=blast]").click()
+        expect(other.locator(".bench .position")).to_have_text("2 cells to review")
+        saved(other)
+        cell = load_case(database, 1).fields[0].cell_ids[1]
+        assert types(database) == ["neutrophil", "blast", "basophil"]
+        assert reviews_of(database, cell)[-1].comment == "Auer rod?"
+        other.keyboard.press("u")
+        undone(other, "Cell 1.2, blast")
 
 
 def test_the_workbench_fits_the_window_and_a_phone_shows_one_cell(
