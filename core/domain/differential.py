@@ -51,8 +51,8 @@ class Differential:
     """Per 100 leukocytes."""
     uncertain: int
     """White cells without a type, which need review."""
-    possible_blasts: int = 0
-    """Blasts, and uncertain cells that are likeliest to be blasts."""
+    blasts: PossibleBlasts
+    """The possible blasts, of the leukocytes; uncertain cells by their most probable type."""
     subtypes: Mapping[str, int] = field(default_factory=dict)
     """Counted cells by subtype, where it is known."""
 
@@ -60,12 +60,6 @@ class Differential:
     def white_cells(self) -> int:
         """Leukocytes classified and uncertain white cells."""
         return self.total + self.uncertain
-
-    @property
-    def blasts(self) -> PossibleBlasts:
-        """The possible blasts, of all white cells."""
-        uncertain = self.possible_blasts - self.shares["blast"].count
-        return PossibleBlasts(self.possible_blasts, uncertain, self.white_cells)
 
     @property
     def excluded(self) -> int:
@@ -142,12 +136,12 @@ def differential_of_counts(
     counts: Mapping[str, int],
     uncertain: int = 0,
     *,
-    uncertain_blasts: int = 0,
+    blasts: PossibleBlasts | None = None,
     subtypes: Mapping[str, int] | None = None,
 ) -> Differential:
     """Make the differential of counts by cell type.
 
-    `uncertain_blasts` are those of the uncertain cells that are likeliest to be blasts.
+    Without `blasts` no uncertain cell counts as a possible blast, and each as a leukocyte.
     """
     total = sum(counts.get(key, 0) for key in LEUKOCYTES)
     excluded = _excluded(total, uncertain)
@@ -157,7 +151,7 @@ def differential_of_counts(
         erythroblasts=_per_hundred(counts.get("erythroblast", 0), total, excluded),
         smudge_cells=_per_hundred(counts.get("smudge_cell", 0), total, excluded),
         uncertain=uncertain,
-        possible_blasts=counts.get("blast", 0) + uncertain_blasts,
+        blasts=blasts or PossibleBlasts(counts.get("blast", 0), 0, total + uncertain),
         subtypes=subtypes or {},
     )
 
@@ -170,7 +164,7 @@ def differential(analyses: Iterable[FieldAnalysis]) -> Differential:
     return differential_of_counts(
         counts.types,
         counts.uncertain,
-        uncertain_blasts=counts.possible_blasts - counts.types["blast"],
+        blasts=counts.blasts,
         subtypes=counts.subtypes,
     )
 

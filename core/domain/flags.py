@@ -103,10 +103,11 @@ def _of_counting(counted: Differential) -> Iterator[Flag]:
 
 
 def blast_flag(blasts: PossibleBlasts) -> Flag | None:
-    """Return the flag of possible blasts, with their share of all white cells.
+    """Return the flag of possible blasts, with their share of the leukocytes.
 
     An uncertain cell counts as its most probable type: blasts are uncertain more often than others,
-    so that their share of the classified cells alone is too low.
+    so that their share of the classified cells alone is too low. One that is likeliest to be a
+    smudge cell, an erythroblast or a platelet is no leukocyte.
     """
     if not blasts.count:
         return None

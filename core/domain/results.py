@@ -18,6 +18,7 @@ from core.domain.intervals import Estimate, proportion
 from core.domain.taxonomy import (
     CELL_KINDS,
     CELL_TYPES,
+    LEUKOCYTES,
     NOT_A_WHITE_CELL,
     CellKind,
     Status,
@@ -166,6 +167,15 @@ class Cell:
         """Whether the likeliest type is a blast, certain or not; or a reviewer named it so."""
         return self.type == "blast" and self.status != "out_of_scope"
 
+    @property
+    def is_likely_leukocyte(self) -> bool:
+        """Whether the likeliest type is a leukocyte, certain or not.
+
+        A cell that a user added and nobody has named counts as one.
+        """
+        named = self.type is None or self.type in LEUKOCYTES
+        return self.kind == "wbc" and self.status != "out_of_scope" and named
+
     def reviewed(self, label: str, reviewer: str) -> "Cell":
         """Return the cell as a reviewer named it: one of `CELL_TYPES`, or `NOT_A_WHITE_CELL`.
 
@@ -239,6 +249,7 @@ class PossibleBlasts:
     uncertain: int
     """Those of them that are uncertain."""
     white_cells: int
+    """Leukocytes, and uncertain cells that are likeliest to be leukocytes."""
 
     def __add__(self, other: "PossibleBlasts") -> "PossibleBlasts":
         """Return the blasts of two groups of fields."""
@@ -271,6 +282,8 @@ class CellCounts:
     """White cells without a type."""
     possible_blasts: int = 0
     """Blasts, and uncertain cells that are likeliest to be blasts."""
+    likely_leukocytes: int = 0
+    """Leukocytes, and uncertain cells that are likeliest to be leukocytes."""
     duplicates: Counter[CellKind] = field(default_factory=Counter)
     """Cells that an earlier field shows."""
     out_of_distribution: int = 0
@@ -278,9 +291,9 @@ class CellCounts:
 
     @property
     def blasts(self) -> PossibleBlasts:
-        """The possible blasts, of all white cells."""
+        """The possible blasts, of the leukocytes."""
         uncertain = self.possible_blasts - self.types["blast"]
-        return PossibleBlasts(self.possible_blasts, uncertain, self.kinds["wbc"])
+        return PossibleBlasts(self.possible_blasts, uncertain, self.likely_leukocytes)
 
     def add(self, cells: Iterable[Cell]) -> Self:
         """Count the cells of another field too."""
@@ -293,6 +306,7 @@ class CellCounts:
                 self.kinds[cell.kind] += 1
             self.uncertain += cell.kind == "wbc" and cell.status == "uncertain"
             self.possible_blasts += cell.is_possible_blast
+            self.likely_leukocytes += cell.is_likely_leukocyte
             if cell.counted_as is not None:
                 self.types[cell.counted_as] += 1
                 if cell.subtype is not None:

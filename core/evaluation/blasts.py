@@ -29,7 +29,7 @@ def blast_figures(
     """Return the figures over n cells; the last three arguments are n long like the first two.
 
     White cells are the leukocytes of the truth; smudge cells are counted apart. A patient's share
-    is predicted as in use: of the classified leukocytes and the uncertain cells.
+    is predicted as in use: of the leukocytes, uncertain cells by their most probable type.
     """
     true, named, status = np.array(truth), np.array(predicted), np.array(statuses)
     patient = np.array(patients)
@@ -43,9 +43,7 @@ def blast_figures(
     shares = []
     for key in np.unique(patient):
         own = white & (patient == key)
-        counted = (patient == key) & (
-            (certain & np.isin(named, LEUKOCYTES)) | (status == "uncertain")
-        )
+        counted = (patient == key) & np.isin(named, LEUKOCYTES) & (status != "out_of_scope")
         if own.sum() >= LEAST_CELLS and counted.any():
             shares.append(
                 PatientShare(

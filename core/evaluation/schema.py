@@ -153,7 +153,7 @@ class PatientShare(Figures):
     uncertain: int
     true: float
     predicted: float
-    """Of the classified and the uncertain white cells, each by its most probable type."""
+    """Of the leukocytes, classified or uncertain, each by its most probable type."""
 
 
 class BlastFigures(Figures):

@@ -48,7 +48,7 @@ def filled_conclusion(text: str, counted: Differential) -> str:
     for name, value in (
         ("{cells}", str(counted.total)),
         ("{differential}", shares or "no classified cells"),
-        ("{blasts}", str(counted.possible_blasts)),
+        ("{blasts}", str(counted.blasts.count)),
     ):
         text = text.replace(name, value)
     return text

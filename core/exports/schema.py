@@ -164,11 +164,13 @@ class FieldFlag(Part):
 
 
 class BlastShare(Part):
-    """Possible blasts among the white cells, in percent with the exact 95 % interval."""
+    """Possible blasts among the leukocytes, in percent with the exact 95 % interval."""
 
     count: int
     uncertain: Annotated[int, Field(description="Those of them that are uncertain")]
-    white_cells: int
+    white_cells: Annotated[
+        int, Field(description="Leukocytes; uncertain cells by their most probable type")
+    ]
     percent: Annotated[Percent, _at("percent", "value")]
     low: Annotated[Percent, _at("percent", "low")]
     high: Annotated[Percent, _at("percent", "high")]

@@ -17,7 +17,7 @@ from core.domain.differential import (
     subtypes_text,
 )
 from core.domain.intervals import clopper_pearson
-from core.domain.results import Cell, FieldAnalysis, ImageProperties
+from core.domain.results import Cell, FieldAnalysis, ImageProperties, PossibleBlasts
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES
 from tests.cases.made import white
 
@@ -74,7 +74,7 @@ def test_uncertain_and_out_of_scope_cells_are_in_no_share():
 def test_blasts_are_leukocytes_named_apart(counts, blasts):
     result = differential_of_counts(counts | {"blast": blasts})
     assert tuple(result.shares) == LEUKOCYTES
-    assert result.shares["blast"].count == result.possible_blasts == blasts
+    assert result.shares["blast"].count == result.blasts.count == blasts
     without = {key: n for key, n in counts.items() if key != "blast"}
     assert result.total == differential_of_counts(without).total + blasts
     assert sum(share.percent for share in result.shares.values()) == pytest.approx(100)
@@ -101,6 +101,9 @@ def test_a_reviewers_label_is_what_counts():
         replace(cell("out_of_scope"), type="smudge_cell"),
         replace(cell("out_of_scope"), type="smudge_cell").reviewed("not_a_white_cell", "Ada"),
         replace(cell("uncertain"), type="blast"),
+        replace(cell("uncertain"), type="smudge_cell"),
+        replace(cell("uncertain"), type="erythroblast"),
+        replace(cell("uncertain"), type=None),
     )
     analysis = FieldAnalysis("a", "0", 99, 99, ImageProperties("PNG", "RGB", 8, 1), cells)
     result = differential([analysis])
@@ -108,8 +111,9 @@ def test_a_reviewers_label_is_what_counts():
         "monocyte": 1,
         "blast": 1,
     }
-    assert (result.smudge_cells.count, result.uncertain) == (2, 1)
-    assert result.possible_blasts == 2
+    assert (result.smudge_cells.count, result.uncertain) == (2, 4)
+    # Of the monocyte, two blasts and the cell that nobody has named.
+    assert result.blasts == PossibleBlasts(2, 1, 4)
 
 
 @given(st.integers(1, 300), st.integers(1, 300))

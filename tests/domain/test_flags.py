@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from core.domain.differential import differential_of_counts
 from core.domain.flags import flags
+from core.domain.results import PossibleBlasts
 from core.domain.taxonomy import CELL_TYPES
 from tests.shipped_ranges import file_ranges
 
@@ -60,7 +61,7 @@ def test_one_blast_is_urgent_and_comes_first():
 
 
 def test_an_uncertain_blast_is_flagged_too():
-    counted = differential_of_counts(NORMAL, 3, uncertain_blasts=2)
+    counted = differential_of_counts(NORMAL, 3, blasts=PossibleBlasts(2, 2, 203))
     (found,) = flags(counted, percent_ranges={}, absolute_ranges={})
     assert found.sentence.startswith("2 possible blasts, all of them uncertain: 1 % (0-4) of 203 ")
 

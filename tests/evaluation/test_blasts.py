@@ -30,12 +30,12 @@ def test_figures_of_a_few_cells():
     assert found.median_share_error is None
 
 
-def test_a_patients_share_is_that_of_the_classified_and_the_uncertain_white_cells():
+def test_a_patients_share_is_of_the_leukocytes_and_uncertain_cells_count_as_likeliest():
     count = 2 * LEAST_CELLS
     truth = ["blast"] * 10 + ["neutrophil"] * (count - 10) + ["smudge_cell"] * 5
     named = ["blast"] * 8 + ["neutrophil"] * (count - 8) + ["smudge_cell"] * 5
     statuses = ["classified"] * 5 + ["uncertain"] * 5 + ["classified"] * (count - 10)
-    statuses += ["out_of_scope"] * 5
+    statuses += ["out_of_scope"] * 3 + ["uncertain"] * 2
     found = blast_figures(truth, named, statuses, np.zeros(count + 5), ["a"] * (count + 5))
     (patient,) = found.patients
     assert (patient.cells, patient.uncertain) == (count, 5)

@@ -30,7 +30,7 @@ def show_sample(database: Database, case: Case, user: User) -> None:
         st.header(cases.sample_name(sample), width="content")
         st.markdown(cases.state_badge(sample.state), width="content")
         cases.review_link(sample.id, "Review and sign")
-        if summary.counted.possible_blasts:
+        if summary.counted.blasts.count:
             cases.review_link(sample.id, "Show the possible blasts")
         if case.fields:
             cases.lecture_link(sample.id)
