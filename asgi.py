@@ -4,6 +4,7 @@ Models are loaded and the store is tidied before the first visitor comes. Start 
 `python -m core serve`, which limits slow connections too, or any ASGI server with `asgi:app`.
 """
 
+import gc
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -53,6 +54,10 @@ async def lifespan(_app: st.App) -> AsyncIterator[dict[str, Any]]:
             logger.error("%s", error)  # noqa: TRY400 - the sentence says all
         except OSError:
             logger.exception("the store cannot be swept")
+    # Streamlit collects garbage after each run of a page; over all that is loaded by now this
+    # holds the interpreter lock for a third of a second, in which no request is answered.
+    gc.collect()
+    gc.freeze()
     yield {}
 
 
