@@ -12,6 +12,7 @@ from core.errors import SlideCopyError
 from core.imaging.illumination import GLASS, flatten
 from core.settings import Settings
 from core.slides.pyramid import write_pyramid
+from core.slides.tiles import TILE
 from core.synthetic.fields import make_field
 
 _SEED = 5
@@ -19,7 +20,7 @@ _FIELD = 1536, 1024
 _RED_CELL_PIXELS = 30.0
 _WHITE_CELLS = 12
 _ACROSS, _DOWN = 8, 9
-_BORDER = 512
+_BORDER = TILE
 _making = Lock()
 
 
@@ -55,7 +56,7 @@ def write_smear(path: Path, across: int, down: int) -> None:
 
 
 def _stripes(field: Pixels, across: int, down: int) -> Iterator[Pixels]:
-    """Yield the slide in stripes of 512 pixels, which divide border and field."""
+    """Yield the slide in stripes of `TILE` pixels, which divide border and field."""
     width = field.shape[1] * across + 2 * _BORDER
     glass = np.broadcast_to(np.uint8(GLASS), (_BORDER, width, 3))
     side = glass[:, :_BORDER]

@@ -24,11 +24,10 @@ from core.imaging.wsi import Slide
 from core.settings import Settings
 from core.slides.folders import SlideFile
 from core.slides.planes import plane_rows
+from core.slides.tiles import TILE
 
 COARSEST = 4096
 """Longest side of the coarsest level up to which a slide is read as it is."""
-_TILE = 512
-"""As `tiles.TILE`."""
 _QUALITY = 92
 _making = Lock()
 
@@ -94,7 +93,7 @@ def _make_room(settings: Settings) -> None:
 
 def _write_copy(slide: SlideFile, path: Path, settings: Settings, plane: int | None) -> None:
     if plane is not None:
-        with plane_rows(slide.path, plane, _TILE) as (width, height, rows, scale):
+        with plane_rows(slide.path, plane, TILE) as (width, height, rows, scale):
             write_pyramid(path, width, height, rows, scale)
         return
     if OpenSlide.detect_format(slide.path) is not None:
@@ -110,13 +109,13 @@ def _write_copy(slide: SlideFile, path: Path, settings: Settings, plane: int | N
     with decoded(data, slide.path.name, settings=settings) as images:
         image = max(images, key=lambda image: image.pixels.size)
         height, width = image.pixels.shape[:2]
-        rows = (image.pixels[top : top + _TILE] for top in range(0, height, _TILE))
+        rows = (image.pixels[top : top + TILE] for top in range(0, height, TILE))
         write_pyramid(path, width, height, rows, image.micrometres_per_pixel)
 
 
 def _rows_of_slide(slide: Slide) -> Iterator[Pixels]:
-    for top in range(0, slide.height, _TILE):
-        yield slide.read(0, top, slide.width, min(_TILE, slide.height - top))
+    for top in range(0, slide.height, TILE):
+        yield slide.read(0, top, slide.width, min(TILE, slide.height - top))
 
 
 def write_pyramid(
@@ -126,14 +125,14 @@ def write_pyramid(
     rows: Iterator[Pixels],
     micrometres_per_pixel: float | None,
 ) -> None:
-    """Write an image as a pyramid; `rows` are stripes of 512 pixels, from the top.
+    """Write an image as a pyramid; `rows` are stripes of `TILE` pixels, from the top.
 
     Each level is half as wide as the one before, so that a tile for the screen at any zoom is one
     tile of a level. Memory holds one stripe. The pixels of the smaller levels lie in files beside
     `path` until it is written: a byte for each pixel of the image.
     """
     sizes = [(width, height)]
-    while max(sizes[-1]) > _TILE:
+    while max(sizes[-1]) > TILE:
         across, down = sizes[-1]
         sizes.append((-(-across // 2), -(-down // 2)))
     scale = micrometres_per_pixel and (1e4 / micrometres_per_pixel,) * 2
@@ -144,7 +143,7 @@ def write_pyramid(
                 _tiles(rows, smaller),
                 shape=(down, across, 3),
                 dtype=np.uint8,
-                tile=(_TILE, _TILE),
+                tile=(TILE, TILE),
                 photometric="rgb",
                 compression="jpeg",
                 compressionargs={"level": _QUALITY},
@@ -167,14 +166,14 @@ def _tiles(rows: Iterator[Pixels], smaller: IO[bytes]) -> Iterator[Pixels]:
 def _stripes_in(file: IO[bytes], width: int) -> Iterator[Pixels]:
     """Read the stripes of an image whose pixels are all that a file holds."""
     file.seek(0)
-    while pixels := file.read(_TILE * width * 3):
+    while pixels := file.read(TILE * width * 3):
         yield np.frombuffer(pixels, np.uint8).reshape(-1, width, 3)
 
 
 def _tiles_of(row: Pixels) -> Iterator[Pixels]:
     """Cut a stripe into tiles, white beyond the image."""
-    for left in range(0, row.shape[1], _TILE):
-        tile = np.full((_TILE, _TILE, 3), 255, np.uint8)
-        part = row[:, left : left + _TILE]
+    for left in range(0, row.shape[1], TILE):
+        tile = np.full((TILE, TILE, 3), 255, np.uint8)
+        part = row[:, left : left + TILE]
         tile[: part.shape[0], : part.shape[1]] = part
         yield tile
