@@ -17,10 +17,11 @@ from core.domain.boxes import Box
 from core.domain.results import Cell, FieldImage, ImageProperties
 from core.imaging.illumination import flatten
 from core.inference.pipeline import Analyzer, get_analyzer
-from core.slides.analysis import analyze_tile
+from core.model_card import models_fingerprint
 from core.slides.counting import SlideCount
 from core.slides.folders import SlideFolders
 from core.slides.tiles import SlideView
+from core.slides.worker import TileRunner
 from core.synthetic.fields import SyntheticField, make_field
 from core.synthetic.slides import make_slide, write_slide
 
@@ -57,7 +58,8 @@ def measure() -> dict[str, float | int]:
         write_slide(slide, Path(folder, "slide.svs"))
         (file,) = SlideFolders([Path(folder)]).slides().values()
         view = SlideView(file.path)
-        count = SlideCount(file, view, lambda image: analyze_tile(analyzer, image, None))
+        run = TileRunner(view.path, file.name, models_fingerprint())
+        count = SlideCount(file, view, run.analyze)
         count.start(None)
         count.wait()
     tiles = count.counted_tiles

@@ -252,6 +252,15 @@ class BatchError(LeukoscopeError):
     """A batch cannot start or continue; what is done is kept."""
 
 
+class CountStoppedError(LeukoscopeError):
+    """The process that counts the cells of a slide ended by itself."""
+
+    sentence = (
+        "The process that counts was stopped, most likely for lack of memory. What was counted is "
+        "kept. Go on with the count; if it stops again, ask the administrator for memory."
+    )
+
+
 class DataError(LeukoscopeError):
     """A data set is damaged or not as expected."""
 

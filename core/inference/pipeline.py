@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 
 from core.domain.boxes import Box
 from core.domain.decision import without_certainty
@@ -175,7 +175,7 @@ class Analyzer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         """Load the models. Raises ModelError when one is missing, damaged or not as its card."""
-        self._settings = settings = settings or get_settings()
+        settings = settings or get_settings()
         detector, wbc = load_card("detector", settings), load_card("wbc", settings)
         all_stage = load_card("all_stage", settings)
         self.versions: dict[str, str] = {c.name: c.version for c in (detector, wbc, all_stage)}
@@ -192,14 +192,6 @@ class Analyzer:
         self.field_classifier = FieldClassifier(engine(all_stage), all_stage)
         # An engine of its own: the input has another size, and changing sizes costs time.
         self.smear_classifier = SmearClassifier(engine(all_stage), all_stage)
-
-    @cached_property
-    def background(self) -> "Analyzer":
-        """The same models for work that gives way, with one interpreter each.
-
-        The interpreters' threads have the priority of the thread that asks first.
-        """
-        return Analyzer(self._settings.model_copy(update={"interpreters": 1}))
 
     def analyze(
         self, image: FieldImage, profile: SiteProfile | None = None, *, force: bool = False

@@ -6,25 +6,23 @@ by hand, so that it meets the edges and the middle of the smear alike. It ends w
 cells.
 """
 
-import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from threading import Lock, Thread, get_native_id
+from threading import Lock, Thread
 
 import numpy as np
 
 from core.cases.records import User
 from core.domain.differential import differential
-from core.domain.results import Cell, FailedFile, FieldAnalysis, FieldImage, Pixels
+from core.domain.results import Cell, FailedFile, FieldAnalysis, Pixels
 from core.domain.taxonomy import LEUKOCYTES
 from core.errors import BatchError, CaseError, ModelError
 from core.imaging.wsi import Tile
 from core.inference.tasks import or_failure
-from core.slides.analysis import TileResult, analyze_tiles, plan_slide, slide_analysis
+from core.slides.analysis import TileResult, plan_slide, slide_analysis
 from core.slides.count_store import CountStore, SlideLabel
 from core.slides.folders import SlideFile
 from core.slides.quality import MICROMETRES, TileQuality, survey, tile_quality, usual_stain
@@ -43,15 +41,13 @@ _BAND = 4
 """Rows of tiles that the path goes up and down in."""
 _WHOLE_TILES = 2000
 """Tiles whose red cells and platelets are kept; those of all would fill the memory."""
-_NICE = 10
-"""Of the thread that counts, and of those that it starts: tiles for a screen come first."""
 _QUIET, _LONGEST_WAIT = 0.25, 2.0
 """Seconds after the last tile that was read for a screen, and the most that is waited for them."""
 _GROWTH = 1.05
 """A count is put together again when its tiles became this many times more."""
 
-Cluster = Callable[[Iterator[Tile]], Iterator[TileResult]]
-"""Analyses tiles elsewhere, in any order. Raises BatchError, ModelError."""
+Analyze = Callable[[Iterator[Tile]], Iterator[TileResult]]
+"""Analyses tiles, which it takes when it is free for them, in any order."""
 
 _working = Lock()
 """One count of the process works at a time; others wait."""
@@ -79,16 +75,17 @@ class SlideCount:
         self,
         slide: SlideFile,
         view: SlideView,
-        analyze: Callable[[FieldImage], FieldAnalysis],
+        analyze: Analyze,
         store: CountStore | None = None,
         models: Mapping[str, str] | None = None,
         *,
-        cluster: Cluster | None = None,
+        cluster: Analyze | None = None,
     ) -> None:
         """Plan a count, with what the store has of it; nothing is analysed.
 
-        `models` are the versions of those behind `analyze`. With a cluster this process analyses
-        tiles only when the cluster fails. Raises DamagedSlideError, CaseError.
+        `models` are the versions of those behind `analyze`. With a cluster, which raises
+        BatchError or ModelError, `analyze` is called only when the cluster fails. Raises
+        DamagedSlideError, CaseError.
         """
         self._analyze, self._cluster = analyze, cluster
         self._store, self._models = store, models or {}
@@ -128,7 +125,7 @@ class SlideCount:
 
     @property
     def is_on_cluster(self) -> bool:
-        """Whether the cluster analyses the tiles, not this process."""
+        """Whether the cluster analyses the tiles, not this machine."""
         return self._cluster is not None and self.cluster_error is None
 
     @property
@@ -282,8 +279,6 @@ class SlideCount:
             self._thread.join()
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, get_native_id(), _NICE)
         outcome = or_failure(self.slide.name, self._count_path)
         self.error = outcome.error if isinstance(outcome, FailedFile) else None
 
@@ -301,8 +296,7 @@ class SlideCount:
                     self.cluster_error = str(error)
                 else:
                     return
-            tiles = map(self._give_way, self._tiles_to_count())
-            for result in analyze_tiles(self._view.path, self.slide.name, tiles, self._analyze):
+            for result in self._analyze(map(self._give_way, self._tiles_to_count())):
                 self._take(result)
 
     def _tiles_to_count(self) -> Iterator[Tile]:

@@ -12,15 +12,15 @@ from core.errors import CaseError, SlideNotFoundError
 from core.inference.pipeline import Analyzer, get_analyzer
 from core.model_card import models_fingerprint
 from core.settings import Settings, get_settings
-from core.slides.analysis import analyze_tile
-from core.slides.cluster import TileRunner, analyze_on_cluster
+from core.slides.cluster import analyze_on_cluster
 from core.slides.count_store import CountStore
-from core.slides.counting import Cluster, SlideCount
+from core.slides.counting import SlideCount
 from core.slides.example import example_folder
 from core.slides.folders import SlideFile, SlideFolders
 from core.slides.pyramid import readable_path, remove_copies
 from core.slides.tiles import SlideView, SlideViews
 from core.slides.uploads import SlideUploads
+from core.slides.worker import TileRunner, analyze_in_process
 
 _MOST_COUNTS = 8
 _views: dict[Path, SlideViews] = {}
@@ -157,18 +157,15 @@ def _plan(
     idle = [known for known, count in _counts.items() if not count.running]
     for known in idle[: max(0, len(_counts) + 1 - _MOST_COUNTS)]:
         del _counts[known]
+    run = TileRunner(view.path.absolute(), slide.name, models_fingerprint())
+    with_cluster = get_settings().slide_engine == "ray"
     count = SlideCount(
         slide,
         view,
-        lambda image: analyze_tile(analyzer().background, image, None),
+        partial(analyze_in_process, run),
         store,
         models,
-        cluster=_cluster_for(slide, view) if get_settings().slide_engine == "ray" else None,
+        cluster=partial(analyze_on_cluster, run) if with_cluster else None,
     )
     _counts[slide, view.path] = count
     return count
-
-
-def _cluster_for(slide: SlideFile, view: SlideView) -> Cluster:
-    run = TileRunner(view.path.absolute(), models_fingerprint())
-    return partial(analyze_on_cluster, run, slide.name)

@@ -1,10 +1,5 @@
 import io
-import os
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from threading import get_native_id
 
 import numpy as np
 import pytest
@@ -14,7 +9,6 @@ from core.datasets.readers import open_set
 from core.domain.boxes import iou
 from core.imaging.illumination import flatten
 from core.inference.cell_classifier import LEAST_TYPED_SIDE
-from core.inference.pipeline import Analyzer
 from core.inference.quality_control import DOUBTFUL
 from core.synthetic.fields import example_fields, make_field
 from tests.images import read_image
@@ -50,27 +44,6 @@ def test_made_white_cells_are_found_and_named(analyzer):
     assert made >= 50
     assert found / made >= 0.95
     assert named / found >= 0.90
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
-def test_background_work_gives_way_and_finds_the_same(pack):
-    analyzer = Analyzer()
-    image = read_image(pack.jpeg(pack.bccd(0)), "field.jpg")
-    wanted = analyzer.analyze(image).cells
-
-    def found_in_background():
-        os.setpriority(os.PRIO_PROCESS, get_native_id(), 10)
-        before = set(Path("/proc/self/task").iterdir())
-        cells = analyzer.background.analyze(image).cells
-        threads = set(Path("/proc/self/task").iterdir()) - before
-        return cells, [os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in threads]
-
-    with ThreadPoolExecutor(1) as pool:
-        found, priorities = pool.submit(found_in_background).result()
-    assert found == wanted
-    assert priorities
-    assert set(priorities) == {10}
-    assert analyzer.background is analyzer.background
 
 
 def test_a_real_field_gets_counts_scale_and_probabilities(analyzer, pack):

@@ -6,10 +6,11 @@ from core.errors import BatchError
 from core.model_card import models_fingerprint
 from core.settings import PROJECT_ROOT
 from core.slides.analysis import analyze_tiles
-from core.slides.cluster import TileRunner, analyze_on_cluster
+from core.slides.cluster import analyze_on_cluster
 from core.slides.counting import SlideCount
 from core.slides.tiles import SlideView
-from tests.slides.test_counting import drawn, find, found, new_count  # noqa: F401 - a fixture
+from core.slides.worker import TileRunner
+from tests.slides.test_counting import drawn, find, found, here, new_count  # noqa: F401 - a fixture
 
 
 def find_in_tile(_analyzer, image, _profile=None):
@@ -17,8 +18,8 @@ def find_in_tile(_analyzer, image, _profile=None):
     return find(image)
 
 
-def not_here(_image):
-    raise AssertionError("this process analyses nothing")
+def not_here(_tiles):
+    raise AssertionError("this machine analyses nothing")
 
 
 def count_on(slide, cluster, analyze=not_here):
@@ -39,11 +40,11 @@ def ray():
 @pytest.mark.usefixtures("ray")
 def test_a_cluster_finds_what_this_process_does(drawn):  # noqa: F811
     slide, _ = drawn
-    here = new_count(drawn)
-    here.start(None)
-    here.wait()
-    run = TileRunner(slide.path, models_fingerprint(), find_in_tile)
-    count = count_on(slide, lambda tiles: analyze_on_cluster(run, slide.name, tiles))
+    alone = new_count(drawn)
+    alone.start(None)
+    alone.wait()
+    run = TileRunner(slide.path, slide.name, models_fingerprint(), find_in_tile)
+    count = count_on(slide, lambda tiles: analyze_on_cluster(run, tiles))
     count.start(10)
     count.wait()
     assert (count.error, count.cluster_error) == (None, None)
@@ -51,8 +52,8 @@ def test_a_cluster_finds_what_this_process_does(drawn):  # noqa: F811
     assert count.done < len(count.path)
     count.start(None)
     count.wait()
-    assert found(count) == found(here)
-    assert count.states() == here.states()
+    assert found(count) == found(alone)
+    assert count.states() == alone.states()
 
 
 @pytest.mark.cluster
@@ -64,10 +65,11 @@ def test_workers_that_are_not_like_this_server_are_said(drawn, models, missing, 
     slide, _ = drawn
     run = TileRunner(
         slide.path.with_name(missing or slide.path.name),
+        slide.name,
         models or models_fingerprint(),
         find_in_tile,
     )
-    count = count_on(slide, lambda tiles: analyze_on_cluster(run, slide.name, tiles), find)
+    count = count_on(slide, lambda tiles: analyze_on_cluster(run, tiles), here(slide))
     count.start(None)
     count.wait()
     assert said in count.cluster_error
@@ -86,7 +88,7 @@ def test_a_count_goes_on_here_when_the_cluster_fails_on_the_way(drawn):  # noqa:
                 raise BatchError("The cluster is gone.")
             yield from analyze_tiles(slide.path, slide.name, [tile], find)
 
-    count = count_on(slide, fails_over_fifth, find)
+    count = count_on(slide, fails_over_fifth, here(slide))
     assert count.is_on_cluster
     count.start(None)
     count.wait()

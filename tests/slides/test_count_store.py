@@ -17,7 +17,7 @@ from core.slides.count_store import CountStore
 from core.slides.counting import SlideCount
 from core.slides.tiles import SlideView
 from tests.cases.made import ADMIN, REVIEWER, SECOND
-from tests.slides.test_counting import drawn, find, found  # noqa: F401 - a fixture
+from tests.slides.test_counting import drawn, found, here  # noqa: F401 - a fixture
 
 MODELS = {"wbc": "1"}
 
@@ -35,7 +35,7 @@ def started(database, drawn):  # noqa: F811
 
     def opened(models=MODELS, slide=drawn[0]):
         view = SlideView(slide.path)
-        return SlideCount(slide, view, find, CountStore(database, slide), models)
+        return SlideCount(slide, view, here(slide), CountStore(database, slide), models)
 
     return opened
 
@@ -87,7 +87,7 @@ def test_a_label_that_cannot_be_stored_is_not_given(started, database, drawn):  
     count.wait()
     cell = count.snapshot().model.white_cells()[0][1]
     read_only = CountStore(replace(database, read_only=True), drawn[0])
-    count = SlideCount(drawn[0], SlideView(drawn[0].path), find, read_only, MODELS)
+    count = SlideCount(drawn[0], SlideView(drawn[0].path), here(drawn[0]), read_only, MODELS)
     with pytest.raises(StoreReadOnlyError):
         count.label(cell, "blast", REVIEWER)
     assert not count.has_labels

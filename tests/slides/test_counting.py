@@ -14,6 +14,7 @@ from core.domain.boxes import Box
 from core.domain.results import Cell, FieldAnalysis
 from core.domain.taxonomy import NOT_A_WHITE_CELL
 from core.errors import FAILED_INSIDE, DamagedSlideError
+from core.slides.analysis import analyze_tiles
 from core.slides.counting import (
     COUNTABLE,
     COUNTED,
@@ -86,9 +87,14 @@ def drawn(tmp_path_factory):
     return slide, middles
 
 
+def here(slide, analyze=find):
+    """Return what analyses tiles of a slide in this process."""
+    return lambda tiles: analyze_tiles(slide.path, slide.name, tiles, analyze)
+
+
 def new_count(drawn, analyze=find):
     slide, _ = drawn
-    return SlideCount(slide, SlideView(slide.path), analyze)
+    return SlideCount(slide, SlideView(slide.path), here(slide, analyze))
 
 
 def found(count):
@@ -194,7 +200,8 @@ def test_a_count_gives_way_to_somebody_who_looks_at_the_slide(drawn):
     slide, _ = drawn
     view = SlideView(slide.path)
     seen = []
-    count = SlideCount(slide, view, lambda image: seen.append(monotonic()) or find(image))
+    looking = here(slide, lambda image: seen.append(monotonic()) or find(image))
+    count = SlideCount(slide, view, looking)
     view.read_at = monotonic() + 0.3
     looked = view.read_at
     count.start(1)

@@ -6,6 +6,7 @@ import pytest
 
 from core.errors import DamagedSlideError, StoreUnavailableError, TileNotFoundError
 from core.settings import Settings
+from core.slides.analysis import analyze_tiles
 from core.slides.counting import SlideCount
 from core.slides.current import delete_slide, get_folders, get_views
 from core.slides.folders import SlideFolders
@@ -118,7 +119,7 @@ def test_cells_are_counted_in_the_middle_plane_which_is_said(slide, settings, tm
         seen.append(image.pixels)
         return find(image)
 
-    count = SlideCount(file, view, analyze)
+    count = SlideCount(file, view, lambda tiles: analyze_tiles(view.path, "", tiles, analyze))
     count.start(None)
     count.wait()
     assert count.analysis().warnings[0] == view.planes.note

@@ -11,14 +11,14 @@ from starlette.testclient import TestClient
 
 from core.access import VISITOR_COOKIE, new_visitor, visitors
 from core.domain.taxonomy import label_colour
+from core.slides import current
 from core.slides.current import get_folders, get_views, open_count
 from core.slides.tiles import SlideView
 from tests.api.test_access import bearer
 from tests.slides import made
-from tests.slides.test_counting import find
+from tests.slides.test_counting import here
 
-FINDER = SimpleNamespace(versions={}, analyze=lambda image, *_, **__: find(image))
-FINDER.background = FINDER
+FINDER = SimpleNamespace(versions={})
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,8 @@ def test_the_viewer_is_served_from_its_package(open_slides):
     assert "max-age" in answer.headers["cache-control"]
 
 
-def test_the_cells_of_a_count_are_answered_to_draw(open_slides, database):
+def test_the_cells_of_a_count_are_answered_to_draw(open_slides, database, monkeypatch):
+    monkeypatch.setattr(current, "analyze_in_process", lambda run, tiles: here(run)(tiles))
     client = open_slides()
     slide = only(client)
     address = f"/slides/{slide['id']}/count"
