@@ -53,6 +53,23 @@ _PRESS = """(key) => new Promise((done) => {
 })"""
 """Presses a key on the workbench; returns the milliseconds until the next cell is on the screen."""
 
+_SHOWN = """(number) => {
+  const metric = [...document.querySelectorAll("[data-testid=stMetric]")]
+    .find((node) => node.textContent.startsWith("Fields"));
+  const value = metric?.querySelector("[data-testid=stMetricValue]").textContent;
+  const parts = [...document.querySelectorAll(".st-key-wbc_drawing, .st-key-wbc_drawing *")];
+  const isDrawn = parts.some((node) => (node.shadowRoot ?? node).querySelector("svg image"));
+  return value === number && isDrawn;
+}"""
+"""Whether the numbers and the field of a count are drawn.
+
+It is asked in every frame: an expectation of Playwright asks once a second, and describing the page
+in between takes the browser a part of one.
+"""
+_SETTLED = """() => document.querySelector("[data-testid=stDownloadButton]") &&
+  document.querySelector("[data-test-script-state=notRunning]")"""
+"""Whether the page is whole: what stands last on it is there, and no script runs."""
+
 
 def fields(folder: Path) -> tuple[list[Path], list[Path]]:
     """Write sixty BCCD fields, and six large ones put together of nine each, as JPEG files."""
@@ -96,15 +113,14 @@ def seconds_of(action: Callable[[], None]) -> float:
 
 
 def shown(page: Page, number: int) -> None:
-    """Wait until the first screen of a count of so many fields is there."""
-    value = page.get_by_test_id("stMetric").filter(has_text="Fields")
-    expect(value.get_by_test_id("stMetricValue")).to_have_text(str(number))
+    """Wait until the first screen of a count of so many fields is there: numbers and field."""
+    page.wait_for_function(_SHOWN, arg=str(number), timeout=1000 * SECONDS)
 
 
 def counted(page: Page, number: int) -> None:
     """Wait until the whole page of a count of so many fields is there."""
     shown(page, number)
-    settled(page)
+    page.wait_for_function(_SETTLED, timeout=1000 * SECONDS)
 
 
 def answer(page: Page, files: list[Path]) -> float:

@@ -5,7 +5,7 @@ import streamlit as st
 from core.cases.audit import record_view
 from core.cases.database import get_database
 from core.cases.listing import search_patients
-from core.charts.field import field_figure
+from core.charts.field import field_drawing
 from core.domain.results import FieldAnalysis
 from core.errors import ModelError
 from core.evaluation.measured import measured_figures
@@ -14,7 +14,7 @@ from core.imaging.read import read_images
 from core.inference.pipeline import get_analyzer
 from core.model_card import load_card, read_checked
 from core.synthetic.examples import synthetic_slides
-from ui.components import cases, shared
+from ui.components import cases, fields
 from ui.components.visitor import current_user
 
 MODELS = {
@@ -38,11 +38,7 @@ def show_example() -> None:
     """Show one analysed slide."""
     with cases.errors_shown():
         analysis, jpeg = _example()
-        shared.image_chart(
-            field_figure(jpeg, analysis, shown_width=shared.shown_width(560)),
-            "overview_drawing",
-            "A synthetic slide with its white cells boxed and typed",
-        )
+        fields.show_drawing(field_drawing(jpeg, analysis), "overview_drawing")
         counts = analysis.counts.kinds
         st.caption(
             f"A synthetic slide, analysed in {analysis.seconds:.2f} s: {counts['wbc']} white cells "

@@ -1,5 +1,6 @@
-// A field with a box around each white cell. A click on a cell sends its id to Python. The mode "add"
-// sends a new box: a click adds one of the usual size, a drag one of any size. The mode "move" sends
+// A field with a box around each cell, its legend, and buttons to zoom. Pointing at a cell, or focusing
+// it, shows what it is; a press on an entry of the legend hides its cells. A click on a white cell sends
+// its id to Python; without a mode nothing is sent. The mode "add" sends a new box: a click adds one of the usual size, a drag one of any size. The mode "move" sends
 // the new box of a cell that was dragged, as a whole or by a corner of the chosen one. The mode
 // "split" sends the line that was drawn across a box. Boxes never leave the image.
 const SVG = "http://www.w3.org/2000/svg";
@@ -7,6 +8,11 @@ const views = new WeakMap();
 const SMALLEST_DRAG = 6; // CSS pixels; less is a click
 const HANDLE = 22; // CSS pixels across, large enough for a finger
 const SMALL_CELL = 90; // CSS pixels; a smaller chosen cell is enlarged before its box is changed
+const DRAWN = ["display", "fill", "font-family", "font-size", "font-weight", "paint-order", "stroke", "stroke-dasharray", "stroke-width", "vector-effect"]; // what of a style is saved with an image
+const STEP = 1.5; // by which a button zooms
+const NUMBER = 15; // CSS pixels high, however large the field is shown
+const FRAME_GAP = 0.12; // between the chosen cell's box and its frame, of the box
+const EDGE = 0.06; // of the height: the number of a box nearer to the edge stands inside
 const CORNERS = { nw: [0, 0], ne: [1, 0], sw: [0, 1], se: [1, 1] };
 
 function svgElement(tag, attributes = {}) {
@@ -17,21 +23,34 @@ function svgElement(tag, attributes = {}) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component;
-  parentElement.querySelector("svg")?.remove();
-  const svg = svgElement("svg", { class: data.mode, role: "group", "aria-label": data.title });
-  parentElement.appendChild(svg);
+  const focused = parentElement.getRootNode().activeElement?.dataset.cell;
+  parentElement.querySelector(".field")?.remove();
+  const root = element("div", "field");
+  const frame = element("div", "frame");
+  const role = data.mode ? "group" : "img";
+  const svg = svgElement("svg", { class: data.mode ?? "", role, "aria-label": data.title });
+  const hint = element("div", "hint");
+  hint.hidden = true;
+  frame.append(svg, hint);
+  root.append(frame);
+  parentElement.appendChild(root);
+  frame.style.aspectRatio = data.width / data.height;
+  frame.style.setProperty("--ratio", data.width / data.height);
+  if (data.room) frame.style.setProperty("--room", data.room);
 
   const previous = views.get(parentElement);
   let view =
     previous?.field === data.field
       ? previous
       : { field: data.field, x: 0, y: 0, width: data.width, height: data.height };
+  view.hidden = previous?.hidden ?? new Set(); // entries of the legend
   function showView(next) {
     const width = Math.min(Math.max(next.width, data.width / 12), data.width);
     const height = (width * data.height) / data.width;
     view = {
       field: data.field,
       enlarged: view.enlarged,
+      hidden: view.hidden,
       width,
       height,
       x: Math.min(Math.max(next.x, 0), data.width - width),
@@ -39,11 +58,14 @@ export default function (component) {
     };
     views.set(parentElement, view);
     svg.setAttribute("viewBox", `${view.x} ${view.y} ${width} ${height}`);
-    sizeHandles();
+    svg.classList.toggle("zoomed", width < data.width);
+    hint.hidden = true;
+    fit();
   }
   const handles = [];
   const zoom = () => svg.getScreenCTM()?.a || 1; // CSS pixels per pixel of the image
-  function sizeHandles() {
+  function fit() {
+    svg.style.setProperty("--number", `${NUMBER / zoom()}px`);
     const side = HANDLE / zoom();
     for (const { node, box, corner } of handles) {
       node.setAttribute("x", box.x + CORNERS[corner][0] * box.width - side / 2);
@@ -60,29 +82,51 @@ export default function (component) {
   for (const { points, colour } of data.outlines) {
     svg.appendChild(svgElement("polygon", { class: "outline", points, stroke: colour }));
   }
-  const fontSize = Math.max(data.width, data.height) / 45;
+  const isInside = (y) => y < EDGE * data.height;
+  function place(number, x, y) {
+    number.setAttribute("x", x + 2);
+    number.setAttribute("y", y);
+    number.setAttribute("dy", isInside(y) ? "1em" : "-0.25em");
+  }
+  // What a cell is, beside it.
+  function tell(cell, box) {
+    if (pointer !== null) return; // something is dragged
+    const around = frame.getBoundingClientRect();
+    const here = box.getBoundingClientRect();
+    hint.replaceChildren(...cell.title.split("\n").map((line) => element("div", "", line)));
+    hint.hidden = false;
+    const left = here.right + 8 + hint.offsetWidth > around.right ? here.left - 8 - hint.offsetWidth : here.right + 8;
+    const top = Math.min(here.top, around.bottom - hint.offsetHeight - 4);
+    hint.style.left = `${Math.max(left - around.left, 4)}px`;
+    hint.style.top = `${Math.max(top - around.top, 4)}px`;
+  }
   const edits = data.mode === "move" || data.mode === "split";
+  const groups = {}; // the cells of each entry of the legend
   let grasped = null; // the cell that is dragged: its box, its nodes and, when resized, the corner
   for (const cell of data.cells) {
     const [x, y, width, height] = cell.box;
     const group = svgElement("g", { class: cell.id === data.chosen ? "cell chosen" : "cell" });
     const box = svgElement("rect", { x, y, width, height, stroke: cell.colour });
     if (cell.dashes) box.setAttribute("stroke-dasharray", cell.dashes);
-    const number = svgElement("text", {
-      x: x + 2,
-      y: y > fontSize ? y - fontSize / 4 : y + fontSize,
-      "font-size": fontSize,
-      fill: cell.colour,
-      "stroke-width": fontSize / 7,
-    });
+    const number = svgElement("text", { fill: cell.colour });
+    place(number, x, y);
     number.textContent = cell.number;
-    const title = svgElement("title");
-    title.textContent = cell.title;
-    group.append(title, box, number);
-    if (data.mode !== "add") {
+    if (cell.id === data.chosen && !edits) {
+      const gap = FRAME_GAP * Math.max(width, height);
+      const around = { x: x - gap, y: y - gap, width: width + 2 * gap, height: height + 2 * gap };
+      group.append(svgElement("rect", { class: "around", ...around }));
+    }
+    group.append(box, number);
+    group.classList.toggle("small", !cell.number);
+    group.style.display = view.hidden.has(cell.group) ? "none" : "";
+    (groups[cell.group] ??= []).push(group);
+    for (const event of ["pointerenter", "focus"]) group.addEventListener(event, () => tell(cell, box));
+    for (const event of ["pointerleave", "blur"]) group.addEventListener(event, () => (hint.hidden = true));
+    if (data.mode && data.mode !== "add" && cell.number) {
+      group.dataset.cell = cell.id;
       group.setAttribute("tabindex", "0");
       group.setAttribute("role", "button");
-      group.setAttribute("aria-label", cell.title);
+      group.setAttribute("aria-label", cell.title.replaceAll("\n", ", "));
       const pick = () => {
         const { sample, version, mode } = data;
         setTriggerValue("picked", { sample, version, mode, id: cell.id });
@@ -126,7 +170,7 @@ export default function (component) {
     }
     view.enlarged = data.chosen;
   }
-  sizeHandles();
+  fit();
 
   function redrawn(here) {
     const { from, corner } = grasped;
@@ -151,9 +195,8 @@ export default function (component) {
   function showGrasped(box) {
     Object.assign(grasped.shown, box);
     for (const [name, value] of Object.entries(box)) grasped.box.setAttribute(name, value);
-    grasped.number.setAttribute("x", box.x + 2);
-    grasped.number.setAttribute("y", box.y > fontSize ? box.y - fontSize / 4 : box.y + fontSize);
-    sizeHandles();
+    place(grasped.number, box.x, box.y);
+    fit();
   }
 
   // The cell whose box a line divides: it holds the middle of the line, and is the smallest.
@@ -264,5 +307,79 @@ export default function (component) {
     },
     { passive: false },
   );
-  svg.addEventListener("dblclick", () => showView({ x: 0, y: 0, width: data.width }));
+  const reset = () => showView({ x: 0, y: 0, width: data.width });
+  svg.addEventListener("dblclick", reset);
+
+  function zoomBy(factor) {
+    const width = view.width / factor;
+    const height = view.height / factor;
+    showView({ width, x: view.x + (view.width - width) / 2, y: view.y + (view.height - height) / 2 });
+  }
+  const tools = element("div", "tools");
+  for (const [text, name, act] of [
+    ["+", "Zoom in", () => zoomBy(STEP)],
+    ["−", "Zoom out", () => zoomBy(1 / STEP)],
+    ["⤢", "Whole field", reset],
+    ["⤓", "Save as PNG", save],
+  ]) {
+    const button = put(tools, "button", { type: "button", title: name, "aria-label": name }, text);
+    button.addEventListener("click", act);
+  }
+  frame.append(tools);
+  drawLegend();
+
+  // Save what is shown, in pixels of the image at least: the styles go with the copy.
+  async function save() {
+    const copy = svg.cloneNode(true);
+    const own = [svg, ...svg.querySelectorAll("*")];
+    for (const [i, node] of [copy, ...copy.querySelectorAll("*")].entries()) {
+      const style = getComputedStyle(own[i]);
+      for (const name of DRAWN) node.style.setProperty(name, style.getPropertyValue(name));
+    }
+    const scale = Math.max(1, zoom());
+    const size = { width: Math.round(view.width * scale), height: Math.round(view.height * scale) };
+    for (const [name, value] of Object.entries(size)) copy.setAttribute(name, value);
+    const image = new Image();
+    image.src = `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
+    await image.decode();
+    const canvas = Object.assign(document.createElement("canvas"), size);
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    const link = document.createElement("a");
+    link.download = "leukoscope_field.png"; // the name of the file may identify a patient
+    link.href = canvas.toDataURL("image/png");
+    link.click();
+  }
+
+  function drawLegend() {
+    const legend = element("div", "legend");
+    legend.setAttribute("role", "group");
+    legend.setAttribute("aria-label", "Shown cells");
+    for (const { group, text, colour, dashes } of data.legend) {
+      const isShown = !view.hidden.has(group);
+      const entry = put(legend, "button", { type: "button", "aria-pressed": isShown });
+      const line = svgElement("svg", { class: "line", viewBox: "0 0 26 8", "aria-hidden": true });
+      const ends = { x1: 1, y1: 4, x2: 25, y2: 4, stroke: colour };
+      line.append(svgElement("line", dashes ? { ...ends, "stroke-dasharray": dashes } : ends));
+      entry.append(line, element("span", "", text));
+      entry.addEventListener("click", () => {
+        const isHidden = view.hidden.has(group);
+        if (isHidden) view.hidden.delete(group);
+        else view.hidden.add(group);
+        entry.setAttribute("aria-pressed", isHidden);
+        for (const node of groups[group]) node.style.display = isHidden ? "" : "none";
+      });
+    }
+    for (const [name, colour] of data.outlined ?? []) {
+      const entry = put(legend, "span");
+      const line = svgElement("svg", { class: "line", viewBox: "0 0 26 8", "aria-hidden": true });
+      line.append(svgElement("line", { x1: 1, y1: 4, x2: 25, y2: 4, stroke: colour }));
+      entry.append(line, element("span", "", name));
+    }
+    root.prepend(legend);
+  }
+
+  svg.querySelector(`[data-cell="${focused}"]`)?.focus();
+  const resized = new ResizeObserver(fit);
+  resized.observe(frame);
+  return () => resized.disconnect();
 }

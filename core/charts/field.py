@@ -1,17 +1,16 @@
-"""Figures of single fields, with boxed cells or a class activation map.
+"""Drawings of single fields, with boxed cells or a class activation map.
 
 Positions are in pixels of the image as uploaded.
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
-from core.charts.style import top_legend
-from core.domain.boxes import Box
 from core.domain.probability import probability_text
 from core.domain.results import Cell, FieldAnalysis, StageResult
 from core.domain.taxonomy import (
@@ -26,10 +25,6 @@ from core.domain.taxonomy import (
 from core.imaging.overlay import CELL_COLOUR, NUCLEUS_COLOUR
 from core.imaging.segmentation import CellSegmentation
 
-_PLATE = 0.06
-"""Height of a number's plate as a proportion of the image's height, about."""
-_FRAME_GAP = 0.12
-"""Distance of a frame from the box of its cell as a proportion of the box."""
 _EVERY = 3
 """Of the points of an outline one in so many is drawn."""
 _CAM_SIDE = 64
@@ -77,6 +72,11 @@ def _image_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Fi
     )
 
 
+def _group(cell: Cell) -> _Group:
+    is_named = cell.status != "out_of_scope" or cell.type == "smudge_cell"
+    return cell.kind, cell.type if is_named else None, cell.status
+
+
 def _group_name(group: _Group) -> str:
     kind, cell_type, status = group
     if kind != "wbc":
@@ -87,8 +87,8 @@ def _group_name(group: _Group) -> str:
     return f"{name}, uncertain" if status == "uncertain" and cell_type else name
 
 
-def _hover(number: int, cell: Cell) -> str:
-    lines = [f"<b>{number}</b> {_group_name((cell.kind, cell.type, cell.status))}"]
+def _said(number: int, cell: Cell) -> str:
+    lines = [f"{number} {_group_name(_group(cell))}"]
     if cell.likely_subtype:
         lines.append(f"Likely {label_name(cell.likely_subtype).lower()}")
     if cell.probabilities:
@@ -100,147 +100,70 @@ def _hover(number: int, cell: Cell) -> str:
         lines.append(f"Detection score: {100 * cell.confidence:.0f} %")
     if cell.duplicate:
         lines.append("Counted in another field that shows it too")
-    return "<br>".join(lines)
+    return "\n".join(lines)
 
 
-def _points(box: Box, kind: CellKind) -> NDArray[np.float64]:
-    """Return where a cell can be pointed at, n x 2 (x, y): all over the box of a white cell."""
-    if kind != "wbc":
-        return np.array([box.centre])
-    sixths = np.array([1, 3, 5]) / 6
-    places = np.stack(np.meshgrid(sixths, sixths), axis=-1).reshape(-1, 2)
-    return places * (box.width, box.height) + (box.x, box.y)
-
-
-def _corners(box: Box) -> NDArray[np.float64]:
-    x, y = (box.x, box.right), (box.y, box.bottom)
-    return np.array([(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])])
-
-
-def _polyline(
-    figure: go.Figure,
-    contours: Iterable[NDArray[np.float64]],
-    line: dict[str, object],
-    **options: str,
-) -> None:
-    """Draw one line along closed contours, n x 2 (x, y) each, broken between them."""
-    gap = [[None, None]]
-    points = [
-        point for contour in contours for part in (contour, contour[:1], gap) for point in part
-    ]
-    x, y = zip(*points, strict=True)
-    figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", **options)
-
-
-def field_figure(
+def field_drawing(
     jpeg: bytes,
     analysis: FieldAnalysis,
     kinds: Iterable[CellKind] = ("wbc",),
-    shown_width: int = 720,
-    segmented: Sequence[CellSegmentation] = (),
-) -> go.Figure:
-    """Draw the image with its cells: colour by type, line style by status, number beside.
+    segmented: Iterable[CellSegmentation] = (),
+) -> dict[str, Any]:
+    """Return what `assets/components/field.js` draws: a field with its cells and their legend.
 
-    `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn. Points of a
-    selection carry the number of their cell as `customdata`. Of `segmented` cells nucleus and cell
-    are outlined.
+    Colour shows the type, line style the status; white cells have their numbers, which are the ids
+    of all cells. `jpeg` shows the whole field at any resolution. Only cells of `kinds` are drawn.
+    Of `segmented` cells nucleus and cell are outlined.
     """
-    figure = _image_figure(jpeg, (analysis.width, analysis.height), shown_width)
-    shown = set(kinds)
-    groups: dict[_Group, list[tuple[int, Cell]]] = {}
-    for number, cell in enumerate(analysis.cells, 1):
-        if cell.kind in shown:
-            is_named = cell.status != "out_of_scope" or cell.type == "smudge_cell"
-            group = (cell.kind, cell.type if is_named else None, cell.status)
-            groups.setdefault(group, []).append((number, cell))
-    for group, cells in groups.items():
-        kind, _, status = group
-        colour, name = cells[0][1].colour, _group_name(group)
-        width = 1.2 if kind != "wbc" else 1.5 if status == "out_of_scope" else 2.5
-        _polyline(
-            figure,
-            (_corners(cell.box) for _, cell in cells),
-            {"color": colour, "width": width, "dash": STATUS_LINES[status].name},
-            name=f"{name} ({len(cells)})",
-            legendgroup=name,
-        )
-        places = [_points(cell.box, kind) for _, cell in cells]
-        x, y = np.concatenate(places).T.tolist()
-        figure.add_scatter(
-            x=x,
-            y=y,
-            mode="markers",
-            marker={"color": colour, "opacity": 0, "size": 1},
-            selected={"marker": {"opacity": 0}},
-            unselected={"marker": {"opacity": 0}},
-            customdata=[number for number, _ in cells for _ in places[0]],
-            text=[text for cell in cells for text in [_hover(*cell)] * len(places[0])],
-            hovertemplate="%{text}<extra></extra>",
-            name=name,
-            legendgroup=name,
-            showlegend=False,
-        )
-    for name, colour, masks in (
-        ("Cell outline", CELL_COLOUR, [(one, one.cell) for one in segmented]),
-        ("Nucleus", NUCLEUS_COLOUR, [(one, one.nucleus) for one in segmented]),
-    ):
-        if masks:
-            lines = (np.round(c[::_EVERY], 1) for one, mask in masks for c in one.outlines(mask))
-            _polyline(figure, lines, {"color": colour, "width": 1.5}, name=name)
-    if "wbc" in shown:
-        for number, cell in analysis.white_cells():
-            _number_plate(figure, number, cell, analysis.height)
-    if groups:
-        top_legend(figure, shown_width)
-    return figure
+    shown, outlined = set(kinds), tuple(segmented)
+    # White cells last: they lie over the others.
+    ordered = sorted(enumerate(analysis.cells, 1), key=lambda item: item[1].kind == "wbc")
+    cells = [
+        {
+            "id": number,
+            "number": str(number) if cell.kind == "wbc" else "",
+            "box": list(cell.box.xywh),
+            "title": _said(number, cell),
+            "group": _group_name(_group(cell)),
+            "colour": cell.colour,
+            "dashes": _dashes(cell.status),
+        }
+        for number, cell in ordered
+        if cell.kind in shown
+    ]
+    counts = Counter(cell["group"] for cell in cells)
+    first = {cell["group"]: cell for cell in reversed(cells)}
+    boxed = sum(cell["number"] != "" for cell in cells)
+    parts = (("Cell outline", CELL_COLOUR, "cell"), ("Nucleus", NUCLEUS_COLOUR, "nucleus"))
+    return {
+        "field": f"{analysis.sha256} {analysis.page}",
+        "title": f"Field {analysis.title} with {boxed} boxed white cell{'s' * (boxed != 1)}",
+        "src": data_uri(jpeg),
+        "width": analysis.width,
+        "height": analysis.height,
+        "cells": cells,
+        "legend": [
+            {
+                "group": group,
+                "text": f"{group} ({count})",
+                "colour": first[group]["colour"],
+                "dashes": first[group]["dashes"],
+            }
+            for group, count in counts.items()
+        ],
+        "outlines": [
+            {"colour": colour, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in line[::_EVERY])}
+            for _, colour, part in parts
+            for one in outlined
+            for line in one.outlines(getattr(one, part))
+        ],
+        "outlined": [part[:2] for part in parts] if outlined else [],
+    }
 
 
-def add_frames(figure: go.Figure, analysis: FieldAnalysis) -> None:
-    """Add a hidden frame around every white cell to its `field_figure`, in their order.
-
-    `shown_frame` shows one: a figure that changes would lose its zoom in the browser.
-    """
-    for _, cell in analysis.white_cells():
-        gap, box = _FRAME_GAP * cell.box.longer_side, cell.box
-        figure.add_shape(
-            type="rect",
-            x0=box.x - gap,
-            y0=box.y - gap,
-            x1=box.right + gap,
-            y1=box.bottom + gap,
-            line={"color": "black", "width": 3},
-            opacity=0,
-        )
-
-
-def shown_frame(analysis: FieldAnalysis, number: int) -> str:
-    """Return CSS of the chart that shows the frame of a white cell of `add_frames`."""
-    place = [number for number, _ in analysis.white_cells()].index(number)
-    return (
-        f".shapelayer path[data-index='{place}'] "
-        "{opacity: 1 !important; filter: drop-shadow(0 0 2px white) drop-shadow(0 0 2px white)}"
-    )
-
-
-def _number_plate(figure: go.Figure, number: int, cell: Cell, height: int) -> None:
-    """Write a white cell's number above its box, or inside where the image ends."""
-    colour = cell.colour
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    figure.add_annotation(
-        x=max(cell.box.x, 0),
-        y=max(cell.box.y, 0),
-        text=str(number),
-        showarrow=False,
-        xanchor="left",
-        yanchor="top" if cell.box.y < height * _PLATE else "bottom",
-        bgcolor=colour,
-        borderpad=1,
-        # Luma of ITU-R BT.601 decides between black and white figures.
-        font={
-            "color": "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white",
-            "size": 13,
-        },
-    )
+def _dashes(status: Status) -> str:
+    """Return the line of a status as `stroke-dasharray`."""
+    return " ".join(f"{2 * length:g}" for length in STATUS_LINES[status].dashes)
 
 
 def cam_figure(

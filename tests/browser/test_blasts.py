@@ -81,7 +81,7 @@ def test_fields_without_a_trusted_class_get_their_blasts_counted(page, close_up,
     alert = page.get_by_test_id("stAlert").filter(has_text="Urgent")
     expect(alert).to_contain_text(re.compile(r"possible blasts?.*: \d+ % .* white cells"))
     expect(page.get_by_role("img", name=re.compile("^Possible blast")).first).to_be_visible()
-    expect(page.locator(".st-key-stage_cells .js-plotly-plot")).to_be_visible()
+    expect(page.locator(".st-key-stage_cells svg image")).to_be_visible()
 
     page.get_by_role("link", name="Count the cells of these fields").click()
     expect(page).to_have_url(re.compile("wbc_count"))

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections import Counter
 
+import numpy as np
 import openpyxl
 import pytest
+from PIL import Image
 from playwright.sync_api import expect
 
 from core.settings import PROJECT_ROOT
@@ -57,7 +59,7 @@ def test_upload_count_and_download_agree_with_the_command_line(page, field):
     open_page(page, "WBC count")
     upload(page, field)
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
-    expect(page.locator(".st-key-wbc_drawing .js-plotly-plot")).to_be_visible()
+    expect(page.locator(".st-key-wbc_drawing svg image")).to_be_visible()
 
     answer = subprocess.run(
         [sys.executable, "-m", "core", "analyze", field.name],
@@ -98,22 +100,10 @@ def test_upload_count_and_download_agree_with_the_command_line(page, field):
 def test_a_click_on_a_boxed_cell_shows_its_details(page, field):
     page.goto("/wbc_count")
     upload(page, field)
-    drawing = page.locator(".st-key-wbc_drawing .js-plotly-plot")
-    expect(drawing).to_be_visible()
-    drawing.scroll_into_view_if_needed()
-    x, y = drawing.evaluate(
-        """chart => {
-            const {xaxis, yaxis} = chart._fullLayout
-            const marks = chart.data.find(trace => trace.customdata?.[0] === 1)
-            const corner = chart.getBoundingClientRect()
-            return [
-                corner.x + xaxis._offset + xaxis.d2p(marks.x[0]),
-                corner.y + yaxis._offset + yaxis.d2p(marks.y[0]),
-            ]
-        }"""
-    )
-    page.mouse.move(x, y)
-    page.mouse.click(x, y)
+    cell = page.get_by_role("button", name=re.compile("^1 "))
+    cell.hover()
+    expect(page.locator(".st-key-wbc_drawing .hint")).to_contain_text("%")
+    cell.click()
     expect(page.get_by_role("img", name="White cell 1")).to_be_visible()
     page.get_by_test_id("stMain").get_by_text("Attributes", exact=True).click()
     expect(page.get_by_text("Nuclear cytoplasmic ratio")).to_be_visible()
@@ -159,21 +149,43 @@ def test_leaving_the_page_during_analysis_breaks_nothing(page, bccd_files):
     expect(page.get_by_role("heading", name="Differential")).to_be_visible()
 
 
-def test_the_field_drawing_has_no_margins_at_any_width(page):
-    page.goto("/")
-    drawing = page.locator(".st-key-overview_drawing .js-plotly-plot")
-    expect(drawing).to_be_visible()
-    for width in (360, 820, 1280, 1920):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(
-            """() => {
-                const chart = document.querySelector(".st-key-overview_drawing .js-plotly-plot")
-                const {xaxis, yaxis, width} = chart._fullLayout
-                const below = chart.clientHeight - yaxis._offset - yaxis._length
-                const beside = chart.clientWidth - xaxis._length
-                return Math.abs(width - chart.clientWidth) < 1 && below <= 2 && beside <= 3
-            }"""
-        )
+def test_the_field_and_the_answer_fit_into_the_first_screen(page, bccd_files):
+    page.set_viewport_size({"width": 1366, "height": 700})
+    page.goto("/wbc_count")
+    upload(page, *bccd_files(3, 10))
+    drawing = page.locator(".st-key-wbc_drawing svg.inspect")
+    expect(drawing).to_be_in_viewport(ratio=1)
+    expect(page.get_by_test_id("stMetric").first).to_be_in_viewport(ratio=1)
+    expect(page.get_by_text(re.compile(r"^Of \d+ classified:"))).to_be_in_viewport()
+    box = drawing.bounding_box()
+    assert box["height"] >= 320
+    image = page.locator(".st-key-wbc_drawing svg image").bounding_box()
+    assert image == pytest.approx(box, abs=1)  # without margins
+
+
+def test_types_are_hidden_by_the_legend_and_the_field_is_zoomed_by_buttons(page, field):
+    page.goto("/wbc_count")
+    upload(page, field)
+    drawing = page.locator(".st-key-wbc_drawing")
+    cells = drawing.locator(".cell")
+    expect(cells.first).to_be_visible()
+    for entry in drawing.locator(".legend button").all():
+        entry.click()
+        expect(entry).to_have_attribute("aria-pressed", "false")
+    for cell in cells.all():
+        expect(cell).to_be_hidden()
+    svg, whole = drawing.locator("svg.inspect"), "0 0 640 480"
+    expect(svg).to_have_attribute("viewBox", whole)
+    drawing.get_by_role("button", name="Zoom in").click()
+    expect(svg).not_to_have_attribute("viewBox", whole)
+    drawing.get_by_role("button", name="Whole field").click()
+    expect(svg).to_have_attribute("viewBox", whole)
+    hidden = np.asarray(Image.open(io.BytesIO(download(page, "Save as PNG"))).convert("RGB"))
+    drawing.locator(".legend button").first.click()
+    shown = np.asarray(Image.open(io.BytesIO(download(page, "Save as PNG"))).convert("RGB"))
+    assert min(shown.shape[:2]) >= 480
+    assert hidden.std() > 10  # the smear itself
+    assert (hidden != shown).any(axis=2).sum() > 200  # the boxes
 
 
 def test_no_page_scrolls_sideways_on_a_phone(browser, server, field):

@@ -11,6 +11,7 @@ from core.cases.patients import create_patient
 from core.cases.records import PatientDetails, SampleDetails, User
 from core.cases.reviews import label_cells, reviews_of, undo
 from core.cases.samples import load_case, save_sample
+from core.cases.unfinished import unfinished_texts
 from core.cases.users import user_of
 from core.settings import Settings
 from core.synthetic.examples import synthetic_slides
@@ -237,6 +238,21 @@ def test_a_comment_stays_with_its_cell_until_the_cell_is_labelled(page: Page, da
     undone(page, "Cell 1.2, blast")
 
 
+def test_a_conclusion_outlives_a_leave_right_after_it_was_typed(page: Page, database) -> None:
+    page.goto("/review?sample=1&view=Sign")
+    conclusion = page.get_by_role("textbox", name="Conclusion")
+    expect(conclusion).to_be_editable()
+    settled(page)
+    page.once("dialog", lambda dialog: dialog.accept())
+    conclusion.press_sequentially("No blasts.")
+    # As if the server had not begun to keep it when the browser went.
+    page.evaluate("""() => { WebSocket.prototype.send = () => {} }""")
+    page.reload()
+    expect(conclusion).to_have_value("No blasts.")
+    expect(page.get_by_text(re.compile("^Kept "))).to_be_visible()
+    assert [text.text for text in unfinished_texts(database, 1, "conclusion")] == ["No blasts."]
+
+
 def test_cells_are_labelled_where_the_browser_forbids_storage(browser, address, database) -> None:
     forbid = """Object.defineProperty(window, "sessionStorage", {
       get() { throw new DOMException("forbidden", "SecurityError"); },
@@ -297,7 +313,8 @@ def test_a_missed_cell_is_added_and_a_false_one_removed(page: Page, database) ->
     assert added.cells[-1].box.centre == pytest.approx((added.width / 2, added.height / 2), abs=2)
     page.get_by_text("Remove a false one").click()
     page.locator("svg.remove .cell").last.click()
-    expect(page.locator("svg.remove .cell title").last).to_contain_text("not a white cell")
+    last = page.locator("svg.remove .cell").last
+    expect(last).to_have_attribute("aria-label", re.compile("not a white cell"))
     assert types(database) == ["neutrophil", None, "basophil", None]
 
 

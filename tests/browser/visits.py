@@ -17,7 +17,8 @@ def upload(page: Page, *files: Path) -> None:
 
 
 def settled(page: Page) -> None:
-    """Wait until the script run of the last action has ended."""
+    """Wait until the script run of the last action has ended and the page is whole."""
+    expect(page.locator(".st-key-wbc_when_drawn")).to_have_count(0)
     app = page.get_by_test_id("stApp")
     expect(app).to_have_attribute("data-test-script-state", "notRunning")
 

@@ -9,7 +9,7 @@ from core.charts.differential import (
     probabilities_figure,
     stages_figure,
 )
-from core.charts.field import add_frames, cam_figure, field_figure, shown_frame
+from core.charts.field import cam_figure, field_drawing
 from core.domain.boxes import Box
 from core.domain.differential import differential_of_counts
 from core.domain.results import Cell, FieldAnalysis, ImageProperties, StageResult
@@ -36,46 +36,31 @@ def stage(name, confidence=0.9, status="classified", cam=None):
 
 
 def test_field_shows_type_by_colour_status_by_line_and_number(analysis):
-    figure = field_figure(JPEG, analysis)
-    outlines = [t for t in figure.data if t.mode == "lines"]
-    assert [t.line.color for t in outlines] == [CELL_TYPES["monocyte"].colour] * 2
-    assert [t.line.dash for t in outlines] == ["solid", "dash"]
-    assert [a.text for a in figure.layout.annotations] == ["1", "2"]
-    assert (min(outlines[0].x[:5]), max(outlines[0].x[:5])) == (10, 60)
-    assert list(figure.layout.yaxis.range) == [480, 0]
+    drawing = field_drawing(JPEG, analysis)
+    cells = drawing["cells"]
+    assert [cell["colour"] for cell in cells] == [CELL_TYPES["monocyte"].colour] * 2
+    assert [cell["dashes"] for cell in cells] == ["", "10 6"]
+    assert [cell["number"] for cell in cells] == ["1", "2"]
+    assert cells[0]["box"] == [10, 20, 50, 60]
+    assert (drawing["width"], drawing["height"]) == (640, 480)
+    assert drawing["title"] == "Field f.jpg with 2 boxed white cells"
+    legend = [(one["text"], one["dashes"]) for one in drawing["legend"]]
+    assert legend == [("Monocyte (1)", ""), ("Monocyte, uncertain (1)", "10 6")]
 
 
-def test_field_hover_names_number_type_and_probability(analysis):
-    (first, second) = [t.text[0] for t in field_figure(JPEG, analysis).data if t.mode == "markers"]
-    assert "<b>1</b> Monocyte" in first
-    assert "97.0 %" in first
+def test_field_says_number_type_and_probability_of_a_cell(analysis):
+    (first, second) = [cell["title"] for cell in field_drawing(JPEG, analysis)["cells"]]
+    assert first == "1 Monocyte\nMonocyte: 97.0 %"
     assert "uncertain" in second
 
 
-def test_every_part_of_a_box_can_be_clicked_and_tells_its_number(analysis):
-    marks = [t for t in field_figure(JPEG, analysis, ("wbc", "rbc")).data if t.mode == "markers"]
-    points = [p for t in marks for p in zip(t.customdata, t.x, t.y, strict=True)]
-    for number, cell in enumerate(analysis.cells, 1):
-        own = [(x, y) for mark, x, y in points if mark == number]
-        box = cell.box
-        assert all(box.x < x < box.x + box.width and box.y < y < box.y + box.height for x, y in own)
-        assert len(own) == (9 if cell.kind == "wbc" else 1)
-
-
-def test_one_frame_is_shown_and_the_figure_stays_the_same(analysis):
-    figure = field_figure(JPEG, analysis)
-    add_frames(figure, analysis)
-    number, cell = list(analysis.white_cells())[-1]
-    frame = figure.layout.shapes[-1]
-    assert (frame.x0 < cell.box.x, frame.x1 > cell.box.right, frame.opacity) == (True, True, 0)
-    place = len(figure.layout.shapes) - 1
-    assert f"[data-index='{place}']" in shown_frame(analysis, number)
-
-
-def test_field_draws_red_cells_only_when_asked(analysis):
-    names = {t.name for t in field_figure(JPEG, analysis, ("wbc", "rbc")).data}
-    assert "Red cell (1)" in names
-    assert "Red cell (1)" not in {t.name for t in field_figure(JPEG, analysis).data}
+def test_field_draws_red_cells_only_when_asked_and_below_the_white_ones(analysis):
+    cells = field_drawing(JPEG, analysis, ("wbc", "rbc"))["cells"]
+    assert [(cell["group"], cell["number"]) for cell in cells][:2] == [
+        ("Red cell", ""),
+        ("Monocyte", "1"),
+    ]
+    assert [cell["id"] for cell in field_drawing(JPEG, analysis)["cells"]] == [1, 2]
 
 
 def test_differential_draws_exact_limits():
@@ -139,4 +124,4 @@ def test_the_class_activation_map_covers_the_image_and_can_be_hidden():
 
 
 def test_every_figure_is_json(analysis):
-    assert json.loads(field_figure(JPEG, analysis).to_json())["layout"]["images"]
+    assert json.loads(json.dumps(field_drawing(JPEG, analysis)))["cells"]

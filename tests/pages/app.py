@@ -1,5 +1,8 @@
 """The app as a test opens it: at a page, with what its address says."""
 
+import json
+from typing import Any
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -53,6 +56,16 @@ def press(app: AppTest, key: str) -> AppTest:
     """Press the button with a key."""
     app.button(key=key).click()
     return checked(app.run())
+
+
+def component_data(app: AppTest, name: str) -> dict[str, Any]:
+    """Return the data of the component that has a part of this name."""
+    return next(
+        data
+        for component in app.get("bidi_component")
+        for data in [json.loads(component.proto.json or component.proto.mixed.json or "{}")]
+        if name in data
+    )
 
 
 def texts(app: AppTest) -> str:

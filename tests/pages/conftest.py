@@ -18,6 +18,7 @@ from core.synthetic.examples import synthetic_slides
 from tests.cases.made import new_field, red, white
 from tests.cases.stores import put_migrated
 from tests.images import read_image
+from ui.count import results
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +31,12 @@ def packages_scanned_once():
         scan = cache(manifest_scanner.scan_component_manifests)
         patch.setattr(manifest_scanner, "scan_component_manifests", scan)
         yield
+
+
+@pytest.fixture(autouse=True)
+def drawn_at_once(monkeypatch):
+    """Draw pages whole: no browser says here that it has drawn the first screen."""
+    monkeypatch.setattr(results, "has_drawn", lambda _: True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,12 +1,11 @@
 """What tests of the page Review ask of the database, and what the workbench sends."""
 
-import json
 from collections.abc import Mapping
 from uuid import uuid4
 
 from core.cases.reviews import reviews_of
 from core.cases.samples import load_case
-from tests.pages.app import checked
+from tests.pages.app import checked, component_data
 from ui.review.session import SentLabels, SentUndo
 
 
@@ -29,12 +28,7 @@ def labels_of(database, sample):
 
 def bench(app):
     """Return what the browser is told: cells, groups, answers, images."""
-    return next(
-        data
-        for component in app.get("bidi_component")
-        for data in [json.loads(component.proto.json or component.proto.mixed.json or "{}")]
-        if "groups" in data
-    )
+    return component_data(app, "groups")
 
 
 def steps(app):

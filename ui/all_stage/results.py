@@ -9,7 +9,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from core.charts.differential import probabilities_figure, stages_figure
-from core.charts.field import cam_figure, field_figure
+from core.charts.field import cam_figure, field_drawing
 from core.domain.flags import blast_flag, blasts_text
 from core.domain.probability import probability_text
 from core.domain.results import FieldAnalysis, PossibleBlasts, StageResult
@@ -18,7 +18,7 @@ from core.exports.registry import STAGE_FORMATS, StageExport, export_files
 from core.exports.tables import stages_table
 from core.inference.field_classifier import pool
 from core.inference.pipeline import get_analyzer
-from ui.components import shared
+from ui.components import fields, shared
 from ui.components.cases import errors_shown
 from ui.upload.controls import (
     choose_field,
@@ -356,12 +356,7 @@ def _activation_map(image: SessionImage) -> NDArray[np.float32] | None:
 
 def show_cells(image: SessionImage, analysis: FieldAnalysis) -> None:
     """Draw a field with its white cells."""
-    cells = shared.number_of(len(analysis.white_cells()), "white cell")
-    shared.image_chart(
-        field_figure(image.original.image, analysis, shown_width=shared.shown_width(480)),
-        "stage_cells",
-        f"Field {analysis.title} with {cells} boxed",
-    )
+    fields.show_drawing(field_drawing(image.original.image, analysis), "stage_cells")
     st.caption(
         "Colour shows the type. Solid line: classified. Dashed: uncertain. Dotted grey: not a "
         "white cell."

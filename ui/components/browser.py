@@ -38,3 +38,21 @@ def mount(name: str, key: str, data: Mapping[str, Any], **handlers: Callable[[An
         f"on_{event}_change": lambda event=event: changed(event) for event in handlers
     }
     component(key=key, data=dict(data), height="content" if drawn else 0, **listeners)
+
+
+def has_drawn(key: str) -> bool:
+    """Return whether the visitor's browser has drawn the page down to here before.
+
+    If not, it says so once it has, and the page runs again. What stands below the first screen can
+    wait for that: Streamlit's frontend draws nothing until the libraries of all charts and tables
+    are loaded that it was sent by then.
+    """
+    name = f"{key}_drawn"
+    if name in st.session_state:
+        return True
+
+    def drawn(_: object) -> None:
+        st.session_state[name] = True
+
+    mount("when_drawn", f"{key}_when_drawn", {}, drawn=drawn)
+    return False

@@ -1,9 +1,9 @@
 """How a field is shown: which one, which cells, its light, its outlines, and the drawing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import plotly.graph_objects as go
 import streamlit as st
 
 from core.domain.boxes import Box
@@ -20,6 +20,7 @@ from core.imaging.segmentation import (
     measure_cell,
 )
 from ui.components import shared
+from ui.components.browser import mount
 
 _LIGHT = "light_corrected"
 _LEAST_SHOWN = 0.01
@@ -99,24 +100,37 @@ def is_light_corrected() -> bool:
     return bool(st.session_state.get(_LIGHT, True))
 
 
-def field_chart(
-    figure: go.Figure,
-    analysis: FieldAnalysis,
+def show_drawing(
+    drawing: Mapping[str, Any],
     key: str,
     clicked: Callable[[int], None] | None = None,
+    *,
+    chosen: int | None = None,
+    room: str | None = None,
 ) -> None:
-    """Show the warnings of a field and its `field_figure`.
+    """Draw a `field_drawing` that can be zoomed and moved.
 
-    `clicked` receives the number of the clicked cell.
+    `clicked` receives the number of the clicked white cell; `chosen` is framed. `room` is the most
+    height as a CSS length.
     """
+    numbers = {cell["id"] for cell in drawing["cells"] if cell["number"]}
+
+    def picked(message: object) -> None:
+        number = message.get("id") if isinstance(message, dict) else None
+        if clicked and isinstance(number, int) and number in numbers:
+            clicked(number)
+
+    more = {"mode": "inspect" if clicked else None, "chosen": chosen, "room": room}
+    mount("field", key, {**drawing, **more}, **({"picked": picked} if clicked else {}))
+
+
+def show_warnings(analysis: FieldAnalysis) -> None:
+    """Show the warnings of a field."""
     if analysis.qc_override:
         title = "Analysed against quality control"
         st.warning(analysis.qc_override, title=title, icon=":material/warning:")
     for sentence in analysis.warnings:
         st.warning(shared.plain(sentence), icon=":material/straighten:")
-    number = shared.number_of(len(analysis.white_cells()), "white cell")
-    alt = f"Field {analysis.title} with {number} boxed and numbered"
-    shared.image_chart(figure, key, alt, clicked)
 
 
 def show_cell_facts(cell: Cell, micrometres_per_pixel: float | None) -> None:

@@ -26,8 +26,13 @@ _COMPACT = """<style>
 .st-key-header h1 {font-size: 1.2rem; padding: 0}
 .st-key-header [data-testid='stHeading'] [data-testid='stMarkdownContainer'] {margin: 0}
 .st-key-header [data-testid='stCaptionContainer'] {font-size: 0.7rem}
+.st-key-header [data-testid='stMetricValue'] {font-size: 1.1rem; line-height: 1.2}
 [data-testid='stElementContainer']:has([data-testid='stBidiComponentIsolated']) {
   opacity: 1 !important;
+}
+@media (max-width: 640px) {
+  .st-key-header {padding: 0}
+  .st-key-header > :first-child {margin-right: 2.5rem}
 }
 [data-testid='stApp']:has([data-testid='stExpandSidebarButton']) .st-key-header > :first-child {
   margin-left: 5rem;

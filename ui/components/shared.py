@@ -1,7 +1,7 @@
 """What all pages share: models, escaped text, images that can be zoomed, tables."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Literal
 
@@ -90,19 +90,8 @@ def thumbnails(jpegs: Sequence[bytes], captions: Sequence[str], width: int) -> N
     st.html(f'<div style="display: flex; flex-wrap: wrap; gap: 0.75rem">{figures}</div>')
 
 
-def image_chart(
-    figure: go.Figure, key: str, alt: str, clicked: Callable[[int], None] | None = None
-) -> None:
-    """Draw an image that can be zoomed and moved; on phones without a tool bar.
-
-    `clicked` receives the number of the clicked cell.
-    """
-
-    def selected() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points and clicked:  # redrawing the figure clears the selection
-            clicked(int(points[-1]["customdata"]))
-
+def image_chart(figure: go.Figure, key: str, alt: str) -> None:
+    """Draw an image that can be zoomed and moved; on phones without a tool bar."""
     config: dict[str, Any] = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
     if not on_phone():
         config["displayModeBar"] = "hover"
@@ -117,15 +106,7 @@ def image_chart(
         f".st-key-{key} .modebar-container {{top: {figure.layout.margin.t}px !important}}</style>"
     )
     with st.container(key=f"{key}_frame"):
-        st.plotly_chart(
-            figure,
-            height="stretch",
-            key=key,
-            config=config,
-            alt=alt,
-            on_select=selected if clicked else "ignore",
-            selection_mode="points",
-        )
+        st.plotly_chart(figure, height="stretch", key=key, config=config, alt=alt)
 
 
 def metrics(values: Mapping[str, tuple[str, str | None, str | None]], width: int = 120) -> None:

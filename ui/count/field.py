@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from core.charts.field import add_frames, field_figure, shown_frame
+from core.charts.field import field_drawing
 from core.domain.boxes import Box
 from core.domain.results import FieldAnalysis
 from core.imaging.crop import crop_cell
@@ -20,8 +20,12 @@ from ui.upload.images import SessionImage, decode_again
 from ui.upload.session import UploadSession
 
 CELL = "wbc_cell"
+_ROOM = "max(320px, 100vh - 305px)"
+"""Most height of a field: with what stands above it, it fits into the window."""
 _LARGE_SIDE = 320
 """Pixels a side of the image of the chosen cell."""
+_LARGE_SHOWN = 250
+"""CSS pixels: its probabilities stand in the window too."""
 
 
 def status_line(analyses: list[FieldAnalysis]) -> None:
@@ -66,10 +70,13 @@ def field_view(session: UploadSession, images: list[SessionImage]) -> None:
     """Show one field with its boxes, the clicked cell and the properties of the file."""
     image = choose_field(session, images)
     analysis = image.result
-    drawing, about = st.columns([2.4, 1])
+    drawing, about = st.columns([1.5, 1])
     with about:
-        st.markdown(f"**{shared.plain(analysis.title)}**")
-        status_line([analysis])
+        if len(images) == 1:
+            st.markdown(f"**{shared.plain(analysis.title)}**")
+        else:  # of one field the page says it above
+            status_line([analysis])
+        cell = st.container()  # what is chosen stands above how the field is drawn
         kinds = [] if analysis.reject_reason else fields.choose_kinds(analysis, "wbc")
         method = fields.choose_method() if analysis.white_cells() else None
         outlined = _outlined(image, method, fields.is_light_corrected()) if method else {}
@@ -77,29 +84,27 @@ def field_view(session: UploadSession, images: list[SessionImage]) -> None:
             st.error(shared.plain(image.lost), icon=":material/broken_image:")
         if method and not image.is_kept:
             st.caption("The page did not keep this image, so nothing can be outlined.")
-        chosen = show_cell(image, outlined if method else None)
-        show_properties(image)
+        with cell:
+            chosen = show_cell(image, outlined if method else None)
+        with st.expander("Properties of the file", icon=":material/info:"):
+            show_properties(image)
         remove_button(session, image)
 
     def clicked(number: int) -> None:
-        if analysis.cells[number - 1].kind == "wbc":
-            st.session_state[CELL] = number
+        st.session_state[CELL] = number
 
     with drawing:
         if analysis.reject_reason:
             st.warning(analysis.reject_reason, title="Rejected", icon=":material/block:")
         outlines = [cell.segmentation for cell in outlined.values()]
-        width = shared.shown_width(720)
-        figure = field_figure(image.shown.image, analysis, kinds, width, outlines)
-        add_frames(figure, analysis)
-        if chosen is not None:
-            st.html(f"<style>.st-key-wbc_drawing {shown_frame(analysis, chosen)}</style>")
-        fields.field_chart(figure, analysis, "wbc_drawing", clicked)
+        drawn = field_drawing(image.shown.image, analysis, kinds, outlines)
+        fields.show_warnings(analysis)
+        fields.show_drawing(drawn, "wbc_drawing", clicked, chosen=chosen, room=_ROOM)
         if not analysis.reject_reason:
             st.caption(
                 "Colour shows the type. Solid line: classified. Dashed: uncertain. Dotted grey: "
                 "not a white cell. Click a white cell for details. Scroll or pinch to zoom, drag "
-                "to move, double-click to reset."
+                "to move, double-click to reset. The legend hides and shows types."
             )
     if session.is_graded:
         show_class(image)
@@ -170,7 +175,7 @@ def show_cell(
     if jpeg is None and not image.lost:
         jpeg = _large(image, cell.box, fields.is_light_corrected())
     shown = jpeg or image.shown.cells[chosen]
-    st.image(shown, width=_LARGE_SIDE, alt=f"White cell {chosen}{', outlined' if drawn else ''}")
+    st.image(shown, width=_LARGE_SHOWN, alt=f"White cell {chosen}{', outlined' if drawn else ''}")
     if outlined is not None and image.is_kept:
         fields.show_measures(drawn, has_scale=scale is not None)
     fields.show_cell_facts(cell, scale.micrometres_per_pixel if scale else None)

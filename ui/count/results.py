@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.cases.cell_groups import (
     DUPLICATE,
@@ -17,7 +18,12 @@ from core.cases.cell_groups import (
 from core.cases.database import get_database
 from core.cases.range_tables import ranges_in_force
 from core.domain.blood_counts import platelet_estimate
-from core.domain.differential import FULL_COUNT, RECOMMENDED_CELLS, differential
+from core.domain.differential import (
+    FULL_COUNT,
+    RECOMMENDED_CELLS,
+    Differential,
+    differential,
+)
 from core.domain.flags import flags
 from core.domain.probability import probability_text
 from core.domain.reference_ranges import ReferenceRange
@@ -33,6 +39,7 @@ from core.synthetic.answer_key import answer_key
 from core.synthetic.examples import synthetic_truth
 from ui.all_stage.results import offer_grading, show_grading
 from ui.components import findings, shared
+from ui.components.browser import has_drawn
 from ui.components.cases import errors_shown
 from ui.components.fields import light_toggle
 from ui.count.field import CELL, field_view, status_line
@@ -112,6 +119,24 @@ def gallery_group(group: str, cells: list[GalleryCell]) -> None:
     ]
     jpegs = [image.shown.cells[number] for _, image, number, _ in cells]
     shared.thumbnails(jpegs, captions, width=104)
+
+
+def show_shares(counted: Differential) -> None:
+    """Show the percentages of the types in a line: the answer, above the field."""
+    if counted.total == 0:
+        return
+    parts = "".join(
+        f'<span style="white-space: nowrap"><span style="display: inline-block; width: 0.7em; '
+        f"height: 0.7em; margin-right: 0.4em; border-radius: 2px; background: "
+        f'{CELL_TYPES[key].colour}"></span>{CELL_TYPES[key].plural} <b>{share.percent:.1f} %</b> '
+        f'<span style="opacity: 0.78">({share.low:.0f}–{share.high:.0f})</span></span>'
+        for key, share in counted.shares.items()
+        if share.count
+    )
+    st.html(
+        '<div style="display: flex; flex-wrap: wrap; gap: 0.1rem 1.1rem; font-size: 0.95rem">'
+        f"<span>Of {counted.total:,} classified:</span>{parts}</div>"
+    )
 
 
 def show_differential(analyses: list[FieldAnalysis], *, flagged: bool) -> None:
@@ -217,8 +242,8 @@ def warn_out_of_distribution(analyses: list[FieldAnalysis]) -> None:
     )
 
 
-def show_results(session: UploadSession) -> None:
-    """Show all results of the uploaded images."""
+def show_results(session: UploadSession, bar: DeltaGenerator) -> None:
+    """Show all results of the uploaded images; `bar` is the row of the page's header."""
     images = session.of_patient(choose_patient(session))
     analyses = [image.result for image in images]
     if any(a.sha256 in synthetic_truth() for a in analyses):
@@ -226,18 +251,27 @@ def show_results(session: UploadSession) -> None:
     show_blasts(session, images)
     offer_grading(session, images)
     show_problems(session)
-    status_line(analyses)
     warn_out_of_distribution(analyses)
     analysed = [a for a in analyses if a.reject_reason is None]
     if analysed:
         kinds = sum((Counter(a.counts.kinds) for a in analysed), Counter())
         numbers = {f"{KIND_NAMES[kind]}s": kinds[kind] for kind in CELL_KINDS}
         shown = numbers | {"Fields": len(analysed)}
-        shared.metrics({name: (f"{n:,}", None, None) for name, n in shown.items()})
-    light_toggle()
+        with bar:
+            for name, n in shown.items():
+                st.metric(name, f"{n:,}", width="content")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with st.container():
+            status_line(analyses)
+        with st.container(width="content"):
+            light_toggle()
+    if analysed:
+        show_shares(differential(analysed))
     if session.is_graded:
         session.grade(images)
     field_view(session, images)
+    if not has_drawn("wbc"):
+        return
     if analysed:
         show_grading(session, images)
         show_differential(analysed, flagged=len({image.patient for image in images}) == 1)

@@ -10,7 +10,7 @@ from core.cases.cell_groups import case_cells
 from core.cases.database import Database
 from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case, LabelledCell, SampleField, User
-from core.charts.field import field_figure
+from core.charts.field import field_drawing
 from core.domain.probability import probability_text
 from core.domain.results import Cell, StageResult
 from core.domain.taxonomy import STAGES, label_name
@@ -61,10 +61,10 @@ def show_fields(case: Case) -> None:
             if stored.stage is not None and stored.stage.stage is not None:
                 _show_stage(stored.stage, STAGES[stored.stage.stage].name)
         with drawing:
-            jpeg, width = field_jpeg(stored.id, corrected), shared.shown_width(640)
-            outlines = list(segmented.values())
-            figure = field_figure(jpeg, stored.analysis, kinds, width, outlines)
-            fields.field_chart(figure, stored.analysis, "sample_drawing")
+            jpeg = field_jpeg(stored.id, corrected)
+            drawn = field_drawing(jpeg, stored.analysis, kinds, segmented.values())
+            fields.show_warnings(stored.analysis)
+            fields.show_drawing(drawn, "sample_drawing")
         _show_cells([c for c in case_cells(case) if c.field_id == stored.id], corrected)
 
 

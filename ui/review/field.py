@@ -8,18 +8,17 @@ import streamlit as st
 from core.cases.cell_groups import case_cells
 from core.cases.records import Case, LabelledCell, MissedCell, Sample, SampleField
 from core.cases.reviews import LEAST_SIDE
-from core.charts.field import data_uri
+from core.charts.field import field_drawing
 from core.domain.boxes import LEAST_SHARE, Box, Direction, dividing_line, split_box
 from core.domain.results import Cell
-from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, STATUS_LINES, label_name
+from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
 from core.errors import InvalidEntryError, NotFoundError
-from core.imaging.overlay import CELL_COLOUR, NUCLEUS_COLOUR
 from core.imaging.segmentation import SegmentationMethod
 from core.inference.cell_classifier import ASSUMED_CELL_MICROMETRES
 from ui.components import fields
 from ui.components.actions import run_action
 from ui.components.cases import errors_shown
-from ui.components.shared import number_of, plain
+from ui.components.shared import plain
 from ui.components.stored import LARGE, cell_jpeg, field_jpeg, outlined, segmented_field
 from ui.review.session import (
     ACTION,
@@ -133,35 +132,24 @@ def _drawing(
 ) -> dict[str, object]:
     """Return what the component draws: the image, its white cells and their outlines."""
     analysis = stored.analysis
-    cells = [
-        {
-            "id": stored.cell_ids[number - 1],
-            "number": str(number),
-            "box": list(cell.box.xywh),
-            "colour": cell.colour,
-            "dashes": " ".join(f"{2 * length:g}" for length in STATUS_LINES[cell.status].dashes),
-            "title": f"Cell {number}, {_counts_as(cell)}",
-        }
-        for number, cell in analysis.white_cells()
-    ]
     segmented = segmented_field(stored, method).values() if method else ()
+    drawing = field_drawing(field_jpeg(stored.id, corrected), analysis, segmented=segmented)
+    cells = dict(analysis.white_cells())
     return {
+        **drawing,
+        "cells": [
+            {
+                **drawn,
+                "id": stored.cell_ids[drawn["id"] - 1],
+                "title": f"Cell {drawn['number']}, {_counts_as(cells[drawn['id']])}",
+            }
+            for drawn in drawing["cells"]
+        ],
         "field": stored.id,
         "mode": mode,
-        "title": f"Field {analysis.title} with {number_of(len(cells), 'boxed white cell')}",
-        "src": data_uri(field_jpeg(stored.id, corrected)),
-        "outlines": [
-            {"colour": colour, "points": " ".join(f"{x:.1f},{y:.1f}" for x, y in line[::2])}
-            for one in segmented
-            for colour, mask in ((CELL_COLOUR, one.cell), (NUCLEUS_COLOUR, one.nucleus))
-            for line in one.outlines(mask)
-        ],
-        "width": analysis.width,
-        "height": analysis.height,
         "diameter": usual_diameter(stored),
         "least": LEAST_SIDE,
         "chosen": st.session_state.get(PICKED),
-        "cells": cells,
     }
 
 

@@ -11,7 +11,7 @@ from core.cases.range_tables import ranges_in_force
 from core.cases.records import Case
 from core.cases.samples import load_case
 from core.cases.sharing import comment_by_link, follow, opinion_by_link, visit
-from core.charts.field import field_figure
+from core.charts.field import field_drawing
 from core.domain.taxonomy import CELL_TYPES, NOT_A_WHITE_CELL, label_name
 from core.errors import InvalidEntryError
 from core.exports.summary import summarise
@@ -19,7 +19,6 @@ from ui.components import fields
 from ui.components.actions import action_button
 from ui.components.cases import errors_shown, show_comments
 from ui.components.findings import show_summary
-from ui.components.shared import shown_width
 from ui.components.stored import SMALL, cell_jpeg, field_jpeg, surroundings_jpeg
 from ui.components.visitor import admit_by_link
 
@@ -65,9 +64,9 @@ def _show_fields(case: Case) -> None:
     stored = case.fields[fields.choose_field(titles, "link_field")]
     corrected = fields.light_toggle()
     with errors_shown():
-        jpeg = field_jpeg(stored.id, corrected)
-        figure = field_figure(jpeg, stored.analysis, shown_width=shown_width(900))
-        fields.field_chart(figure, stored.analysis, "link_drawing")
+        drawn = field_drawing(field_jpeg(stored.id, corrected), stored.analysis)
+        fields.show_warnings(stored.analysis)
+        fields.show_drawing(drawn, "link_drawing")
 
 
 @st.fragment

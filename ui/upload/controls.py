@@ -42,9 +42,10 @@ def read_uploads(
     `examples` may draw more ways to get images into the row of buttons that it receives.
     """
     _show_draft(session)
-    box = st.container()
+    line = st.container(horizontal=True, vertical_alignment="center")
+    box = line.container()
     if session.images:
-        box = st.expander("Add images, or clear them", icon=":material/add_photo_alternate:")
+        box = line.expander("Add images, or clear them", icon=":material/add_photo_alternate:")
     with box:
         uploads: list[PendingUpload] = _uploader(session)
         row = st.container(horizontal=True)
@@ -53,7 +54,8 @@ def read_uploads(
         if session.images or session.failed:
             row.button("Clear all", icon=":material/delete:", on_click=session.clear)
     mount("ask_before_leaving", "ask_before_leaving", {})
-    _review_links(session)
+    with line:
+        _review_links(session)
     pending = [u for u in (*session.pending, *uploads) if u.key not in session.handled]
     if pending:
         known = set(session.images)
@@ -141,7 +143,7 @@ def _review_links(session: UploadSession) -> None:
     samples = session.sample_ids(session.images.values())
     if not samples or session.key is None:
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
         for patient, sample_id in list(samples.items())[:_MAX_LINKS]:
             label = "Review these cells" if len(samples) == 1 else f"Review cells of {patient}"
             cases.review_link(sample_id, label, draft=session.key)
