@@ -23,6 +23,12 @@ from ui.review.writing import send_while_typing, write_text
 FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
 REASON = "review_reason"
 
+# Beside each other on a tablet, the table would hide its last columns.
+_STACKED = """<style>@media (max-width: 1000px) {
+.st-key-sign > * > [data-testid='stHorizontalBlock'] {flex-wrap: wrap}
+.st-key-sign > * > [data-testid='stHorizontalBlock'] > [data-testid='stColumn'] {min-width: 100%}
+}</style>"""
+
 
 def show_signing(session: ReviewSession, case: Case) -> None:
     """Show what is signed, the signatures, links and comments, and what is missing to sign."""
@@ -32,7 +38,8 @@ def show_signing(session: ReviewSession, case: Case) -> None:
         conclusions = unfinished_texts(session.database, case.sample.id, "conclusion")
         comments = unfinished_texts(session.database, case.sample.id, "comment")
     send_while_typing()
-    left, right = st.columns([1.6, 1], gap="medium")
+    st.html(_STACKED)
+    left, right = st.container(key="sign").columns([1.6, 1], gap="medium")
     with left:
         _show_signed(summary)
     with right:

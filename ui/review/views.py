@@ -40,6 +40,7 @@ def choose_view(scope: QueueFilter) -> str:
         key=key,
         bind="query-params",
         label_visibility="collapsed",
+        wrap=True,
     )
     return view
 
