@@ -430,7 +430,7 @@ def pages() -> str:
             ("12 fields of 640 × 480 px to the answer", "twelve_fields_s"),
             ("6 fields of 1712 × 1368 px to the answer", "six_large_fields_s"),
             ("Saving 12 fields to a patient", "save_twelve_s"),
-            ("Reload of a draft of 60 fields, until its count is shown", "reload_sixty_shown_s"),
+            ("Reload of a draft of 60 fields, its numbers and its field", "reload_sixty_shown_s"),
             ("Reload of a draft of 60 fields, the whole page", "reload_sixty_s"),
             ("Key of a label to the next cell", "label_key_s"),
         )
