@@ -35,8 +35,8 @@ export default function (component) {
   root.append(frame);
   parentElement.appendChild(root);
   frame.style.aspectRatio = data.width / data.height;
-  frame.style.setProperty("--ratio", data.width / data.height);
-  if (data.room) frame.style.setProperty("--room", data.room);
+  root.style.setProperty("--ratio", data.width / data.height);
+  if (data.room) root.style.setProperty("--room", data.room);
 
   const previous = views.get(parentElement);
   let view =
@@ -325,8 +325,9 @@ export default function (component) {
     const button = put(tools, "button", { type: "button", title: name, "aria-label": name }, text);
     button.addEventListener("click", act);
   }
-  frame.append(tools);
-  drawLegend();
+  const bar = element("div", "bar"); // not over the image, where it would cover cells
+  bar.append(drawnLegend(), tools);
+  root.prepend(bar);
 
   // Save what is shown, in pixels of the image at least: the styles go with the copy.
   async function save() {
@@ -350,7 +351,7 @@ export default function (component) {
     link.click();
   }
 
-  function drawLegend() {
+  function drawnLegend() {
     const legend = element("div", "legend");
     legend.setAttribute("role", "group");
     legend.setAttribute("aria-label", "Shown cells");
@@ -375,7 +376,7 @@ export default function (component) {
       line.append(svgElement("line", { x1: 1, y1: 4, x2: 25, y2: 4, stroke: colour }));
       entry.append(line, element("span", "", name));
     }
-    root.prepend(legend);
+    return legend;
   }
 
   svg.querySelector(`[data-cell="${focused}"]`)?.focus();
