@@ -14,6 +14,7 @@ FRAMED = "framed"
 
 # Of pages that fill the window: small margins, with room for the menu and for the button that
 # unfolds the sidebar. Components that draw a change at once do not fade while the server works.
+# `:has` looks at few elements: one over the whole app is checked at every change of a page.
 _COMPACT = """<style>
 [data-testid='stHeader'] {background: none}
 [data-testid='stHeader'], [data-testid='stHeader'] * {pointer-events: none}
@@ -27,14 +28,13 @@ _COMPACT = """<style>
 .st-key-header [data-testid='stHeading'] [data-testid='stMarkdownContainer'] {margin: 0}
 .st-key-header [data-testid='stCaptionContainer'] {font-size: 0.7rem}
 .st-key-header [data-testid='stMetricValue'] {font-size: 1.1rem; line-height: 1.2}
-[data-testid='stElementContainer']:has([data-testid='stBidiComponentIsolated']) {
-  opacity: 1 !important;
-}
+[data-testid='stElementContainer']:has(> .stBidiComponent) {opacity: 1 !important}
 @media (max-width: 640px) {
   .st-key-header {padding: 0}
   .st-key-header > :first-child {margin-right: 2.5rem}
 }
-[data-testid='stApp']:has([data-testid='stExpandSidebarButton']) .st-key-header > :first-child {
+[data-testid='stHeader']:has([data-testid='stExpandSidebarButton']) ~ [data-testid='stMain']
+  .st-key-header > :first-child {
   margin-left: 5rem;
 }
 </style>"""
