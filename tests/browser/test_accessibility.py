@@ -21,7 +21,7 @@ from tests.images import read_image
 pytestmark = pytest.mark.browser
 
 PAGES = (
-    "overview",
+    "",  # Overview
     "wbc_count",
     "microscope",
     "all_stage",
