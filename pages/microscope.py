@@ -22,7 +22,7 @@ asked = st.query_params.get(SLIDE)
 if asked is None:
     header(TITLE, ABOUT)
 else:  # the slide has the window
-    row = compact_header(TITLE, ABOUT)
+    row = compact_header(TITLE, ABOUT, stays=True)
 with errors_shown(end_page=True):
     folders = get_folders(owner=slide_owner())
     slides = list(folders.slides().values())

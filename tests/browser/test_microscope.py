@@ -127,3 +127,15 @@ def test_an_upload_goes_on_after_a_reload(page, tmp_path):
     expect(page.get_by_role("button", name="Uploaded by you")).to_be_visible()
     page.get_by_role("link", name="big.tif").click()
     page.locator(".map .leaflet-tile-loaded img").first.wait_for()
+
+
+def test_the_header_stays_over_a_page_that_was_scrolled(page):
+    page.set_viewport_size({"width": 820, "height": 1180})
+    open_slide(page)
+    main = page.get_by_test_id("stMain")
+    main.evaluate("main => main.scrollTop = 150")
+    page.wait_for_function("main => main.scrollTop > 100", arg=main.element_handle())
+    on_top = """() => [[110, 30], [400, 30], [700, 30]].every(
+        place => document.elementFromPoint(...place).closest(":has(> .st-key-header)"))"""
+    assert page.evaluate(on_top)
+    expect(page.get_by_role("link", name="All slides")).to_be_in_viewport()

@@ -89,6 +89,8 @@ def draw_around_all(page: Page) -> str:
     page.get_by_role("button", name="Show the whole slide").click()
     page.wait_for_timeout(800)  # the zoom is animated
     page.get_by_role("button", name="Measure an area").click()
+    # The title row lies over the slide where the page is scrolled.
+    page.get_by_test_id("stMain").evaluate("main => main.scrollTop = 0")
     box = page.locator(".map").bounding_box()
     left, right = box["x"] + 200, box["x"] + box["width"] - 200
     top, bottom = box["y"] + 5, box["y"] + box["height"] - 5

@@ -26,7 +26,8 @@ _COMPACT = """<style>
 .st-key-header {padding: 0 2.5rem 0 0; min-height: 2.5rem}
 .st-key-header h1 {font-size: 1.2rem; padding: 0}
 .st-key-header [data-testid='stHeading'] [data-testid='stMarkdownContainer'] {margin: 0}
-.st-key-header [data-testid='stCaptionContainer'] {font-size: 0.7rem}
+.st-key-header [data-testid='stCaptionContainer'] {font-size: 0.7rem; margin: 0}
+.st-key-header [data-testid='stCaptionContainer'] p {margin: 0}
 .st-key-header [data-testid='stMetricValue'] {font-size: 1.1rem; line-height: 1.2}
 [data-testid='stElementContainer']:has(> .stBidiComponent) {opacity: 1 !important}
 @media (max-width: 640px) {
@@ -36,6 +37,18 @@ _COMPACT = """<style>
 [data-testid='stHeader']:has([data-testid='stExpandSidebarButton']) ~ [data-testid='stMain']
   .st-key-header > :first-child {
   margin-left: 5rem;
+}
+</style>"""
+# The menu and the button stay at the top of the window; of a page that is longer the row of the
+# title stays with them, or they would lie over what is below. Phones have no room for that.
+_STAYING = """<style>
+@media (min-width: 641px) and (min-height: 500px) {
+  [data-testid='stMain'] {scroll-padding-top: 4rem}
+  [data-testid='stLayoutWrapper']:has(> .st-key-header) {
+    --behind: light-dark(%s, %s);
+    position: sticky; top: 0.6rem; z-index: 990;
+    background: var(--behind); box-shadow: 0 -0.7rem var(--behind);
+  }
 }
 </style>"""
 
@@ -52,11 +65,17 @@ def header(title: str, subtitle: str, *, for_everyone: bool = False) -> None:
     st.caption(RESEARCH_NOTICE)
 
 
-def compact_header(title: str, subtitle: str) -> DeltaGenerator:
-    """Draw the header of a page that fills the window; return the row, for controls beside it."""
+def compact_header(title: str, subtitle: str, *, stays: bool = False) -> DeltaGenerator:
+    """Draw the header of a page that fills the window; return the row, for controls beside it.
+
+    The row of a page that may be longer than the window `stays` at its top.
+    """
     _enter_app_shell()
     admit(for_everyone=False)
     st.html(_COMPACT)
+    if stays:
+        colours = (st.get_option(f"theme.{scheme}.backgroundColor") for scheme in ("light", "dark"))
+        st.html(_STAYING % tuple(colours))
     row = st.container(horizontal=True, vertical_alignment="center", key="header")
     with row.container(gap=None, width="content"):
         st.title(title, help=subtitle, anchor=False)

@@ -174,10 +174,10 @@ def _show_choice(count: SlideCount, cell: Cell) -> None:
     agreed = agreement_of(cell)
     probabilities = cell.probabilities or {}
     ordered = sorted(LABELS, key=lambda label: -probabilities.get(label, 0.0))
+    if agreed is not None:
+        text = f"Agree: {label_name(agreed).lower()}"
+        button(text, "agree", agreed, shortcut="A", type="primary")
     with st.grid(2, min_column_width=130, gap="xsmall"):
-        if agreed is not None:
-            text = f"Agree: {label_name(agreed).lower()}"
-            button(text, "agree", agreed, shortcut="A", type="primary")
         for label in [*ordered[:2], NOT_A_WHITE_CELL]:
             offer(label)
     with (
