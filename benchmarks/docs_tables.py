@@ -452,7 +452,10 @@ def slide_speed() -> str:
         milliseconds = ", ".join(f"{1000 * seconds:.0f}" for seconds in times)
         rows.append((f"A tile, {when}: median, 95th percentile", f"{milliseconds} ms"))
     rows.append(
-        ("Most memory of the server", f"{measured['counting']['memory_most_megabytes']:.0f} MB")
+        (
+            "Most memory of the server and the count",
+            f"{measured['counting']['memory_most_megabytes']:.0f} MB",
+        )
     )
     for part, what in (
         ("moving_whole", "moving the whole slide"),

@@ -111,7 +111,7 @@ def look(
                 times.append(spent)
                 failed += not fine
             time.sleep(PAUSE)
-            memory.append(memory_of(server.process)[0])
+            memory.append(memory_of(server.process)[1])
     half, most = np.percentile(times, [50, 95])
     return {
         "tiles": len(times),
