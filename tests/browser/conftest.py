@@ -26,16 +26,6 @@ PHONE = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each visit a second try: on a busy machine a browser misses a moment now and then.
-
-    The first failure is counted and named in the report (`make test` shows it).
-    """
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 def free_port() -> int:
     """Return a port that nothing listens on."""
     with socket.socket() as probe:
