@@ -127,7 +127,7 @@ def field_flags() -> str:
         (label, percent(share), percent(measured.cells[label]))
         for label, share in measured.by_class.items()
     ]
-    return _table(("fields", "raise the flag", "possible blasts of the white cells"), rows)
+    return _table(("fields", "raise the flag", "possible blasts of the leukocytes"), rows)
 
 
 def light() -> str:

@@ -1,7 +1,7 @@
 """The card of a model: what it is, how to feed it, where it came from, what it is not for."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self, overload
@@ -199,9 +199,15 @@ def read_checked(
 
 
 def models_fingerprint() -> str:
-    """Return one SHA-256 over those of all model files. Raises ModelError."""
-    checksums = "".join(load_card(name).sha256 for name in MODEL_NAMES)
-    return hashlib.sha256(checksums.encode()).hexdigest()
+    """Return the fingerprint of the models that lie in the folder now. Raises ModelError."""
+    return fingerprint_of(load_card(name) for name in MODEL_NAMES)
+
+
+def fingerprint_of(cards: Iterable[ModelCard]) -> str:
+    """Return one SHA-256 over the versions and checksums of models, in the order of their names."""
+    ordered = sorted(cards, key=lambda card: card.name)
+    text = "".join(f"{card.version} {card.sha256} " for card in ordered)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache
@@ -210,5 +216,6 @@ def check_models(expected: str) -> None:
     if models_fingerprint() != expected:
         raise BatchError(
             "A worker has other models than the machine that started it. Bring all machines to "
-            "one version. A batch then goes on with --resume."
+            "one version, and restart a server whose models were changed. A batch then goes on "
+            "with --resume."
         )

@@ -1,14 +1,17 @@
-// A field with a box around each cell, its legend, and buttons to zoom. Pointing at a cell, or focusing
-// it, shows what it is; a press on an entry of the legend hides its cells. A click on a white cell sends
-// its id to Python; without a mode nothing is sent. The mode "add" sends a new box: a click adds one of the usual size, a drag one of any size. The mode "move" sends
-// the new box of a cell that was dragged, as a whole or by a corner of the chosen one. The mode
-// "split" sends the line that was drawn across a box. Boxes never leave the image.
+// A field with a box around each cell, its legend, and buttons to zoom. Pointing at a cell, tapping it,
+// or focusing it where cells can be chosen, shows what it is; a press on an entry of the legend hides
+// its cells in this field. A click on a white cell sends its id to Python; without a mode nothing is
+// sent. The mode "add" sends a new box: a click adds one of the usual size, a drag one of any size.
+// The mode "move" sends the new box of a cell that was dragged, as a whole or by a corner of the
+// chosen one. The mode "split" sends the line that was drawn across a box. Boxes never leave the image.
 const SVG = "http://www.w3.org/2000/svg";
 const views = new WeakMap();
 const SMALLEST_DRAG = 6; // CSS pixels; less is a click
 const HANDLE = 22; // CSS pixels across, large enough for a finger
 const SMALL_CELL = 90; // CSS pixels; a smaller chosen cell is enlarged before its box is changed
-const DRAWN = ["display", "fill", "font-family", "font-size", "font-weight", "paint-order", "stroke", "stroke-dasharray", "stroke-width", "vector-effect"]; // what of a style is saved with an image
+// Style properties that are saved with an image.
+const DRAWN = ["display", "fill", "font-family", "font-size", "font-weight", "paint-order", "stroke", "stroke-dasharray", "stroke-width", "vector-effect"];
+const MOST_SAVED = 16e6; // pixels; telephones draw no larger image
 const STEP = 1.5; // by which a button zooms
 const NUMBER = 15; // CSS pixels high, however large the field is shown
 const FRAME_GAP = 0.12; // between the chosen cell's box and its frame, of the box
@@ -42,10 +45,12 @@ export default function (component) {
   let view =
     previous?.field === data.field
       ? previous
-      : { field: data.field, x: 0, y: 0, width: data.width, height: data.height };
-  view.hidden = previous?.hidden ?? new Set(); // entries of the legend
+      : { field: data.field, x: 0, y: 0, width: data.width, height: data.height, hidden: new Set() };
+  // `hidden` are entries of the legend. The chosen cell is never hidden: it is being looked at.
+  view.hidden.delete(data.cells.find((cell) => cell.id === data.chosen)?.group);
+  const possible = (width) => Math.min(Math.max(width, data.width / 12), data.width);
   function showView(next) {
-    const width = Math.min(Math.max(next.width, data.width / 12), data.width);
+    const width = possible(next.width);
     const height = (width * data.height) / data.width;
     view = {
       field: data.field,
@@ -65,7 +70,8 @@ export default function (component) {
   const handles = [];
   const zoom = () => svg.getScreenCTM()?.a || 1; // CSS pixels per pixel of the image
   function fit() {
-    svg.style.setProperty("--number", `${NUMBER / zoom()}px`);
+    const number = `${NUMBER / zoom()}px`;
+    if (svg.style.getPropertyValue("--number") !== number) svg.style.setProperty("--number", number);
     const side = HANDLE / zoom();
     for (const { node, box, corner } of handles) {
       node.setAttribute("x", box.x + CORNERS[corner][0] * box.width - side / 2);
@@ -121,7 +127,10 @@ export default function (component) {
     group.style.display = view.hidden.has(cell.group) ? "none" : "";
     (groups[cell.group] ??= []).push(group);
     for (const event of ["pointerenter", "focus"]) group.addEventListener(event, () => tell(cell, box));
-    for (const event of ["pointerleave", "blur"]) group.addEventListener(event, () => (hint.hidden = true));
+    group.addEventListener("blur", () => (hint.hidden = true));
+    group.addEventListener("pointerleave", (event) => {
+      hint.hidden = event.pointerType !== "touch"; // a finger leaves at once: it stays until the next
+    });
     if (data.mode && data.mode !== "add" && cell.number) {
       group.dataset.cell = cell.id;
       group.setAttribute("tabindex", "0");
@@ -206,7 +215,7 @@ export default function (component) {
     const holds = ({ box: [left, top, width, height] }) =>
       x >= left && x <= left + width && y >= top && y <= top + height;
     const area = ({ box }) => box[2] * box[3];
-    const held = data.cells.filter(holds).sort((a, b) => area(a) - area(b));
+    const held = data.cells.filter((cell) => holds(cell) && !view.hidden.has(cell.group)).sort((a, b) => area(a) - area(b));
     return held.find((cell) => cell.id === data.chosen) ?? held[0];
   }
 
@@ -234,6 +243,7 @@ export default function (component) {
     grasped = null;
   }
   svg.addEventListener("pointerdown", (event) => {
+    if (!event.target.closest(".cell")) hint.hidden = true;
     if (event.button !== 0 || (pointer !== null && event.pointerId !== pointer)) return;
     const { x, y } = point(event);
     pointer = event.pointerId;
@@ -298,9 +308,10 @@ export default function (component) {
       if (!event.ctrlKey && !event.shiftKey && view.width === data.width && event.deltaY > 0) return;
       event.preventDefault();
       const here = point(event);
-      const factor = Math.exp(event.deltaY / 500);
+      const width = possible(view.width * Math.exp(event.deltaY / 500));
+      const factor = width / view.width;
       showView({
-        width: view.width * factor,
+        width,
         x: here.x - (here.x - view.x) * factor,
         y: here.y - (here.y - view.y) * factor,
       });
@@ -311,8 +322,8 @@ export default function (component) {
   svg.addEventListener("dblclick", reset);
 
   function zoomBy(factor) {
-    const width = view.width / factor;
-    const height = view.height / factor;
+    const width = possible(view.width / factor);
+    const height = (view.height * width) / view.width;
     showView({ width, x: view.x + (view.width - width) / 2, y: view.y + (view.height - height) / 2 });
   }
   const tools = element("div", "tools");
@@ -337,7 +348,7 @@ export default function (component) {
       const style = getComputedStyle(own[i]);
       for (const name of DRAWN) node.style.setProperty(name, style.getPropertyValue(name));
     }
-    const scale = Math.max(1, zoom());
+    const scale = Math.min(Math.max(1, zoom()), Math.sqrt(MOST_SAVED / (view.width * view.height)));
     const size = { width: Math.round(view.width * scale), height: Math.round(view.height * scale) };
     for (const [name, value] of Object.entries(size)) copy.setAttribute(name, value);
     const image = new Image();
@@ -379,8 +390,13 @@ export default function (component) {
     return legend;
   }
 
-  svg.querySelector(`[data-cell="${focused}"]`)?.focus();
-  const resized = new ResizeObserver(fit);
+  svg.querySelector(`[data-cell="${focused}"]`)?.focus({ preventScroll: true });
+  hint.hidden = true; // the pointer may be elsewhere by now
+  const resized = new ResizeObserver(() => {
+    // Streamlit ends only the last drawing of a component; an observed one would be kept for good.
+    if (frame.isConnected) fit();
+    else resized.disconnect();
+  });
   resized.observe(frame);
   return () => resized.disconnect();
 }

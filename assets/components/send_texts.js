@@ -1,7 +1,8 @@
 // A text area sends its text when it is left, or by Ctrl+Enter. This has a text sent while it is
 // typed, at each pause and when the window goes out of sight, and lets the browser ask when the page
 // is left sooner than that. Streamlit drops what it has not begun to run when a browser goes, so a text
-// that was sent that late also stays in the tab, and is put in again when the page comes back.
+// that was sent that late also stays in the tab, and is put in again when the page comes back to the
+// same user.
 const PAUSE = 700 // milliseconds
 const STAY = 10000 // milliseconds after which a page that was to be left is not
 const SOON = 60000 // milliseconds; later, another window may have changed the text
@@ -23,7 +24,7 @@ function restore({ name, text, until }) {
   area.dispatchEvent(new Event("input", { bubbles: true }))
 }
 
-export default function () {
+export default function ({ data }) {
   let waiting = null
   let timer = 0
   let left = null // what was sent as the page was left
@@ -46,7 +47,7 @@ export default function () {
   }
   const leave = (event) => {
     if (!waiting) return
-    left = { name: nameOf(waiting), text: waiting.value, at: Date.now() }
+    left = { user: data.user, name: nameOf(waiting), text: waiting.value, at: Date.now() }
     setTimeout(() => (left = null), STAY)
     send()
     event.preventDefault()
@@ -66,7 +67,7 @@ export default function () {
   try {
     const kept = JSON.parse(sessionStorage.getItem(LEFT))
     sessionStorage.removeItem(LEFT)
-    if (kept && Date.now() - kept.at < SOON) restore({ ...kept, until: performance.now() + STAY })
+    if (kept?.user === data.user && Date.now() - kept.at < SOON) restore({ ...kept, until: performance.now() + STAY })
   } catch {
     // The browser forbids storage.
   }

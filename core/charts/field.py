@@ -163,7 +163,7 @@ def field_drawing(
 
 def _dashes(status: Status) -> str:
     """Return the line of a status as `stroke-dasharray`."""
-    return " ".join(f"{2 * length:g}" for length in STATUS_LINES[status].dashes)
+    return " ".join(f"{2 * length:g}" for length in STATUS_LINES[status])
 
 
 def cam_figure(

@@ -117,7 +117,7 @@ def blast_flag(blasts: PossibleBlasts) -> Flag | None:
 def blasts_text(blasts: PossibleBlasts) -> str:
     """Return the share of possible blasts, such as `3 possible blasts: 21 % (5-51) of 14 …`."""
     if not blasts.white_cells:
-        return "No white cells were found"
+        return "No leukocytes were found"
     cells = _white_cells(blasts.white_cells)
     share = blasts.percent.text(" %", 0)
     return f"{_possible(blasts)}: {share} of {cells}"

@@ -242,7 +242,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class PossibleBlasts:
-    """Possible blasts among the white cells of one or several fields."""
+    """Possible blasts among the leukocytes of one or several fields."""
 
     count: int
     """Blasts, and uncertain cells that are likeliest to be blasts."""
@@ -261,7 +261,7 @@ class PossibleBlasts:
 
     @property
     def percent(self) -> Estimate:
-        """Their percentage of the white cells, with its exact 95 % interval."""
+        """Their percentage of the leukocytes, with its exact 95 % interval."""
         return proportion(self.count, self.white_cells, per=100)
 
 

@@ -14,21 +14,15 @@ Material = Literal["peripheral_blood", "bone_marrow", "other"]
 """The material of a smear."""
 
 
-@dataclass(frozen=True, slots=True)
-class LineStyle:
-    """How a box is outlined: Plotly's name of the style, and the same in line widths."""
-
-    name: str
-    dashes: tuple[float, ...]
-    """Drawn and skipped lengths in line widths; empty for a solid line."""
-
-
-STATUS_LINES: dict[Status, LineStyle] = {
-    "classified": LineStyle("solid", ()),
-    "uncertain": LineStyle("dash", (5, 3)),
-    "out_of_scope": LineStyle("dot", (1, 3)),
+STATUS_LINES: dict[Status, tuple[float, ...]] = {
+    "classified": (),
+    "uncertain": (5, 3),
+    "out_of_scope": (1, 3),
 }
-"""In every drawing colour shows the type and the line shows the status."""
+"""How a box is outlined: drawn and skipped lengths in line widths; empty for a solid line.
+
+In every drawing colour shows the type and the line shows the status.
+"""
 
 CELL_KINDS: tuple[CellKind, ...] = ("wbc", "rbc", "platelet")
 

@@ -190,7 +190,7 @@ class FieldFlagFigures(Figures):
     by_class: dict[str, Proportion]
     """Fields that raise it, by class."""
     cells: dict[str, Proportion]
-    """Possible blasts among the white cells, by class."""
+    """Possible blasts among the leukocytes, by class."""
 
 
 class SubtypeFigures(Figures):

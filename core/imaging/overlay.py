@@ -80,7 +80,7 @@ def _corners(box: Box) -> NDArray[np.int32]:
 
 def _draw_box(drawn: Pixels, cell: Cell, line: int) -> None:
     colour, corners = getrgb(cell.colour), _corners(cell.box)
-    dashes = STATUS_LINES[cell.status].dashes
+    dashes = STATUS_LINES[cell.status]
     if not dashes:
         cv2.polylines(drawn, [corners], True, colour, line, cv2.LINE_AA)
         return

@@ -42,7 +42,7 @@ from core.inference.quality_control import (
 )
 from core.inference.runtime import LiteRTEngine
 from core.inference.site_profile import SiteProfile
-from core.model_card import ModelCard, load_card, read_checked
+from core.model_card import ModelCard, fingerprint_of, load_card, read_checked
 from core.settings import Settings, get_settings
 
 _CROP_DETECTION_SCORE = 0.15
@@ -178,7 +178,9 @@ class Analyzer:
         settings = settings or get_settings()
         detector, wbc = load_card("detector", settings), load_card("wbc", settings)
         all_stage = load_card("all_stage", settings)
-        self.versions: dict[str, str] = {c.name: c.version for c in (detector, wbc, all_stage)}
+        cards: tuple[ModelCard, ...] = (detector, wbc, all_stage)
+        self.versions: dict[str, str] = {card.name: card.version for card in cards}
+        self.fingerprint = fingerprint_of(cards)
 
         def engine(card: ModelCard) -> LiteRTEngine:
             return LiteRTEngine(

@@ -10,7 +10,6 @@ from threading import Lock
 from core.cases.database import Database, get_database
 from core.errors import CaseError, SlideNotFoundError
 from core.inference.pipeline import Analyzer, get_analyzer
-from core.model_card import models_fingerprint
 from core.settings import Settings, get_settings
 from core.slides.cluster import analyze_on_cluster
 from core.slides.count_store import CountStore
@@ -151,13 +150,14 @@ def open_count(
 def _plan(
     slide: SlideFile, view: SlideView, store: CountStore | None, analyzer: Callable[[], Analyzer]
 ) -> SlideCount:
-    models = analyzer().versions
+    loaded = analyzer()
+    models = loaded.versions
     if view.planes.number > 1:  # what was found in another plane is not mixed in
         models = {**models, "focal_plane": str(view.planes.middle)}
     idle = [known for known, count in _counts.items() if not count.running]
     for known in idle[: max(0, len(_counts) + 1 - _MOST_COUNTS)]:
         del _counts[known]
-    run = TileRunner(view.path.absolute(), slide.name, models_fingerprint())
+    run = TileRunner(view.path.absolute(), slide.name, loaded.fingerprint)
     with_cluster = get_settings().slide_engine == "ray"
     count = SlideCount(
         slide,

@@ -69,10 +69,10 @@ def analyze_in_process(run: TileRunner, tiles: Iterator[Tile]) -> Iterator[TileR
 
     Raises CountStoppedError when it ends before, BatchError with what it says.
     """
-    with _started() as worker:
-        assert worker.stdin
-        assert worker.stdout
-        try:
+    try:
+        with _started() as worker:
+            assert worker.stdin
+            assert worker.stdout
             _send(run, worker.stdin)
             for tile in tiles:
                 _send(tile, worker.stdin)
@@ -82,8 +82,9 @@ def analyze_in_process(run: TileRunner, tiles: Iterator[Tile]) -> Iterator[TileR
                         logger.error("a tile failed\n%s", answer.trace)
                     raise BatchError(answer.sentence)
                 yield answer
-        except (EOFError, BrokenPipeError) as error:
-            raise CountStoppedError from error
+    # Around `with`, which flushes the pipe again as it ends.
+    except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
+        raise CountStoppedError from error
 
 
 def _started() -> "subprocess.Popen[bytes]":

@@ -17,6 +17,7 @@ class FakeAnalyzer:
     """Finds the same three cells in every picture; refuses those whose name says so."""
 
     def __init__(self):
+        self.fingerprint = "of no models"
         self.versions = {"detector": "1.2.3", "wbc": "1.2.3", "all_stage": "1.2.3"}
         self.classifier = SimpleNamespace(model_sha256=64 * "0")
         self.compares = False

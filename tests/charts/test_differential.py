@@ -123,5 +123,5 @@ def test_the_class_activation_map_covers_the_image_and_can_be_hidden():
     assert not [t for t in cam_figure(JPEG, result, (224, 112), 0).data if t.type == "heatmap"]
 
 
-def test_every_figure_is_json(analysis):
+def test_a_drawing_is_json(analysis):
     assert json.loads(json.dumps(field_drawing(JPEG, analysis)))["cells"]

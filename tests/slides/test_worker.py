@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from core.errors import FAILED_INSIDE, CountStoppedError, DamagedSlideError
 from core.model_card import models_fingerprint
@@ -84,6 +85,31 @@ def test_a_process_that_is_killed_is_said_and_loses_nothing(drawn):  # noqa: F81
     count.wait()
     assert count.error is None
     assert count.done == len(count.path)
+
+
+def test_a_process_that_is_killed_between_two_tiles_is_said(drawn):  # noqa: F811
+    slide, _ = drawn
+    before = worker_processes()
+
+    def analyze(tiles):
+        run = TileRunner(slide.path, slide.name, models_fingerprint(), find_in_tile)
+        for number, result in enumerate(analyze_in_process(run, tiles)):
+            yield result
+            if number == 2:
+                (own,) = worker_processes() - before
+                os.kill(own, signal.SIGKILL)
+
+    count = SlideCount(slide, SlideView(slide.path), analyze)
+    count.start(None)
+    count.wait()
+    assert count.error == str(CountStoppedError())
+    assert count.done >= 3
+
+
+def worker_processes():
+    """Return the processes that this one has started and that still run."""
+    task = Path(f"/proc/{os.getpid()}/task")
+    return {int(p) for t in task.iterdir() for p in (t / "children").read_text().split()}
 
 
 def test_what_goes_wrong_in_the_process_is_said_without_names(drawn, caplog, capfd):  # noqa: F811

@@ -95,15 +95,13 @@ def image_chart(figure: go.Figure, key: str, alt: str) -> None:
     config: dict[str, Any] = {"scrollZoom": True, "displaylogo": False, "displayModeBar": False}
     if not on_phone():
         config["displayModeBar"] = "hover"
-    # The server does not know the width of the chart, so the browser sets the height that image and
-    # legend need. Percentages in `padding` refer to the width.
+    # The server does not know the width of the chart, so the browser sets the height that the image
+    # needs. Percentages in `padding` refer to the width.
     ratio = figure.layout.yaxis.range[0] / figure.layout.xaxis.range[1]
-    room = f"calc(min({100 * ratio:.2f}%, {MAX_HEIGHT}px) + {figure.layout.margin.t}px)"
+    room = f"min({100 * ratio:.2f}%, {MAX_HEIGHT}px)"
     st.html(
         f"<style>.st-key-{key}_frame {{position: relative; padding-top: {room}}}"
-        f".st-key-{key} {{position: absolute; inset: 0}}"
-        # The tool bar lies over the image, not over the legend.
-        f".st-key-{key} .modebar-container {{top: {figure.layout.margin.t}px !important}}</style>"
+        f".st-key-{key} {{position: absolute; inset: 0}}</style>"
     )
     with st.container(key=f"{key}_frame"):
         st.plotly_chart(figure, height="stretch", key=key, config=config, alt=alt)

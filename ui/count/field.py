@@ -103,7 +103,7 @@ def field_view(session: UploadSession, images: list[SessionImage]) -> None:
         if not analysis.reject_reason:
             st.caption(
                 "Colour shows the type. Solid line: classified. Dashed: uncertain. Dotted grey: "
-                "not a white cell. Click a white cell for details. Scroll or pinch to zoom, drag "
+                "not a white cell. Click a white cell for details. Scroll or press + to zoom, drag "
                 "to move, double-click to reset. The legend hides and shows types."
             )
     if session.is_graded:

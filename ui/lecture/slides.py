@@ -237,7 +237,7 @@ def _stored(step: CaseStep) -> Slide:
         elif found.counted_as:
             boxed.append(_Boxed(label_name(found.counted_as), found.colour, found.box))
         elif found.status == "uncertain":
-            dashes = STATUS_LINES["uncertain"].dashes
+            dashes = STATUS_LINES["uncertain"]
             boxed.append(_Boxed(_NOT_TOLD, label_colour(None), found.box, dashes))
     size = stored.analysis.width, stored.analysis.height
     return Slide(

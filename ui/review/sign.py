@@ -37,7 +37,7 @@ def show_signing(session: ReviewSession, case: Case) -> None:
         wanted = signatures_needed(session.database, session.user, case.analyses)
         conclusions = unfinished_texts(session.database, case.sample.id, "conclusion")
         comments = unfinished_texts(session.database, case.sample.id, "comment")
-    send_while_typing()
+    send_while_typing(session.user.name)
     st.html(_STACKED)
     left, right = st.container(key="sign").columns([1.6, 1], gap="medium")
     with left:

@@ -15,9 +15,9 @@ from ui.components.cases import local_time
 from ui.review.session import ACTION, ReviewSession, review_button, text_key
 
 
-def send_while_typing() -> None:
+def send_while_typing(user: str) -> None:
     """Have texts sent at each pause of typing, and not only when their text area is left."""
-    mount("send_texts", "review_send_texts", {})
+    mount("send_texts", "review_send_texts", {"user": user})
 
 
 def write_text(  # noqa: PLR0913 - options by name

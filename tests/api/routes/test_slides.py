@@ -18,7 +18,7 @@ from tests.api.test_access import bearer
 from tests.slides import made
 from tests.slides.test_counting import here
 
-FINDER = SimpleNamespace(versions={})
+FINDER = SimpleNamespace(versions={}, fingerprint="")
 
 
 @pytest.fixture(scope="module")
