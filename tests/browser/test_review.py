@@ -244,10 +244,15 @@ def test_a_conclusion_outlives_a_leave_right_after_it_was_typed(page: Page, data
     expect(conclusion).to_be_editable()
     settled(page)
     page.once("dialog", lambda dialog: dialog.accept())
+    # As if the server had not begun to keep the text when the browser went.
+    page.evaluate("() => { WebSocket.prototype.send = () => {} }")
     conclusion.press_sequentially("No blasts.")
-    # As if the server had not begun to keep it when the browser went.
-    page.evaluate("""() => { WebSocket.prototype.send = () => {} }""")
-    page.reload()
+    with page.expect_event("load"):
+        # At once: after a pause the page no longer waits to send the text.
+        conclusion.evaluate("""(area) => {
+            area.dispatchEvent(new Event("input", { bubbles: true }))
+            setTimeout(() => location.reload())
+        }""")
     expect(conclusion).to_have_value("No blasts.")
     expect(page.get_by_text(re.compile("^Kept "))).to_be_visible()
     assert [text.text for text in unfinished_texts(database, 1, "conclusion")] == ["No blasts."]
