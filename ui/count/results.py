@@ -20,8 +20,10 @@ from core.cases.range_tables import ranges_in_force
 from core.domain.blood_counts import platelet_estimate
 from core.domain.differential import (
     FULL_COUNT,
+    MINIMUM_FOR_PERCENTAGES,
     RECOMMENDED_CELLS,
     Differential,
+    Share,
     differential,
 )
 from core.domain.flags import flags
@@ -122,14 +124,25 @@ def gallery_group(group: str, cells: list[GalleryCell]) -> None:
 
 
 def show_shares(counted: Differential) -> None:
-    """Show the percentages of the types in a line: the answer, above the field."""
+    """Show the percentages of the types in a line: the answer, above the field.
+
+    Of few cells the counts are shown, with the limits of the percentages.
+    """
     if counted.total == 0:
         return
+    are_few = counted.total < MINIMUM_FOR_PERCENTAGES
+
+    def number(share: Share) -> str:
+        limits = f"{share.low:.0f}–{share.high:.0f}"
+        value, limits = (
+            (f"{share.count}", f"{limits} %") if are_few else (f"{share.percent:.1f} %", limits)
+        )
+        return f'<b>{value}</b> <span style="opacity: 0.78">({limits})</span>'
+
     parts = "".join(
         f'<span style="white-space: nowrap"><span style="display: inline-block; width: 0.7em; '
         f"height: 0.7em; margin-right: 0.4em; border-radius: 2px; background: "
-        f'{CELL_TYPES[key].colour}"></span>{CELL_TYPES[key].plural} <b>{share.percent:.1f} %</b> '
-        f'<span style="opacity: 0.78">({share.low:.0f}–{share.high:.0f})</span></span>'
+        f'{CELL_TYPES[key].colour}"></span>{CELL_TYPES[key].plural} {number(share)}</span>'
         for key, share in counted.shares.items()
         if share.count
     )
