@@ -34,9 +34,11 @@ def packages_scanned_once():
 
 
 @pytest.fixture(autouse=True)
-def drawn_at_once(monkeypatch):
+def drawn_at_once():
     """Draw pages whole: no browser says here that it has drawn the first screen."""
-    monkeypatch.setattr(results, "has_drawn", lambda _: True)
+    with pytest.MonkeyPatch.context() as patch:  # its own: tests undo what they patched
+        patch.setattr(results, "has_drawn", lambda _: True)
+        yield
 
 
 @pytest.fixture(autouse=True)
