@@ -210,12 +210,13 @@ class Visit:
         self._confirm("remove", (file, number), NOT_A_WHITE_CELL)
 
     def _add(self, file: str) -> None:
-        before = self._mode("Add a missed cell").count()
+        cells = self._mode("Add a missed cell")
+        expect(self._page.locator("svg.add")).to_be_visible()
+        before = cells.count()
         box = self._page.locator("svg.add").bounding_box()
         assert box is not None
         place = {"x": box["width"] * random.uniform(0.2, 0.8), "y": 0.5 * box["height"]}
         self._page.locator("svg.add").click(position=place)
-        cells = self._page.locator("svg .cell")
         expect(cells).to_have_count(before + 1)
         self._confirm("add", (file, _number(cells.last)), "neutrophil")
 
