@@ -67,7 +67,6 @@ def _image_figure(jpeg: bytes, size: tuple[int, int], shown_width: int) -> go.Fi
             "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
             "dragmode": "pan",
             "hovermode": "closest",
-            "hoverdistance": 40,
         }
     )
 

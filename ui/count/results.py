@@ -133,10 +133,8 @@ def show_shares(counted: Differential) -> None:
     are_few = counted.total < MINIMUM_FOR_PERCENTAGES
 
     def number(share: Share) -> str:
-        limits = f"{share.low:.0f}–{share.high:.0f}"
-        value, limits = (
-            (f"{share.count}", f"{limits} %") if are_few else (f"{share.percent:.1f} %", limits)
-        )
+        value, unit = (f"{share.count}", " %") if are_few else (f"{share.percent:.1f} %", "")
+        limits = f"{share.low:.0f}–{share.high:.0f}{unit}"
         return f'<b>{value}</b> <span style="opacity: 0.78">({limits})</span>'
 
     parts = "".join(
