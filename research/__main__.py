@@ -55,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--folds", nargs="+", choices=FOLDS, default=FOLDS, help="of `stages`: folds to leave out"
     )
+    parser.add_argument(
+        "--kept",
+        action="store_true",
+        help="of `patients`: score what was kept, train nothing",
+    )
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of cells and checkpoints")
     chosen = parser.parse_args(arguments)
     if chosen.name not in _KNOWN[chosen.what]:
@@ -105,6 +110,8 @@ def compare(chosen: argparse.Namespace, settings: Settings) -> dict[str, object]
             return {"corrections": corrections["type"].value_counts().to_dict()}
         if chosen.what == "source":
             row = left_out.compare_source(name, settings, run("left_out"), lengths)
+        elif chosen.kept:
+            row = left_out.score_kept_patients(settings)
         else:
             row = left_out.compare_patients(settings, run("left_out"), lengths)
     else:

@@ -3,8 +3,9 @@
 `python -m research source NAME` trains the cell classifier from ImageNet without a source, shorter
 than the shipped one, and measures it on every source. LISC is left out of every training, as of the
 shipped one, so that it can measure each of them. `python -m research patients deepapl` trains
-a network without each fold of DeepAPL and joins what each says of the patients that it did not
-see. The networks of the folds share a start: the one trained without DeepAPL.
+a network without each fold of DeepAPL, joins what each says of the patients that it did not see,
+and keeps that beside the model. The networks of the folds share a start: the one trained without
+DeepAPL. With `--kept` what was kept is scored again, without training.
 """
 
 from collections.abc import Sequence
@@ -13,19 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from core.domain.decision import decide
 from core.domain.taxonomy import DEEPAPL_SEVEN, KAGGLE_FOUR, MATURE_FIVE, PBC_EIGHT
+from core.errors import ModelError
 from core.evaluation.blasts import blast_figures
 from core.evaluation.calibration import fit_temperature, softmax
-from core.evaluation.comparisons import PatientsRow, ScoredCells, SourcesRow
-from core.evaluation.metrics import classification_metrics
+from core.evaluation.comparisons import PatientsRow, ScoredCells, SourcesRow, load_comparisons
+from core.evaluation.metrics import classification_metrics, prediction_frame
+from core.evaluation.report import PATIENTS_FILE, PATIENTS_SET, patients_left_out
+from core.evaluation.sets import evaluation_set
 from core.model_card import load_card
 from core.settings import Settings
 from core.training.data.all_fields import FOLDS
 from core.training.data.cell_sources import sources
 from core.training.data.cells import TYPES, TrainingCells
 from core.training.evaluate.checkpoint import outputs_of
+from core.training.evaluate.run import write_predictions
+from core.training.evaluate.wbc import DECIMALS
 from core.training.export import shipped_network
 from core.training.loop import seconds_of
 from core.training.recipes.wbc import (
@@ -58,7 +65,7 @@ class Length:
     """How long the networks are trained, as fractions of the recipe's number of epochs."""
 
     source: float = 0.2
-    fold: float = 0.05
+    fold: float = 0.15
     """On top of the network without DeepAPL."""
     steps: int = STEPS
 
@@ -129,24 +136,30 @@ def _fold_options(fold: str, run: Path, length: Length) -> Options:
 
 
 def compare_patients(settings: Settings, run: Path, length: Length) -> PatientsRow:
-    """Join what networks say of DeepAPL patients that they did not see, and keep the row.
+    """Join what networks say of DeepAPL patients that they did not see; keep it and its row.
 
     The shipped network did not see those of `HELD_OUT_FOLD`. Trains what the run folder lacks.
     """
     network_without_source(_DEEPAPL, settings, run, length)
-    card = load_card("wbc", settings)
-    thresholds = card.thresholds.decision
-    parts, outputs = [], []
+    temperature = load_card("wbc", settings).temperature
+    frames = []
     for fold in FOLDS:
         network = network_without_fold(fold, settings, run, length)
         name = f"{_DEEPAPL}_{fold}"
         cells = sources(settings, run / "cells", [name])[name]
-        parts.append(cells.chosen(cells.weights > 0))
-        outputs.append(outputs_of(network, parts[-1], SIZE)["type"])
-    truth = [name for part in parts for name in _names(part)]
-    groups = [str(group) for part in parts for group in part.groups]
-    probabilities = softmax(np.concatenate(outputs), card.temperature)
-    of_seven = np.isin(truth, DEEPAPL_SEVEN)
+        cells = cells.chosen(cells.weights > 0)
+        probabilities = softmax(outputs_of(network, cells, SIZE)["type"], temperature)
+        frames.append(
+            prediction_frame(
+                PATIENTS_SET,
+                cells.members.tolist(),
+                _names(cells),
+                probabilities.round(DECIMALS),
+                TYPES,
+            )
+        )
+    predictions = pd.concat(frames, ignore_index=True)
+    write_predictions(predictions, settings.models / "wbc" / PATIENTS_FILE)
     row = PatientsRow(
         protocol=_sentence(_fold_options(FOLDS[0], run, length), "the network without DeepAPL as")
         + f"; fold {HELD_OUT_FOLD} by the shipped network",
@@ -155,23 +168,46 @@ def compare_patients(settings: Settings, run: Path, length: Length) -> PatientsR
             seconds_of(run / f"fold_{fold}") for fold in FOLDS if fold != HELD_OUT_FOLD
         ),
         folds=list(FOLDS),
-        patients=len(set(groups)),
-        figures=classification_metrics(
-            [name for name, kept in zip(truth, of_seven, strict=True) if kept],
-            probabilities[of_seven],
-            DEEPAPL_SEVEN,
-            all_labels=TYPES,
+        **_figures(predictions, settings),
+    )
+    write_row(settings.models / "wbc", "patients", _DEEPAPL, row)
+    return row
+
+
+def score_kept_patients(settings: Settings) -> PatientsRow:
+    """Score the kept predictions again, with the thresholds of the card, and keep the row.
+
+    Raises ModelError when nothing was kept.
+    """
+    predictions = patients_left_out(settings)
+    before = load_comparisons("wbc", settings).patients.get(_DEEPAPL)
+    if predictions is None or before is None:
+        raise ModelError("No predictions of patients were kept: run the comparison without --kept.")
+    row = before.model_copy(update=_figures(predictions, settings))
+    write_row(settings.models / "wbc", "patients", _DEEPAPL, row)
+    return row
+
+
+def _figures(predictions: pd.DataFrame, settings: Settings) -> dict[str, Any]:
+    """Return the fields of `PatientsRow` that predictions tell."""
+    thresholds = load_card("wbc", settings).thresholds.decision
+    probabilities = predictions[[f"p_{name}" for name in TYPES]].to_numpy()
+    truth = predictions["truth"].to_numpy()
+    patients = predictions["file"].str.extract(evaluation_set(PATIENTS_SET).patient)[0]
+    of_seven = np.isin(truth, DEEPAPL_SEVEN)
+    return {
+        "patients": patients.nunique(),
+        "figures": classification_metrics(
+            truth[of_seven], probabilities[of_seven], DEEPAPL_SEVEN, all_labels=TYPES
         ),
-        blasts=blast_figures(
+        "blasts": blast_figures(
             truth,
             [TYPES[k] for k in probabilities.argmax(1)],
             [decide(dict(zip(TYPES, own, strict=True)), thresholds) for own in probabilities],
             probabilities[:, TYPES.index("blast")],
-            groups,
+            patients,
         ),
-    )
-    write_row(settings.models / "wbc", "patients", _DEEPAPL, row)
-    return row
+    }
 
 
 def _without(source: str, run: Path, length: Length) -> Options:

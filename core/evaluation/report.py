@@ -29,6 +29,10 @@ MODEL_TITLES: dict[ModelName, str] = {
 }
 UNCERTAIN = "uncertain"
 """In place of the type of a cell that a reviewer has to name."""
+PATIENTS_FILE = "patients.csv.gz"
+"""Beside a model: what networks say of patients that they did not see, joined over folds."""
+PATIENTS_SET = "deepapl"
+"""Key of the set of these predictions."""
 RUNS = "runs"
 """Folder beside a model with the predictions of earlier versions and other trainings."""
 _BOX_COLUMNS = ["file", "kind", "x", "y", "width", "height"]
@@ -95,7 +99,7 @@ class ClassifierReport(ModelReport):
         or `UNCERTAIN`.
         """
         labels = self.card.labels
-        scored = self.scored(key, labels)
+        scored = score_predictions(self._rows(key), labels)
         rows = scored[[f"p_{label}" for label in labels]].to_numpy()
         uncertain = [
             decide(dict(zip(labels, row, strict=True)), self.decision) == "uncertain"
@@ -196,6 +200,23 @@ def earlier_runs(name: ModelName, settings: Settings | None = None) -> dict[str,
         with suppress(ValueError, OSError, EOFError):
             runs[path.name.removesuffix(".csv.gz")] = checked_predictions(pd.read_csv(path))
     return runs
+
+
+def patients_left_out(settings: Settings | None = None) -> pd.DataFrame | None:
+    """Return the predictions of `PATIENTS_FILE`, None where there is no such file.
+
+    Raises ModelError when the file is damaged.
+    """
+    path = (settings or get_settings()).models / "wbc" / PATIENTS_FILE
+    try:
+        return checked_predictions(pd.read_csv(path))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError, EOFError) as error:
+        raise ModelError(
+            "The predictions of patients who were left out are damaged. "
+            "Make them again with `python -m research patients deepapl`."
+        ) from error
 
 
 def checked_predictions(predictions: pd.DataFrame) -> pd.DataFrame:

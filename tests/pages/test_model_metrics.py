@@ -185,6 +185,19 @@ def test_comparisons_and_data_sets_are_shown_where_they_were_written(folder):
     )
     assert "Every DeepAPL patient left out" in [s.value for s in app.header]
     assert any("2 patients, 60 cells, 5 folds" in c.value for c in app.caption)
+    app.toggle(key="metrics_every_patient").set_value(True).run()
+    assert any("not kept" in i.value for i in app.info)
+    predictions = pd.read_csv(folder / "wbc" / "predictions.csv.gz")
+    rows = predictions[predictions["set"] == "cellavision"]
+    patients = [f"lymphocyte/Patient_{k % 4:02}_{k}.webp" for k in range(len(rows))]
+    rows.assign(set="deepapl", file=patients).to_csv(
+        folder / "wbc" / "patients.csv.gz", index=False
+    )
+    checked(app.run())
+    assert "Every patient" in [s.value for s in app.header]
+    assert any(c.value.startswith("4 patients, most blasts on top") for c in app.caption)
+    (folder / "wbc" / "patients.csv.gz").write_text("no gzip")
+    assert any("damaged" in i.value for i in checked(app.run()).info)
     show(app, "Head to head")
     assert app.selectbox(key="metrics_run_0").value == ("architectures", "mobilenetv2")
     app.selectbox(key="metrics_run_0").set_value(("architectures", "vgg19"))

@@ -81,7 +81,7 @@ def show_classifier(report: ClassifierReport, key: str) -> None:
         show_blasts(report, key)
         if report.metrics.field_flags:
             show_field_flags(report.metrics.field_flags)
-    show_patients(report, key)
+    show_patients(report.counted(key), report.card.labels, provenance(report, key), "set")
     show_confusion(report, key)
     show_classes(report, key)
     if key in report.metrics.subtypes:

@@ -1,13 +1,19 @@
 """Model metrics: what to expect of images of another source, then all sets."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import streamlit as st
 
 from core.charts.robustness import sources_figure
 from core.errors import ModelError
 from core.evaluation.comparisons import Comparisons, PatientsRow, SourcesRow, load_comparisons
-from core.evaluation.report import ClassifierReport, DetectorReport
+from core.evaluation.report import (
+    PATIENTS_SET,
+    ClassifierReport,
+    DetectorReport,
+    patients_left_out,
+)
 from core.evaluation.tables import (
     SOURCES,
     fields_table,
@@ -21,7 +27,7 @@ from core.model_card import ModelName
 from ui.components import shared
 from ui.metrics.comparisons import protocols
 from ui.metrics.parts import chart
-from ui.metrics.patients import show_shares
+from ui.metrics.patients import show_patients, show_shares
 
 _SHARES = (
     "In brackets: 95 % confidence intervals. Macro F1: mean over the classes of F1, the harmonic "
@@ -79,7 +85,7 @@ def show_left_out(report: ClassifierReport, comparisons: Comparisons) -> None:
     if comparisons.sources:
         show_sources(comparisons.sources)
     for key, row in comparisons.patients.items():
-        show_patients_left_out(key, row)
+        show_patients_left_out(report, key, row)
 
 
 def show_sources(rows: Mapping[str, SourcesRow]) -> None:
@@ -105,7 +111,7 @@ def show_sources(rows: Mapping[str, SourcesRow]) -> None:
     )
 
 
-def show_patients_left_out(key: str, row: PatientsRow) -> None:
+def show_patients_left_out(report: ClassifierReport, key: str, row: PatientsRow) -> None:
     """Show what networks say of all patients of a set, each by one that did not see them."""
     title = SOURCES[key]
     st.header(f"Every {title} patient left out")
@@ -120,12 +126,29 @@ def show_patients_left_out(key: str, row: PatientsRow) -> None:
         f"each by a network that did not see its patients: {row.protocol}. Temperature and "
         "thresholds: those of the shipped classifier."
     )
-    show_shares(
-        row.blasts,
+    source = (
         f"{title}, {row.patients} patients, each left out of training, revision "
-        f"{row.git_revision or 'not noted'}. Leukoscope",
-        key="folds",
+        f"{row.git_revision or 'not noted'}. Leukoscope"
     )
+    show_shares(row.blasts, source, key="folds")
+    show_cells_left_out(report, source)
+
+
+@st.fragment
+def show_cells_left_out(report: ClassifierReport, source: str) -> None:
+    """Offer the cells of every patient who was left out: a chart higher than the page."""
+    if not st.toggle("Show the types of every patient's cells", key="metrics_every_patient"):
+        return
+    try:
+        predictions = patients_left_out()
+    except ModelError as error:
+        st.info(str(error), icon=":material/hourglass_empty:")
+        return
+    if predictions is None:
+        st.info("The predictions were not kept.", icon=":material/hourglass_empty:")
+        return
+    cells = replace(report, predictions=predictions).counted(PATIENTS_SET)
+    show_patients(cells, report.card.labels, source, "folds")
 
 
 def show_fields(comparisons: Comparisons) -> None:

@@ -1,5 +1,7 @@
 """Model metrics: blasts, and what is counted in each patient."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -42,8 +44,8 @@ def show_shares(figures: BlastFigures, source: str, key: str = "set") -> None:
     st.caption(
         f"{len(figures.patients)} patients with 20 white cells or more. Median error "
         f"{100 * median:.1f} percentage points; mean {bias:+.1f}, 95 % limits of agreement "
-        f"{bias - reach:+.1f} to {bias + reach:+.1f} (dashed). The predicted share is that of all "
-        "white cells, uncertain ones by their most probable type."
+        f"{bias - reach:+.1f} to {bias + reach:+.1f} (dashed). The predicted share is that of the "
+        "leukocytes, uncertain cells by their most probable type."
     )
     data = pd.DataFrame([one.model_dump() for one in figures.patients])
     with st.grid(2, min_column_width=320, gap="large"):
@@ -63,13 +65,15 @@ def show_shares(figures: BlastFigures, source: str, key: str = "set") -> None:
         )
 
 
-def show_patients(report: ClassifierReport, key: str) -> None:
-    """Show the cells and the errors of every patient of a set that names patients."""
-    cells = report.counted(key)
+def show_patients(cells: pd.DataFrame, labels: Sequence[str], source: str, key: str) -> None:
+    """Show the cells and the errors of every patient.
+
+    `cells` are those of `ClassifierReport.counted`; `key` names the charts. Shows nothing of fewer
+    than `LEAST_PATIENTS`.
+    """
     if cells["patient"].nunique() < LEAST_PATIENTS:
         return
-    source = provenance(report, key)
-    counts = patient_distributions(cells, report.card.labels)
+    counts = patient_distributions(cells, labels)
     st.header("Every patient")
     st.caption(
         f"{counts['patient'].nunique()} patients, most blasts on top: cells by type in truth and "
@@ -77,7 +81,7 @@ def show_patients(report: ClassifierReport, key: str) -> None:
     )
     chart(
         patient_distributions_figure(counts),
-        "metrics_patient_distributions",
+        f"metrics_patient_distributions_{key}",
         "True and predicted types of the cells of every patient",
         source,
         data=counts,
@@ -89,7 +93,7 @@ def show_patients(report: ClassifierReport, key: str) -> None:
     )
     chart(
         patient_errors_figure(errors),
-        "metrics_patient_errors",
+        f"metrics_patient_errors_{key}",
         "Cells counted as another type by patient",
         source,
         data=errors,

@@ -73,7 +73,7 @@ _FIELDS = {"Benign": 30, "Early": 20, "Pre": 20, "Pro": 20}
 """Fields of each class, evenly spaced in the fold."""
 
 
-_DECIMALS = 5
+DECIMALS = 5
 """Of the probabilities, which the figures follow from: more would double the file."""
 
 
@@ -107,7 +107,7 @@ def _predict(
         name,
         [e.member for e in examples],
         [str(e.label) for e in examples],
-        np.array([[own[key] for key in labels] for own in values]).round(_DECIMALS),
+        np.array([[own[key] for key in labels] for own in values]).round(DECIMALS),
         labels,
     )
     return frame, answers
