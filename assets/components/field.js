@@ -1,6 +1,6 @@
-// A field with a box around each cell, its legend, and buttons to zoom. Pointing at a cell, tapping it,
-// or focusing it where cells can be chosen, shows what it is; a press on an entry of the legend hides
-// its cells in this field. A click on a white cell sends its id to Python; without a mode nothing is
+// A field with a box around each cell, its legend, and buttons to zoom; two fingers zoom and move it.
+// Pointing at a cell, tapping it, or focusing it where cells can be chosen, shows what it is; a press
+// on an entry of the legend hides its cells in this field. A click on a white cell sends its id to Python; without a mode nothing is
 // sent. The mode "add" sends a new box: a click adds one of the usual size, a drag one of any size.
 // The mode "move" sends the new box of a cell that was dragged, as a whole or by a corner of the
 // chosen one. The mode "split" sends the line that was drawn across a box. Boxes never leave the image.
@@ -106,6 +106,16 @@ export default function (component) {
     hint.style.left = `${Math.max(left - around.left, 4)}px`;
     hint.style.top = `${Math.max(top - around.top, 4)}px`;
   }
+  // One listener for all cells: a field has thousands of red ones.
+  const known = new Map(); // the group of each cell, with the cell and its box
+  const at = (event) => known.get(event.target.closest(".cell"));
+  for (const event of ["pointerover", "focusin"]) {
+    svg.addEventListener(event, (event) => at(event) && tell(...at(event)));
+  }
+  svg.addEventListener("focusout", () => (hint.hidden = true));
+  svg.addEventListener("pointerout", (event) => {
+    if (event.pointerType !== "touch") hint.hidden = true; // a finger leaves at once: it stays until the next
+  });
   const edits = data.mode === "move" || data.mode === "split";
   const groups = {}; // the cells of each entry of the legend
   let grasped = null; // the cell that is dragged: its box, its nodes and, when resized, the corner
@@ -126,19 +136,15 @@ export default function (component) {
     group.classList.toggle("small", !cell.number);
     group.style.display = view.hidden.has(cell.group) ? "none" : "";
     (groups[cell.group] ??= []).push(group);
-    for (const event of ["pointerenter", "focus"]) group.addEventListener(event, () => tell(cell, box));
-    group.addEventListener("blur", () => (hint.hidden = true));
-    group.addEventListener("pointerleave", (event) => {
-      hint.hidden = event.pointerType !== "touch"; // a finger leaves at once: it stays until the next
-    });
+    known.set(group, [cell, box]);
     if (data.mode && data.mode !== "add" && cell.number) {
       group.dataset.cell = cell.id;
       group.setAttribute("tabindex", "0");
       group.setAttribute("role", "button");
       group.setAttribute("aria-label", cell.title.replaceAll("\n", ", "));
       const pick = () => {
-        const { sample, version, mode } = data;
-        setTriggerValue("picked", { sample, version, mode, id: cell.id });
+        const { sample, version, field, mode } = data;
+        setTriggerValue("picked", { sample, version, field, mode, id: cell.id });
       };
       group.addEventListener("click", () => {
         if (!moved && !(edits && cell.id === data.chosen)) pick();
@@ -293,12 +299,13 @@ export default function (component) {
     }
     release();
   });
-  svg.addEventListener("pointercancel", () => {
+  function cancel() {
     if (grasped) showGrasped(grasped.from);
     release();
     drawn?.remove();
     drawn = null;
-  });
+  }
+  svg.addEventListener("pointercancel", cancel);
   svg.addEventListener("pointerleave", (event) => {
     if (!svg.hasPointerCapture(event.pointerId)) release();
   });
@@ -318,6 +325,40 @@ export default function (component) {
     },
     { passive: false },
   );
+  let fingers = null; // how far two fingers are from each other, and the place between them
+  function spread([one, other]) {
+    const distance = Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+    const clientX = (one.clientX + other.clientX) / 2;
+    const clientY = (one.clientY + other.clientY) / 2;
+    return { distance, middle: point({ clientX, clientY }) };
+  }
+  const isPair = ({ touches }) => touches.length === 2 && [...touches].every(({ target }) => svg.contains(target));
+  const pinch = {
+    touchstart(event) {
+      fingers = isPair(event) ? spread(event.touches) : null;
+      if (!fingers) return;
+      event.preventDefault(); // else the browser zooms the page
+      cancel();
+      moved = true; // so that no finger chooses a cell
+    },
+    touchmove(event) {
+      if (!fingers) return;
+      event.preventDefault();
+      const { distance, middle } = spread(event.touches);
+      const width = possible((view.width * fingers.distance) / distance);
+      const factor = width / view.width;
+      showView({
+        width,
+        x: fingers.middle.x - (middle.x - view.x) * factor,
+        y: fingers.middle.y - (middle.y - view.y) * factor,
+      });
+      fingers.distance = distance;
+    },
+    touchend() {
+      fingers = null;
+    },
+  };
+  for (const [event, act] of Object.entries(pinch)) svg.addEventListener(event, act, { passive: false });
   const reset = () => showView({ x: 0, y: 0, width: data.width });
   svg.addEventListener("dblclick", reset);
 
@@ -355,11 +396,46 @@ export default function (component) {
     image.src = `data:image/svg+xml,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
     await image.decode();
     const canvas = Object.assign(document.createElement("canvas"), size);
-    canvas.getContext("2d").drawImage(image, 0, 0);
+    const pen = canvas.getContext("2d");
+    const text = Math.max(12, Math.round(size.width / 60));
+    const entries = writtenLegend(pen, text, size.width);
+    canvas.height += entries.length ? entries.at(-1).y + text : 0;
+    pen.fillStyle = "white";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(image, 0, 0);
+    pen.translate(0, size.height);
+    pen.font = `${text}px sans-serif`; // a canvas that changes its height forgets it
+    pen.textBaseline = "middle";
+    pen.lineWidth = text / 6;
+    for (const { x, y, name, colour, dashes } of entries) {
+      pen.strokeStyle = colour;
+      pen.setLineDash((dashes ?? "").split(/[ ,]+/).filter(Boolean).map((length) => (Number(length) * text) / 12));
+      pen.beginPath();
+      pen.moveTo(x, y);
+      pen.lineTo(x + 2 * text, y);
+      pen.stroke();
+      pen.fillStyle = "black";
+      pen.fillText(name, x + 2.5 * text, y);
+    }
     const link = document.createElement("a");
     link.download = "leukoscope_field.png"; // the name of the file may identify a patient
     link.href = canvas.toDataURL("image/png");
     link.click();
+  }
+
+  // The entries of the legend whose cells are shown, in rows that are `width` long.
+  function writtenLegend(pen, text, width) {
+    const shown = data.legend.filter(({ group }) => !view.hidden.has(group));
+    const outlined = (data.outlined ?? []).map(([name, colour]) => ({ text: name, colour }));
+    pen.font = `${text}px sans-serif`;
+    let [x, y] = [text, text];
+    return [...shown, ...outlined].map(({ text: name, colour, dashes }) => {
+      const length = 4 * text + pen.measureText(name).width;
+      if (x > text && x + length > width) [x, y] = [text, y + 1.5 * text];
+      const entry = { x, y, name, colour, dashes };
+      x += length;
+      return entry;
+    });
   }
 
   function drawnLegend() {

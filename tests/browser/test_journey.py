@@ -183,9 +183,39 @@ def test_types_are_hidden_by_the_legend_and_the_field_is_zoomed_by_buttons(page,
     hidden = np.asarray(Image.open(io.BytesIO(download(page, "Save as PNG"))).convert("RGB"))
     drawing.locator(".legend button").first.click()
     shown = np.asarray(Image.open(io.BytesIO(download(page, "Save as PNG"))).convert("RGB"))
-    assert min(shown.shape[:2]) >= 480
+    height = hidden.shape[0]
+    assert min(hidden.shape[:2]) >= 480
     assert hidden.std() > 10  # the smear itself
-    assert (hidden != shown).any(axis=2).sum() > 200  # the boxes
+    assert (hidden != shown[:height]).any(axis=2).sum() > 200  # the boxes
+    legend = shown[height:]
+    assert legend.min() < 50  # its text
+
+
+def test_two_fingers_zoom_the_field_where_they_are(browser, server, field):
+    with visiting(browser, server, **PHONE) as page:
+        page.goto("/wbc_count")
+        upload(page, field)
+        svg = page.locator(".st-key-wbc_drawing svg.inspect")
+        svg.scroll_into_view_if_needed()
+        expect(svg).to_have_attribute("viewBox", "0 0 640 480")
+        box = svg.bounding_box()
+        x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 2
+        hand = page.context.new_cdp_session(page)
+
+        def touch(kind, *places):
+            points = [{"x": x + dx, "y": y, "id": number} for number, dx in enumerate(places)]
+            hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        touch("touchStart", -20)
+        touch("touchStart", -20, 20)
+        touch("touchMove", -30, 30)
+        touch("touchMove", -40, 40)
+        touch("touchEnd")
+        left, top, width, height = (float(n) for n in svg.get_attribute("viewBox").split())
+        assert (width, height) == pytest.approx((320, 240), rel=0.02)
+        assert (left + width / 4, top + height / 2) == pytest.approx((160, 240), abs=4)
+        expect(svg).to_have_class(re.compile("zoomed"))
+        expect(page.locator(".st-key-wbc_drawing .chosen")).to_have_count(0)  # no cell was chosen
 
 
 def test_no_page_scrolls_sideways_on_a_phone(browser, server, field):

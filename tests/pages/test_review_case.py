@@ -64,6 +64,7 @@ def test_a_marked_place_becomes_a_cell_and_a_click_removes_it(database, sample, 
     picked = {
         "sample": sample.id,
         "version": case.sample.version,
+        "field": 1,
         "mode": "remove",
         "id": case.fields[1].cell_ids[-1],
     }

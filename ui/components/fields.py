@@ -116,8 +116,10 @@ def show_drawing(
     numbers = {cell["id"] for cell in drawing["cells"] if cell["number"]}
 
     def picked(message: object) -> None:
-        number = message.get("id") if isinstance(message, dict) else None
-        if clicked and isinstance(number, int) and number in numbers:
+        if not (clicked and isinstance(message, dict) and message.get("field") == drawing["field"]):
+            return  # another field came while the click was on its way
+        number = message.get("id")
+        if isinstance(number, int) and number in numbers:
             clicked(number)
 
     more = {"mode": "inspect" if clicked else None, "chosen": chosen, "room": room}

@@ -360,6 +360,7 @@ M = TypeVar("M", bound=Message)
 class Picked(Message):
     """A cell of the field was clicked."""
 
+    field: int
     mode: Mode
     id: int
 
