@@ -19,6 +19,7 @@ import json
 import math
 import os
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -204,7 +205,8 @@ def counted(address: str) -> int:
 def start_count(page: Page, address: str) -> None:
     """Start a count of the whole area."""
     page.goto(address)
-    page.get_by_text("Whole area", exact=True).click()
+    page.get_by_role("combobox", name=re.compile("White cells")).click()
+    page.get_by_role("option", name="Whole area").click()
     page.get_by_role("button", name="Count", exact=True).click()
     _stop_button(page).wait_for(timeout=BEGINS * 1000)
 

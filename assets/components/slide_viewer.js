@@ -464,7 +464,7 @@ class View {
     const { offsetWidth: width, offsetHeight: height } = inner
     const [across, down] = this.turn % 2 ? [height, width] : [width, height]
     Object.assign(this.overview.style, { width: `${across}px`, height: `${down}px` })
-    this.legend.style.top = `${down + 24}px`
+    this.box.parentElement.style.setProperty("--below-overview", `${down + 24}px`)
     inner.style.transform =
       `translate(${(across - width) / 2}px, ${(down - height) / 2}px) rotate(${90 * this.turn}deg)`
   }

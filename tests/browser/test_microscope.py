@@ -73,8 +73,8 @@ def test_a_view_is_opened_again_by_its_address(page):
     expect(page.locator(".powers .now")).to_have_text("40×")
     page.locator(".map").focus()
     page.keyboard.press("ArrowRight")
-    x = int(re.search(r"x=(\d+)", view)[1])
-    expect(page).to_have_url(re.compile(f"x={x + 160}&"))
+    x = int(re.search(r"x=(\d+)", view)[1])  # rounded, as the new one is
+    expect(page).to_have_url(re.compile(f"x=({x + 159}|{x + 160}|{x + 161})&"))
 
 
 def test_focal_planes_are_gone_through_by_keys_and_named_in_the_address(page):

@@ -46,24 +46,30 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
         st.rerun()
     analysis = count.analysis() if count else None
     comments = comments_of(slide)
-    show_viewer(slide, view, count.version if count else "", regions_of(slide.id), comments)
-    if view.micrometres_per_pixel is None:
-        st.caption(
-            "The file does not say its scale: lengths are in pixels, objectives are not known."
-        )
     if on_phone():  # where columns follow one another, the clicked cell comes first
-        card, controls = st.container(), st.container()
+        shown, card, controls, results = (st.container() for _ in range(4))
     else:
-        controls, card = st.columns([2.4, 1], gap="large")
+        main, aside = st.columns([3, 1])
+        shown, results = main.container(), main.container()
+        controls, card = aside.container(), aside.container()
+    with shown:
+        show_viewer(slide, view, count.version if count else "", regions_of(slide.id), comments)
+        if view.micrometres_per_pixel is None:
+            st.caption(
+                "The file does not say its scale: lengths are in pixels, objectives are not known."
+            )
     with controls:
         _show_controls(slide, view, count)
-        if count and analysis:
-            _show_count(view, count, analysis)
-        show_regions(slide.id, analysis, comments)
+        if count:
+            _show_progress(count)
     with card:
         if count:
             show_cell(view, count)
         show_comments(slide, comments)
+    with results:
+        if count and analysis:
+            _show_count(view, count, analysis)
+        show_regions(slide.id, analysis, comments)
 
 
 def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:
@@ -73,19 +79,19 @@ def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) 
     if count is not None and count.running:
         action_button("Stop", "slide_stop", count.stop, icon=":material/stop:")
         return
-    wanted = st.segmented_control(
+    # Not in segments, which a narrow column cuts.
+    wanted = st.selectbox(
         "White cells",
-        [*TARGETS, None],
-        default=TARGETS[1],
-        required=True,
-        format_func=lambda number: "Whole area" if number is None else f"{number}",
+        [*TARGETS, 0],
+        index=1,
+        format_func=lambda number: f"{number}" if number else "Whole area",
         key="slide_target",
         help="The count follows a battlement path through the area worth counting and ends with "
         "this many classified white cells.",
     )
 
     def start() -> None:
-        open_count(slide, view).start(wanted)
+        open_count(slide, view).start(wanted or None)
 
     label = "Go on" if count is not None and count.done else "Count"
     action_button(label, "slide_count", start, icon=":material/play_arrow:", type="primary")
@@ -98,8 +104,7 @@ def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) 
 
 
 def _show_count(view: SlideView, count: SlideCount, analysis: FieldAnalysis) -> None:
-    """Show how far a count is, its differential, and what it cannot say."""
-    _show_progress(count)
+    """Show the differential of a count, and what it cannot say."""
     if not count.path:
         states = count.states()
         st.warning(
