@@ -40,12 +40,16 @@ _COMPACT = """<style>
 }
 </style>"""
 # The menu and the button stay at the top of the window; of a page that is longer the row of the
-# title stays with them, or they would lie over what is below. Phones have no room for that.
+# title stays with them, or they would lie over what is below. Phones have no room for that: there
+# they have a ground of their own.
 _STAYING = """<style>
+[data-testid='stApp'] {--behind: light-dark(%s, %s)}
+@media (max-width: 640px), (max-height: 499px) {
+  [data-testid='stHeader'] button {background: var(--behind); border-radius: 0.5rem}
+}
 @media (min-width: 641px) and (min-height: 500px) {
   [data-testid='stMain'] {scroll-padding-top: 4rem}
   [data-testid='stLayoutWrapper']:has(> .st-key-header) {
-    --behind: light-dark(%s, %s);
     position: sticky; top: 0.6rem; z-index: 990;
     background: var(--behind); box-shadow: 0 -0.7rem var(--behind);
   }
