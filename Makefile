@@ -61,7 +61,7 @@ compare: $(VENV)/.run-ready ## Compare networks, sources, recipes, fields and pr
 	for name in deepapl pbc kaggle; do $(BIN)/python -m research source $$name || exit 1; done
 	$(BIN)/python -m research patients deepapl
 	$(BIN)/python -m research labels deepapl
-	for name in nothing appearance stain_transfer edge_truncation imagenet; do $(BIN)/python -m research recipe $$name || exit 1; done
+	for name in nothing appearance stain_transfer edge_truncation imagenet averaging label_smoothing style_mixing taught side_160 side_192; do $(BIN)/python -m research recipe $$name || exit 1; done
 	for name in nothing bccd txl_575 txl_360; do $(BIN)/python -m research fields $$name || exit 1; done
 	for name in detector wbc; do $(BIN)/python -m research precision $$name || exit 1; done
 

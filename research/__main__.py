@@ -15,7 +15,7 @@ from typing import Any
 
 from core.errors import LeukoscopeError
 from core.evaluation.comparisons import ARCHITECTURES, Row
-from core.evaluation.tables import FIELDS, NOTHING
+from core.evaluation.tables import FIELDS, NOTHING, RECIPES
 from core.model_card import MODEL_NAMES
 from core.settings import Settings, get_settings
 from core.training.data.all_fields import FOLDS
@@ -26,7 +26,7 @@ _KNOWN = {
     "source": ("pbc", "kaggle", "lisc", "deepapl"),
     "patients": ("deepapl",),
     "labels": ("deepapl",),
-    "recipe": ("appearance", "stain_transfer", "edge_truncation", "imagenet", NOTHING),
+    "recipe": tuple(RECIPES),
     "fields": (*FIELDS, NOTHING),
     "precision": MODEL_NAMES,
 }

@@ -11,6 +11,9 @@ from core.settings import Settings
 from core.training.networks.mobilenet import load_imagenet, mobilenet_v2
 
 _FUSED_CHANNELS = 256
+_MIXED_AFTER = ("block_2_add", "block_5_add")
+"""Layers whose styles are mixed: the ends of the early stages."""
+_MIXED_SHARE, _BETA = 0.5, 0.1
 _REDUCTION = 16
 
 
@@ -55,6 +58,38 @@ def start_from_imagenet(network: Any, settings: Settings) -> bool:
         if layer.weights:
             network.get_layer(layer.name).set_weights(layer.get_weights())
     return True
+
+
+def with_mixed_styles(network: Any) -> Any:
+    """Return a MobileNetV2 with the same weights that mixes styles in training.
+
+    After each layer of `_MIXED_AFTER` half of the batches get, channel by channel, a mean and
+    deviation between those of the cell and of another one (Zhou et al. 2021, ICLR: MixStyle).
+    """
+    import keras
+    from keras import ops, random
+
+    class MixedStyles(keras.layers.Layer):
+        def call(self, maps: Any, training: bool = False) -> Any:
+            if not training:
+                return maps
+            mean = ops.mean(maps, (1, 2), keepdims=True)
+            deviation = ops.std(maps, (1, 2), keepdims=True) + 1e-6
+            cells = ops.shape(maps)[0]
+            other = random.shuffle(ops.arange(cells))
+            own = random.beta((cells, 1, 1, 1), _BETA, _BETA)
+            own = ops.where(random.uniform(()) < _MIXED_SHARE, own, ops.ones_like(own))
+            mixed_mean = own * mean + (1 - own) * ops.take(mean, other, 0)
+            mixed_deviation = own * deviation + (1 - own) * ops.take(deviation, other, 0)
+            return (maps - mean) / deviation * mixed_deviation + mixed_mean
+
+    def call(layer: Any, *arguments: Any, **named: Any) -> Any:
+        maps = layer(*arguments, **named)
+        return MixedStyles()(maps) if layer.name in _MIXED_AFTER else maps
+
+    mixing = keras.models.clone_model(network, call_function=call)
+    mixing.set_weights(network.get_weights())
+    return mixing
 
 
 def _convnet(inputs: Any) -> Any:

@@ -1,13 +1,13 @@
 """Small trainings of cell classifiers on one protocol: which network, which recipe.
 
 `python -m research network NAME` trains a network on PBC cells of all types, `recipe NAME`
-MobileNetV2 on the mature types of PBC and Kaggle without one component of the recipe. All are
+MobileNetV2 on the mature types of PBC and Kaggle by a recipe that is changed in one thing. All are
 measured on the same test cells. None of these networks is shipped: the protocols are too short for
 that.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +21,52 @@ from core.domain.taxonomy import CELL_TYPES, KAGGLE_FOUR, MATURE_FIVE
 from core.evaluation.calibration import softmax
 from core.evaluation.comparisons import Architecture, ArchitectureRow, ScoredCells, SourcesRow
 from core.evaluation.metrics import classification_metrics
+from core.evaluation.tables import NOTHING
 from core.inference.runtime import LiteRTEngine
 from core.settings import Settings
-from core.training.data.cell_batches import Augmentation, CellBatches
+from core.training.data.cell_batches import LABEL_SMOOTHING, Augmentation, CellBatches
 from core.training.data.cell_sources import cells_of, shipped_detector
 from core.training.data.cells import TYPES, TrainingCells, central_crops, joined
 from core.training.export import litert_file
 from core.training.loop import Plan, Stage, fit, seconds_of
-from research.architectures import compared_network, start_from_imagenet
+from research.architectures import compared_network, start_from_imagenet, with_mixed_styles
 from research.comparisons import write_row
 
-SOURCES = ("pbc", "kaggle", "cellavision")
-"""What the recipe is measured on; the last one is never trained on."""
-COMPONENTS = {
-    "appearance": Augmentation(appearance=False),
-    "stain_transfer": Augmentation(stain_transfer=0),
-    "edge_truncation": Augmentation(truncated=0),
+SOURCES = ("pbc", "kaggle", "lisc", "cellavision")
+"""What the recipe is measured on."""
+TRAINED_ON = SOURCES[:2]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A training of MobileNetV2; the defaults are those of the shipped one."""
+
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    imagenet: bool = True
+    averaged: bool = True
+    """With the average of the last weights."""
+    smoothing: float = LABEL_SMOOTHING
+    """Share of each label that all types get."""
+    mixes_styles: bool = False
+    teachers: tuple[str, ...] = ()
+    """Recipes whose networks name each view, on average and together with the truth."""
+    size: int = 128
+
+
+RECIPES = {
+    NOTHING: Recipe(),
+    "appearance": Recipe(Augmentation(appearance=False)),
+    "stain_transfer": Recipe(Augmentation(stain_transfer=0)),
+    "edge_truncation": Recipe(Augmentation(truncated=0)),
+    "imagenet": Recipe(imagenet=False),
+    "averaging": Recipe(averaged=False),
+    "label_smoothing": Recipe(smoothing=0.0),
+    "style_mixing": Recipe(mixes_styles=True),
+    "taught": Recipe(teachers=(NOTHING, "label_smoothing", "style_mixing")),
+    "side_160": Recipe(size=160),
+    "side_192": Recipe(size=192),
 }
-"""Augmentations that can be left out of the recipe, and how the crops are then augmented."""
+"""By what is left out or added."""
 RECIPE = "ten-type recipe"
 _BATCH = 32
 SEED = 17
@@ -82,21 +110,43 @@ RECIPE_PROTOCOL = Protocol(epochs=8, steps=60)
 
 
 class _TypesAlone(CellBatches):
-    """Augmented crops with their types alone."""
+    """Augmented crops with the probabilities of their types alone."""
+
+    types: int
+    teachers: Sequence[Any] = ()
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:  # type: ignore[override]
         pixels, wanted, _ = super().__getitem__(index)
-        return pixels, wanted["type"].argmax(1)
+        truth = np.eye(self.types, dtype=np.float32)[wanted["type"].argmax(1)]
+        if not self.teachers:
+            return pixels, truth
+        said = [softmax(np.asarray(own(pixels, training=False)), 1.0) for own in self.teachers]
+        return pixels, (truth + np.mean(said, 0)) / 2
 
 
-def _train(
+def _train(  # noqa: PLR0913, PLR0917 - what trainings differ in
     network: Any,
     sources: Sequence[TrainingCells],
     protocol: Protocol,
     run: Path,
-    augmentation: Augmentation,
+    recipe: Recipe = Recipe(),
+    teachers: Sequence[Any] = (),
 ) -> float:
     """Train a network, equal shares for all sources, and return the seconds of its epochs."""
+    types = network.output_shape[-1]
+
+    def batches(stage: Stage) -> _TypesAlone:
+        made = _TypesAlone(
+            [(cells, 1.0) for cells in sources],
+            size=stage.size,
+            batch=_BATCH,
+            steps=protocol.steps,
+            seed=SEED,
+            augmentation=recipe.augmentation,
+        )
+        made.types, made.teachers = types, teachers
+        return made
+
     everything = joined(sources)
     rows = np.random.default_rng(SEED).permutation(len(everything))[:200]
     logged = everything.chosen(rows)
@@ -106,21 +156,17 @@ def _train(
         network,
         Plan(
             stages=(stage,),
-            batches=lambda stage: _TypesAlone(
-                [(cells, 1.0) for cells in sources],
-                size=stage.size,
-                batch=_BATCH,
-                steps=protocol.steps,
-                seed=SEED,
-                augmentation=augmentation,
-            ),
+            batches=batches,
             # Only for the log: nothing is chosen by it.
-            validation=lambda _: (crops, logged.types),
+            validation=lambda _: (crops, np.eye(types, dtype=np.float32)[logged.types]),
             compile_arguments={
-                "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+                "loss": keras.losses.CategoricalCrossentropy(
+                    from_logits=True, label_smoothing=recipe.smoothing
+                ),
+                "metrics": [keras.metrics.CategoricalAccuracy(name="accuracy")],
             },
             patience=protocol.epochs,
+            averaged=recipe.averaged,
         ),
         run,
     )
@@ -175,7 +221,7 @@ def compare_architecture(
     network = compared_network(name, len(types), size)
     start = "ImageNet" if start_from_imagenet(network, settings) else "random"
     own_run = run / f"{name}_{protocol.length}"
-    seconds = _train(network, [training], protocol, own_run, Augmentation())
+    seconds = _train(network, [training], protocol, own_run)
     tests: Mapping[str, Sequence[str]] = {"pbc": types, "cellavision": MATURE_FIVE}
     cells = {key: source_cells(settings, run, key, "test", protocol.tested_a_type) for key in tests}
     file_bytes, milliseconds = shipped_form(network, central_crops(cells["pbc"], size)[0])
@@ -197,27 +243,21 @@ def compare_architecture(
 
 
 def compare_recipe(
-    without: str, settings: Settings, run: Path, protocol: Protocol = RECIPE_PROTOCOL
+    name: str, settings: Settings, run: Path, protocol: Protocol = RECIPE_PROTOCOL
 ) -> SourcesRow:
-    """Train MobileNetV2 on mature types without a component of the recipe and keep its row."""
-    keras.utils.set_random_seed(SEED)
-    size, trained_on = protocol.size, list(SOURCES[:-1])
+    """Train MobileNetV2 on mature types by a changed recipe and keep its row."""
+    if protocol.size == RECIPE_PROTOCOL.size:
+        protocol = replace(protocol, size=RECIPES[name].size)
 
     def cells(source: str, split: str, each: int) -> TrainingCells:
         return source_cells(settings, run, source, split, each).of_types(MATURE_FIVE)
 
-    training = [cells(name, "train", protocol.cells_a_type) for name in trained_on]
-    network = compared_network("mobilenetv2", len(MATURE_FIVE), size)
-    start = "random" if without == "imagenet" else "ImageNet"
-    if start == "ImageNet":
-        start_from_imagenet(network, settings)
-    folder = run / f"recipe_{without}_{protocol.length}"
-    augmentation = COMPONENTS.get(without, Augmentation())
-    seconds = _train(network, training, protocol, folder, augmentation)
+    training = [cells(source, "train", protocol.cells_a_type) for source in TRAINED_ON]
+    network, seconds = _by_recipe(name, settings, run, protocol, training)
     row = SourcesRow(
-        protocol=protocol.sentence(start),
+        protocol=protocol.sentence("ImageNet" if RECIPES[name].imagenet else "random"),
         recipe=RECIPE,
-        trained_on=trained_on,
+        trained_on=list(TRAINED_ON),
         training_seconds=seconds,
         sets={
             key: _measured(
@@ -225,13 +265,35 @@ def compare_recipe(
                 cells(key, "test", protocol.tested_a_type),
                 KAGGLE_FOUR if key == "kaggle" else MATURE_FIVE,
                 MATURE_FIVE,
-                size,
+                protocol.size,
             )
             for key in SOURCES
         },
     )
-    write_row(settings.models / "wbc", "recipe", without, row)
+    write_row(settings.models / "wbc", "recipe", name, row)
     return row
+
+
+def _by_recipe(
+    name: str,
+    settings: Settings,
+    run: Path,
+    protocol: Protocol,
+    training: Sequence[TrainingCells],
+) -> tuple[Any, float]:
+    """Train a network by a recipe, its teachers first; return it with the seconds of its epochs."""
+    recipe = RECIPES[name]
+    teachers = [
+        _by_recipe(teacher, settings, run, protocol, training)[0] for teacher in recipe.teachers
+    ]
+    keras.utils.set_random_seed(SEED)
+    network = compared_network("mobilenetv2", len(MATURE_FIVE), protocol.size)
+    if recipe.imagenet:
+        start_from_imagenet(network, settings)
+    if recipe.mixes_styles:
+        network = with_mixed_styles(network)
+    folder = run / f"recipe_{name}_{protocol.length}"
+    return network, _train(network, training, protocol, folder, recipe, teachers)
 
 
 def sampled(examples: Sequence[Example], each: int) -> list[Example]:

@@ -35,9 +35,15 @@ RECIPES = {
     "appearance": "No changed stain, camera, sharpness",
     "stain_transfer": "No stain transfer",
     "edge_truncation": "No cells cut by an edge",
-    "cytoplasm": "No drawn cytoplasm",
     "imagenet": "No ImageNet start",
+    "averaging": "No averaged weights",
+    "label_smoothing": "No smoothed labels",
+    "style_mixing": "With mixed styles in features",
+    "taught": "Taught by three networks",
+    "side_160": "160 px",
+    "side_192": "192 px",
 }
+"""Trainings by what they lack of the recipe, or have besides."""
 PRECISIONS = {"float32": "32-bit floats", "int8": "8-bit integers", "float32_smaller": "Floats"}
 NOTHING = "nothing"
 _Row = TypeVar("_Row")
@@ -471,7 +477,7 @@ def sources_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
 
 
 def recipe_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
-    """Return a row a training: the part of the recipe left out, accuracy and ECE on each set."""
+    """Return a row a training: how it differs from the recipe, accuracy and ECE on each set."""
     return pd.DataFrame(
         {"Recipe": _by_recipe(RECIPES[without], row), **_by_source(row, {})}
         for without, row in _in_order(rows, RECIPES).items()

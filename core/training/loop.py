@@ -58,6 +58,8 @@ class Plan:
     """Loss and metrics for `Model.compile`."""
     patience: int = 8
     """Epochs without a better validation loss before a stage stops."""
+    averaged: bool = True
+    """Whether a stage ends with the average of its last weights, not with the last ones."""
     each_epoch: Callable[[Any, int], None] | None = None
     """Called after each epoch with the network, its averaged weights in it, and the number of the
     epoch in the run."""
@@ -158,7 +160,7 @@ def _averages(history: Path, each_epoch: Callable[[Any, int], None]) -> Any:
     return Averages()
 
 
-def _optimizer(stage: Stage, steps: int) -> Any:
+def _optimizer(stage: Stage, steps: int, *, averaged: bool) -> Any:
     import keras
 
     rate: Any = stage.learning_rate
@@ -176,7 +178,7 @@ def _optimizer(stage: Stage, steps: int) -> Any:
         # still hold much of the untrained start in a short stage.
         momentum = max(1 - 20 / (steps * stage.epochs), 0.5)
     return keras.optimizers.AdamW(
-        rate, weight_decay=1e-4, clipnorm=10.0, use_ema=True, ema_momentum=momentum
+        rate, weight_decay=1e-4, clipnorm=10.0, use_ema=averaged, ema_momentum=momentum
     )
 
 
@@ -203,7 +205,9 @@ def fit(model: Any, plan: Plan, run: Path, *, verbose: int | None = None) -> Non
         data = plan.batches(stage)
         freeze_below(model, stage.first_trained)
         model.compile(
-            optimizer=_optimizer(stage, len(data)), jit_compile=False, **plan.compile_arguments
+            optimizer=_optimizer(stage, len(data), averaged=plan.averaged),
+            jit_compile=False,
+            **plan.compile_arguments,
         )
         # Keras keeps the epoch that a restored stage began at for the next call of fit.
         model._initial_epoch = 0  # noqa: SLF001

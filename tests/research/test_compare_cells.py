@@ -111,6 +111,28 @@ def test_the_smallest_trainings_leave_whole_rows(
     row = compare_recipe("appearance", settings_with_detector, tmp_path, tiny)
     assert row.trained_on == ["pbc", "kaggle"]
     assert tuple(row.sets) == SOURCES
+    compare_recipe("taught", settings_with_detector, tmp_path, tiny)
+    taught = {path.name for path in tmp_path.glob("recipe_*")}
+    assert taught >= {f"recipe_{name}_1x1" for name in ("nothing", "style_mixing", "taught")}
+
+
+def test_mixed_styles_change_maps_in_training_alone():
+    from research.architectures import with_mixed_styles
+
+    network = compared_network("mobilenetv2", 5, 64)
+    mixing = with_mixed_styles(network)
+    pixels = np.random.default_rng(3).uniform(0, 255, (4, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_allclose(
+        mixing(pixels, training=False), network(pixels, training=False), atol=1e-5
+    )
+    first, _second = [layer for layer in mixing.layers if "mixed_styles" in layer.name]
+    maps = np.random.default_rng(4).normal(3, 2, (4, 8, 8, 2)).astype(np.float32)
+    mixed = [np.asarray(first(maps, training=True)) for _ in range(20)]
+    changed = [own for own in mixed if not np.allclose(own, maps, atol=1e-3)]
+    assert 0 < len(changed) < 20  # half of the batches
+    assert np.asarray(first(maps)) == pytest.approx(maps)
+    for own in changed:  # the place of what a map shows stays
+        assert np.corrcoef(own[0, ..., 0].ravel(), maps[0, ..., 0].ravel())[0, 1] > 0.99
 
 
 @pytest.mark.parametrize(

@@ -99,14 +99,14 @@ def show_architectures(rows: Mapping[str, ArchitectureRow]) -> None:
 
 
 def show_recipes(rows: Mapping[str, SourcesRow]) -> None:
-    """Show what each component of the training's recipe is worth."""
-    st.header("A component of the recipe left out")
+    """Show what each component of the training's recipe is worth, and what others would be."""
+    st.header("The recipe changed")
     shared.data_table(
         recipe_table(rows),
         column_config={"Recipe": st.column_config.TextColumn(pinned=True)},
-        alt="Accuracy and calibration error on each source by what the recipe lacked",
+        alt="Accuracy and calibration error on each source by how the recipe was changed",
     )
     st.caption(
-        "Trained on PBC and Kaggle; CellaVision was never trained on. Read differences against "
-        f"the limits. {protocols(rows)}"
+        "Trained on PBC and Kaggle; the other sources were never trained on. Read differences "
+        f"against the limits. {protocols(rows)}"
     )
