@@ -470,7 +470,7 @@ def test_nucleus_and_cell_are_outlined_and_measured_on_request(app, pack):
     app.selectbox(key="wbc_cell").set_value(whole).run()
     assert not any("Nuclear area" in t.value.index for t in app.table)
     for method in ("deconvolution", "hsv"):
-        app.button_group(key="segmentation_method").set_value(method).run()
+        app.selectbox(key="segmentation_method").set_value(method).run()
         assert not app.exception
         (measures,) = (t.value.iloc[:, 0] for t in app.table if "Nuclear area" in t.value.index)
         assert measures["Nuclear area"].endswith(" µm²" if analysis.scale else " px²")

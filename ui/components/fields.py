@@ -170,14 +170,15 @@ def scale_text(analysis: FieldAnalysis) -> str:
 
 def choose_method() -> SegmentationMethod | None:
     """Let the reader choose how nucleus and cell are outlined; None: they are not."""
-    method: SegmentationMethod | None = st.pills(
+    method: SegmentationMethod | None = st.selectbox(
         "Outline nucleus and cell",
         list(METHODS),
+        index=None,
+        placeholder="Not outlined",
         format_func=METHODS.__getitem__,
         key="segmentation_method",
         persist_state="session",
-        help="Two independent methods. Where they disagree, do not rely on the measures. Press "
-        "the chosen method again to hide the outlines.",
+        help="Two independent methods. Where they disagree, do not rely on the measures.",
     )
     return method
 

@@ -16,12 +16,14 @@ from core.exports.summary import CaseSummary, overridden_text, review_frame, sum
 from ui.components.actions import run_action
 from ui.components.cases import errors_shown, local_time, show_comments
 from ui.components.findings import list_flags
-from ui.components.shared import metrics, number_of, plain
+from ui.components.shared import metrics, number_of, on_phone, plain
 from ui.review.session import ACTION, ReviewSession, review_button, text_key
 from ui.review.writing import send_while_typing, write_text
 
 FRESH_LINK, DAYS = "review_fresh_link", "review_link_days"
 REASON = "review_reason"
+_ON_PHONES = ("type", "cells", "percent", "unseen", "overridden", "limits", "range")
+"""Columns there, where the first four are in view."""
 
 # Beside each other on a tablet, the table would hide its last columns.
 _STACKED = """<style>@media (max-width: 1000px) {
@@ -90,6 +92,7 @@ def _show_signed(summary: CaseSummary) -> None:
         ],
         hide_index=True,
         height="content",
+        column_order=_ON_PHONES if on_phone() else None,
         column_config={
             "type": st.column_config.TextColumn("Type", pinned=True, width=158),
             "cells": number("Cells", width=50),
