@@ -20,7 +20,7 @@ from core.evaluation.blasts import leukaemic_patients
 from core.evaluation.comparisons import load_comparisons
 from core.evaluation.curves import at_threshold
 from core.evaluation.model_error import smear_text
-from core.evaluation.report import load_report
+from core.evaluation.report import label_phrase, load_report
 from core.evaluation.sets import evaluation_set
 from core.evaluation.tables import (
     adaptation_sentence,
@@ -160,7 +160,14 @@ def every_patient() -> str:
     row = load_comparisons("wbc").patients.get("deepapl")
     if row is None:
         return "Not measured."
-    text = f"{row.patients} patients, {row.figures.n:,} cells. Trainings: {row.protocol}."
+    recalls = ", ".join(
+        f"{label_phrase(label)} {percent(own.recall)}"
+        for label, own in row.figures.per_class.items()
+    )
+    text = (
+        f"{row.patients} patients, {row.figures.n:,} cells. Recall: {recalls}. "
+        f"Trainings: {row.protocol}."
+    )
     return f"{_markdown(patients_table(row))}\n\n{text}"
 
 
