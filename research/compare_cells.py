@@ -50,7 +50,8 @@ class Recipe:
     mixes_styles: bool = False
     teachers: tuple[str, ...] = ()
     """Recipes whose networks name each view, on average and together with the truth."""
-    size: int = 128
+    side: int | None = None
+    """Of the crops in pixels, where it is not the protocol's."""
 
 
 RECIPES = {
@@ -63,8 +64,8 @@ RECIPES = {
     "label_smoothing": Recipe(smoothing=0.0),
     "style_mixing": Recipe(mixes_styles=True),
     "taught": Recipe(teachers=(NOTHING, "label_smoothing", "style_mixing")),
-    "side_160": Recipe(size=160),
-    "side_192": Recipe(size=192),
+    "side_160": Recipe(side=160),
+    "side_192": Recipe(side=192),
 }
 """By what is left out or added."""
 RECIPE = "ten-type recipe"
@@ -246,8 +247,7 @@ def compare_recipe(
     name: str, settings: Settings, run: Path, protocol: Protocol = RECIPE_PROTOCOL
 ) -> SourcesRow:
     """Train MobileNetV2 on mature types by a changed recipe and keep its row."""
-    if protocol.size == RECIPE_PROTOCOL.size:
-        protocol = replace(protocol, size=RECIPES[name].size)
+    protocol = replace(protocol, size=RECIPES[name].side or protocol.size)
 
     def cells(source: str, split: str, each: int) -> TrainingCells:
         return source_cells(settings, run, source, split, each).of_types(MATURE_FIVE)
