@@ -143,8 +143,6 @@ def frames(browser: Browser, address: str, slide: dict[str, Any]) -> dict[str, A
         "types": [(kind, label_colour(kind)) for kind in LEUKOCYTES],
         "cells": [(x, y, 52, 52, kind, 1, 0) for (x, y), kind in zip(places, kinds, strict=True)],
         "numbers": list(range(1, CELLS + 1)),
-        "tiles": [],
-        "quality": [],
     }
     body = json.dumps(answer, default=int)
     with visiting(browser, address) as page:
@@ -198,7 +196,7 @@ def _middle(page: Page) -> tuple[float, float]:
 
 def counted(address: str) -> int:
     """Return how many tiles the count has."""
-    states = requests.get(f"{address}/count", timeout=60).json()["tiles"]
+    states = requests.get(f"{address}/count/tiles", timeout=60).json()["tiles"]
     return sum(tile[-1] in {"counted", "rejected"} for tile in states)
 
 

@@ -100,11 +100,14 @@ class Cells {
     this.shown = true
     this.map = "" // of `MAPS`
     this.chosen = null
-    this.take({ types: [], cells: [], tiles: [], quality: [] })
+    this.takeTiles({ tiles: [], quality: [] })
+    this.take({ types: [], cells: [] })
   }
 
-  take({ types, cells, tiles, quality }) {
-    Object.assign(this, { types, cells, tiles, quality })
+  takeTiles({ tiles, quality }) { Object.assign(this, { tiles, quality }) }
+
+  take({ types, cells }) {
+    Object.assign(this, { types, cells })
     this.counts = types.map(() => 0)
     for (const cell of cells) this.counts[cell[4]]++
     this.draw()
@@ -406,8 +409,9 @@ class View {
       title: "Map: which parts were counted, their focus, stain and density of cells" })
     put(map, "option", { value: "" }, "No map")
     for (const name of Object.keys(MAPS)) put(map, "option", { value: name }, name)
-    map.onchange = () => {
+    map.onchange = async () => {
       this.cells.map = map.value
+      await this.takeTiles()
       this.cells.draw()
       this.explain()
     }
@@ -586,12 +590,25 @@ class View {
       try {
         const answer = await fetch(new URL(`slides/${this.slide.id}/count`, this.base))
         if (!answer.ok) break
-        this.cells.take(await answer.json())
+        const count = await answer.json()
         this.version = now
-        this.cellTools.hidden = !this.cells.cells.length && !this.cells.tiles.length
+        await this.takeTiles()
+        this.cells.take(count)
+        this.cellTools.hidden = !count.version
         this.explain()
       } catch { break } finally { this.fetching = false }
     }
+  }
+
+  async takeTiles() { // those of the count, which are many, where their map is shown
+    const version = this.version
+    if (!this.cells.map || this.tilesVersion === version) return
+    try {
+      const answer = await fetch(new URL(`slides/${this.slide.id}/count/tiles`, this.base))
+      if (!answer.ok) return
+      this.cells.takeTiles(await answer.json())
+      this.tilesVersion = version
+    } catch { /* asked again with the next version */ }
   }
 
   // Measuring: points are [y, x]; the last one follows the pointer.
@@ -604,7 +621,7 @@ class View {
     this.say({
       look: "", distance: "Click two or more points. Esc ends.",
       area: "Click the corners, double click the last one.",
-      comment: "Click the place. The text is entered below the slide.",
+      comment: "Click the place. The text is entered on the page.",
     }[this.mode])
     this.box.focus({ preventScroll: true })
   }

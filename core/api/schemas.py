@@ -127,6 +127,13 @@ class SlideCountAnswer(BaseModel):
     poor area."""
     numbers: list[int]
     """Of the cells in the count, from 1."""
+
+
+class SlideTilesAnswer(BaseModel):
+    """The tiles of a slide's count, as columns; what a viewer draws as a map."""
+
+    version: str
+    """As that of the cells."""
     tiles: list[tuple[int, int, int, int, str]]
     """Left, top, right, bottom; glass, thick, countable, counted or rejected."""
     quality: list[tuple[str, str, str]]

@@ -130,8 +130,10 @@ def test_an_upload_goes_on_after_a_reload(page, tmp_path):
 
 
 def test_the_header_stays_over_a_page_that_was_scrolled(page):
-    page.set_viewport_size({"width": 820, "height": 1180})
+    page.set_viewport_size({"width": 820, "height": 600})
     open_slide(page)
+    page.get_by_text("QuPath: regions and cells").click()
+    expect(page.get_by_text("Once cells are counted")).to_be_visible()
     main = page.get_by_test_id("stMain")
     main.evaluate("main => main.scrollTop = 150")
     page.wait_for_function("main => main.scrollTop > 100", arg=main.element_handle())

@@ -115,6 +115,10 @@ def test_a_slide_from_the_count_to_a_signed_case_and_back_by_a_link(browser, add
         inside = draw_around_all(page)
         assert f"{classified} classified" in inside
         assert "monocyte 3 (" in inside
+        with page.expect_response("**/count/tiles"):
+            page.get_by_label("Map of the slide").select_option("Tiles")
+        expect(page.locator(".scope .legend")).to_contain_text("counted")
+        page.get_by_label("Map of the slide").select_option("")
 
         page.get_by_role("button", name="Objective 40×").click()
         expect(page.locator(".powers .now")).to_have_text("40×")

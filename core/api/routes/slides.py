@@ -8,8 +8,9 @@ from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from starlette.staticfiles import StaticFiles
 from xstatic.pkg import leaflet
 
-from core.api.deps import OwnerDep, PageRoute, ServicesDep
-from core.api.schemas import SlideAnswer, SlideCountAnswer, SlideInfoAnswer
+from core.api.deps import OwnerDep, PageRoute, Services, ServicesDep
+from core.api.schemas import SlideAnswer, SlideCountAnswer, SlideInfoAnswer, SlideTilesAnswer
+from core.slides.counting import SlideCount
 from core.slides.current import get_count, get_folders, get_views
 from core.slides.quality import grades
 from core.slides.tiles import TILE
@@ -68,11 +69,9 @@ def slide_info(
 @router.get("/slides/{slide_id}/count")
 def slide_count(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> SlideCountAnswer:
     """Return the white cells that the count of a slide has found so far; none without a count."""
-    slide = get_folders(services.settings, owner).get(slide_id)
-    view = get_views(services.settings).view(slide)
-    count = get_count(slide, view, services.database, services.analyzer)
+    count = _count(services, owner, slide_id)
     if count is None:
-        return SlideCountAnswer(version="", types=[], cells=[], numbers=[], tiles=[], quality=[])
+        return SlideCountAnswer(version="", types=[], cells=[], numbers=[])
     analysis = count.analysis()
     known: dict[tuple[str, str], int] = {}
     cells, numbers = [], []
@@ -84,16 +83,33 @@ def slide_count(services: ServicesDep, owner: OwnerDep, slide_id: SlideId) -> Sl
         is_poor = int(cell.poor_area is not None)
         cells.append((x, y, width, height, kind, is_counted, is_poor))
         numbers.append(number)
+    return SlideCountAnswer(version=count.version, types=list(known), cells=cells, numbers=numbers)
+
+
+@router.get("/slides/{slide_id}/count/tiles")
+def slide_count_tiles(
+    services: ServicesDep, owner: OwnerDep, slide_id: SlideId
+) -> SlideTilesAnswer:
+    """Return what the count of a slide did with each tile, and its quality; none without a count.
+
+    A slide of 10⁹ pixels has some 30,000 tiles: ask for them only to draw them.
+    """
+    count = _count(services, owner, slide_id)
+    if count is None:
+        return SlideTilesAnswer(version="", tiles=[], quality=[])
     tiles = zip(count.areas, count.states(), strict=True)
     usual = count.usual_stain()
-    return SlideCountAnswer(
+    return SlideTilesAnswer(
         version=count.version,
-        types=list(known),
-        cells=cells,
-        numbers=numbers,
         tiles=[(*tile.interior, state) for tile, state in tiles],
         quality=[grades(one, usual) if one else ("", "", "") for one in count.qualities()],
     )
+
+
+def _count(services: Services, owner: str | None, slide_id: str) -> SlideCount | None:
+    slide = get_folders(services.settings, owner).get(slide_id)
+    view = get_views(services.settings).view(slide)
+    return get_count(slide, view, services.database, services.analyzer)
 
 
 @router.get(

@@ -139,7 +139,7 @@ def test_another_user_neither_sees_nor_changes_an_upload(
     assert client.get(f"/slides/{slide_id}", headers=ana).status_code == 200
     assert client.get("/slides", headers=eve).json() == []
     assert client.get("/slides/uploads", headers=eve).json() == []
-    for path in ("", "/count", "/tiles/0/0_0.jpg"):
+    for path in ("", "/count", "/count/tiles", "/tiles/0/0_0.jpg"):
         assert client.get(f"/slides/{slide_id}{path}", headers=eve).status_code == 404
         assert client.get(f"/slides/{slide_id}{path}").status_code == 401
     for theirs in (unfinished, address):

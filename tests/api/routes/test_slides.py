@@ -144,6 +144,7 @@ def test_the_cells_of_a_count_are_answered_to_draw(open_slides, database, monkey
     slide = only(client)
     address = f"/slides/{slide['id']}/count"
     assert client.get(address).json()["cells"] == []
+    assert client.get(f"{address}/tiles").json()["tiles"] == []
     settings = client.app.state.services.settings
     file = get_folders(settings).get(slide["id"])
     count = open_count(file, get_views(settings).view(file), lambda: database, lambda: FINDER)
@@ -155,9 +156,11 @@ def test_the_cells_of_a_count_are_answered_to_draw(open_slides, database, monkey
     x, _, width, _, kind, *_ = drawn["cells"][0]
     assert kind == 0
     assert 0 <= x < x + width <= 1600
-    assert {tile[4] for tile in drawn["tiles"]} >= {"counted", "glass"}
-    assert len(drawn["quality"]) == len(drawn["tiles"])
-    assert {focus for focus, _, _ in drawn["quality"]} >= {"sharp", ""}
+    mapped = client.get(f"{address}/tiles").json()
+    assert mapped["version"] == drawn["version"]
+    assert {tile[4] for tile in mapped["tiles"]} >= {"counted", "glass"}
+    assert len(mapped["quality"]) == len(mapped["tiles"])
+    assert {focus for focus, _, _ in mapped["quality"]} >= {"sharp", ""}
 
 
 def test_nothing_is_read_for_a_client_that_has_left(open_slides, monkeypatch):
