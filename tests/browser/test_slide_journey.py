@@ -54,6 +54,7 @@ def count(page: Page) -> int:
         time.sleep(1)
     page.goto(slide)
     expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    expect(page.get_by_role("button", name="Show the cells of the count")).to_be_visible()
     said = page.get_by_text(re.compile(r"^With \d+ cells, blasts that are 1 %")).inner_text()
     return int(said.split()[1])
 
