@@ -62,7 +62,23 @@ def review(page: Page) -> tuple[Locator, None]:
     return page.get_by_role("heading", level=1), None
 
 
-SCREENSHOTS = (wbc_count, patients, review)
+def microscope(page: Page) -> tuple[Locator, None]:
+    """Count the example slide; show one of its cells beside it."""
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.goto("/microscope")
+    page.get_by_role("link", name=re.compile("Example")).click()
+    page.get_by_role("button", name="Count", exact=True).click()
+    expect(page.get_by_role("heading", name="Differential")).to_be_visible()
+    page.wait_for_timeout(20_000)  # a field or two
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    for _ in range(4):
+        page.get_by_role("button", name="Next cell").click()
+        page.wait_for_timeout(2000)
+    return page.get_by_role("heading", level=1), None
+
+
+SCREENSHOTS = (wbc_count, patients, review, microscope)
 """Each opens a page and returns the first element that is shown and the first that is not."""
 
 

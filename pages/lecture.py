@@ -10,8 +10,8 @@ from ui.lecture.editor import show_editor, show_tours
 from ui.lecture.view import asked_tour, leave_when_ended, show_lecture
 
 ABOUT = (
-    "Cells on a big screen, step by step: from the atlas, from synthetic fields, from stored cases "
-    "without names."
+    "Cells on a big screen, step by step: from the atlas, from synthetic fields, from slides, from "
+    "stored cases without names."
 )
 
 header(

@@ -236,3 +236,11 @@ def suppress_between_groups(
             kept.append(index)
             kept_by_square.setdefault((column, row), []).append(index)
     return np.array(kept, np.int64)
+
+
+def turned(box: Box, width: float, height: float, degrees: int) -> Box:
+    """Return a box of an image of `width` x `height` that is turned clockwise by quarters."""
+    for _ in range(degrees // 90):
+        box = Box(height - box.y - box.height, box.x, box.height, box.width)
+        width, height = height, width
+    return box

@@ -1,7 +1,8 @@
 """Tours: what a lecture shows, step by step. Saved as JSON, which holds no images and no names.
 
 A step of a stored case names the sample by its number in the database and the first digits of the
-image's SHA-256, so that a tour never shows another case on another installation.
+image's SHA-256, one of a slide names its id and its size, so that a tour never shows another case
+or slide on another installation.
 """
 
 import json
@@ -78,7 +79,28 @@ class CaseStep(_Step):
     """Number of the cell in the field, from 1; None for the whole field."""
 
 
-Step = Annotated[EntryStep | ComparisonStep | SyntheticStep | CaseStep, Field(discriminator="kind")]
+class SlideStep(_Step):
+    """A view of a slide in the server's folders, as the address of the page Microscope names it."""
+
+    kind: Literal["slide"] = "slide"
+    slide: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    width: int = Field(gt=0)
+    height: int = Field(gt=0)
+    """Of the slide in pixels."""
+    x: int = Field(ge=0, lt=2**31)
+    y: int = Field(ge=0, lt=2**31)
+    """Middle of the view in pixels of level 0."""
+    zoom: float = Field(gt=0, le=100, allow_inf_nan=False)
+    """Pixels of the screen per pixel of level 0."""
+    turn: Literal[0, 90, 180, 270] = 0
+    """Degrees clockwise."""
+    plane: int | None = Field(None, ge=1, le=1000)
+    """Focal plane; None for the middle one."""
+
+
+Step = Annotated[
+    EntryStep | ComparisonStep | SyntheticStep | CaseStep | SlideStep, Field(discriminator="kind")
+]
 
 
 class Tour(BaseModel):
@@ -205,6 +227,15 @@ def case_tour(case: Case) -> Tour:
             for number, stored in enumerate(case.fields[:MOST_STEPS], 1)
         ),
     )
+
+
+def check_slide(step: SlideStep, width: int, height: int) -> None:
+    """Raise TourError unless a slide of these pixels is the one that a step shows."""
+    if (step.width, step.height) != (width, height):
+        raise TourError(
+            "This step shows a slide that is not here: it was replaced, or the tour is of another "
+            "installation."
+        )
 
 
 def check_case(step: CaseStep, case: Case) -> None:

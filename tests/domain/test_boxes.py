@@ -14,6 +14,7 @@ from core.domain.boxes import (
     split_box,
     suppress_between_groups,
     suppress_with_voting,
+    turned,
     xyxy_array,
 )
 
@@ -138,3 +139,16 @@ def test_the_part_within_another_box_lies_in_both(box, other):
     else:
         assert min(part.margin_within(box), part.margin_within(other)) >= -1e-3
         assert part.area == pytest.approx(box.covered_by(other) * box.area, rel=1e-3)
+
+
+@given(
+    left=st.integers(0, 8), top=st.integers(0, 5), across=st.integers(1, 4), down=st.integers(1, 4),
+    quarters=st.integers(0, 3),
+)  # fmt: skip
+def test_a_turned_box_lies_on_the_same_pixels_of_a_turned_image(left, top, across, down, quarters):
+    image = np.zeros((9, 12), int)
+    image[top : top + down, left : left + across] = 1
+    box = turned(Box(left, top, across, down), 12, 9, 90 * quarters)
+    rotated = np.rot90(image, -quarters)
+    assert rotated[box.slices].all()
+    assert rotated.sum() == rotated[box.slices].sum()

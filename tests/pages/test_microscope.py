@@ -9,15 +9,16 @@ from core.cases.audit import history
 from core.cases.database import get_database
 from core.cases.patients import find_patient
 from core.cases.samples import load_case
+from core.domain.boxes import Box
 from core.domain.differential import differential
 from core.settings import get_settings
 from core.slides.count_store import CountStore
 from core.slides.current import get_count, get_folders, get_views
 from core.slides.folders import SlideFolders
 from core.slides.uploads import SlideUploads
-from tests.pages.app import checked, go_to, open_app, press, texts, upload
+from tests.pages.app import checked, component_data, go_to, open_app, press, texts, upload
 from tests.slides import made
-from ui.microscope.viewer import CLICKED, PINNED
+from ui.microscope.viewer import CLICKED, PINNED, SHOWN
 
 
 @pytest.fixture
@@ -93,6 +94,49 @@ def test_without_its_cluster_the_server_counts_and_says_so(folder, monkeypatch):
     said = [warning.value.replace("\\", "") for warning in app.warning]
     (cluster,) = [text for text in said if "Install requirements-ray.txt" in text]
     assert cluster.endswith("This server analyses the tiles instead.")
+
+
+def test_views_of_a_slide_become_a_tour_that_the_lecture_shows(folder):
+    made.svs(made.a_slide(), folder / "0042.svs")
+    (slide,) = SlideFolders([folder]).slides().values()
+    app = press(
+        open_app("microscope", slide=slide.id, x=700, y=-5, zoom=0.5, turn=90), "slide_count"
+    )
+    count = get_count(slide, get_views().view(slide))
+    count.wait()
+    app.text_area(key="slide_tour_text").set_value("Which cell is this? ")
+    app = press(checked(app.run()), "slide_tour_add")
+    (step,) = app.session_state["my_tour"].steps
+    assert (step.x, step.y, step.zoom, step.turn) == (700, 0, 0.5, 90)
+    assert step.text == "Which cell is this?"
+    assert app.text_area(key="slide_tour_text").value == ""
+    app = press(app, "slide_tour_show_1")
+    shown = app.session_state[SHOWN]
+    assert {name: shown[name] for name in ("x", "y", "zoom", "turn")} == {
+        "x": 700, "y": 0, "zoom": 0.5, "turn": 90
+    }  # fmt: skip
+    del app.query_params["zoom"]
+    app = press(app, "slide_tour_add")
+    assert "names no view" in app.error[0].value
+    assert len(app.session_state["my_tour"].steps) == 1
+
+    go_to(app, "lecture", tour="mine")
+    lecture = component_data(app, "own")
+    assert lecture["own"] == "Which cell is this?"
+    assert lecture["problem"] == ""
+    field = lecture["field"]
+    # The slide is smaller than a screen of 1440 x 900 at this zoom: all of it, turned.
+    assert (field["width"], field["height"]) == (600, 800)
+    boxes = [Box(*box["at"]) for group in field["groups"] for box in group["boxes"]]
+    cells = [cell.box.centre for _, cell in count.analysis().white_cells()]
+    assert {tuple(round(side) for side in box.centre) for box in boxes} == {
+        (round(600 - y / 2), round(x / 2)) for x, y in cells
+    }
+    assert boxes
+    other = step.model_copy(update={"slide": "f" * 16})
+    app.session_state["my_tour"] = app.session_state["my_tour"].with_step(other)
+    go_to(app, "lecture", tour="mine", step=2)
+    assert "There is no such slide" in component_data(app, "own")["problem"]
 
 
 def test_the_cells_of_a_slide_are_counted(folder):  # noqa: PLR0915 - one journey

@@ -11,10 +11,12 @@ from core.teaching.tours import (
     CaseStep,
     ComparisonStep,
     EntryStep,
+    SlideStep,
     SyntheticStep,
     Tour,
     atlas_tour,
     check_case,
+    check_slide,
     read_tour,
     shipped_tours,
 )
@@ -32,6 +34,7 @@ def tour():
             ComparisonStep(cell="blast", other="lymphocyte"),
             SyntheticStep(seed=7, white_cells=5),
             CaseStep(sample=3, field=2, image=IMAGE, cell=4),
+            SlideStep(slide=IMAGE, width=900, height=600, x=450, y=0, zoom=0.5, turn=90, plane=2),
         ),
     )
 
@@ -45,6 +48,11 @@ def test_a_tour_is_read_as_it_was_written(tour):
 
 def step(**content):
     return json.dumps({"title": "T", "steps": [{"kind": "entry", "cell": "blast"}, content]})
+
+
+def slide_step(**content):
+    place = {"slide": IMAGE, "width": 9, "height": 9, "x": 1, "y": 1, "zoom": 1}
+    return step(kind="slide", **(place | content))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +79,12 @@ def step(**content):
         (step(kind="synthetic", seed="1"), "Step 2"),
         (step(kind="case", sample=1, field=1, image="x"), "Step 2"),
         (step(kind="case", sample=10**30, field=1, image=IMAGE), "Step 2"),
+        (slide_step(slide="../../etc/passwd"), "Step 2"),
+        (slide_step(zoom=0), "Step 2"),
+        (slide_step(zoom=1e9), "Step 2"),
+        (slide_step(turn=45), "Step 2"),
+        (slide_step(x=-1), "Step 2"),
+        (slide_step(y=10**30), "Step 2"),
     ],
 )
 def test_hostile_files_are_rejected_with_a_sentence_that_quotes_nothing(data, sentence):
@@ -84,7 +98,7 @@ def test_steps_are_added_moved_written_and_removed(tour):
     moved = tour.moved(0, 1)
     assert moved.steps[1] == tour.steps[0]
     assert tour.moved(0, -1) == tour
-    assert tour.moved(3, 1) == tour
+    assert tour.moved(4, 1) == tour
     assert tour.without(1).steps == (tour.steps[0], *tour.steps[2:])
     assert tour.with_text(2, "Count").steps[2].text == "Count"
     full = Tour(title="T", steps=(EntryStep(cell="band"),) * MOST_STEPS)
@@ -102,3 +116,9 @@ def test_a_step_never_shows_the_case_of_another_installation():
     for cell in (2, 3):
         with pytest.raises(TourError, match="does not have any more"):
             check_case(CaseStep(sample=1, field=1, image=IMAGE, cell=cell), case)
+
+
+def test_a_step_never_shows_another_slide(tour):
+    check_slide(tour.steps[-1], 900, 600)
+    with pytest.raises(TourError, match="another installation"):
+        check_slide(tour.steps[-1], 600, 900)

@@ -55,7 +55,7 @@ def lecture_row(step: Step, address: Mapping[str, str]) -> None:
             icon=":material/co_present:",
             query_params=dict(address),
         )
-        if _may_edit():
+        if may_edit():
             st.button(
                 "Add to my tour",
                 key="add_to_tour",
@@ -67,7 +67,8 @@ def lecture_row(step: Step, address: Mapping[str, str]) -> None:
             )
 
 
-def _may_edit() -> bool:
+def may_edit() -> bool:
+    """Return whether the visitor may put a tour together."""
     if not get_access().sign_in:
         return True
     try:

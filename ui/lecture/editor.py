@@ -126,7 +126,8 @@ def show_editor(atlas: Atlas) -> None:
         )
     else:
         st.info(
-            "No steps yet. Add one below, or press *Add to my tour* on a page of the atlas.",
+            "No steps yet. Add one below, or press *Add to my tour* on a page of the atlas or "
+            "below a slide of the page Microscope.",
             icon=":material/playlist_add:",
         )
     _add_step(atlas)

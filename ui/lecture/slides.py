@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from core.cases.audit import record_view
@@ -11,8 +12,9 @@ from core.cases.cell_groups import case_cells
 from core.cases.database import get_database
 from core.cases.records import Case
 from core.cases.samples import load_case
+from core.cases.users import require
 from core.charts.field import data_uri
-from core.domain.boxes import Box
+from core.domain.boxes import Box, turned
 from core.domain.taxonomy import (
     CELL_TYPES,
     KIND_NAMES,
@@ -22,11 +24,22 @@ from core.domain.taxonomy import (
     label_name,
 )
 from core.errors import LeukoscopeError
+from core.imaging.illumination import flatten
 from core.imaging.preview import preview_jpeg
+from core.slides.current import get_count, get_folders, get_views
 from core.synthetic.fields import make_field
 from core.synthetic.portraits import side_of
 from core.teaching.atlas import Atlas, Entry, difference
-from core.teaching.tours import CaseStep, ComparisonStep, EntryStep, Step, SyntheticStep, check_case
+from core.teaching.tours import (
+    CaseStep,
+    ComparisonStep,
+    EntryStep,
+    SlideStep,
+    Step,
+    SyntheticStep,
+    check_case,
+    check_slide,
+)
 from ui.atlas.images import MEDIUM, labelled_jpeg
 from ui.components.references import credits_of, reference_cells
 from ui.components.shared import number_of
@@ -37,6 +50,10 @@ _SIDE = 900
 """Pixels of a drawing: it fills the height of a projector."""
 _REAL = 8
 _FIELD = {"width": 1200, "height": 800, "red_cell_pixels": 66}
+_VIEW = (1440, 900)
+"""Pixels of a screen on which a view of a slide is shown."""
+_LEAST_BOX = 12
+"""Pixels of the screen: smaller cells of a slide are not boxed."""
 _NOT_TOLD = "Uncertain"
 
 
@@ -68,6 +85,8 @@ def step_title(atlas: Atlas, step: Step) -> str:
         return f"{one.name} or {other.phrase}?"
     if isinstance(step, SyntheticStep):
         return f"Synthetic field {step.seed} with {number_of(step.white_cells, 'white cell')}"
+    if isinstance(step, SlideStep):
+        return f"View of a slide at {step.x:,}, {step.y:,} px"
     cell = "" if step.cell is None else f", cell {step.cell}"
     return f"Stored sample {step.sample}, field {step.field}{cell}"
 
@@ -81,6 +100,8 @@ def make_slide(atlas: Atlas, step: Step) -> Slide:
             return _comparison(atlas, step)
         if isinstance(step, SyntheticStep):
             return _synthetic(step)
+        if isinstance(step, SlideStep):
+            return _view_of_slide(step)
         return _stored(step)
     except LeukoscopeError as error:
         return Slide("This step cannot be shown", own=step.text, problem=str(error))
@@ -245,6 +266,41 @@ def _stored(step: CaseStep) -> Slide:
         _label_source(c.reviewer for c in stored.analysis.cells if c.kind == "wbc"),
         step.text,
         field=_field(field_jpeg(stored.id, True), size, boxed),
+    )
+
+
+def _view_of_slide(step: SlideStep) -> Slide:
+    """Show a view of a slide with the cells of its count, where they are large enough to name."""
+    user = current_user(get_database())
+    require(user, "viewer")
+    slide = get_folders(owner=user.name).get(step.slide)
+    view = get_views().view(slide, step.plane)
+    check_slide(step, view.width, view.height)
+    across, down = (side / step.zoom for side in (_VIEW if step.turn % 180 == 0 else _VIEW[::-1]))
+    left, top = max(0, round(step.x - across / 2)), max(0, round(step.y - down / 2))
+    right = min(view.width, round(step.x + across / 2))
+    bottom = min(view.height, round(step.y + down / 2))
+    pixels = view.region(left, top, right - left, bottom - top, max(1.0, 1 / step.zoom))
+    pixels = np.ascontiguousarray(np.rot90(flatten(pixels, view.light), -step.turn // 90))
+    scale = max(pixels.shape[:2]) / max(right - left, bottom - top)
+    count = get_count(slide, get_views().view(slide))
+    boxed, reviewers = [], []
+    for _, cell in count.analysis().white_cells() if count else ():
+        x, y = cell.box.centre
+        if left <= x < right and top <= y < bottom and scale * cell.box.width >= _LEAST_BOX:
+            name = cell.type_name if cell.counted_as else _NOT_TOLD
+            box = Box(cell.box.x - left, cell.box.y - top, cell.box.width, cell.box.height)
+            box = turned(box, right - left, bottom - top, step.turn)
+            shown = Box(*(scale * side for side in box.xywh))
+            boxed.append(_Boxed(name, cell.colour, shown, STATUS_LINES[cell.status]))
+            reviewers.append(cell.reviewer)
+    scale_known = view.micrometres_per_pixel
+    return Slide(
+        "View of a slide",
+        _label_source(reviewers) if boxed else "",
+        step.text,
+        field=_field(preview_jpeg(pixels), (pixels.shape[1], pixels.shape[0]), boxed),
+        facts=[f"{(right - left) * scale_known:,.0f} µm across"] if scale_known else (),
     )
 
 

@@ -1,8 +1,6 @@
 """Comments at places of a slide: they belong to the samples that were saved from it."""
 
-from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
 
 import streamlit as st
 
@@ -18,7 +16,7 @@ from ui.components import cases
 from ui.components.actions import action_button
 from ui.components.shared import plain
 from ui.components.visitor import current_user
-from ui.microscope.viewer import PINNED, SHOWN, pinned_in
+from ui.microscope.viewer import PINNED, pinned_in, show_place
 
 _KEY = "slide_comment"
 
@@ -49,16 +47,12 @@ def show_comments(slide: SlideFile, comments: list[PlacedComment]) -> None:
                     "Show",
                     key=f"{_KEY}_show_{said.id}",
                     icon=":material/location_on:",
-                    on_click=_go_to,
-                    args=(said.place,),
+                    on_click=show_place,
+                    args=(said.place or {},),
                 )
                 cases.sample_link(placed.sample_id, f"Sample {placed.sample_id}")
     if pinned is not None:
         _write(slide, pinned)
-
-
-def _go_to(place: Mapping[str, Any] | None) -> None:
-    st.session_state[SHOWN] = {**(place or {}), "press": uuid4().hex}
 
 
 def _write(slide: SlideFile, pinned: dict[str, Any]) -> None:

@@ -25,6 +25,7 @@ from ui.microscope.card import show_cell
 from ui.microscope.comments import comments_of, show_comments
 from ui.microscope.regions import regions_of, show_regions
 from ui.microscope.saving import show_saving
+from ui.microscope.tour import show_tour
 from ui.microscope.viewer import show_viewer
 
 SECONDS = 2.0
@@ -70,6 +71,7 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
         if count and analysis:
             _show_count(view, count, analysis)
         show_regions(slide.id, analysis, comments)
+        show_tour(slide, view)
 
 
 def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:

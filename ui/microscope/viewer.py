@@ -1,7 +1,9 @@
 """The viewer: a component whose script asks the API for tiles and for the cells of a count."""
 
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
+from uuid import uuid4
 
 import streamlit as st
 
@@ -56,6 +58,11 @@ def show_viewer(
         cell=_clicked,
         place=_pinned,
     )
+
+
+def show_place(place: Mapping[str, Any]) -> None:
+    """Have the viewer go to a view: x, y, zoom and, where they are known, turn and plane."""
+    st.session_state[SHOWN] = {**place, "press": uuid4().hex}
 
 
 def pinned_in(slide: SlideFile) -> dict[str, Any] | None:
