@@ -139,7 +139,7 @@ def frames(browser: Browser, address: str, slide: dict[str, Any]) -> dict[str, A
     places = chance.integers(0, (slide["width"] - 60, slide["height"] - 60), (CELLS, 2))
     kinds = chance.integers(0, len(LEUKOCYTES), CELLS)
     answer = {
-        "version": "",
+        "version": "1",
         "types": [(kind, label_colour(kind)) for kind in LEUKOCYTES],
         "cells": [(x, y, 52, 52, kind, 1, 0) for (x, y), kind in zip(places, kinds, strict=True)],
         "numbers": list(range(1, CELLS + 1)),

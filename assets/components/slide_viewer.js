@@ -422,6 +422,7 @@ class View {
       area: button(tools, "Area", "Measure an area: click corners, double click closes", () => this.setMode("area"), "wide"),
     }
     for (const made of Object.values(this.modes)) made.setAttribute("aria-pressed", false)
+    button(tools, "Tour", "Add this view to my tour", () => this.send("view", this.named(this.map.getCenter())), "wide")
     if (this.root.requestFullscreen) {
       button(tools, "Full", "Full screen", () =>
         document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen(), "wide")
@@ -626,13 +627,16 @@ class View {
     this.box.focus({ preventScroll: true })
   }
 
+  named({ lat, lng }) { // the view around a place, as Python takes it
+    return [this.slide.id, lng, lat, this.scale, 90 * this.turn, this.slide.planes > 1 ? this.plane : 0]
+  }
+
   say(text) { this.says.textContent = text; this.says.hidden = !text }
 
   clicked({ latlng }) {
     if (this.mode === "look") return this.choose(this.cells.shown && this.cells.at(latlng.lng, latlng.lat))
     if (this.mode === "comment") {
-      this.send("place", [this.slide.id, latlng.lng, latlng.lat, this.scale, 90 * this.turn,
-        this.slide.planes > 1 ? this.plane : 0])
+      this.send("place", this.named(latlng))
       return this.setMode(this.mode)
     }
     if (this.closed) { this.points = []; this.closed = false }

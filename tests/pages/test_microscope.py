@@ -18,7 +18,7 @@ from core.slides.folders import SlideFolders
 from core.slides.uploads import SlideUploads
 from tests.pages.app import checked, component_data, go_to, open_app, press, texts, upload
 from tests.slides import made
-from ui.microscope.viewer import CLICKED, PINNED, SHOWN
+from ui.microscope.viewer import CLICKED, PINNED, SHOWN, VIEWED
 
 
 @pytest.fixture
@@ -99,26 +99,24 @@ def test_without_its_cluster_the_server_counts_and_says_so(folder, monkeypatch):
 def test_views_of_a_slide_become_a_tour_that_the_lecture_shows(folder):
     made.svs(made.a_slide(), folder / "0042.svs")
     (slide,) = SlideFolders([folder]).slides().values()
-    app = press(
-        open_app("microscope", slide=slide.id, x=700, y=-5, zoom=0.5, turn=90), "slide_count"
-    )
+    app = press(open_app("microscope", slide=slide.id), "slide_count")
     count = get_count(slide, get_views().view(slide))
     count.wait()
-    app.text_area(key="slide_tour_text").set_value("Which cell is this? ")
+    place = {"x": 700, "y": -5, "zoom": 0.5, "turn": 90}
+    app.session_state[VIEWED] = {"slide": slide.id, **place}
+    checked(app.run()).text_area(key="slide_tour_text").set_value("Which cell is this? ")
     app = press(checked(app.run()), "slide_tour_add")
     (step,) = app.session_state["my_tour"].steps
     assert (step.x, step.y, step.zoom, step.turn) == (700, 0, 0.5, 90)
     assert step.text == "Which cell is this?"
-    assert app.text_area(key="slide_tour_text").value == ""
+    assert "slide_tour_text" not in [area.key for area in app.text_area]
     app = press(app, "slide_tour_show_1")
     shown = app.session_state[SHOWN]
-    assert {name: shown[name] for name in ("x", "y", "zoom", "turn")} == {
-        "x": 700, "y": 0, "zoom": 0.5, "turn": 90
-    }  # fmt: skip
-    del app.query_params["zoom"]
-    app = press(app, "slide_tour_add")
-    assert "names no view" in app.error[0].value
-    assert len(app.session_state["my_tour"].steps) == 1
+    assert {name: shown[name] for name in place} == {**place, "y": 0}
+    app.session_state[VIEWED] = {"slide": slide.id, **place, "zoom": 1000.0}
+    app = press(checked(app.run()), "slide_tour_add")
+    assert "too close" in app.error[0].value
+    assert len(press(app, "slide_tour_cancel").session_state["my_tour"].steps) == 1
 
     go_to(app, "lecture", tour="mine")
     lecture = component_data(app, "own")

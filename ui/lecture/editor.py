@@ -126,8 +126,8 @@ def show_editor(atlas: Atlas) -> None:
         )
     else:
         st.info(
-            "No steps yet. Add one below, or press *Add to my tour* on a page of the atlas or "
-            "below a slide of the page Microscope.",
+            "No steps yet. Add one below, or press *Add to my tour* on a page of the atlas, or "
+            "*Tour* in the viewer of a slide.",
             icon=":material/playlist_add:",
         )
     _add_step(atlas)

@@ -16,7 +16,7 @@ from ui.components import cases
 from ui.components.actions import action_button
 from ui.components.shared import plain
 from ui.components.visitor import current_user
-from ui.microscope.viewer import PINNED, pinned_in, show_place
+from ui.microscope.viewer import PINNED, kept_view, show_place
 
 _KEY = "slide_comment"
 
@@ -33,7 +33,7 @@ def comments_of(slide: SlideFile) -> list[PlacedComment]:
 
 def show_comments(slide: SlideFile, comments: list[PlacedComment]) -> None:
     """List the comments at places, and ask for one at the place that was chosen in the viewer."""
-    pinned = pinned_in(slide)
+    pinned = kept_view(PINNED, slide)
     if not comments and pinned is None:
         return
     st.header("Comments at places")

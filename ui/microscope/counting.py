@@ -26,7 +26,7 @@ from ui.microscope.comments import comments_of, show_comments
 from ui.microscope.regions import regions_of, show_regions
 from ui.microscope.saving import show_saving
 from ui.microscope.tour import show_tour
-from ui.microscope.viewer import show_viewer
+from ui.microscope.viewer import PINNED, VIEWED, kept_view, show_viewer
 
 SECONDS = 2.0
 """Between two looks at a count that runs."""
@@ -63,15 +63,20 @@ def _show(slide: SlideFile, view: SlideView, *, was_running: bool) -> None:
         _show_controls(slide, view, count)
         if count:
             _show_progress(count)
-    with card:
+    if kept_view(PINNED, slide) or kept_view(VIEWED, slide):  # what is asked for comes first
+        words, cell = card.container(), card.container()
+    else:
+        cell, words = card.container(), card.container()
+    with cell:
         if count:
             show_cell(view, count)
+    with words:
         show_comments(slide, comments)
+        show_tour(slide, view)
     with results:
         if count and analysis:
             _show_count(view, count, analysis)
         show_regions(slide.id, analysis, comments)
-        show_tour(slide, view)
 
 
 def _show_controls(slide: SlideFile, view: SlideView, count: SlideCount | None) -> None:

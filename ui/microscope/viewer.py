@@ -1,6 +1,7 @@
 """The viewer: a component whose script asks the API for tiles and for the cells of a count."""
 
 from collections.abc import Mapping
+from functools import partial
 from math import isfinite
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,8 @@ CLICKED = "slide_clicked"
 """Key in the session of the middle of the cell that was clicked last, x and y in level 0."""
 PINNED = "slide_pinned"
 """Key of the view that a comment is asked for, as `Comment.place`."""
+VIEWED = "slide_viewed"
+"""Key of the view that was chosen for a tour, in the same form."""
 SHOWN = "slide_shown"
 """Key of the view that the viewer goes to, with the `press` of a button that asked for it."""
 _KEY = "viewer"
@@ -52,11 +55,12 @@ def show_viewer(
                 for region in regions
             ],
             "places": [placed.comment.place for placed in comments],
-            "pinned": pinned_in(slide),
+            "pinned": kept_view(PINNED, slide),
             "shown": st.session_state.get(SHOWN),
         },
         cell=_clicked,
-        place=_pinned,
+        place=partial(_keep_view, PINNED),
+        view=partial(_keep_view, VIEWED),
     )
 
 
@@ -65,10 +69,10 @@ def show_place(place: Mapping[str, Any]) -> None:
     st.session_state[SHOWN] = {**place, "press": uuid4().hex}
 
 
-def pinned_in(slide: SlideFile) -> dict[str, Any] | None:
-    """Return the view of this slide that a comment is asked for."""
-    pinned: dict[str, Any] | None = st.session_state.get(PINNED)
-    return pinned if pinned and pinned["slide"] == slide.id else None
+def kept_view(key: str, slide: SlideFile) -> dict[str, Any] | None:
+    """Return the view of this slide that is kept under `PINNED` or `VIEWED`."""
+    kept: dict[str, Any] | None = st.session_state.get(key)
+    return kept if kept and kept["slide"] == slide.id else None
 
 
 def _clicked(place: Any) -> None:
@@ -80,8 +84,8 @@ def _clicked(place: Any) -> None:
             st.session_state.pop(CLICKED, None)
 
 
-def _pinned(place: Any) -> None:
-    """Keep the place that was chosen for a comment, if it is one."""
+def _keep_view(key: str, place: Any) -> None:
+    """Keep the view that was chosen for a comment or a tour, if it is one."""
     match place:
         case [str() as slide, *numbers] if (
             len(numbers) == 5
@@ -91,7 +95,7 @@ def _pinned(place: Any) -> None:
             and numbers[4] in range(1001)
         ):
             x, y, zoom, turn, plane = numbers
-            st.session_state[PINNED] = {
+            st.session_state[key] = {
                 "slide": slide,
                 "x": round(x),
                 "y": round(y),
