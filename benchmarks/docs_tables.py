@@ -23,6 +23,7 @@ from core.evaluation.model_error import smear_text
 from core.evaluation.report import label_phrase, load_report
 from core.evaluation.sets import evaluation_set
 from core.evaluation.tables import (
+    NOTHING,
     adaptation_sentence,
     architectures_table,
     blast_table,
@@ -35,6 +36,7 @@ from core.evaluation.tables import (
     patients_table,
     percent,
     quality_control_table,
+    recipe_table,
     sets_table,
     subtypes_table,
     synthetic_fields_table,
@@ -169,6 +171,14 @@ def every_patient() -> str:
         f"Trainings: {row.protocol}."
     )
     return f"{_markdown(patients_table(row))}\n\n{text}"
+
+
+def changed_recipes() -> str:
+    """Return what changes of the cell classifier's recipe are worth, in short trainings."""
+    rows = load_comparisons("wbc").recipe
+    if not rows:
+        return "Not measured."
+    return f"{_markdown(recipe_table(rows))}\n\n{rows[NOTHING].protocol}."
 
 
 def other_networks() -> str:
@@ -536,6 +546,7 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "left_out": left_out,
         "every_patient": every_patient,
         "other_networks": other_networks,
+        "changed_recipes": changed_recipes,
         "field_flags": field_flags,
         "light": light,
         "notes": notes,
