@@ -73,8 +73,8 @@ def with_mixed_styles(network: Any) -> Any:
         def call(self, maps: Any, training: bool = False) -> Any:
             if not training:
                 return maps
-            mean = ops.mean(maps, (1, 2), keepdims=True)
-            deviation = ops.std(maps, (1, 2), keepdims=True) + 1e-6
+            mean = ops.stop_gradient(ops.mean(maps, (1, 2), keepdims=True))
+            deviation = ops.stop_gradient(ops.std(maps, (1, 2), keepdims=True)) + 1e-6
             cells = ops.shape(maps)[0]
             other = random.shuffle(ops.arange(cells))
             own = random.beta((cells, 1, 1, 1), _BETA, _BETA)
