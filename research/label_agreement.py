@@ -1,9 +1,9 @@
 """Corrects DeepAPL's rare classes by the agreement of networks that did not see the patient.
 
 `python -m research labels deepapl` asks two networks of every cell whose label is often wrong by
-eye: the one without DeepAPL and the one without the cell's fold, both from
-`research patients deepapl`. It writes `core/training/data/deepapl_corrections.csv`, which is read
-for training alone: cells that are measured keep the labels of their hospital.
+eye: the one without DeepAPL, of `research patients deepapl`, and the one without the cell's fold,
+trained with the labels of the hospital. It writes `core/training/data/deepapl_corrections.csv`,
+which is read for training alone: cells that are measured keep the labels of their hospital.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def correct_labels(settings: Settings, run: Path, length: Length) -> pd.DataFram
         cells = sources(settings, run / "cells", [f"deepapl_{fold}"])[f"deepapl_{fold}"]
         doubted = np.isin([member.split("/")[0] for member in cells.members], DOUBTED)
         cells = cells.chosen(doubted)
-        networks = (outside, network_without_fold(fold, settings, run, length))
+        networks = (outside, network_without_fold(fold, settings, run, length, corrected=False))
         parts.append(agreed(cells, [outputs_of(network, cells, SIZE) for network in networks]))
     corrections = pd.concat(parts).sort_values("path")
     corrections.to_csv(CORRECTIONS, index=False, lineterminator="\n")

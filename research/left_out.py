@@ -94,7 +94,7 @@ def compare_source(without: str, settings: Settings, run: Path, length: Length) 
         protocol=_sentence(options, "ImageNet"),
         recipe=RECIPE,
         trained_on=[key for key in SOURCES if key not in options.without],
-        training_seconds=seconds_of(_folder_without(without, run)),
+        training_seconds=seconds_of(_folder_without(without, run, length)),
         temperature=own_temperature,
         sets=scores,
     )
@@ -104,32 +104,42 @@ def compare_source(without: str, settings: Settings, run: Path, length: Length) 
 
 def network_without_source(source: str, settings: Settings, run: Path, length: Length) -> Any:
     """Return the network that is trained from ImageNet without a source."""
-    folder = _folder_without(source, run)
+    folder = _folder_without(source, run, length)
     return train(settings, folder, _without(source, run, length)).network
 
 
-def network_without_fold(fold: str, settings: Settings, run: Path, length: Length) -> Any:
+def network_without_fold(
+    fold: str, settings: Settings, run: Path, length: Length, *, corrected: bool = True
+) -> Any:
     """Return a network that did not see the DeepAPL patients of a fold.
 
+    With `corrected` doubted labels of the other folds are corrected in its training.
     The shipped one did not see those of `HELD_OUT_FOLD`; the others go on from the network without
     DeepAPL, which must have been trained into the run folder.
     """
     if fold == HELD_OUT_FOLD:
         return shipped_network("wbc", settings)
-    options = _fold_options(fold, run, length)
-    return train(settings, run / f"fold_{fold}", options).network
+    options = _fold_options(fold, run, length, corrected=corrected)
+    return train(settings, _fold_folder(fold, run, length, corrected=corrected), options).network
 
 
-def _folder_without(source: str, run: Path) -> Path:
-    return run / f"without_{source}"
+# A finished run is not trained again: its folder says what it was.
+def _folder_without(source: str, run: Path, length: Length) -> Path:
+    return run / f"without_{source}_{length.source:g}x{length.steps}"
 
 
-def _fold_options(fold: str, run: Path, length: Length) -> Options:
+def _fold_folder(fold: str, run: Path, length: Length, *, corrected: bool = True) -> Path:
+    labels = "" if corrected else "_uncorrected"
+    return run / f"fold_{fold}_{length.fold:g}x{length.steps}{labels}"
+
+
+def _fold_options(fold: str, run: Path, length: Length, *, corrected: bool = True) -> Options:
     return Options(
         epochs=length.fold,
         folds=tuple(other for other in FOLDS if other != fold),
         without=(_LISC,),
-        start=str(_folder_without(_DEEPAPL, run)),
+        start=str(_folder_without(_DEEPAPL, run, length)),
+        corrected=corrected,
         cells=run / "cells",
         steps=length.steps,
     )
@@ -165,17 +175,20 @@ def compare_patients(settings: Settings, run: Path, length: Length) -> PatientsR
         + f"; fold {HELD_OUT_FOLD} by the shipped network",
         recipe=RECIPE,
         training_seconds=sum(
-            seconds_of(run / f"fold_{fold}") for fold in FOLDS if fold != HELD_OUT_FOLD
+            seconds_of(_fold_folder(fold, run, length)) for fold in FOLDS if fold != HELD_OUT_FOLD
         ),
         folds=list(FOLDS),
-        **_figures(predictions, settings),
+        temperature=temperature,
+        **_figures(predictions, settings, temperature),
     )
     write_row(settings.models / "wbc", "patients", _DEEPAPL, row)
     return row
 
 
 def score_kept_patients(settings: Settings) -> PatientsRow:
-    """Score the kept predictions again, with the thresholds of the card, and keep the row.
+    """Score the kept predictions again, with temperature and thresholds of the card; keep the row.
+
+    It keeps the revision of its trainings.
 
     Raises ModelError when nothing was kept.
     """
@@ -183,15 +196,17 @@ def score_kept_patients(settings: Settings) -> PatientsRow:
     before = load_comparisons("wbc", settings).patients.get(_DEEPAPL)
     if predictions is None or before is None:
         raise ModelError("No predictions of patients were kept: run the comparison without --kept.")
-    row = before.model_copy(update=_figures(predictions, settings))
-    write_row(settings.models / "wbc", "patients", _DEEPAPL, row)
+    row = before.model_copy(update=_figures(predictions, settings, before.temperature))
+    write_row(settings.models / "wbc", "patients", _DEEPAPL, row, before.git_revision)
     return row
 
 
-def _figures(predictions: pd.DataFrame, settings: Settings) -> dict[str, Any]:
-    """Return the fields of `PatientsRow` that predictions tell."""
-    thresholds = load_card("wbc", settings).thresholds.decision
-    probabilities = predictions[[f"p_{name}" for name in TYPES]].to_numpy()
+def _figures(predictions: pd.DataFrame, settings: Settings, temperature: float) -> dict[str, Any]:
+    """Return the fields of `PatientsRow` that predictions, of a `temperature`, tell."""
+    card = load_card("wbc", settings)
+    thresholds = card.thresholds.decision
+    logits = np.log(np.maximum(predictions[[f"p_{name}" for name in TYPES]].to_numpy(), 1e-9))
+    probabilities = softmax(temperature * logits, card.temperature)
     truth = predictions["truth"].to_numpy()
     patients = predictions["file"].str.extract(evaluation_set(PATIENTS_SET).patient)[0]
     of_seven = np.isin(truth, DEEPAPL_SEVEN)

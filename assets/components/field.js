@@ -243,6 +243,7 @@ export default function (component) {
     };
   }
   let pointer = null; // only the first finger acts
+  let fingers = null; // how far two fingers are from each other, and the place between them
   function release() {
     start = null;
     pointer = null;
@@ -250,7 +251,7 @@ export default function (component) {
   }
   svg.addEventListener("pointerdown", (event) => {
     if (!event.target.closest(".cell")) hint.hidden = true;
-    if (event.button !== 0 || (pointer !== null && event.pointerId !== pointer)) return;
+    if (event.button !== 0 || fingers || (pointer !== null && event.pointerId !== pointer)) return;
     const { x, y } = point(event);
     pointer = event.pointerId;
     start = { x, y, clientX: event.clientX, clientY: event.clientY };
@@ -325,7 +326,6 @@ export default function (component) {
     },
     { passive: false },
   );
-  let fingers = null; // how far two fingers are from each other, and the place between them
   function spread([one, other]) {
     const distance = Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
     const clientX = (one.clientX + other.clientX) / 2;
@@ -335,10 +335,11 @@ export default function (component) {
   const isPair = ({ touches }) => touches.length === 2 && [...touches].every(({ target }) => svg.contains(target));
   const pinch = {
     touchstart(event) {
-      fingers = isPair(event) ? spread(event.touches) : null;
+      if (event.touches.length > 1) cancel(); // what the first finger began
+      // Where the page scrolls already, it goes on doing so.
+      fingers = isPair(event) && event.cancelable ? spread(event.touches) : null;
       if (!fingers) return;
       event.preventDefault(); // else the browser zooms the page
-      cancel();
       moved = true; // so that no finger chooses a cell
     },
     touchmove(event) {
@@ -355,6 +356,9 @@ export default function (component) {
       fingers.distance = distance;
     },
     touchend() {
+      fingers = null;
+    },
+    touchcancel() {
       fingers = null;
     },
   };
@@ -389,7 +393,8 @@ export default function (component) {
       const style = getComputedStyle(own[i]);
       for (const name of DRAWN) node.style.setProperty(name, style.getPropertyValue(name));
     }
-    const scale = Math.min(Math.max(1, zoom()), Math.sqrt(MOST_SAVED / (view.width * view.height)));
+    // A tenth of the pixels is left for the legend.
+    const scale = Math.min(Math.max(1, zoom()), Math.sqrt((0.9 * MOST_SAVED) / (view.width * view.height)));
     const size = { width: Math.round(view.width * scale), height: Math.round(view.height * scale) };
     for (const [name, value] of Object.entries(size)) copy.setAttribute(name, value);
     const image = new Image();

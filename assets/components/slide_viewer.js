@@ -422,7 +422,10 @@ class View {
       area: button(tools, "Area", "Measure an area: click corners, double click closes", () => this.setMode("area"), "wide"),
     }
     for (const made of Object.values(this.modes)) made.setAttribute("aria-pressed", false)
-    button(tools, "Tour", "Add this view to my tour", () => this.send("view", this.named(this.map.getCenter())), "wide")
+    button(tools, "Tour", "Add this view to my tour", () => {
+      this.send("view", this.named(this.map.getCenter()))
+      this.say("The text is entered on the page.")
+    }, "wide")
     if (this.root.requestFullscreen) {
       button(tools, "Full", "Full screen", () =>
         document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen(), "wide")
@@ -593,9 +596,10 @@ class View {
         if (!answer.ok) break
         const count = await answer.json()
         this.version = now
-        await this.takeTiles()
         this.cells.take(count)
         this.cellTools.hidden = !count.version
+        this.explain()
+        await this.takeTiles()
         this.explain()
       } catch { break } finally { this.fetching = false }
     }
@@ -607,8 +611,11 @@ class View {
     try {
       const answer = await fetch(new URL(`slides/${this.slide.id}/count/tiles`, this.base))
       if (!answer.ok) return
-      this.cells.takeTiles(await answer.json())
+      const found = await answer.json()
+      if (version !== this.version) return // a later answer has newer ones
+      this.cells.takeTiles(found)
       this.tilesVersion = version
+      this.cells.draw()
     } catch { /* asked again with the next version */ }
   }
 

@@ -75,6 +75,8 @@ class PatientsRow(Row):
     """Cell classifiers on patients that each of them did not see, joined over folds."""
 
     folds: list[str]
+    temperature: float = 1.0
+    """Of the kept predictions."""
     patients: int
     figures: ClassificationFigures
     blasts: BlastFigures

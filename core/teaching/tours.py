@@ -1,8 +1,8 @@
 """Tours: what a lecture shows, step by step. Saved as JSON, which holds no images and no names.
 
 A step of a stored case names the sample by its number in the database and the first digits of the
-image's SHA-256, one of a slide names its id and its size, so that a tour never shows another case
-or slide on another installation.
+image's SHA-256, one of a slide its id and the version of its file, so that a tour does not show
+another case or slide on another installation.
 """
 
 import json
@@ -84,13 +84,12 @@ class SlideStep(_Step):
 
     kind: Literal["slide"] = "slide"
     slide: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
-    width: int = Field(gt=0)
-    height: int = Field(gt=0)
-    """Of the slide in pixels."""
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,20}-[0-9a-f]{1,20}$")]
+    """Of the slide's file: time of the last change and size."""
     x: int = Field(ge=0, lt=2**31)
     y: int = Field(ge=0, lt=2**31)
     """Middle of the view in pixels of level 0."""
-    zoom: float = Field(gt=0, le=100, allow_inf_nan=False)
+    zoom: float = Field(ge=1e-5, le=100, allow_inf_nan=False)
     """Pixels of the screen per pixel of level 0."""
     turn: Literal[0, 90, 180, 270] = 0
     """Degrees clockwise."""
@@ -229,9 +228,9 @@ def case_tour(case: Case) -> Tour:
     )
 
 
-def check_slide(step: SlideStep, width: int, height: int) -> None:
-    """Raise TourError unless a slide of these pixels is the one that a step shows."""
-    if (step.width, step.height) != (width, height):
+def check_slide(step: SlideStep, version: str, width: int, height: int) -> None:
+    """Raise TourError unless a slide of this version and size in pixels has the view of a step."""
+    if step.version != version or step.x > width or step.y > height:
         raise TourError(
             "This step shows a slide that is not here: it was replaced, or the tour is of another "
             "installation."

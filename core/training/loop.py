@@ -59,7 +59,7 @@ class Plan:
     patience: int = 8
     """Epochs without a better validation loss before a stage stops."""
     averaged: bool = True
-    """Whether a stage ends with the average of its last weights, not with the last ones."""
+    """Whether a stage ends with the average of its last weights, which `each_epoch` needs."""
     each_epoch: Callable[[Any, int], None] | None = None
     """Called after each epoch with the network, its averaged weights in it, and the number of the
     epoch in the run."""

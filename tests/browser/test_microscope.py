@@ -77,6 +77,25 @@ def test_a_view_is_opened_again_by_its_address(page):
     expect(page).to_have_url(re.compile(f"x=({x + 159}|{x + 160}|{x + 161})&"))
 
 
+def test_a_view_with_a_text_is_shown_again_and_in_the_lecture(page):
+    open_slide(page)
+    page.get_by_role("button", name="Objective 40×").click()
+    expect(page).to_have_url(re.compile(r"x=\d+&y=\d+&zoom=1\.000"))
+    view = page.url
+    page.get_by_role("button", name="Add this view to my tour").click()
+    page.get_by_label("Text of the view").fill("Which cell is this?")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_text("1. Which cell is this?")).to_be_visible()
+    page.get_by_role("button", name="Show the whole slide").click()
+    expect(page).not_to_have_url(view)
+    page.get_by_test_id("stMain").get_by_role("button", name="Show", exact=True).click()
+    expect(page).to_have_url(view)
+    page.get_by_role("link", name="Edit, show and export (1 step)").click()
+    page.get_by_role("link", name="Start").last.click()
+    expect(page.locator(".lecture .own")).to_have_text("Which cell is this?")
+    expect(page.locator(".lecture svg image")).to_have_count(1)
+
+
 def test_focal_planes_are_gone_through_by_keys_and_named_in_the_address(page):
     open_slide(page, "stack.ome.tif")
     plane = page.get_by_label("Focal plane", exact=True)
@@ -135,8 +154,8 @@ def test_the_header_stays_over_a_page_that_was_scrolled(page):
     page.get_by_text("QuPath: regions and cells").click()
     expect(page.get_by_text("Once cells are counted")).to_be_visible()
     main = page.get_by_test_id("stMain")
-    main.evaluate("main => main.scrollTop = 150")
-    page.wait_for_function("main => main.scrollTop > 100", arg=main.element_handle())
+    scrolled = "main => { main.scrollTop = 150; return main.scrollTop > 100 }"
+    page.wait_for_function(scrolled, arg=main.element_handle())  # once the part is open
     on_top = """() => [[110, 30], [400, 30], [700, 30]].every(
         place => document.elementFromPoint(...place).closest(":has(> .st-key-header)"))"""
     assert page.evaluate(on_top)

@@ -1,6 +1,7 @@
 """Who is at the page, and what nobody gets to see."""
 
 import ast
+import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -16,8 +17,11 @@ from core.cases.records import PatientDetails
 from core.cases.sharing import share
 from core.cases.users import end_session, identity_of, set_role, user_of, user_of_identity
 from core.errors import SignInError
-from core.settings import PROJECT_ROOT
-from tests.pages.app import open_app
+from core.settings import PROJECT_ROOT, get_settings
+from core.slides.folders import SlideFolders
+from core.teaching.tours import SlideStep, Tour
+from tests.pages.app import component_data, go_to, open_app
+from tests.slides import made
 from ui.components import visitor
 
 PAGES = sorted(script.stem for script in (PROJECT_ROOT / "pages").glob("*.py"))
@@ -88,6 +92,23 @@ def test_a_page_without_patients_is_open(sign_in, page):
     assert any(s.value == OPEN_PAGES[page] for s in app.header)
     # The first asks for an administrator when it is pressed, the second for a name only.
     assert {b.label for b in app.button} <= {"Get this set", "Go in"}
+
+
+def test_slides_of_a_tour_are_shown_to_users_alone(database, sign_in, tmp_path, monkeypatch):
+    made.svs(made.a_slide(), tmp_path / "0042.svs")
+    monkeypatch.setenv("LEUKOSCOPE_SLIDE_FOLDERS", json.dumps([str(tmp_path)]))
+    get_settings.cache_clear()
+    (slide,) = SlideFolders([tmp_path]).slides().values()
+    step = SlideStep(slide=slide.id, version=slide.version, x=700, y=500, zoom=0.5)
+    app = open_app("lecture", tour="granulocytes")  # which needs no account
+    app.session_state["my_tour"] = Tour(title="Mine", steps=(step,))
+    go_to(app, "lecture", tour="mine")
+    shown = component_data(app, "own")
+    assert shown["field"] is None
+    assert "Sign in" in shown["problem"]
+    sign_in(**claims())
+    go_to(app, "lecture", tour="mine")
+    assert component_data(app, "own")["field"]["width"] == 800
 
 
 @pytest.mark.parametrize("page", ["atlas", "attributes"])

@@ -87,7 +87,9 @@ def test_each_cell_is_judged_by_networks_that_did_not_see_its_patient(tmp_path, 
         label_agreement, "network_without_source", lambda source, *_: f"without {source}"
     )
     monkeypatch.setattr(
-        label_agreement, "network_without_fold", lambda fold, *_: f"without fold {fold}"
+        label_agreement,
+        "network_without_fold",
+        lambda fold, *_, corrected: f"without fold {fold}, {corrected}",
     )
 
     def outputs(network, cells, _size):
@@ -100,7 +102,7 @@ def test_each_cell_is_judged_by_networks_that_did_not_see_its_patient(tmp_path, 
     expected = [
         (network, [f"eosinophil/{k}.webp"])
         for k in range(5)
-        for network in ("without deepapl", f"without fold {k}")
+        for network in ("without deepapl", f"without fold {k}, False")
     ]
     assert asked == expected
     written = pd.read_csv(tmp_path / "corrections.csv", keep_default_na=False)

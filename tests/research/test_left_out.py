@@ -82,6 +82,19 @@ def test_folds_are_joined_and_what_was_kept_is_scored_the_same_again(settings, t
     assert load_comparisons("wbc", settings).patients["deepapl"].blasts == row.blasts
 
 
+def test_kept_cells_take_the_temperature_of_the_card(settings, tmp_path):
+    from research.left_out import Length, compare_patients, score_kept_patients
+
+    cold = compare_patients(settings, tmp_path / "run", Length())
+    card = settings.models / "wbc" / "card.json"
+    written = json.loads(card.read_text())
+    card.write_text(json.dumps(written | {"temperature": 2 * written["temperature"]}))
+    kept = score_kept_patients(settings)
+    trained = compare_patients(settings, tmp_path / "run", Length())
+    assert kept.figures.nll == pytest.approx(trained.figures.nll, rel=1e-3)
+    assert kept.figures.nll != pytest.approx(cold.figures.nll, rel=0.1)
+
+
 def test_kept_cells_are_decided_with_the_thresholds_of_the_card(settings, tmp_path):
     from research.left_out import Length, compare_patients, score_kept_patients
 

@@ -34,7 +34,7 @@ def tour():
             ComparisonStep(cell="blast", other="lymphocyte"),
             SyntheticStep(seed=7, white_cells=5),
             CaseStep(sample=3, field=2, image=IMAGE, cell=4),
-            SlideStep(slide=IMAGE, width=900, height=600, x=450, y=0, zoom=0.5, turn=90, plane=2),
+            SlideStep(slide=IMAGE, version="1f-a0", x=450, y=0, zoom=0.5, turn=90, plane=2),
         ),
     )
 
@@ -51,7 +51,7 @@ def step(**content):
 
 
 def slide_step(**content):
-    place = {"slide": IMAGE, "width": 9, "height": 9, "x": 1, "y": 1, "zoom": 1}
+    place = {"slide": IMAGE, "version": "1f-a0", "x": 1, "y": 1, "zoom": 1}
     return step(kind="slide", **(place | content))
 
 
@@ -82,6 +82,8 @@ def slide_step(**content):
         (slide_step(slide="../../etc/passwd"), "Step 2"),
         (slide_step(zoom=0), "Step 2"),
         (slide_step(zoom=1e9), "Step 2"),
+        (slide_step(zoom=5e-324), "Step 2"),
+        (slide_step(version="../x"), "Step 2"),
         (slide_step(turn=45), "Step 2"),
         (slide_step(x=-1), "Step 2"),
         (slide_step(y=10**30), "Step 2"),
@@ -119,6 +121,7 @@ def test_a_step_never_shows_the_case_of_another_installation():
 
 
 def test_a_step_never_shows_another_slide(tour):
-    check_slide(tour.steps[-1], 900, 600)
-    with pytest.raises(TourError, match="another installation"):
-        check_slide(tour.steps[-1], 600, 900)
+    check_slide(tour.steps[-1], "1f-a0", 900, 600)
+    for other in (("1f-a1", 900, 600), ("1f-a0", 400, 600)):
+        with pytest.raises(TourError, match="another installation"):
+            check_slide(tour.steps[-1], *other)

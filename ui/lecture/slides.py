@@ -15,6 +15,7 @@ from core.cases.samples import load_case
 from core.cases.users import require
 from core.charts.field import data_uri
 from core.domain.boxes import Box, turned
+from core.domain.results import Cell
 from core.domain.taxonomy import (
     CELL_TYPES,
     KIND_NAMES,
@@ -192,6 +193,15 @@ def _kind_box(kind: CellKind, box: Box) -> _Boxed:
     return _Boxed(KIND_NAMES[kind], label_colour(kind), box)
 
 
+def _white_box(cell: Cell, box: Box) -> list[_Boxed]:
+    """Return the box of a white cell by the type it counts as; none of what is no white cell."""
+    if cell.counted_as:
+        return [_Boxed(label_name(cell.counted_as), label_colour(cell.counted_as), box)]
+    if cell.status == "uncertain":
+        return [_Boxed(_NOT_TOLD, label_colour(None), box, STATUS_LINES["uncertain"])]
+    return []
+
+
 @st.cache_data(max_entries=20, show_spinner=False)
 def _synthetic_field(seed: int, white_cells: int) -> dict[str, Any]:
     made = make_field(seed, **_FIELD, white_cells=white_cells)
@@ -255,11 +265,8 @@ def _stored(step: CaseStep) -> Slide:
     for found in stored.analysis.cells:
         if found.kind != "wbc":
             boxed.append(_kind_box(found.kind, found.box))
-        elif found.counted_as:
-            boxed.append(_Boxed(label_name(found.counted_as), found.colour, found.box))
-        elif found.status == "uncertain":
-            dashes = STATUS_LINES["uncertain"]
-            boxed.append(_Boxed(_NOT_TOLD, label_colour(None), found.box, dashes))
+        else:
+            boxed += _white_box(found, found.box)
     size = stored.analysis.width, stored.analysis.height
     return Slide(
         f"Field {step.field}",
@@ -275,7 +282,7 @@ def _view_of_slide(step: SlideStep) -> Slide:
     require(user, "viewer")
     slide = get_folders(owner=user.name).get(step.slide)
     view = get_views().view(slide, step.plane)
-    check_slide(step, view.width, view.height)
+    check_slide(step, slide.version, view.width, view.height)
     across, down = (side / step.zoom for side in (_VIEW if step.turn % 180 == 0 else _VIEW[::-1]))
     left, top = max(0, round(step.x - across / 2)), max(0, round(step.y - down / 2))
     right = min(view.width, round(step.x + across / 2))
@@ -287,20 +294,18 @@ def _view_of_slide(step: SlideStep) -> Slide:
     boxed, reviewers = [], []
     for _, cell in count.analysis().white_cells() if count else ():
         x, y = cell.box.centre
-        if left <= x < right and top <= y < bottom and scale * cell.box.width >= _LEAST_BOX:
-            name = cell.type_name if cell.counted_as else _NOT_TOLD
+        if left <= x < right and top <= y < bottom and step.zoom * cell.box.width >= _LEAST_BOX:
             box = Box(cell.box.x - left, cell.box.y - top, cell.box.width, cell.box.height)
             box = turned(box, right - left, bottom - top, step.turn)
-            shown = Box(*(scale * side for side in box.xywh))
-            boxed.append(_Boxed(name, cell.colour, shown, STATUS_LINES[cell.status]))
+            boxed += _white_box(cell, Box(*(scale * side for side in box.xywh)))
             reviewers.append(cell.reviewer)
-    scale_known = view.micrometres_per_pixel
+    known = view.micrometres_per_pixel
     return Slide(
         "View of a slide",
         _label_source(reviewers) if boxed else "",
         step.text,
         field=_field(preview_jpeg(pixels), (pixels.shape[1], pixels.shape[0]), boxed),
-        facts=[f"{(right - left) * scale_known:,.0f} µm across"] if scale_known else (),
+        facts=[f"{pixels.shape[1] / scale * known:,.0f} µm across"] if known else (),
     )
 
 

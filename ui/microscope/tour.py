@@ -55,9 +55,8 @@ def show_tour(slide: SlideFile, view: SlideView) -> None:
     )
 
 
-def _place(step: SlideStep) -> dict[str, float]:
-    place: dict[str, float] = {"x": step.x, "y": step.y, "zoom": step.zoom, "turn": step.turn}
-    return place if step.plane is None else place | {"plane": step.plane}
+def _place(step: SlideStep) -> dict[str, Any]:
+    return step.model_dump(include={"slide", "x", "y", "zoom", "turn", "plane"}, exclude_none=True)
 
 
 def _write(slide: SlideFile, view: SlideView, chosen: dict[str, Any]) -> None:
@@ -76,7 +75,8 @@ def _write(slide: SlideFile, view: SlideView, chosen: dict[str, Any]) -> None:
 
     def add() -> None:
         text = st.session_state[_TEXT].strip()
-        tours.add(_step(slide, view, chosen, text))
+        tour = tours.my_tour().with_step(_step(slide, view, chosen, text))
+        tours.keep(tour, reordered=False)
         leave()
 
     with st.container(horizontal=True):
@@ -88,10 +88,9 @@ def _step(slide: SlideFile, view: SlideView, chosen: dict[str, Any], text: str) 
     """Return a view as a step. Raises TourError for one that no screen shows."""
     # The middle of a view can lie beside the slide.
     x, y = min(max(chosen["x"], 0), view.width), min(max(chosen["y"], 0), view.height)
-    size = {"width": view.width, "height": view.height}
     try:
         return SlideStep.model_validate(
-            {**chosen, **size, "slide": slide.id, "x": x, "y": y, "text": text}
+            {**chosen, "version": slide.version, "x": x, "y": y, "text": text}
         )
     except ValidationError as error:
         raise TourError("This view is too close for a tour. Zoom out, then add it.") from error

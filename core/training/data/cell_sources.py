@@ -90,13 +90,19 @@ def shipped_detector(settings: Settings) -> Detector:
 
 
 def training_sources(
-    settings: Settings, folder: Path, *, folds: Sequence[str], without: Sequence[str] = ()
+    settings: Settings,
+    folder: Path,
+    *,
+    folds: Sequence[str],
+    without: Sequence[str] = (),
+    correct: bool = True,
 ) -> list[tuple[TrainingCells, float]]:
     """Return the sources of a training with their shares.
 
     `folds` are those of DeepAPL and Taleqani, `without` the sources to leave out whole; their
     shares go to the others. Parts of one source share by the square root of their numbers of cells.
-    Doubted labels of DeepAPL are corrected here and nowhere else: what is measured keeps them.
+    Doubted labels of DeepAPL are corrected here, unless `correct` is false, and nowhere else: what
+    is measured keeps them.
     """
     names = {"pbc": ["pbc_train"], "kaggle": ["kaggle_train"]}
     for source in ("deepapl", "taleqani"):
@@ -106,7 +112,7 @@ def training_sources(
         if source in without:
             continue
         parts = sources(settings, folder, names.get(source, [source]))
-        if source == "deepapl":
+        if source == "deepapl" and correct:
             parts = {name: corrected(part) for name, part in parts.items()}
         lengths = {name: len(part) ** 0.5 for name, part in parts.items()}
         for name, part in parts.items():

@@ -138,6 +138,8 @@ class Options:
     steps: int = STEPS
     """Batches an epoch."""
     size: int = SIZE
+    corrected: bool = True
+    """With the doubted labels of DeepAPL corrected."""
 
     def cells_folder(self, settings: Settings) -> Path:
         """Return the folder of cut-out cells."""
@@ -167,7 +169,13 @@ def train(settings: Settings, run: Path, options: Options) -> Trained:
     Raises ModelError when the weights to start from are missing.
     """
     cells = options.cells_folder(settings)
-    training = training_sources(settings, cells, folds=options.folds, without=options.without)
+    training = training_sources(
+        settings,
+        cells,
+        folds=options.folds,
+        without=options.without,
+        correct=options.corrected,
+    )
     validation = [
         part.chosen(np.arange(0, len(part), _VALIDATION_EVERY))
         for part in sources(settings, cells, VALIDATION).values()
@@ -228,7 +236,13 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
     options, folder = trained.options, settings.models / "wbc"
     cells = options.cells_folder(settings)
     validation = list(sources(settings, cells, VALIDATION).values())
-    training = training_sources(settings, cells, folds=options.folds, without=options.without)
+    training = training_sources(
+        settings,
+        cells,
+        folds=options.folds,
+        without=options.without,
+        correct=options.corrected,
+    )
 
     engine = export(trained.network, validation, folder, options.size)
     appearance = fit_appearance_density(
