@@ -81,13 +81,17 @@ def _expectile_fit(terms: NDArray[np.float64], values: NDArray[np.float64]) -> N
     Expectile regression by asymmetric least squares (Newey and Powell 1987, Econometrica 55:819).
     """
     ridge = 1e-6 * len(terms) * np.eye(terms.shape[1])
+    rows = np.ascontiguousarray(terms.T)
     weights: NDArray[np.float64] = np.ones(len(values))
     factors: NDArray[np.float64] = np.zeros(terms.shape[1])
+    above = None
     for _ in range(_EXPECTILE_ROUNDS):
-        weighted = terms * weights[:, None]
-        normal = weighted.T @ terms + ridge
-        factors = np.asarray(np.linalg.solve(normal, weighted.T @ values), np.float64)
-        weights = np.where(values > terms @ factors, _EXPECTILE, 1 - _EXPECTILE)
+        weighted = rows * weights
+        factors = np.asarray(np.linalg.solve(weighted @ terms + ridge, weighted @ values))
+        before, above = above, values > factors @ rows
+        if before is not None and np.array_equal(before, above):
+            break  # the next round would say the same
+        weights = np.where(above, _EXPECTILE, 1 - _EXPECTILE)
     return factors
 
 
