@@ -84,10 +84,11 @@ def _expectile_fit(terms: NDArray[np.float64], values: NDArray[np.float64]) -> N
     rows = np.ascontiguousarray(terms.T)
     weights: NDArray[np.float64] = np.ones(len(values))
     factors: NDArray[np.float64] = np.zeros(terms.shape[1])
-    above = None
+    above: NDArray[np.bool_] | None = None
     for _ in range(_EXPECTILE_ROUNDS):
         weighted = rows * weights
-        factors = np.asarray(np.linalg.solve(weighted @ terms + ridge, weighted @ values))
+        solved = np.linalg.solve(weighted @ terms + ridge, weighted @ values)
+        factors = np.asarray(solved, np.float64)
         before, above = above, values > factors @ rows
         if before is not None and np.array_equal(before, above):
             break  # the next round would say the same
