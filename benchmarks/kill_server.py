@@ -55,6 +55,7 @@ from core.settings import PROJECT_ROOT, Settings
 from core.synthetic.fields import make_field
 from tests.browser.conftest import CHROMIUM, free_port, visiting
 from tests.browser.visits import settled, upload
+from ui.review.field import MODES
 
 START = 240
 """Seconds in which the server must answer after a start."""
@@ -295,16 +296,17 @@ class Visit:
     def _mode(self, name: str) -> Locator:
         """Choose what a click does; return the cells."""
         self._page.get_by_role("radio", name=name).click()
-        cells = self._page.locator("svg .cell")
+        # The field is drawn anew for a mode: until then a click would mean another one.
+        (mode,) = (mode for mode, label in MODES.items() if label.endswith(name))
+        cells = self._page.locator(f"svg.{mode} .cell")
         expect(cells.first).to_be_visible()
         settled(self._page)
         return cells
 
     def _cell(self, mode: str) -> tuple[Locator, int]:
         """Choose what a click does; return one of the cells, and its number."""
-        number = self._mode(mode).count()
-        assert number, "no cell is drawn"
-        cell = self._page.locator("svg .cell").nth(random.randrange(number))
+        cells = self._mode(mode)
+        cell = cells.nth(random.randrange(cells.count()))
         return cell, _number(cell)
 
     def _choose(self, cell: Locator) -> None:
