@@ -1,7 +1,7 @@
 // A field with a box around each cell, its legend, and buttons to zoom; two fingers zoom and move it.
 // Pointing at a cell, tapping it, or focusing it where cells can be chosen, shows what it is; a press
-// on an entry of the legend hides its cells in this field. A click on a white cell sends its id to Python; without a mode nothing is
-// sent. The mode "add" sends a new box: a click adds one of the usual size, a drag one of any size.
+// on an entry of the legend hides its cells in this field. A click on a white cell sends its id to
+// Python; without a mode nothing is sent. The mode "add" sends a new box: a click adds one of the usual size, a drag one of any size.
 // The mode "move" sends the new box of a cell that was dragged, as a whole or by a corner of the
 // chosen one. The mode "split" sends the line that was drawn across a box. Boxes never leave the image.
 const SVG = "http://www.w3.org/2000/svg";

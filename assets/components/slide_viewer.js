@@ -424,7 +424,9 @@ class View {
     for (const made of Object.values(this.modes)) made.setAttribute("aria-pressed", false)
     button(tools, "Tour", "Add this view to my tour", () => {
       this.send("view", this.named(this.map.getCenter()))
-      this.say("The text is entered on the page.")
+      const told = "The text is entered on the page."
+      this.say(told)
+      setTimeout(() => { if (this.says.textContent === told) this.say("") }, 5000)
     }, "wide")
     if (this.root.requestFullscreen) {
       button(tools, "Full", "Full screen", () =>

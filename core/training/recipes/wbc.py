@@ -145,6 +145,16 @@ class Options:
         """Return the folder of cut-out cells."""
         return self.cells or settings.runs / "wbc_cells"
 
+    def training_cells(self, settings: Settings) -> list[tuple[TrainingCells, float]]:
+        """Return the sources to train on with their shares."""
+        return training_sources(
+            settings,
+            self.cells_folder(settings),
+            folds=self.folds,
+            without=self.without,
+            correct=self.corrected,
+        )
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The schedule."""
@@ -169,13 +179,7 @@ def train(settings: Settings, run: Path, options: Options) -> Trained:
     Raises ModelError when the weights to start from are missing.
     """
     cells = options.cells_folder(settings)
-    training = training_sources(
-        settings,
-        cells,
-        folds=options.folds,
-        without=options.without,
-        correct=options.corrected,
-    )
+    training = options.training_cells(settings)
     validation = [
         part.chosen(np.arange(0, len(part), _VALIDATION_EVERY))
         for part in sources(settings, cells, VALIDATION).values()
@@ -236,13 +240,7 @@ def publish(trained: Trained, settings: Settings, version: str) -> None:
     options, folder = trained.options, settings.models / "wbc"
     cells = options.cells_folder(settings)
     validation = list(sources(settings, cells, VALIDATION).values())
-    training = training_sources(
-        settings,
-        cells,
-        folds=options.folds,
-        without=options.without,
-        correct=options.corrected,
-    )
+    training = options.training_cells(settings)
 
     engine = export(trained.network, validation, folder, options.size)
     appearance = fit_appearance_density(
