@@ -245,7 +245,8 @@ class Analyzer:
 
         `pixels` are the light-corrected `original`, in which the noise of a blank image is strong.
         """
-        verdict = self._judge(original, pixels, reject_blank(original) or reject_blurred(pixels))
+        reason = reject_blank(original) or reject_blurred(pixels)
+        verdict = SmearVerdict(reason) if reason else self.smear_classifier.judge(pixels, original)
         if verdict.reject_reason and not force:
             return _Examined((), verdict.reject_reason)
         detections = self.detector.detect(pixels, tta=tta)
@@ -262,19 +263,6 @@ class Analyzer:
         return _Examined(
             () if settled.reject_reason else detections, settled.reject_reason, settled.doubt
         )
-
-    def _judge(self, original: Pixels, pixels: Pixels, reject_reason: str | None) -> SmearVerdict:
-        """Return whether a light-corrected image shows a smear, unless there is a reject reason.
-
-        Corrected light can make other images look like a smear: what is rejected or doubtful as it
-        was taken (`original`) is doubtful.
-        """
-        if reject_reason:
-            return SmearVerdict(reject_reason)
-        verdict = self.smear_classifier.judge(pixels)
-        if verdict == SmearVerdict() and self.smear_classifier.judge(original) != SmearVerdict():
-            return SmearVerdict(doubt=DOUBTFUL)
-        return verdict
 
     def type_boxes(
         self,
@@ -341,7 +329,8 @@ class Analyzer:
         """Type the cell of an image that shows one cell; return all that is known about it."""
         # Sharpness is not tested here: an enlarged cell would pass for a blurred field.
         pixels = set_white_point(image.pixels)
-        verdict = self._judge(image.pixels, pixels, reject_blank(image.pixels))
+        original, reason = image.pixels, reject_blank(image.pixels)
+        verdict = SmearVerdict(reason) if reason else self.smear_classifier.judge(pixels, original)
         rejected = CropResult(
             image.name,
             reject_reason=verdict.reject_reason,

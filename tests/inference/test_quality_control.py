@@ -196,7 +196,7 @@ def test_a_doubtful_image_is_judged_by_its_cells_and_classifies_nothing(
 ):
     verdict = SmearVerdict(doubt=DOUBTFUL)
     plain = analyzer.analyze(field(smears[0]))
-    monkeypatch.setattr(analyzer.smear_classifier, "judge", lambda _: verdict)
+    monkeypatch.setattr(analyzer.smear_classifier, "judge", lambda *_: verdict)
     doubted = analyzer.analyze(field(smears[0]))
     assert doubted.counts.kinds == plain.counts.kinds
     assert doubted.counts.types == {}

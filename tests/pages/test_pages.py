@@ -193,7 +193,7 @@ def test_a_doubtful_image_can_be_forced_and_stays_marked(app, pack, monkeypatch)
     monkeypatch.setattr(
         get_analyzer().smear_classifier,
         "judge",
-        lambda _pixels: SmearVerdict(doubt="It hardly is a smear."),
+        lambda *_: SmearVerdict(doubt="It hardly is a smear."),
     )
     upload(go_to(app, WBC), ("field.jpg", pack.jpeg(pack.bccd(3))))
     assert any("nothing is classified" in w.value for w in app.warning)
