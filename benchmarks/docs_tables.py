@@ -275,6 +275,9 @@ def goals() -> str:
     blast = every_patient.blasts
     found, false_alarms = leukaemic_patients(blast.patients)
     balanced = {name: 100 * cells[name].balanced_accuracy.value for name in ("lisc", "cellavision")}
+    versions = _versions()
+    beside_earlier = f"as in version {versions['earlier_version']}"
+    ratios = {key: own["ratio"] for key, own in versions.items() if isinstance(own, dict)}
     chosen = (
         Goal(
             "DeepAPL, every patient left out, balanced, %",
@@ -342,6 +345,15 @@ def goals() -> str:
         three("ECE, PBC test", 0.01, cells["pbc_test"].ece, at_most=True),
         Goal("Correct among classified cells, PBC test, %", 99.5, 100 * home.accuracy.value, 2),
         Goal("Cells classified, PBC test, %", 97, 100 * home.coverage),
+        Goal(f"A field, times as long {beside_earlier}", 1.1, ratios["field_ms"], 2, at_most=True),
+        Goal(f"Single cells, times as many {beside_earlier}", 0.9, ratios["cells_per_second"], 2),
+        Goal(
+            f"Memory, times as much {beside_earlier}",
+            1.1,
+            ratios["resident_megabytes"],
+            2,
+            at_most=True,
+        ),
     )
     return _table(("goal", "wanted", "measured", "reached"), [goal.row for goal in chosen])
 
@@ -408,6 +420,26 @@ def speed() -> str:
         "images from the shared folder."
     )
     return f"{_table(('what', 'measured'), rows)}\n\n{scale}"
+
+
+def _versions() -> dict[str, Any]:
+    return dict(json.loads((PROJECT_ROOT / "benchmarks" / "versions.json").read_text()))
+
+
+def versions() -> str:
+    """Return what a field and a cell cost beside the version before the ten types."""
+    measured = _versions()
+    rows = []
+    for what, key, unit in (
+        ("A field, median", "field_ms", "ms"),
+        ("Single cells", "cells_per_second", "a second"),
+        ("Memory of the process", "resident_megabytes", "MB"),
+    ):
+        earlier, now, ratio = (measured[key][name] for name in ("earlier", "now", "ratio"))
+        rows.append((what, f"{earlier:.0f} {unit}", f"{now:.0f} {unit}", f"{ratio:.2f}"))
+    rounds = f"medians of {measured['rounds']} rounds"
+    head = (rounds, f"version {measured['earlier_version']}", "now", "ratio")
+    return _table(head, rows)
 
 
 def _rates(by_workers: Mapping[str, float], ratio: float) -> str:
@@ -556,7 +588,13 @@ BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
         "robustness": robustness,
         "goals": goals,
     },
-    "docs/speed.md": {"speed": speed, "pages": pages, "load": load, "slide_speed": slide_speed},
+    "docs/speed.md": {
+        "speed": speed,
+        "versions": versions,
+        "pages": pages,
+        "load": load,
+        "slide_speed": slide_speed,
+    },
     "docs/settings.md": {"settings": settings},
 }
 """Of each document, the blocks that are written."""

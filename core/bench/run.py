@@ -62,7 +62,7 @@ def measure() -> dict[str, Any]:
     pixels = make_field(1, 640, 480, white_cells=3, red_cell_pixels=60).pixels
     properties = ImageProperties("PNG", "RGB", 8, pixels.nbytes)
     field = FieldImage("synthetic", pixels, "", properties)
-    crop = crop_cell(pixels, central_box(pixels), size=160)
+    crop = crop_cell(pixels, central_box(pixels), size=load_card("wbc").input_width)
     region = CellRegion(central_box(pixels))
     calls: dict[str, Callable[[], object]] = {
         "field": lambda: analyzer.analyze(field),

@@ -485,10 +485,10 @@ def recipe_table(rows: Mapping[str, comparisons.SourcesRow]) -> pd.DataFrame:
 
 
 def _by_source(row: comparisons.SourcesRow, marks: Mapping[str, str]) -> dict[str, str]:
-    """Return accuracy and ECE on each source, with its mark."""
+    """Return accuracy and ECE on each source, with its mark; those not trained on come first."""
     return {
         SOURCES[key]: f"{percent(_balanced(own))}, ECE {100 * own.ece:.0f} %{marks.get(key, '')}"
-        for key, own in row.sets.items()
+        for key, own in sorted(row.sets.items(), key=lambda item: item[0] in row.trained_on)
     }
 
 

@@ -24,6 +24,8 @@ _LEAST_LIGHT = 24.0
 UNEVEN_FROM = 1.3
 """Light that varies by more is clearly uneven. Of 183 ALL fields, as taken, restained and at other
 magnifications, it hardly varies by more than 1.15; a vignette of 60 % makes 1.9."""
+_FIT_STEP = 2
+"""Every second pixel of every second row is enough for a surface of six factors."""
 _EXPECTILE, _EXPECTILE_ROUNDS = 0.97, 12
 """Glass is brighter than cells: nearly all of the weight lies above the surface."""
 _GLASS_PERCENTILE = 95
@@ -61,18 +63,20 @@ def _bright_surface(small: Pixels) -> NDArray[np.float32]:
     """
     height, width = small.shape[:2]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
-    plane = np.stack([np.ones_like(x), x, y], axis=-1).reshape(-1, 3)
-    quadratic = np.hstack([plane, np.stack([x * x, y * y, x * y], axis=-1).reshape(-1, 3)])
-    logs = np.log(np.maximum(small.reshape(-1, 3), _LEAST_LIGHT))
-    surfaces = np.empty_like(logs)
+    plane = np.stack([np.ones_like(x), x, y], axis=-1)
+    quadratic = np.concatenate([plane, np.stack([x * x, y * y, x * y], axis=-1)], axis=-1)
+    fitted = (slice(None, None, _FIT_STEP),) * 2
+    planes, quadratics = plane[fitted].reshape(-1, 3), quadratic[fitted].reshape(-1, 6)
+    logs = np.log(np.maximum(small[fitted].reshape(-1, 3), _LEAST_LIGHT))
+    surfaces = np.empty((height, width, 3))
     for channel, values in enumerate(logs.T):
-        factors = _expectile_fit(quadratic, values)
+        factors = _expectile_fit(quadratics, values)
         xx, yy, xy = factors[3:]
         is_concave = xx + yy <= 0 and 4 * xx * yy >= xy * xy
-        surfaces[:, channel] = (
-            quadratic @ factors if is_concave else plane @ _expectile_fit(plane, values)
+        surfaces[..., channel] = (
+            quadratic @ factors if is_concave else plane @ _expectile_fit(planes, values)
         )
-    return np.exp(surfaces).astype(np.float32).reshape(height, width, 3)
+    return np.exp(surfaces).astype(np.float32)
 
 
 def _expectile_fit(terms: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
