@@ -27,10 +27,10 @@ run: $(VENV)/.run-ready ## Set up and serve the app
 	$(BIN)/python -m core serve --port $(PORT)
 
 test: lint ## Set up, check style and types, run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 coverage: $(VENV)/.dev-ready ## Run all tests and list the lines that none of them runs
-	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term-missing
+	$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term-missing
 
 lint: $(VENV)/.dev-ready ## Check style, format, types and which package imports which
 	$(BIN)/ruff check .

@@ -358,6 +358,25 @@ def goals() -> str:
     return _table(("goal", "wanted", "measured", "reached"), [goal.row for goal in chosen])
 
 
+def fast() -> str:
+    """Return the few times of the README."""
+    bench, seen, slide = (
+        json.loads((PROJECT_ROOT / "benchmarks" / f"{name}.json").read_text())
+        for name in ("bench", "pages", "slide_speed")
+    )
+    rows = (
+        ("A field of 640 × 480 px: found, counted, typed", f"{bench['field_640x480_ms']:.0f} ms"),
+        (
+            "Single cells typed in a second, on both cores",
+            f"{bench['cells_per_second']:.0f}",
+        ),
+        ("12 fields, from the upload to the answer", f"{seen['twelve_fields_s']:.1f} s"),
+        ("A whole slide of 10⁹ px, opened", f"{slide['page_opened_s']:.1f} s"),
+        ("Memory of the server", f"{bench['server_resident_megabytes']:.0f} MB"),
+    )
+    return _table(("what", "measured"), rows)
+
+
 def speed() -> str:
     """Return times and sizes."""
     bench = json.loads((PROJECT_ROOT / "benchmarks" / "bench.json").read_text())
@@ -570,7 +589,7 @@ def slides() -> str:
 
 
 BLOCKS: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "README.md": {"headline": headline},
+    "README.md": {"headline": headline, "fast": fast},
     "docs/accuracy.md": {
         "classification": classification,
         "blasts": blasts,
