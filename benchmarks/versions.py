@@ -1,6 +1,6 @@
 """Compares speed and memory with an earlier version, in turns on one machine.
 
-    python -m benchmarks.versions REVISION [--rounds 5]
+    python -m benchmarks.versions REVISION [--rounds 9]
 
 Checks the revision out into a temporary folder. Both versions analyse the same fields (BCCD and
 TXL-PBC test) and type the same single cells (PBC test), each in a process of its own, one after the
@@ -40,7 +40,7 @@ def main() -> None:
     """Compare two versions, print the figures and write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("revision", help="commit or tag of the earlier version")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     with TemporaryDirectory() as folder, checkout(arguments.revision, Path(folder)) as earlier:
         images = Path(folder, "images")
