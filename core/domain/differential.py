@@ -15,6 +15,8 @@ from core.domain.intervals import Estimate, proportion, ratio
 from core.domain.results import CellCounts, FieldAnalysis, PossibleBlasts
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, SUBTYPES
 
+LARGEST_LIMIT = 1000.0
+"""Cells per 100 leukocytes: an upper limit beyond it, beside few leukocytes, tells nothing."""
 MINIMUM_FOR_PERCENTAGES = 50
 """With fewer leukocytes only counts are reported."""
 RECOMMENDED_CELLS = 100
@@ -35,6 +37,17 @@ class Share(Estimate):
     def percent(self) -> float:
         """The percentage itself."""
         return self.value
+
+    @property
+    def upper_limit(self) -> float | None:
+        """The upper limit as it is shown; None where it is beyond `LARGEST_LIMIT`."""
+        return self.high if self.high <= LARGEST_LIMIT else None
+
+    @property
+    def limits_text(self) -> str:
+        """The limits, such as `0.0-3.6`, or `0.0-no limit`."""
+        high = "no limit" if self.upper_limit is None else f"{self.upper_limit:.1f}"
+        return f"{self.low:.1f}-{high}"
 
 
 @dataclass(frozen=True, slots=True)

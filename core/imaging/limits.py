@@ -70,7 +70,7 @@ def measure(data: bytes) -> Extent:
         return Extent()
     if extent.pixels > LIGHT_COST and 3 * extent.pixels > MOST_EXPANSION * len(data):
         raise TooComplexError(
-            f"its {len(data) / 1000:,.0f} kB cannot hold {extent.pixels / 1e6:,.0f} megapixels"
+            f"its {len(data):,} bytes cannot hold {extent.pixels / 1e6:,.0f} megapixels"
         )
     return extent
 

@@ -92,16 +92,18 @@ def judge_sizes(
 
 
 def small_cells_warning(cells: Iterable[Cell]) -> tuple[str, ...]:
-    """Return the warning on white cells with too few pixels to be typed, when there are any."""
-    small = sum(
+    """Return the warning on white cells with too few pixels to be typed, when there are any.
+
+    It names no number, so that pages say it once of all such fields.
+    """
+    small = (
         c.kind == "wbc" and c.status == "uncertain" and CellRegion(c.box).is_small for c in cells
     )
-    if not small:
+    if not any(small):
         return ()
-    which = "1 white cell is" if small == 1 else f"{small} white cells are"
     sentence = (
-        f"{which} smaller than {LEAST_TYPED_SIDE} pixels: too small to be typed with certainty. "
-        "Take the field at a higher magnification."
+        f"White cells smaller than {LEAST_TYPED_SIDE} pixels are too small to be typed with "
+        "certainty. Take the field at a higher magnification."
     )
     return (sentence,)
 

@@ -218,3 +218,13 @@ def test_a_change_is_compared_over_both_extremes():
             differential_of_counts({"monocyte": 20, "neutrophil": 80}), after, "monocyte"
         ).low
     )
+
+
+def test_an_upper_limit_that_tells_nothing_is_not_shown():
+    few = differential_of_counts({"blast": 3, "erythroblast": 1}, uncertain=49)
+    assert few.erythroblasts.upper_limit is None
+    assert few.erythroblasts.limits_text.endswith("-no limit")
+    assert few.shares["blast"].upper_limit == 100
+    enough = differential_of_counts({"neutrophil": 50, "erythroblast": 1})
+    assert enough.erythroblasts.upper_limit == enough.erythroblasts.high
+    assert enough.shares["neutrophil"].limits_text == "92.9-100.0"

@@ -287,12 +287,7 @@ def show_blast_cells(images: Sequence[SessionImage]) -> None:
     cells.sort(key=lambda item: -item[0])
     cells = cells[:_BLASTS_SHOWN]
     captions = [f"{label} · {probability_text(confidence, 0)}" for confidence, label, *_ in cells]
-    st.image(
-        [image.original.cells[number] for *_, number, image in cells],
-        caption=captions,
-        width=88,
-        alt=[f"Possible blast {caption}" for caption in captions],
-    )
+    shared.thumbnails([image.original.cells[number] for *_, number, image in cells], captions, 88)
 
 
 def show_drawing(image: SessionImage) -> None:

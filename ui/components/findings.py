@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.charts.differential import differential_figure
 from core.charts.red_cells import diameters_figure
-from core.domain.differential import Differential, subtypes_text
+from core.domain.differential import Differential, Share, subtypes_text
 from core.domain.flags import Flag, Severity, blast_flag
 from core.domain.intervals import Estimate
 from core.domain.results import FieldAnalysis
@@ -156,8 +156,8 @@ def show_differential(
                 {
                     "type": row.name if row.key in counted.shares else f"{row.name}, per 100",
                     "count": row.share.count,
-                    **_values("percent", row.percent),
-                    **_values("absolute", row.absolute),
+                    **_values("percent", row.percent, row.share),
+                    **_values("absolute", row.absolute, row.share),
                 }
                 for row in rows
             ],
@@ -226,10 +226,15 @@ def _columns(key: str, unit: str, form: str) -> dict[str, Any]:
     }
 
 
-def _values(key: str, judged: Judged) -> dict[str, float | str | None]:
+def _values(key: str, judged: Judged, share: Share) -> dict[str, float | str | None]:
     """Return what stands in `_columns`; the table rounds it once, as the printed report does."""
     text, estimate = judged.range_text, judged.estimate
     if estimate is None:
         return {f"{key}_range": text}
-    value, low, high = estimate.value, estimate.low, estimate.high
-    return {key: value, f"{key}_low": low, f"{key}_high": high, f"{key}_range": text}
+    high = None if share.upper_limit is None else estimate.high
+    return {
+        key: estimate.value,
+        f"{key}_low": estimate.low,
+        f"{key}_high": high,
+        f"{key}_range": text,
+    }

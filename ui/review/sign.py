@@ -83,7 +83,7 @@ def _show_signed(summary: CaseSummary) -> None:
                 "type": row.name + ("" if row in summary.rows else ", per 100"),
                 "cells": row.share.count,
                 "percent": row.percent.estimate and row.percent.estimate.value,
-                "limits": f"{row.share.low:.1f}-{row.share.high:.1f}",
+                "limits": row.share.limits_text,
                 "range": row.percent.range_text,
                 "unseen": int(reviewed["unseen"].get(row.key, 0)),
                 "overridden": int(reviewed["overridden"].get(row.key, 0)),

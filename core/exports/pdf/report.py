@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
-from core.domain.differential import subtypes_text
+from core.domain.differential import Share, subtypes_text
+from core.domain.intervals import Estimate
 from core.domain.taxonomy import CELL_TYPES, RESEARCH_NOTICE
 from core.evaluation.model_error import accuracy_text
 from core.exports.pdf.cells import ReadPixels, representative_cells
@@ -142,11 +143,11 @@ def _differential(sheet: Sheet, summary: CaseSummary, top: float) -> float:
             f"{row.name}, per 100" if is_beside else row.name,
             str(row.share.count),
             f"{row.share.percent:.1f}",
-            _percents(row.share.low, row.share.high),
+            row.share.limits_text,
             row.percent.range_text,
             "",
             _volume(in_blood.value) if in_blood else "",
-            f"{_volume(in_blood.low)}-{_volume(in_blood.high)}" if in_blood else "",
+            _volumes(row.share, in_blood) if in_blood else "",
             row.absolute.range_text if in_blood else "",
             f"{calls.value:.0f} ({calls.low:.0f}-{calls.high:.0f})" if calls else "",
         ]
@@ -260,8 +261,9 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
     return notes
 
 
-def _percents(low: float, high: float) -> str:
-    return f"{low:.1f}-" + ("no limit" if high == float("inf") else f"{high:.1f}")
+def _volumes(share: Share, in_blood: Estimate) -> str:
+    high = "no limit" if share.upper_limit is None else _volume(in_blood.high)
+    return f"{_volume(in_blood.low)}-{high}"
 
 
 def _volume(cells: float) -> str:
