@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,7 +33,7 @@ FIELDS = {"bccd": 24, "txl": 12}
 """By data set, how many of its test images are analysed."""
 CELLS = {"pbc": 120}
 _WARM = 3
-"""Images of each kind that do not count."""
+"""Images of each kind that are analysed once before the clock starts."""
 
 
 def main() -> None:
@@ -45,10 +45,7 @@ def main() -> None:
     with TemporaryDirectory() as folder, checkout(arguments.revision, Path(folder)) as earlier:
         images = Path(folder, "images")
         write_images(images)
-        rounds = [
-            [measured_in(place, images) for place in (earlier, PROJECT)]
-            for _ in range(arguments.rounds)
-        ]
+        rounds = [in_turn((earlier, PROJECT), images, k) for k in range(arguments.rounds)]
         figures = {
             "earlier_version": version_of(earlier),
             "earlier_revision": arguments.revision,
@@ -61,18 +58,25 @@ def main() -> None:
     RESULT.write_text(text)
 
 
+def in_turn(places: Sequence[Path], images: Path, number: int) -> list[dict[str, float]]:
+    """Return what is measured in each place; in every other round the last place comes first."""
+    order = places if number % 2 == 0 else places[::-1]
+    found = {place: measured_in(place, images) for place in order}
+    return [found[place] for place in places]
+
+
 @contextmanager
 def checkout(revision: str, folder: Path) -> Iterator[Path]:
     """Yield a folder with the files of a revision. Raises CalledProcessError for no revision."""
     place = folder / "earlier"
     git = ["git", "-C", str(PROJECT), "worktree"]
-    subprocess.run(  # noqa: S603 - git, with a revision of whoever calls
-        [*git, "add", "-q", "--detach", str(place), revision], check=True
-    )
     try:
+        subprocess.run(  # noqa: S603 - git, with a revision of whoever calls
+            [*git, "add", "-q", "--detach", str(place), revision], check=True
+        )
         yield place
     finally:
-        subprocess.run([*git, "remove", "--force", str(place)], check=True)  # noqa: S603
+        subprocess.run([*git, "remove", "--force", str(place)], check=False)  # noqa: S603
 
 
 def version_of(place: Path) -> str:
@@ -101,9 +105,10 @@ def measured_in(place: Path, images: Path) -> dict[str, float]:
             "LEUKOSCOPE_MODELS": str(place / "models"),
             "LEUKOSCOPE_STORE": store,
         }
+        others = {k: v for k, v in os.environ.items() if not k.startswith("LEUKOSCOPE_")}
         command = [sys.executable, str(Path(__file__)), "--measure", str(images)]
         done = subprocess.run(  # noqa: S603 - this file
-            command, cwd=place, env=os.environ | known, check=True, stdout=subprocess.PIPE
+            command, cwd=place, env=others | known, check=True, stdout=subprocess.PIPE
         )
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found

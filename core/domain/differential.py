@@ -10,6 +10,7 @@ is of the type to the upper limit if all are (the bounds of Manski 1989, J Hum R
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 
 from core.domain.intervals import Estimate, proportion, ratio
 from core.domain.results import CellCounts, FieldAnalysis, PossibleBlasts
@@ -45,8 +46,11 @@ class Share(Estimate):
 
     @property
     def limits_text(self) -> str:
-        """The limits, such as `0.0-3.6`, or `0.0-no limit`."""
-        high = "no limit" if self.upper_limit is None else f"{self.upper_limit:.1f}"
+        """The limits, such as `0.0-3.6`, `0.0-over 1000` or, beside nothing, `0.0-no limit`."""
+        if self.upper_limit is not None:
+            high = f"{self.upper_limit:.1f}"
+        else:
+            high = f"over {LARGEST_LIMIT:.0f}" if isfinite(self.high) else "no limit"
         return f"{self.low:.1f}-{high}"
 
 

@@ -391,9 +391,16 @@ def _balanced(own: _Scored) -> Estimate:
     return own.balanced_accuracy or own.accuracy
 
 
+def scores_left_out(
+    report: ClassifierReport, compared: comparisons.Comparisons
+) -> dict[str, _Scored]:
+    """Return what was measured on each source by a network that did not learn from it."""
+    return _shipped_away(report) | _trained_without(compared)
+
+
 def left_out_sentence(report: ClassifierReport, compared: comparisons.Comparisons) -> str:
     """Return mean and worst over the sources that some training did not see."""
-    measured = _shipped_away(report) | _trained_without(compared)
+    measured = scores_left_out(report, compared)
     values = {key: _balanced(own).value for key, own in measured.items()}
     if not values:
         return "No training left a source out."

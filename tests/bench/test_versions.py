@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks import versions
 from benchmarks.versions import compared, version_of
 from core.settings import PROJECT_ROOT
 
@@ -22,3 +23,16 @@ def test_the_version_is_that_of_the_folder(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.0.7"\n')
     assert version_of(tmp_path) == "0.0.7"
     assert version_of(PROJECT_ROOT) != "0.0.7"
+
+
+def test_the_places_take_turns_in_being_first(monkeypatch):
+    asked = []
+
+    def measured(place, images):
+        asked.append(place)
+        return {"field_ms": float(place)}
+
+    monkeypatch.setattr(versions, "measured_in", measured)
+    for number in (0, 1):
+        assert versions.in_turn(("1", "2"), None, number) == [{"field_ms": 1}, {"field_ms": 2}]
+    assert asked == ["1", "2", "2", "1"]

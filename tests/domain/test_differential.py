@@ -223,7 +223,8 @@ def test_a_change_is_compared_over_both_extremes():
 def test_an_upper_limit_that_tells_nothing_is_not_shown():
     few = differential_of_counts({"blast": 3, "erythroblast": 1}, uncertain=49)
     assert few.erythroblasts.upper_limit is None
-    assert few.erythroblasts.limits_text.endswith("-no limit")
+    assert few.erythroblasts.limits_text == f"{few.erythroblasts.low:.1f}-over 1000"
+    assert differential_of_counts({}).erythroblasts.limits_text == "0.0-no limit"
     assert few.shares["blast"].upper_limit == 100
     enough = differential_of_counts({"neutrophil": 50, "erythroblast": 1})
     assert enough.erythroblasts.upper_limit == enough.erythroblasts.high

@@ -104,3 +104,10 @@ def test_any_image_can_be_corrected(pixels):
     for corrected in (flatten(pixels), set_white_point(pixels)):
         assert corrected.shape == pixels.shape
         assert corrected.dtype == np.uint8
+
+
+@pytest.mark.parametrize("long", [1, 2, 7, 50, 1000])
+@pytest.mark.parametrize("short", [1, 2, 3, 6, 9, 20])
+def test_even_light_stays_even_however_narrow_the_image(short, long):
+    light = background(np.full((short, long, 3), 120, np.uint8))
+    assert np.allclose(light, 120, atol=2)

@@ -10,10 +10,13 @@ import skimage
 from core.datasets.readers import open_set
 from core.domain.boxes import Box
 from core.domain.results import FieldImage, ImageProperties
+from core.imaging.illumination import flatten, set_white_point
 from core.inference.detector import Detection
 from core.inference.quality_control import (
+    CERTAIN_SMEAR,
     DOUBTFUL,
     HARDLY_A_SMEAR,
+    SmearClassifier,
     SmearVerdict,
     chroma_spread,
     reject_blank,
@@ -216,3 +219,32 @@ def test_red_cells_decide_on_a_doubtful_image():
     assert verdict(5) == verdict(99) == SmearVerdict(doubt=DOUBTFUL)
     assert verdict(100) == SmearVerdict()
     assert verdict(100, 0.49).reject_reason
+
+
+@pytest.mark.parametrize(
+    ("corrected", "original", "verdict"),
+    [
+        (CERTAIN_SMEAR + 0.1, -9.0, SmearVerdict()),
+        (CERTAIN_SMEAR - 0.1, -9.0, SmearVerdict(doubt=DOUBTFUL)),
+        (CERTAIN_SMEAR - 0.1, 0.4, SmearVerdict(doubt=DOUBTFUL)),
+        (CERTAIN_SMEAR - 0.1, 9.0, SmearVerdict()),
+        (0.4, 9.0, SmearVerdict(doubt=DOUBTFUL)),
+    ],
+)
+def test_what_only_corrected_light_makes_a_smear_is_doubtful(
+    analyzer, monkeypatch, corrected, original, verdict
+):
+    as_taken, flat = np.zeros((400, 400, 3), np.uint8), np.ones((400, 400, 3), np.uint8)
+    classifier = analyzer.smear_classifier
+    monkeypatch.setattr(
+        SmearClassifier, "logit", lambda _, pixels: corrected if pixels is flat else original
+    )
+    assert classifier.judge(flat, as_taken) == verdict
+
+
+@pytest.mark.parametrize("enlarged", [1, 3])
+def test_no_photograph_with_corrected_light_is_a_certain_smear(analyzer, enlarged):
+    for pixels in (*photographs(12), *(marble(seed, 200) for seed in range(40, 46))):
+        large = cv2.resize(pixels, None, fx=enlarged, fy=enlarged)
+        for corrected in (flatten(large), set_white_point(large)):
+            assert analyzer.smear_classifier.logit(corrected) < CERTAIN_SMEAR

@@ -287,7 +287,8 @@ def show_blast_cells(images: Sequence[SessionImage]) -> None:
     cells.sort(key=lambda item: -item[0])
     cells = cells[:_BLASTS_SHOWN]
     captions = [f"{label} · {probability_text(confidence, 0)}" for confidence, label, *_ in cells]
-    shared.thumbnails([image.original.cells[number] for *_, number, image in cells], captions, 88)
+    jpegs = [image.original.cells[number] for *_, number, image in cells]
+    shared.thumbnails(jpegs, captions, width=88, what="Possible blast")
 
 
 def show_drawing(image: SessionImage) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.charts.differential import differential_figure
 from core.charts.red_cells import diameters_figure
-from core.domain.differential import Differential, Share, subtypes_text
+from core.domain.differential import LARGEST_LIMIT, Differential, Share, subtypes_text
 from core.domain.flags import Flag, Severity, blast_flag
 from core.domain.intervals import Estimate
 from core.domain.results import FieldAnalysis
@@ -217,11 +217,12 @@ def show_smear(
 
 def _columns(key: str, unit: str, form: str) -> dict[str, Any]:
     """Return the columns of an estimate with its interval and reference range."""
-    number, end = st.column_config.NumberColumn, f"end of the exact 95 % interval, {unit}"
+    number, end = st.column_config.NumberColumn, f"end of the exact 95 % interval, {unit}."
+    beyond = f"Empty where more than {LARGEST_LIMIT:,.0f} per 100 leukocytes are possible."
     return {
         key: number(unit, format=form),
         f"{key}_low": number("Low", format=form, help=f"Lower {end}"),
-        f"{key}_high": number("High", format=form, help=f"Upper {end}"),
+        f"{key}_high": number("High", format=form, help=f"Upper {end} {beyond}"),
         f"{key}_range": st.column_config.TextColumn(f"Range, {unit}"),
     }
 

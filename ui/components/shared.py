@@ -72,16 +72,18 @@ def embed_image(jpeg: bytes, *, alt: str, width: Literal["stretch"] | int = "str
     st.image(data_uri(jpeg), width=width, alt=alt)
 
 
-def thumbnails(jpegs: Sequence[bytes], captions: Sequence[str], width: int) -> None:
+def thumbnails(jpegs: Sequence[bytes], captions: Sequence[str], width: int, what: str = "") -> None:
     """Show small JPEGs in rows, each above its caption; `width` in CSS pixels.
+
+    Screen readers say `what` each shows before its caption.
 
     They are one element of the page: the captions of `st.image` are Markdown each, which takes the
     browser a good part of the time in which it draws a page of many.
     """
     figures = "".join(
         f'<figure style="margin: 0; width: {width}px">'
-        f'<img src="{data_uri(jpeg)}" alt="{escape(caption)}" width="{width}" style="display: '
-        'block; border-radius: 0.4rem">'
+        f'<img src="{data_uri(jpeg)}" alt="{escape(f"{what} {caption}".strip())}" '
+        f'width="{width}" style="display: block; border-radius: 0.4rem">'
         f'<figcaption aria-hidden="true" style="font-size: 0.875rem; line-height: 1.3; '
         f'opacity: 0.78; overflow-wrap: anywhere; text-align: center">{escape(caption)}'
         "</figcaption></figure>"

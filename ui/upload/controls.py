@@ -273,11 +273,7 @@ def show_problems(session: UploadSession) -> None:
         st.warning,
         "Check these images",
         "straighten",
-        [
-            (i.result.title, plain(" ".join(said)))
-            for i in images
-            if (said := _warnings(session, i))
-        ],
+        [(i.result.title, plain(sentence)) for i in images for sentence in _warnings(session, i)],
     )
     if unlike := [i for i in images if session.name == "stage" and _has_no_class(i)]:
         action_button(

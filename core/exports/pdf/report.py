@@ -262,7 +262,7 @@ def _notes(summary: CaseSummary, sheet: Sheet) -> list[str]:
 
 
 def _volumes(share: Share, in_blood: Estimate) -> str:
-    high = "no limit" if share.upper_limit is None else _volume(in_blood.high)
+    high = "unknown" if share.upper_limit is None else _volume(in_blood.high)
     return f"{_volume(in_blood.low)}-{high}"
 
 
