@@ -170,6 +170,15 @@ def test_the_same_image_twice_is_counted_once(app, pack):
     assert any("copy\\.jpg" in note.value for note in app.info)
 
 
+def test_a_warning_is_said_once_of_all_fields_that_have_it(app, pack):
+    names = [n for n in pack.names("taleqani_all.zip") if n.startswith("Pro/") or "/Pro/" in n]
+    fields = [pack.png(pack.read("taleqani_all.zip", name)) for name in names[:450:150]]
+    upload(go_to(app, WBC), *((f"{k}.png", field) for k, field in enumerate(fields)))
+    said = "\n".join(w.value for w in app.warning if w.value.startswith("- "))
+    (line,) = [line for line in said.splitlines() if "too small to be typed" in line]
+    assert line.count("png") > 1
+
+
 def test_a_rejected_image_can_be_forced_and_stays_marked(app, pack):
     stream = io.BytesIO()
     with Image.open(io.BytesIO(pack.bccd(3))) as image:
