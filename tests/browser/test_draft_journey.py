@@ -22,26 +22,33 @@ def counted(page: Page, fields: int) -> int:
     return metric(page, "White cells")
 
 
-def asks_before_leaving(page: Page) -> bool:
-    """Return whether the browser would ask before the page is left."""
-    return page.evaluate(
-        """() => !window.dispatchEvent(new Event("beforeunload", { cancelable: true }))"""
+def expect_to_ask(page: Page, *, asks: bool, beside: str = "") -> None:
+    """Wait until the browser asks before the page is left, or no longer, beside some text.
+
+    Both are looked at in one moment: a short analysis ends between two questions.
+    """
+    page.wait_for_function(
+        """([asks, beside]) => {
+            const event = new Event("beforeunload", { cancelable: true })
+            return !window.dispatchEvent(event) === asks
+                && document.body.innerText.includes(beside)
+        }""",
+        arg=[asks, beside],
     )
 
 
 def upload_and_try_to_leave(page: Page, files: list[Path]) -> None:
     """Upload files; the browser asks while they are on their way, and while they are read."""
-    assert not asks_before_leaving(page)
+    expect_to_ask(page, asks=False)
     held = []
     page.route("**/_stcore/upload_file/**", lambda route: held.append(route))  # noqa: PLW0108
     upload(page, *files)
     expect(page.get_by_test_id("stFileChip").first).to_be_visible()
-    assert asks_before_leaving(page)
+    expect_to_ask(page, asks=True)
     page.unroute("**/_stcore/upload_file/**")
     for route in held:
         route.continue_()
-    expect(page.get_by_text(re.compile("^Analysing file"))).to_be_visible()
-    assert asks_before_leaving(page)
+    expect_to_ask(page, asks=True, beside="Analysing file")
 
 
 def test_a_draft_outlives_the_page_and_is_named_at_the_end(browser, bccd_files, tmp_path):
@@ -54,7 +61,7 @@ def test_a_draft_outlives_the_page_and_is_named_at_the_end(browser, bccd_files, 
         expect(page.get_by_text("Suitable images")).to_be_visible()
         upload_and_try_to_leave(page, bccd_files(*range(12)))
         cells = counted(page, 12)
-        assert not asks_before_leaving(page)
+        expect_to_ask(page, asks=False)
         expect(page).to_have_url(re.compile("draft="))
         draft = page.url
 
