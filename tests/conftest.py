@@ -37,7 +37,7 @@ def main_module_put_back(monkeypatch):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests of a browser or a cluster a second try: a busy machine makes them miss a moment.
+    """Give tests of a browser or a cluster two more tries: a busy machine makes them miss a moment.
 
     The end of the report names them.
     """
