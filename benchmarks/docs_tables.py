@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -52,6 +53,12 @@ _RUNTIMES = {
     "onnxruntime": "ONNX Runtime float32",
 }
 _report = cache(load_report)
+
+
+@cache
+def _benchmark(name: str) -> dict[str, Any]:
+    """Return what a benchmark left in its file."""
+    return dict(json.loads((PROJECT_ROOT / "benchmarks" / f"{name}.json").read_text()))
 
 
 class Goal(NamedTuple):
@@ -272,14 +279,14 @@ def goals() -> str:
         for name, report in (("cell types", wbc), ("ALL classes", stage))
     }
     three = partial(Goal, decimals=3)
-    eces = [own.ece for own in scores_left_out(wbc, load_comparisons("wbc")).values()]
-    left_out_ece = sum(eces) / len(eces)
+    compared = load_comparisons("wbc")
+    left_out_ece = mean(own.ece for own in scores_left_out(wbc, compared).values())
     lit = min(row.kept.value for row in detector.metrics.uneven_light)
-    every_patient = load_comparisons("wbc").patients["deepapl"]
+    every_patient = compared.patients["deepapl"]
     blast = every_patient.blasts
     found, false_alarms = leukaemic_patients(blast.patients)
     balanced = {name: 100 * cells[name].balanced_accuracy.value for name in ("lisc", "cellavision")}
-    versions = _versions()
+    versions = _benchmark("versions")
     beside_earlier = f"as in version {versions['earlier_version']}"
     ratios = {key: own["ratio"] for key, own in versions.items() if isinstance(own, dict)}
     chosen = (
@@ -375,8 +382,7 @@ def goals() -> str:
 def fast() -> str:
     """Return the few times of the README."""
     bench, seen, slide, beside = (
-        json.loads((PROJECT_ROOT / "benchmarks" / f"{name}.json").read_text())
-        for name in ("bench", "pages", "slide_speed", "versions")
+        _benchmark(name) for name in ("bench", "pages", "slide_speed", "versions")
     )
     cells = beside["cells_per_second"]["now"]
     rows = (
@@ -391,8 +397,8 @@ def fast() -> str:
 
 def speed() -> str:
     """Return times and sizes."""
-    bench = json.loads((PROJECT_ROOT / "benchmarks" / "bench.json").read_text())
-    runtimes = json.loads((PROJECT_ROOT / "benchmarks" / "runtimes.json").read_text())
+    bench = _benchmark("bench")
+    runtimes = _benchmark("runtimes")
     runtimes = "; ".join(f"{_RUNTIMES[key]} {ms:.1f} ms" for key, ms in runtimes.items())
     sizes = "; ".join(f"{key} {mb:.1f} MB" for key, mb in bench["model_file_megabytes"].items())
     api = "; ".join(
@@ -453,13 +459,9 @@ def speed() -> str:
     return f"{_table(('what', 'measured'), rows)}\n\n{scale}"
 
 
-def _versions() -> dict[str, Any]:
-    return dict(json.loads((PROJECT_ROOT / "benchmarks" / "versions.json").read_text()))
-
-
 def versions() -> str:
     """Return what a field and a cell cost beside the version before the ten types."""
-    measured = _versions()
+    measured = _benchmark("versions")
     rows = []
     for what, key, unit in (
         ("A field, median", "field_ms", "ms"),
@@ -479,7 +481,7 @@ def _rates(by_workers: Mapping[str, float], ratio: float) -> str:
 
 def load() -> str:
     """Return how the API withstood load and attack."""
-    measured = json.loads((PROJECT_ROOT / "benchmarks" / "api_load.json").read_text())
+    measured = _benchmark("api_load")
     parts = [measured[part] for part in ("quiet", "attacked")]
 
     def row(what: str, shown: Callable[[Mapping[str, Any]], str]) -> tuple[str, ...]:
@@ -501,7 +503,7 @@ def load() -> str:
 
 def pages() -> str:
     """Return what a visitor of the pages waits for."""
-    measured = json.loads((PROJECT_ROOT / "benchmarks" / "pages.json").read_text())
+    measured = _benchmark("pages")
     rows = [
         (what, f"{measured[key]:.2f} s")
         for what, key in (
@@ -519,7 +521,7 @@ def pages() -> str:
 
 def slide_speed() -> str:
     """Return how a large slide is opened, its tiles read and its cells drawn."""
-    measured = json.loads((PROJECT_ROOT / "benchmarks" / "slide_speed.json").read_text())
+    measured = _benchmark("slide_speed")
     drawn = measured["drawing"]
     rows = [
         ("The page from nothing to its first tiles", f"{measured['page_opened_s']:.2f} s"),
@@ -571,7 +573,7 @@ def settings() -> str:
 
 def slides() -> str:
     """Return the count of a synthetic slide, from the file of `benchmarks.slide_accuracy`."""
-    found = json.loads((PROJECT_ROOT / "benchmarks" / "slide_accuracy.json").read_text())
+    found = _benchmark("slide_accuracy")
 
     def row(cells: str, matched: int, of: int) -> tuple[str, ...]:
         return cells, f"{of}", f"{matched}", proportion(matched, of, per=100).text(" %")

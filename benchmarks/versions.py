@@ -71,7 +71,7 @@ def checkout(revision: str, folder: Path) -> Iterator[Path]:
     place = folder / "earlier"
     git = ["git", "-C", str(PROJECT), "worktree"]
     try:
-        subprocess.run(  # noqa: S603 - git, with a revision of whoever calls
+        subprocess.run(  # noqa: S603 - git, with the caller's revision
             [*git, "add", "-q", "--detach", str(place), revision], check=True
         )
         yield place
@@ -136,6 +136,7 @@ def measure(images: Path) -> dict[str, float]:
     started = time.perf_counter()
     for cell in cells:
         analyzer.classify(cell)
+    # Not `core.bench`: the other version may not have it.
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return {
         "field_ms": 1000 * statistics.median(times),

@@ -17,7 +17,7 @@ from core.domain.results import CellCounts, FieldAnalysis, PossibleBlasts
 from core.domain.taxonomy import CELL_TYPES, LEUKOCYTES, SUBTYPES
 
 LARGEST_LIMIT = 1000.0
-"""Cells per 100 leukocytes: an upper limit beyond it, beside few leukocytes, tells nothing."""
+"""Cells per 100 leukocytes: an upper limit beyond it is of no use to a reader."""
 MINIMUM_FOR_PERCENTAGES = 50
 """With fewer leukocytes only counts are reported."""
 RECOMMENDED_CELLS = 100

@@ -220,7 +220,7 @@ def test_a_change_is_compared_over_both_extremes():
     )
 
 
-def test_an_upper_limit_that_tells_nothing_is_not_shown():
+def test_an_upper_limit_of_no_use_is_not_shown():
     few = differential_of_counts({"blast": 3, "erythroblast": 1}, uncertain=49)
     assert few.erythroblasts.upper_limit is None
     assert few.erythroblasts.limits_text == f"{few.erythroblasts.low:.1f}-over 1000"
